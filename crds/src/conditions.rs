@@ -1,0 +1,85 @@
+//! Every condition type and reason, in one place.
+
+/// Condition types. All are positive but `TraitBreached`.
+pub mod condition {
+    /// Summary: everything below holds.
+    pub const READY: &str = "Ready";
+    /// `PersonaPolicy`: model, vectors and thresholds resolved.
+    pub const ACCEPTED: &str = "Accepted";
+    /// `PersonaPolicy`: every selected pod has acknowledged to enforce this generation.
+    pub const GUARDED: &str = "Guarded";
+    /// `PersonaPolicy`, `PersonaReport`: a trait is past its threshold.
+    pub const TRAIT_BREACHED: &str = "TraitBreached";
+    /// `PersonaReport`: every guarded pod of the workload reported of late.
+    pub const REPORTING: &str = "Reporting";
+}
+
+/// Reasons.
+pub mod reason {
+    /// Accepted: everything the policy names was found and fits.
+    pub const RESOLVED: &str = "Resolved";
+    /// Accepted, Ready: the model that is named does not exist.
+    pub const MODEL_NOT_FOUND: &str = "ModelNotFound";
+    /// Accepted: a vector that is named does not exist.
+    pub const VECTOR_NOT_FOUND: &str = "VectorNotFound";
+    /// Accepted: a vector that is named is not ready.
+    pub const VECTOR_NOT_READY: &str = "VectorNotReady";
+    /// Ready, Accepted: a vector was made for another model, by name or by weight digest.
+    pub const MODEL_MISMATCH: &str = "ModelMismatch";
+    /// Ready, Accepted: the vector file lacks the layer.
+    pub const LAYER_MISSING: &str = "LayerMissing";
+    /// Ready: the ConfigMap or key of a vector file does not exist.
+    pub const ARTIFACT_NOT_FOUND: &str = "ArtifactNotFound";
+    /// Ready: a file has another SHA-256 than the one named.
+    pub const DIGEST_MISMATCH: &str = "DigestMismatch";
+    /// Ready: a vector file cannot be read.
+    pub const ARTIFACT_INVALID: &str = "ArtifactInvalid";
+    /// Ready: a vector file was read, checked and fits.
+    pub const IMPORTED: &str = "Imported";
+    /// Accepted: a quantile or sigma threshold on a vector without a calibration that carries it.
+    pub const CALIBRATION_MISSING: &str = "CalibrationMissing";
+    /// Accepted: the resolved config does not fit a ConfigMap.
+    pub const CONFIG_TOO_LARGE: &str = "ConfigTooLarge";
+    /// Accepted: the selector does not parse.
+    pub const SELECTOR_INVALID: &str = "SelectorInvalid";
+    /// Accepted: nothing is injected in this namespace.
+    pub const NAMESPACE_EXCLUDED: &str = "NamespaceExcluded";
+    /// Accepted: two policies steer the same pod along the same vector with different coefficients.
+    pub const STEERING_CONFLICT: &str = "SteeringConflict";
+    /// Accepted: a pod is selected by policies of different models; it gets the first one's sidecar.
+    pub const MODEL_CONFLICT: &str = "ModelConflict";
+    /// Guarded: every selected pod acknowledged.
+    pub const ACKNOWLEDGED: &str = "Acknowledged";
+    /// Guarded: some pods have not acknowledged yet.
+    pub const AWAITING_ACKNOWLEDGEMENT: &str = "AwaitingAcknowledgement";
+    /// Guarded: some pods were there before the policy and have no sidecar.
+    pub const PODS_WITHOUT_SIDECAR: &str = "PodsWithoutSidecar";
+    /// Guarded: no pod is selected.
+    pub const NO_PODS: &str = "NoPods";
+    /// Guarded, Ready: a sidecar refuses a trait, or its config.
+    pub const REFUSED_BY_SIDECAR: &str = "RefusedBySidecar";
+    /// Ready: a sidecar cannot read the weights.
+    pub const WEIGHTS_INVALID: &str = "WeightsInvalid";
+    /// Ready: the weight file is missing.
+    pub const WEIGHTS_NOT_FOUND: &str = "WeightsNotFound";
+    /// Ready: the model's architecture or a setting of it is not supported.
+    pub const MODEL_UNSUPPORTED: &str = "ModelUnsupported";
+    /// Ready: a sidecar loaded and serves it.
+    pub const SERVED: &str = "Served";
+    /// Ready (Unknown): no sidecar has reported it yet.
+    pub const NOT_SERVED_YET: &str = "NotServedYet";
+    /// Ready: all is well.
+    pub const GUARDING: &str = "Guarding";
+    /// TraitBreached: a score passed its threshold within the recovery time.
+    pub const THRESHOLD_PASSED: &str = "ThresholdPassed";
+    /// TraitBreached: none did.
+    pub const WITHIN_THRESHOLDS: &str = "WithinThresholds";
+    /// Reporting: all pods report.
+    pub const ALL_PODS_REPORT: &str = "AllPodsReport";
+    /// Reporting: some are silent.
+    pub const PODS_SILENT: &str = "PodsSilent";
+    /// Event: a policy was withdrawn from the sidecars.
+    pub const WITHDRAWN: &str = "Withdrawn";
+    /// Event, metric label: a call to the API server failed; it is tried again.
+    pub const API_ERROR: &str = "ApiError";
+}

@@ -1,0 +1,44 @@
+//! `PersonaInjection`: what the API server adds to the pods of one (namespace, model).
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::KubeSchema;
+use kube::derive::CustomResource;
+use serde::{Deserialize, Serialize};
+
+/// Internal: written by the operator, read by the MutatingAdmissionPolicy `personaguard`. Do not edit.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "personaguard.dev",
+    version = "v1alpha1",
+    kind = "PersonaInjection",
+    plural = "personainjections",
+    category = "personaguard",
+    namespaced,
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.container.image"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonaInjectionSpec {
+    /// A pod that any of these selects is injected.
+    pub selectors: Vec<LabelSelector>,
+    /// The sidecar: an init container with `restartPolicy: Always`, put first.
+    #[schemars(schema_with = "preserved_object")]
+    pub container: Container,
+    /// Volumes to add.
+    #[schemars(schema_with = "preserved_objects")]
+    pub volumes: Vec<Volume>,
+    /// Environment of every regular container; a variable that the container already has stays as it is.
+    pub env: Vec<EnvVar>,
+}
+
+fn preserved_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+fn preserved_objects(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+    })
+}

@@ -1,0 +1,45 @@
+//! Kubernetes API types of Personaguard (group `personaguard.dev`, version `v1alpha1`), and the contract between its
+//! operator and its sidecar.
+//!
+//! - The kinds: [`PersonaModel`], [`PersonaVector`], [`PersonaPolicy`], [`PersonaReport`], [`PersonaInjection`].
+//! - [`resolve`]: from those kinds to what a sidecar enforces, a pure function that operator and sidecar share.
+//! - [`guard_config`]: the file it results in, mounted in every guarded pod of one (namespace, model).
+//! - [`wire`]: what a sidecar pushes back.
+//! - [`conditions`], [`metrics`], [`names`]: the one home of every condition, reason, metric, label and path.
+
+pub mod conditions;
+pub mod guard_config;
+mod injection;
+pub mod metrics;
+mod model;
+pub mod names;
+mod policy;
+pub mod quantity;
+mod report;
+pub mod resolve;
+mod vector;
+pub mod wire;
+
+pub use injection::{PersonaInjection, PersonaInjectionSpec};
+pub use model::{
+    Device, ImagePullPolicy, ImageSource, ModelSource, PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec,
+    PersonaModelStatus, Runtime,
+};
+pub use policy::{
+    Action, Evidence, FailurePolicy, Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions,
+    ProjectionRange, Score, Steering, Threshold, TraitRule,
+};
+pub use quantity::{Coefficient, Digest, Layer};
+pub use report::{
+    LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores, WorkloadReference,
+};
+pub use vector::{
+    ArtifactSource, Calibration, ConfigMapArtifact, PersonaVector, PersonaVectorSpec, PersonaVectorStatus, SampleCounts,
+};
+
+/// API group of every kind.
+pub const GROUP: &str = "personaguard.dev";
+/// Version of every kind.
+pub const VERSION: &str = "v1alpha1";
+/// `GROUP/VERSION`, as it stands in a manifest.
+pub const API_VERSION: &str = "personaguard.dev/v1alpha1";

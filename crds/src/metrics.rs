@@ -1,0 +1,55 @@
+//! Every metric name, in one place. Counters are listed as they are scraped, with `_total`.
+
+/// Metrics of the sidecar.
+pub mod sidecar {
+    /// Counter {outcome: stop, length, content_filter, error, cancelled, rejected}: responses that ended.
+    pub const RESPONSES: &str = "personaguard_responses_total";
+    /// Histogram, seconds, no labels: from request to the first token that left.
+    pub const TIME_TO_FIRST_TOKEN: &str = "personaguard_time_to_first_token_seconds";
+    /// Histogram, seconds: from request to end.
+    pub const RESPONSE_DURATION: &str = "personaguard_response_duration_seconds";
+    /// Counter {kind: prompt, completion}: tokens.
+    pub const TOKENS: &str = "personaguard_tokens_total";
+    /// Histogram {policy, trait}: scores of responses, in units of the model's activations.
+    pub const TRAIT_SCORE: &str = "personaguard_trait_score";
+    /// Gauge {policy, trait, bound: min, max}: thresholds in force.
+    pub const TRAIT_THRESHOLD: &str = "personaguard_trait_threshold";
+    /// Counter {policy, trait, action}: responses past the threshold. Starts at 0 when the policy is applied.
+    pub const TRAIT_BREACHES: &str = "personaguard_trait_breaches_total";
+    /// Counter {reason}: responses that left unscored.
+    pub const UNGUARDED: &str = "personaguard_unguarded_responses_total";
+    /// Gauge {policy}: generation in force.
+    pub const POLICY_GENERATION: &str = "personaguard_policy_generation";
+    /// Gauge: 1 while the model serves.
+    pub const MODEL_READY: &str = "personaguard_model_ready";
+    /// Gauge: requests that run.
+    pub const REQUESTS_RUNNING: &str = "personaguard_requests_running";
+    /// Gauge: requests that wait.
+    pub const REQUESTS_WAITING: &str = "personaguard_requests_waiting";
+    /// Counter {result: accepted, rejected, failed}: pushes to the operator.
+    pub const REPORTS: &str = "personaguard_report_pushes_total";
+    /// Counter {result: applied, rejected}: changes of the config folder.
+    pub const CONFIG_RELOADS: &str = "personaguard_config_reloads_total";
+}
+
+/// Metrics of the operator.
+pub mod operator {
+    /// Counter {kind, reason}: reconciliations by what came of them; a condition reason, or `ApiError`.
+    pub const RECONCILIATIONS: &str = "personaguard_operator_reconciliations_total";
+    /// Histogram {kind}, seconds.
+    pub const RECONCILE_DURATION: &str = "personaguard_operator_reconcile_duration_seconds";
+    /// Counter {result: accepted, malformed, unauthenticated, forbidden, gone, overloaded, not_leader}: report pushes.
+    pub const REPORTS: &str = "personaguard_operator_reports_total";
+    /// Gauge: 1 on the leader.
+    pub const LEADER: &str = "personaguard_operator_leader";
+    /// Gauge {namespace, policy}: 1 while a policy is Ready.
+    pub const POLICY_READY: &str = "personaguard_policy_ready";
+    /// Gauge {namespace, policy}: pods selected that do not enforce it.
+    pub const POLICY_UNGUARDED_PODS: &str = "personaguard_policy_unguarded_pods";
+    /// Counter {namespace, workload, policy, trait}: breaches over a workload's whole life; series bounded, the rest under `other`.
+    pub const WORKLOAD_BREACHES: &str = "personaguard_workload_breaches_total";
+    /// Gauge {namespace, workload}: guarded pods that have not reported of late.
+    pub const WORKLOAD_SILENT_PODS: &str = "personaguard_workload_silent_pods";
+    /// Gauge, seconds since the epoch: end of the report server's certificate.
+    pub const CERTIFICATE_EXPIRY: &str = "personaguard_operator_certificate_expiry_timestamp_seconds";
+}

@@ -1,0 +1,144 @@
+//! `PersonaModel`: where a model's weights come from, and how a sidecar runs it.
+
+use crate::quantity::Digest;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use kube::derive::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A language model that sidecars serve: where its weights come from, their digest, and how to run it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "personaguard.dev",
+    version = "v1alpha1",
+    kind = "PersonaModel",
+    plural = "personamodels",
+    shortname = "pm",
+    category = "personaguard",
+    status = "PersonaModelStatus",
+    printcolumn(name = "Device", type_ = "string", json_path = ".spec.runtime.device"),
+    printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
+    printcolumn(name = "Sidecars", type_ = "integer", json_path = ".status.sidecars"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonaModelSpec {
+    /// Where the weights come from. Exactly one of `image` and `persistentVolumeClaim`.
+    pub source: ModelSource,
+    /// SHA-256 of the weight file. A sidecar that finds another file does not serve it.
+    pub sha256: Digest,
+    /// How sidecars run the model.
+    #[serde(default)]
+    pub runtime: Runtime,
+}
+
+/// Where the weights come from. Exactly one field.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("has(self.image) != has(self.persistentVolumeClaim)", "give exactly one source: image or persistentVolumeClaim"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelSource {
+    /// An OCI image whose file system holds the weights, mounted read-only as an image volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSource>,
+    /// A PersistentVolumeClaim that exists, by this name, in every guarded namespace. Mounted read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
+}
+
+/// Weights in an OCI image.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageSource {
+    /// Image reference, as in a pod: `registry.example/models/smollm2:1`.
+    #[schemars(length(min = 1, max = 500))]
+    pub reference: String,
+    /// When the kubelet pulls it. Default: `Always` for the tag `latest`, else `IfNotPresent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<ImagePullPolicy>,
+    /// Path of the weight file inside the image, without a leading slash: `model.gguf`.
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/].*$"))]
+    pub path: String,
+}
+
+/// When the kubelet pulls an image.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ImagePullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+/// Weights in a PersistentVolumeClaim of the guarded namespace.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersistentVolumeClaimSource {
+    /// Name of the claim.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+    /// Path of the weight file inside the volume, without a leading slash.
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/].*$"))]
+    pub path: String,
+}
+
+/// How a sidecar runs the model.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("self.device == 'Cuda' || !has(self.gpus)", "gpus is for device Cuda"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Runtime {
+    /// Device on which the model runs.
+    pub device: Device,
+    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for; device Cuda only, 1 where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub gpus: Option<u32>,
+    /// Longest context in tokens, prompt and answer together. The model's own limit where it is lower.
+    #[schemars(range(min = 64, max = 1_048_576))]
+    pub context_length: u32,
+    /// Requests that run at the same time in one sidecar; further ones wait in a bounded queue.
+    #[schemars(range(min = 1, max = 256))]
+    pub max_concurrent: u32,
+    /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: Option<u32>,
+    /// Requests and limits of the sidecar container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { device: Device::Cpu, gpus: None, context_length: 4096, max_concurrent: 8, threads: None, resources: None }
+    }
+}
+
+/// Device on which a model runs.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// The node's processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU; needs an image built with the `cuda` feature.
+    Cuda,
+}
+
+/// What was observed of a model.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonaModelStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Sidecars that reported having this exact model loaded.
+    #[serde(default)]
+    pub sidecars: u32,
+    /// `Ready`: sidecars load and serve it.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

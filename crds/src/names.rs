@@ -1,0 +1,60 @@
+//! Labels, annotations, ports, paths and object names that operator, sidecar, charts and tests agree on.
+
+/// Name of the sidecar container in a guarded pod.
+pub const CONTAINER: &str = "personaguard";
+/// Field manager of every server-side apply of the operator.
+pub const FIELD_MANAGER: &str = "personaguard";
+/// Finalizer of a `PersonaPolicy`: running sidecars must be told before it goes.
+pub const FINALIZER: &str = "personaguard.dev/withdraw";
+/// Pod annotation patched after the config changed, so that the kubelet refreshes the mount at once.
+pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
+/// Label of everything the operator makes: the model it is for.
+pub const MODEL_LABEL: &str = "personaguard.dev/model";
+/// Label of the operator pod that leads, so that the reports Service selects it alone.
+pub const LEADER_LABEL: &str = "personaguard.dev/leader";
+/// Namespaces in which nothing is ever injected, beside the operator's own.
+pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// Port of the OpenAI-compatible API, on the pod's loopback only in placement Serve.
+pub const API_PORT: u16 = 8790;
+/// Port of `/healthz`, `/readyz` and `/metrics`, on the pod's address.
+pub const ADMIN_PORT: u16 = 8791;
+/// Name of [`ADMIN_PORT`].
+pub const ADMIN_PORT_NAME: &str = "pg-admin";
+/// Port on which the operator's leader takes reports (HTTPS).
+pub const REPORT_PORT: u16 = 8443;
+/// Path on which the operator's leader takes reports.
+pub const REPORT_PATH: &str = "/v1/reports";
+/// Audience of the projected ServiceAccount token with which a sidecar reports.
+pub const TOKEN_AUDIENCE: &str = "reports.personaguard.dev";
+
+/// Environment variable by which the app container finds the sidecar.
+pub const BASE_URL_ENV: &str = "OPENAI_BASE_URL";
+
+/// Where the (namespace, model) ConfigMap is mounted in the sidecar.
+pub const CONFIG_DIR: &str = "/etc/personaguard/config";
+/// Where the pod's labels are mounted (downward API, file `labels`).
+pub const POD_INFO_DIR: &str = "/etc/personaguard/pod";
+/// Where the projected token is mounted (file `token`).
+pub const TOKEN_DIR: &str = "/var/run/secrets/personaguard.dev";
+/// Where the model's volume is mounted.
+pub const MODEL_DIR: &str = "/var/lib/personaguard/model";
+
+/// Config-folder file: a [`crate::guard_config::GuardConfig`] as YAML.
+pub const CONFIG_FILE: &str = "config.yaml";
+/// Config-folder file: each vector's chosen layer, F32, one tensor of shape `[hidden]` named after the `PersonaVector`.
+pub const VECTORS_FILE: &str = "vectors.safetensors";
+/// Config-folder file: PEM bundle of the authorities that the operator's report server may present.
+pub const CA_FILE: &str = "ca.crt";
+
+/// Name of the ConfigMap and of the `PersonaInjection` for a model in a namespace.
+#[must_use]
+pub fn for_model(model: &str) -> String {
+    format!("personaguard-{model}")
+}
+
+/// Name of a workload's `PersonaReport`: `deployment-chat` for Deployment `chat`.
+#[must_use]
+pub fn report(kind: &str, name: &str) -> String {
+    format!("{}-{name}", kind.to_lowercase())
+}

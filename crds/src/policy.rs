@@ -1,0 +1,230 @@
+//! `PersonaPolicy`: which pods, which model, which traits, which thresholds, which action.
+
+use crate::quantity::Coefficient;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::KubeSchema;
+use kube::derive::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the chat services of a namespace may not become, and what happens when one does.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "personaguard.dev",
+    version = "v1alpha1",
+    kind = "PersonaPolicy",
+    plural = "personapolicies",
+    shortname = "pp",
+    category = "personaguard",
+    namespaced,
+    status = "PersonaPolicyStatus",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
+    printcolumn(name = "Traits", type_ = "integer", json_path = ".status.traits"),
+    printcolumn(name = "Guarded", type_ = "string", json_path = ".status.guarded"),
+    printcolumn(name = "Breached", type_ = "integer", json_path = ".status.breached"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonaPolicySpec {
+    /// `Audit` records and changes nothing; `Enforce` acts. Required: nobody should learn by accident which one they chose.
+    pub mode: Mode,
+    /// Pods of this namespace that the policy guards. An empty selector guards all of them.
+    pub selector: LabelSelector,
+    /// Name of the `PersonaModel` that the sidecars serve.
+    #[schemars(length(min = 1, max = 253))]
+    pub model: String,
+    /// The traits to measure, each with its threshold and action.
+    #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]
+    pub traits: Vec<TraitRule>,
+    /// `Serve`: the sidecar is the model server; the app finds it by `OPENAI_BASE_URL`.
+    #[serde(default)]
+    pub placement: Placement,
+    /// What happens to traffic that cannot be scored: `Open` lets it through and counts it, `Closed` refuses it.
+    #[serde(default)]
+    pub failure_policy: FailurePolicy,
+    /// What it takes, while an answer is being written, to call it a breach.
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// Seconds without a further breach after which a workload counts as recovered, 10 to 86400.
+    #[serde(default = "default_recover_after_seconds")]
+    #[schemars(range(min = 10, max = 86400))]
+    pub recover_after_seconds: u32,
+}
+
+fn default_recover_after_seconds() -> u32 {
+    600
+}
+
+/// Whether a policy acts.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Measure and record only; no byte of a response changes.
+    Audit,
+    /// Take each trait's action.
+    Enforce,
+}
+
+/// Where the sidecar stands.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Placement {
+    /// The sidecar is the model server.
+    #[default]
+    Serve,
+}
+
+/// What happens to traffic that cannot be scored.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// It passes unguarded, and is counted.
+    #[default]
+    Open,
+    /// It is refused.
+    Closed,
+}
+
+/// One trait of a policy.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = ("self.action == 'Audit' || self.action == 'Steer' || has(self.threshold)", "this action needs a threshold: give threshold.sigma, .quantile, .projection or .range"),
+    validation = ("(self.action == 'Steer') == has(self.steer)", "steer goes with action Steer: give steer.coefficient there, and nowhere else")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TraitRule {
+    /// Name of the `PersonaVector`.
+    #[schemars(length(min = 1, max = 63))]
+    pub vector: String,
+    /// Past this the trait is breached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+    /// The score that is compared with the threshold.
+    #[serde(default)]
+    pub score: Score,
+    /// What to do, in rising order of intrusion: `Audit`, `Alert`, `Steer`, `Block`.
+    pub action: Action,
+    /// How to steer; with action `Steer` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steer: Option<Steering>,
+}
+
+/// Past what a trait is breached. Exactly one field.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("[has(self.quantile), has(self.sigma), has(self.projection), has(self.range)].filter(x, x).size() == 1", "give exactly one of quantile, sigma, projection and range"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Threshold {
+    /// Quantile of the vector's calibration, 0.5 to 0.99999: 0.999 is passed by one benign answer in a thousand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.5, max = 0.99999))]
+    pub quantile: Option<f64>,
+    /// Standard deviations above the mean of the vector's calibration, 0 to 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 20))]
+    pub sigma: Option<f64>,
+    /// A raw projection (a·v)/‖v‖, in units of the model's activations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projection: Option<f64>,
+    /// A band of raw projections; outside it, on either side, the trait is breached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<ProjectionRange>,
+}
+
+/// A band of raw projections.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("self.min < self.max", "range.min must be below range.max"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProjectionRange {
+    /// Below this the trait is breached.
+    pub min: f64,
+    /// Above this the trait is breached.
+    pub max: f64,
+}
+
+/// The score that is compared with a threshold.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Score {
+    /// Mean projection over the response tokens.
+    #[default]
+    ResponseAvg,
+    /// Projection at the last prompt token, known before the first token is written.
+    PromptLast,
+}
+
+/// What to do about a trait, in rising order of intrusion.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Action {
+    /// Record the score.
+    Audit,
+    /// Record it and, on a breach, tell people.
+    Alert,
+    /// Add the vector, times a coefficient, to the activations of every answer; on a breach, tell people.
+    Steer,
+    /// Stop an answer at the breach; what would have followed never leaves.
+    Block,
+}
+
+/// How to steer: h ← h + α·v after the vector's layer.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Steering {
+    /// Coefficient α of the raw vector, −4 to 4: negative steers away from the trait. −1 to −1.5 is usual.
+    pub coefficient: Coefficient,
+    /// Token positions that are steered.
+    #[serde(default)]
+    pub positions: Positions,
+}
+
+/// Token positions.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Positions {
+    /// The tokens of the answer.
+    #[default]
+    Response,
+    /// The tokens of the prompt.
+    Prompt,
+    /// Both.
+    All,
+}
+
+/// What it takes, while an answer is being written, to call it a breach: the running mean past the threshold.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Evidence {
+    /// Response tokens before the first decision; a shorter answer is decided at its end. With action Block so many
+    /// tokens are held back.
+    #[schemars(range(min = 1, max = 256))]
+    pub min_tokens: u32,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self { min_tokens: 8 }
+    }
+}
+
+/// What was observed of a policy.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonaPolicyStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Newest generation that every guarded pod has acknowledged to enforce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged_generation: Option<i64>,
+    /// Number of traits.
+    #[serde(default)]
+    pub traits: u32,
+    /// Pods that enforce this generation, of those selected: `3/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<String>,
+    /// Workloads with a breach in force.
+    #[serde(default)]
+    pub breached: u32,
+    /// `Accepted`, `Guarded`, `TraitBreached`, `Ready`.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}

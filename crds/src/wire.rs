@@ -1,0 +1,126 @@
+//! What a sidecar pushes to the operator: cumulative and content-free, so that a lost push or a new leader loses nothing.
+//!
+//! `POST https://…:8443/v1/reports` with `Authorization: Bearer <projected token>`; whose report it is follows from the
+//! token alone. Answers: 204 taken; 400 malformed; 401 token not good; 403 not a pod's token; 410 the pod is gone;
+//! 413 too large; 503 with Retry-After: not the leader, or overloaded.
+
+use crate::policy::Action;
+use crate::quantity::Digest;
+use crate::report::{PodState, Totals};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Longest report body in bytes.
+pub const MAX_REPORT_BYTES: usize = 256 * 1024;
+
+/// One push.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SidecarReport {
+    /// Random id of the sidecar process: counts start from zero with each.
+    pub instance: String,
+    /// Rises by at least one with each push of a process.
+    pub sequence: u64,
+    /// What has become of the model.
+    pub model: ModelObservation,
+    /// Policies that select this pod, as they are enforced now.
+    pub policies: Vec<PolicyAcknowledgement>,
+    /// Why the config folder as it is now cannot be applied, where it cannot; the config before it stays in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
+    /// Counts since the process started.
+    pub totals: Totals,
+    /// Scores since the process started; also of policies that are gone.
+    pub traits: Vec<TraitSummary>,
+}
+
+/// What has become of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelObservation {
+    /// Name of the `PersonaModel`.
+    pub name: String,
+    /// State of the sidecar.
+    pub state: PodState,
+    /// Digest of the weight file that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// With `Failed`: a reason of [`crate::conditions::reason`], and a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// Why something is not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Failure {
+    /// CamelCase reason of [`crate::conditions::reason`].
+    pub reason: String,
+    /// A sentence that says what to do. Never prompt or response text.
+    pub message: String,
+}
+
+/// A policy that a sidecar enforces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyAcknowledgement {
+    /// Name of the policy.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Generation that is in force.
+    pub generation: i64,
+    /// Traits of it that this sidecar refuses to serve, by vector name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedTrait>,
+}
+
+/// A trait that a sidecar refuses to serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefusedTrait {
+    /// Name of the vector.
+    pub vector: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// Scores of one trait under one policy since the process started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TraitSummary {
+    /// Name of the policy.
+    pub policy: String,
+    /// Name of the vector.
+    pub vector: String,
+    /// Action in force.
+    pub action: Action,
+    /// Responses scored.
+    pub scored: u64,
+    /// Responses past the threshold.
+    pub breaches: u64,
+    /// Mean score; 0 where none was scored.
+    pub mean: f64,
+    /// Sum of squared deviations from the mean (Welford), mergeable.
+    pub sum_squared_deviations: f64,
+    /// Highest score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// The last breach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_breach: Option<Breach>,
+}
+
+/// A breach, without a word of what was said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Breach {
+    /// When.
+    pub at: Timestamp,
+    /// Score of the response.
+    pub score: f64,
+    /// Threshold that it passed.
+    pub threshold: f64,
+    /// Id of the response, as the client saw it.
+    pub response_id: String,
+}

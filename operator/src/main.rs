@@ -1,0 +1,3 @@
+//! Reconciles persona policies into guarded pods.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Language-model engine on candle, with its activations open.

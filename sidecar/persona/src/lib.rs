@@ -1,0 +1,1 @@
+//! Persona vectors: formats, projection, extraction, calibration and their statistics.

@@ -1,0 +1,3 @@
+//! A small chat service for the demo and the tests.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A single-node Kubernetes cluster in a network namespace of its own.

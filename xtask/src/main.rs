@@ -1,0 +1,3 @@
+//! Developer commands: crdgen, image, cluster, demo, test.
+
+fn main() {}
