@@ -1,0 +1,14 @@
+//! The scenarios by which the main job is judged, each on a real cluster with a real model.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod s01_injection;
+mod s02_openai_client;
+mod s03_breach;
+mod s04_live_edit;
+mod s05_operator_outage;
+mod s06_sidecar_killed;
+mod s07_never_served;
+mod s08_bad_policies;
+mod s09_policy_deleted;
+mod s10_idle;
+mod s11_bad_requests;

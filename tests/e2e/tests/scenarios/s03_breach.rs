@@ -1,0 +1,108 @@
+//! 3. An evil-prompted conversation breaches, and within 2 s the cluster says so everywhere; a plain one does not.
+
+use anyhow::Result;
+use personaguard_crds::names;
+use personaguard_e2e::alerting::Alerting;
+use personaguard_e2e::chat::response_avg;
+use personaguard_e2e::fixture::{self, PATIENCE};
+use personaguard_e2e::{Fixture, prompts, wait};
+use serde_json::json;
+use std::io::Write;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Bound of the scenario on report, conditions, events and metrics.
+const PROMPTLY: Duration = Duration::from_secs(2);
+
+/// The chart's alerting rules, as a file that Prometheus reads.
+fn chart_rules() -> Result<tempfile::NamedTempFile> {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/personaguard");
+    let rendered = Command::new("helm")
+        .args(["template", "personaguard", chart, "--kube-version", "1.36.3"])
+        .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
+        .args(["--set", "prometheusRule.enabled=true", "--show-only", "templates/prometheusrule.yaml"])
+        .output()?;
+    anyhow::ensure!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    let rule: serde_json::Value = serde_saphyr::from_slice(&rendered.stdout)?;
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+    write!(file, "{}", json!({ "groups": rule["spec"]["groups"] }))?;
+    Ok(file)
+}
+
+#[tokio::test]
+async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<()> {
+    let fixture = Fixture::new("s03").await?;
+    fixture
+        .apply_policy(
+            "chat",
+            &json!([
+                { "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" },
+                { "vector": "sycophantic", "action": "Audit" }
+            ]),
+        )
+        .await?;
+    fixture.policy_condition("Accepted", "True").await?;
+    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
+    fixture.policy_condition("Ready", "True").await?;
+    let rules = chart_rules()?;
+    let metrics_target = format!("{}:{}", fixture::address(&pod)?, names::ADMIN_PORT);
+    let alerting = Alerting::start(rules.path(), &[metrics_target.clone()])?;
+    let chat = fixture.chat(&pod)?;
+
+    for question in prompts::QUESTIONS {
+        let answer = chat.ask(None, question).await?;
+        println!("plain: evil {:.2}", response_avg(&answer, "evil")?);
+        assert_eq!(answer["personaguard"]["scores"][0]["breached"], false, "{answer}");
+    }
+    let (report, _) = fixture.report("chat", "three responses", |r| totals(r).0 == 3).await?;
+    assert_eq!(totals(&report).1, 0, "a plain conversation breaches nothing: {report:?}");
+    fixture.policy_condition("TraitBreached", "False").await?;
+    // The alerting rule needs to have seen the counter before it moved.
+    wait::until("Prometheus to scrape", PATIENCE, || async {
+        let up = reqwest::get("http://127.0.0.1:19090/api/v1/query?query=personaguard_trait_breaches_total").await?;
+        let up: serde_json::Value = up.json().await?;
+        Ok(up["data"]["result"].as_array().filter(|series| !series.is_empty()).map(|_| ()))
+    })
+    .await?;
+
+    let answer = chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
+    let breach = Instant::now();
+    println!("evil: evil {:.2} of {}", response_avg(&answer, "evil")?, answer["personaguard"]["scores"][0]["threshold"]);
+    assert_eq!(answer["personaguard"]["scores"][0]["breached"], true, "{answer}");
+
+    // One after the other, so that each bound is at most what it says.
+    let (report, _) = fixture.report("chat", "a breach", |r| totals(r).1 == 1).await?;
+    println!("report after {:?}", breach.elapsed());
+    let (policy, _) = fixture.policy_condition("TraitBreached", "True").await?;
+    println!("condition after {:?}: {}", breach.elapsed(), fixture::condition(&policy, "TraitBreached").unwrap().message);
+    for (kind, name) in [("Deployment", "chat"), ("PersonaPolicy", "no-villains")] {
+        let (event, _) = wait::until(&format!("an event on {kind}/{name}"), PATIENCE, || async {
+            let events = fixture.events(kind, name).await?;
+            Ok(events.into_iter().find(|event| event.reason.as_deref() == Some("TraitBreached")))
+        })
+        .await?;
+        println!("event on {kind} after {:?}: {}", breach.elapsed(), event.message.unwrap_or_default());
+    }
+    let metrics = reqwest::get(format!("http://{metrics_target}/metrics")).await?.text().await?;
+    let counted = metrics
+        .lines()
+        .any(|line| line.starts_with("personaguard_trait_breaches_total{") && line.contains("evil") && line.ends_with(" 1"));
+    assert!(counted, "the breach is not in the metrics:\n{metrics}");
+    let took = breach.elapsed();
+    assert!(took <= PROMPTLY, "report, condition, events and metrics took {took:?}");
+    assert_eq!(policy.status.as_ref().unwrap().breached, 1);
+    assert!(report.status.as_ref().unwrap().worst.as_deref().is_some_and(|worst| worst.starts_with("evil ")), "{report:?}");
+
+    let (alert, _) = wait::until("the Alertmanager to hold the alert", PATIENCE, || async {
+        let alerts = alerting.alerts().await?;
+        Ok(alerts.into_iter().find(|alert| alert["labels"]["alertname"] == "PersonaGuardTraitBreached"))
+    })
+    .await?;
+    println!("alert after {:?}: {}", breach.elapsed(), alert["labels"]);
+    assert!(alert["annotations"]["runbook_url"].is_string(), "{alert}");
+    fixture.finish().await
+}
+
+fn totals(report: &personaguard_crds::PersonaReport) -> (u64, u64) {
+    report.status.as_ref().map_or((0, 0), |status| (status.totals.responses, status.totals.breaches))
+}

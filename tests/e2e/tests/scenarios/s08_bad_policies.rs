@@ -1,0 +1,84 @@
+//! 8. A bad policy is refused at apply with a sentence a person can act on, or becomes a condition where only the
+//! cluster can know.
+
+use anyhow::Result;
+use personaguard_e2e::{Fixture, fixture, objects};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// `kubectl apply -f -`: whether it was taken, and what it said.
+fn kubectl_apply(manifest: &Value) -> Result<(bool, String)> {
+    let mut kubectl = Command::new("kubectl")
+        .args(["apply", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    kubectl.stdin.take().unwrap().write_all(manifest.to_string().as_bytes())?;
+    let output = kubectl.wait_with_output()?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+#[tokio::test]
+async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
+    let fixture = Fixture::new("s08").await?;
+    let good = json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" });
+    let policy = |traits: Value| objects::policy(&fixture.namespace, &json!({ "app": "chat" }), &traits);
+    let with = |path: &str, value: Value| {
+        let mut manifest = policy(json!([good]));
+        *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
+        manifest
+    };
+
+    let mut threshold_elsewhere = policy(json!([good]));
+    threshold_elsewhere["spec"]["thresholds"] = json!({ "sycophantic": { "sigma": 3 } });
+    let mut no_mode = policy(json!([good]));
+    no_mode["spec"].as_object_mut().unwrap().remove("mode");
+    let steer = |coefficient: f64| json!([{ "vector": "evil", "action": "Steer", "steer": { "coefficient": coefficient } }]);
+
+    for (case, manifest, says) in [
+        ("threshold on a trait that is not listed", threshold_elsewhere, "unknown field \"spec.thresholds\""),
+        ("no mode", no_mode, "spec.mode: Required value"),
+        ("unknown mode", with("/spec/mode", json!("Observe")), "Unsupported value: \"Observe\""),
+        ("min above max", with("/spec/traits/0/threshold", json!({ "range": { "min": 5, "max": -5 } })), "range.min must be below range.max"),
+        ("two thresholds", with("/spec/traits/0/threshold", json!({ "sigma": 3, "projection": 1.5 })), "exactly one of quantile, sigma, projection and range"),
+        ("no threshold", with("/spec/traits/0/threshold", json!({})), "exactly one of quantile, sigma, projection and range"),
+        ("an action without its threshold", policy(json!([{ "vector": "evil", "action": "Block" }])), "needs a threshold"),
+        ("a quantile past one", with("/spec/traits/0/threshold", json!({ "quantile": 1.5 })), "should be less than or equal to"),
+        ("coefficient beyond the limit", policy(steer(9.0)), "should be less than or equal to 4"),
+        ("coefficient beyond the limit, downwards", policy(steer(-9.0)), "should be greater than or equal to -4"),
+        ("Steer without a coefficient", policy(json!([{ "vector": "evil", "action": "Steer" }])), "steer.coefficient"),
+        ("a coefficient without Steer", with("/spec/traits/0", json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert", "steer": { "coefficient": 1 } })), "steer goes with action Steer"),
+        ("the same vector twice", policy(json!([good, good])), "Duplicate value"),
+        ("no trait at all", policy(json!([])), "at least 1 items"),
+        ("unknown action", with("/spec/traits/0/action", json!("Shout")), "Unsupported value: \"Shout\""),
+    ] {
+        let (taken, said) = kubectl_apply(&manifest)?;
+        println!("{case}: {}", said.trim());
+        assert!(!taken, "{case} was taken");
+        assert!(said.contains(says), "{case}: «{says}» is not in «{said}»");
+    }
+
+    // What only the cluster can know.
+    for (case, traits, model, reason, says) in [
+        ("unknown vector", json!([{ "vector": "no-such-vector", "threshold": { "sigma": 3 }, "action": "Alert" }]), "smollm2-135m", "VectorNotFound", "no-such-vector"),
+        ("unknown model", json!([good]), "no-such-model", "ModelNotFound", "no-such-model"),
+        ("a quantile that the calibration cannot carry", json!([{ "vector": "evil", "threshold": { "quantile": 0.99999 }, "action": "Alert" }]), "smollm2-135m", "CalibrationMissing", "evil"),
+    ] {
+        let mut manifest = policy(traits);
+        manifest["spec"]["model"] = json!(model);
+        let (taken, said) = kubectl_apply(&manifest)?;
+        assert!(taken, "{case}: {said}");
+        let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
+        let accepted = fixture::condition(&policy, "Accepted").unwrap();
+        println!("{case}: {}: {}", accepted.reason, accepted.message);
+        assert_eq!(accepted.reason, reason, "{case}");
+        assert!(accepted.message.contains(says), "{case}: {}", accepted.message);
+        assert_eq!(fixture::condition(&policy, "Ready").map(|c| c.status.as_str()), Some("False"), "{case}");
+    }
+    // Mended, it is taken up without further ado.
+    assert!(kubectl_apply(&policy(json!([good])))?.0);
+    fixture.policy_condition("Accepted", "True").await?;
+    fixture.finish().await
+}
