@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::CustomResource;
 use kube::KubeSchema;
-use kube::derive::CustomResource;
 use serde::{Deserialize, Serialize};
 
 /// Internal: written by the operator, read by the MutatingAdmissionPolicy `personaguard`. Do not edit.

@@ -31,7 +31,8 @@ pub use policy::{
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{
-    LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores, WorkloadReference,
+    LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores,
+    WorkloadReference,
 };
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, PersonaVector, PersonaVectorSpec, PersonaVectorStatus, SampleCounts,

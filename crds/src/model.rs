@@ -3,8 +3,8 @@
 use crate::quantity::Digest;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
 use kube::KubeSchema;
-use kube::derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,12 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
     printcolumn(name = "Sidecars", type_ = "integer", json_path = ".status.sidecars"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -86,8 +91,11 @@ pub struct PersistentVolumeClaimSource {
 }
 
 /// How a sidecar runs the model.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = ("self.device == 'Cuda' || !has(self.gpus)", "gpus is for device Cuda"))]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.device == 'Cuda' || !has(self.gpus)",
+    "message": "gpus goes with device Cuda: set device: Cuda, or leave gpus out"
+}]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
     /// Device on which the model runs.
@@ -113,7 +121,14 @@ pub struct Runtime {
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { device: Device::Cpu, gpus: None, context_length: 4096, max_concurrent: 8, threads: None, resources: None }
+        Self {
+            device: Device::Cpu,
+            gpus: None,
+            context_length: 4096,
+            max_concurrent: 8,
+            threads: None,
+            resources: None,
+        }
     }
 }
 

@@ -35,7 +35,9 @@ impl Coefficient {
 
 /// A coefficient outside ±[`Coefficient::LIMIT`], or not a number.
 #[derive(Debug, thiserror::Error)]
-#[error("a steering coefficient must lie between -4 and 4, not {0}: past that a model repeats itself instead of answering")]
+#[error(
+    "a steering coefficient must lie between -4 and 4, not {0}: past that a model repeats itself instead of answering"
+)]
 pub struct CoefficientOutOfRange(f64);
 
 impl TryFrom<f64> for Coefficient {

@@ -3,8 +3,8 @@
 use crate::policy::Action;
 use crate::quantity::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
 use kube::KubeSchema;
-use kube::derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,11 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Responses", type_ = "integer", json_path = ".status.totals.responses"),
     printcolumn(name = "Breaches", type_ = "integer", json_path = ".status.totals.breaches"),
     printcolumn(name = "Worst", type_ = "string", json_path = ".status.worst"),
-    printcolumn(name = "Breached", type_ = "string", json_path = ".status.conditions[?(@.type==\"TraitBreached\")].status"),
+    printcolumn(
+        name = "Breached",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"TraitBreached\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
