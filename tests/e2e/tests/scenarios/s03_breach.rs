@@ -20,7 +20,7 @@ fn chart_rules() -> Result<tempfile::NamedTempFile> {
     let rendered = Command::new("helm")
         .args(["template", "personaguard", chart, "--kube-version", "1.36.3"])
         .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
-        .args(["--set", "prometheusRule.enabled=true", "--show-only", "templates/prometheusrule.yaml"])
+        .args(["--set", "monitoring.rules.create=PrometheusRule", "--show-only", "templates/prometheusrule.yaml"])
         .output()?;
     anyhow::ensure!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
     let rule: serde_json::Value = serde_saphyr::from_slice(&rendered.stdout)?;
