@@ -1,0 +1,317 @@
+//! The cluster: up, down, and what can be asked of it between.
+
+use crate::components::{self, Component};
+use crate::network::{self, Addresses};
+use crate::paths::{Cache, Layout};
+use crate::process::ProcessId;
+use crate::run::{capture, run};
+use crate::state::State;
+use crate::{Image, Say, certificates, cgroup, config, image, prerequisites, programs, sandbox};
+use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Long enough for a machine that builds at the same time.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A local cluster that is up.
+#[derive(Debug)]
+pub struct Cluster {
+    cache: Cache,
+    layout: Layout,
+    state: State,
+}
+
+/// What is known of a cluster without changing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// There is no cluster of that name.
+    Absent,
+    /// A killed command's leftovers: the next `up` or `down` clears them.
+    Leftovers,
+    /// It runs; the processes that have ended, if any, are named.
+    Running {
+        /// Names of processes that have ended; `up` starts them again.
+        ended: Vec<String>,
+    },
+}
+
+impl Cluster {
+    /// Brings the cluster up, or brings back what has ended of it. Can be called again at any time.
+    ///
+    /// # Errors
+    /// The machine lacks something (all of it is named), or a process does not become ready: its last words are shown.
+    pub fn up(cache: &Cache, name: &str, say: Say<'_>) -> Result<Self> {
+        let layout = cache.cluster(name)?;
+        prerequisites::ensure(say)?;
+        programs::ensure_programs(cache, say)?;
+        let pause = programs::ensure_pause(cache)?;
+        let _lock = lock(cache, name)?;
+        let state = match State::read(&layout) {
+            Some(state) if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) => state,
+            found => {
+                if found.is_some() || layout.folder.exists() {
+                    say("clearing what an earlier run left");
+                    clear(&layout)?;
+                }
+                prepare(&layout, cache, name)?
+            }
+        };
+        let mut cluster = Self { cache: cache.clone(), layout, state };
+        cluster.start(&pause, say)?;
+        Ok(cluster)
+    }
+
+    /// A cluster that is up already.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn open(cache: &Cache, name: &str) -> Result<Self> {
+        let layout = cache.cluster(name)?;
+        match State::read(&layout) {
+            Some(state) if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) => {
+                Ok(Self { cache: cache.clone(), layout, state })
+            }
+            _ => bail!("cluster {name} is not up: start it with `cargo xtask cluster up --name {name}`"),
+        }
+    }
+
+    /// Takes the cluster down, and every trace of it away. Nothing to do is no error.
+    ///
+    /// # Errors
+    /// Something of it cannot be removed.
+    pub fn down(cache: &Cache, name: &str) -> Result<()> {
+        let layout = cache.cluster(name)?;
+        let lock = lock(cache, name)?;
+        clear(&layout)?;
+        drop(lock);
+        let _ = fs::remove_file(cache.join("clusters").join(format!("{name}.lock")));
+        // Only goes where it was the last cluster.
+        let _ = fs::remove_dir(cache.join("clusters"));
+        Ok(())
+    }
+
+    /// What is known of a cluster, without changing anything.
+    ///
+    /// # Errors
+    /// The name is not valid.
+    pub fn status(cache: &Cache, name: &str) -> Result<Status> {
+        let layout = cache.cluster(name)?;
+        Ok(match State::read(&layout) {
+            Some(state) if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) => {
+                let ended = state.processes.iter().filter(|(_, process)| !process.alive());
+                Status::Running { ended: ended.map(|(name, _)| name.clone()).collect() }
+            }
+            None if !layout.folder.exists() => Status::Absent,
+            _ => Status::Leftovers,
+        })
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.layout.kubeconfig()
+    }
+
+    /// Address of the node, the API server and the cluster's DNS; reachable from the host.
+    #[must_use]
+    pub fn node_address(&self) -> Ipv4Addr {
+        self.state.addresses.node
+    }
+
+    /// `kubectl` with the administrator's kubeconfig.
+    #[must_use]
+    pub fn kubectl(&self) -> Command {
+        let mut command = Command::new(self.cache.bin().join("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        command
+    }
+
+    /// A command that will run within the cluster's network, for clients that need the addresses of pods and Services.
+    /// Everything else is the host's.
+    #[must_use]
+    pub fn nsenter_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.layout.node())).arg("--").arg(program);
+        command
+    }
+
+    /// A command that will run in all of the cluster's namespaces, as its own processes do: there, process ids are
+    /// those that containerd names, and `kill` reaches containers.
+    #[must_use]
+    pub fn node_command(&self, program: impl AsRef<OsStr>) -> Command {
+        match &self.state.holder {
+            Some(holder) => sandbox::command(holder, &self.cache, program),
+            // `up` and `open` both make sure that there is one.
+            None => Command::new("false"),
+        }
+    }
+
+    /// `ctr` for the node's containerd, in the namespace that the kubelet uses.
+    #[must_use]
+    pub fn ctr(&self) -> Command {
+        let mut command = self.node_command(self.cache.bin().join("ctr"));
+        command.arg("-a").arg(self.layout.containerd_socket()).args(["-n", "k8s.io"]);
+        command
+    }
+
+    /// Makes an image and imports it into the node, where it isn't there already. Returns whether it was new.
+    ///
+    /// # Errors
+    /// A file of it cannot be read, or containerd refuses it.
+    pub fn import(&mut self, image: &Image) -> Result<bool> {
+        let archive = self.layout.join("import.tar");
+        let digest = image.write(&archive)?;
+        let known = self.state.images.get(&image.reference) == Some(&digest);
+        if !known {
+            run(self.ctr().args(["images", "import", "--digests"]).arg(&archive))
+                .with_context(|| format!("importing {}", image.reference))?;
+            self.state.images.insert(image.reference.clone(), digest);
+            self.state.write(&self.layout)?;
+        }
+        fs::remove_file(archive)?;
+        Ok(!known)
+    }
+
+    /// Starts a process of that name in the cluster's namespaces, unless it runs already. It ends with the cluster;
+    /// its output goes to `logs/NAME.log`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(&mut self, name: &str, arguments: &[String]) -> Result<()> {
+        if self.state.processes.get(name).is_some_and(ProcessId::alive) {
+            return Ok(());
+        }
+        let holder = self.state.holder.as_ref().context("the cluster is not up")?;
+        let process = sandbox::spawn(holder, &self.cache, &self.layout, name, arguments)?;
+        self.state.processes.insert(name.to_owned(), process);
+        self.state.write(&self.layout)
+    }
+
+    /// Kills a process that [`Self::spawn`] or [`Self::up`] started, by its recorded id.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        if let Some(process) = self.state.processes.remove(name) {
+            process.kill()?;
+        }
+        self.state.write(&self.layout)
+    }
+
+    /// Waits until `check` succeeds, while the named process lives.
+    pub(crate) fn wait(&self, process: &str, what: &str, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let Err(error) = check() else { return Ok(()) };
+            let ended = self.state.processes.get(process).is_some_and(|process| !process.alive());
+            if ended || Instant::now() > deadline {
+                let state = if ended { "has ended" } else { "is not ready" };
+                let words = sandbox::tail(&self.layout, process);
+                bail!("{what}: {process} {state} ({error:#}); its last words:\n{words}");
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn start(&mut self, pause: &std::path::Path, say: Say<'_>) -> Result<()> {
+        if self.state.holder.is_none() {
+            self.state.holder = Some(sandbox::start(&self.layout)?);
+            self.state.write(&self.layout)?;
+        }
+        let addresses = self.state.addresses;
+        say("starting etcd and the API server");
+        self.spawn_all(&components::api(&self.layout, addresses))?;
+        self.wait("apiserver", "the API server", || {
+            run(self.kubectl().args(["get", "--raw", "/readyz", "--request-timeout=5s"]))
+        })?;
+        let rbac = self.layout.join("config/rbac.yaml");
+        run(self.kubectl().args(["apply", "--server-side", "--force-conflicts", "-f"]).arg(rbac))?;
+        say("starting containerd, kubelet, kube-proxy, scheduler, controllers and DNS");
+        let rest = components::rest(&self.layout, addresses);
+        let (first, others) = rest.split_at(1);
+        self.spawn_all(first)?;
+        self.wait("containerd", "the container runtime", || run(self.ctr().args(["version"])))?;
+        self.import(&image::pause(pause))?;
+        self.spawn_all(others)?;
+        say("waiting for the node");
+        self.wait("kubelet", "the node", || {
+            let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+            let status = capture(self.kubectl().args(["get", "node", &self.layout.node(), "-o", ready]))?;
+            anyhow::ensure!(status == "True", "its condition Ready is {status:?}");
+            Ok(())
+        })?;
+        // A pod made before it would be refused.
+        self.wait("controller-manager", "the default service account", || {
+            run(self.kubectl().args(["get", "serviceaccount", "default"]))
+        })?;
+        self.state.complete = true;
+        self.state.write(&self.layout)
+    }
+
+    fn spawn_all(&mut self, components: &[Component]) -> Result<()> {
+        components.iter().try_for_each(|component| self.spawn(component.name, &component.arguments))
+    }
+}
+
+/// The folder, its files, the network and the cgroup of a new cluster. The state is written first: whatever follows is
+/// found by the next run.
+fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
+    let netns = layout.node();
+    if network::exists(&netns) {
+        bail!("a network namespace {netns} exists that this cluster did not make: choose another name, or delete it with `ip netns del {netns}`");
+    }
+    let state = State::new(Addresses::free(name)?);
+    for folder in ["logs", "config/cni"] {
+        fs::create_dir_all(layout.join(folder))?;
+    }
+    state.write(layout)?;
+    certificates::write(layout, state.addresses)?;
+    for (path, content) in config::files(cache, layout, state.addresses) {
+        fs::write(layout.join(path), content)?;
+    }
+    network::create(layout, state.addresses)?;
+    cgroup::create(&netns)?;
+    Ok(state)
+}
+
+/// Removes everything of a cluster, whole or half made. The folder goes last: while it is there, the rest is known to
+/// be ours.
+fn clear(layout: &Layout) -> Result<()> {
+    if !layout.folder.exists() {
+        return Ok(());
+    }
+    if let Some(State { holder: Some(holder), .. }) = State::read(layout) {
+        holder.kill()?;
+    }
+    // Whatever else is in the network, such as a first process whose id was not recorded yet.
+    let netns = layout.node();
+    for pid in network::processes(&netns) {
+        if let Ok(process) = ProcessId::of(pid) {
+            process.kill()?;
+        }
+    }
+    network::delete(&netns)?;
+    cgroup::delete(&netns)?;
+    fs::remove_dir_all(&layout.folder).with_context(|| format!("removing {}", layout.folder.display()))
+}
+
+/// One command at a time for each cluster.
+fn lock(cache: &Cache, name: &str) -> Result<File> {
+    let folder = cache.join("clusters");
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("{name}.lock"));
+    let file = File::create(&path)?;
+    file.lock().with_context(|| format!("waiting for another command on cluster {name} ({})", path.display()))?;
+    Ok(file)
+}

@@ -1,0 +1,256 @@
+//! Container images put together from files, without Docker: a docker-archive with one layer, the same bytes for the
+//! same content.
+
+use crate::run::capture;
+use anyhow::{Context, Result};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Reference of the image that holds a pod's namespaces open.
+pub(crate) const PAUSE: &str = "localhost/pause:1";
+
+/// User and group of every image here but the pause image's.
+const NONROOT: u32 = 65532;
+
+/// An image to be made.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Reference with a tag: `localhost/chat-app:dev`.
+    pub reference: String,
+    /// Program and arguments; empty for an image that only holds files.
+    pub entrypoint: Vec<String>,
+    /// Path in the image, without a leading slash → file.
+    files: BTreeMap<String, ImageFile>,
+}
+
+/// One file of an image.
+#[derive(Clone, Debug)]
+pub enum ImageFile {
+    /// A copy of a file of the host, with these permission bits.
+    Copy(PathBuf, u32),
+    /// These bytes, readable by all.
+    Text(String),
+}
+
+impl Image {
+    /// An image without files.
+    #[must_use]
+    pub fn new(reference: &str) -> Self {
+        Self { reference: reference.to_owned(), entrypoint: Vec::new(), files: BTreeMap::new() }
+    }
+
+    /// The image of a program: the program, the shared libraries that `ldd` names, a user other than root, and the
+    /// certificate authorities of the host.
+    ///
+    /// # Errors
+    /// `ldd` fails, or a library is missing.
+    pub fn of_program(reference: &str, program: &Path) -> Result<Self> {
+        let mut image = Self::new(reference);
+        let name = program.file_name().and_then(|name| name.to_str()).context("the program has no name")?;
+        let inside = format!("usr/local/bin/{name}");
+        image.add(&inside, ImageFile::Copy(program.to_owned(), 0o755));
+        for library in libraries(&capture(Command::new("ldd").arg(program))?)? {
+            image.add(library.trim_start_matches('/'), ImageFile::Copy(PathBuf::from(&library), 0o755));
+        }
+        image.add("etc/passwd", ImageFile::Text(format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n")));
+        image.add("etc/group", ImageFile::Text(format!("nonroot:x:{NONROOT}:\n")));
+        let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        if authorities.is_file() {
+            image.add("etc/ssl/certs/ca-certificates.crt", ImageFile::Copy(authorities.to_owned(), 0o644));
+        }
+        image.entrypoint = vec![format!("/{inside}")];
+        Ok(image)
+    }
+
+    /// Adds or replaces a file.
+    pub fn add(&mut self, path: &str, file: ImageFile) {
+        self.files.insert(path.to_owned(), file);
+    }
+
+    /// Writes the archive and returns its SHA-256.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the archive cannot be written.
+    pub fn write(&self, archive: &Path) -> Result<String> {
+        let layer_path = archive.with_extension("layer");
+        let mut layer = Hashing::new(BufWriter::new(File::create(&layer_path)?));
+        self.layer(&mut layer).with_context(|| format!("putting together {}", self.reference))?;
+        let (mut file, layer_digest) = layer.finish();
+        file.flush()?;
+
+        let config = serde_json::to_vec(&json!({
+            "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+            "os": "linux",
+            "config": {
+                "Entrypoint": self.entrypoint,
+                "User": format!("{NONROOT}:{NONROOT}"),
+                "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
+                "WorkingDir": "/",
+            },
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
+            "history": [{"created_by": "cargo xtask image"}],
+        }))?;
+        let config_name = format!("{}.json", hex::encode(Sha256::digest(&config)));
+        let manifest = serde_json::to_vec(
+            &json!([{"Config": config_name, "RepoTags": [self.reference], "Layers": ["layer.tar"]}]),
+        )?;
+
+        let mut outer = tar::Builder::new(Hashing::new(BufWriter::new(File::create(archive)?)));
+        entry(&mut outer, "manifest.json", 0o644, manifest.len() as u64, manifest.as_slice())?;
+        entry(&mut outer, &config_name, 0o644, config.len() as u64, config.as_slice())?;
+        let layer = File::open(&layer_path)?;
+        entry(&mut outer, "layer.tar", 0o644, layer.metadata()?.len(), layer)?;
+        let (mut file, digest) = outer.into_inner()?.finish();
+        file.flush()?;
+        std::fs::remove_file(layer_path)?;
+        Ok(digest)
+    }
+
+    fn layer(&self, to: &mut impl Write) -> Result<()> {
+        let mut tar = tar::Builder::new(to);
+        let mut folders = std::collections::BTreeSet::from(["tmp/".to_owned()]);
+        for path in self.files.keys() {
+            folders.extend(path.match_indices('/').map(|(end, _)| path[..=end].to_owned()));
+        }
+        for folder in folders {
+            let mut header = header(if folder == "tmp/" { 0o1777 } else { 0o755 }, 0);
+            header.set_entry_type(tar::EntryType::Directory);
+            tar.append_data(&mut header, &folder, io::empty())?;
+        }
+        for (path, file) in &self.files {
+            match file {
+                ImageFile::Copy(source, mode) => {
+                    let file = File::open(source).with_context(|| format!("reading {}", source.display()))?;
+                    entry(&mut tar, path, *mode, file.metadata()?.len(), file)?;
+                }
+                ImageFile::Text(text) => entry(&mut tar, path, 0o644, text.len() as u64, text.as_bytes())?,
+            }
+        }
+        Ok(tar.finish()?)
+    }
+}
+
+/// The pause image: one static program.
+pub(crate) fn pause(program: &Path) -> Image {
+    let mut image = Image::new(PAUSE);
+    image.add("pause", ImageFile::Copy(program.to_owned(), 0o755));
+    image.entrypoint = vec!["/pause".into()];
+    image
+}
+
+/// A header that depends on nothing but its arguments: no time, no owner.
+fn header(mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header
+}
+
+fn entry(to: &mut tar::Builder<impl Write>, path: &str, mode: u32, size: u64, content: impl Read) -> Result<()> {
+    Ok(to.append_data(&mut header(mode, size), path, content)?)
+}
+
+/// The paths in `ldd`'s output; none for a static program.
+fn libraries(output: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for line in output.lines().map(str::trim) {
+        anyhow::ensure!(!line.contains("not found"), "a shared library is missing: {line}");
+        let path = line.split_once("=> ").map_or(line, |(_, path)| path);
+        let path = path.split(" (").next().unwrap_or_default();
+        if path.starts_with('/') {
+            found.push(path.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// Hashes what passes through.
+struct Hashing<W> {
+    inner: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Hashing<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, hash: Sha256::new() }
+    }
+
+    fn finish(self) -> (W, String) {
+        (self.inner, hex::encode(self.hash.finalize()))
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_from_ldd() {
+        let output = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        assert_eq!(libraries(output).expect("read"), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(libraries("\tstatically linked\n").expect("read"), Vec::<String>::new());
+        assert!(libraries("\tlibcuda.so.1 => not found\n").is_err());
+    }
+
+    #[test]
+    fn the_same_content_makes_the_same_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str| {
+            let mut image = Image::new("localhost/x:1");
+            image.add("a/b/c.txt", ImageFile::Text("hello".into()));
+            image.write(&folder.path().join(name)).expect("written")
+        };
+        let first = write("one.tar");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert_eq!(first, write("two.tar"));
+        assert_eq!(first, hex::encode(Sha256::digest(std::fs::read(folder.path().join("one.tar")).expect("read"))));
+    }
+
+    #[test]
+    fn the_config_names_the_layer_that_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.tar");
+        let mut image = Image::new("localhost/x:1");
+        image.add("model.gguf", ImageFile::Text("weights".into()));
+        image.write(&path).expect("written");
+        let mut parts = BTreeMap::new();
+        for part in tar::Archive::new(File::open(&path).expect("open")).entries().expect("entries") {
+            let mut part = part.expect("entry");
+            let mut bytes = Vec::new();
+            part.read_to_end(&mut bytes).expect("read");
+            parts.insert(part.path().expect("path").to_string_lossy().into_owned(), bytes);
+        }
+        let manifest: serde_json::Value = serde_json::from_slice(&parts["manifest.json"]).expect("JSON");
+        let config = &parts[manifest[0]["Config"].as_str().expect("a name")];
+        let config: serde_json::Value = serde_json::from_slice(config).expect("JSON");
+        let layer = format!("sha256:{}", hex::encode(Sha256::digest(&parts["layer.tar"])));
+        assert_eq!(config["rootfs"]["diff_ids"][0], layer.as_str());
+        let mut layer = tar::Archive::new(parts["layer.tar"].as_slice());
+        let names: Vec<String> = layer
+            .entries()
+            .expect("entries")
+            .map(|entry| entry.expect("entry").path().expect("path").to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(names, ["tmp/", "model.gguf"]);
+    }
+}

@@ -1,0 +1,136 @@
+//! Where things are: the project's cache, and one cluster's folder in it.
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+/// The project's cache folder: `$PERSONAGUARD_CACHE`, else `$XDG_CACHE_HOME/personaguard`, else `~/.cache/personaguard`.
+#[derive(Clone, Debug)]
+pub struct Cache(PathBuf);
+
+impl Cache {
+    /// Finds the cache folder and makes it.
+    ///
+    /// # Errors
+    /// Neither variable nor `HOME` is set, or the folder cannot be made.
+    pub fn open() -> Result<Self> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = set("PERSONAGUARD_CACHE")
+            .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("personaguard")))
+            .or_else(|| set("HOME").map(|folder| folder.join(".cache/personaguard")))
+            .context("set PERSONAGUARD_CACHE or HOME: there is no place for the cache")?;
+        let folder = std::path::absolute(folder)?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("making the cache folder {}", folder.display()))?;
+        Ok(Self(folder.canonicalize()?))
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A path in the cache.
+    #[must_use]
+    pub fn join(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// Where built programs are.
+    #[must_use]
+    pub fn bin(&self) -> PathBuf {
+        self.join("bin")
+    }
+
+    /// The folder of the cluster of that name.
+    ///
+    /// # Errors
+    /// The name is not 1 to 8 of `a-z0-9-`, or the folder's path is too long for the sockets in it.
+    pub fn cluster(&self, name: &str) -> Result<Layout> {
+        let letters = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        ensure!(letters && (1..=8).contains(&name.len()), "cluster name {name:?}: use 1 to 8 of a-z, 0-9 and -");
+        let folder = self.join("clusters").join(name);
+        // 107 bytes are the longest path of a Unix socket; the longest of ours adds about 50.
+        let length = folder.as_os_str().len();
+        ensure!(length <= 56, "{} is too long for sockets: set PERSONAGUARD_CACHE to a shorter path", folder.display());
+        for hidden in crate::sandbox::PRIVATE_FOLDERS {
+            ensure!(
+                !folder.starts_with(hidden),
+                "the cluster hides {hidden} from its processes: set PERSONAGUARD_CACHE to a folder outside of it"
+            );
+        }
+        Ok(Layout { name: name.to_owned(), folder })
+    }
+}
+
+/// The folder of one cluster.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Short name: `demo`.
+    pub name: String,
+    /// The folder; nothing of the cluster is on disk outside of it.
+    pub folder: PathBuf,
+}
+
+impl Layout {
+    /// Name of the network namespace, the node, and the cgroup.
+    #[must_use]
+    pub fn node(&self) -> String {
+        format!("pg-{}", self.name)
+    }
+
+    /// A path in the folder.
+    #[must_use]
+    pub fn join(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// A path in the folder, as text for a config file.
+    #[must_use]
+    pub fn text(&self, path: &str) -> String {
+        self.join(path).to_string_lossy().into_owned()
+    }
+
+    /// The administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.join("kubeconfig")
+    }
+
+    /// The API server's audit log: one JSON event a line, `Metadata` level, every write.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.join("audit.log")
+    }
+
+    /// containerd's socket.
+    #[must_use]
+    pub fn containerd_socket(&self) -> PathBuf {
+        self.join("containerd.sock")
+    }
+
+    /// A process's output.
+    #[must_use]
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.join("logs").join(format!("{process}.log"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_names_are_short_and_plain() {
+        let cache = Cache(PathBuf::from("/root/.cache/personaguard"));
+        assert_eq!(cache.cluster("demo").expect("valid").node(), "pg-demo");
+        for bad in ["", "a/b", "Demo", "far-too-long", ".."] {
+            assert!(cache.cluster(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_cache_that_the_cluster_would_hide_from_itself_is_refused() {
+        let error = Cache(PathBuf::from("/var/lib/cache")).cluster("demo").expect_err("hidden");
+        assert!(error.to_string().contains("PERSONAGUARD_CACHE"), "{error}");
+    }
+}

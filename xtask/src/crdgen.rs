@@ -1,0 +1,59 @@
+//! `cargo xtask crdgen`: the CustomResourceDefinitions as YAML, from the Rust types.
+
+use anyhow::{Context, bail};
+use personaguard_crds::manifests;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the YAML goes: for people to read and `kubectl apply`, and into the chart.
+const FOLDERS: [&str; 2] = ["crds/yaml", "charts/personaguard-crds/templates"];
+
+/// Writes the YAML; with `check`, fails if it is not what would be written.
+///
+/// # Errors
+/// If a file cannot be read or written, or with `check` differs or does not belong.
+pub fn run(check: bool) -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let generated = manifests();
+    let mut stale = Vec::new();
+    for folder in FOLDERS {
+        let path = root.join(folder);
+        for (name, yaml) in &generated {
+            if fs::read_to_string(path.join(name)).ok().as_ref() == Some(yaml) {
+                continue;
+            }
+            if check {
+                stale.push(format!("{folder}/{name}"));
+            } else {
+                write(&path.join(name), yaml)?;
+            }
+        }
+        for left in leftovers(&path, &generated) {
+            if check {
+                stale.push(format!("{} (no such kind)", left.display()));
+            } else {
+                fs::remove_file(&left).with_context(|| format!("cannot remove {}", left.display()))?;
+            }
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    bail!("the generated YAML is out of date: {}. Run `cargo xtask crdgen` and commit what it writes.", stale.join(", "))
+}
+
+fn write(path: &Path, yaml: &str) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::write(path, yaml).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Definitions of kinds that are gone.
+fn leftovers(folder: &Path, generated: &[(String, String)]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| !generated.iter().any(|(name, _)| path.file_name().is_some_and(|found| found == name.as_str())))
+        .collect()
+}
