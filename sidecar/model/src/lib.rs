@@ -28,6 +28,9 @@
 //! model of L blocks has layers 0..=L. A probe reads *before* an intervention at the same layer writes.
 
 mod engine;
+mod gguf;
+mod kernel;
+mod pool;
 mod model;
 mod template;
 mod tokenizer;
