@@ -58,8 +58,6 @@ fn kubelet(layout: &Layout, addresses: Addresses) -> Value {
         "cgroupRoot": format!("/{}", layout.node()),
         "failCgroupV1": false,
         "failSwapOn": false,
-        // Kernel settings of the whole machine stay as they are; the kubelet must not take that for a failure.
-        "featureGates": {"KubeletInUserNamespace": true},
         "localStorageCapacityIsolation": false,
         "serializeImagePulls": false,
         // Images come from an archive, not from a registry: one that was cleared away would be gone for good.

@@ -138,11 +138,11 @@ pub fn ensure_pause(cache: &Cache) -> Result<PathBuf> {
         return Ok(program);
     }
     fs::create_dir_all(cache.bin())?;
-    let source = cache.bin().join(".pause.rs");
+    let source = cache.bin().join("pause.rs");
     fs::write(&source, PAUSE)?;
     let new = cache.bin().join(".pause.new");
     run(Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "panic=abort", "-C", "strip=symbols", "-o"])
+        .args(["--crate-name", "pause", "--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "panic=abort", "-C", "strip=symbols", "-o"])
         .arg(&new)
         .arg(&source))?;
     fs::rename(new, &program)?;

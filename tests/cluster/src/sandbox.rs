@@ -13,7 +13,7 @@ pub(crate) const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
 /// The first process. It reads its own id before the new `/proc` is mounted (afterwards it would be 1), and it collects
 /// the processes that lose their parent. Kernel settings of the whole machine are read-only inside, but those of the
-/// network, which are the namespace's own.
+/// network, which are the namespace's own; those that the kubelet insists on look to it as if they were set.
 const FIRST_PROCESS: &str = r#"
 set -e
 read -r pid rest < /proc/self/stat
@@ -22,7 +22,14 @@ mount --bind /proc/sys /proc/sys
 mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,ro,bind /proc/sys
 for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
-mkdir -p /run/lock
+mkdir -p /run/lock /run/seen
+see() { echo "$2" > "/run/seen/${1##*/}"; mount --bind "/run/seen/${1##*/}" "/proc/sys/$1"; }
+see vm/overcommit_memory 1
+see vm/panic_on_oom 0
+see kernel/panic 10
+see kernel/panic_on_oops 1
+see kernel/keys/root_maxkeys 1000000
+see kernel/keys/root_maxbytes 25000000
 mount --make-rshared /
 echo "$pid" > "$1.new"
 mv "$1.new" "$1"
