@@ -4,14 +4,19 @@
 //! embedding output, ℓ the residual stream after block ℓ.
 
 pub mod calibration;
+pub mod extraction;
 mod layers_file;
 pub mod linear;
+pub mod random;
 mod safetensors_view;
+pub mod stats;
+pub mod trait_spec;
 mod vector_file;
 
 pub use calibration::Calibration;
 pub use layers_file::{LayersFileError, read_layers, write_layers};
 pub use linear::{cosine, norm, project, unit};
+pub use trait_spec::{Benign, Contrast, Polarity, TraitSpec, TraitSpecError};
 pub use vector_file::{
     Counts, Interval, LayerMatrix, LayerValidation, Limits, ModelIdentity, Permuted, VectorFile, VectorFileError,
     VectorMetadata,

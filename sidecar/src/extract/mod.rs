@@ -1,0 +1,19 @@
+//! Extraction: drives the engine over a trait's questions and turns what it read into a vector file.
+//!
+//! Four passes, each batched through the engine: contrasted answers to the extraction questions (the vector), steered
+//! log-likelihoods of those answers (the layer), contrasted answers to the held-out questions (the validation), and
+//! everyday requests under neutral system prompts (the calibration). The held-out questions are answered last and change
+//! nothing but the validation.
+
+mod journal;
+mod plan;
+mod progress;
+mod responder;
+mod run;
+mod steering;
+mod summary;
+
+pub use plan::{Plan, Settings};
+pub use run::{Outcome, check, run};
+pub use steering::SteeringCurve;
+pub use summary::summary;

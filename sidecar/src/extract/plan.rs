@@ -1,0 +1,175 @@
+//! What is asked: the design of an extraction, as a list of requests.
+
+use personaguard_persona::extraction::SampleKey;
+use personaguard_persona::{Benign, Polarity, TraitSpec};
+use serde::Serialize;
+
+/// What a user chooses.
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    /// Longest answer in tokens.
+    pub tokens: usize,
+    /// Questions to extract from, and as many held out.
+    pub questions: usize,
+    /// Instruction pairs with which each extraction question is asked.
+    pub pairs: usize,
+    /// Instruction pairs with which each held-out question is asked; they take turns.
+    pub held_out_pairs: usize,
+    /// Answers to each question under each instruction.
+    pub rollouts: usize,
+    /// Sampling temperature; 0 always takes the likeliest token.
+    pub temperature: f32,
+    /// Seed of sampling, bootstrap and permutations.
+    pub seed: u64,
+    /// Bootstrap resamples and permutations.
+    pub draws: usize,
+    /// Layers between those at which steering is tried.
+    pub layer_step: usize,
+    /// Extraction questions with which steering is tried.
+    pub steering_questions: usize,
+    /// Benign answers for the calibration, at most.
+    pub benign: usize,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// Makes the vector.
+    Extract(Polarity, SampleKey),
+    /// Validates it.
+    HeldOut(Polarity, SampleKey),
+    /// Calibrates it.
+    Benign(u32),
+}
+
+impl Purpose {
+    /// A name that is the same in every run: key of the journal, and of the request's random stream.
+    pub fn name(&self) -> String {
+        let contrasted = |set: &str, polarity: &Polarity, key: &SampleKey| {
+            let side = if *polarity == Polarity::Positive { "positive" } else { "negative" };
+            format!("{set}/{side}/q{}/p{}/r{}", key.question, key.pair, key.rollout)
+        };
+        match self {
+            Self::Extract(polarity, key) => contrasted("extract", polarity, key),
+            Self::HeldOut(polarity, key) => contrasted("held-out", polarity, key),
+            Self::Benign(index) => format!("benign/{index}"),
+        }
+    }
+}
+
+/// One request to the model.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What for.
+    pub purpose: Purpose,
+    /// System prompt; empty for none.
+    pub system: String,
+    /// The user's message.
+    pub question: String,
+}
+
+/// All requests of an extraction.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Contrasted, to extract.
+    pub extract: Vec<Ask>,
+    /// Contrasted, held out.
+    pub held_out: Vec<Ask>,
+    /// Benign.
+    pub benign: Vec<Ask>,
+}
+
+impl Plan {
+    /// The requests for a trait.
+    pub fn new(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Self {
+        Self {
+            extract: contrasted(spec, &spec.extract, settings, settings.pairs, Purpose::Extract),
+            held_out: contrasted(spec, &spec.held_out, settings, settings.held_out_pairs, Purpose::HeldOut),
+            benign: neutral(spec, benign, settings),
+        }
+    }
+}
+
+fn contrasted(
+    spec: &TraitSpec,
+    questions: &[String],
+    settings: &Settings,
+    pairs: usize,
+    purpose: fn(Polarity, SampleKey) -> Purpose,
+) -> Vec<Ask> {
+    let mut asks = Vec::new();
+    for (question, text) in questions.iter().take(settings.questions).enumerate() {
+        for turn in 0..pairs.min(spec.instructions.len()) {
+            // Every pair takes its turn equally often, whatever the number of questions.
+            let pair = (question * pairs + turn) % spec.instructions.len();
+            for rollout in 0..settings.rollouts {
+                for polarity in Polarity::BOTH {
+                    let key = SampleKey { question: question as u32, pair: pair as u32, rollout: rollout as u32 };
+                    let system = spec.system_prompt(&spec.instructions[pair], polarity);
+                    asks.push(Ask { purpose: purpose(polarity, key), system, question: text.clone() });
+                }
+            }
+        }
+    }
+    asks
+}
+
+/// Everyday requests under each neutral system prompt in turn, and the trait's held-out questions under none: what
+/// benign users ask, and the questions that come nearest to the trait without asking for it.
+fn neutral(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Vec<Ask> {
+    let near = spec.held_out.iter().take(settings.questions).map(|question| (String::new(), question));
+    let systems = benign.systems.len();
+    let everyday = (0..systems).flat_map(|turn| {
+        benign.questions.iter().enumerate().map(move |(i, question)| (benign.systems[(i + turn) % systems].clone(), question))
+    });
+    near.chain(everyday)
+        .take(settings.benign)
+        .zip(0..)
+        .map(|((system, question), index)| Ask { purpose: Purpose::Benign(index), system, question: question.clone() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn settings() -> Settings {
+        Settings {
+            tokens: 48,
+            questions: 20,
+            pairs: 5,
+            held_out_pairs: 2,
+            rollouts: 1,
+            temperature: 1.0,
+            seed: 1,
+            draws: 100,
+            layer_step: 3,
+            steering_questions: 10,
+            benign: 1000,
+        }
+    }
+
+    #[test]
+    fn every_request_has_a_name_of_its_own_and_both_sides_are_equal_in_number() {
+        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let all: Vec<&Ask> = plan.extract.iter().chain(&plan.held_out).chain(&plan.benign).collect();
+        let names: BTreeSet<String> = all.iter().map(|ask| ask.purpose.name()).collect();
+        assert_eq!(names.len(), all.len());
+        assert_eq!((plan.extract.len(), plan.held_out.len()), (200, 80));
+        let positive = |asks: &[Ask]| asks.iter().filter(|ask| ask.purpose.name().contains("positive")).count();
+        assert_eq!((positive(&plan.extract), positive(&plan.held_out)), (100, 40));
+    }
+
+    #[test]
+    fn pairs_take_turns_over_the_held_out_questions() {
+        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let mut uses = [0; 5];
+        for ask in &plan.held_out {
+            if let Purpose::HeldOut(_, key) = ask.purpose {
+                uses[key.pair as usize] += 1;
+            }
+        }
+        assert_eq!(uses, [16; 5]);
+    }
+}
