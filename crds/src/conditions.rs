@@ -38,6 +38,10 @@ pub mod reason {
     pub const IMPORTED: &str = "Imported";
     /// Accepted: a quantile or sigma threshold on a vector without a calibration that carries it.
     pub const CALIBRATION_MISSING: &str = "CalibrationMissing";
+    /// Accepted: a policy names the same vector twice.
+    pub const DUPLICATE_VECTOR: &str = "DuplicateVector";
+    /// Accepted: a threshold is missing, ambiguous, or a band that is empty.
+    pub const THRESHOLD_INVALID: &str = "ThresholdInvalid";
     /// Accepted: the resolved config does not fit a ConfigMap.
     pub const CONFIG_TOO_LARGE: &str = "ConfigTooLarge";
     /// Accepted: the selector does not parse.

@@ -1,5 +1,6 @@
 //! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable YAML.
 
+use crate::API_VERSION;
 use crate::policy::{Action, Evidence, FailurePolicy, Mode, Score, Steering};
 use crate::quantity::{Digest, Layer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -20,6 +21,54 @@ pub struct GuardConfig {
     pub vectors: BTreeMap<String, ResolvedVector>,
     /// Policies, in order of their names. A sidecar enforces those that select its pod; without a cluster, all.
     pub policies: Vec<ResolvedPolicy>,
+}
+
+impl GuardConfig {
+    /// Value of [`GuardConfig::kind`].
+    pub const KIND: &str = "GuardConfig";
+
+    /// As `config.yaml`. Equal configs give equal text.
+    ///
+    /// # Errors
+    /// If a number in it cannot be written; with thresholds that are finite this does not happen.
+    pub fn to_yaml(&self) -> Result<String, GuardConfigError> {
+        serde_saphyr::to_string(self).map_err(|error| GuardConfigError::Unwritable(error.to_string()))
+    }
+
+    /// Reads `config.yaml`.
+    ///
+    /// # Errors
+    /// If the text is not a config of this version; the message says where.
+    pub fn from_yaml(text: &[u8]) -> Result<Self, GuardConfigError> {
+        let config: Self =
+            serde_saphyr::from_slice(text).map_err(|error| GuardConfigError::Unreadable(error.to_string()))?;
+        if config.api_version == API_VERSION && config.kind == Self::KIND {
+            Ok(config)
+        } else {
+            Err(GuardConfigError::Foreign { api_version: config.api_version, kind: config.kind })
+        }
+    }
+}
+
+/// A config that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum GuardConfigError {
+    /// It does not serialise.
+    #[error("the config cannot be written: {0}")]
+    Unwritable(String),
+    /// It does not parse.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It is something else, or of another version.
+    #[error(
+        "this is a {api_version} {kind}, and {API_VERSION} GuardConfig is read: use operator and sidecar of one version"
+    )]
+    Foreign {
+        /// Its version.
+        api_version: String,
+        /// Its kind.
+        kind: String,
+    },
 }
 
 /// The model that a sidecar serves.
@@ -67,6 +116,10 @@ pub struct ResolvedPolicy {
     pub uid: String,
     /// Its generation; what a sidecar acknowledges.
     pub generation: i64,
+    /// Digest of all that it resolves to, vectors and model included: a vector that is made anew changes what a policy
+    /// enforces without changing its generation. A sidecar acknowledges it together with the generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// Whether it acts.
     pub mode: Mode,
     /// Pods that it guards.

@@ -7,9 +7,13 @@
 //! - [`wire`]: what a sidecar pushes back.
 //! - [`conditions`], [`metrics`], [`names`]: the one home of every condition, reason, metric, label and path.
 
+// KubeSchema copies each `pub struct` into the body of a function, where nothing can reach it.
+#![allow(unreachable_pub)]
+
 pub mod conditions;
 pub mod guard_config;
 mod injection;
+mod manifests;
 pub mod metrics;
 mod model;
 pub mod names;
@@ -17,13 +21,16 @@ mod policy;
 pub mod quantity;
 mod report;
 pub mod resolve;
+#[cfg(test)]
+mod rules;
 mod vector;
 pub mod wire;
 
 pub use injection::{PersonaInjection, PersonaInjectionSpec};
+pub use manifests::manifests;
 pub use model::{
     Device, ImagePullPolicy, ImageSource, ModelSource, PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec,
-    PersonaModelStatus, Runtime,
+    PersonaModelStatus, Resources, Runtime,
 };
 pub use policy::{
     Action, Evidence, FailurePolicy, Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions,

@@ -1,12 +1,13 @@
 //! `PersonaModel`: where a model's weights come from, and how a sidecar runs it.
 
 use crate::quantity::Digest;
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A language model that sidecars serve: where its weights come from, their digest, and how to run it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ use serde::{Deserialize, Serialize};
     plural = "personamodels",
     shortname = "pm",
     category = "personaguard",
+    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and how to run it.",
+    cel,
+    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaModel has at most 63 characters: it becomes a label"),
     status = "PersonaModelStatus",
     printcolumn(name = "Device", type_ = "string", json_path = ".spec.runtime.device"),
     printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
@@ -54,6 +58,18 @@ pub struct ModelSource {
     pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
 }
 
+impl ModelSource {
+    /// Path of the weight file inside the source.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match (&self.image, &self.persistent_volume_claim) {
+            (Some(image), _) => &image.path,
+            (None, Some(claim)) => &claim.path,
+            (None, None) => "",
+        }
+    }
+}
+
 /// Weights in an OCI image.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -65,7 +81,7 @@ pub struct ImageSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<ImagePullPolicy>,
     /// Path of the weight file inside the image, without a leading slash: `model.gguf`.
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/].*$"))]
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s]+(/[^/\s]+)*$"))]
     pub path: String,
 }
 
@@ -86,7 +102,7 @@ pub struct PersistentVolumeClaimSource {
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
     /// Path of the weight file inside the volume, without a leading slash.
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/].*$"))]
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s]+(/[^/\s]+)*$"))]
     pub path: String,
 }
 
@@ -98,16 +114,16 @@ pub struct PersistentVolumeClaimSource {
 }]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
-    /// Device on which the model runs.
+    /// Device on which the model runs: `Cpu`, or `Cuda` (an NVIDIA GPU; needs a sidecar image built with the `cuda` feature).
     pub device: Device,
-    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for; device Cuda only, 1 where it is not given.
+    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for, 1 to 16; device Cuda only, 1 where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub gpus: Option<u32>,
-    /// Longest context in tokens, prompt and answer together. The model's own limit where it is lower.
+    /// Longest context in tokens, prompt and answer together, 64 to 1048576. The model's own limit where it is lower.
     #[schemars(range(min = 64, max = 1_048_576))]
     pub context_length: u32,
-    /// Requests that run at the same time in one sidecar; further ones wait in a bounded queue.
+    /// Requests that run at the same time in one sidecar, 1 to 256; further ones wait in a bounded queue.
     #[schemars(range(min = 1, max = 256))]
     pub max_concurrent: u32,
     /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.
@@ -116,7 +132,19 @@ pub struct Runtime {
     pub threads: Option<u32>,
     /// Requests and limits of the sidecar container.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<Resources>,
+}
+
+/// Requests and limits of a container.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// What the node must have free, by resource name: `{cpu: "1", memory: 1Gi}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What the container may use at most, by resource name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, Quantity>,
 }
 
 impl Default for Runtime {

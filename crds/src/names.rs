@@ -1,5 +1,7 @@
 //! Labels, annotations, ports, paths and object names that operator, sidecar, charts and tests agree on.
 
+use crate::quantity::Digest;
+
 /// Name of the sidecar container in a guarded pod.
 pub const CONTAINER: &str = "personaguard";
 /// Field manager of every server-side apply of the operator.
@@ -53,8 +55,29 @@ pub fn for_model(model: &str) -> String {
     format!("personaguard-{model}")
 }
 
-/// Name of a workload's `PersonaReport`: `deployment-chat` for Deployment `chat`.
+/// Name of a workload's `PersonaReport`: `deployment-chat` for Deployment `chat`. A name that would be longer than an
+/// object's may be ends in a digest of the whole.
 #[must_use]
 pub fn report(kind: &str, name: &str) -> String {
-    format!("{}-{name}", kind.to_lowercase())
+    const LONGEST: usize = 253;
+    let whole = format!("{}-{name}", kind.to_lowercase());
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    let digest = Digest::of(whole.as_bytes());
+    let kept: String = whole.chars().take(LONGEST - 1 - digest.short().len()).collect();
+    format!("{kept}-{}", digest.short())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_names_fit_an_object_and_differ() {
+        assert_eq!(report("Deployment", "chat"), "deployment-chat");
+        let (a, b) = (report("Deployment", &"a".repeat(253)), report("Deployment", &format!("{}b", "a".repeat(252))));
+        assert_eq!(a.len(), 253);
+        assert_ne!(a, b);
+    }
 }

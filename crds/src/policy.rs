@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
     plural = "personapolicies",
     shortname = "pp",
     category = "personaguard",
+    doc = "What the chat services of a namespace may not become, and what happens when one does.",
+    cel,
     namespaced,
     status = "PersonaPolicyStatus",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
@@ -32,6 +34,10 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(
+    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
+    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaPolicySpec {
     /// `Audit` records and changes nothing; `Enforce` acts. Required: nobody should learn by accident which one they chose.
@@ -41,7 +47,7 @@ pub struct PersonaPolicySpec {
     /// Name of the `PersonaModel` that the sidecars serve.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// The traits to measure, each with its threshold and action.
+    /// The traits to measure, each with its threshold and action; 1 to 16.
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]
     pub traits: Vec<TraitRule>,
@@ -105,10 +111,13 @@ pub struct TraitRule {
     /// Past this the trait is breached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
-    /// The score that is compared with the threshold.
+    /// The score that is compared with the threshold. `ResponseAvg`: mean projection over the response tokens.
+    /// `PromptLast`: projection at the last prompt token, known before the first token is written.
     #[serde(default)]
     pub score: Score,
-    /// What to do, in rising order of intrusion: `Audit`, `Alert`, `Steer`, `Block`.
+    /// What to do, in rising order of intrusion. `Audit`: record the score. `Alert`: also tell people of a breach.
+    /// `Steer`: add the vector, times a coefficient, to the activations of every answer; tell people of a breach.
+    /// `Block`: stop an answer at the breach; what would have followed never leaves.
     pub action: Action,
     /// How to steer; with action `Steer` only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,7 +185,7 @@ pub enum Action {
 pub struct Steering {
     /// Coefficient α of the raw vector, −4 to 4: negative steers away from the trait. −1 to −1.5 is usual.
     pub coefficient: Coefficient,
-    /// Token positions that are steered.
+    /// Token positions that are steered: `Response`, `Prompt`, or `All`.
     #[serde(default)]
     pub positions: Positions,
 }
@@ -197,7 +206,7 @@ pub enum Positions {
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Evidence {
-    /// Response tokens before the first decision; a shorter answer is decided at its end. With action Block so many
+    /// Response tokens before the first decision, 1 to 256; a shorter answer is decided at its end. With action Block so many
     /// tokens are held back.
     #[schemars(range(min = 1, max = 256))]
     pub min_tokens: u32,

@@ -1,8 +1,9 @@
 //! Quantities that must not be mistaken for one another.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,9 +19,31 @@ impl fmt::Display for Layer {
 }
 
 /// A steering coefficient α in h ← h + α·v, with the raw persona vector v. Within ±[`Coefficient::LIMIT`].
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
-pub struct Coefficient(#[schemars(range(min = -4, max = 4))] f64);
+pub struct Coefficient(f64);
+
+/// A rule rather than `minimum` and `maximum`: its message is a sentence.
+impl JsonSchema for Coefficient {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Coefficient".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "number",
+            "format": "double",
+            "x-kubernetes-validations": [{
+                "rule": "self >= -4.0 && self <= 4.0",
+                "message": "a steering coefficient must lie between -4 and 4: past that a model repeats itself instead of answering"
+            }]
+        })
+    }
+}
 
 impl Coefficient {
     /// Past this a small model loops instead of answering.
@@ -55,9 +78,31 @@ impl From<Coefficient> for f64 {
 }
 
 /// A SHA-256, 64 lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Digest(#[schemars(regex(pattern = r"^[0-9a-f]{64}$"))] String);
+pub struct Digest(String);
+
+/// A rule rather than a `pattern`: its message is a sentence.
+impl JsonSchema for Digest {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 80,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^[0-9a-f]{64}$')",
+                "message": "a SHA-256 is 64 lower-case hexadecimal digits, as `sha256sum` prints them"
+            }]
+        })
+    }
+}
 
 impl Digest {
     /// The digest of some bytes.

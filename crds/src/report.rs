@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
     plural = "personareports",
     shortname = "pr",
     category = "personaguard",
+    doc = "What the sidecars of one guarded workload saw. Written by the operator, owned by the workload.",
     namespaced,
     status = "PersonaReportStatus",
     printcolumn(name = "Workload", type_ = "string", json_path = ".status.workload"),
@@ -156,10 +157,11 @@ pub struct PodCounts {
     pub instance: String,
     /// Sequence number of the push.
     pub sequence: u64,
-    /// State of the sidecar.
+    /// State of the sidecar: `Loading` its weights, `Ready`, or `Failed`: it cannot serve.
     pub state: PodState,
     /// Digest of the model it serves.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")] // the rule of a digest would cost too much in an unbounded list
     pub model_digest: Option<Digest>,
     /// Its counts.
     pub totals: Totals,

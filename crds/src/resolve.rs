@@ -1,10 +1,19 @@
 //! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard serve` share.
 
-use crate::guard_config::{GuardConfig, ResolvedPolicy};
-use crate::quantity::{Digest, Layer};
+use crate::conditions::reason;
+use crate::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
+use crate::policy::{Action, Evidence, Mode, Threshold, TraitRule};
+use crate::quantity::{Coefficient, Digest, Layer};
 use crate::vector::Calibration;
-use crate::{PersonaModel, PersonaPolicy};
-use std::collections::BTreeMap;
+use crate::{API_VERSION, PersonaModel, PersonaPolicy, PersonaVector, names};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt;
+use kube::core::{Selector, SelectorExt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes that a config folder may hold: the limit of a ConfigMap, less room for its metadata and the CA bundle.
+pub const MAX_CONFIG_BYTES: usize = (1 << 20) - (64 << 10);
 
 /// A `PersonaVector` whose file was read and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,3 +39,331 @@ pub struct Rejection {
     /// What is wrong, and what to do.
     pub message: String,
 }
+
+impl Rejection {
+    /// A rejection.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// What a (namespace, model) enforces, and what it does not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolution {
+    /// For the sidecars.
+    pub config: GuardConfig,
+    /// Policies that are not enforced, by name.
+    pub rejected: BTreeMap<String, Rejection>,
+}
+
+/// Resolves every policy of a (namespace, model). Where two policies disagree, the older one stands.
+#[must_use]
+pub fn resolve(
+    model: &PersonaModel,
+    vectors: &BTreeMap<String, VectorInput>,
+    policies: &[PersonaPolicy],
+) -> Resolution {
+    let mut oldest_first: Vec<_> = policies.iter().collect();
+    oldest_first.sort_by_key(|policy| age(policy));
+    let mut accepted: Vec<ResolvedPolicy> = Vec::new();
+    let mut rejected = BTreeMap::new();
+    for policy in oldest_first {
+        match resolve_policy(policy, model, vectors).and_then(|new| no_conflict(new, &accepted)) {
+            Ok(new) => accepted.push(new),
+            Err(rejection) => {
+                rejected.insert(policy.name_any(), rejection);
+            }
+        }
+    }
+    accepted.sort_by(|a, b| a.name.cmp(&b.name));
+    let used: BTreeSet<_> = accepted.iter().flat_map(|policy| &policy.traits).map(|rule| &rule.vector).collect();
+    let vectors = used.into_iter().filter_map(|name| Some((name.clone(), resolved_vector(vectors.get(name)?))));
+    let config = GuardConfig {
+        api_version: API_VERSION.to_owned(),
+        kind: GuardConfig::KIND.to_owned(),
+        model: served_model(model),
+        vectors: vectors.collect(),
+        policies: accepted,
+    };
+    Resolution { config, rejected }
+}
+
+/// Creation time, then name: what decides which of two policies stands. Without a cluster all are equally old.
+#[must_use]
+pub fn age(policy: &PersonaPolicy) -> (Timestamp, String) {
+    (policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0), policy.name_any())
+}
+
+/// Resolves one policy: thresholds become raw projections.
+///
+/// # Errors
+/// If something that the policy needs is missing, or does not fit the model.
+pub fn resolve_policy(
+    policy: &PersonaPolicy,
+    model: &PersonaModel,
+    vectors: &BTreeMap<String, VectorInput>,
+) -> Result<ResolvedPolicy, Rejection> {
+    let spec = &policy.spec;
+    if let Err(error) = Selector::try_from(spec.selector.clone()) {
+        return Err(Rejection::new(
+            reason::SELECTOR_INVALID,
+            format!("spec.selector does not parse ({error}): use operators In, NotIn, Exists and DoesNotExist"),
+        ));
+    }
+    if spec.traits.is_empty() {
+        return Err(Rejection::new(reason::VECTOR_NOT_FOUND, "spec.traits is empty: name at least one PersonaVector"));
+    }
+    let mut seen = BTreeSet::new();
+    let mut traits = Vec::with_capacity(spec.traits.len());
+    let mut content = vec![model.spec.sha256.to_string()];
+    for rule in &spec.traits {
+        if !seen.insert(&rule.vector) {
+            let message = format!("spec.traits names vector `{}` twice: keep one entry of it", rule.vector);
+            return Err(Rejection::new(reason::DUPLICATE_VECTOR, message));
+        }
+        let vector = vectors.get(&rule.vector).ok_or_else(|| {
+            let message = format!(
+                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (kubectl get personavectors)",
+                rule.vector
+            );
+            Rejection::new(reason::VECTOR_NOT_FOUND, message)
+        })?;
+        same_model(&rule.vector, vector, model)?;
+        let (min, max) = bounds(rule, vector)?;
+        content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
+        traits.push(ResolvedTrait {
+            vector: rule.vector.clone(),
+            score: rule.score,
+            min,
+            max,
+            action: rule.action,
+            steer: rule.steer,
+        });
+    }
+    let mut resolved = ResolvedPolicy {
+        name: policy.name_any(),
+        uid: policy.uid().unwrap_or_default(),
+        generation: policy.metadata.generation.unwrap_or(1),
+        digest: None,
+        mode: spec.mode,
+        selector: spec.selector.clone(),
+        failure_policy: spec.failure_policy,
+        evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1) },
+        traits,
+    };
+    content.push(serde_json::to_string(&resolved).unwrap_or_default());
+    resolved.digest = Some(Digest::of(content.join("\n").as_bytes()));
+    Ok(resolved)
+}
+
+impl ResolvedPolicy {
+    /// Whether the policy guards a pod with these labels.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        selects(&self.selector, labels)
+    }
+}
+
+/// Whether a selector selects a pod with these labels. An empty one selects every pod, one that does not parse none.
+#[must_use]
+pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+impl VectorInput {
+    /// Reads what a `PersonaVector` says of itself against what its file holds.
+    ///
+    /// # Errors
+    /// If the file is for another trait, or the layer is one that it does not have.
+    pub fn check(vector: &PersonaVector, file_trait: &str, file_layers: u32, layer: Layer) -> Result<(), Rejection> {
+        let name = vector.name_any();
+        if file_trait != vector.spec.trait_name {
+            let message = format!(
+                "the file of PersonaVector `{name}` is for trait `{file_trait}`, not `{}`: correct spec.trait or the file",
+                vector.spec.trait_name
+            );
+            return Err(Rejection::new(reason::ARTIFACT_INVALID, message));
+        }
+        if layer.0 == 0 || layer.0 > file_layers {
+            let message = format!(
+                "PersonaVector `{name}` asks for layer {layer}, and its file has layers 1 to {file_layers}: correct spec.layer, or leave it out to use the best"
+            );
+            return Err(Rejection::new(reason::LAYER_MISSING, message));
+        }
+        Ok(())
+    }
+}
+
+fn same_model(name: &str, vector: &VectorInput, model: &PersonaModel) -> Result<(), Rejection> {
+    if vector.model_digest == model.spec.sha256 {
+        return Ok(());
+    }
+    let message = format!(
+        "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model",
+        vector.model_digest.short(),
+        model.name_any(),
+        model.spec.sha256.short()
+    );
+    Err(Rejection::new(reason::MODEL_MISMATCH, message))
+}
+
+/// Thresholds of a trait as raw projections: (min, max).
+fn bounds(rule: &TraitRule, vector: &VectorInput) -> Result<(Option<f64>, Option<f64>), Rejection> {
+    let Some(threshold) = &rule.threshold else {
+        return if matches!(rule.action, Action::Alert | Action::Block) {
+            let message = format!(
+                "trait `{}` has action {:?} and no threshold: give one of threshold.sigma, .quantile, .projection and .range",
+                rule.vector, rule.action
+            );
+            Err(Rejection::new(reason::THRESHOLD_INVALID, message))
+        } else {
+            Ok((None, None))
+        };
+    };
+    let limits = match threshold {
+        Threshold { projection: Some(max), quantile: None, sigma: None, range: None } => (None, Some(*max)),
+        Threshold { range: Some(range), quantile: None, sigma: None, projection: None } => {
+            if range.min >= range.max {
+                let message = format!(
+                    "threshold.range of trait `{}` has min {} at or above max {}: swap them",
+                    rule.vector, range.min, range.max
+                );
+                return Err(Rejection::new(reason::THRESHOLD_INVALID, message));
+            }
+            (Some(range.min), Some(range.max))
+        }
+        Threshold { sigma: Some(sigma), quantile: None, projection: None, range: None } => {
+            let calibration = calibration(rule, vector, "sigma")?;
+            (None, Some(calibration.mean + sigma * calibration.standard_deviation))
+        }
+        Threshold { quantile: Some(q), sigma: None, projection: None, range: None } => {
+            (None, Some(quantile(&rule.vector, calibration(rule, vector, "quantile")?, *q)?))
+        }
+        _ => {
+            let message = format!(
+                "threshold of trait `{}` must have exactly one of quantile, sigma, projection and range",
+                rule.vector
+            );
+            return Err(Rejection::new(reason::THRESHOLD_INVALID, message));
+        }
+    };
+    if [limits.0, limits.1].into_iter().flatten().all(f64::is_finite) {
+        Ok(limits)
+    } else {
+        let message = format!("the threshold of trait `{}` is not a finite number", rule.vector);
+        Err(Rejection::new(reason::THRESHOLD_INVALID, message))
+    }
+}
+
+/// Calibrations are of `response_avg`; no other score can be held against one.
+fn calibration<'a>(rule: &TraitRule, vector: &'a VectorInput, unit: &str) -> Result<&'a Calibration, Rejection> {
+    let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
+    if rule.score != crate::Score::ResponseAvg {
+        return Err(missing(format!(
+            "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give threshold.projection in place of .{unit}",
+            rule.vector, rule.score
+        )));
+    }
+    match &vector.calibration {
+        Some(calibration) if calibration.count >= 2 && calibration.standard_deviation.is_finite() => Ok(calibration),
+        _ => Err(missing(format!(
+            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, or give threshold.projection in place of .{unit}",
+            rule.vector, vector.layer
+        ))),
+    }
+}
+
+/// The q-quantile of a calibration, interpolated between order statistics (type 7 of Hyndman and Fan). A sample carries
+/// it only if at least one of its responses is expected beyond it.
+fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Rejection> {
+    let needed = (1.0 / (1.0 - q).min(q) - 1e-9).ceil();
+    if calibration.sorted.is_empty() || f64::from(calibration.count) < needed {
+        let message = format!(
+            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} responses, and there are {}: calibrate with more, or use threshold.sigma",
+            if calibration.sorted.is_empty() { 0 } else { calibration.count }
+        );
+        return Err(Rejection::new(reason::CALIBRATION_MISSING, message));
+    }
+    #[allow(clippy::cast_precision_loss)] // at most 1,001 values
+    let position = q * (calibration.sorted.len() - 1) as f64;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the list, see above
+    let at = |position: f64| calibration.sorted[(position as usize).min(calibration.sorted.len() - 1)];
+    let (below, above) = (at(position.floor()), at(position.ceil()));
+    Ok(below + (above - below) * position.fract())
+}
+
+/// Steering adds up: two policies that steer the same pods along the same vector would do neither what one nor what the
+/// other says.
+fn no_conflict(new: ResolvedPolicy, accepted: &[ResolvedPolicy]) -> Result<ResolvedPolicy, Rejection> {
+    let steering = |policy: &ResolvedPolicy| -> BTreeMap<String, Coefficient> {
+        if policy.mode == Mode::Audit {
+            return BTreeMap::new();
+        }
+        policy.traits.iter().filter_map(|rule| Some((rule.vector.clone(), rule.steer?.coefficient))).collect()
+    };
+    let mine = steering(&new);
+    for older in accepted.iter().filter(|older| may_overlap(&older.selector, &new.selector)) {
+        for (vector, coefficient) in steering(older) {
+            let Some(other) = mine.get(&vector).filter(|other| **other != coefficient) else { continue };
+            let message = format!(
+                "the older policy `{}` steers along `{vector}` with {}, this one with {}, and their selectors may select the same pods: use one coefficient, or selectors that exclude each other",
+                older.name,
+                coefficient.get(),
+                other.get()
+            );
+            return Err(Rejection::new(reason::STEERING_CONFLICT, message));
+        }
+    }
+    Ok(new)
+}
+
+/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to values that differ.
+fn may_overlap(a: &LabelSelector, b: &LabelSelector) -> bool {
+    let (a, b) = (allowed(a), allowed(b));
+    a.iter().all(|(key, values)| b.get(key).is_none_or(|others| values.iter().any(|value| others.contains(value))))
+}
+
+/// Values that a selector allows for a label, for each label that it fixes.
+fn allowed(selector: &LabelSelector) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, value) in selector.match_labels.iter().flatten() {
+        allowed.insert(key, BTreeSet::from([value.as_str()]));
+    }
+    for expression in selector.match_expressions.iter().flatten().filter(|e| e.operator == "In") {
+        let values: BTreeSet<_> = expression.values.iter().flatten().map(String::as_str).collect();
+        allowed
+            .entry(&expression.key)
+            .and_modify(|known| known.retain(|value| values.contains(value)))
+            .or_insert(values);
+    }
+    allowed
+}
+
+fn served_model(model: &PersonaModel) -> ServedModel {
+    let runtime = &model.spec.runtime;
+    ServedModel {
+        name: model.name_any(),
+        file: format!("{}/{}", names::MODEL_DIR, model.spec.source.path()),
+        sha256: model.spec.sha256.clone(),
+        context_length: runtime.context_length,
+        max_concurrent: runtime.max_concurrent,
+        threads: runtime.threads,
+    }
+}
+
+fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
+    ResolvedVector {
+        trait_name: vector.trait_name.clone(),
+        layer: vector.layer,
+        model_digest: vector.model_digest.clone(),
+        sha256: digest_of(&vector.values),
+    }
+}
+
+/// SHA-256 of a layer's values as F32, little-endian.
+fn digest_of(values: &[f32]) -> Digest {
+    Digest::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests;

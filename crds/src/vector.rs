@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
     version = "v1alpha1",
     kind = "PersonaVector",
     plural = "personavectors",
-    shortname = "pv8r",
     shortname = "pvec",
     category = "personaguard",
+    doc = "A persona vector: the direction of one trait in the activations of one exact model.",
+    cel,
+    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaVector has at most 63 characters: it becomes a label of metrics"),
     status = "PersonaVectorStatus",
     printcolumn(name = "Trait", type_ = "string", json_path = ".spec.trait"),
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
@@ -51,7 +53,7 @@ pub struct PersonaVectorSpec {
     pub sha256: Digest,
     /// Layer to use, 1-based (0 is the embedding output). Default: the one that the file names as best.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 1000))]
+    #[schemars(range(min = 1, max = 1000))]
     pub layer: Option<Layer>,
 }
 

@@ -70,6 +70,9 @@ pub struct PolicyAcknowledgement {
     pub uid: String,
     /// Generation that is in force.
     pub generation: i64,
+    /// [`crate::guard_config::ResolvedPolicy::digest`] that is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// Traits of it that this sidecar refuses to serve, by vector name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedTrait>,

@@ -1,0 +1,221 @@
+use super::*;
+use crate::{
+    Device, ImageSource, ModelSource, PersonaModelSpec, PersonaPolicySpec, ProjectionRange, Runtime, Score, Steering,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelectorRequirement, Time};
+
+fn model() -> PersonaModel {
+    let source = ModelSource {
+        image: Some(ImageSource {
+            reference: "localhost/smollm2:1".into(),
+            pull_policy: None,
+            path: "model.gguf".into(),
+        }),
+        persistent_volume_claim: None,
+    };
+    let runtime = Runtime { device: Device::Cpu, ..Runtime::default() };
+    PersonaModel::new("smollm2", PersonaModelSpec { source, sha256: Digest::of(b"weights"), runtime })
+}
+
+fn vector(count: u32) -> VectorInput {
+    let sorted = (0..count.min(1001)).map(|i| f64::from(i) * f64::from(count - 1) / f64::from(count.min(1001) - 1));
+    VectorInput {
+        trait_name: "evil".into(),
+        layer: Layer(15),
+        model_digest: Digest::of(b"weights"),
+        values: vec![1.0, 2.0],
+        calibration: Some(Calibration { count, mean: 1.0, standard_deviation: 0.5, sorted: sorted.collect() }),
+    }
+}
+
+fn vectors() -> BTreeMap<String, VectorInput> {
+    BTreeMap::from([("evil".to_owned(), vector(200)), ("sycophantic".to_owned(), vector(2000))])
+}
+
+fn rule(vector: &str, threshold: Threshold, action: Action) -> TraitRule {
+    TraitRule { vector: vector.into(), threshold: Some(threshold), score: Score::ResponseAvg, action, steer: None }
+}
+
+fn sigma(sigma: f64) -> Threshold {
+    Threshold { sigma: Some(sigma), ..Threshold::default() }
+}
+
+fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPolicy {
+    let spec = PersonaPolicySpec {
+        mode: Mode::Enforce,
+        selector: LabelSelector {
+            match_labels: Some(BTreeMap::from([("app".to_owned(), app.to_owned())])),
+            match_expressions: None,
+        },
+        model: "smollm2".into(),
+        traits,
+        placement: crate::Placement::Serve,
+        failure_policy: crate::FailurePolicy::Open,
+        evidence: Evidence::default(),
+        recover_after_seconds: 600,
+    };
+    let mut policy = PersonaPolicy::new(name, spec);
+    policy.metadata.generation = Some(3);
+    policy.metadata.uid = Some(format!("uid-{name}"));
+    policy
+}
+
+fn refusal(policy: &PersonaPolicy, vectors: &BTreeMap<String, VectorInput>) -> Rejection {
+    resolve_policy(policy, &model(), vectors).unwrap_err()
+}
+
+#[test]
+fn sigma_quantile_projection_and_range_become_raw_projections() {
+    let thresholds = [
+        (sigma(3.0), (None, Some(2.5))),
+        (Threshold { quantile: Some(0.99), ..Threshold::default() }, (None, Some(0.99 * 199.0))),
+        (Threshold { projection: Some(-4.25), ..Threshold::default() }, (None, Some(-4.25))),
+        (
+            Threshold { range: Some(ProjectionRange { min: -1.0, max: 2.0 }), ..Threshold::default() },
+            (Some(-1.0), Some(2.0)),
+        ),
+    ];
+    for (threshold, expected) in thresholds {
+        let resolved =
+            resolve_policy(&policy("p", "chat", vec![rule("evil", threshold, Action::Block)]), &model(), &vectors());
+        let found = &resolved.unwrap().traits[0];
+        assert_eq!((found.min, found.max.map(|max| (max * 1e9).round() / 1e9)), expected);
+    }
+}
+
+#[test]
+fn a_quantile_that_the_sample_does_not_carry_is_refused_with_the_number_it_needs() {
+    let strict = rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
+    let refused = refusal(&policy("p", "chat", vec![strict]), &vectors());
+    assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
+    assert!(refused.message.contains("at least 1000 responses, and there are 200"), "{refused}");
+    let carried = rule("sycophantic", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
+    let resolved = resolve_policy(&policy("p", "chat", vec![carried]), &model(), &vectors()).unwrap();
+    assert!((resolved.traits[0].max.unwrap() - 0.999 * 1999.0).abs() < 1e-6);
+}
+
+#[test]
+fn calibrated_thresholds_need_a_calibration_of_the_same_score() {
+    let mut uncalibrated = vectors();
+    uncalibrated.get_mut("evil").unwrap().calibration = None;
+    let refused = refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &uncalibrated);
+    assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
+    let mut prompt = rule("evil", sigma(3.0), Action::Alert);
+    prompt.score = Score::PromptLast;
+    assert_eq!(refusal(&policy("p", "chat", vec![prompt]), &vectors()).reason, reason::CALIBRATION_MISSING);
+}
+
+#[test]
+fn invariant_7_a_vector_of_another_model_is_refused() {
+    let mut foreign = vectors();
+    foreign.get_mut("evil").unwrap().model_digest = Digest::of(b"other weights");
+    let refused = refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &foreign);
+    assert_eq!(refused.reason, reason::MODEL_MISMATCH);
+    assert!(refused.message.contains("`evil`") && refused.message.contains("`smollm2`"), "{refused}");
+}
+
+#[test]
+fn what_only_the_cluster_can_know_becomes_a_reason() {
+    let unknown = policy("p", "chat", vec![rule("rude", sigma(3.0), Action::Alert)]);
+    assert_eq!(refusal(&unknown, &vectors()).reason, reason::VECTOR_NOT_FOUND);
+    let twice = vec![rule("evil", sigma(3.0), Action::Alert), rule("evil", sigma(4.0), Action::Block)];
+    assert_eq!(refusal(&policy("p", "chat", twice), &vectors()).reason, reason::DUPLICATE_VECTOR);
+    let inverted = Threshold { range: Some(ProjectionRange { min: 2.0, max: 1.0 }), ..Threshold::default() };
+    let inverted = policy("p", "chat", vec![rule("evil", inverted, Action::Alert)]);
+    assert_eq!(refusal(&inverted, &vectors()).reason, reason::THRESHOLD_INVALID);
+    let mut selector = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    selector.spec.selector.match_expressions =
+        Some(vec![LabelSelectorRequirement { key: "tier".into(), operator: "Near".into(), values: None }]);
+    assert_eq!(refusal(&selector, &vectors()).reason, reason::SELECTOR_INVALID);
+}
+
+#[test]
+fn the_digest_follows_the_vector_and_the_threshold() {
+    let plain = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    let digest = |vectors| resolve_policy(&plain, &model(), &vectors).unwrap().digest.unwrap();
+    let before = digest(vectors());
+    assert_eq!(before, digest(vectors()));
+    let mut other_layer = vectors();
+    other_layer.get_mut("evil").unwrap().layer = Layer(16);
+    let mut other_calibration = vectors();
+    other_calibration.get_mut("evil").unwrap().calibration.as_mut().unwrap().mean = 1.5;
+    assert_ne!(before, digest(other_layer));
+    assert_ne!(before, digest(other_calibration));
+}
+
+fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy {
+    let mut rule = rule("evil", sigma(3.0), Action::Steer);
+    rule.steer = Some(Steering { coefficient: coefficient.try_into().unwrap(), positions: crate::Positions::Response });
+    let mut policy = policy(name, app, vec![rule]);
+    policy.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
+    policy
+}
+
+#[test]
+fn of_two_policies_that_steer_differently_the_younger_is_refused() {
+    let policies = [steer("a-younger", "chat", -1.0, 20), steer("b-older", "chat", -1.5, 10)];
+    let resolution = resolve(&model(), &vectors(), &policies);
+    assert_eq!(resolution.config.policies.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["b-older"]);
+    let rejection = &resolution.rejected["a-younger"];
+    assert_eq!(rejection.reason, reason::STEERING_CONFLICT);
+    assert!(rejection.message.contains("`b-older`"), "{rejection}");
+}
+
+#[test]
+fn policies_that_agree_or_cannot_meet_do_not_conflict() {
+    let other_pods = [steer("a", "chat", -1.0, 20), steer("b", "mail", -1.5, 10)];
+    assert!(resolve(&model(), &vectors(), &other_pods).rejected.is_empty());
+    let agreed = [steer("a", "chat", -1.0, 20), steer("b", "chat", -1.0, 10)];
+    assert!(resolve(&model(), &vectors(), &agreed).rejected.is_empty());
+    let mut audit = [steer("a", "chat", -1.0, 20), steer("b", "chat", -1.5, 10)];
+    audit[0].spec.mode = Mode::Audit;
+    assert!(resolve(&model(), &vectors(), &audit).rejected.is_empty());
+}
+
+#[test]
+fn only_vectors_in_use_are_in_the_config_and_it_reads_back() {
+    let policies = [policy("p", "chat", vec![rule("evil", sigma(1.0 / 3.0), Action::Alert)])];
+    let config = resolve(&model(), &vectors(), &policies).config;
+    assert_eq!(config.vectors.keys().collect::<Vec<_>>(), ["evil"]);
+    assert_eq!(config.model.file, "/var/lib/personaguard/model/model.gguf");
+    let yaml = config.to_yaml().unwrap();
+    assert_eq!(GuardConfig::from_yaml(yaml.as_bytes()).unwrap(), config);
+    let foreign = yaml.replace("v1alpha1", "v9");
+    assert!(GuardConfig::from_yaml(foreign.as_bytes()).unwrap_err().to_string().contains("of one version"));
+}
+
+#[test]
+fn selection_is_that_of_the_api_server() {
+    let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let mut policy = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    policy.spec.selector.match_expressions = Some(vec![LabelSelectorRequirement {
+        key: "tier".into(),
+        operator: "NotIn".into(),
+        values: Some(vec!["canary".into()]),
+    }]);
+    let resolved = resolve_policy(&policy, &model(), &vectors()).unwrap();
+    assert!(resolved.selects(&labels(&[("app", "chat")])));
+    assert!(!resolved.selects(&labels(&[("app", "chat"), ("tier", "canary")])));
+    assert!(!resolved.selects(&labels(&[])));
+    assert!(selects(&LabelSelector::default(), &labels(&[])));
+}
+
+#[test]
+fn a_layer_that_the_file_lacks_is_named() {
+    let spec = crate::PersonaVectorSpec {
+        trait_name: "evil".into(),
+        description: None,
+        model: "smollm2".into(),
+        artifact: crate::ArtifactSource {
+            config_map: crate::ConfigMapArtifact { namespace: None, name: "v".into(), key: "v".into() },
+        },
+        sha256: Digest::of(b""),
+        layer: Some(Layer(31)),
+    };
+    let vector = PersonaVector::new("evil", spec);
+    assert!(VectorInput::check(&vector, "evil", 30, Layer(30)).is_ok());
+    let missing = VectorInput::check(&vector, "evil", 30, Layer(31)).unwrap_err();
+    assert_eq!(missing.reason, reason::LAYER_MISSING);
+    assert!(missing.message.contains("layers 1 to 30"), "{missing}");
+    assert_eq!(VectorInput::check(&vector, "kind", 30, Layer(3)).unwrap_err().reason, reason::ARTIFACT_INVALID);
+}
