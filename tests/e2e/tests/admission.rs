@@ -1,0 +1,292 @@
+//! The chart's injection policy on a real API server: the cases of `tests/admission/`, by server-side dry run.
+//!
+//! Each answer is compared in full with what the same API server makes of the same pod, or of the pod with the additions
+//! made by hand, in a namespace that the policy leaves alone.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use personaguard_crds::{PersonaInjection, names};
+use personaguard_e2e::{environment, fixture, wait};
+use serde_json::{Value, json};
+use std::path::Path;
+
+fn cases(file: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../admission").join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+struct Cluster {
+    client: Client,
+    injection: Value,
+    /// A namespace that the policy leaves alone.
+    twin: String,
+}
+
+impl Cluster {
+    async fn connect() -> Self {
+        environment::variable("KUBECONFIG").unwrap();
+        // Fails only where a provider is installed already, by a test before this one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::try_default().await.unwrap();
+        let mut cluster = Self { client, injection: cases("injection.yaml"), twin: String::new() };
+        cluster.twin = cluster.namespace("twin", &json!({ "personaguard.dev/injection": "disabled" })).await;
+        cluster
+    }
+
+    async fn namespace(&self, name: &str, labels: &Value) -> String {
+        let namespace = json!({ "metadata": { "generateName": format!("admission-{name}-"), "labels": labels } });
+        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap().name_any()
+    }
+
+    async fn inject(&self, namespace: &str, name: &str, selectors: &Value, image: Option<&str>) -> Value {
+        let mut spec = self.injection.clone();
+        spec["selectors"] = selectors.clone();
+        if let Some(image) = image {
+            spec["container"]["image"] = json!(image);
+        }
+        let object: PersonaInjection =
+            serde_json::from_value(json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec })).unwrap();
+        let api: Api<PersonaInjection> = Api::namespaced(self.client.clone(), namespace);
+        api.create(&PostParams::default(), &object).await.unwrap();
+        spec
+    }
+
+    /// A namespace with selectors in force: the API server sees PersonaInjections in the order in which they were written,
+    /// so once a later one works, those before it do.
+    async fn guarded(&self, name: &str, selectors: &Value) -> String {
+        let namespace = self.namespace(name, &json!({})).await;
+        self.inject(&namespace, "case", selectors, None).await;
+        self.settle(&namespace).await;
+        namespace
+    }
+
+    async fn settle(&self, namespace: &str) {
+        let sentinel = json!({ "metadata": { "name": "sentinel", "labels": { "sentinel": namespace } }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
+        self.inject(namespace, "sentinel", &json!([{ "matchLabels": { "sentinel": namespace } }]), None).await;
+        wait::until("the API server to see the sentinel's PersonaInjection", fixture::PATIENCE, || async {
+            let pod = self.dry_run(namespace, &sentinel).await.map_err(anyhow::Error::msg)?;
+            Ok(pod["spec"]["initContainers"].is_array().then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// What the API server makes of a pod, without what differs from one request to the next.
+    async fn dry_run(&self, namespace: &str, pod: &Value) -> Result<Value, String> {
+        let mut pod: Value = pod.clone();
+        // The token volume's name is random, and what is mounted where depends on the order of admission plugins.
+        if pod["spec"]["automountServiceAccountToken"].is_null() {
+            pod["spec"]["automountServiceAccountToken"] = json!(false);
+        }
+        // What the API server would fill in; said here, so that these cases also hold where that plugin is off.
+        if pod["spec"]["serviceAccountName"].is_null() {
+            pod["spec"]["serviceAccountName"] = json!("default");
+        }
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let answer = Api::<Pod>::namespaced(self.client.clone(), namespace).create(&params, &pod).await;
+        let mut answer = serde_json::to_value(answer.map_err(|error| error.to_string())?).unwrap();
+        for volatile in ["uid", "creationTimestamp", "managedFields", "namespace"] {
+            answer["metadata"].as_object_mut().unwrap().remove(volatile);
+        }
+        if !answer["metadata"]["generateName"].is_null() {
+            answer["metadata"].as_object_mut().unwrap().remove("name");
+        }
+        Ok(answer)
+    }
+
+    async fn assert_injected(&self, namespace: &str, pod: &Value, what: &str) {
+        let expected = self.dry_run(&self.twin, &injected_by_hand(pod, &self.injection)).await.unwrap();
+        assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
+    }
+
+    async fn assert_untouched(&self, namespace: &str, pod: &Value, what: &str) {
+        let expected = self.dry_run(&self.twin, pod).await.unwrap();
+        assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
+    }
+
+    /// Not called when a test fails, so that one can look at what is left.
+    async fn finish(self, namespaces: Vec<String>) {
+        for namespace in namespaces.iter().chain([&self.twin]) {
+            Api::<Namespace>::all(self.client.clone()).delete(namespace, &DeleteParams::default()).await.unwrap();
+        }
+    }
+}
+
+/// The meaning of a PersonaInjection, said a second time: sidecar first, its volumes in place of any of the same name, and
+/// variables, before its own, for containers that lack them.
+fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
+    let mut pod = pod.clone();
+    let named = |items: &[Value], name: &Value| items.iter().any(|item| item["name"] == *name);
+    let spec = &mut pod["spec"];
+    let mut init = vec![injection["container"].clone()];
+    init.extend_from_slice(list(&spec["initContainers"]));
+    spec["initContainers"] = json!(init);
+    let added = list(&injection["volumes"]);
+    let mut volumes: Vec<Value> = list(&spec["volumes"]).iter().filter(|volume| !named(added, &volume["name"])).cloned().collect();
+    volumes.extend_from_slice(added);
+    spec["volumes"] = json!(volumes);
+    for container in spec["containers"].as_array_mut().unwrap() {
+        let own = list(&container["env"]);
+        let mut env: Vec<Value> = list(&injection["env"]).iter().filter(|variable| !named(own, &variable["name"])).cloned().collect();
+        env.extend_from_slice(own);
+        if !env.is_empty() {
+            container["env"] = json!(env);
+        }
+    }
+    pod
+}
+
+fn labelled(labels: &Value) -> Value {
+    let mut pod = json!({ "metadata": { "name": "app" }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
+    if !labels.is_null() {
+        pod["metadata"]["labels"] = labels.clone();
+    }
+    pod
+}
+
+#[tokio::test]
+async fn label_selectors_take_in_what_kubernetes_says_they_do() {
+    let cluster = Cluster::connect().await;
+    let mut namespaces = Vec::new();
+    for case in list(&cases("selectors.yaml")) {
+        let name = case["name"].as_str().unwrap();
+        let namespace = cluster.guarded(name, &case["selectors"]).await;
+        for labels in list(&case["injected"]) {
+            cluster.assert_injected(&namespace, &labelled(labels), &format!("{name}: {labels} is taken in")).await;
+        }
+        for labels in list(&case["untouched"]) {
+            cluster.assert_untouched(&namespace, &labelled(labels), &format!("{name}: {labels} is left out")).await;
+        }
+        namespaces.push(namespace);
+    }
+    cluster.finish(namespaces).await;
+}
+
+#[tokio::test]
+async fn odd_pods_gain_exactly_the_sidecar_or_are_bit_identical() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.guarded("pods", &json!([{}])).await;
+    for case in list(&cases("pods.yaml")) {
+        let (name, pod) = (case["name"].as_str().unwrap(), &case["pod"]);
+        match case["expect"].as_str().unwrap() {
+            "Injected" => cluster.assert_injected(&namespace, pod, name).await,
+            "Untouched" => cluster.assert_untouched(&namespace, pod, name).await,
+            "Refused" => {
+                let refusal = cluster.dry_run(&namespace, pod).await.unwrap_err();
+                assert!(refusal.contains(case["message"].as_str().unwrap()), "{name}: {refusal}");
+            }
+            other => panic!("{name}: expect is Injected, Untouched or Refused, not {other}"),
+        }
+    }
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
+async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.namespace("two", &json!({})).await;
+    let first = cluster.inject(&namespace, "first", &json!([{}]), Some("localhost/first:1")).await;
+    let second = cluster.inject(&namespace, "second", &json!([{ "matchLabels": { "app": "chat" } }]), Some("localhost/second:1")).await;
+    cluster.settle(&namespace).await;
+    let pod = labelled(&json!({ "app": "chat" }));
+    let mut expected = Vec::new();
+    for injection in [&first, &second] {
+        expected.push(cluster.dry_run(&cluster.twin, &injected_by_hand(&pod, injection)).await.unwrap());
+    }
+    // Which one comes first is the API server's choice, made anew each time.
+    for _ in 0..20 {
+        let seen = cluster.dry_run(&namespace, &pod).await.unwrap();
+        assert!(expected.contains(&seen), "a mixture, or two sidecars: {seen}");
+    }
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
+async fn excluded_namespaces_are_never_touched() {
+    let cluster = Cluster::connect().await;
+    let disabled = cluster.namespace("disabled", &json!({ "personaguard.dev/injection": "disabled" })).await;
+    let mut excluded: Vec<&str> = names::EXCLUDED_NAMESPACES.to_vec();
+    excluded.extend([fixture::SYSTEM, &disabled]);
+    // A selector that no pod of the system can meet, should the exclusion fail.
+    let probe = json!({ "admission-probe": cluster.twin });
+    let api = |namespace: &str| Api::<PersonaInjection>::namespaced(cluster.client.clone(), namespace);
+    for namespace in &excluded {
+        cluster.inject(namespace, &cluster.twin, &json!([{ "matchLabels": probe }]), None).await;
+    }
+    let control = cluster.guarded("control", &json!([{ "matchLabels": probe }])).await;
+    cluster.assert_injected(&control, &labelled(&probe), "the selector works elsewhere").await;
+    let mut seen = Vec::new();
+    for namespace in &excluded {
+        seen.push(cluster.dry_run(namespace, &labelled(&probe)).await.unwrap());
+        api(namespace).delete(&cluster.twin, &DeleteParams::default()).await.unwrap();
+    }
+    let expected = cluster.dry_run(&cluster.twin, &labelled(&probe)).await.unwrap();
+    for (namespace, pod) in excluded.iter().zip(seen) {
+        assert_eq!(pod, expected, "{namespace}");
+    }
+    cluster.finish(vec![control, disabled.clone()]).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.guarded("later", &json!([{ "matchLabels": { "app": "chat" } }])).await;
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
+    let mut pod = labelled(&json!({ "app": "not-yet" }));
+    // It is never scheduled, so it goes at once when it is deleted.
+    pod["spec"]["schedulingGates"] = json!([{ "name": "example.org/never" }]);
+    pod["spec"]["automountServiceAccountToken"] = json!(false);
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let created = wait::until("the namespace to have its ServiceAccount", fixture::PATIENCE, || async {
+        Ok(Some(api.create(&PostParams::default(), &pod).await?))
+    });
+    let (created, _) = created.await.unwrap();
+    assert!(created.spec.unwrap().init_containers.is_none());
+    let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
+    let relabelled = Patch::Merge(json!({ "metadata": { "labels": { "app": "chat" } } }));
+    let answer = api.patch("app", &dry_run, &relabelled).await.unwrap();
+    assert!(answer.spec.unwrap().init_containers.is_none(), "an update of a pod");
+    api.patch("app", &PatchParams::default(), &relabelled).await.unwrap();
+    let debugger = Patch::Strategic(json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "debug" }] } }));
+    let answer = api.patch_subresource("ephemeralcontainers", "app", &dry_run, &debugger).await.unwrap();
+    let spec = serde_json::to_value(answer.spec.unwrap()).unwrap();
+    assert_eq!(spec["ephemeralContainers"][0]["name"], "debug");
+    assert!(spec["initContainers"].is_null() && spec["ephemeralContainers"][0]["env"].is_null(), "{spec}");
+    api.delete("app", &DeleteParams::default().grace_period(0)).await.unwrap();
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
+async fn the_sidecar_does_not_get_the_pods_own_api_token() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.guarded("token", &json!([{}])).await;
+    let mut pod = labelled(&Value::Null);
+    pod["spec"]["automountServiceAccountToken"] = json!(true);
+    let answer = wait::until("the namespace to have its ServiceAccount", fixture::PATIENCE, || async {
+        cluster.dry_run(&namespace, &pod).await.map(Some).map_err(anyhow::Error::msg)
+    });
+    let (answer, _) = answer.await.unwrap();
+    assert_eq!(answer["spec"]["initContainers"][0]["volumeMounts"], cluster.injection["container"]["volumeMounts"]);
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
+async fn a_pod_too_large_to_be_reasonable_is_injected_all_the_same() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.guarded("large", &json!([{}])).await;
+    let env: Vec<Value> = (0..100).map(|i| json!({ "name": format!("VARIABLE_{i}"), "value": "x" })).collect();
+    let containers: Vec<Value> = (0..100).map(|i| json!({ "name": format!("c{i}"), "image": "app", "env": env })).collect();
+    let volumes: Vec<Value> = (0..500).map(|i| json!({ "name": format!("v{i}"), "emptyDir": {} })).collect();
+    let pod = json!({ "metadata": { "name": "large" }, "spec": { "containers": containers, "volumes": volumes } });
+    cluster.assert_injected(&namespace, &pod, "a hundred containers with a hundred variables each").await;
+    cluster.finish(vec![namespace]).await;
+}
