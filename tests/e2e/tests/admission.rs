@@ -53,7 +53,8 @@ impl Cluster {
             spec["container"]["image"] = json!(image);
         }
         let object: PersonaInjection =
-            serde_json::from_value(json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec })).unwrap();
+            serde_json::from_value(json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec }))
+                .unwrap();
         let api: Api<PersonaInjection> = Api::namespaced(self.client.clone(), namespace);
         api.create(&PostParams::default(), &object).await.unwrap();
         spec
@@ -131,12 +132,14 @@ fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     init.extend_from_slice(list(&spec["initContainers"]));
     spec["initContainers"] = json!(init);
     let added = list(&injection["volumes"]);
-    let mut volumes: Vec<Value> = list(&spec["volumes"]).iter().filter(|volume| !named(added, &volume["name"])).cloned().collect();
+    let mut volumes: Vec<Value> =
+        list(&spec["volumes"]).iter().filter(|volume| !named(added, &volume["name"])).cloned().collect();
     volumes.extend_from_slice(added);
     spec["volumes"] = json!(volumes);
     for container in spec["containers"].as_array_mut().unwrap() {
         let own = list(&container["env"]);
-        let mut env: Vec<Value> = list(&injection["env"]).iter().filter(|variable| !named(own, &variable["name"])).cloned().collect();
+        let mut env: Vec<Value> =
+            list(&injection["env"]).iter().filter(|variable| !named(own, &variable["name"])).cloned().collect();
         env.extend_from_slice(own);
         if !env.is_empty() {
             container["env"] = json!(env);
@@ -146,7 +149,8 @@ fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
 }
 
 fn labelled(labels: &Value) -> Value {
-    let mut pod = json!({ "metadata": { "name": "app" }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
+    let mut pod =
+        json!({ "metadata": { "name": "app" }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
     if !labels.is_null() {
         pod["metadata"]["labels"] = labels.clone();
     }
@@ -195,7 +199,9 @@ async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.namespace("two", &json!({})).await;
     let first = cluster.inject(&namespace, "first", &json!([{}]), Some("localhost/first:1")).await;
-    let second = cluster.inject(&namespace, "second", &json!([{ "matchLabels": { "app": "chat" } }]), Some("localhost/second:1")).await;
+    let second = cluster
+        .inject(&namespace, "second", &json!([{ "matchLabels": { "app": "chat" } }]), Some("localhost/second:1"))
+        .await;
     cluster.settle(&namespace).await;
     let pod = labelled(&json!({ "app": "chat" }));
     let mut expected = Vec::new();
@@ -256,7 +262,8 @@ async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
     let answer = api.patch("app", &dry_run, &relabelled).await.unwrap();
     assert!(answer.spec.unwrap().init_containers.is_none(), "an update of a pod");
     api.patch("app", &PatchParams::default(), &relabelled).await.unwrap();
-    let debugger = Patch::Strategic(json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "debug" }] } }));
+    let debugger =
+        Patch::Strategic(json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "debug" }] } }));
     let answer = api.patch_subresource("ephemeralcontainers", "app", &dry_run, &debugger).await.unwrap();
     let spec = serde_json::to_value(answer.spec.unwrap()).unwrap();
     assert_eq!(spec["ephemeralContainers"][0]["name"], "debug");
@@ -266,25 +273,12 @@ async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
 }
 
 #[tokio::test]
-async fn the_sidecar_does_not_get_the_pods_own_api_token() {
-    let cluster = Cluster::connect().await;
-    let namespace = cluster.guarded("token", &json!([{}])).await;
-    let mut pod = labelled(&Value::Null);
-    pod["spec"]["automountServiceAccountToken"] = json!(true);
-    let answer = wait::until("the namespace to have its ServiceAccount", fixture::PATIENCE, || async {
-        cluster.dry_run(&namespace, &pod).await.map(Some).map_err(anyhow::Error::msg)
-    });
-    let (answer, _) = answer.await.unwrap();
-    assert_eq!(answer["spec"]["initContainers"][0]["volumeMounts"], cluster.injection["container"]["volumeMounts"]);
-    cluster.finish(vec![namespace]).await;
-}
-
-#[tokio::test]
 async fn a_pod_too_large_to_be_reasonable_is_injected_all_the_same() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.guarded("large", &json!([{}])).await;
     let env: Vec<Value> = (0..100).map(|i| json!({ "name": format!("VARIABLE_{i}"), "value": "x" })).collect();
-    let containers: Vec<Value> = (0..100).map(|i| json!({ "name": format!("c{i}"), "image": "app", "env": env })).collect();
+    let containers: Vec<Value> =
+        (0..100).map(|i| json!({ "name": format!("c{i}"), "image": "app", "env": env })).collect();
     let volumes: Vec<Value> = (0..500).map(|i| json!({ "name": format!("v{i}"), "emptyDir": {} })).collect();
     let pod = json!({ "metadata": { "name": "large" }, "spec": { "containers": containers, "volumes": volumes } });
     cluster.assert_injected(&namespace, &pod, "a hundred containers with a hundred variables each").await;

@@ -1,0 +1,242 @@
+//! The charts without a cluster: they lint, render with odd values, refuse what they cannot work with in a sentence, and
+//! their alerting rules do what `tests/rules/` says.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(repository(""))
+        .output()
+        .unwrap_or_else(|error| panic!("{program} cannot be run: {error}; `cargo xtask test` brings it along"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stdout) + &text(&output.stderr)) }
+}
+
+/// Renders the chart as for Kubernetes 1.36.
+fn template(arguments: &[&str]) -> Result<String, String> {
+    let mut all = vec!["template", "pg", "charts/personaguard", "--namespace", "pg-system", "--kube-version", "1.36.3"];
+    all.extend_from_slice(arguments);
+    run("helm", &all)
+}
+
+/// What was rendered, by `Kind/name`.
+fn objects(rendered: &str) -> Vec<(String, Value)> {
+    let parsed: Vec<Value> = serde_saphyr::from_multiple(rendered).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    parsed
+        .into_iter()
+        .filter(|object| !object.is_null())
+        .map(|object| (format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])), object))
+        .collect()
+}
+
+fn find<'a>(objects: &'a [(String, Value)], name: &str) -> &'a Value {
+    let found = objects.iter().find(|(key, _)| key == name);
+    &found.unwrap_or_else(|| panic!("no {name} among {:?}", objects.iter().map(|(key, _)| key).collect::<Vec<_>>())).1
+}
+
+#[test]
+fn charts_lint() {
+    run("helm", &["lint", "--strict", "charts/personaguard", "charts/personaguard-crds"]).unwrap();
+}
+
+#[test]
+fn defaults_render_what_the_restricted_pod_security_standard_asks_for() {
+    let objects = objects(&template(&[]).unwrap());
+    let pod = &find(&objects, "Deployment/personaguard-operator")["spec"]["template"]["spec"];
+    for spec in [pod, &find(&objects, "Pod/pg-check")["spec"]] {
+        assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        let container = &spec["containers"][0]["securityContext"];
+        assert_eq!(container["allowPrivilegeEscalation"], false);
+        assert_eq!(container["readOnlyRootFilesystem"], true);
+        assert_eq!(container["capabilities"]["drop"][0], "ALL");
+    }
+    let excluded =
+        &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"]["matchConstraints"]["namespaceSelector"];
+    assert!(excluded.to_string().contains("\"pg-system\""), "the release's own namespace is left alone: {excluded}");
+    find(&objects, "ConfigMap/personaguard-rules");
+    find(&objects, "ConfigMap/personaguard-dashboard");
+}
+
+#[test]
+fn no_role_of_the_operator_has_a_wildcard_or_reads_secrets_of_others() {
+    let objects = objects(&template(&[]).unwrap());
+    for (name, object) in objects.iter().filter(|(name, _)| name.contains("Role/")) {
+        for rule in object["rules"].as_array().unwrap() {
+            assert!(!rule.to_string().contains("\"*\""), "{name}: {rule}");
+            if rule["resources"].to_string().contains("secrets") {
+                assert!(name.starts_with("Role/"), "{name}: {rule}");
+                assert!(
+                    rule["verbs"] == serde_json::json!(["create"]) || rule["resourceNames"].is_array(),
+                    "{name}: {rule}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn odd_values_render() {
+    let monitoring = objects(
+        &template(&[
+            "--api-versions",
+            "monitoring.coreos.com/v1/PodMonitor",
+            "--api-versions",
+            "monitoring.coreos.com/v1/PrometheusRule",
+        ])
+        .unwrap(),
+    );
+    find(&monitoring, "PodMonitor/personaguard-sidecars");
+    find(&monitoring, "PrometheusRule/personaguard");
+    assert!(!monitoring.iter().any(|(name, _)| name == "ConfigMap/personaguard-rules"), "the rules are there once");
+
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let rendered = template(&[
+        "--set",
+        "replicas=3",
+        "--set",
+        &format!("image.digest={digest}"),
+        "--set",
+        "sidecar.image.repository=registry.example:5000/team/personaguard",
+        "--set",
+        "sidecar.image.tag=1.2",
+        "--set",
+        "alertmanagerUrl=https://alerts.example/prefix",
+        "--set",
+        "otlpEndpoint=http://collector.tracing.svc:4318",
+        "--set",
+        "admission.failurePolicy=Fail",
+        "--set",
+        "admission.podOptOut=false",
+        "--set",
+        "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
+        "--set",
+        "networkPolicy.extraEgress[0].ports[0].port=9999",
+        "--set",
+        "imagePullSecrets[0].name=pull",
+        "--set",
+        "podLabels.team=a",
+        "--set",
+        "monitoring.rules.create=PrometheusRule",
+        "--set",
+        "monitoring.rules.runbookUrl=https://wiki.example/runbooks",
+    ])
+    .unwrap();
+    let objects = objects(&rendered);
+    let pod = &find(&objects, "Deployment/personaguard-operator")["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], format!("localhost/personaguard-operator@{digest}"));
+    assert!(pod["containers"][0]["args"].to_string().contains("registry.example:5000/team/personaguard:1.2"));
+    let egress = find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"].to_string();
+    for port in ["443", "4318", "9999"] {
+        assert!(egress.contains(&format!("\"port\":{port}")), "{port} in {egress}");
+    }
+    let policy = &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"];
+    assert_eq!(policy["failurePolicy"], "Fail");
+    assert!(!policy.to_string().contains("personaguard.dev/inject\""), "pods cannot opt out: {policy}");
+    let rules = find(&objects, "PrometheusRule/personaguard").to_string();
+    assert!(rules.contains("https://wiki.example/runbooks#personaguardtraitbreached"));
+
+    let quiet = template(&[
+        "--set",
+        "monitoring.rules.create=Never,monitoring.dashboard.create=false,networkPolicy.create=false,resources=null",
+    ])
+    .unwrap();
+    assert!(!quiet.contains("kind: ConfigMap") && !quiet.contains("kind: NetworkPolicy"));
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_by_name() {
+    for (value, named) in [
+        ("replicas=many", "replicas"),
+        ("image.repo=x", "repo"),
+        ("alertmanagerUrl=alertmanager:9093", "alertmanagerUrl"),
+        ("admission.failurePolicy=Open", "failurePolicy"),
+        ("podLabels.app\\.kubernetes\\.io/name=mine", "podLabels"),
+        ("sidecar.image.tag=a b", "tag"),
+        ("monitoring.rules.create=Yes", "create"),
+    ] {
+        let refusal = template(&["--set", value]).unwrap_err();
+        assert!(refusal.contains(named), "{value}: {refusal}");
+    }
+    assert!(run("helm", &["template", "charts/personaguard-crds", "--set", "keep=false"]).is_err());
+}
+
+#[test]
+fn an_api_server_that_is_too_old_is_told_in_a_sentence() {
+    let refusal = run("helm", &["template", "charts/personaguard", "--kube-version", "1.35.4"]).unwrap_err();
+    assert!(refusal.contains("needs Kubernetes 1.36 or newer, and this API server is v1.35.4"), "{refusal}");
+    run("helm", &["template", "charts/personaguard", "--kube-version", "1.37.0-alpha.1"]).unwrap();
+    // A live API server lists its kinds.
+    let refusal = template(&["--api-versions", "v1/Pod"]).unwrap_err();
+    assert!(refusal.contains("does not serve MutatingAdmissionPolicy"), "{refusal}");
+    let live =
+        ["--api-versions", "v1/Pod", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
+    let refusal = template(&live).unwrap_err();
+    assert!(refusal.contains("Install their chart first"), "{refusal}");
+}
+
+#[test]
+fn alerting_rules_do_what_their_tests_say() {
+    let rules = repository("tests/rules");
+    let mut arguments = vec!["test".to_owned(), "rules".to_owned()];
+    arguments.extend(
+        std::fs::read_dir(rules)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().display().to_string())
+            .filter(|path| path.ends_with("_test.yaml")),
+    );
+    assert!(arguments.len() > 2, "tests/rules/ holds no test");
+    run("promtool", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let rules: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(repository("charts/personaguard/files/rules.yaml")).unwrap())
+            .unwrap();
+    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let mut alerts: Vec<String> = rules
+        .map(|rule| {
+            let name = rule["alert"].as_str().unwrap().to_owned();
+            assert_eq!(
+                rule["annotations"]["runbook_url"],
+                format!("docs/runbooks.md#{}", name.to_lowercase()),
+                "{name}"
+            );
+            name
+        })
+        .collect();
+    let runbooks = std::fs::read_to_string(repository("docs/runbooks.md")).unwrap();
+    let mut headings: Vec<String> = runbooks
+        .lines()
+        .filter_map(|line| line.strip_prefix("## PersonaGuard"))
+        .map(|rest| format!("PersonaGuard{rest}"))
+        .collect();
+    alerts.sort();
+    headings.sort();
+    assert_eq!(alerts, headings);
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_exist() {
+    let text = std::fs::read_to_string(repository("charts/personaguard/files/dashboard.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 10, "{} panels", panels.len());
+    let constants = std::fs::read_to_string(repository("crds/src/metrics.rs")).unwrap();
+    let known: Vec<&str> = constants.split('"').filter(|name| name.starts_with("personaguard_")).collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for word in text.split(|c| !is_name(c)).filter(|word| word.starts_with("personaguard_")) {
+        let name = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix)).unwrap_or(word);
+        assert!(known.contains(&name) || known.contains(&word), "{word} is no metric of crds/src/metrics.rs");
+    }
+}
