@@ -4,6 +4,7 @@
 //! embedding output, ℓ the residual stream after block ℓ.
 
 pub mod calibration;
+pub mod drift;
 pub mod extraction;
 mod layers_file;
 pub mod linear;

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 /// Why an answer is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoherence {
-    /// Fewer than [`MIN_TOKENS`] tokens: no mean to speak of.
+    /// Fewer than four tokens: no mean to speak of.
     TooShort,
     /// Most of its token triples are repeats.
     Loop,
 }
 
 /// Tokens below which an answer is too short.
-pub const MIN_TOKENS: usize = 4;
+const MIN_TOKENS: usize = 4;
 
 /// Why the answer's tokens are no coherent answer; `None` if they may be.
 #[must_use]
