@@ -6,6 +6,7 @@
 pub mod calibration;
 pub mod drift;
 pub mod extraction;
+pub mod import;
 mod layers_file;
 pub mod linear;
 pub mod random;
