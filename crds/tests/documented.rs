@@ -10,7 +10,8 @@ fn read(path: &str) -> String {
 
 /// Values of `pub const NAME: &str = "value";` in a source file.
 fn constants(source: &str) -> Vec<String> {
-    let values = read(source).lines().filter_map(|line| {
+    let source = read(source);
+    let values = source.lines().filter_map(|line| {
         let (_, value) = line.trim().strip_prefix("pub const ")?.split_once(": &str = \"")?;
         Some(value.trim_end_matches("\";").to_owned())
     });
