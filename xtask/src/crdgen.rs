@@ -12,7 +12,7 @@ const FOLDERS: [&str; 2] = ["crds/yaml", "charts/personaguard-crds/templates"];
 ///
 /// # Errors
 /// If a file cannot be read or written, or with `check` differs or does not belong.
-pub fn run(check: bool) -> anyhow::Result<()> {
+pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let generated = manifests();
     let mut stale = Vec::new();

@@ -1,15 +1,27 @@
 //! Developer commands: crdgen, image, cluster, demo, test.
 
 mod cluster;
+#[cfg(test)]
+mod crdgen;
+mod debian;
+mod demo;
+mod images;
+mod kube;
+mod model;
 mod progress;
+mod python;
+mod test;
+mod vectors;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Developer commands of Personaguard.
 ///
-/// On a fresh machine `cargo xtask demo` shows everything on a local cluster, and `cargo xtask test` runs every test.
-/// Both bring what they miss (Debian, Go and Python packages) and say so before they do.
+/// On a fresh Debian machine with Rust, Go, Python 3 and root, `cargo xtask demo` shows everything on a local cluster,
+/// and `cargo xtask test` runs every test. Both bring what they miss (Debian, Go and Python packages) and say so
+/// before they do. What is fetched and built stays in ~/.cache/personaguard ($PERSONAGUARD_CACHE).
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
 struct Arguments {
@@ -19,13 +31,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Options),
+    Test(test::Options),
     #[command(subcommand)]
     Cluster(cluster::Command),
+    Image(images::Options),
+    /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
+    Crdgen {
+        /// Write nothing; fail if something would change.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
         Command::Cluster(command) => cluster::run(command),
+        Command::Image(options) => images::run(&options),
+        // A program of its own, so that this one compiles without the Kubernetes types.
+        Command::Crdgen { check } => {
+            let example = ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];
+            workspace::show(workspace::cargo().args(example).args(check.then_some("--check")))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,5 +62,21 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generated_crds_are_current() {
+        crdgen::run(true).expect("current");
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
     }
 }

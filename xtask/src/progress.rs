@@ -30,10 +30,16 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         } else {
-            eprintln!("[{:>5.0?}] {text}", rounded(self.started.elapsed()));
+            eprintln!("[{:>5.0?}] {text}", self.elapsed());
             ProgressBar::hidden()
         };
         *self.current.borrow_mut() = Some((text.to_owned(), Instant::now(), bar));
+    }
+
+    /// Ends the step before, and says what comes next; for steps that show their own progress.
+    pub(crate) fn say(&self, text: &str) {
+        self.done();
+        eprintln!("[{:>5.0?}] {text}", self.elapsed());
     }
 
     /// Ends the step that runs, if one does.

@@ -34,7 +34,7 @@ pub enum ImageFile {
     /// A copy of a file of the host, with these permission bits.
     Copy(PathBuf, u32),
     /// These bytes, readable by all.
-    Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl Image {
@@ -57,8 +57,8 @@ impl Image {
         for library in libraries(&capture(Command::new("ldd").arg(program))?)? {
             image.add(library.trim_start_matches('/'), ImageFile::Copy(PathBuf::from(&library), 0o755));
         }
-        image.add("etc/passwd", ImageFile::Text(format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n")));
-        image.add("etc/group", ImageFile::Text(format!("nonroot:x:{NONROOT}:\n")));
+        image.add("etc/passwd", ImageFile::Bytes(format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n").into()));
+        image.add("etc/group", ImageFile::Bytes(format!("nonroot:x:{NONROOT}:\n").into()));
         let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
         if authorities.is_file() {
             image.add("etc/ssl/certs/ca-certificates.crt", ImageFile::Copy(authorities.to_owned(), 0o644));
@@ -128,7 +128,7 @@ impl Image {
                     let file = File::open(source).with_context(|| format!("reading {}", source.display()))?;
                     entry(&mut tar, path, *mode, file.metadata()?.len(), file)?;
                 }
-                ImageFile::Text(text) => entry(&mut tar, path, 0o644, text.len() as u64, text.as_bytes())?,
+                ImageFile::Bytes(bytes) => entry(&mut tar, path, 0o644, bytes.len() as u64, bytes.as_slice())?,
             }
         }
         Ok(tar.finish()?)
@@ -141,6 +141,18 @@ pub(crate) fn pause(program: &Path) -> Image {
     image.add("pause", ImageFile::Copy(program.to_owned(), 0o755));
     image.entrypoint = vec!["/pause".into()];
     image
+}
+
+/// Puts an image that holds just these files into the named cluster, which is up.
+///
+/// # Errors
+/// The cluster is not up, or containerd refuses the image.
+pub fn import_files(cluster: &str, reference: &str, files: &[(&str, &[u8])]) -> Result<()> {
+    let mut image = Image::new(reference);
+    for (path, bytes) in files {
+        image.add(path, ImageFile::Bytes(bytes.to_vec()));
+    }
+    crate::Cluster::open(&crate::Cache::open()?, cluster)?.import(&image).map(drop)
 }
 
 /// A header that depends on nothing but its arguments: no time, no owner.
@@ -217,7 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str| {
             let mut image = Image::new("localhost/x:1");
-            image.add("a/b/c.txt", ImageFile::Text("hello".into()));
+            image.add("a/b/c.txt", ImageFile::Bytes("hello".into()));
             image.write(&folder.path().join(name)).expect("written")
         };
         let first = write("one.tar");
@@ -231,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.tar");
         let mut image = Image::new("localhost/x:1");
-        image.add("model.gguf", ImageFile::Text("weights".into()));
+        image.add("model.gguf", ImageFile::Bytes("weights".into()));
         image.write(&path).expect("written");
         let mut parts = BTreeMap::new();
         for part in tar::Archive::new(File::open(&path).expect("open")).entries().expect("entries") {

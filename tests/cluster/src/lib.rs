@@ -12,8 +12,7 @@ mod cgroup;
 mod cluster;
 mod components;
 mod config;
-mod image;
-mod monitoring;
+pub mod image;
 mod network;
 mod paths;
 mod prerequisites;
@@ -25,10 +24,8 @@ mod state;
 
 pub use cluster::{Cluster, Status};
 pub use image::{Image, ImageFile};
-pub use monitoring::Monitoring;
 pub use paths::{Cache, Layout};
 pub use prerequisites::{install_packages, program_of};
-pub use programs::ensure_pause;
 pub use programs::ensure_programs;
 pub use run::{capture, run};
 

@@ -1,0 +1,111 @@
+//! A real Prometheus with the chart's rules, and a real Alertmanager, in the local cluster's network.
+
+use crate::kube::{Kube, SYSTEM};
+use crate::progress::Progress;
+use crate::debian;
+use anyhow::{Context, Result};
+use personaguard_cluster::{Cache, Cluster, capture};
+use serde_json::json;
+use std::fs;
+
+/// Both servers; they end with the cluster.
+pub(crate) struct Monitoring {
+    cluster: Cluster,
+    amtool: std::path::PathBuf,
+}
+
+impl Monitoring {
+    /// Starts both anew, with the rules that the chart put into the cluster.
+    ///
+    /// # Errors
+    /// A Debian package cannot be fetched, or a process does not start.
+    pub(crate) fn start(cache: &Cache, kube: &Kube, mut cluster: Cluster, progress: &Progress) -> Result<Self> {
+        let why = "evaluates the chart's alerting rules";
+        let prometheus = debian::ensure(cache, "prometheus", "prometheus", why, progress)?;
+        let why = "receives the alerts";
+        let package = "prometheus-alertmanager";
+        let alertmanager = debian::ensure(cache, package, "prometheus-alertmanager", why, progress)?;
+        let amtool = debian::ensure(cache, package, "amtool", "shows the alerts", progress)?;
+        progress.step("starting Prometheus and Alertmanager");
+        let rules = ["-n", SYSTEM, "get", "configmap", "personaguard-rules", "-o", r"jsonpath={.data.personaguard\.rules\.yaml}"];
+        let rules = capture(kube.kubectl().args(rules)).context("the chart installed no rules")?;
+        let folder = cluster.layout().join("monitoring");
+        fs::create_dir_all(&folder)?;
+        let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        fs::write(at("rules.yaml"), rules)?;
+        let node = cluster.node_address();
+        // JSON is YAML.
+        let sidecars = json!([
+            {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": "pg-admin", "action": "keep"},
+            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+        ]);
+        let operator = json!([
+            {"source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name", "__meta_kubernetes_pod_container_port_name"],
+             "regex": "personaguard-operator;admin", "action": "keep"},
+        ]);
+        let discovery = json!([{"role": "pod", "kubeconfig_file": cluster.layout().text("pki/prometheus.kubeconfig")}]);
+        let config = json!({
+            "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
+            "rule_files": [at("rules.yaml")],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [format!("{node}:9093")]}]}]},
+            "scrape_configs": [
+                {"job_name": "sidecars", "kubernetes_sd_configs": discovery, "relabel_configs": sidecars},
+                {"job_name": "operator", "honor_labels": true, "kubernetes_sd_configs": discovery, "relabel_configs": operator},
+            ],
+        });
+        fs::write(at("prometheus.yaml"), config.to_string())?;
+        let config = json!({
+            "route": {"receiver": "none", "group_by": ["..."], "group_wait": "0s", "group_interval": "5s"},
+            "receivers": [{"name": "none"}],
+        });
+        fs::write(at("alertmanager.yaml"), config.to_string())?;
+        for name in ["alertmanager", "prometheus"] {
+            cluster.kill(name)?;
+        }
+        cluster.spawn(
+            "alertmanager",
+            &[
+                alertmanager.to_string_lossy().into_owned(),
+                format!("--config.file={}", at("alertmanager.yaml")),
+                format!("--storage.path={}", at("alertmanager")),
+                format!("--web.listen-address={node}:9093"),
+                "--cluster.listen-address=".into(),
+            ],
+        )?;
+        cluster.spawn(
+            "prometheus",
+            &[
+                prometheus.to_string_lossy().into_owned(),
+                format!("--config.file={}", at("prometheus.yaml")),
+                format!("--storage.tsdb.path={}", at("prometheus")),
+                format!("--web.listen-address={node}:9090"),
+            ],
+        )?;
+        progress.done();
+        Ok(Self { cluster, amtool })
+    }
+
+    /// Where Prometheus listens; the host reaches it.
+    pub(crate) fn prometheus(&self) -> String {
+        format!("http://{}:9090", self.cluster.node_address())
+    }
+
+    /// Where Alertmanager listens; the host reaches it.
+    pub(crate) fn alertmanager(&self) -> String {
+        format!("http://{}:9093", self.cluster.node_address())
+    }
+
+    /// The alerts that the Alertmanager holds of this name, one a line.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn alerts(&self, name: &str) -> Result<Vec<String>> {
+        let url = format!("--alertmanager.url={}", self.alertmanager());
+        let output = capture(
+            std::process::Command::new(&self.amtool).arg(url).args(["alert", "query", &format!("alertname={name}"), "-o", "extended"]),
+        )?;
+        // The first line is the heading.
+        Ok(output.lines().skip(1).map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,52 @@
+//! Talking to the chat service, through a port that kubectl forwards.
+
+use super::SUPPORT;
+use crate::kube::Kube;
+use crate::workspace;
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A `kubectl port-forward`, ended on drop.
+struct Forward {
+    child: Child,
+    url: String,
+}
+
+impl Forward {
+    fn start(kube: &Kube) -> Result<Self> {
+        let mut child = kube
+            .kubectl()
+            .args(["-n", SUPPORT, "port-forward", "service/chat", ":80"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("kubectl has no output")?).read_line(&mut line)?;
+        // "Forwarding from 127.0.0.1:40201 -> 8080"
+        let address = line.split_whitespace().nth(2).map(str::to_owned);
+        let forward = Self { child, url: format!("http://{}", address.as_deref().unwrap_or_default()) };
+        address.context("kubectl cannot forward a port to the chat service")?;
+        Ok(forward)
+    }
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        // Already ended is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `tests/demo/talk.py`, its output shown.
+///
+/// # Errors
+/// The service does not answer.
+pub(crate) fn talk(kube: &Kube, python: &Path) -> Result<()> {
+    let forward = Forward::start(kube)?;
+    println!("\n=== Talking to the chat service, with the stock openai client (tests/demo/talk.py)\n");
+    workspace::show(Command::new(python).arg(workspace::root().join("tests/demo/talk.py")).arg(&forward.url))
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask image`: the container images, put together without Docker. The Dockerfile makes the same for users.
+
+use crate::progress::Progress;
+use crate::{model, workspace};
+use anyhow::{Context, Result};
+use clap::Args;
+use personaguard_cluster::{Cache, Cluster, Image, ImageFile};
+use std::path::{Path, PathBuf};
+
+/// Binary and the name of its image.
+const PROGRAMS: [(&str, &str); 3] =
+    [("personaguard", "personaguard:dev"), ("personaguard-operator", "personaguard-operator:dev"), ("chat-app", "chat-app:dev")];
+const MODEL: &str = "smollm2-135m:1";
+
+/// Build the container images: sidecar, operator, the demo's chat app, and the demo's model.
+///
+/// Each is a binary, the shared libraries it needs, a user other than root, and the host's certificate authorities;
+/// the model is an image that holds one file, /model.gguf.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Import them into the local cluster of this name.
+    #[arg(long, value_name = "NAME", conflicts_with = "out")]
+    into: Option<String>,
+    /// Write them as docker-archives into this folder, for `docker load`, `kind load image-archive` or `skopeo copy`.
+    #[arg(long, value_name = "DIR", required_unless_present = "into")]
+    out: Option<PathBuf>,
+    /// What to put before each name.
+    #[arg(long, value_name = "PREFIX", default_value = "localhost")]
+    registry: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let cache = Cache::open()?;
+    let progress = Progress::new();
+    workspace::build(&progress)?;
+    let weights = model::ensure(&cache, &progress)?;
+    if let Some(name) = &options.into {
+        let mut cluster = Cluster::open(&cache, name)?;
+        import(&mut cluster, &weights, &progress)?;
+    }
+    if let Some(folder) = &options.out {
+        write(folder, &options.registry, &weights, &progress)?;
+    }
+    Ok(())
+}
+
+/// Imports every image that changed into a local cluster.
+///
+/// # Errors
+/// A binary is missing, or containerd refuses an image.
+pub(crate) fn import(cluster: &mut Cluster, weights: &Path, progress: &Progress) -> Result<()> {
+    for image in all("localhost", weights)? {
+        progress.step(&format!("importing {}", image.reference));
+        if !cluster.import(&image)? {
+            progress.step(&format!("{} is there already", image.reference));
+        }
+    }
+    progress.done();
+    Ok(())
+}
+
+/// Writes every image as an archive, and says what to do with them.
+fn write(folder: &Path, registry: &str, weights: &Path, progress: &Progress) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for image in all(registry, weights)? {
+        let name = image.reference.rsplit('/').next().unwrap_or_default().replace(':', "_");
+        let path = folder.join(format!("{name}.tar"));
+        progress.step(&format!("writing {}", path.display()));
+        image.write(&path)?;
+        progress.done();
+        println!("{}  {}", image.reference, path.display());
+    }
+    println!("\nInto a kind cluster: kind load image-archive FILE. To a registry: skopeo copy docker-archive:FILE docker://REFERENCE.");
+    Ok(())
+}
+
+fn all(registry: &str, weights: &Path) -> Result<Vec<Image>> {
+    let mut images = Vec::new();
+    for (program, name) in PROGRAMS {
+        let path = workspace::binaries().join(program);
+        let image = Image::of_program(&format!("{registry}/{name}"), &path);
+        images.push(image.with_context(|| format!("the image of {}", path.display()))?);
+    }
+    let mut model = Image::new(&format!("{registry}/{MODEL}"));
+    model.add("model.gguf", ImageFile::Copy(weights.to_owned(), 0o644));
+    images.push(model);
+    Ok(images)
+}

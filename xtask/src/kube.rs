@@ -1,0 +1,114 @@
+//! kubectl and Helm against one cluster: the local one, or one that the user has.
+
+use crate::progress::Progress;
+use crate::workspace;
+use anyhow::{Context, Result};
+use personaguard_cluster::{Cache, Cluster, capture, program_of, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Namespace of the operator.
+pub(crate) const SYSTEM: &str = "personaguard-system";
+
+/// A cluster as kubectl and Helm see it.
+pub(crate) struct Kube {
+    kubectl: PathBuf,
+    helm: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kube {
+    /// The local cluster.
+    pub(crate) fn local(cache: &Cache, cluster: &Cluster) -> Self {
+        let bin = cache.bin();
+        Self { kubectl: bin.join("kubectl"), helm: bin.join("helm"), kubeconfig: cluster.kubeconfig() }
+    }
+
+    /// A cluster of the user's, by the user's own kubectl and Helm.
+    ///
+    /// # Errors
+    /// One of the two is missing, or the cluster does not answer.
+    pub(crate) fn existing(cache: &Cache, kubeconfig: &Path) -> Result<Self> {
+        let find = |name: &str| {
+            let built = cache.bin().join(name);
+            program_of(name)
+                .or_else(|| built.is_file().then_some(built))
+                .with_context(|| format!("{name} is missing: install it, it talks to your cluster"))
+        };
+        let kubeconfig = kubeconfig.canonicalize().with_context(|| format!("no kubeconfig {}", kubeconfig.display()))?;
+        let kube = Self { kubectl: find("kubectl")?, helm: find("helm")?, kubeconfig };
+        run(kube.kubectl().args(["version", "--request-timeout=10s"])).context("the cluster cannot be reached")?;
+        Ok(kube)
+    }
+
+    /// Its kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The folder of kubectl.
+    pub(crate) fn folder(&self) -> &Path {
+        self.kubectl.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// `kubectl --kubeconfig …`.
+    pub(crate) fn kubectl(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        command
+    }
+
+    /// `helm --kubeconfig …`.
+    pub(crate) fn helm(&self) -> Command {
+        let mut command = Command::new(&self.helm);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).current_dir(workspace::root());
+        command
+    }
+
+    /// `kubectl apply` of this text.
+    ///
+    /// # Errors
+    /// What the API server says against it.
+    pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
+        use std::io::Write;
+        let mut command = self.kubectl();
+        command.args(["apply", "--server-side", "--force-conflicts", "-f", "-"]);
+        let mut child = command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()?;
+        child.stdin.take().context("kubectl has no input")?.write_all(manifest.as_bytes())?;
+        let output = child.wait_with_output()?;
+        anyhow::ensure!(output.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+
+    /// Installs both charts, or brings them up to date, and waits for the operator to run the image of that name.
+    ///
+    /// # Errors
+    /// Helm refuses a chart, or the operator does not start; its pods are shown.
+    pub(crate) fn install(&self, registry: &str, progress: &Progress) -> Result<()> {
+        progress.step("installing the charts personaguard-crds and personaguard by Helm");
+        let upgrade = ["upgrade", "--install", "--namespace", SYSTEM, "--create-namespace"];
+        run(self.helm().args(upgrade).args(["personaguard-crds", "charts/personaguard-crds"]))?;
+        run(self
+            .helm()
+            .args(upgrade)
+            .args(["personaguard", "charts/personaguard"])
+            .args(["--set", &format!("image.repository={registry}/personaguard-operator"), "--set", "image.tag=dev"])
+            .args(["--set", &format!("sidecar.image.repository={registry}/personaguard"), "--set", "sidecar.image.tag=dev"]))?;
+        progress.step("waiting for the operator");
+        // An image may have changed under the same tag.
+        run(self.kubectl().args(["-n", SYSTEM, "rollout", "restart", "deployment/personaguard-operator"]))?;
+        let status = self.kubectl().args(["-n", SYSTEM, "rollout", "status", "deployment/personaguard-operator", "--timeout=5m"]).output()?;
+        if !status.status.success() {
+            let pods = capture(self.kubectl().args(["-n", SYSTEM, "describe", "pods"])).unwrap_or_default();
+            let logs = ["-n", SYSTEM, "logs", "deployment/personaguard-operator", "--tail=20"];
+            let logs = capture(self.kubectl().args(logs)).unwrap_or_default();
+            anyhow::bail!("the operator does not start:\n{pods}\n{logs}");
+        }
+        progress.done();
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! `cargo xtask test`: everything that a change has to pass, cheap first.
+
+mod charts;
+mod e2e;
+
+use crate::progress::Progress;
+use crate::workspace::{cargo, show};
+use crate::{model, workspace};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use personaguard_cluster::{Cache, program_of, run as finish};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Run every test: format, lints, licences, charts, alerting rules, unit tests, and the end-to-end tests on a local
+/// cluster of their own.
+///
+/// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and Personaguard; what was built
+/// is kept. The end-to-end tests need root. Every step runs, also after one that failed.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run these steps only; can be given several times.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Leave the end-to-end tests' cluster up, and use it again if it is up.
+    #[arg(long)]
+    keep: bool,
+    /// Folder with evil.safetensors and sycophantic.safetensors to use instead of extracting them.
+    #[arg(long, value_name = "DIR")]
+    vectors: Option<PathBuf>,
+    /// Arguments for the test programs of the steps unit and e2e, such as a part of a test's name.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Formatting: cargo fmt --check
+    Fmt,
+    /// Licences, banned crates and sources of every dependency: cargo deny
+    Deny,
+    /// The charts: helm lint and template, and values that the schema must refuse
+    Charts,
+    /// The alerting rules and their own tests: promtool
+    Rules,
+    /// Lints: cargo clippy, warnings denied
+    Clippy,
+    /// Unit and property tests of every crate, and whether the generated CRDs are current
+    Unit,
+    /// The scenarios on a real cluster
+    E2e,
+}
+
+/// Runs the command.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let cache = Cache::open()?;
+    let progress = Progress::new();
+    let mut results = Vec::new();
+    for step in Step::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(step) {
+            continue;
+        }
+        let started = Instant::now();
+        progress.say(&format!("== {step:?}"));
+        let result = step.run(&cache, options, &progress);
+        progress.done();
+        if let Err(error) = &result {
+            eprintln!("error: {error:#}");
+        }
+        results.push((step, result, started.elapsed()));
+    }
+    eprintln!("\nstep      result   time");
+    for (step, result, time) in &results {
+        let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+        eprintln!("{:<10}{verdict:<8}{:>5.0?}", format!("{step:?}"), Duration::from_secs(time.as_secs()));
+    }
+    eprintln!("total             {:>5.0?}", progress.elapsed());
+    if results.iter().any(|(_, result, _)| result.is_err()) {
+        bail!("not every step passed");
+    }
+    Ok(())
+}
+
+impl Step {
+    fn run(self, cache: &Cache, options: &Options, progress: &Progress) -> Result<()> {
+        match self {
+            Self::Fmt => {
+                component("rustfmt", "fmt", progress)?;
+                show(cargo().args(["fmt", "--all", "--check"]))
+            }
+            Self::Deny => deny(cache, progress),
+            Self::Charts => charts::check(cache, progress),
+            Self::Rules => charts::rules(cache, progress),
+            // In the release profile, as everything: what build scripts and macros make is shared.
+            Self::Clippy => {
+                component("clippy", "clippy", progress)?;
+                show(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+            }
+            Self::Unit => {
+                let weights = model::ensure(cache, progress)?;
+                progress.say("unit tests");
+                show(
+                    cargo()
+                        .args(["test", "--release", "--workspace", "--exclude", "personaguard-e2e", "--"])
+                        .args(&options.arguments)
+                        .env("PERSONAGUARD_TEST_MODEL", weights),
+                )
+            }
+            Self::E2e => e2e::run(cache, options, progress),
+        }
+    }
+}
+
+/// A part of the Rust toolchain that a minimal installation lacks.
+fn component(name: &str, subcommand: &str, progress: &Progress) -> Result<()> {
+    if finish(cargo().args([subcommand, "--version"])).is_ok() {
+        return Ok(());
+    }
+    progress.step(&format!("adding {name} to the Rust toolchain"));
+    finish(Command::new("rustup").args(["component", "add", name])).with_context(|| format!("cargo {subcommand} is missing"))
+}
+
+/// cargo-deny from its crate. Advisories need a database that not every machine can fetch: they are looked up where it
+/// can be, and said to be left out where it cannot.
+fn deny(cache: &Cache, progress: &Progress) -> Result<()> {
+    const VERSION: &str = "0.20.2";
+    let tool = program_of("cargo-deny").unwrap_or_else(|| cache.bin().join("cargo-deny"));
+    if !tool.is_file() {
+        progress.say("building cargo-deny from its crate (5 minutes on 2 cores, once): checks licences and sources");
+        show(
+            cargo()
+                .args(["install", "--locked", "--quiet", "--root"])
+                .arg(cache.path())
+                .arg(format!("cargo-deny@{VERSION}"))
+                .env("CARGO_TARGET_DIR", cache.join("cargo-deny-target")),
+        )?;
+        std::fs::remove_dir_all(cache.join("cargo-deny-target"))?;
+    }
+    let deny = || {
+        let mut command = Command::new(&tool);
+        command.current_dir(workspace::root()).arg("--all-features");
+        command
+    };
+    show(deny().args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))?;
+    if finish(deny().args(["fetch", "db"])).is_err() {
+        eprintln!("advisories: NOT checked, the database of advisories cannot be fetched here");
+        return Ok(());
+    }
+    show(deny().args(["check", "--hide-inclusion-graph", "advisories"]))
+}

@@ -1,0 +1,72 @@
+//! The two persona vectors of demo and tests, extracted here and kept in the cache for as long as nothing changes that
+//! they are made of.
+
+use crate::progress::Progress;
+use crate::{model, workspace};
+use anyhow::{Context, Result};
+use personaguard_cluster::Cache;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The traits.
+pub(crate) const TRAITS: [&str; 2] = ["evil", "sycophantic"];
+
+/// What the content of a vector file depends on, beside the weights.
+const SOURCES: [&str; 3] = ["sidecar/persona", "sidecar/src/extract", "sidecar/src/commands/extract.rs"];
+
+/// The folder with `TRAIT.safetensors` for each trait; extracts those that it lacks. `given` is a folder with files
+/// made before, to be taken as they are.
+///
+/// # Errors
+/// Extraction fails, or a given file is missing.
+pub(crate) fn ensure(cache: &Cache, weights: &Path, given: Option<&Path>, progress: &Progress) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        for name in TRAITS {
+            let file = folder.join(format!("{name}.safetensors"));
+            anyhow::ensure!(file.is_file(), "{} is missing", file.display());
+        }
+        return Ok(folder.canonicalize()?);
+    }
+    let folder = cache.join("vectors").join(&key()?[..16]);
+    fs::create_dir_all(&folder)?;
+    for name in TRAITS {
+        let file = folder.join(format!("{name}.safetensors"));
+        if file.is_file() {
+            continue;
+        }
+        progress.say(&format!("extracting the persona vector {name} (a few minutes; kept in {})", folder.display()));
+        let new = folder.join(format!(".{name}.safetensors"));
+        workspace::show(
+            Command::new(workspace::binaries().join("personaguard"))
+                .args(["extract", "--trait", name, "--model"])
+                .arg(weights)
+                .arg("--out")
+                .arg(&new),
+        )?;
+        fs::rename(&new, &file).with_context(|| format!("personaguard extract wrote no {}", new.display()))?;
+    }
+    Ok(folder)
+}
+
+fn key() -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(model::SHA256);
+    for source in SOURCES {
+        add(&mut hash, &workspace::root().join(source))?;
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn add(hash: &mut Sha256, path: &Path) -> Result<()> {
+    if path.is_dir() {
+        let mut entries: Vec<PathBuf> =
+            fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+        entries.sort();
+        return entries.iter().try_for_each(|entry| add(hash, entry));
+    }
+    hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+    hash.update(fs::read(path).with_context(|| format!("reading {}", path.display()))?);
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The repository, and cargo in it.
+
+use crate::progress::Progress;
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// Folder of the release binaries.
+pub(crate) fn binaries() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    root().join(target).join("release")
+}
+
+/// cargo, in the root, with its output shown.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    // Set by the cargo that runs this program, for this package alone.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR") {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command whose own output shows its progress.
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    let name = format!("{command:?}").replace('"', "");
+    let name = name.rsplit_once('/').map_or(name.as_str(), |(_, name)| name).to_owned();
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {name}"))?;
+    ensure!(status.success(), "{name}: {status}");
+    Ok(())
+}
+
+/// Builds the binaries that images are made of. All packages are selected, so that a dependency is compiled once for
+/// binaries and tests; but not this program, which runs.
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn build(progress: &Progress) -> Result<()> {
+    progress.say("building the release binaries (about 10 minutes on 2 cores the first time)");
+    show(cargo().args(["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]))
+}
