@@ -11,6 +11,8 @@ mod layers_file;
 pub mod linear;
 pub mod random;
 mod safetensors_view;
+pub mod screening;
+pub mod shift;
 pub mod stats;
 pub mod trait_spec;
 mod vector_file;

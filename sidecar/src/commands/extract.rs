@@ -1,12 +1,10 @@
 //! `personaguard extract`.
 
-use crate::extract::{Settings, check, run as extract, summary};
+use crate::extract::{Machine, Settings, check, run as extract, start_engine, summary, write_file};
 use anyhow::{Context as _, bail};
 use clap::Args;
-use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use personaguard_persona::TraitSpec;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 /// Extract a trait's persona vectors from a model.
@@ -25,7 +23,11 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Built-in trait: evil, sycophantic, hallucinating, optimistic, impolite, apathetic or humorous.
-    #[arg(long = "trait", value_name = "NAME", required_unless_present = "trait_file")]
+    #[arg(
+        long = "trait",
+        value_name = "NAME",
+        required_unless_present = "trait_file"
+    )]
     trait_name: Option<String>,
     /// Trait of your own: YAML with name, description, instructions, extract, held_out and rubric, or the JSON of the
     /// paper's repository (then --trait names it and --description describes it).
@@ -70,17 +72,16 @@ pub struct Options {
     /// Everyday answers to calibrate with, at most. Their number bounds the quantiles that a policy can ask for.
     #[arg(long, value_name = "N", default_value_t = 148)]
     benign: usize,
-    /// Threads that compute. Default: what the process may use.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    machine: Machine,
 }
 
 /// Extracts, and writes the file.
 ///
 /// # Errors
 /// With what to do about it.
-pub fn run(options: Options) -> anyhow::Result<()> {
-    let spec = spec(&options)?;
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let spec = spec(options)?;
     let settings = Settings {
         tokens: options.tokens,
         questions: options.questions,
@@ -95,7 +96,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         benign: options.benign,
     };
     check(&settings, &spec)?;
-    let engine = start(&options.model, options.threads)?;
+    let engine = start_engine(&options.model, options.machine)?;
     let journal = options.out.with_extension("journal");
     let outcome = Runtime::new()?.block_on(async {
         tokio::select! {
@@ -106,35 +107,33 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         }
     })?;
     let bytes = outcome.file.to_bytes()?;
-    write(&options.out, &bytes)?;
+    write_file(&options.out, &bytes)?;
     print!("{}", summary(&outcome));
-    println!("{}  {}", personaguard_persona::sha256_hex(&bytes), options.out.display());
+    println!(
+        "{}  {}",
+        personaguard_persona::sha256_hex(&bytes),
+        options.out.display()
+    );
     Ok(())
 }
 
 fn spec(options: &Options) -> anyhow::Result<TraitSpec> {
     let Some(path) = &options.trait_file else {
-        return Ok(TraitSpec::builtin(options.trait_name.as_deref().unwrap_or_default())?);
+        return Ok(TraitSpec::builtin(
+            options.trait_name.as_deref().unwrap_or_default(),
+        )?);
     };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the trait file {}", path.display()))?;
-    if path.extension().is_some_and(|extension| extension == "json") {
-        let name = options.trait_name.as_deref().context("a trait file of the paper's format needs --trait NAME")?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the trait file {}", path.display()))?;
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        let name = options
+            .trait_name
+            .as_deref()
+            .context("a trait file of the paper's format needs --trait NAME")?;
         return Ok(TraitSpec::parse_paper(name, &options.description, &text)?);
     }
     Ok(TraitSpec::parse(&text)?)
-}
-
-/// Loads the weights and starts the engine, with as many places as the passes keep requests in flight.
-fn start(path: &Path, threads: Option<usize>) -> anyhow::Result<Engine> {
-    eprintln!("Loading {} …", path.display());
-    let model = Arc::new(Model::load(path, &LoadOptions { context_length: Some(4096), threads, ..LoadOptions::default() })?);
-    Ok(Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None })?)
-}
-
-/// Writes beside the file and renames: a reader never sees half of it.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, bytes)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -17,7 +17,7 @@ enum Line {
 
 /// Answers by request, kept in a file of one JSON object a line.
 #[derive(Debug)]
-pub struct Journal {
+pub(super) struct Journal {
     path: PathBuf,
     file: File,
     answers: HashMap<String, Vec<u32>>,
@@ -28,26 +28,39 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn open(path: &Path, design: &str) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, design: &str) -> anyhow::Result<Self> {
         let answers = read(path, design).unwrap_or_default();
         let context = || format!("cannot write the journal {}", path.display());
         let mut file = File::create(path).with_context(context)?;
-        let mut write = |line: &Line| writeln!(file, "{}", serde_json::to_string(line)?).with_context(context);
-        write(&Line::Design { design: design.to_owned() })?;
+        let mut write =
+            |line: &Line| writeln!(file, "{}", serde_json::to_string(line)?).with_context(context);
+        write(&Line::Design {
+            design: design.to_owned(),
+        })?;
         for (request, tokens) in &answers {
-            write(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
+            write(&Line::Answer {
+                request: request.clone(),
+                tokens: tokens.clone(),
+            })?;
         }
-        let file = OpenOptions::new().append(true).open(path).with_context(context)?;
-        Ok(Self { path: path.to_path_buf(), file, answers })
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .with_context(context)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            answers,
+        })
     }
 
     /// Answers taken up.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.answers.len()
     }
 
     /// The answer to a request, if there is one.
-    pub fn get(&self, request: &str) -> Option<&[u32]> {
+    pub(super) fn get(&self, request: &str) -> Option<&[u32]> {
         self.answers.get(request).map(Vec::as_slice)
     }
 
@@ -55,15 +68,19 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn put(&mut self, request: String, tokens: Vec<u32>) -> anyhow::Result<()> {
-        let line = serde_json::to_string(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
-        writeln!(self.file, "{line}").with_context(|| format!("cannot write the journal {}", self.path.display()))?;
+    pub(super) fn put(&mut self, request: String, tokens: Vec<u32>) -> anyhow::Result<()> {
+        let line = serde_json::to_string(&Line::Answer {
+            request: request.clone(),
+            tokens: tokens.clone(),
+        })?;
+        writeln!(self.file, "{line}")
+            .with_context(|| format!("cannot write the journal {}", self.path.display()))?;
         self.answers.insert(request, tokens);
         Ok(())
     }
 
     /// Removes the file: the extraction is complete.
-    pub fn remove(self) {
+    pub(super) fn remove(self) {
         // Left behind, it is taken up or dropped by the next run.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -101,7 +118,10 @@ mod tests {
         write!(file, "{{\"request\":\"extract/2\",\"tok").unwrap();
         drop(file);
         let journal = Journal::open(&path, "a").unwrap();
-        assert_eq!((journal.len(), journal.get("extract/1")), (1, Some([1, 2].as_slice())));
+        assert_eq!(
+            (journal.len(), journal.get("extract/1")),
+            (1, Some([1, 2].as_slice()))
+        );
         drop(journal);
         assert_eq!(Journal::open(&path, "b").unwrap().len(), 0);
         Journal::open(&path, "b").unwrap().remove();

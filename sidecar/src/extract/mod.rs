@@ -5,7 +5,9 @@
 //! everyday requests under neutral system prompts (the calibration). The held-out questions are answered last and change
 //! nothing but the validation.
 
+mod conversations;
 mod journal;
+mod open;
 mod plan;
 mod progress;
 mod responder;
@@ -13,7 +15,11 @@ mod run;
 mod steering;
 mod summary;
 
-pub use plan::{Plan, Settings};
+pub use conversations::{Conversation, read_conversations};
+pub use open::{
+    Machine, OpenVector, check_model, read_file, read_vectors, start_engine, write_file,
+};
+pub use plan::Settings;
 pub use run::{Outcome, check, run};
 pub use steering::SteeringCurve;
 pub use summary::summary;

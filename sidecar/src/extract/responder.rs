@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Sampling, Score, ScoreRequest,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Sampling, Score,
+    ScoreRequest,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -15,25 +16,29 @@ use std::sync::Arc;
 
 /// An answer with what the model's activations were while reading it.
 #[derive(Clone, Debug)]
-pub struct Read {
+pub(super) struct Read {
     /// What it answers.
-    pub ask: Ask,
+    pub(super) ask: Ask,
     /// Its tokens, without the one that ends it.
-    pub tokens: Vec<u32>,
+    pub(super) tokens: Vec<u32>,
     /// Mean activations.
-    pub states: MeanStates,
+    pub(super) states: MeanStates,
 }
 
 /// Requests in flight: enough to fill the engine's batch, few enough to bound memory.
-pub const IN_FLIGHT: usize = 32;
+pub(super) const IN_FLIGHT: usize = 32;
 
 /// The prompt's tokens.
 ///
 /// # Errors
 /// If the model's chat template refuses the messages.
-pub fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Result<Vec<u32>> {
+pub(super) fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Result<Vec<u32>> {
     let user = json!({ "role": "user", "content": question });
-    let messages = if system.is_empty() { vec![user] } else { vec![json!({ "role": "system", "content": system }), user] };
+    let messages = if system.is_empty() {
+        vec![user]
+    } else {
+        vec![json!({ "role": "system", "content": system }), user]
+    };
     Ok(model.chat_prompt(&messages, &Default::default())?)
 }
 
@@ -41,7 +46,7 @@ pub fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Result<Vec
 ///
 /// # Errors
 /// If the engine fails, or the journal cannot be written.
-pub async fn answer(
+pub(super) async fn answer(
     engine: &Engine,
     asks: &[Ask],
     settings: &Settings,
@@ -49,10 +54,15 @@ pub async fn answer(
     title: &'static str,
 ) -> anyhow::Result<Vec<Vec<u32>>> {
     let bar = bar(title, asks.len());
-    let open: Vec<&Ask> = asks.iter().filter(|ask| journal.get(&ask.purpose.name()).is_none()).collect();
+    let open: Vec<&Ask> = asks
+        .iter()
+        .filter(|ask| journal.get(&ask.purpose.name()).is_none())
+        .collect();
     bar.inc((asks.len() - open.len()) as u64);
     let mut answers = stream::iter(open)
-        .map(|ask| async move { anyhow::Ok((ask.purpose.name(), generate(engine, ask, settings).await?)) })
+        .map(|ask| async move {
+            anyhow::Ok((ask.purpose.name(), generate(engine, ask, settings).await?))
+        })
         .buffer_unordered(IN_FLIGHT);
     while let Some(answer) = answers.next().await {
         let (name, tokens) = answer?;
@@ -61,7 +71,12 @@ pub async fn answer(
     }
     bar.finish();
     asks.iter()
-        .map(|ask| journal.get(&ask.purpose.name()).map(<[u32]>::to_vec).context("an answer is missing from the journal"))
+        .map(|ask| {
+            journal
+                .get(&ask.purpose.name())
+                .map(<[u32]>::to_vec)
+                .context("an answer is missing from the journal")
+        })
         .collect()
 }
 
@@ -91,14 +106,16 @@ async fn generate(engine: &Engine, ask: &Ask, settings: &Settings) -> anyhow::Re
 /// A stream of its own for each request, so that the order in which they run changes nothing.
 fn seed_of(seed: u64, purpose: &Purpose) -> u64 {
     let digest = Sha256::digest(format!("{seed}/{}", purpose.name()));
-    digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
+    digest
+        .first_chunk::<8>()
+        .map_or(seed, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Reads each answer as it was given, under its own system prompt, or all under a neutral one.
 ///
 /// # Errors
 /// If the engine fails.
-pub async fn read(
+pub(super) async fn read(
     engine: &Engine,
     answers: Vec<(Ask, Vec<u32>)>,
     system: Option<&str>,
@@ -107,10 +124,22 @@ pub async fn read(
     let bar = bar(title, answers.len());
     let reads = stream::iter(answers).map(|(ask, tokens)| async {
         let system = system.unwrap_or(&ask.system);
-        let score = score(engine, system, &ask.question, &tokens, None, Capture::MeanStates).await?;
+        let score = score(
+            engine,
+            system,
+            &ask.question,
+            &tokens,
+            None,
+            Capture::MeanStates,
+        )
+        .await?;
         bar.inc(1);
         let states = score.states.context("the engine returned no activations")?;
-        anyhow::Ok(Read { ask, tokens, states })
+        anyhow::Ok(Read {
+            ask,
+            tokens,
+            states,
+        })
     });
     // In order: what follows must not depend on which answer was read first.
     let reads: Vec<_> = reads.buffered(IN_FLIGHT).collect().await;
@@ -122,7 +151,7 @@ pub async fn read(
 ///
 /// # Errors
 /// If the engine fails.
-pub async fn score(
+pub(super) async fn score(
     engine: &Engine,
     system: &str,
     question: &str,

@@ -2,10 +2,12 @@
 
 mod correlation;
 mod permutation;
+mod proportion;
 mod roc;
 
 pub use correlation::{pearson, pearson_within};
 pub use permutation::{Control, PairedDifferences};
+pub use proportion::proportion_interval;
 pub use roc::{Labelled, auroc, auroc_interval};
 
 /// Quantile of a sorted slice, interpolated between order statistics (type 7 of Hyndman and Fan); NaN for an empty one.

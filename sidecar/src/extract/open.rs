@@ -1,0 +1,140 @@
+//! Weights and vector files, as every command opens them.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
+use personaguard_persona::VectorFile;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Options about the machine.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Machine {
+    /// Threads that compute. Default: what the process may use.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Longest conversation in tokens. Longer ones are refused.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    context_length: usize,
+}
+
+/// Loads the weights and starts the engine, with as many places as the passes keep requests in flight.
+///
+/// # Errors
+/// If the weights cannot be loaded.
+pub fn start_engine(path: &Path, machine: Machine) -> anyhow::Result<Engine> {
+    eprintln!("Loading {} …", path.display());
+    let options = LoadOptions {
+        context_length: Some(machine.context_length),
+        threads: machine.threads,
+        ..LoadOptions::default()
+    };
+    let model = Arc::new(Model::load(path, &options)?);
+    Ok(Engine::start(
+        model,
+        EngineOptions {
+            max_concurrent: 16,
+            max_waiting: 256,
+            kv_bytes: None,
+        },
+    )?)
+}
+
+/// A vector file with where it was read from.
+#[derive(Clone, Debug)]
+pub struct OpenVector {
+    /// Path.
+    pub path: PathBuf,
+    /// Vectors.
+    pub file: VectorFile,
+}
+
+impl OpenVector {
+    /// The vector at the layer to use.
+    ///
+    /// # Errors
+    /// If the file lacks it, which one that was checked does not.
+    pub fn best(&self) -> anyhow::Result<&[f32]> {
+        self.file
+            .layer(self.file.best_layer())
+            .with_context(|| format!("{} lacks its best layer", self.path.display()))
+    }
+}
+
+/// Reads vector files.
+///
+/// # Errors
+/// If one cannot be read, or two are of the same trait.
+pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<OpenVector>> {
+    let mut vectors: Vec<OpenVector> = Vec::new();
+    for path in paths {
+        let bytes = read_file(path)?;
+        let file = VectorFile::parse(&bytes).with_context(|| path.display().to_string())?;
+        if let Some(other) = vectors
+            .iter()
+            .find(|other| other.file.trait_name() == file.trait_name())
+        {
+            bail!(
+                "{} and {} are both of trait {}",
+                other.path.display(),
+                path.display(),
+                file.trait_name()
+            );
+        }
+        vectors.push(OpenVector {
+            path: path.clone(),
+            file,
+        });
+    }
+    Ok(vectors)
+}
+
+/// Reads a file of bounded size.
+///
+/// # Errors
+/// If it cannot be read or is too large.
+pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let context = || format!("cannot read {}", path.display());
+    let file = std::fs::File::open(path).with_context(context)?;
+    let most = personaguard_persona::Limits::FILE as u64;
+    let mut bytes = Vec::new();
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .with_context(context)?;
+    if bytes.len() as u64 > most {
+        bail!("{} has more than {most} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+/// Refuses vectors of another model.
+///
+/// # Errors
+/// If a vector's model digest is not the model's.
+pub fn check_model(vectors: &[OpenVector], model: &Model) -> anyhow::Result<()> {
+    for vector in vectors {
+        if vector.file.model_digest() != model.digest() {
+            bail!(
+                "{} was made from {} (SHA-256 {}…), not from these weights ({}…): extract it again from them",
+                vector.path.display(),
+                vector.file.metadata().model.name,
+                &vector.file.model_digest()[..12],
+                &model.digest()[..12],
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Writes beside the file and renames: a reader never sees half of it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::write(&partial, bytes)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
