@@ -31,7 +31,7 @@ async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
 }
 
 #[tokio::test]
-async fn s05_an_operator_outage_changes_nothing_for_guarded_traffic_and_counts_stay_exact() -> Result<()> {
+async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic() -> Result<()> {
     let fixture = Fixture::new("s05").await?;
     fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
     fixture.policy_condition("Accepted", "True").await?;

@@ -21,7 +21,7 @@ async fn vector_ready(fixture: &Fixture, name: &str) -> Result<Condition> {
 }
 
 #[tokio::test]
-async fn s07_a_vector_that_does_not_fit_is_never_served() -> Result<()> {
+async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<()> {
     let fixture = Fixture::new("s07").await?;
     let good = std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
     let model = Digest::of(&std::fs::read(environment::path("PERSONAGUARD_TEST_MODEL")?)?);
