@@ -39,7 +39,10 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     if stale.is_empty() {
         return Ok(());
     }
-    bail!("the generated YAML is out of date: {}. Run `cargo xtask crdgen` and commit what it writes.", stale.join(", "))
+    bail!(
+        "the generated YAML is out of date: {}. Run `cargo xtask crdgen` and commit what it writes.",
+        stale.join(", ")
+    )
 }
 
 fn write(path: &Path, yaml: &str) -> anyhow::Result<()> {

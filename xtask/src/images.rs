@@ -8,8 +8,11 @@ use personaguard_cluster::{Cache, Cluster, Image, ImageFile};
 use std::path::{Path, PathBuf};
 
 /// Binary and the name of its image.
-const PROGRAMS: [(&str, &str); 3] =
-    [("personaguard", "personaguard:dev"), ("personaguard-operator", "personaguard-operator:dev"), ("chat-app", "chat-app:dev")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("personaguard", "personaguard:dev"),
+    ("personaguard-operator", "personaguard-operator:dev"),
+    ("chat-app", "chat-app:dev"),
+];
 const MODEL: &str = "smollm2-135m:1";
 
 /// Build the container images: sidecar, operator, the demo's chat app, and the demo's model.
@@ -71,7 +74,9 @@ fn write(folder: &Path, registry: &str, weights: &Path, progress: &Progress) -> 
         progress.done();
         println!("{}  {}", image.reference, path.display());
     }
-    println!("\nInto a kind cluster: kind load image-archive FILE. To a registry: skopeo copy docker-archive:FILE docker://REFERENCE.");
+    println!(
+        "\nInto a kind cluster: kind load image-archive FILE. To a registry: skopeo copy docker-archive:FILE docker://REFERENCE."
+    );
     Ok(())
 }
 

@@ -35,7 +35,8 @@ impl Kube {
                 .or_else(|| built.is_file().then_some(built))
                 .with_context(|| format!("{name} is missing: install it, it talks to your cluster"))
         };
-        let kubeconfig = kubeconfig.canonicalize().with_context(|| format!("no kubeconfig {}", kubeconfig.display()))?;
+        let kubeconfig =
+            kubeconfig.canonicalize().with_context(|| format!("no kubeconfig {}", kubeconfig.display()))?;
         let kube = Self { kubectl: find("kubectl")?, helm: find("helm")?, kubeconfig };
         run(kube.kubectl().args(["version", "--request-timeout=10s"])).context("the cluster cannot be reached")?;
         Ok(kube)
@@ -97,11 +98,19 @@ impl Kube {
             .args(upgrade)
             .args(["personaguard", "charts/personaguard"])
             .args(["--set", &format!("image.repository={registry}/personaguard-operator"), "--set", "image.tag=dev"])
-            .args(["--set", &format!("sidecar.image.repository={registry}/personaguard"), "--set", "sidecar.image.tag=dev"]))?;
+            .args([
+                "--set",
+                &format!("sidecar.image.repository={registry}/personaguard"),
+                "--set",
+                "sidecar.image.tag=dev",
+            ]))?;
         progress.step("waiting for the operator");
         // An image may have changed under the same tag.
         run(self.kubectl().args(["-n", SYSTEM, "rollout", "restart", "deployment/personaguard-operator"]))?;
-        let status = self.kubectl().args(["-n", SYSTEM, "rollout", "status", "deployment/personaguard-operator", "--timeout=5m"]).output()?;
+        let status = self
+            .kubectl()
+            .args(["-n", SYSTEM, "rollout", "status", "deployment/personaguard-operator", "--timeout=5m"])
+            .output()?;
         if !status.status.success() {
             let pods = capture(self.kubectl().args(["-n", SYSTEM, "describe", "pods"])).unwrap_or_default();
             let logs = ["-n", SYSTEM, "logs", "deployment/personaguard-operator", "--tail=20"];

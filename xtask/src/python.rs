@@ -20,7 +20,10 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     if python.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
-    progress.step(&format!("making a Python environment with {wanted} in {} (clients of the demo and the tests)", folder.display()));
+    progress.step(&format!(
+        "making a Python environment with {wanted} in {} (clients of the demo and the tests)",
+        folder.display()
+    ));
     let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
     if make().is_err() {
         install_packages(&[("python3-venv", "makes the Python environment")], &|text| progress.step(text))?;

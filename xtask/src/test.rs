@@ -119,7 +119,8 @@ fn component(name: &str, subcommand: &str, progress: &Progress) -> Result<()> {
         return Ok(());
     }
     progress.step(&format!("adding {name} to the Rust toolchain"));
-    finish(Command::new("rustup").args(["component", "add", name])).with_context(|| format!("cargo {subcommand} is missing"))
+    finish(Command::new("rustup").args(["component", "add", name]))
+        .with_context(|| format!("cargo {subcommand} is missing"))
 }
 
 /// cargo-deny from its crate. Advisories need a database that not every machine can fetch: they are looked up where it

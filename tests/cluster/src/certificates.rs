@@ -5,8 +5,8 @@ use crate::paths::Layout;
 use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, date_time_ymd,
 };
 use serde_json::json;
 use std::fs;
@@ -53,7 +53,13 @@ pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
     };
 
     let mut server = parameters("kube-apiserver", "");
-    for name in ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"] {
+    for name in [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ] {
         server.subject_alt_names.push(SanType::DnsName(name.try_into()?));
     }
     for address in [node, API_SERVICE, Ipv4Addr::LOCALHOST] {

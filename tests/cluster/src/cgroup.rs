@@ -55,7 +55,10 @@ fn delegate(folder: &Path) -> Result<()> {
     for controller in ["cpu", "cpuset", "memory", "pids"] {
         if !present.split_whitespace().any(|name| name == controller) {
             fs::write(&file, format!("+{controller}")).with_context(|| {
-                format!("the cgroup controller {controller} cannot be enabled in {}: the kubelet needs it", folder.display())
+                format!(
+                    "the cgroup controller {controller} cannot be enabled in {}: the kubelet needs it",
+                    folder.display()
+                )
             })?;
         }
     }

@@ -269,7 +269,9 @@ impl Cluster {
 fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     let netns = layout.node();
     if network::exists(&netns) {
-        bail!("a network namespace {netns} exists that this cluster did not make: choose another name, or delete it with `ip netns del {netns}`");
+        bail!(
+            "a network namespace {netns} exists that this cluster did not make: choose another name, or delete it with `ip netns del {netns}`"
+        );
     }
     let state = State::new(Addresses::free(name)?);
     for folder in ["logs", "config/cni"] {

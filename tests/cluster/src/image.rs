@@ -57,7 +57,10 @@ impl Image {
         for library in libraries(&capture(Command::new("ldd").arg(program))?)? {
             image.add(library.trim_start_matches('/'), ImageFile::Copy(PathBuf::from(&library), 0o755));
         }
-        image.add("etc/passwd", ImageFile::Bytes(format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n").into()));
+        image.add(
+            "etc/passwd",
+            ImageFile::Bytes(format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n").into()),
+        );
         image.add("etc/group", ImageFile::Bytes(format!("nonroot:x:{NONROOT}:\n").into()));
         let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
         if authorities.is_file() {
@@ -219,7 +222,10 @@ mod tests {
     #[test]
     fn libraries_are_read_from_ldd() {
         let output = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        assert_eq!(libraries(output).expect("read"), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(
+            libraries(output).expect("read"),
+            ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]
+        );
         assert_eq!(libraries("\tstatically linked\n").expect("read"), Vec::<String>::new());
         assert!(libraries("\tlibcuda.so.1 => not found\n").is_err());
     }

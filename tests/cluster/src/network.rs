@@ -61,9 +61,11 @@ pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
         arguments.extend(command);
         ip(&arguments)?;
     }
-    run(Command::new("nsenter")
-        .arg(format!("--net=/run/netns/{netns}"))
-        .args(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))
+    run(Command::new("nsenter").arg(format!("--net=/run/netns/{netns}")).args([
+        "sh",
+        "-c",
+        "echo 1 > /proc/sys/net/ipv4/ip_forward",
+    ]))
 }
 
 /// Whether there is a network namespace of that name.

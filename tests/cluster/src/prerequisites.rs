@@ -115,7 +115,8 @@ pub fn install_packages(packages: &[(&str, &str)], say: Say<'_>) -> Result<()> {
     let reasons: Vec<String> = packages.iter().map(|(package, why)| format!("{package} ({why})")).collect();
     say(&format!("installing Debian packages: {}", reasons.join(", ")));
     let names: Vec<&str> = packages.iter().map(|(package, _)| *package).collect();
-    let apt = |arguments: &[&str]| run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    let apt =
+        |arguments: &[&str]| run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
     let install = [&["install", "-y", "--no-install-recommends"], names.as_slice()].concat();
     if apt(&install).is_err() {
         apt(&["update"])?;

@@ -48,12 +48,7 @@ const MODULES: [Module; 5] = [
         packages: &["github.com/coredns/coredns"],
         programs: &["coredns"],
     },
-    Module {
-        folder: "helm",
-        what: "Helm (2.5 minutes)",
-        packages: &["helm.sh/helm/v4/cmd/helm"],
-        programs: &["helm"],
-    },
+    Module { folder: "helm", what: "Helm (2.5 minutes)", packages: &["helm.sh/helm/v4/cmd/helm"], programs: &["helm"] },
 ];
 
 /// Builds every program that the cache lacks or holds in another version. With a warm Go cache this takes seconds.
@@ -89,10 +84,13 @@ impl Module {
             .args(self.packages)
             .current_dir(&source)
             .env("CGO_ENABLED", "0"))
-        .with_context(|| format!("building {} (needs Go 1.26 or newer, which fetches newer toolchains itself)", self.folder))?;
+        .with_context(|| {
+            format!("building {} (needs Go 1.26 or newer, which fetches newer toolchains itself)", self.folder)
+        })?;
         for program in self.programs {
             // A module's major version is the last element of its path, and Go names the program after that.
-            let built = [*program, "v3", "server"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
+            let built =
+                [*program, "v3", "server"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
             let built = built.with_context(|| format!("the build of {} made no {program}", self.folder))?;
             fs::rename(built, cache.bin().join(program))?;
         }
@@ -132,7 +130,7 @@ const PAUSE: &str = "fn main() { loop { std::thread::park(); } }\n";
 ///
 /// # Errors
 /// rustc or the static C library (package `libc6-dev`, which Rust needs anyway) is missing.
-pub fn ensure_pause(cache: &Cache) -> Result<PathBuf> {
+pub(crate) fn ensure_pause(cache: &Cache) -> Result<PathBuf> {
     let program = cache.bin().join("pause");
     if program.is_file() {
         return Ok(program);
@@ -142,7 +140,20 @@ pub fn ensure_pause(cache: &Cache) -> Result<PathBuf> {
     fs::write(&source, PAUSE)?;
     let new = cache.bin().join(".pause.new");
     run(Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--crate-name", "pause", "--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "panic=abort", "-C", "strip=symbols", "-o"])
+        .args([
+            "--crate-name",
+            "pause",
+            "--edition",
+            "2024",
+            "-O",
+            "-C",
+            "target-feature=+crt-static",
+            "-C",
+            "panic=abort",
+            "-C",
+            "strip=symbols",
+            "-o",
+        ])
         .arg(&new)
         .arg(&source))?;
     fs::rename(new, &program)?;

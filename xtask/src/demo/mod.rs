@@ -91,7 +91,16 @@ fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Re
         // A vector file is too large for the annotation of a client-side apply.
         let map = capture(
             kube.kubectl()
-                .args(["-n", SYSTEM, "create", "configmap", &format!("vector-{name}"), "--dry-run=client", "-o", "json"])
+                .args([
+                    "-n",
+                    SYSTEM,
+                    "create",
+                    "configmap",
+                    &format!("vector-{name}"),
+                    "--dry-run=client",
+                    "-o",
+                    "json",
+                ])
                 .arg(format!("--from-file=vector.safetensors={}", file.display())),
         )?;
         kube.apply(&map)?;

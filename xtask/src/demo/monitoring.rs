@@ -1,8 +1,8 @@
 //! A real Prometheus with the chart's rules, and a real Alertmanager, in the local cluster's network.
 
+use crate::debian;
 use crate::kube::{Kube, SYSTEM};
 use crate::progress::Progress;
-use crate::debian;
 use anyhow::{Context, Result};
 use personaguard_cluster::{Cache, Cluster, capture};
 use serde_json::json;
@@ -27,7 +27,15 @@ impl Monitoring {
         let alertmanager = debian::ensure(cache, package, "prometheus-alertmanager", why, progress)?;
         let amtool = debian::ensure(cache, package, "amtool", "shows the alerts", progress)?;
         progress.step("starting Prometheus and Alertmanager");
-        let rules = ["-n", SYSTEM, "get", "configmap", "personaguard-rules", "-o", r"jsonpath={.data.personaguard\.rules\.yaml}"];
+        let rules = [
+            "-n",
+            SYSTEM,
+            "get",
+            "configmap",
+            "personaguard-rules",
+            "-o",
+            r"jsonpath={.data.personaguard\.rules\.yaml}",
+        ];
         let rules = capture(kube.kubectl().args(rules)).context("the chart installed no rules")?;
         let folder = cluster.layout().join("monitoring");
         fs::create_dir_all(&folder)?;
@@ -102,9 +110,13 @@ impl Monitoring {
     /// It does not answer.
     pub(crate) fn alerts(&self, name: &str) -> Result<Vec<String>> {
         let url = format!("--alertmanager.url={}", self.alertmanager());
-        let output = capture(
-            std::process::Command::new(&self.amtool).arg(url).args(["alert", "query", &format!("alertname={name}"), "-o", "extended"]),
-        )?;
+        let output = capture(std::process::Command::new(&self.amtool).arg(url).args([
+            "alert",
+            "query",
+            &format!("alertname={name}"),
+            "-o",
+            "extended",
+        ]))?;
         // The first line is the heading.
         Ok(output.lines().skip(1).map(str::to_owned).collect())
     }

@@ -10,7 +10,8 @@ use personaguard_cluster::run;
 use std::time::{Duration, Instant};
 
 const ALERT: &str = "PersonaGuardTraitBreached";
-const CONDITIONS: &str = r#"{{range .status.conditions}}{{printf "  %-14s %-8s %-26s %s\n" .type .status .reason .message}}{{end}}"#;
+const CONDITIONS: &str =
+    r#"{{range .status.conditions}}{{printf "  %-14s %-8s %-26s %s\n" .type .status .reason .message}}{{end}}"#;
 
 /// Waits for the breach to arrive, and prints the report, the conditions, the events and the alert.
 ///
@@ -26,7 +27,9 @@ pub(crate) fn show(kube: &Kube, monitoring: Option<&Monitoring>, progress: &Prog
     kubectl(kube, &["-n", SUPPORT, "get", "personapolicy", "no-villains", "-o", &format!("go-template={CONDITIONS}")])?;
     kubectl(kube, &["-n", SUPPORT, "get", "events", "--field-selector", "reason=TraitBreached"])?;
     let Some(monitoring) = monitoring else {
-        println!("\nThe alerting rules are in the PrometheusRule `personaguard`, or the ConfigMap `personaguard-rules`, of the operator's namespace.");
+        println!(
+            "\nThe alerting rules are in the PrometheusRule `personaguard`, or the ConfigMap `personaguard-rules`, of the operator's namespace."
+        );
         return Ok(());
     };
     progress.step("waiting for Prometheus to fire and Alertmanager to receive the alert");

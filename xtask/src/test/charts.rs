@@ -1,8 +1,8 @@
 //! The charts and the alerting rules, without a cluster.
 
+use crate::debian;
 use crate::progress::Progress;
 use crate::workspace::{root, show};
-use crate::debian;
 use anyhow::{Result, ensure};
 use personaguard_cluster::{Cache, capture, ensure_programs};
 use std::path::PathBuf;
@@ -13,13 +13,22 @@ const RENDERED: [&[&str]; 5] = [
     &[],
     &["monitoring.rules.create=PrometheusRule", "monitoring.podMonitor.create=Always"],
     &["monitoring.rules.create=ConfigMap", "monitoring.dashboard.create=false", "networkPolicy.create=false"],
-    &["replicas=3", "alertmanagerUrl=http://alertmanager.monitoring.svc:9093", "otlpEndpoint=http://otel.monitoring.svc:4318"],
+    &[
+        "replicas=3",
+        "alertmanagerUrl=http://alertmanager.monitoring.svc:9093",
+        "otlpEndpoint=http://otel.monitoring.svc:4318",
+    ],
     &["admission.failurePolicy=Fail", "logLevel=debug"],
 ];
 
 /// Values that the schema must refuse.
-const REFUSED: [&str; 5] =
-    ["replicas=none", "image.pullPolicy=Sometimes", "monitoring.rules.create=Perhaps", "admission.failurePolicy=Open", "noSuchValue=1"];
+const REFUSED: [&str; 5] = [
+    "replicas=none",
+    "image.pullPolicy=Sometimes",
+    "monitoring.rules.create=Perhaps",
+    "admission.failurePolicy=Open",
+    "noSuchValue=1",
+];
 
 /// helm lint, helm template with each set of values, and values that must be refused.
 ///
@@ -33,11 +42,18 @@ pub(crate) fn check(cache: &Cache, progress: &Progress) -> Result<()> {
         command
     };
     show(helm().args(["lint", "--strict", "--quiet", "charts/personaguard-crds", "charts/personaguard"]))?;
-    show(helm().args(["template", "personaguard-crds", "charts/personaguard-crds"]).stdout(std::process::Stdio::null()))?;
+    show(
+        helm().args(["template", "personaguard-crds", "charts/personaguard-crds"]).stdout(std::process::Stdio::null()),
+    )?;
     let template = |values: &[&str]| {
         let mut command = helm();
         command.args(["template", "personaguard", "charts/personaguard", "--namespace", "personaguard-system"]);
-        command.args(["--kube-version", "1.36.0", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"]);
+        command.args([
+            "--kube-version",
+            "1.36.0",
+            "--api-versions",
+            "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+        ]);
         values.iter().for_each(|value| {
             command.args(["--set", value]);
         });
