@@ -273,6 +273,27 @@ async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
 }
 
 #[tokio::test]
+async fn a_thousand_policies_are_within_the_budget_of_an_admission_check() {
+    let cluster = Cluster::connect().await;
+    let selectors: Vec<Value> = (0..1000)
+        .map(|i| {
+            json!({
+                "matchLabels": { "team": "x", "app": format!("chat-{i}") },
+                "matchExpressions": [
+                    { "key": "tier", "operator": "NotIn", "values": ["canary", "test"] },
+                    { "key": "region", "operator": "Exists" }
+                ]
+            })
+        })
+        .collect();
+    let namespace = cluster.guarded("thousand", &json!(selectors)).await;
+    let last = json!({ "team": "x", "app": "chat-999", "region": "north" });
+    cluster.assert_injected(&namespace, &labelled(&last), "the last one").await;
+    cluster.assert_untouched(&namespace, &labelled(&json!({ "team": "x", "region": "north" })), "none of them").await;
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
 async fn a_pod_too_large_to_be_reasonable_is_injected_all_the_same() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.guarded("large", &json!([{}])).await;
