@@ -5,27 +5,25 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The roots of the hierarchies that the kubelet uses.
-fn hierarchies() -> Result<Vec<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/mounts")?;
-    let found: Vec<PathBuf> = parse(&mounts);
-    if found.is_empty() {
-        bail!("no cgroup hierarchy is mounted at /sys/fs/cgroup: the kubelet cannot run without it");
-    }
-    Ok(found)
+/// Mount points of cgroup hierarchies of one version, `cgroup` or `cgroup2`.
+fn mounted(mounts: &str, version: &str) -> Vec<PathBuf> {
+    let found = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (path, kind) = (fields.next()?, fields.next()?);
+        (kind == version && path.starts_with("/sys/fs/cgroup")).then(|| PathBuf::from(path))
+    });
+    found.collect()
 }
 
-/// Mount points of cgroup version 1 hierarchies, or of the one of version 2 where there are no others.
-fn parse(mounts: &str) -> Vec<PathBuf> {
-    let of_kind = |kind: &'static str| {
-        mounts.lines().filter_map(move |line| {
-            let mut fields = line.split(' ').skip(1);
-            let (path, found) = (fields.next()?, fields.next()?);
-            (found == kind && path.starts_with("/sys/fs/cgroup")).then(|| PathBuf::from(path))
-        })
-    };
-    let first: Vec<PathBuf> = of_kind("cgroup").collect();
-    if first.is_empty() { of_kind("cgroup2").collect() } else { first }
+/// The hierarchies that the kubelet uses: those of version 1, or the one of version 2 where there are no others.
+fn hierarchies() -> Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    let first = mounted(&mounts, "cgroup");
+    let used = if first.is_empty() { mounted(&mounts, "cgroup2") } else { first };
+    if used.is_empty() {
+        bail!("no cgroup hierarchy is mounted at /sys/fs/cgroup: the kubelet cannot run without it");
+    }
+    Ok(used)
 }
 
 /// Makes the cgroup in every hierarchy.
@@ -67,10 +65,10 @@ fn delegate(folder: &Path) -> Result<()> {
 
 /// Removes the cgroup; its processes have ended.
 pub(crate) fn delete(name: &str) -> Result<()> {
-    for root in hierarchies()? {
-        remove(&root.join(name))?;
-    }
-    Ok(())
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    // Where both versions are mounted, runc makes it in the unused one too.
+    let roots = [mounted(&mounts, "cgroup"), mounted(&mounts, "cgroup2")].concat();
+    roots.iter().try_for_each(|root| remove(&root.join(name)))
 }
 
 fn remove(folder: &Path) -> Result<()> {
@@ -97,9 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_1_wins_where_both_are_mounted() {
+    fn hierarchies_of_both_versions_are_told_apart() {
         let both = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(parse(both), [PathBuf::from("/sys/fs/cgroup/cpu")]);
-        assert_eq!(parse("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"), [PathBuf::from("/sys/fs/cgroup")]);
+        assert_eq!(mounted(both, "cgroup"), [PathBuf::from("/sys/fs/cgroup/cpu")]);
+        assert_eq!(mounted(both, "cgroup2"), [PathBuf::from("/sys/fs/cgroup/unified")]);
     }
 }

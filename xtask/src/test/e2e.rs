@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::workspace::{binaries, cargo, root, show};
 use crate::{debian, images, model, python, vectors, workspace};
 use anyhow::{Context, Result, ensure};
-use personaguard_cluster::{Cache, Cluster, Status, capture};
+use personaguard_cluster::{Cache, Cluster, Status, capture, install_packages, program_of};
 use std::path::Path;
 
 /// Name of the tests' local cluster.
@@ -20,6 +20,11 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     let vectors = vectors::ensure(cache, &weights, options.vectors.as_deref(), progress)?;
     progress.say("building the end-to-end tests");
     show(tests().arg("--no-run"))?;
+    if program_of("curl").is_none() {
+        install_packages(&[("curl", "the cluster's own test runs it in a pod")], &|text| progress.step(text))?;
+    }
+    progress.say("the local cluster itself: up, kills, down");
+    show(cargo().args(["test", "--release", "--workspace", "--test", "lifecycle", "--", "--ignored"]))?;
     let running = matches!(Cluster::status(cache, NAME)?, Status::Running { .. });
     if !(options.keep && running) {
         Cluster::down(cache, NAME)?;
