@@ -1,5 +1,5 @@
-//! The charts without a cluster: they lint, render with odd values, refuse what they cannot work with in a sentence, and
-//! their alerting rules do what `tests/rules/` says.
+//! What the charts render, without a cluster: a restricted operator with few rights, odd values, refusals that say what
+//! is wrong, alerts with their runbooks, a dashboard of metrics that exist.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use serde_json::Value;
@@ -41,11 +41,6 @@ fn objects(rendered: &str) -> Vec<(String, Value)> {
 fn find<'a>(objects: &'a [(String, Value)], name: &str) -> &'a Value {
     let found = objects.iter().find(|(key, _)| key == name);
     &found.unwrap_or_else(|| panic!("no {name} among {:?}", objects.iter().map(|(key, _)| key).collect::<Vec<_>>())).1
-}
-
-#[test]
-fn charts_lint() {
-    run("helm", &["lint", "--strict", "charts/personaguard", "charts/personaguard-crds"]).unwrap();
 }
 
 #[test]
@@ -182,20 +177,6 @@ fn an_api_server_that_is_too_old_is_told_in_a_sentence() {
         ["--api-versions", "v1/Pod", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
     let refusal = template(&live).unwrap_err();
     assert!(refusal.contains("Install their chart first"), "{refusal}");
-}
-
-#[test]
-fn alerting_rules_do_what_their_tests_say() {
-    let rules = repository("tests/rules");
-    let mut arguments = vec!["test".to_owned(), "rules".to_owned()];
-    arguments.extend(
-        std::fs::read_dir(rules)
-            .unwrap()
-            .map(|entry| entry.unwrap().path().display().to_string())
-            .filter(|path| path.ends_with("_test.yaml")),
-    );
-    assert!(arguments.len() > 2, "tests/rules/ holds no test");
-    run("promtool", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
 }
 
 #[test]
