@@ -23,11 +23,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Built-in trait: evil, sycophantic, hallucinating, optimistic, impolite, apathetic or humorous.
-    #[arg(
-        long = "trait",
-        value_name = "NAME",
-        required_unless_present = "trait_file"
-    )]
+    #[arg(long = "trait", value_name = "NAME", required_unless_present = "trait_file")]
     trait_name: Option<String>,
     /// Trait of your own: YAML with name, description, instructions, extract, held_out and rubric, or the JSON of the
     /// paper's repository (then --trait names it and --description describes it).
@@ -109,30 +105,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let bytes = outcome.file.to_bytes()?;
     write_file(&options.out, &bytes)?;
     print!("{}", summary(&outcome));
-    println!(
-        "{}  {}",
-        personaguard_persona::sha256_hex(&bytes),
-        options.out.display()
-    );
+    println!("{}  {}", personaguard_persona::sha256_hex(&bytes), options.out.display());
     Ok(())
 }
 
 fn spec(options: &Options) -> anyhow::Result<TraitSpec> {
     let Some(path) = &options.trait_file else {
-        return Ok(TraitSpec::builtin(
-            options.trait_name.as_deref().unwrap_or_default(),
-        )?);
+        return Ok(TraitSpec::builtin(options.trait_name.as_deref().unwrap_or_default())?);
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the trait file {}", path.display()))?;
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "json")
-    {
-        let name = options
-            .trait_name
-            .as_deref()
-            .context("a trait file of the paper's format needs --trait NAME")?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the trait file {}", path.display()))?;
+    if path.extension().is_some_and(|extension| extension == "json") {
+        let name = options.trait_name.as_deref().context("a trait file of the paper's format needs --trait NAME")?;
         return Ok(TraitSpec::parse_paper(name, &options.description, &text)?);
     }
     Ok(TraitSpec::parse(&text)?)

@@ -61,25 +61,18 @@ pub fn read_conversations(path: &Path, most: usize) -> anyhow::Result<Vec<Conver
     let mut number = 0;
     while conversations.len() < most {
         let mut text = Vec::new();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE + 1)
-            .read_until(b'\n', &mut text)?;
+        let read = reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut text)?;
         number += 1;
         if read == 0 {
             break;
         }
         if read as u64 > MAX_LINE {
-            bail!(
-                "{} line {number} is longer than {MAX_LINE} bytes",
-                path.display()
-            );
+            bail!("{} line {number} is longer than {MAX_LINE} bytes", path.display());
         }
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let conversation =
-            parse(&text, number).with_context(|| format!("{} line {number}", path.display()))?;
+        let conversation = parse(&text, number).with_context(|| format!("{} line {number}", path.display()))?;
         conversations.push(conversation);
     }
     Ok(conversations)
@@ -87,11 +80,7 @@ pub fn read_conversations(path: &Path, most: usize) -> anyhow::Result<Vec<Conver
 
 fn parse(text: &[u8], line: u64) -> anyhow::Result<Conversation> {
     // The parser's own message may quote the line.
-    let Ok(Line {
-        mut messages,
-        fields,
-    }) = serde_json::from_slice(text)
-    else {
+    let Ok(Line { mut messages, fields }) = serde_json::from_slice(text) else {
         bail!(
             "is not a conversation: it needs \"messages\", a list of objects with \"role\" and \"content\", both text"
         );
@@ -99,9 +88,7 @@ fn parse(text: &[u8], line: u64) -> anyhow::Result<Conversation> {
     if messages.len() > MAX_MESSAGES {
         bail!("has more than {MAX_MESSAGES} messages");
     }
-    let answer = messages
-        .pop_if(|last| last.role == "assistant")
-        .map(|last| last.content);
+    let answer = messages.pop_if(|last| last.role == "assistant").map(|last| last.content);
     if !messages.iter().any(|message| message.role == "user") {
         bail!("has no message of a user");
     }
@@ -109,12 +96,7 @@ fn parse(text: &[u8], line: u64) -> anyhow::Result<Conversation> {
         .into_iter()
         .map(|message| serde_json::json!({ "role": message.role, "content": message.content }))
         .collect();
-    Ok(Conversation {
-        line,
-        prompt,
-        answer,
-        fields,
-    })
+    Ok(Conversation { line, prompt, answer, fields })
 }
 
 #[cfg(test)]
@@ -135,27 +117,15 @@ mod tests {
              {\"role\":\"assistant\",\"content\":\"Hello\"}],\"label\":1}\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}\n",
         )
         .unwrap();
-        assert_eq!(
-            (read[0].line, read[0].system(), read[0].answer.as_deref()),
-            (1, "Be brief.", Some("Hello"))
-        );
+        assert_eq!((read[0].line, read[0].system(), read[0].answer.as_deref()), (1, "Be brief.", Some("Hello")));
         assert_eq!(read[0].fields["label"], 1);
-        assert_eq!(
-            (read[1].line, read[1].system(), read[1].answer.as_deref()),
-            (3, "", None)
-        );
+        assert_eq!((read[1].line, read[1].system(), read[1].answer.as_deref()), (3, "", None));
     }
 
     #[test]
     fn a_line_that_is_none_is_named_and_not_quoted() {
-        let error = format!(
-            "{:#}",
-            read("{\"messages\": [\"secret words\"]}").unwrap_err()
-        );
-        assert!(
-            error.contains("line 1") && !error.contains("secret"),
-            "{error}"
-        );
+        let error = format!("{:#}", read("{\"messages\": [\"secret words\"]}").unwrap_err());
+        assert!(error.contains("line 1") && !error.contains("secret"), "{error}");
         assert!(read("{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}").is_err());
     }
 }

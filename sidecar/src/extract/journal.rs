@@ -32,26 +32,13 @@ impl Journal {
         let answers = read(path, design).unwrap_or_default();
         let context = || format!("cannot write the journal {}", path.display());
         let mut file = File::create(path).with_context(context)?;
-        let mut write =
-            |line: &Line| writeln!(file, "{}", serde_json::to_string(line)?).with_context(context);
-        write(&Line::Design {
-            design: design.to_owned(),
-        })?;
+        let mut write = |line: &Line| writeln!(file, "{}", serde_json::to_string(line)?).with_context(context);
+        write(&Line::Design { design: design.to_owned() })?;
         for (request, tokens) in &answers {
-            write(&Line::Answer {
-                request: request.clone(),
-                tokens: tokens.clone(),
-            })?;
+            write(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
         }
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .with_context(context)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            file,
-            answers,
-        })
+        let file = OpenOptions::new().append(true).open(path).with_context(context)?;
+        Ok(Self { path: path.to_path_buf(), file, answers })
     }
 
     /// Answers taken up.
@@ -69,12 +56,8 @@ impl Journal {
     /// # Errors
     /// If the file cannot be written.
     pub(super) fn put(&mut self, request: String, tokens: Vec<u32>) -> anyhow::Result<()> {
-        let line = serde_json::to_string(&Line::Answer {
-            request: request.clone(),
-            tokens: tokens.clone(),
-        })?;
-        writeln!(self.file, "{line}")
-            .with_context(|| format!("cannot write the journal {}", self.path.display()))?;
+        let line = serde_json::to_string(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
+        writeln!(self.file, "{line}").with_context(|| format!("cannot write the journal {}", self.path.display()))?;
         self.answers.insert(request, tokens);
         Ok(())
     }
@@ -118,10 +101,7 @@ mod tests {
         write!(file, "{{\"request\":\"extract/2\",\"tok").unwrap();
         drop(file);
         let journal = Journal::open(&path, "a").unwrap();
-        assert_eq!(
-            (journal.len(), journal.get("extract/1")),
-            (1, Some([1, 2].as_slice()))
-        );
+        assert_eq!((journal.len(), journal.get("extract/1")), (1, Some([1, 2].as_slice())));
         drop(journal);
         assert_eq!(Journal::open(&path, "b").unwrap().len(), 0);
         Journal::open(&path, "b").unwrap().remove();

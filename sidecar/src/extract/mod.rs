@@ -7,6 +7,7 @@
 
 mod conversations;
 mod journal;
+mod measure;
 mod open;
 mod plan;
 mod progress;
@@ -16,9 +17,8 @@ mod steering;
 mod summary;
 
 pub use conversations::{Conversation, read_conversations};
-pub use open::{
-    Machine, OpenVector, check_model, read_file, read_vectors, start_engine, write_file,
-};
+pub use measure::{Answering, Projections, for_each, own_answer, probes, project, prompt_tokens, states};
+pub use open::{Machine, OpenVector, check_model, read_file, read_vectors, start_engine, write_file};
 pub use plan::Settings;
 pub use run::{Outcome, check, run};
 pub use steering::SteeringCurve;

@@ -31,14 +31,7 @@ pub fn start_engine(path: &Path, machine: Machine) -> anyhow::Result<Engine> {
         ..LoadOptions::default()
     };
     let model = Arc::new(Model::load(path, &options)?);
-    Ok(Engine::start(
-        model,
-        EngineOptions {
-            max_concurrent: 16,
-            max_waiting: 256,
-            kv_bytes: None,
-        },
-    )?)
+    Ok(Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None })?)
 }
 
 /// A vector file with where it was read from.
@@ -56,9 +49,7 @@ impl OpenVector {
     /// # Errors
     /// If the file lacks it, which one that was checked does not.
     pub fn best(&self) -> anyhow::Result<&[f32]> {
-        self.file
-            .layer(self.file.best_layer())
-            .with_context(|| format!("{} lacks its best layer", self.path.display()))
+        self.file.layer(self.file.best_layer()).with_context(|| format!("{} lacks its best layer", self.path.display()))
     }
 }
 
@@ -71,21 +62,10 @@ pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<OpenVector>> {
     for path in paths {
         let bytes = read_file(path)?;
         let file = VectorFile::parse(&bytes).with_context(|| path.display().to_string())?;
-        if let Some(other) = vectors
-            .iter()
-            .find(|other| other.file.trait_name() == file.trait_name())
-        {
-            bail!(
-                "{} and {} are both of trait {}",
-                other.path.display(),
-                path.display(),
-                file.trait_name()
-            );
+        if let Some(other) = vectors.iter().find(|other| other.file.trait_name() == file.trait_name()) {
+            bail!("{} and {} are both of trait {}", other.path.display(), path.display(), file.trait_name());
         }
-        vectors.push(OpenVector {
-            path: path.clone(),
-            file,
-        });
+        vectors.push(OpenVector { path: path.clone(), file });
     }
     Ok(vectors)
 }
@@ -99,9 +79,7 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = std::fs::File::open(path).with_context(context)?;
     let most = personaguard_persona::Limits::FILE as u64;
     let mut bytes = Vec::new();
-    file.take(most + 1)
-        .read_to_end(&mut bytes)
-        .with_context(context)?;
+    file.take(most + 1).read_to_end(&mut bytes).with_context(context)?;
     if bytes.len() as u64 > most {
         bail!("{} has more than {most} bytes", path.display());
     }

@@ -46,15 +46,8 @@ impl Purpose {
     /// A name that is the same in every run: key of the journal, and of the request's random stream.
     pub(super) fn name(&self) -> String {
         let contrasted = |set: &str, polarity: &Polarity, key: &SampleKey| {
-            let side = if *polarity == Polarity::Positive {
-                "positive"
-            } else {
-                "negative"
-            };
-            format!(
-                "{set}/{side}/q{}/p{}/r{}",
-                key.question, key.pair, key.rollout
-            )
+            let side = if *polarity == Polarity::Positive { "positive" } else { "negative" };
+            format!("{set}/{side}/q{}/p{}/r{}", key.question, key.pair, key.rollout)
         };
         match self {
             Self::Extract(polarity, key) => contrasted("extract", polarity, key),
@@ -90,20 +83,8 @@ impl Plan {
     /// The requests for a trait.
     pub(super) fn new(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Self {
         Self {
-            extract: contrasted(
-                spec,
-                &spec.extract,
-                settings,
-                settings.pairs,
-                Purpose::Extract,
-            ),
-            held_out: contrasted(
-                spec,
-                &spec.held_out,
-                settings,
-                settings.held_out_pairs,
-                Purpose::HeldOut,
-            ),
+            extract: contrasted(spec, &spec.extract, settings, settings.pairs, Purpose::Extract),
+            held_out: contrasted(spec, &spec.held_out, settings, settings.held_out_pairs, Purpose::HeldOut),
             benign: neutral(spec, benign, settings),
         }
     }
@@ -123,17 +104,9 @@ fn contrasted(
             let pair = (question * pairs + turn) % spec.instructions.len();
             for rollout in 0..settings.rollouts {
                 for polarity in Polarity::BOTH {
-                    let key = SampleKey {
-                        question: question as u32,
-                        pair: pair as u32,
-                        rollout: rollout as u32,
-                    };
+                    let key = SampleKey { question: question as u32, pair: pair as u32, rollout: rollout as u32 };
                     let system = spec.system_prompt(&spec.instructions[pair], polarity);
-                    asks.push(Ask {
-                        purpose: purpose(polarity, key),
-                        system,
-                        question: text.clone(),
-                    });
+                    asks.push(Ask { purpose: purpose(polarity, key), system, question: text.clone() });
                 }
             }
         }
@@ -144,11 +117,7 @@ fn contrasted(
 /// Everyday requests under each neutral system prompt in turn, and the trait's held-out questions under none: what
 /// benign users ask, and the questions that come nearest to the trait without asking for it.
 fn neutral(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Vec<Ask> {
-    let near = spec
-        .held_out
-        .iter()
-        .take(settings.questions)
-        .map(|question| (String::new(), question));
+    let near = spec.held_out.iter().take(settings.questions).map(|question| (String::new(), question));
     let systems = benign.systems.len();
     let everyday = (0..systems).flat_map(|turn| {
         benign
@@ -160,11 +129,7 @@ fn neutral(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Vec<Ask> {
     near.chain(everyday)
         .take(settings.benign)
         .zip(0..)
-        .map(|((system, question), index)| Ask {
-            purpose: Purpose::Benign(index),
-            system,
-            question: question.clone(),
-        })
+        .map(|((system, question), index)| Ask { purpose: Purpose::Benign(index), system, question: question.clone() })
         .collect()
 }
 
@@ -191,38 +156,18 @@ mod tests {
 
     #[test]
     fn every_request_has_a_name_of_its_own_and_both_sides_are_equal_in_number() {
-        let plan = Plan::new(
-            &TraitSpec::builtin("evil").unwrap(),
-            &Benign::builtin().unwrap(),
-            &settings(),
-        );
-        let all: Vec<&Ask> = plan
-            .extract
-            .iter()
-            .chain(&plan.held_out)
-            .chain(&plan.benign)
-            .collect();
+        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let all: Vec<&Ask> = plan.extract.iter().chain(&plan.held_out).chain(&plan.benign).collect();
         let names: BTreeSet<String> = all.iter().map(|ask| ask.purpose.name()).collect();
         assert_eq!(names.len(), all.len());
         assert_eq!((plan.extract.len(), plan.held_out.len()), (200, 80));
-        let positive = |asks: &[Ask]| {
-            asks.iter()
-                .filter(|ask| ask.purpose.name().contains("positive"))
-                .count()
-        };
-        assert_eq!(
-            (positive(&plan.extract), positive(&plan.held_out)),
-            (100, 40)
-        );
+        let positive = |asks: &[Ask]| asks.iter().filter(|ask| ask.purpose.name().contains("positive")).count();
+        assert_eq!((positive(&plan.extract), positive(&plan.held_out)), (100, 40));
     }
 
     #[test]
     fn pairs_take_turns_over_the_held_out_questions() {
-        let plan = Plan::new(
-            &TraitSpec::builtin("evil").unwrap(),
-            &Benign::builtin().unwrap(),
-            &settings(),
-        );
+        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
         let mut uses = [0; 5];
         for ask in &plan.held_out {
             if let Purpose::HeldOut(_, key) = ask.purpose {

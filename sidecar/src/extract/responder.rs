@@ -7,8 +7,7 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Sampling, Score,
-    ScoreRequest,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Sampling, Score, ScoreRequest,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -34,11 +33,8 @@ pub(super) const IN_FLIGHT: usize = 32;
 /// If the model's chat template refuses the messages.
 pub(super) fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Result<Vec<u32>> {
     let user = json!({ "role": "user", "content": question });
-    let messages = if system.is_empty() {
-        vec![user]
-    } else {
-        vec![json!({ "role": "system", "content": system }), user]
-    };
+    let messages =
+        if system.is_empty() { vec![user] } else { vec![json!({ "role": "system", "content": system }), user] };
     Ok(model.chat_prompt(&messages, &Default::default())?)
 }
 
@@ -54,15 +50,10 @@ pub(super) async fn answer(
     title: &'static str,
 ) -> anyhow::Result<Vec<Vec<u32>>> {
     let bar = bar(title, asks.len());
-    let open: Vec<&Ask> = asks
-        .iter()
-        .filter(|ask| journal.get(&ask.purpose.name()).is_none())
-        .collect();
+    let open: Vec<&Ask> = asks.iter().filter(|ask| journal.get(&ask.purpose.name()).is_none()).collect();
     bar.inc((asks.len() - open.len()) as u64);
     let mut answers = stream::iter(open)
-        .map(|ask| async move {
-            anyhow::Ok((ask.purpose.name(), generate(engine, ask, settings).await?))
-        })
+        .map(|ask| async move { anyhow::Ok((ask.purpose.name(), generate(engine, ask, settings).await?)) })
         .buffer_unordered(IN_FLIGHT);
     while let Some(answer) = answers.next().await {
         let (name, tokens) = answer?;
@@ -72,10 +63,7 @@ pub(super) async fn answer(
     bar.finish();
     asks.iter()
         .map(|ask| {
-            journal
-                .get(&ask.purpose.name())
-                .map(<[u32]>::to_vec)
-                .context("an answer is missing from the journal")
+            journal.get(&ask.purpose.name()).map(<[u32]>::to_vec).context("an answer is missing from the journal")
         })
         .collect()
 }
@@ -106,9 +94,7 @@ async fn generate(engine: &Engine, ask: &Ask, settings: &Settings) -> anyhow::Re
 /// A stream of its own for each request, so that the order in which they run changes nothing.
 fn seed_of(seed: u64, purpose: &Purpose) -> u64 {
     let digest = Sha256::digest(format!("{seed}/{}", purpose.name()));
-    digest
-        .first_chunk::<8>()
-        .map_or(seed, |bytes| u64::from_le_bytes(*bytes))
+    digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Reads each answer as it was given, under its own system prompt, or all under a neutral one.
@@ -124,22 +110,10 @@ pub(super) async fn read(
     let bar = bar(title, answers.len());
     let reads = stream::iter(answers).map(|(ask, tokens)| async {
         let system = system.unwrap_or(&ask.system);
-        let score = score(
-            engine,
-            system,
-            &ask.question,
-            &tokens,
-            None,
-            Capture::MeanStates,
-        )
-        .await?;
+        let score = score(engine, system, &ask.question, &tokens, None, Capture::MeanStates).await?;
         bar.inc(1);
         let states = score.states.context("the engine returned no activations")?;
-        anyhow::Ok(Read {
-            ask,
-            tokens,
-            states,
-        })
+        anyhow::Ok(Read { ask, tokens, states })
     });
     // In order: what follows must not depend on which answer was read first.
     let reads: Vec<_> = reads.buffered(IN_FLIGHT).collect().await;

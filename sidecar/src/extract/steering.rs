@@ -39,14 +39,9 @@ pub(super) async fn steering_curve(
     settings: &Settings,
 ) -> anyhow::Result<SteeringCurve> {
     let step = settings.layer_step.max(1);
-    let layers: Vec<u32> = (step..engine.model().layers())
-        .step_by(step)
-        .map(|layer| layer as u32)
-        .collect();
+    let layers: Vec<u32> = (step..engine.model().layers()).step_by(step).map(|layer| layer as u32).collect();
     let bar = bar("Trying layers by steering", layers.len() * trials.len());
-    let work = layers
-        .iter()
-        .flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
+    let work = layers.iter().flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
     let effects: Vec<(u32, f64)> = stream::iter(work)
         .map(|(layer, trial)| {
             let bar = &bar;
@@ -62,39 +57,15 @@ pub(super) async fn steering_curve(
     bar.finish();
     Ok(layers
         .iter()
-        .map(|layer| {
-            (
-                *layer,
-                effects
-                    .iter()
-                    .filter(|(at, _)| at == layer)
-                    .map(|(_, effect)| *effect)
-                    .collect(),
-            )
-        })
+        .map(|layer| (*layer, effects.iter().filter(|(at, _)| at == layer).map(|(_, effect)| *effect).collect()))
         .collect())
 }
 
-async fn effect(
-    engine: &Engine,
-    fit: &CrossFit,
-    trial: Trial<'_>,
-    layer: u32,
-) -> anyhow::Result<f64> {
-    let vector = fit
-        .vector_for(trial.question, layer)
-        .context("a layer has no vector")?;
+async fn effect(engine: &Engine, fit: &CrossFit, trial: Trial<'_>, layer: u32) -> anyhow::Result<f64> {
+    let vector = fit.vector_for(trial.question, layer).context("a layer has no vector")?;
     let per_token = async |read: &Read, coefficient: f32| {
         let steering = Intervention::add(layer as usize, vector, coefficient, Positions::Response)?;
-        let score = score(
-            engine,
-            "",
-            &read.ask.question,
-            &read.tokens,
-            Some(steering),
-            Capture::None,
-        )
-        .await?;
+        let score = score(engine, "", &read.ask.question, &read.tokens, Some(steering), Capture::None).await?;
         anyhow::Ok(score.log_likelihood() / read.tokens.len().max(1) as f64)
     };
     let (up_positive, up_negative, down_positive, down_negative) = futures::try_join!(
@@ -103,8 +74,5 @@ async fn effect(
         per_token(trial.positive, -COEFFICIENT),
         per_token(trial.negative, -COEFFICIENT),
     )?;
-    Ok(
-        ((up_positive - up_negative) - (down_positive - down_negative))
-            / f64::from(2.0 * COEFFICIENT),
-    )
+    Ok(((up_positive - up_negative) - (down_positive - down_negative)) / f64::from(2.0 * COEFFICIENT))
 }

@@ -20,28 +20,20 @@ pub fn summary(outcome: &Outcome) -> String {
         outcome.incoherent,
         outcome.unseparated,
     );
-    let _ = writeln!(
-        text,
-        "layer   norm  steering  extraction  held-out AUROC (95%)   control 99%  rescored  control 99%"
-    );
+    let _ =
+        writeln!(text, "layer   norm  steering  extraction  held-out AUROC (95%)   control 99%  rescored  control 99%");
     for row in 0..=file.layers() {
         let (Some(validation), Some(vector)) = (file.validation(row), file.layer(row)) else {
             continue;
         };
-        let number = |value: Option<f64>, decimals| {
-            value.map_or(String::new(), |value| format!("{value:.decimals$}"))
-        };
+        let number = |value: Option<f64>, decimals| value.map_or(String::new(), |value| format!("{value:.decimals$}"));
         let _ = writeln!(
             text,
             "{row:>4}{} {:>6.2}  {:>8}  {:>10.3}  {:.3} ({:.3} to {:.3})  {:>11.3}  {:>8}  {:>11}",
             if row == layer { "*" } else { " " },
             personaguard_persona::norm(vector),
             number(validation.steering_effect, 3),
-            outcome
-                .separation
-                .get(row as usize)
-                .copied()
-                .unwrap_or(f64::NAN),
+            outcome.separation.get(row as usize).copied().unwrap_or(f64::NAN),
             validation.auroc,
             validation.interval.low,
             validation.interval.high,

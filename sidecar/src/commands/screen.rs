@@ -1,0 +1,226 @@
+//! `personaguard screen`.
+
+use crate::extract::{
+    Answering, Conversation, Machine, check_model, for_each, own_answer, probes, project, prompt_tokens,
+    read_conversations, read_vectors, start_engine, write_file,
+};
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use personaguard_model::Engine;
+use personaguard_persona::screening::{Ranked, Screened, precision_at, rank};
+use personaguard_persona::stats::{Labelled, auroc};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::str::FromStr;
+use tokio::runtime::Runtime;
+
+/// Screen training data before you finetune on it.
+///
+/// Scores each sample by its projection difference: how much further along the trait its answer lies than what the model
+/// would answer itself. Samples far ahead move a model towards the trait when it is trained on them.
+///
+///   personaguard screen data.jsonl --model model.gguf --vectors sycophantic.safetensors --out ranks.jsonl
+///
+/// Samples are one JSON object a line, {"messages": [… , {"role": "assistant", "content": "…"}]}. What is written holds line numbers and
+/// scores, no text.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct Options {
+    /// Data set (JSON lines).
+    data: PathBuf,
+    /// Weight file (GGUF) of the model that is to be finetuned, from which the vectors were made.
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Vector files.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    vectors: Vec<PathBuf>,
+    /// File to write: one JSON object a sample, in order of the first vector's ranks.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What an answer is compared with.
+    #[arg(long, value_enum, default_value_t = Reference::OwnAnswer)]
+    reference: Reference,
+    /// Part of the data to screen, as INDEX/COUNT with INDEX from 0: for several machines at the same data set.
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    shard: Shard,
+    /// Samples to read at most.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    most: usize,
+    /// Longest answer of the model's own, in tokens.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    tokens: usize,
+    /// Field of a sample that is true or 1 where it is known to be bad: reports how well it is found.
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// What a sample's answer is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reference {
+    /// The answer that the model itself gives, as in the paper. Costs a generation for each sample.
+    OwnAnswer,
+    /// The projection at the last prompt token, which foretells it. Costs nothing.
+    PromptLast,
+    /// Nothing: the answer's own projection.
+    Nothing,
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: u64,
+    count: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        match parts {
+            Some((index, count)) if index < count => Ok(Self { index, count }),
+            _ => Err("give INDEX/COUNT with INDEX below COUNT, 0/4 for the first of four".to_owned()),
+        }
+    }
+}
+
+/// Screens, and writes the ranks.
+///
+/// # Errors
+/// With what to do about it.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let vectors = read_vectors(&options.vectors)?;
+    let mut samples = read_conversations(&options.data, options.most)?;
+    samples.retain(|sample| sample.line % options.shard.count == options.shard.index);
+    let without = samples.iter().filter(|sample| sample.answer.as_deref().is_none_or(str::is_empty)).count();
+    samples.retain(|sample| sample.answer.as_deref().is_some_and(|answer| !answer.is_empty()));
+    if samples.is_empty() {
+        bail!("no sample of this shard ends with an answer of the assistant");
+    }
+    let engine = start_engine(&options.model, options.machine)?;
+    check_model(&vectors, engine.model())?;
+    let fitting: Vec<Conversation> = samples.iter().filter(|sample| fits(&engine, sample)).cloned().collect();
+    let too_long = samples.len() - fitting.len();
+    let probes = probes(&vectors)?;
+    let how = Answering { tokens: options.tokens, temperature: 0.0, seed: 1 };
+    let work = for_each("Screening", &fitting, async |sample| {
+        let answer = engine.model().tokenizer().encode(sample.answer.as_deref().unwrap_or_default());
+        let theirs = project(&engine, sample, answer, probes.clone()).await?;
+        let answered = theirs.response_avg.with_context(|| format!("line {} has an empty answer", sample.line))?;
+        let reference = match options.reference {
+            Reference::Nothing => vec![0.0; answered.len()],
+            Reference::PromptLast => theirs.prompt_last,
+            Reference::OwnAnswer => {
+                let own = own_answer(&engine, sample, how).await?;
+                let own = project(&engine, sample, own, probes.clone()).await?;
+                // A model that says nothing stands where its prompt ends.
+                own.response_avg.unwrap_or(own.prompt_last)
+            }
+        };
+        Ok(answered.iter().zip(reference).map(|(answer, reference)| answer - reference).collect::<Vec<f64>>())
+    });
+    let differences = Runtime::new()?.block_on(work)?;
+    let ranked: Vec<Vec<Ranked>> = (0..vectors.len())
+        .map(|index| {
+            let screened: Vec<Screened> = fitting
+                .iter()
+                .zip(&differences)
+                .map(|(sample, differences)| Screened { line: sample.line, difference: differences[index] })
+                .collect();
+            rank(&screened)
+        })
+        .collect();
+    let names: Vec<&str> = vectors.iter().map(|vector| vector.file.trait_name()).collect();
+    write_file(&options.out, lines(&names, &ranked).as_bytes())?;
+    println!(
+        "{} samples screened, {without} without an answer and {too_long} too long left out; ranks in {}",
+        fitting.len(),
+        options.out.display()
+    );
+    if let Some(label) = &options.label {
+        evaluate(label, &fitting, &names, &ranked)?;
+    }
+    Ok(())
+}
+
+fn fits(engine: &Engine, sample: &Conversation) -> bool {
+    let answer = engine.model().tokenizer().encode(sample.answer.as_deref().unwrap_or_default()).len();
+    prompt_tokens(engine, sample).is_ok_and(|prompt| prompt.len() + answer < engine.model().context_length())
+}
+
+/// One JSON object a sample, in order of the first trait's ranks.
+fn lines(names: &[&str], ranked: &[Vec<Ranked>]) -> String {
+    let by_line: Vec<BTreeMap<u64, &Ranked>> =
+        ranked.iter().map(|ranked| ranked.iter().map(|one| (one.sample.line, one)).collect()).collect();
+    let mut text = String::new();
+    for first in ranked.first().into_iter().flatten() {
+        let traits: serde_json::Map<_, _> = names
+            .iter()
+            .zip(&by_line)
+            .filter_map(|(name, by_line)| {
+                let one = by_line.get(&first.sample.line)?;
+                let entry = json!({ "projectionDifference": one.sample.difference, "rank": one.rank, "percentile": one.percentile });
+                Some(((*name).to_owned(), entry))
+            })
+            .collect();
+        text.push_str(&json!({ "line": first.sample.line, "traits": traits }).to_string());
+        text.push('\n');
+    }
+    text
+}
+
+/// How well known bad samples are found, beside what needs no model at all: the answer's length.
+fn evaluate(label: &str, samples: &[Conversation], names: &[&str], ranked: &[Vec<Ranked>]) -> anyhow::Result<()> {
+    let bad: BTreeSet<u64> = samples
+        .iter()
+        .filter(|sample| sample.fields.get(label).is_some_and(|value| *value == true || *value == 1))
+        .map(|sample| sample.line)
+        .collect();
+    if bad.is_empty() {
+        bail!("no sample has a field {label:?} that is true or 1");
+    }
+    let length = |sample: &Conversation| sample.answer.as_ref().map_or(0, String::len) as f64;
+    let by_length: Vec<Screened> =
+        samples.iter().map(|sample| Screened { line: sample.line, difference: length(sample) }).collect();
+    let by_brevity: Vec<Screened> =
+        by_length.iter().map(|one| Screened { line: one.line, difference: -one.difference }).collect();
+    let baselines = [("longest first", rank(&by_length)), ("shortest first", rank(&by_brevity))];
+    println!("{:>22}  AUROC  precision at {}", format!("{} labelled", bad.len()), bad.len());
+    let rows = names.iter().copied().zip(ranked).chain(baselines.iter().map(|(name, ranked)| (*name, ranked)));
+    for (name, ranked) in rows {
+        let scores: Vec<Labelled> = ranked
+            .iter()
+            .map(|one| Labelled { score: one.sample.difference, positive: bad.contains(&one.sample.line), cluster: 0 })
+            .collect();
+        let area = auroc(&scores).unwrap_or(f64::NAN);
+        let precision = precision_at(ranked, bad.len(), |line| bad.contains(&line)).unwrap_or(f64::NAN);
+        println!("{name:>22}  {area:.3}  {precision:.3}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cover_the_data_once() {
+        let shards: Vec<Shard> = ["0/3", "1/3", "2/3"].iter().map(|text| text.parse().unwrap()).collect();
+        for line in 1_u64..100 {
+            assert_eq!(shards.iter().filter(|shard| line % shard.count == shard.index).count(), 1);
+        }
+        assert!("3/3".parse::<Shard>().is_err() && "x".parse::<Shard>().is_err());
+    }
+
+    #[test]
+    fn a_line_a_sample_without_text() {
+        let ranked = rank(&[Screened { line: 4, difference: 0.5 }, Screened { line: 9, difference: 2.0 }]);
+        let text = lines(&["evil"], &[ranked]);
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(first["line"], 9);
+        assert_eq!(first["traits"]["evil"]["rank"], 1);
+    }
+}
