@@ -14,6 +14,8 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("chat-app", "chat-app:dev"),
 ];
 const MODEL: &str = "smollm2-135m:1";
+/// The operator's image in a local cluster.
+pub(crate) const OPERATOR: &str = "localhost/personaguard-operator:dev";
 
 /// Build the container images: sidecar, operator, the demo's chat app, and the demo's model.
 ///

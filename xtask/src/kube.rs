@@ -85,28 +85,25 @@ impl Kube {
         Ok(())
     }
 
-    /// Installs both charts, or brings them up to date, and waits for the operator to run the image of that name.
+    /// Installs both charts, or brings them up to date, and waits for the operator. `image` tells an image from the one
+    /// before it under the same tag, so that a new one is started.
     ///
     /// # Errors
     /// Helm refuses a chart, or the operator does not start; its pods are shown.
-    pub(crate) fn install(&self, registry: &str, progress: &Progress) -> Result<()> {
+    pub(crate) fn install(&self, registry: &str, image: Option<&str>, progress: &Progress) -> Result<()> {
         progress.step("installing the charts personaguard-crds and personaguard by Helm");
         let upgrade = ["upgrade", "--install", "--namespace", SYSTEM, "--create-namespace"];
         run(self.helm().args(upgrade).args(["personaguard-crds", "charts/personaguard-crds"]))?;
-        run(self
-            .helm()
-            .args(upgrade)
-            .args(["personaguard", "charts/personaguard"])
-            .args(["--set", &format!("image.repository={registry}/personaguard-operator"), "--set", "image.tag=dev"])
-            .args([
-                "--set",
-                &format!("sidecar.image.repository={registry}/personaguard"),
-                "--set",
-                "sidecar.image.tag=dev",
-            ]))?;
+        let mut values = vec![
+            format!("image.repository={registry}/personaguard-operator"),
+            "image.tag=dev".into(),
+            format!("sidecar.image.repository={registry}/personaguard"),
+            "sidecar.image.tag=dev".into(),
+        ];
+        values.extend(image.map(|digest| format!("podAnnotations.image-digest={digest}")));
+        let values = ["--set".to_owned(), values.join(",")];
+        run(self.helm().args(upgrade).args(["personaguard", "charts/personaguard"]).args(values))?;
         progress.step("waiting for the operator");
-        // An image may have changed under the same tag.
-        run(self.kubectl().args(["-n", SYSTEM, "rollout", "restart", "deployment/personaguard-operator"]))?;
         let status = self
             .kubectl()
             .args(["-n", SYSTEM, "rollout", "status", "deployment/personaguard-operator", "--timeout=5m"])

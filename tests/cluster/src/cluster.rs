@@ -183,6 +183,12 @@ impl Cluster {
         Ok(!known)
     }
 
+    /// SHA-256 of the archive of an image that was imported.
+    #[must_use]
+    pub fn image_digest(&self, reference: &str) -> Option<&str> {
+        self.state.images.get(reference).map(String::as_str)
+    }
+
     /// Starts a process of that name in the cluster's namespaces, unless it runs already. It ends with the cluster;
     /// its output goes to `logs/NAME.log`.
     ///

@@ -68,7 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             options.image_registry
         );
     }
-    kube.install(&options.image_registry, &progress)?;
+    let image = cluster.as_ref().and_then(|cluster| cluster.image_digest(images::OPERATOR));
+    kube.install(&options.image_registry, image, &progress)?;
     let monitoring = match cluster {
         Some(cluster) => Some(Monitoring::start(&cache, &kube, cluster, &progress)?),
         None => None,

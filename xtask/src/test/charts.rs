@@ -3,7 +3,7 @@
 use crate::debian;
 use crate::progress::Progress;
 use crate::workspace::{root, show};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use personaguard_cluster::{Cache, capture, ensure_programs};
 use std::path::PathBuf;
 use std::process::Command;
@@ -67,6 +67,15 @@ pub(crate) fn check(cache: &Cache, progress: &Progress) -> Result<()> {
         ensure!(template(&[value]).is_err(), "the values' schema accepts {value}");
         println!("charts/personaguard refuses {value}");
     }
+    let old = ["template", "personaguard", "charts/personaguard", "--kube-version", "1.35.0"];
+    let Err(refusal) = capture(helm().args(old)) else {
+        bail!("the chart installs on Kubernetes 1.35, which cannot inject")
+    };
+    ensure!(
+        refusal.to_string().contains("1.36"),
+        "the refusal of Kubernetes 1.35 does not say what is needed: {refusal:#}"
+    );
+    println!("charts/personaguard refuses Kubernetes 1.35");
     Ok(())
 }
 

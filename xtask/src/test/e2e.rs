@@ -32,7 +32,9 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     let mut cluster = Cluster::up(cache, NAME, &|text| progress.step(text))?;
     images::import(&mut cluster, &weights, progress)?;
     let kube = Kube::local(cache, &cluster);
-    let result = kube.install("localhost", progress).and_then(|()| {
+    let result = kube.install("localhost", cluster.image_digest(images::OPERATOR), progress).and_then(|()| {
+        progress.say("helm test");
+        show(kube.helm().args(["test", "personaguard", "--namespace", SYSTEM, "--timeout", "3m"]))?;
         progress.say("end-to-end tests");
         let path = path(cache, progress)?;
         show(
