@@ -75,6 +75,7 @@ pub(crate) fn command(holder: &ProcessId, cache: &Cache, program: impl AsRef<OsS
         .args(["-t", &holder.pid.to_string(), "--mount", "--net", "--pid", "--"])
         .arg(program)
         .env_clear()
+        .env("HOME", "/run")
         .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", cache.bin().display()));
     command
 }

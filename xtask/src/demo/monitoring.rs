@@ -8,6 +8,9 @@ use personaguard_cluster::{Cache, Cluster, capture};
 use serde_json::json;
 use std::fs;
 
+/// Keeps the files of targets current: the Prometheus that Debian packages has no Kubernetes discovery of its own.
+const DISCOVER: &str = include_str!("discover.sh");
+
 /// Both servers; they end with the cluster.
 pub(crate) struct Monitoring {
     cluster: Cluster,
@@ -42,24 +45,15 @@ impl Monitoring {
         let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
         fs::write(at("rules.yaml"), rules)?;
         let node = cluster.node_address();
+        fs::write(at("discover.sh"), DISCOVER)?;
         // JSON is YAML.
-        let sidecars = json!([
-            {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": "pg-admin", "action": "keep"},
-            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-        ]);
-        let operator = json!([
-            {"source_labels": ["__meta_kubernetes_pod_label_app_kubernetes_io_name", "__meta_kubernetes_pod_container_port_name"],
-             "regex": "personaguard-operator;admin", "action": "keep"},
-        ]);
-        let discovery = json!([{"role": "pod", "kubeconfig_file": cluster.layout().text("pki/prometheus.kubeconfig")}]);
         let config = json!({
             "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
             "rule_files": [at("rules.yaml")],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [format!("{node}:9093")]}]}]},
             "scrape_configs": [
-                {"job_name": "sidecars", "kubernetes_sd_configs": discovery, "relabel_configs": sidecars},
-                {"job_name": "operator", "honor_labels": true, "kubernetes_sd_configs": discovery, "relabel_configs": operator},
+                {"job_name": "sidecars", "file_sd_configs": [{"files": [at("sidecars.json")]}]},
+                {"job_name": "operator", "honor_labels": true, "file_sd_configs": [{"files": [at("operator.json")]}]},
             ],
         });
         fs::write(at("prometheus.yaml"), config.to_string())?;
@@ -68,7 +62,7 @@ impl Monitoring {
             "receivers": [{"name": "none"}],
         });
         fs::write(at("alertmanager.yaml"), config.to_string())?;
-        for name in ["alertmanager", "prometheus"] {
+        for name in ["discovery", "alertmanager", "prometheus"] {
             cluster.kill(name)?;
         }
         cluster.spawn(
@@ -90,6 +84,9 @@ impl Monitoring {
                 format!("--web.listen-address={node}:9090"),
             ],
         )?;
+        let kubeconfig = cluster.layout().text("pki/prometheus.kubeconfig");
+        cluster
+            .spawn("discovery", &["sh".into(), at("discover.sh"), kubeconfig, folder.to_string_lossy().into_owned()])?;
         progress.done();
         Ok(Self { cluster, amtool })
     }
