@@ -9,6 +9,7 @@ pub mod extraction;
 pub mod import;
 mod layers_file;
 pub mod linear;
+pub mod page;
 pub mod random;
 mod safetensors_view;
 pub mod screening;

@@ -1,0 +1,73 @@
+//! One self-contained HTML page about a vector: no script, no font, no picture from elsewhere. Numbers stand in tables
+//! beside every chart.
+
+mod chart;
+mod html;
+mod sections;
+
+use crate::VectorFile;
+
+/// What a page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorPage<'a> {
+    /// The vector.
+    pub file: &'a VectorFile,
+    /// Scores of held-out answers at the best layer that were asked to show the trait, and of those asked not to.
+    pub held_out: (&'a [f64], &'a [f64]),
+    /// Effect of steering on the text, by rising coefficient.
+    pub steering: &'a [Steered],
+    /// Answers token by token.
+    pub answers: &'a [TokenScores],
+    /// Other traits, in the order of `cosines` and `cross_auroc`.
+    pub traits: &'a [String],
+    /// Cosine with each trait's vector at this vector's layer.
+    pub cosines: &'a [f64],
+    /// AUROC of this vector on each trait's held-out answers.
+    pub cross_auroc: &'a [f64],
+    /// Correlation of `prompt_last` with the answer's trait measure: over all system prompts, and within one.
+    pub monitoring: Option<(f64, f64)>,
+}
+
+/// What steering by one coefficient did to the model's answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Steered {
+    /// Coefficient α.
+    pub coefficient: f64,
+    /// Mean `response_avg` of the answers, read by the unsteered model under a neutral system prompt.
+    pub score: f64,
+    /// Mean log-likelihood ratio per token of the answers, under trait-inducing against trait-suppressing prompts.
+    pub likelihood_ratio: f64,
+    /// A question and the answer to it.
+    pub example: (String, String),
+}
+
+/// An answer with the projection of each token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenScores {
+    /// What it answers, and how it was asked.
+    pub title: String,
+    /// Tokens as text, with their projections.
+    pub tokens: Vec<(String, f64)>,
+}
+
+impl VectorPage<'_> {
+    /// The page.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let title = format!("{} · {}", self.file.trait_name(), self.file.metadata().model.name);
+        let body = [
+            sections::summary(self),
+            sections::layers(self),
+            sections::held_out(self),
+            sections::steering(self),
+            sections::answers(self),
+            sections::others(self),
+            sections::origin(self),
+        ]
+        .concat();
+        html::page(&title, &body)
+    }
+}
+
+#[cfg(test)]
+mod tests;
