@@ -3,22 +3,11 @@
 use super::conversations::Conversation;
 use super::open::OpenVector;
 use super::progress::bar;
-use super::responder::IN_FLIGHT;
-use anyhow::{Context as _, bail};
+use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
+use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use personaguard_model::{Capture, Engine, Event, GenerateRequest, MeanStates, Probe, Sampling, ScoreRequest};
+use personaguard_model::{Capture, Engine, MeanStates, Probe, ScoreRequest};
 use std::sync::Arc;
-
-/// How the model's own answers are made.
-#[derive(Clone, Copy, Debug)]
-pub struct Answering {
-    /// Longest answer in tokens.
-    pub tokens: usize,
-    /// Sampling temperature; 0 always takes the likeliest token.
-    pub temperature: f32,
-    /// Seed; each conversation has a stream of its own.
-    pub seed: u64,
-}
 
 /// The conversation's prompt in tokens.
 ///
@@ -36,28 +25,9 @@ pub fn prompt_tokens(engine: &Engine, conversation: &Conversation) -> anyhow::Re
 /// # Errors
 /// If the engine refuses or fails.
 pub async fn own_answer(engine: &Engine, conversation: &Conversation, how: Answering) -> anyhow::Result<Vec<u32>> {
-    let mut generation = engine
-        .submit(GenerateRequest {
-            prompt: prompt_tokens(engine, conversation)?,
-            max_tokens: how.tokens,
-            sampling: Sampling {
-                temperature: how.temperature,
-                seed: Some(how.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ conversation.line),
-                ..Sampling::default()
-            },
-            ..GenerateRequest::default()
-        })
-        .with_context(|| format!("line {}", conversation.line))?;
-    let mut tokens = Vec::new();
-    while let Some(event) = generation.next().await {
-        match event {
-            Event::Token(token) => tokens.push(token.id),
-            Event::Failed(error) => return Err(error.into()),
-            Event::Prompt(_) => {}
-            Event::End(_) => return Ok(tokens),
-        }
-    }
-    bail!("the engine stopped in mid-answer")
+    let how = Answering { seed: seed_of(how.seed, &conversation.line.to_string()), ..how };
+    let prompt = prompt_tokens(engine, conversation)?;
+    write(engine, prompt, how, None).await.with_context(|| format!("line {}", conversation.line))
 }
 
 /// Projections on the best layer of each vector, in their order.
@@ -93,9 +63,31 @@ pub async fn project(
     response: Vec<u32>,
     probes: Arc<[Probe]>,
 ) -> anyhow::Result<Projections> {
-    let request =
-        ScoreRequest { prompt: prompt_tokens(engine, conversation)?, response, probes, ..ScoreRequest::default() };
-    let score = engine.score(request).await.with_context(|| format!("line {}", conversation.line))?;
+    let prompt = prompt_tokens(engine, conversation)?;
+    read(engine, prompt, response, probes).await.with_context(|| format!("line {}", conversation.line))
+}
+
+/// As [`project`], for one question under a system prompt.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(super) async fn project_text(
+    engine: &Engine,
+    system: &str,
+    question: &str,
+    response: Vec<u32>,
+    probes: Arc<[Probe]>,
+) -> anyhow::Result<Projections> {
+    read(engine, prompt(engine.model(), system, question)?, response, probes).await
+}
+
+async fn read(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    response: Vec<u32>,
+    probes: Arc<[Probe]>,
+) -> anyhow::Result<Projections> {
+    let score = engine.score(ScoreRequest { prompt, response, probes, ..ScoreRequest::default() }).await?;
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
     Ok(Projections { response_avg: score.response_avg().map(wide), prompt_last: wide(score.prompt) })
 }

@@ -14,12 +14,15 @@ mod progress;
 mod responder;
 mod run;
 mod steering;
+mod study;
 mod summary;
 
 pub use conversations::{Conversation, read_conversations};
-pub use measure::{Answering, Projections, for_each, own_answer, probes, project, prompt_tokens, states};
+pub use measure::{Projections, for_each, own_answer, probes, project, prompt_tokens, states};
 pub use open::{Machine, OpenVector, check_model, read_file, read_vectors, start_engine, write_file};
 pub use plan::Settings;
+pub use responder::Answering;
 pub use run::{Outcome, check, run};
 pub use steering::SteeringCurve;
+pub use study::{StudySettings, TraitStudy, study};
 pub use summary::summary;

@@ -1,7 +1,7 @@
 //! Requests to the engine, many at a time.
 
 use super::journal::Journal;
-use super::plan::{Ask, Purpose, Settings};
+use super::plan::{Ask, Settings};
 use super::progress::bar;
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
@@ -69,14 +69,40 @@ pub(super) async fn answer(
 }
 
 async fn generate(engine: &Engine, ask: &Ask, settings: &Settings) -> anyhow::Result<Vec<u32>> {
+    let how = Answering {
+        tokens: settings.tokens,
+        temperature: settings.temperature,
+        seed: seed_of(settings.seed, &ask.purpose.name()),
+    };
+    write(engine, prompt(engine.model(), &ask.system, &ask.question)?, how, None).await
+}
+
+/// How an answer is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Answering {
+    /// Longest answer in tokens.
+    pub tokens: usize,
+    /// Sampling temperature; 0 always takes the likeliest token.
+    pub temperature: f32,
+    /// Seed.
+    pub seed: u64,
+}
+
+/// The model's answer to a prompt, without the token that ends it.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(super) async fn write(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    how: Answering,
+    steering: Option<Intervention>,
+) -> anyhow::Result<Vec<u32>> {
     let mut generation = engine.submit(GenerateRequest {
-        prompt: prompt(engine.model(), &ask.system, &ask.question)?,
-        max_tokens: settings.tokens,
-        sampling: Sampling {
-            temperature: settings.temperature,
-            seed: Some(seed_of(settings.seed, &ask.purpose)),
-            ..Sampling::default()
-        },
+        prompt,
+        max_tokens: how.tokens,
+        sampling: Sampling { temperature: how.temperature, seed: Some(how.seed), ..Sampling::default() },
+        interventions: steering.into_iter().collect(),
         ..GenerateRequest::default()
     })?;
     let mut tokens = Vec::new();
@@ -92,8 +118,8 @@ async fn generate(engine: &Engine, ask: &Ask, settings: &Settings) -> anyhow::Re
 }
 
 /// A stream of its own for each request, so that the order in which they run changes nothing.
-fn seed_of(seed: u64, purpose: &Purpose) -> u64 {
-    let digest = Sha256::digest(format!("{seed}/{}", purpose.name()));
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
+    let digest = Sha256::digest(format!("{seed}/{name}"));
     digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
 }
 
