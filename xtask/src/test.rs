@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Run every test: format, lints, licences, charts, alerting rules, unit tests, and the end-to-end tests on a local
+/// Run every test: format, alerting rules, licences, lints, unit tests, charts, and the end-to-end tests on a local
 /// cluster of their own.
 ///
 /// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and Personaguard; what was built
@@ -39,16 +39,16 @@ pub(crate) struct Options {
 enum Step {
     /// Formatting: cargo fmt --check
     Fmt,
-    /// Licences, banned crates and sources of every dependency: cargo deny
-    Deny,
-    /// The charts: helm lint
-    Charts,
     /// The alerting rules and their own tests: promtool
     Rules,
+    /// Licences, banned crates and sources of every dependency: cargo deny
+    Deny,
     /// Lints: cargo clippy, warnings denied
     Clippy,
     /// Unit and property tests of every crate, and whether the generated CRDs are current
     Unit,
+    /// The charts: helm lint
+    Charts,
     /// The scenarios on a real cluster
     E2e,
 }

@@ -309,7 +309,7 @@ fn clear(layout: &Layout) -> Result<()> {
             process.kill()?;
         }
     }
-    network::delete(&netns)?;
+    network::delete(layout)?;
     cgroup::delete(&netns)?;
     fs::remove_dir_all(&layout.folder).with_context(|| format!("removing {}", layout.folder.display()))
 }

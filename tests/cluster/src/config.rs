@@ -117,6 +117,8 @@ sandbox = "{pause}"
 
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = true
+# A profile would be loaded into the machine's kernel, and stay.
+disable_apparmor = true
 disable_hugetlb_controller = true
 tolerate_missing_hugetlb_controller = true
 

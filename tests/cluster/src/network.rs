@@ -41,7 +41,7 @@ pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
         !exists(&netns),
         "a network namespace {netns} exists that this cluster did not make: choose another name, or delete it with `ip netns del {netns}`"
     );
-    let outside = format!("pg-{}-h", layout.name);
+    let outside = outside(layout);
     ip(&["netns", "add", &netns])?;
     ip(&["link", "add", &outside, "type", "veth", "peer", "name", "eth0", "netns", &netns])?;
     ip(&["addr", "add", &format!("{}/30", addresses.host), "dev", &outside])?;
@@ -79,9 +79,20 @@ pub(crate) fn processes(netns: &str) -> Vec<u32> {
     output.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-/// Removes the namespace and with it the veth pair, the bridges and the iptables rules.
-pub(crate) fn delete(netns: &str) -> Result<()> {
-    if exists(netns) { ip(&["netns", "del", netns]) } else { Ok(()) }
+/// Removes the veth pair, then the namespace and with it the bridges and the iptables rules.
+pub(crate) fn delete(layout: &Layout) -> Result<()> {
+    // The kernel would remove it with the namespace, but only some time later.
+    let outside = outside(layout);
+    if Path::new("/sys/class/net").join(&outside).exists() {
+        ip(&["link", "del", &outside])?;
+    }
+    let netns = layout.node();
+    if exists(&netns) { ip(&["netns", "del", &netns]) } else { Ok(()) }
+}
+
+/// The host's end of the veth pair.
+fn outside(layout: &Layout) -> String {
+    format!("pg-{}-h", layout.name)
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
