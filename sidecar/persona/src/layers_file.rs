@@ -2,7 +2,7 @@
 
 use crate::safetensors_view::{bytes, open, values};
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, serialize};
+use safetensors::{Dtype, SafeTensorError, serialize};
 use std::collections::BTreeMap;
 
 /// Vectors that one file holds at most.
@@ -43,9 +43,9 @@ pub fn write_layers(vectors: &BTreeMap<String, &[f32]>) -> Result<Vec<u8>, Layer
     }
     let views = tensors
         .iter()
-        .map(|(name, shape, data)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), data).map_err(unreadable)?)))
+        .map(|(name, shape, data)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, LayersFileError>>()?;
-    serialize(views, None).map_err(unreadable)
+    Ok(serialize(views, None)?)
 }
 
 /// The vectors of a file that [`write_layers`] made.
@@ -71,8 +71,10 @@ fn check_count(count: usize) -> Result<(), LayersFileError> {
     if count > MAX_VECTORS { Err(LayersFileError::TooMany(count)) } else { Ok(()) }
 }
 
-fn unreadable(error: impl ToString) -> LayersFileError {
-    LayersFileError::Unreadable(error.to_string())
+impl From<SafeTensorError> for LayersFileError {
+    fn from(error: SafeTensorError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ mod tests {
     fn the_layer_with_the_greatest_effect_wins_and_noise_is_decided_by_separation() {
         let effects = vec![(4, vec![1.0, 1.1, 0.9]), (8, vec![3.0, 3.2, 2.8]), (12, vec![2.95, 3.1, 2.9])];
         assert_eq!(choose_layer(&effects, |_| 0.5, 0.0), Some(8));
-        assert_eq!(choose_layer(&effects, |layer| f64::from(layer), 1.0), Some(12));
+        assert_eq!(choose_layer(&effects, f64::from, 1.0), Some(12));
         assert_eq!(choose_layer(&[], |_| 0.5, 1.0), None);
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
                 let arguments = pop(&mut stack)?;
                 match (pop(&mut stack)?, arguments) {
                     (Value::Global(name), Value::Tuple(arguments)) => {
-                        stack.push(Slot::Value(Value::Applied(name, arguments)))
+                        stack.push(Slot::Value(Value::Applied(name, arguments)));
                     }
                     _ => return Err("it applies something that is no name".into()),
                 }
