@@ -1,6 +1,6 @@
 //! The formulas against an independent computation: `numpy/expected.json` is what numpy says (`numpy/make.py`).
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use personaguard_persona::extraction::{Sample, SampleKey, mean_difference, pair_up};
 use personaguard_persona::shift::shift;
