@@ -207,13 +207,17 @@ impl Plan {
             return Ok(index);
         }
         let resolved = config.vectors.get(name).ok_or_else(|| {
-            failure(reason::VECTOR_NOT_FOUND, format!("vector `{name}` is not in the config: let the operator write it anew"))
+            failure(
+                reason::VECTOR_NOT_FOUND,
+                format!("vector `{name}` is not in the config: let the operator write it anew"),
+            )
         })?;
         let values = match vectors.get(name) {
             Some(Ok(values)) => values,
             Some(Err(failure)) => return Err(failure.clone()),
             None => {
-                let message = format!("the vector file of the config folder lacks `{name}`: let the operator write it anew");
+                let message =
+                    format!("the vector file of the config folder lacks `{name}`: let the operator write it anew");
                 return Err(failure(reason::ARTIFACT_NOT_FOUND, message));
             }
         };

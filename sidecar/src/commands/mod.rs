@@ -1,0 +1,54 @@
+//! Subcommands, one a file.
+
+pub mod calibrate;
+pub mod chat;
+pub mod extract;
+pub mod screen;
+pub mod serve;
+pub mod study;
+pub mod vector;
+pub mod verify;
+
+use clap::{Parser, Subcommand};
+
+/// Serves a language model and guards what it says by its own activations.
+///
+/// `serve` runs the OpenAI-compatible server that applies persona policies; it needs no cluster. `chat` talks to it and
+/// shows the trait scores beside each answer.
+#[derive(Debug, Parser)]
+#[command(name = "personaguard", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Options),
+    Chat(chat::Options),
+    Extract(extract::Options),
+    Calibrate(calibrate::Options),
+    Screen(screen::Options),
+    Study(study::Options),
+    Verify(verify::Options),
+    Vector(vector::Options),
+}
+
+impl Cli {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    /// What a person should read.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(options) => serve::run(options),
+            Command::Chat(options) => chat::run(options),
+            Command::Extract(options) => extract::run(&options),
+            Command::Calibrate(options) => calibrate::run(&options),
+            Command::Screen(options) => screen::run(&options),
+            Command::Study(options) => study::run(&options),
+            Command::Verify(options) => verify::run(&options),
+            Command::Vector(options) => vector::run(&options),
+        }
+    }
+}

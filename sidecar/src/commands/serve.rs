@@ -1,0 +1,120 @@
+//! `personaguard serve`.
+
+use crate::config::Source;
+use crate::report::Target;
+use crate::serve::Limits;
+use crate::sidecar::{Setup, Sidecar};
+use crate::telemetry::{LogFormat, init_logs, traces};
+use anyhow::Context as _;
+use clap::Args;
+use personaguard_crds::names;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serve a model by the OpenAI API, under the policies of a config folder.
+///
+/// The folder is either the one that the operator mounts (config.yaml, vectors.safetensors), or one of plain manifests: the
+/// very files given to `kubectl apply` (one PersonaModel, its PersonaVectors and PersonaPolicies), with the vector files
+/// beside them. Changes are applied while it runs. The model is loaded in the background: /readyz says when it serves, and
+/// why not.
+///
+/// Example without a cluster:
+///
+///   personaguard serve --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf --log-format text
+///
+///   OPENAI_BASE_URL=http://127.0.0.1:8790/v1 python my_app.py
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct Options {
+    /// Config folder.
+    #[arg(long, env = "PERSONAGUARD_CONFIG", value_name = "DIR", default_value = names::CONFIG_DIR)]
+    config: PathBuf,
+    /// Weight file (GGUF) to serve in place of the one that the config names. Its SHA-256 must be the one in the config.
+    #[arg(long, env = "PERSONAGUARD_MODEL", value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Address of the API: /v1/chat/completions, /v1/models, /healthz, /readyz, /metrics.
+    #[arg(long, env = "PERSONAGUARD_LISTEN", value_name = "ADDR", default_value_t = loopback())]
+    listen: SocketAddr,
+    /// Address of /healthz, /readyz and /metrics alone, for probes and scrapes from outside the pod. Default: none.
+    #[arg(long, env = "PERSONAGUARD_ADMIN_LISTEN", value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+    /// Where to push reports: the operator's URL. Default: nowhere.
+    #[arg(long, env = "PERSONAGUARD_REPORT_URL", value_name = "URL")]
+    report_url: Option<String>,
+    /// Token to push reports with; read anew for each push.
+    #[arg(long, env = "PERSONAGUARD_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Labels of this pod, as the downward API writes them: only policies that select them are enforced. Default: all are.
+    #[arg(long, env = "PERSONAGUARD_POD_LABELS", value_name = "FILE")]
+    pod_labels: Option<PathBuf>,
+    /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: none are sent.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// Log format. RUST_LOG sets the level.
+    #[arg(long, env = "PERSONAGUARD_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Longest request body in bytes.
+    #[arg(long, env = "PERSONAGUARD_MAX_BODY_BYTES", value_name = "N", default_value_t = Limits::default().body_bytes)]
+    max_body_bytes: usize,
+    /// Seconds that running requests get to end after SIGTERM.
+    #[arg(long, env = "PERSONAGUARD_GRACE_SECONDS", value_name = "N", default_value_t = 25)]
+    grace_seconds: u64,
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], names::API_PORT))
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// An address cannot be listened on, or the OTLP endpoint makes no sense. What is wrong with config or weights is no error:
+/// it may be mended while it runs.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let traces = options.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
+    let traces = traces.map(traces::Exporter::new).transpose().context("OTLP endpoint")?;
+    init_logs(options.log_format, traces.as_ref());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let admin = match options.admin_listen {
+        Some(address) => Some(bind(address, "--admin-listen").await?),
+        None => None,
+    };
+    let setup = Setup {
+        source: Source { folder: options.config.clone(), model_file: options.model, labels: options.pod_labels },
+        api: bind(options.listen, "--listen").await?,
+        admin,
+        reports: options.report_url.filter(|url| !url.is_empty()).map(|url| Target {
+            url,
+            token_file: options.token_file,
+            ca_file: options.config.join(names::CA_FILE),
+        }),
+        limits: Limits { body_bytes: options.max_body_bytes, ..Limits::default() },
+        grace: Duration::from_secs(options.grace_seconds),
+    };
+    tracing::info!(listen = %options.listen, config = %options.config.display(), version = env!("CARGO_PKG_VERSION"), "started");
+    let sidecar = Sidecar::start(setup);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: no more requests are taken, those that run may end");
+    sidecar.stop().await;
+    if let Some(traces) = traces {
+        // Waits for the exporter, which runs on this runtime.
+        let _ = tokio::task::spawn_blocking(move || traces.shutdown()).await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{flag} {address} cannot be listened on: choose another"))
+}

@@ -1,0 +1,113 @@
+//! Errors in the shape of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::time::Duration;
+
+/// An error as a client sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) body: ErrorBody,
+    retry_after: Option<Duration>,
+}
+
+/// `{"error": …}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct ErrorBody {
+    error: ErrorObject,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct ErrorObject {
+    message: String,
+    r#type: &'static str,
+    param: Option<String>,
+    code: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, r#type: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        let error = ErrorObject { message: message.into(), r#type, param: None, code: Some(code) };
+        Self { status, body: ErrorBody { error }, retry_after: None }
+    }
+
+    /// A field of the request has the wrong type or value.
+    pub(super) fn invalid(param: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
+        error.body.error.param = Some(param.into());
+        error
+    }
+
+    /// The body is not what it should be.
+    pub(super) fn body(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", code, message)
+    }
+
+    /// No such model.
+    pub(super) fn model_not_found(asked: &str, served: &str) -> Self {
+        let message = format!("The model `{asked}` does not exist here. This server has `{served}`.");
+        let mut error = Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message);
+        error.body.error.param = Some("model".to_owned());
+        error
+    }
+
+    /// Prompt and answer do not fit.
+    pub(super) fn context_length(tokens: usize, limit: usize, prompt: usize) -> Self {
+        let message = format!(
+            "This model's maximum context length is {limit} tokens. However, you requested {tokens} tokens ({prompt} in the messages, {} in the completion). Please reduce the length of the messages or completion.",
+            tokens.saturating_sub(prompt)
+        );
+        Self::invalid("messages", "context_length_exceeded", message)
+    }
+
+    /// Too many wait already.
+    pub(super) fn busy(retry_after: Duration) -> Self {
+        let message =
+            "Too many requests wait for this model. Try again after the time that the Retry-After header gives.";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+        error.retry_after = Some(retry_after);
+        error
+    }
+
+    /// Not ready to serve.
+    pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", code, message);
+        error.retry_after = Some(Duration::from_secs(5));
+        error
+    }
+
+    /// A policy that fails closed refuses what cannot be scored.
+    pub(super) fn unscorable() -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "server_error",
+            "guard_unavailable",
+            "A policy on this service refuses answers that cannot be scored, and this one cannot. The policy's status says why.",
+        );
+        error.retry_after = Some(Duration::from_secs(30));
+        error
+    }
+
+    /// It is this server's fault.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+    }
+
+    /// The error's code, which holds no text of the request.
+    pub(super) fn code(&self) -> &'static str {
+        self.body.error.code.unwrap_or_default()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}

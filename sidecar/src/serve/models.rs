@@ -1,0 +1,24 @@
+//! `/v1/models`: the one model that is served.
+
+use super::error::ApiError;
+use crate::host::{Host, Serving};
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn object(serving: &Serving) -> Value {
+    json!({ "id": serving.name, "object": "model", "created": serving.created, "owned_by": "personaguard" })
+}
+
+/// The list of models: one while it serves, none before.
+pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Value> {
+    let data: Vec<_> = host.serving().iter().map(|serving| object(serving)).collect();
+    Json(json!({ "object": "list", "data": data }))
+}
+
+/// One model.
+pub(super) async fn get(State(host): State<Arc<Host>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let serving = host.serving().ok_or_else(|| super::chat::not_ready(&host))?;
+    if id == serving.name { Ok(Json(object(&serving))) } else { Err(ApiError::model_not_found(&id, &serving.name)) }
+}

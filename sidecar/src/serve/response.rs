@@ -1,0 +1,235 @@
+//! Bodies of chat completions, whole and in chunks.
+
+use super::request::Extension;
+use crate::guard::{Bounds, Decision};
+use personaguard_crds::{Action, Score};
+use personaguard_model::{Token, Tokenizer};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// What all bodies of one response share.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) id: String,
+    pub(super) created: i64,
+    pub(super) model: String,
+    pub(super) fingerprint: String,
+}
+
+/// Tokens of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Usage {
+    pub(super) prompt_tokens: usize,
+    pub(super) completion_tokens: usize,
+    pub(super) total_tokens: usize,
+}
+
+impl Usage {
+    pub(super) fn new(prompt_tokens: usize, completion_tokens: usize) -> Self {
+        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    }
+}
+
+/// A part of an answer: what one token added.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Piece {
+    pub(super) text: String,
+    pub(super) logprob: Option<TokenLogprob>,
+}
+
+/// Log probability of a token, as OpenAI's API writes it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct TokenLogprob {
+    token: String,
+    logprob: f32,
+    bytes: Vec<u8>,
+    top_logprobs: Vec<Value>,
+}
+
+impl TokenLogprob {
+    pub(super) fn new(token: &Token, tokenizer: &Tokenizer) -> Self {
+        let text = |id| tokenizer.decode(&[id]);
+        let top = |t: &personaguard_model::TokenProbability| {
+            let token = text(t.id);
+            json!({ "bytes": token.as_bytes(), "logprob": t.logprob, "token": token })
+        };
+        let own = text(token.id);
+        Self {
+            bytes: own.clone().into_bytes(),
+            token: own,
+            logprob: token.logprob,
+            top_logprobs: token.top.iter().map(top).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    system_fingerprint: &'a str,
+    choices: [Value; 1],
+    usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    personaguard: Option<Value>,
+}
+
+/// The body of a whole response.
+pub(super) fn completion(
+    head: &Head,
+    text: &str,
+    logprobs: Option<Vec<TokenLogprob>>,
+    finish_reason: &'static str,
+    usage: Usage,
+    personaguard: Option<Value>,
+) -> Vec<u8> {
+    let choice = json!({
+        "index": 0,
+        "message": { "role": "assistant", "content": text, "refusal": null },
+        "logprobs": logprobs.map(|content| json!({ "content": content, "refusal": null })),
+        "finish_reason": finish_reason,
+    });
+    to_bytes(&Completion {
+        id: &head.id,
+        object: "chat.completion",
+        created: head.created,
+        model: &head.model,
+        system_fingerprint: &head.fingerprint,
+        choices: [choice],
+        usage,
+        personaguard,
+    })
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    system_fingerprint: &'a str,
+    choices: Vec<Value>,
+    /// Null in all chunks but the last, where the usage was asked for; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Usage>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    personaguard: Option<Value>,
+}
+
+/// What a chunk of a stream brings.
+#[derive(Debug)]
+pub(super) enum Delta {
+    /// The assistant begins.
+    Role,
+    /// A piece of the answer.
+    Piece(Piece),
+    /// Why it ended, and the scores.
+    Finish(&'static str, Option<Value>),
+    /// The usage.
+    Usage(Usage),
+}
+
+/// The body of one chunk. With `include_usage`, every chunk has the field `usage`.
+pub(super) fn chunk(head: &Head, delta: Delta, include_usage: bool) -> Vec<u8> {
+    let choice = |delta: Value, logprobs: Option<Value>, finish_reason: Option<&str>| {
+        vec![json!({ "index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason })]
+    };
+    let mut usage = include_usage.then_some(None);
+    let mut personaguard = None;
+    let choices = match delta {
+        Delta::Role => choice(json!({ "role": "assistant", "content": "", "refusal": null }), None, None),
+        Delta::Piece(piece) => {
+            let logprobs = piece.logprob.map(|logprob| json!({ "content": [logprob], "refusal": null }));
+            choice(json!({ "content": piece.text }), logprobs, None)
+        }
+        Delta::Finish(reason, scores) => {
+            personaguard = scores;
+            choice(json!({}), None, Some(reason))
+        }
+        Delta::Usage(tokens) => {
+            usage = Some(Some(tokens));
+            Vec::new()
+        }
+    };
+    to_bytes(&Chunk {
+        id: &head.id,
+        object: "chat.completion.chunk",
+        created: head.created,
+        model: &head.model,
+        system_fingerprint: &head.fingerprint,
+        choices,
+        usage,
+        personaguard,
+    })
+}
+
+fn to_bytes(body: &impl Serialize) -> Vec<u8> {
+    // Keys are strings and nothing fails to serialise.
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// The field `personaguard` of a response: what the policies made of it. None when nothing was asked for.
+pub(super) fn scores(decision: &Decision, projections: &[Vec<f32>], asked: Extension) -> Option<Value> {
+    if !asked.any() {
+        return None;
+    }
+    let plan = decision.plan();
+    let mut field = Map::new();
+    let policies = plan.policies.iter().map(|policy| {
+        let refused: Vec<_> = policy.refused.iter().map(|refused| &refused.vector).collect();
+        json!({ "name": policy.name, "generation": policy.generation, "mode": policy.mode, "refused": refused })
+    });
+    field.insert("policies".to_owned(), policies.collect());
+    if asked.scores {
+        let rules = plan.rules.iter().enumerate().map(|(index, rule)| {
+            let (tap, tally) = (&plan.taps[rule.tap], decision.tally(rule.tap));
+            json!(TraitScore {
+                policy: &plan.policies[rule.policy].name,
+                vector: &tap.vector,
+                trait_name: &tap.trait_name,
+                layer: tap.layer.0,
+                prompt_last: tally.and_then(|tally| tally.prompt_last()),
+                response_avg: tally.and_then(|tally| tally.response_avg()),
+                score: rule.score,
+                threshold: threshold(rule.bounds),
+                breached: decision.breached(index),
+                action: rule.action,
+            })
+        });
+        field.insert("scores".to_owned(), rules.collect());
+    }
+    if asked.tokens {
+        let series = |tap: usize| projections.iter().map(|token| json!(token.get(tap))).collect::<Value>();
+        let tokens: Map<_, _> = plan.taps.iter().enumerate().map(|(i, tap)| (tap.vector.clone(), series(i))).collect();
+        field.insert("tokens".to_owned(), Value::Object(tokens));
+    }
+    Some(Value::Object(field))
+}
+
+/// Scores of one trait under one policy. Projections are in units of the model's activations.
+#[derive(Serialize)]
+struct TraitScore<'a> {
+    policy: &'a str,
+    vector: &'a str,
+    #[serde(rename = "trait")]
+    trait_name: &'a str,
+    layer: u32,
+    prompt_last: Option<f64>,
+    response_avg: Option<f64>,
+    /// The score that is compared.
+    score: Score,
+    threshold: Value,
+    breached: bool,
+    action: Action,
+}
+
+/// A number where there is only an upper bound, as most have; else both.
+fn threshold(bounds: Bounds) -> Value {
+    match (bounds.min, bounds.max) {
+        (None, None) => Value::Null,
+        (None, Some(max)) => json!(max),
+        (min, max) => json!({ "min": min, "max": max }),
+    }
+}
