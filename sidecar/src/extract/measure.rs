@@ -2,7 +2,7 @@
 
 use super::conversations::Conversation;
 use super::open::OpenVector;
-use super::progress::bar;
+use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -112,11 +112,11 @@ pub async fn for_each<'a, T>(
     conversations: &'a [Conversation],
     work: impl AsyncFn(&'a Conversation) -> anyhow::Result<T>,
 ) -> anyhow::Result<Vec<T>> {
-    let bar = bar(title, conversations.len());
+    let bar = Progress::start(title, conversations.len());
     let results = stream::iter(conversations)
         .map(|conversation| async {
             let result = work(conversation).await?;
-            bar.inc(1);
+            bar.step();
             anyhow::Ok(result)
         })
         .buffered(IN_FLIGHT)

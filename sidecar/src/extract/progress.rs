@@ -1,10 +1,40 @@
-//! Progress on the terminal, with the time left.
+//! Progress: a bar with the time left on a terminal, a line at the end of each pass elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for a pass of `length` steps.
-pub(super) fn bar(message: &'static str, length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:<34} {wide_bar} {pos:>4}/{len} {elapsed:>4}, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length as u64).with_style(style).with_message(message)
+/// The progress of one pass.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    title: &'static str,
+}
+
+impl Progress {
+    /// A pass of `length` steps.
+    pub(super) fn start(title: &'static str, length: usize) -> Self {
+        let style = ProgressStyle::with_template("{msg:<34} {wide_bar} {pos:>5}/{len} {elapsed:>4}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(length as u64).with_style(style).with_message(title);
+        bar.tick();
+        Self { bar, title }
+    }
+
+    /// One step done.
+    pub(super) fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Steps that an earlier run did.
+    pub(super) fn skip(&self, steps: usize) {
+        self.bar.inc(steps as u64);
+        self.bar.reset_eta();
+    }
+
+    /// All done.
+    pub(super) fn finish(self) {
+        self.bar.finish();
+        if self.bar.is_hidden() {
+            eprintln!("{}: {} in {:.1} s", self.title, self.bar.position(), self.bar.elapsed().as_secs_f64());
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::journal::Journal;
 use super::plan::{Ask, Settings};
-use super::progress::bar;
+use super::progress::Progress;
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
@@ -49,16 +49,16 @@ pub(super) async fn answer(
     journal: &mut Journal,
     title: &'static str,
 ) -> anyhow::Result<Vec<Vec<u32>>> {
-    let bar = bar(title, asks.len());
+    let bar = Progress::start(title, asks.len());
     let open: Vec<&Ask> = asks.iter().filter(|ask| journal.get(&ask.purpose.name()).is_none()).collect();
-    bar.inc((asks.len() - open.len()) as u64);
+    bar.skip(asks.len() - open.len());
     let mut answers = stream::iter(open)
         .map(|ask| async move { anyhow::Ok((ask.purpose.name(), generate(engine, ask, settings).await?)) })
         .buffer_unordered(IN_FLIGHT);
     while let Some(answer) = answers.next().await {
         let (name, tokens) = answer?;
         journal.put(name, tokens)?;
-        bar.inc(1);
+        bar.step();
     }
     bar.finish();
     asks.iter()
@@ -133,11 +133,11 @@ pub(super) async fn read(
     system: Option<&str>,
     title: &'static str,
 ) -> anyhow::Result<Vec<Read>> {
-    let bar = bar(title, answers.len());
+    let bar = Progress::start(title, answers.len());
     let reads = stream::iter(answers).map(|(ask, tokens)| async {
         let system = system.unwrap_or(&ask.system);
         let score = score(engine, system, &ask.question, &tokens, None, Capture::MeanStates).await?;
-        bar.inc(1);
+        bar.step();
         let states = score.states.context("the engine returned no activations")?;
         anyhow::Ok(Read { ask, tokens, states })
     });

@@ -2,7 +2,7 @@
 //! trait, against answers that don't, when its own activations are moved along the vector.
 
 use super::plan::Settings;
-use super::progress::bar;
+use super::progress::Progress;
 use super::responder::{IN_FLIGHT, Read, score};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -40,14 +40,14 @@ pub(super) async fn steering_curve(
 ) -> anyhow::Result<SteeringCurve> {
     let step = settings.layer_step.max(1);
     let layers: Vec<u32> = (step..engine.model().layers()).step_by(step).map(|layer| layer as u32).collect();
-    let bar = bar("Trying layers by steering", layers.len() * trials.len());
+    let bar = Progress::start("Trying layers by steering", layers.len() * trials.len());
     let work = layers.iter().flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
     let effects: Vec<(u32, f64)> = stream::iter(work)
         .map(|(layer, trial)| {
             let bar = &bar;
             async move {
                 let effect = effect(engine, fit, trial, layer).await?;
-                bar.inc(1);
+                bar.step();
                 anyhow::Ok((layer, effect))
             }
         })

@@ -6,11 +6,10 @@
 
 use super::measure::{probes, project_text};
 use super::open::OpenVector;
-use super::progress::bar;
+use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, prompt, score, seed_of, write};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use indicatif::ProgressBar;
 use personaguard_model::{Capture, Engine, Intervention, Positions};
 use personaguard_persona::page::{Steered, TokenScores};
 use personaguard_persona::stats::{Labelled, auroc, mean, pearson, pearson_within};
@@ -120,7 +119,7 @@ async fn contrasted(
         .iter()
         .flat_map(|(index, question)| Polarity::BOTH.map(|polarity| (*index, *question, polarity)))
         .collect();
-    let bar = bar("Answering under contrasts", work.len());
+    let bar = Progress::start("Answering under contrasts", work.len());
     let answers = stream::iter(work)
         .map(|(index, question, polarity)| {
             let (probes, bar) = (probes.clone(), &bar);
@@ -130,7 +129,7 @@ async fn contrasted(
                 let how = Answering { tokens: settings.tokens, temperature: 1.0, seed: seed_of(settings.seed, &name) };
                 let tokens = write(engine, prompt(engine.model(), &system, question)?, how, None).await?;
                 let projections = project_text(engine, &system, question, tokens.clone(), probes).await?;
-                bar.inc(1);
+                bar.step();
                 let scores = projections.response_avg;
                 anyhow::Ok(scores.map(|scores| Scored { polarity, tokens, system, question: question.clone(), scores }))
             }
@@ -151,7 +150,7 @@ async fn steering(
 ) -> anyhow::Result<Vec<Steered>> {
     let probes = probes(std::slice::from_ref(vector))?;
     let questions: Vec<(usize, &String)> = spec.held_out.iter().take(settings.questions).enumerate().collect();
-    let bar = bar("Steering", questions.len() * COEFFICIENTS.len());
+    let bar = Progress::start("Steering", questions.len() * COEFFICIENTS.len());
     let layer = vector.file.best_layer() as usize;
     let mut rows = Vec::new();
     for coefficient in COEFFICIENTS {
@@ -166,7 +165,7 @@ async fn steering(
                     let ratio = likelihood_ratio(engine, spec, *index, question, &tokens).await?;
                     let text = engine.model().tokenizer().decode(&tokens);
                     let projections = project_text(engine, "", question, tokens, probes).await?;
-                    bar.inc(1);
+                    bar.step();
                     anyhow::Ok(projections.response_avg.and_then(|scores| Some((*scores.first()?, ratio, text))))
                 }
             })
@@ -219,7 +218,7 @@ async fn monitoring(
         sides(Polarity::Negative).chain([String::new()]).chain(sides(Polarity::Positive)).collect();
     let questions: Vec<&String> = spec.held_out.iter().take(settings.questions).collect();
     let probes = probes(std::slice::from_ref(vector))?;
-    let bar: ProgressBar = bar("Foretelling answers from prompts", systems.len() * questions.len());
+    let bar = Progress::start("Foretelling answers from prompts", systems.len() * questions.len());
     let mut groups = Vec::new();
     for (place, system) in systems.iter().enumerate() {
         let points = stream::iter(questions.iter().enumerate())
@@ -233,7 +232,7 @@ async fn monitoring(
                     // Under another contrast than the one that the answer was written under.
                     let ratio = likelihood_ratio(engine, spec, place, question, &tokens).await?;
                     let projections = project_text(engine, system, question, Vec::new(), probes).await?;
-                    bar.inc(1);
+                    bar.step();
                     anyhow::Ok((*projections.prompt_last.first().context("a probe gave nothing")?, ratio))
                 }
             })
