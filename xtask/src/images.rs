@@ -4,8 +4,9 @@ use crate::progress::Progress;
 use crate::{model, workspace};
 use anyhow::{Context, Result};
 use clap::Args;
-use personaguard_cluster::{Cache, Cluster, Image, ImageFile};
+use personaguard_cluster::{Cache, Cluster, Image, ImageFile, run as finish};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Binary and the name of its image.
 const PROGRAMS: [(&str, &str); 3] = [
@@ -85,7 +86,7 @@ fn write(folder: &Path, registry: &str, weights: &Path, progress: &Progress) -> 
 fn all(registry: &str, weights: &Path) -> Result<Vec<Image>> {
     let mut images = Vec::new();
     for (program, name) in PROGRAMS {
-        let path = workspace::binaries().join(program);
+        let path = stripped(&workspace::binaries().join(program))?;
         let image = Image::of_program(&format!("{registry}/{name}"), &path);
         images.push(image.with_context(|| format!("the image of {}", path.display()))?);
     }
@@ -93,4 +94,14 @@ fn all(registry: &str, weights: &Path) -> Result<Vec<Image>> {
     model.add("model.gguf", ImageFile::Copy(weights.to_owned(), 0o644));
     images.push(model);
     Ok(images)
+}
+
+/// The binary without its line tables, which are most of it; names of functions stay, for backtraces.
+fn stripped(program: &Path) -> Result<PathBuf> {
+    let folder = program.parent().context("a binary without a folder")?.join("stripped");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(program.file_name().context("a binary without a name")?);
+    finish(Command::new("strip").arg("--strip-debug").arg("-o").arg(&path).arg(program))
+        .context("strip is missing: it comes with the linker that Rust needs (package binutils)")?;
+    Ok(path)
 }
