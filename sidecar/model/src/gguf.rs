@@ -131,7 +131,9 @@ impl Header {
             version if version.swap_bytes() < 16 => {
                 return Err(GgufError::Unsupported("a big-endian GGUF file; convert it to little-endian".into()));
             }
-            version => return Err(GgufError::Unsupported(format!("GGUF version {version}; versions 2 and 3 are read"))),
+            version => {
+                return Err(GgufError::Unsupported(format!("GGUF version {version}; versions 2 and 3 are read")));
+            }
         }
         let tensor_count = source.count("tensors", MAX_ENTRIES)?;
         let metadata_count = source.count("metadata entries", MAX_ENTRIES)?;

@@ -27,13 +27,17 @@
 //! Layer numbers are the project's: 0 is the embedding output, ℓ is the residual stream after block ℓ (1-based), so a
 //! model of L blocks has layers 0..=L. A probe reads *before* an intervention at the same layer writes.
 
+mod config;
+mod decoder;
 mod engine;
 mod gguf;
 mod kernel;
-mod pool;
+mod kv;
 mod model;
+mod pool;
 mod template;
 mod tokenizer;
+mod weights;
 
 pub use engine::event::{End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability};
 pub use engine::request::{

@@ -1,7 +1,14 @@
 //! A loaded model: weights, tokenizer and chat template of one file.
 
-use crate::template::{ChatOptions, TemplateError};
+use crate::config::Config;
+use crate::decoder::{Decoder, MAX_HEAD_WIDTH};
+use crate::gguf::{GgufError, Header};
+use crate::pool::Pool;
+use crate::template::{ChatOptions, ChatTemplate, TemplateError};
 use crate::tokenizer::Tokenizer;
+use crate::weights::Weights;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// How to load a model.
@@ -9,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct LoadOptions {
     /// Longest context in tokens, prompt and response together. The model's own limit where it is lower or not given.
     pub context_length: Option<usize>,
-    /// Threads that compute. Default: what the process may use, CPU limits of its container included.
+    /// Threads that compute, 1..=256. Default: what the process may use, CPU limits of its container included.
     pub threads: Option<usize>,
     /// SHA-256 of the weight file in hex. Another file is refused.
     pub expected_sha256: Option<String>,
@@ -20,7 +27,11 @@ pub struct LoadOptions {
 pub struct Model {
     name: String,
     digest: String,
+    context_length: usize,
     tokenizer: Tokenizer,
+    template: Option<Result<ChatTemplate, TemplateError>>,
+    pub(crate) decoder: Decoder,
+    pub(crate) pool: Pool,
 }
 
 impl Model {
@@ -28,8 +39,72 @@ impl Model {
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn load(path: &Path, _options: &LoadOptions) -> Result<Self, LoadError> {
-        Err(LoadError::NotFound { path: path.to_path_buf() })
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        let threads = match options.threads {
+            Some(threads @ 1..=256) => threads,
+            Some(threads) => return Err(LoadError::Options { what: format!("{threads} threads: give 1 to 256") }),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let io = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_path_buf() },
+            _ => LoadError::Io { path: path.to_path_buf(), source },
+        };
+        let mut file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(LoadError::Unsupported {
+                what: format!("{} is no file; give the path of a GGUF file", path.display()),
+            });
+        }
+        let header = Header::read(&mut BufReader::with_capacity(1 << 20, &mut file), metadata.len()).map_err(
+            |error| match error {
+                GgufError::Io(source) => io(source),
+                GgufError::Corrupt(what) => LoadError::Corrupt { what },
+                GgufError::Unsupported(what) => LoadError::Unsupported { what },
+            },
+        )?;
+        let config = Config::from_gguf(&header)?;
+        if config.head_width > MAX_HEAD_WIDTH {
+            return Err(LoadError::Unsupported { what: format!("heads of {} values", config.head_width) });
+        }
+        let pool = Pool::new(threads).map_err(io)?;
+        let (weights, tokenizer) = std::thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&header));
+            let weights = Weights::read(&mut file, &header, &config, &pool);
+            let tokenizer = tokenizer
+                .join()
+                .unwrap_or_else(|_| Err(LoadError::Corrupt { what: "its tokenizer makes no sense".into() }));
+            (weights, tokenizer)
+        });
+        let (weights, digest) = match weights {
+            Ok((weights, digest)) => (weights, hex::encode(digest)),
+            Err(error) => return Err(error),
+        };
+        if let Some(expected) = &options.expected_sha256
+            && !expected.trim().eq_ignore_ascii_case(&digest)
+        {
+            return Err(LoadError::DigestMismatch { expected: expected.trim().to_lowercase(), found: digest });
+        }
+        let tokenizer = tokenizer?;
+        if tokenizer.vocabulary() > weights.embedding.rows {
+            return Err(LoadError::Corrupt {
+                what: format!(
+                    "its tokenizer has {} tokens, its weights {}",
+                    tokenizer.vocabulary(),
+                    weights.embedding.rows
+                ),
+            });
+        }
+        let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self {
+            name: header.text("general.name").map_or_else(file_name, str::to_owned),
+            digest,
+            context_length: options.context_length.unwrap_or(usize::MAX).clamp(1, config.context_length),
+            template: header.text("tokenizer.chat_template").map(ChatTemplate::new),
+            tokenizer,
+            decoder: Decoder::new(config, weights),
+            pool,
+        })
     }
 
     /// SHA-256 of the weight file, 64 lower-case hex digits. Persona vectors are bound to it.
@@ -47,25 +122,37 @@ impl Model {
     /// Number of blocks L; layer numbers are 0..=L.
     #[must_use]
     pub fn layers(&self) -> usize {
-        0
+        self.decoder.config.layers
     }
 
     /// Values of the hidden state.
     #[must_use]
     pub fn hidden(&self) -> usize {
-        0
+        self.decoder.config.hidden
     }
 
-    /// Number of tokens in the vocabulary.
+    /// Number of tokens that the weights know.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
-        0
+        self.decoder.weights.embedding.rows
     }
 
     /// Most tokens of prompt and response together.
     #[must_use]
     pub fn context_length(&self) -> usize {
-        0
+        self.context_length
+    }
+
+    /// Threads that compute.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Bytes of the weights in memory, about.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        self.decoder.weights.bytes()
     }
 
     /// The tokenizer that came with the weights.
@@ -86,11 +173,13 @@ impl Model {
         messages: &[serde_json::Value],
         options: &ChatOptions,
     ) -> Result<Vec<u32>, TemplateError> {
-        let _ = (messages, options);
-        Err(TemplateError::Missing)
+        match &self.template {
+            None => Err(TemplateError::Missing),
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(template)) => template.prompt(&self.tokenizer, messages, options),
+        }
     }
 }
-
 /// Why a model was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

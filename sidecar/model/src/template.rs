@@ -1,17 +1,30 @@
 //! Chat templates: jinja from the model file, rendered under limits, because a model file is anybody's.
 
+use crate::tokenizer::Tokenizer;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, ErrorKind};
+use serde_json::Map;
+
+/// Steps that a template may take: thousands of messages' worth.
+const FUEL: u64 = 20_000_000;
+/// Longest template.
+const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+/// Longest rendered prompt.
+const MAX_PROMPT_BYTES: usize = 64 << 20;
+
 /// What a chat template is given besides the messages.
 #[derive(Clone, Debug)]
 pub struct ChatOptions {
     /// Opens the assistant's turn, so that the model answers. On by default.
     pub add_generation_prompt: bool,
-    /// Further variables of the template, such as `tools` or `enable_thinking`.
-    pub variables: serde_json::Map<String, serde_json::Value>,
+    /// Further variables of the template, such as `tools` or `enable_thinking`. Texts in them are plain text too.
+    pub variables: Map<String, serde_json::Value>,
 }
 
 impl Default for ChatOptions {
     fn default() -> Self {
-        Self { add_generation_prompt: true, variables: serde_json::Map::new() }
+        Self { add_generation_prompt: true, variables: Map::new() }
     }
 }
 
@@ -28,3 +41,110 @@ pub enum TemplateError {
     #[error("the model's chat template failed: {0}")]
     Failed(String),
 }
+
+/// A compiled chat template.
+#[derive(Debug)]
+pub(crate) struct ChatTemplate {
+    environment: Environment<'static>,
+}
+
+impl ChatTemplate {
+    pub(crate) fn new(source: &str) -> Result<Self, TemplateError> {
+        if source.len() > MAX_TEMPLATE_BYTES {
+            return Err(TemplateError::Failed("it is longer than 1 MiB".into()));
+        }
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(64);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| TemplateError::Failed(error.to_string()))?);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("{REFUSED}{message}")))
+        });
+        // `strftime_now` stays undefined: templates then use a date of their own, and prompts do not change overnight.
+        environment
+            .add_template_owned("chat", source.to_owned())
+            .map_err(|error| TemplateError::Failed(error.to_string()))?;
+        Ok(Self { environment })
+    }
+
+    /// Renders the messages and tokenizes the result.
+    pub(crate) fn prompt(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[serde_json::Value],
+        options: &ChatOptions,
+    ) -> Result<Vec<u32>, TemplateError> {
+        let mut variables = options.variables.clone();
+        variables.insert("messages".into(), messages.to_vec().into());
+        let mut values = serde_json::Value::Object(variables);
+        let mark = unused_mark(&values)?;
+        shield(&mut values, mark, tokenizer);
+        let serde_json::Value::Object(mut variables) = values else {
+            return Err(TemplateError::Failed("its variables are no object".into()));
+        };
+        variables.insert("add_generation_prompt".into(), options.add_generation_prompt.into());
+        for (name, text) in ["bos_token", "eos_token"].into_iter().zip(tokenizer.boundary_texts()) {
+            variables.insert(name.into(), text.unwrap_or_default().into());
+        }
+        let mut out = Bounded::default();
+        let template =
+            self.environment.get_template("chat").map_err(|error| TemplateError::Failed(error.to_string()))?;
+        template.render_captured_to(Serde(&variables), &mut out).map_err(|error| explain(&error))?;
+        let text = String::from_utf8(out.0).map_err(|_| TemplateError::Failed("its output is no text".into()))?;
+        let mut tokens = tokenizer.encode_marked(&text, Some(mark));
+        tokenizer.begin(&mut tokens);
+        Ok(tokens)
+    }
+}
+
+/// Tells an exception that the template raised from one that rendering it did.
+const REFUSED: &str = "refused: ";
+
+fn explain(error: &minijinja::Error) -> TemplateError {
+    match error.detail().and_then(|detail| detail.strip_prefix(REFUSED)) {
+        Some(message) => TemplateError::Refused(message.to_owned()),
+        None if error.kind() == ErrorKind::OutOfFuel => TemplateError::Failed("it takes too many steps".into()),
+        None => TemplateError::Failed(error.to_string()),
+    }
+}
+
+/// A character that occurs nowhere in the values: one that Unicode keeps out of text.
+fn unused_mark(values: &serde_json::Value) -> Result<char, TemplateError> {
+    let text = values.to_string();
+    ('\u{fdd0}'..='\u{fdef}')
+        .find(|&mark| !text.contains(mark))
+        .ok_or_else(|| TemplateError::Refused("they hold every noncharacter of Unicode".into()))
+}
+
+/// Puts the mark into everything in the values that reads like a control token, so that it is not taken for one.
+fn shield(value: &mut serde_json::Value, mark: char, tokenizer: &Tokenizer) {
+    match value {
+        serde_json::Value::String(text) => *text = tokenizer.break_control(std::mem::take(text), mark),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(|value| shield(value, mark, tokenizer)),
+        serde_json::Value::Object(values) => values.values_mut().for_each(|value| shield(value, mark, tokenizer)),
+        _ => {}
+    }
+}
+
+/// A buffer that refuses to grow beyond the longest prompt.
+#[derive(Default)]
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_PROMPT_BYTES {
+            return Err(std::io::Error::other("the prompt is longer than 64 MiB"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

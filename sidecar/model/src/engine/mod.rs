@@ -3,12 +3,19 @@
 pub(crate) mod event;
 pub(crate) mod queue;
 pub(crate) mod request;
+mod sampler;
+mod scheduler;
 pub(crate) mod score;
+mod sequence;
+mod text;
 
 use crate::Model;
+use crate::kernel::attend::TOKENS;
+use crate::kv::Cache;
 use event::{Event, Generation};
 use queue::{Job, Queue, Work};
 use request::{GenerateRequest, Intervention, Probe, ScoreRequest};
+use scheduler::Scheduler;
 use score::{Score, ScoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +55,8 @@ pub struct Engine {
 struct Handle {
     model: Arc<Model>,
     queue: Arc<Queue>,
+    /// The model's, or what the KV cache holds where that is less.
+    context_length: usize,
 }
 
 impl Drop for Handle {
@@ -60,10 +69,29 @@ impl Engine {
     /// Starts the engine's thread.
     ///
     /// # Errors
-    /// The system gives no thread, or the KV-cache memory is less than one request of the smallest size needs.
+    /// The system gives no thread, or the KV-cache memory is less than one request of full length needs.
     pub fn start(model: Arc<Model>, options: EngineOptions) -> Result<Self, StartError> {
+        if options.max_concurrent == 0 {
+            return Err(StartError::Options("at least one request must be allowed to run: raise max_concurrent"));
+        }
+        let config = &model.decoder.config;
+        let block_bytes = Cache::block_bytes(config);
+        let blocks = match options.kv_bytes {
+            None => options.max_concurrent * model.context_length().div_ceil(TOKENS),
+            Some(given) if given < block_bytes => return Err(StartError::KvBytes { given, needed: block_bytes }),
+            Some(bytes) => bytes / block_bytes,
+        };
+        let context_length = model.context_length().min(blocks * TOKENS);
         let queue = Arc::new(Queue::new(options.max_waiting));
-        Ok(Self { handle: Arc::new(Handle { model, queue }) })
+        let scheduler = Scheduler {
+            model: model.clone(),
+            queue: queue.clone(),
+            max_concurrent: options.max_concurrent,
+            blocks,
+            context_length,
+        };
+        std::thread::Builder::new().name("engine".into()).spawn(move || scheduler.run())?;
+        Ok(Self { handle: Arc::new(Handle { model, queue, context_length }) })
     }
 
     /// Queues a request.
@@ -71,7 +99,6 @@ impl Engine {
     /// # Errors
     /// The queue is full, or the request does not fit the model: nothing was queued.
     pub fn submit(&self, request: GenerateRequest) -> Result<Generation, SubmitError> {
-        let model = &self.handle.model;
         if request.max_tokens == 0 {
             return Err(SubmitError::Parameter { name: "max_tokens", message: "must be at least 1" });
         }
@@ -79,8 +106,8 @@ impl Engine {
         if request.top_logprobs > MAX_TOP_LOGPROBS {
             return Err(SubmitError::Parameter { name: "top_logprobs", message: "must be at most 20" });
         }
-        check(model, &request.prompt, 1, &request.probes, &request.interventions)?;
-        let room = model.context_length() - request.prompt.len();
+        self.check(&request.prompt, 1, &request.probes, &request.interventions)?;
+        let room = self.context_length() - request.prompt.len();
         // One event for each token, and one each for the prompt and the end.
         let (sender, events) = mpsc::channel::<Event>(request.max_tokens.min(room) + 2);
         self.handle.queue.push(Job::new(Work::Generate { request, events: sender }))?;
@@ -93,7 +120,7 @@ impl Engine {
     /// # Errors
     /// As [`Self::submit`], or the engine stopped meanwhile.
     pub async fn score(&self, request: ScoreRequest) -> Result<Score, ScoreError> {
-        check(&self.handle.model, &request.prompt, request.response.len(), &request.probes, &request.interventions)?;
+        self.check(&request.prompt, request.response.len(), &request.probes, &request.interventions)?;
         check_tokens(&self.handle.model, &request.response)?;
         let (sender, result) = oneshot::channel();
         self.handle.queue.push(Job::new(Work::Score { request, result: sender }))?;
@@ -109,6 +136,12 @@ impl Engine {
         &self.handle.model
     }
 
+    /// Most tokens of prompt and response together: the model's context, or what the KV cache holds where that is less.
+    #[must_use]
+    pub fn context_length(&self) -> usize {
+        self.handle.context_length
+    }
+
     /// Requests that run now.
     #[must_use]
     pub fn running(&self) -> usize {
@@ -119,6 +152,37 @@ impl Engine {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.handle.queue.waiting()
+    }
+    fn check(
+        &self,
+        prompt: &[u32],
+        further: usize,
+        probes: &[Probe],
+        interventions: &[Intervention],
+    ) -> Result<(), SubmitError> {
+        let model = &*self.handle.model;
+        if prompt.is_empty() {
+            return Err(SubmitError::EmptyPrompt);
+        }
+        let (tokens, context_length) = (prompt.len().saturating_add(further), self.context_length());
+        if tokens > context_length {
+            return Err(SubmitError::ContextTooLong { tokens, context_length });
+        }
+        check_tokens(model, prompt)?;
+        if probes.len() > MAX_VECTORS || interventions.len() > MAX_VECTORS {
+            return Err(SubmitError::Parameter { name: "vectors", message: "must be at most 256 for one request" });
+        }
+        let probes = probes.iter().map(|probe| (probe.layer, probe.direction.len()));
+        let changes = interventions.iter().map(|intervention| (intervention.layer, intervention.change.width()));
+        for (layer, width) in probes.chain(changes) {
+            if layer > model.layers() {
+                return Err(SubmitError::InvalidLayer { layer, layers: model.layers() });
+            }
+            if width != model.hidden() {
+                return Err(SubmitError::InvalidWidth { found: width, hidden: model.hidden() });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -136,7 +200,7 @@ pub enum StartError {
     KvBytes {
         /// Bytes given.
         given: usize,
-        /// Bytes for one block of tokens.
+        /// Bytes for one context of full length.
         needed: usize,
     },
 }
@@ -196,37 +260,6 @@ pub enum SubmitError {
     /// The engine has shut down.
     #[error("the model server is stopping: try again on another replica")]
     Stopped,
-}
-
-fn check(
-    model: &Model,
-    prompt: &[u32],
-    further: usize,
-    probes: &[Probe],
-    interventions: &[Intervention],
-) -> Result<(), SubmitError> {
-    if prompt.is_empty() {
-        return Err(SubmitError::EmptyPrompt);
-    }
-    let tokens = prompt.len().saturating_add(further);
-    if tokens > model.context_length() {
-        return Err(SubmitError::ContextTooLong { tokens, context_length: model.context_length() });
-    }
-    check_tokens(model, prompt)?;
-    if probes.len() > MAX_VECTORS || interventions.len() > MAX_VECTORS {
-        return Err(SubmitError::Parameter { name: "vectors", message: "must be at most 256 for one request" });
-    }
-    let probes = probes.iter().map(|probe| (probe.layer, probe.direction.len()));
-    let changes = interventions.iter().map(|intervention| (intervention.layer, intervention.change.width()));
-    for (layer, width) in probes.chain(changes) {
-        if layer > model.layers() {
-            return Err(SubmitError::InvalidLayer { layer, layers: model.layers() });
-        }
-        if width != model.hidden() {
-            return Err(SubmitError::InvalidWidth { found: width, hidden: model.hidden() });
-        }
-    }
-    Ok(())
 }
 
 fn check_tokens(model: &Model, tokens: &[u32]) -> Result<(), SubmitError> {

@@ -94,6 +94,17 @@ impl ActsWriter<'_> {
         unsafe { self.plain.part(row * self.columns, self.columns) }
     }
 
+    /// A part of the plain form of a row.
+    ///
+    /// # Safety
+    /// No other task holds an overlapping part, or quantises the row.
+    #[allow(unsafe_code, clippy::mut_from_ref)]
+    pub(crate) unsafe fn plain_part(&self, row: usize, start: usize, length: usize) -> &mut [f32] {
+        assert!(start + length <= self.columns, "a part beyond the row");
+        // SAFETY: within the row, and the caller has the part alone.
+        unsafe { self.plain.part(row * self.columns + start, length) }
+    }
+
     /// Quantises a row whose plain form is filled.
     ///
     /// # Safety

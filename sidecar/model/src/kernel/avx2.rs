@@ -222,13 +222,7 @@ unsafe fn unsigned<const C: usize, K: Codes, const OFFSET: i32, const MINIMUM: b
 /// [`Format::U6`]: a scale for each half block.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn six<const C: usize>(
-    codes: *const u8,
-    scales: *const u8,
-    blocks: usize,
-    rows: &[Row<'_>],
-    out: &mut Tile,
-) {
+unsafe fn six<const C: usize>(codes: *const u8, scales: *const u8, blocks: usize, rows: &[Row<'_>], out: &mut Tile) {
     let mut total = [_mm256_setzero_ps(); C];
     for b in 0..blocks {
         for half in 0..2 {
@@ -260,13 +254,7 @@ unsafe fn six<const C: usize>(
 /// [`Format::I8`]: the weight's sign moves to the activation, so that one factor is unsigned. 2 · 128 · 127 fits 16 bits.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn signed<const C: usize>(
-    codes: *const u8,
-    scales: *const u8,
-    blocks: usize,
-    rows: &[Row<'_>],
-    out: &mut Tile,
-) {
+unsafe fn signed<const C: usize>(codes: *const u8, scales: *const u8, blocks: usize, rows: &[Row<'_>], out: &mut Tile) {
     let mut total = [_mm256_setzero_ps(); C];
     for b in 0..blocks {
         // SAFETY: there are `blocks` blocks of codes, of scales, and of each activation row.
@@ -296,13 +284,7 @@ unsafe fn signed<const C: usize>(
 /// Plain weights. Even and odd columns have sums of their own, which halves the chain of dependent additions.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn dense<const C: usize>(
-    format: Format,
-    columns: usize,
-    weights: *const u8,
-    rows: &[Row<'_>],
-    out: &mut Tile,
-) {
+unsafe fn dense<const C: usize>(format: Format, columns: usize, weights: *const u8, rows: &[Row<'_>], out: &mut Tile) {
     // SAFETY: there are `columns` columns of 8 weights each, and `columns` activations in each row.
     unsafe {
         match format {
@@ -318,12 +300,7 @@ unsafe fn dense<const C: usize>(
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn dense_loop<const C: usize>(
-    columns: usize,
-    rows: &[Row<'_>],
-    out: &mut Tile,
-    load: impl Fn(usize) -> __m256,
-) {
+unsafe fn dense_loop<const C: usize>(columns: usize, rows: &[Row<'_>], out: &mut Tile, load: impl Fn(usize) -> __m256) {
     let mut even = [_mm256_setzero_ps(); C];
     let mut odd = [_mm256_setzero_ps(); C];
     for k in 0..columns / 2 {
@@ -372,8 +349,7 @@ pub(super) unsafe fn quantise(
         let values = [load(0), load(1), load(2), load(3)];
         let sign = _mm256_set1_ps(-0.0);
         let absolute = values.map(|v| _mm256_andnot_ps(sign, v));
-        let largest =
-            _mm256_max_ps(_mm256_max_ps(absolute[0], absolute[1]), _mm256_max_ps(absolute[2], absolute[3]));
+        let largest = _mm256_max_ps(_mm256_max_ps(absolute[0], absolute[1]), _mm256_max_ps(absolute[2], absolute[3]));
         let largest = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps::<1>(largest));
         let largest = _mm_max_ps(largest, _mm_movehl_ps(largest, largest));
         let largest = _mm_cvtss_f32(_mm_max_ss(largest, _mm_movehdup_ps(largest)));

@@ -26,23 +26,24 @@ pub(crate) fn format_of(dtype: DType) -> Format {
     }
 }
 
-/// Packs a whole matrix from the bytes of a weight file.
+/// Packs rows from the bytes of a weight file into `matrix`, from its row group `first_group` on.
 ///
 /// # Panics
-/// When `raw` is not `rows × columns` values of `dtype`.
-pub(crate) fn pack(pool: &Pool, dtype: DType, raw: &[u8], rows: usize, columns: usize) -> Matrix {
-    let mut matrix = Matrix::new(format_of(dtype), rows, columns);
+/// When `raw` is not a whole number of rows of `dtype`, or there are more than the matrix has.
+pub(crate) fn pack(pool: &Pool, dtype: DType, raw: &[u8], matrix: &mut Matrix, first_group: usize) {
+    let (columns, group_bytes) = (matrix.columns, matrix.format.group_bytes(matrix.columns));
     let row_bytes = row_bytes(dtype, columns);
-    assert_eq!(raw.len(), rows * row_bytes, "a matrix of another size");
-    let group_bytes = matrix.format.group_bytes(columns);
-    let groups = matrix.groups();
+    assert!(raw.len().is_multiple_of(row_bytes) && matrix.format == format_of(dtype), "bytes of another matrix");
+    let rows = raw.len() / row_bytes;
+    assert!(first_group * LANES + rows <= matrix.rows, "more rows than the matrix has");
+    let groups = rows.div_ceil(LANES);
     let shards = Shards::new(matrix.groups_mut());
     let chunk = groups.div_ceil(4 * pool.threads()).max(1);
     pool.run(groups.div_ceil(chunk), |task| {
         for group in task * chunk..((task + 1) * chunk).min(groups) {
             #[allow(unsafe_code)]
             // SAFETY: each group has bytes of its own.
-            let out = unsafe { shards.part(group * group_bytes, group_bytes) };
+            let out = unsafe { shards.part((first_group + group) * group_bytes, group_bytes) };
             let first = group * LANES;
             let raw = &raw[first * row_bytes..(first + LANES).min(rows) * row_bytes];
             for (lane, row) in raw.chunks_exact(row_bytes).enumerate() {
@@ -50,10 +51,10 @@ pub(crate) fn pack(pool: &Pool, dtype: DType, raw: &[u8], rows: usize, columns: 
             }
         }
     });
-    matrix
 }
 
-fn row_bytes(dtype: DType, columns: usize) -> usize {
+/// Bytes of one row.
+pub(crate) fn row_bytes(dtype: DType, columns: usize) -> usize {
     let (values, bytes) = dtype.block();
     columns / values * bytes
 }

@@ -53,6 +53,15 @@ fn random_blocks(dtype: DType, rows: usize, columns: usize, rng: &mut StdRng) ->
     raw
 }
 
+fn whole(pool: &Pool, dtype: DType, raw: &[u8], rows: usize, columns: usize) -> Matrix {
+    let mut matrix = Matrix::new(format_of(dtype), rows, columns);
+    let half = rows / LANES / 2 * LANES;
+    let (first, second) = raw.split_at(half * row_bytes(dtype, columns));
+    pack(pool, dtype, first, &mut matrix, 0);
+    pack(pool, dtype, second, &mut matrix, half / LANES);
+    matrix
+}
+
 fn reference(raw: &[u8], dtype: GgmlDType, rows: usize, columns: usize) -> Vec<f32> {
     let tensor = qtensor_from_ggml(dtype, raw, vec![rows, columns], &Device::Cpu).unwrap();
     tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap()
@@ -65,7 +74,7 @@ fn packed_rows_hold_what_the_file_says() {
     for (dtype, theirs) in QUANTISED.into_iter().chain(PLAIN) {
         let (rows, columns) = (21, 768);
         let raw = random_blocks(dtype, rows, columns, &mut rng);
-        let matrix = pack(&pool, dtype, &raw, rows, columns);
+        let matrix = whole(&pool, dtype, &raw, rows, columns);
         let expected = reference(&raw, theirs, rows, columns);
         let mut row = vec![0.0; columns];
         for (index, expected) in expected.chunks_exact(columns).enumerate() {
@@ -116,7 +125,7 @@ fn kernels_agree_with_the_scalar_reference_whatever_the_batch() {
     for (dtype, _) in QUANTISED.into_iter().chain(PLAIN) {
         for columns in [256, 768, 1536] {
             let raw = random_blocks(dtype, 16, columns, &mut rng);
-            let matrix = pack(&pool, dtype, &raw, 16, columns);
+            let matrix = whole(&pool, dtype, &raw, 16, columns);
             let acts = random_acts(TILE, columns, &mut rng);
             let rows: Vec<_> = (0..TILE).map(|row| acts.row(row)).collect();
             for group in 0..2 {
@@ -125,7 +134,10 @@ fn kernels_agree_with_the_scalar_reference_whatever_the_batch() {
                 scalar::tile(matrix.format, columns, matrix.group(group), &rows, &mut expected);
                 let largest = expected.as_flattened().iter().fold(0.0_f32, |l, v| l.max(v.abs()));
                 for (found, expected) in whole.as_flattened().iter().zip(expected.as_flattened()) {
-                    assert!((found - expected).abs() <= largest * 1e-5, "{dtype:?} × {columns}: {found} for {expected}");
+                    assert!(
+                        (found - expected).abs() <= largest * 1e-5,
+                        "{dtype:?} × {columns}: {found} for {expected}"
+                    );
                 }
                 for count in 1..TILE {
                     let mut part = Tile::default();
@@ -151,7 +163,7 @@ fn extreme_codes_do_not_overflow_sixteen_bits() {
                 _ => block[..2].copy_from_slice(&one),
             }
             let raw = block.repeat(8 * 256 / values);
-            let matrix = pack(&pool, dtype, &raw, 8, 256);
+            let matrix = whole(&pool, dtype, &raw, 8, 256);
             for sign in [1.0, -1.0] {
                 let mut acts = Acts::default();
                 acts.resize(1, 256);

@@ -1,0 +1,223 @@
+//! What distinguishes one decoder from another: each model family is a description, not code of its own.
+
+use crate::gguf::Header;
+use crate::kernel::vector::Gate;
+use crate::model::LoadError;
+
+/// A decoder-only transformer with gated feed-forward layers.
+///
+/// What the weights themselves tell (biases, norms of queries and keys, norms after a layer, an output matrix of its
+/// own) is not repeated here.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) layers: usize,
+    pub(crate) hidden: usize,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_width: usize,
+    pub(crate) feed_forward: usize,
+    pub(crate) context_length: usize,
+    pub(crate) norm_epsilon: f32,
+    pub(crate) gate: Gate,
+    /// Factor on embeddings.
+    pub(crate) embedding_scale: f32,
+    /// Factor on attention scores.
+    pub(crate) attention_scale: f32,
+    pub(crate) rope: Rope,
+    pub(crate) window: Option<Window>,
+}
+
+/// Rotary position embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rope {
+    pub(crate) pairs: Pairs,
+    /// Values of a head that are rotated, even.
+    pub(crate) width: usize,
+    pub(crate) base: f64,
+    /// Positions are divided by this (linear scaling).
+    pub(crate) stretch: f64,
+}
+
+/// Which two values of a head are rotated together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pairs {
+    /// 2i and 2i + 1.
+    Neighbours,
+    /// i and i + width / 2.
+    Halves,
+}
+
+/// Blocks that see only the last tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Window {
+    /// How many tokens, the query's own included.
+    pub(crate) tokens: usize,
+    /// Of `period` blocks the last sees everything; 1 windows all blocks.
+    pub(crate) period: usize,
+    /// Rotation base in windowed blocks.
+    pub(crate) base: f64,
+}
+
+impl Config {
+    /// Whether block `index` (from 0) is windowed.
+    pub(crate) fn is_windowed(&self, index: usize) -> bool {
+        self.window.as_ref().is_some_and(|window| window.period == 1 || (index + 1) % window.period != 0)
+    }
+
+    /// Reads the description out of a GGUF header.
+    pub(crate) fn from_gguf(header: &Header) -> Result<Self, LoadError> {
+        let architecture = header.text("general.architecture").ok_or_else(|| corrupt("it names no architecture"))?;
+        let family = Family::of(architecture)?;
+        let reader = Reader { header, architecture };
+        for (key, what) in [
+            ("expert_count", "mixture of experts"),
+            ("attn_logit_softcapping", "soft-capped attention scores"),
+            ("attention.key_length_mla", "latent attention"),
+        ] {
+            if reader.int(key).is_some_and(|value| value > 0) || reader.float(key).is_some_and(|value| value > 0.0) {
+                return Err(LoadError::Unsupported { what: format!("{architecture} with {what}") });
+            }
+        }
+        let size = |key, most| reader.size(key, most);
+        let hidden = size("embedding_length", 1 << 17)?;
+        let heads = size("attention.head_count", 1 << 12)?;
+        let kv_heads = match reader.int("attention.head_count_kv") {
+            None => heads,
+            Some(_) => size("attention.head_count_kv", 1 << 12)?,
+        };
+        let head_width = match reader.int("attention.key_length") {
+            None => hidden / heads,
+            Some(_) => size("attention.key_length", 1 << 12)?,
+        };
+        if reader.int("attention.value_length").is_some_and(|width| usize::try_from(width) != Ok(head_width)) {
+            return Err(LoadError::Unsupported { what: "keys and values of different width".into() });
+        }
+        if !heads.is_multiple_of(kv_heads) || !head_width.is_multiple_of(8) {
+            return Err(LoadError::Unsupported {
+                what: format!("{heads} heads of {head_width} values over {kv_heads} key heads"),
+            });
+        }
+        let scaling = reader.text("rope.scaling.type").unwrap_or("none");
+        let stretch = match scaling {
+            "none" => 1.0,
+            "linear" => reader.positive("rope.scaling.factor")?.unwrap_or(1.0),
+            other => return Err(LoadError::Unsupported { what: format!("rotary scaling of type {other}") }),
+        };
+        let rope_width = match reader.int("rope.dimension_count") {
+            None => head_width,
+            Some(_) => size("rope.dimension_count", head_width)?,
+        };
+        if !rope_width.is_multiple_of(2) {
+            return Err(corrupt("the rotary width is odd"));
+        }
+        let base = reader.positive("rope.freq_base")?.unwrap_or(family.base);
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+        Ok(Self {
+            layers: size("block_count", 1 << 10)?,
+            hidden,
+            heads,
+            kv_heads,
+            head_width,
+            feed_forward: size("feed_forward_length", 1 << 20)?,
+            context_length: size("context_length", 1 << 24)?,
+            norm_epsilon: reader.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
+            gate: family.gate,
+            embedding_scale: if family.scales_embeddings { (hidden as f32).sqrt() } else { 1.0 },
+            attention_scale: 1.0 / (head_width as f32).sqrt(),
+            rope: Rope { pairs: family.pairs, width: rope_width, base, stretch },
+            window: match reader.int("attention.sliding_window") {
+                Some(_) => family.window_period.map(|period| -> Result<Window, LoadError> {
+                    Ok(Window {
+                        tokens: size("attention.sliding_window", 1 << 24)?,
+                        period,
+                        base: if period == 1 { base } else { 10_000.0 },
+                    })
+                }),
+                None => None,
+            }
+            .transpose()?,
+        })
+    }
+}
+
+/// What a family's files do not say.
+struct Family {
+    pairs: Pairs,
+    gate: Gate,
+    base: f64,
+    scales_embeddings: bool,
+    /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never windows.
+    window_period: Option<usize>,
+}
+
+impl Family {
+    fn of(architecture: &str) -> Result<Self, LoadError> {
+        let llama = Self {
+            pairs: Pairs::Neighbours,
+            gate: Gate::Silu,
+            base: 10_000.0,
+            scales_embeddings: false,
+            window_period: None,
+        };
+        Ok(match architecture {
+            "llama" | "mistral" | "mistral3" => Self { window_period: Some(1), ..llama },
+            "qwen2" | "qwen3" => Self { pairs: Pairs::Halves, base: 1e6, ..llama },
+            "gemma3" => Self {
+                pairs: Pairs::Halves,
+                gate: Gate::Gelu,
+                base: 1e6,
+                scales_embeddings: true,
+                window_period: Some(6),
+            },
+            other => {
+                return Err(LoadError::Unsupported {
+                    what: format!("architecture {other}; supported are llama, mistral, qwen2, qwen3 and gemma3"),
+                });
+            }
+        })
+    }
+}
+
+fn corrupt(what: &str) -> LoadError {
+    LoadError::Corrupt { what: what.into() }
+}
+
+/// Metadata under the architecture's prefix.
+struct Reader<'a> {
+    header: &'a Header,
+    architecture: &'a str,
+}
+
+impl Reader<'_> {
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture)
+    }
+
+    fn int(&self, name: &str) -> Option<i64> {
+        self.header.int(&self.key(name))
+    }
+
+    fn float(&self, name: &str) -> Option<f64> {
+        self.header.float(&self.key(name))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.header.text(&self.key(name))
+    }
+
+    fn size(&self, name: &str, most: usize) -> Result<usize, LoadError> {
+        match self.int(name).map(usize::try_from) {
+            Some(Ok(value)) if (1..=most).contains(&value) => Ok(value),
+            Some(_) => Err(corrupt(&format!("{} is out of range", self.key(name)))),
+            None => Err(corrupt(&format!("{} is missing", self.key(name)))),
+        }
+    }
+
+    fn positive(&self, name: &str) -> Result<Option<f64>, LoadError> {
+        match self.float(name) {
+            None => Ok(None),
+            Some(value) if value > 0.0 && value.is_finite() => Ok(Some(value)),
+            Some(_) => Err(corrupt(&format!("{} is out of range", self.key(name)))),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Taps: what a request reads from the residual stream, and what it changes there.
+
+use super::Segment;
+use crate::engine::request::{Change, Intervention, Probe};
+use crate::kernel::vector::{add_scaled, dot};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One request's probes and interventions, by layer.
+#[derive(Debug, Default)]
+pub(crate) struct Hooks {
+    probes: Arc<[Probe]>,
+    interventions: Arc<[Intervention]>,
+    /// Numbers of probes, ordered by layer.
+    probe_order: Vec<usize>,
+    /// For each layer, its part of `probe_order`.
+    probe_layers: Vec<Range<usize>>,
+    intervention_order: Vec<usize>,
+    intervention_layers: Vec<Range<usize>>,
+}
+
+impl Hooks {
+    /// For a model of `layers` blocks.
+    pub(crate) fn new(probes: Arc<[Probe]>, interventions: Arc<[Intervention]>, layers: usize) -> Self {
+        let (probe_order, probe_layers) = by_layer(probes.iter().map(|probe| probe.layer).collect(), layers);
+        let (intervention_order, intervention_layers) =
+            by_layer(interventions.iter().map(|intervention| intervention.layer).collect(), layers);
+        Self { probes, interventions, probe_order, probe_layers, intervention_order, intervention_layers }
+    }
+
+    pub(crate) fn probes(&self) -> usize {
+        self.probes.len()
+    }
+
+    pub(crate) fn interventions(&self) -> &[Intervention] {
+        &self.interventions
+    }
+}
+
+/// Numbers ordered by layer, in their own order within a layer, and each layer's range of them.
+fn by_layer(of: Vec<usize>, layers: usize) -> (Vec<usize>, Vec<Range<usize>>) {
+    let mut order: Vec<usize> = (0..of.len()).collect();
+    order.sort_by_key(|&index| of[index]);
+    let range = |layer| order.partition_point(|&i| of[i] < layer)..order.partition_point(|&i| of[i] <= layer);
+    let ranges = (0..=layers).map(range).collect();
+    (order, ranges)
+}
+
+/// Sums of hidden states at every layer, `[layer][hidden]`.
+#[derive(Debug)]
+pub(crate) struct StateSums {
+    pub(crate) response: Vec<Vec<f64>>,
+    pub(crate) prompt: Vec<Vec<f64>>,
+    pub(crate) prompt_last: Vec<Vec<f32>>,
+}
+
+impl StateSums {
+    pub(crate) fn new(layers: usize, hidden: usize) -> Self {
+        let sums = vec![vec![0.0; hidden]; layers + 1];
+        Self { response: sums.clone(), prompt: sums, prompt_last: vec![vec![0.0; hidden]; layers + 1] }
+    }
+
+    fn add(&mut self, layer: usize, position: usize, prompt_tokens: usize, state: &[f32]) {
+        let sums = if position < prompt_tokens { &mut self.prompt } else { &mut self.response };
+        for (sum, value) in sums[layer].iter_mut().zip(state) {
+            *sum += f64::from(*value);
+        }
+        if position + 1 == prompt_tokens {
+            self.prompt_last[layer].copy_from_slice(state);
+        }
+    }
+}
+
+/// Reads, then changes, the stream at one layer. `stream` is `[row][hidden]`, rows running through all segments.
+pub(super) fn apply(layer: usize, hidden: usize, segments: &mut [Segment<'_>], stream: &mut [f32]) {
+    let mut rows = stream.chunks_exact_mut(hidden);
+    for segment in segments {
+        let hooks = segment.hooks;
+        let probes = &hooks.probe_order[hooks.probe_layers[layer].clone()];
+        let changes = &hooks.intervention_order[hooks.intervention_layers[layer].clone()];
+        if probes.is_empty() && changes.is_empty() && segment.states.is_none() {
+            rows.by_ref().take(segment.tokens.len()).for_each(drop);
+            continue;
+        }
+        for (offset, row) in rows.by_ref().take(segment.tokens.len()).enumerate() {
+            let position = segment.start + offset;
+            if let Some(states) = &mut segment.states {
+                states.add(layer, position, segment.prompt_tokens, row);
+            }
+            if let Some(read) = offset.checked_sub(segment.read_from) {
+                let projections = &mut segment.projections[read * hooks.probes.len()..][..hooks.probes.len()];
+                for &probe in probes {
+                    projections[probe] = dot(&hooks.probes[probe].direction, row);
+                }
+            }
+            for intervention in changes.iter().map(|&index| &hooks.interventions[index]) {
+                if intervention.positions.include(position, segment.prompt_tokens) {
+                    change(&intervention.change, row);
+                }
+            }
+        }
+    }
+}
+
+fn change(change: &Change, row: &mut [f32]) {
+    match change {
+        Change::Add(vector) => add_scaled(row, 1.0, vector),
+        Change::Cap { unit, floor, ceiling } => {
+            let projection = dot(unit, row);
+            let excess = projection - projection.clamp(*floor, *ceiling);
+            if excess != 0.0 {
+                add_scaled(row, -excess, unit);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::request::Positions;
+
+    #[test]
+    fn probes_read_before_interventions_write() {
+        let probes = [Probe::new(1, &[0.0, 2.0]).unwrap(), Probe::new(0, &[1.0, 0.0]).unwrap()];
+        let interventions = [
+            Intervention::add(1, &[0.0, 1.0], 10.0, Positions::Response).unwrap(),
+            Intervention::cap(1, &[0.0, 3.0], None, Some(5.0), Positions::Response).unwrap(),
+        ];
+        let hooks = Hooks::new(probes.into(), interventions.into(), 2);
+        let mut segments = [Segment {
+            tokens: &[7, 7, 7],
+            start: 4,
+            prompt_tokens: 6,
+            blocks: &[],
+            hooks: &hooks,
+            read_from: 1,
+            projections: vec![0.0; 4],
+            states: None,
+        }];
+        let mut stream = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        for layer in 0..=2 {
+            apply(layer, 2, &mut segments, &mut stream);
+        }
+        assert_eq!(segments[0].projections, [4.0, 3.0, 6.0, 5.0]);
+        assert_eq!(stream, [1.0, 2.0, 3.0, 4.0, 5.0, 5.0]);
+    }
+}

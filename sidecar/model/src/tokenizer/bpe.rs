@@ -1,0 +1,114 @@
+//! Byte-level BPE (GPT-2 and its descendants) by the `tokenizers` crate.
+
+use crate::model::LoadError;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use tokenizers::models::bpe::BPE;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
+
+pub(super) struct Bpe {
+    inner: tokenizers::Tokenizer,
+    /// Token of each single byte, for text on which the tokenizer fails.
+    bytes: Vec<Option<u32>>,
+}
+
+/// Where words end, by the name that the file gives its pre-tokenizer.
+fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
+    // Words, numbers of up to three (or one) digits, punctuation, line breaks.
+    const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let by_pattern = |pattern: &str| -> Result<PreTokenizerWrapper, LoadError> {
+        let split = Split::new(SplitPattern::Regex(pattern.into()), SplitDelimiterBehavior::Isolated, false)
+            .map_err(|error| LoadError::Unsupported { what: format!("its pre-tokenizer: {error}") })?;
+        Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, false, false).into()]).into())
+    };
+    match name {
+        "smollm" | "starcoder" | "refact" | "command-r" => {
+            Ok(Sequence::new(vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()]).into())
+        }
+        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" => by_pattern(LLAMA3),
+        "qwen2" | "deepseek-r1-qwen" => by_pattern(QWEN2),
+        "tekken" => by_pattern(TEKKEN),
+        "gpt-2" | "default" | "olmo" => Ok(ByteLevel::new(false, true, true).into()),
+        other => Err(LoadError::Unsupported { what: format!("pre-tokenizer {other}") }),
+    }
+}
+
+impl Bpe {
+    pub(super) fn new(tokens: &[String], merges: &[String], pre: &str) -> Result<Self, LoadError> {
+        let corrupt = |what: String| LoadError::Corrupt { what };
+        let vocabulary: ahash::AHashMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
+        let merges = merges
+            .iter()
+            .map(|merge| {
+                // Neither side is empty, so a merge of a token that is itself a space keeps it.
+                let at = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
+                let at = at.ok_or_else(|| corrupt(format!("the merge {merge:?} is no pair")))?;
+                Ok((merge[..at].to_owned(), merge[at + 1..].to_owned()))
+            })
+            .collect::<Result<Vec<_>, LoadError>>()?;
+        let bytes = (0..=255_u8).map(|byte| vocabulary.get(&char_of(byte).to_string()).copied()).collect();
+        let llama3 = matches!(pre, "llama-bpe" | "llama3" | "llama-v3" | "tekken");
+        let model = BPE::builder()
+            .vocab_and_merges(vocabulary, merges)
+            .ignore_merges(llama3)
+            .build()
+            .map_err(|error| corrupt(format!("its tokenizer: {error}")))?;
+        let mut inner = tokenizers::Tokenizer::new(model);
+        inner.with_pre_tokenizer(Some(pre_tokenizer(pre)?));
+        if matches!(pre, "qwen2" | "deepseek-r1-qwen") {
+            inner
+                .with_normalizer(Some(NormalizerWrapper::NFC(tokenizers::normalizers::NFC)))
+                .map_err(|error| corrupt(format!("its tokenizer: {error}")))?;
+        }
+        Ok(Self { inner, bytes })
+    }
+
+    pub(super) fn encode(&self, text: &str, tokens: &mut Vec<u32>) {
+        match self.inner.encode_fast(text, false) {
+            Ok(encoding) => tokens.extend_from_slice(encoding.get_ids()),
+            Err(_) => tokens.extend(text.bytes().filter_map(|byte| self.bytes[usize::from(byte)])),
+        }
+    }
+}
+
+/// GPT-2 writes each byte as one printable character: those that are printable Latin-1 as themselves, the others, in
+/// order, as the characters from U+0100 on.
+fn char_of(byte: u8) -> char {
+    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    if printable(byte) {
+        return char::from(byte);
+    }
+    let before = (0..byte).filter(|&byte| !printable(byte)).count();
+    u32::try_from(before).ok().and_then(|before| char::from_u32(0x100 + before)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// The bytes that a token's text stands for.
+pub(super) fn decode(text: &str, bytes: &mut Vec<u8>) {
+    static BYTES: LazyLock<HashMap<char, u8>> = LazyLock::new(|| (0..=255).map(|byte| (char_of(byte), byte)).collect());
+    for c in text.chars() {
+        match BYTES.get(&c) {
+            Some(&byte) => bytes.push(byte),
+            None => bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_has_a_character_of_its_own() {
+        let text: String = (0..=255).map(char_of).collect();
+        let mut bytes = Vec::new();
+        decode(&text, &mut bytes);
+        assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
+        assert_eq!((char_of(b' '), char_of(b'\n'), char_of(b'a')), ('Ġ', 'Ċ', 'a'));
+    }
+}

@@ -1,0 +1,138 @@
+//! The engine on SmolLM2-135M-Instruct.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use personaguard_model::{
+    Capture, ChatOptions, Engine, EngineOptions, Event, FinishReason, GenerateRequest, LoadOptions, Model, Probe,
+    ScoreRequest,
+};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let path = std::env::var("PERSONAGUARD_TEST_MODEL")
+        .expect("PERSONAGUARD_TEST_MODEL is not set: run `cargo xtask test`, which fetches the model");
+    let options = LoadOptions { threads: Some(2), context_length: Some(2048), ..LoadOptions::default() };
+    let model = Model::load(&PathBuf::from(path), &options).unwrap();
+    Engine::start(Arc::new(model), EngineOptions::default()).unwrap()
+});
+
+fn prompt(text: &str) -> Vec<u32> {
+    let messages = [serde_json::json!({"role": "user", "content": text})];
+    ENGINE.model().chat_prompt(&messages, &ChatOptions::default()).unwrap()
+}
+
+struct Said {
+    text: String,
+    ids: Vec<u32>,
+    projections: Vec<Vec<f32>>,
+    logprobs: Vec<f32>,
+    prompt_last: Vec<f32>,
+    reason: FinishReason,
+}
+
+fn generate(request: GenerateRequest) -> Said {
+    let mut generation = ENGINE.submit(request).unwrap();
+    let mut said = Said {
+        text: String::new(),
+        ids: Vec::new(),
+        projections: Vec::new(),
+        logprobs: Vec::new(),
+        prompt_last: Vec::new(),
+        reason: FinishReason::Length,
+    };
+    while let Some(event) = generation.blocking_next() {
+        match event {
+            Event::Prompt(read) => said.prompt_last = read.projections,
+            Event::Token(token) => {
+                said.text.push_str(&token.text);
+                said.ids.push(token.id);
+                said.projections.push(token.projections);
+                said.logprobs.push(token.logprob);
+            }
+            Event::End(end) => {
+                said.text.push_str(&end.text);
+                said.reason = end.reason;
+            }
+            Event::Failed(error) => panic!("{error}"),
+        }
+    }
+    said
+}
+
+fn probes() -> Arc<[Probe]> {
+    let vector: Vec<f32> = (0..ENGINE.model().hidden()).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+    [5, 16, 30].map(|layer| Probe::new(layer, &vector).unwrap()).into()
+}
+
+#[test]
+fn it_answers_a_simple_question() {
+    let said = generate(GenerateRequest {
+        prompt: prompt("What is the capital of France?"),
+        max_tokens: 32,
+        ..Default::default()
+    });
+    assert!(said.text.contains("Paris"), "{}", said.text);
+    assert_eq!(said.reason, FinishReason::Stop);
+}
+
+#[tokio::test]
+async fn generated_and_teacher_forced_scores_agree() {
+    let prompt = prompt("Tell me about the sea.");
+    let request = GenerateRequest { prompt: prompt.clone(), max_tokens: 40, probes: probes(), ..Default::default() };
+    let said = tokio::task::spawn_blocking(|| generate(request)).await.unwrap();
+    assert_eq!((said.reason, said.ids.len(), said.projections.len()), (FinishReason::Length, 40, 40));
+    let request = ScoreRequest {
+        prompt,
+        response: said.ids.clone(),
+        probes: probes(),
+        capture: Capture::MeanStates,
+        ..Default::default()
+    };
+    let score = ENGINE.score(request).await.unwrap();
+    // Prefill and decode round activations alike, so that only the order of sums differs.
+    let close = |a: f32, b: f32, scale: f32| (a - b).abs() <= 0.02 * scale.max(1.0);
+    for (probe, (a, b)) in said.prompt_last.iter().zip(&score.prompt).enumerate() {
+        assert!(close(*a, *b, a.abs()), "prompt_last of probe {probe}: {a} and {b}");
+    }
+    for (token, (a, b)) in said.projections.iter().zip(&score.response).enumerate() {
+        for (a, b) in a.iter().zip(b) {
+            assert!(close(*a, *b, a.abs()), "token {token}: {a} and {b}");
+        }
+    }
+    for (a, b) in said.logprobs.iter().zip(&score.logprobs) {
+        assert!(close(*a, *b, 5.0), "{a} and {b}");
+    }
+    let states = score.states.unwrap();
+    assert_eq!((states.response_mean.len(), states.response_mean[0].len()), (31, 576));
+    let direction: Vec<f32> = (0..576).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+    let norm = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
+    let mean = states.response_mean[16].iter().zip(&direction).map(|(a, v)| a * v).sum::<f32>() / norm;
+    let expected = score.response.iter().map(|token| token[1]).sum::<f32>() / 40.0;
+    assert!((mean - expected).abs() < 1e-3 * expected.abs().max(1.0), "{mean} and {expected}");
+}
+
+#[test]
+fn invariant_8_a_score_does_not_depend_on_what_it_is_batched_with() {
+    let request =
+        |text: &str| GenerateRequest { prompt: prompt(text), max_tokens: 24, probes: probes(), ..Default::default() };
+    let alone = generate(request("Describe a winter morning."));
+    let together = std::thread::scope(|scope| {
+        let mut threads: Vec<_> = (0..6)
+            .map(|i| {
+                let text = if i == 3 {
+                    "Describe a winter morning.".to_owned()
+                } else {
+                    format!("Count to {i}, slowly, and explain why.")
+                };
+                scope.spawn(move || generate(request(&text)))
+            })
+            .collect();
+        let own = threads.remove(3).join().unwrap();
+        threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+        own
+    });
+    assert_eq!(alone.ids, together.ids);
+    for (a, b) in alone.projections.iter().flatten().zip(together.projections.iter().flatten()) {
+        assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{a} alone, {b} in company");
+    }
+}
