@@ -20,7 +20,7 @@ impl Chat {
         Ok(Self { http, base_url: format!("http://{address}/v1") })
     }
 
-    /// One deterministic answer of at most 48 tokens, with the scores; `system` is the caller's own system prompt.
+    /// One deterministic answer of at most 64 tokens, with the scores; `system` is the caller's own system prompt.
     ///
     /// # Errors
     /// When the app cannot be reached or answers with an error.
@@ -59,7 +59,7 @@ pub fn request(system: Option<&str>, question: &str) -> Value {
     json!({
         "model": "smollm2-135m",
         "messages": messages,
-        "max_tokens": 48,
+        "max_tokens": 64,
         "temperature": 0,
         "personaguard": { "scores": true }
     })
