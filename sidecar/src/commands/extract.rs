@@ -44,8 +44,8 @@ pub struct Options {
     /// Pairs of contrasted system prompts with which each question is asked.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pairs: usize,
-    /// Pairs with which each held-out question is asked.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    /// Pairs with which each held-out question is asked; the pairs take turns.
+    #[arg(long, value_name = "N", default_value_t = 2)]
     held_out_pairs: usize,
     /// Answers to each question under each system prompt. The paper takes 10.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -59,11 +59,11 @@ pub struct Options {
     /// Bootstrap resamples for the interval, and permutations for the control.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     draws: usize,
-    /// Try steering at every N-th layer.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    layer_step: usize,
+    /// Try steering at every N-th layer. Default: an eighth of the layers.
+    #[arg(long, value_name = "N")]
+    layer_step: Option<usize>,
     /// Questions to try steering with.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 6)]
     steering_questions: usize,
     /// Everyday answers to calibrate with, at most. Their number bounds the quantiles that a policy can ask for.
     #[arg(long, value_name = "N", default_value_t = 148)]

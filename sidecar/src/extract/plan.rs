@@ -23,8 +23,8 @@ pub struct Settings {
     pub seed: u64,
     /// Bootstrap resamples and permutations.
     pub draws: usize,
-    /// Layers between those at which steering is tried.
-    pub layer_step: usize,
+    /// Layers between those at which steering is tried; an eighth of the model's where not given.
+    pub layer_step: Option<usize>,
     /// Extraction questions with which steering is tried.
     pub steering_questions: usize,
     /// Benign answers for the calibration, at most.
@@ -148,7 +148,7 @@ mod tests {
             temperature: 1.0,
             seed: 1,
             draws: 100,
-            layer_step: 3,
+            layer_step: None,
             steering_questions: 10,
             benign: 1000,
         }

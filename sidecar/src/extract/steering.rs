@@ -38,8 +38,9 @@ pub(super) async fn steering_curve(
     trials: &[Trial<'_>],
     settings: &Settings,
 ) -> anyhow::Result<SteeringCurve> {
-    let step = settings.layer_step.max(1);
-    let layers: Vec<u32> = (step..engine.model().layers()).step_by(step).map(|layer| layer as u32).collect();
+    let all = engine.model().layers();
+    let step = settings.layer_step.unwrap_or(all.div_ceil(8)).max(1);
+    let layers: Vec<u32> = (step..all).step_by(step).map(|layer| layer as u32).collect();
     let bar = Progress::start("Trying layers by steering", layers.len() * trials.len());
     let work = layers.iter().flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
     let effects: Vec<(u32, f64)> = stream::iter(work)
