@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
     kind = "PersonaInjection",
     plural = "personainjections",
     category = "personaguard",
+    derive = "PartialEq",
     doc = "Internal: what the API server adds to the pods of one model in one namespace. Written by the operator; do not edit.",
     namespaced,
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.container.image"),

@@ -46,7 +46,7 @@ pub mod operator {
     pub const POLICY_READY: &str = "personaguard_policy_ready";
     /// Gauge {namespace, policy}: pods selected that do not enforce it.
     pub const POLICY_UNGUARDED_PODS: &str = "personaguard_policy_unguarded_pods";
-    /// Counter {namespace, workload, policy, trait}: breaches over a workload's whole life; series bounded, the rest under `other`.
+    /// Counter {namespace, workload, policy, trait}: breaches over a workload's whole life; at most 2,000 series, further ones are left out.
     pub const WORKLOAD_BREACHES: &str = "personaguard_workload_breaches_total";
     /// Gauge {namespace, workload}: guarded pods that have not reported of late.
     pub const WORKLOAD_SILENT_PODS: &str = "personaguard_workload_silent_pods";

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
     plural = "personamodels",
     shortname = "pm",
     category = "personaguard",
+    derive = "PartialEq",
     doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and how to run it.",
     cel,
     validation = ("self.metadata.name.size() <= 63", "the name of a PersonaModel has at most 63 characters: it becomes a label"),

@@ -14,6 +14,12 @@ pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
 pub const MODEL_LABEL: &str = "personaguard.dev/model";
 /// Label of the operator pod that leads, so that the reports Service selects it alone.
 pub const LEADER_LABEL: &str = "personaguard.dev/leader";
+/// Label or annotation of a pod that is to stay without a sidecar, with value `false`.
+pub const INJECT: &str = "personaguard.dev/inject";
+/// Label of a namespace in which nothing is injected, with value `disabled`.
+pub const INJECTION: &str = "personaguard.dev/injection";
+/// Prefix of the ConfigMap and of the `PersonaInjection` for a model in a namespace; the model's name follows.
+pub const CONFIG_PREFIX: &str = "personaguard-";
 /// Namespaces in which nothing is ever injected, beside the operator's own.
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
@@ -52,7 +58,7 @@ pub const CA_FILE: &str = "ca.crt";
 /// Name of the ConfigMap and of the `PersonaInjection` for a model in a namespace.
 #[must_use]
 pub fn for_model(model: &str) -> String {
-    format!("personaguard-{model}")
+    format!("{CONFIG_PREFIX}{model}")
 }
 
 /// Name of a workload's `PersonaReport`: `deployment-chat` for Deployment `chat`. A name that would be longer than an

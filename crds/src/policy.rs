@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
     plural = "personapolicies",
     shortname = "pp",
     category = "personaguard",
+    derive = "PartialEq",
     doc = "What the chat services of a namespace may not become, and what happens when one does.",
     cel,
     namespaced,

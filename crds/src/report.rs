@@ -2,6 +2,7 @@
 
 use crate::policy::Action;
 use crate::quantity::Digest;
+use crate::wire::{Failure, PolicyAcknowledgement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
     plural = "personareports",
     shortname = "pr",
     category = "personaguard",
+    derive = "PartialEq",
     doc = "What the sidecars of one guarded workload saw. Written by the operator, owned by the workload.",
     namespaced,
     status = "PersonaReportStatus",
@@ -157,6 +159,18 @@ pub struct PodCounts {
     pub instance: String,
     /// Sequence number of the push.
     pub sequence: u64,
+    /// Model that it serves.
+    #[serde(default)]
+    pub model: String,
+    /// Policies that it acknowledged to enforce.
+    #[serde(default)]
+    pub policies: Vec<PolicyAcknowledgement>,
+    /// Why it cannot serve the model, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Why it does not apply its config as it is now, where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
     /// State of the sidecar: `Loading` its weights, `Ready`, or `Failed`: it cannot serve.
     pub state: PodState,
     /// Digest of the model it serves.

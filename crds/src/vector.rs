@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
     plural = "personavectors",
     shortname = "pvec",
     category = "personaguard",
+    derive = "PartialEq",
     doc = "A persona vector: the direction of one trait in the activations of one exact model.",
     cel,
     validation = ("self.metadata.name.size() <= 63", "the name of a PersonaVector has at most 63 characters: it becomes a label of metrics"),

@@ -8,6 +8,7 @@ use crate::policy::Action;
 use crate::quantity::Digest;
 use crate::report::{PodState, Totals};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Longest report body in bytes.
@@ -51,17 +52,17 @@ pub struct ModelObservation {
 }
 
 /// Why something is not served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Failure {
-    /// CamelCase reason of [`crate::conditions::reason`].
+    /// CamelCase reason.
     pub reason: String,
     /// A sentence that says what to do. Never prompt or response text.
     pub message: String,
 }
 
 /// A policy that a sidecar enforces.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyAcknowledgement {
     /// Name of the policy.
@@ -70,8 +71,9 @@ pub struct PolicyAcknowledgement {
     pub uid: String,
     /// Generation that is in force.
     pub generation: i64,
-    /// [`crate::guard_config::ResolvedPolicy::digest`] that is in force.
+    /// Digest of all that the policy resolved to, as it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")] // the rule of a digest would cost too much in an unbounded list
     pub digest: Option<Digest>,
     /// Traits of it that this sidecar refuses to serve, by vector name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,7 +81,7 @@ pub struct PolicyAcknowledgement {
 }
 
 /// A trait that a sidecar refuses to serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefusedTrait {
     /// Name of the vector.

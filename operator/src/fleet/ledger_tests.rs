@@ -1,0 +1,217 @@
+use super::*;
+use personaguard_crds::Action;
+use personaguard_crds::wire::{Breach, ModelObservation};
+use proptest::prelude::*;
+
+fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> SidecarReport {
+    let mean = if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 };
+    let breaches = scores.iter().filter(|score| **score > 4.0).count() as u64;
+    SidecarReport {
+        instance: instance.into(),
+        sequence,
+        model: ModelObservation { name: "smollm2".into(), state: PodState::Ready, digest: None, failure: None },
+        policies: Vec::new(),
+        config_error: None,
+        totals: Totals { responses, breaches, blocked: 0, unguarded: 0 },
+        traits: vec![TraitSummary {
+            policy: "no-villains".into(),
+            vector: "evil".into(),
+            action: Action::Alert,
+            scored: scores.len() as u64,
+            breaches,
+            mean,
+            sum_squared_deviations: scores.iter().map(|score| (score - mean).powi(2)).sum(),
+            max: scores.iter().copied().reduce(f64::max),
+            last_breach: (breaches > 0).then(|| Breach {
+                at: now(),
+                score: 5.0,
+                threshold: 4.0,
+                response_id: format!("chatcmpl-{breaches}"),
+            }),
+        }],
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+#[test]
+fn counts_are_cumulative_so_a_push_replaces_the_one_before_and_a_stale_one_is_ignored() {
+    let mut ledger = Ledger::default();
+    assert!(ledger.take("chat-1", "u1", &report("i", 1, 5, &[1.0]), now()).counts);
+    assert!(ledger.take("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()).counts);
+    assert_eq!(ledger.take("chat-1", "u1", &report("i", 2, 7, &[1.0]), now()), Taken::default());
+    assert_eq!(ledger.take("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()), Taken::default());
+    assert_eq!(ledger.totals().responses, 9);
+}
+
+#[test]
+fn a_heartbeat_changes_nothing() {
+    let mut ledger = Ledger::default();
+    ledger.take("chat-1", "u1", &report("i", 1, 5, &[1.0]), now());
+    assert_eq!(ledger.take("chat-1", "u1", &report("i", 2, 5, &[1.0]), now()), Taken::default());
+}
+
+#[test]
+fn a_sidecar_that_restarted_starts_from_zero_and_nothing_is_lost_or_doubled() {
+    let mut ledger = Ledger::default();
+    ledger.take("chat-1", "u1", &report("a", 7, 5, &[1.0, 5.0]), now());
+    ledger.take("chat-1", "u1", &report("b", 1, 0, &[]), now());
+    ledger.take("chat-1", "u1", &report("b", 2, 2, &[3.0]), now());
+    assert_eq!((ledger.totals().responses, ledger.totals().breaches), (7, 1));
+    let scores = &ledger.traits()[0];
+    assert_eq!((scores.scored, scores.mean, scores.max), (3, Some(3.0), Some(5.0)));
+    assert!((scores.sum_squared_deviations - 8.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_pod_is_retired_exactly_once() {
+    let mut ledger = Ledger::default();
+    ledger.take("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
+    assert!(ledger.retire("u1"));
+    assert!(!ledger.retire("u1"));
+    assert_eq!(ledger.totals().responses, 5);
+    assert_eq!(ledger.pods().count(), 0);
+}
+
+#[test]
+fn a_breach_is_new_once() {
+    let mut ledger = Ledger::default();
+    let first = ledger.take("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
+    assert_eq!(first.breaches.len(), 1);
+    assert_eq!(first.breaches[0].pod, "chat-1");
+    assert!(ledger.take("chat-1", "u1", &report("a", 2, 6, &[5.0, 1.0]), now()).breaches.is_empty());
+    assert_eq!(ledger.take("chat-1", "u1", &report("a", 3, 7, &[5.0, 1.0, 6.0]), now()).breaches.len(), 1);
+}
+
+#[test]
+fn a_clock_that_is_ahead_does_not_put_a_breach_into_the_future() {
+    let mut ledger = Ledger::default();
+    let mut early = report("a", 1, 1, &[5.0]);
+    early.traits[0].last_breach.as_mut().unwrap().at = Timestamp::from_second(1_900_000_000).unwrap();
+    let taken = ledger.take("chat-1", "u1", &early, now());
+    assert_eq!(taken.breaches[0].at.at.0, now());
+}
+
+/// What can happen to a workload. Pushes may be lost, late, or repeated.
+#[derive(Clone, Debug)]
+enum Happening {
+    Response(usize, f64),
+    Push(usize),
+    LatePush(usize, usize),
+    SidecarRestart(usize),
+    PodReplaced(usize),
+    NewLeader,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        5 => (0..3_usize, -9.0..9.0_f64).prop_map(|(pod, score)| Happening::Response(pod, score)),
+        4 => (0..3_usize).prop_map(Happening::Push),
+        2 => (0..3_usize, 0..5_usize).prop_map(|(pod, back)| Happening::LatePush(pod, back)),
+        1 => (0..3_usize).prop_map(Happening::SidecarRestart),
+        1 => (0..3_usize).prop_map(Happening::PodReplaced),
+        1 => Just(Happening::NewLeader),
+    ]
+}
+
+#[derive(Default)]
+struct Pod {
+    uid: usize,
+    instance: usize,
+    sequence: u64,
+    scores: Vec<f64>,
+    sent: Vec<SidecarReport>,
+}
+
+impl Pod {
+    fn push(&mut self) -> SidecarReport {
+        self.sequence += 1;
+        let report = report(&self.instance.to_string(), self.sequence, self.scores.len() as u64, &self.scores);
+        self.sent.push(report.clone());
+        report
+    }
+}
+
+fn name(pod: usize) -> String {
+    format!("chat-{pod}")
+}
+
+proptest! {
+    /// Whatever happens in whatever order: the sum is what the sidecars last told, no more and no less.
+    #[test]
+    fn counts_are_exact_in_any_order_of_pushes_restarts_deletions_and_new_leaders(
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut ledger = Ledger::default();
+        let mut pods: Vec<Pod> = (0..3).map(|uid| Pod { uid, instance: uid * 1000, ..Pod::default() }).collect();
+        let mut next = 10;
+        let mut responses = 0;
+        let mut scores = Vec::new();
+        for happening in happenings {
+            match happening {
+                Happening::Response(pod, score) => pods[pod].scores.push(score),
+                Happening::Push(pod) => {
+                    let report = pods[pod].push();
+                    ledger.take(&name(pod), &pods[pod].uid.to_string(), &report, now());
+                }
+                Happening::LatePush(pod, back) => {
+                    // Also of a process that was followed by another.
+                    let sent = &pods[pod].sent;
+                    if let Some(report) = sent.len().checked_sub(1 + back).map(|index| &sent[index]) {
+                        ledger.take(&name(pod), &pods[pod].uid.to_string(), report, now());
+                    }
+                }
+                Happening::SidecarRestart(pod) => {
+                    // It pushes before it goes; what it could not push is lost with it.
+                    let last = pods[pod].push();
+                    ledger.take(&name(pod), &pods[pod].uid.to_string(), &last, now());
+                    responses += pods[pod].scores.len() as u64;
+                    scores.append(&mut pods[pod].scores);
+                    next += 1;
+                    pods[pod].instance = next;
+                    pods[pod].sequence = 0;
+                    let first = pods[pod].push();
+                    ledger.take(&name(pod), &pods[pod].uid.to_string(), &first, now());
+                }
+                Happening::PodReplaced(pod) => {
+                    let last = pods[pod].push();
+                    ledger.take(&name(pod), &pods[pod].uid.to_string(), &last, now());
+                    responses += pods[pod].scores.len() as u64;
+                    scores.append(&mut pods[pod].scores);
+                    let uid = pods[pod].uid.to_string();
+                    ledger.retire(&uid);
+                    ledger.retire(&uid);
+                    next += 1;
+                    pods[pod] = Pod { uid: next, instance: next, ..Pod::default() };
+                }
+                Happening::NewLeader => {
+                    let status = crate::fleet::report::counts(&ledger);
+                    let text = serde_json::to_string(&status).unwrap();
+                    ledger = Ledger::from_status(&serde_json::from_str(&text).unwrap());
+                    // A push does not travel for longer than a change of leader takes.
+                    pods.iter_mut().for_each(|pod| pod.sent.clear());
+                }
+            }
+        }
+        for (index, pod) in pods.iter_mut().enumerate() {
+            let report = pod.push();
+            ledger.take(&name(index), &pod.uid.to_string(), &report, now());
+            responses += pod.scores.len() as u64;
+            scores.append(&mut pod.scores);
+        }
+        prop_assert_eq!(ledger.totals().responses, responses);
+        prop_assert_eq!(ledger.totals().breaches, scores.iter().filter(|score| **score > 4.0).count() as u64);
+        let merged = &ledger.traits()[0];
+        prop_assert_eq!(merged.scored, scores.len() as u64);
+        if !scores.is_empty() {
+            let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+            let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+            prop_assert!((merged.mean.unwrap() - mean).abs() < 1e-3);
+            prop_assert!((merged.sum_squared_deviations - squares).abs() < 1e-1);
+            let max = scores.iter().copied().reduce(f64::max).unwrap();
+            prop_assert!((merged.max.unwrap() - max).abs() < 1e-5);
+        }
+    }
+}

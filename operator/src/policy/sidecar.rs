@@ -1,0 +1,125 @@
+//! The sidecar as the API server injects it. Pure.
+
+use crate::settings::Settings;
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use personaguard_crds::{Device, ModelSource, PersonaModel, names};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// User and group of the sidecar: `nonroot`, as in distroless images.
+const USER: u32 = 65532;
+/// Seconds for which the projected token is good; the kubelet renews it.
+const TOKEN_SECONDS: u32 = 3600;
+/// Seconds that a sidecar may take to load its weights.
+const STARTUP_SECONDS: u32 = 1800;
+/// GPUs, as nodes offer them.
+const GPU: &str = "nvidia.com/gpu";
+
+const CONFIG: &str = "personaguard-config";
+const POD: &str = "personaguard-pod";
+const TOKEN: &str = "personaguard-token";
+const MODEL: &str = "personaguard-model";
+const SCRATCH: &str = "personaguard-tmp";
+
+pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json::Result<Container> {
+    let mut environment = vec![
+        json!({ "name": "PERSONAGUARD_CONFIG", "value": names::CONFIG_DIR }),
+        json!({
+            "name": "PERSONAGUARD_REPORT_URL",
+            "value": format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH)
+        }),
+        json!({ "name": "PERSONAGUARD_TOKEN_FILE", "value": format!("{}/token", names::TOKEN_DIR) }),
+        json!({ "name": "PERSONAGUARD_POD_LABELS", "value": format!("{}/labels", names::POD_INFO_DIR) }),
+    ];
+    if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
+        environment.push(json!({ "name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": endpoint }));
+    }
+    let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
+    serde_json::from_value(json!({
+        "name": names::CONTAINER,
+        "image": settings.sidecar_image,
+        "imagePullPolicy": settings.sidecar_image_pull_policy.as_str(),
+        // A native sidecar: it is up before the app starts, and goes after it.
+        "restartPolicy": "Always",
+        "args": ["serve"],
+        "env": environment,
+        "ports": [{ "name": names::ADMIN_PORT_NAME, "containerPort": names::ADMIN_PORT, "protocol": "TCP" }],
+        "startupProbe": { "httpGet": probe("/readyz"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": STARTUP_SECONDS },
+        "livenessProbe": { "httpGet": probe("/healthz"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6 },
+        "readinessProbe": { "httpGet": probe("/readyz"), "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3 },
+        "resources": resources(model),
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+            "seccompProfile": { "type": "RuntimeDefault" }
+        },
+        "volumeMounts": [
+            { "name": CONFIG, "mountPath": names::CONFIG_DIR, "readOnly": true },
+            { "name": POD, "mountPath": names::POD_INFO_DIR, "readOnly": true },
+            { "name": TOKEN, "mountPath": names::TOKEN_DIR, "readOnly": true },
+            { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
+            { "name": SCRATCH, "mountPath": "/tmp" }
+        ]
+    }))
+}
+
+fn resources(model: &PersonaModel) -> Value {
+    let runtime = &model.spec.runtime;
+    let given = runtime.resources.clone().unwrap_or_default();
+    let mut limits: BTreeMap<String, Quantity> = given.limits;
+    if runtime.device == Device::Cuda {
+        limits.entry(GPU.to_owned()).or_insert_with(|| Quantity(runtime.gpus.unwrap_or(1).to_string()));
+    }
+    let mut resources = json!({});
+    if !given.requests.is_empty() {
+        resources["requests"] = json!(given.requests);
+    }
+    if !limits.is_empty() {
+        resources["limits"] = json!(limits);
+    }
+    resources
+}
+
+pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
+    serde_json::from_value(json!([
+        { "name": CONFIG, "configMap": { "name": names::for_model(model.metadata.name.as_deref().unwrap_or_default()) } },
+        { "name": POD, "downwardAPI": { "items": [{ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } }] } },
+        { "name": TOKEN, "projected": { "sources": [{ "serviceAccountToken": {
+            "path": "token", "audience": names::TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS
+        } }] } },
+        weights(&model.spec.source),
+        { "name": SCRATCH, "emptyDir": { "sizeLimit": "64Mi" } }
+    ]))
+}
+
+fn weights(source: &ModelSource) -> Value {
+    match (&source.image, &source.persistent_volume_claim) {
+        (Some(image), _) => {
+            let mut volume = json!({ "name": MODEL, "image": { "reference": image.reference } });
+            if let Some(policy) = image.pull_policy {
+                volume["image"]["pullPolicy"] = json!(policy);
+            }
+            volume
+        }
+        (None, Some(claim)) => {
+            json!({ "name": MODEL, "persistentVolumeClaim": { "claimName": claim.claim_name, "readOnly": true } })
+        }
+        // The API server refuses such a model.
+        (None, None) => json!({ "name": MODEL, "emptyDir": {} }),
+    }
+}
+
+/// For the app's own containers, where they have no such variable.
+pub(super) fn environment() -> Vec<EnvVar> {
+    let variable = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), value_from: None };
+    vec![
+        variable(names::BASE_URL_ENV, format!("http://127.0.0.1:{}/v1", names::API_PORT)),
+        // Clients insist on a key; the sidecar asks for none.
+        variable("OPENAI_API_KEY", "unused".to_owned()),
+    ]
+}

@@ -1,0 +1,105 @@
+//! Status of a `PersonaVector`: whether its file is the one named, fits the model and has the layer.
+
+use crate::artefact::Artefact;
+use crate::conditions::{Verdict, conditions};
+use crate::context::{Context, Key};
+use crate::reconcile::{Done, Failed};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt};
+use personaguard_crds::conditions::{condition, reason};
+use personaguard_crds::resolve::Rejection;
+use personaguard_crds::{API_VERSION, Calibration, PersonaModel, PersonaVector, PersonaVectorStatus};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between looks at a file that is not there or not right.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Done, Failed> {
+    let Some(vector) = context.world.vectors.get("", name) else {
+        context.artefacts.forget(name);
+        return Ok(Done::idle("Deleted"));
+    };
+    let checked = context.artefacts.of(&vector).await?;
+    let model = context.world.models.get("", &vector.spec.model);
+    let status = status(&vector, checked, model.as_deref(), Timestamp::now());
+    let ready = status.conditions.first();
+    let outcome = ready.map(|ready| ready.reason.clone()).unwrap_or_default();
+    // A file that turns up later is no event that a watch would tell.
+    let again = ready.is_some_and(|ready| ready.status == "False").then_some(LOOK_AGAIN);
+    if vector.status.as_ref() != Some(&status) {
+        let api: Api<PersonaVector> = Api::all(context.cluster.client.clone());
+        let patch = json!({
+            "apiVersion": API_VERSION, "kind": "PersonaVector", "metadata": { "name": name }, "status": status
+        });
+        match context.cluster.apply_status(&api, name, &patch).await {
+            Ok(written) => context.world.vectors.absorb(written, Some),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        context.push_scopes_of_model(&vector.spec.model);
+    }
+    Ok(Done { outcome, again })
+}
+
+fn status(
+    vector: &PersonaVector,
+    checked: Result<Arc<Artefact>, Rejection>,
+    model: Option<&PersonaModel>,
+    now: Timestamp,
+) -> PersonaVectorStatus {
+    let verdict = match &checked {
+        Err(rejection) => Verdict::no(condition::READY, rejection.reason, rejection.message.clone()),
+        Ok(artefact) => fits(vector, artefact, model),
+    };
+    let before = vector.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut status = PersonaVectorStatus {
+        observed_generation: vector.metadata.generation,
+        conditions: conditions(&[verdict], before, vector.metadata.generation, now),
+        ..PersonaVectorStatus::default()
+    };
+    if let Ok(artefact) = checked {
+        status.layer = Some(artefact.input.layer);
+        status.norm = Some((artefact.norm * 1e6).round() / 1e6);
+        status.method = Some(artefact.method.clone());
+        status.samples = Some(artefact.samples);
+        status.auroc = artefact.auroc.map(|auroc| format!("{auroc:.3}"));
+        status.model_digest = Some(artefact.input.model_digest.clone());
+        // The order statistics stay in the file: they are for computing, not for reading.
+        status.calibration = artefact
+            .input
+            .calibration
+            .as_ref()
+            .map(|calibration| Calibration { sorted: Vec::new(), ..calibration.clone() });
+    }
+    status
+}
+
+fn fits(vector: &PersonaVector, artefact: &Artefact, model: Option<&PersonaModel>) -> Verdict {
+    let Some(model) = model else {
+        let message = format!(
+            "PersonaModel `{0}` does not exist: create it, or correct spec.model (kubectl get personamodels)",
+            vector.spec.model
+        );
+        return Verdict::no(condition::READY, reason::MODEL_NOT_FOUND, message);
+    };
+    if artefact.input.model_digest != model.spec.sha256 {
+        let message = format!(
+            "The vector was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model.",
+            artefact.input.model_digest.short(),
+            model.name_any(),
+            model.spec.sha256.short()
+        );
+        return Verdict::no(condition::READY, reason::MODEL_MISMATCH, message);
+    }
+    let message = format!("Layer {} of `{}` is in use.", artefact.input.layer, artefact.input.trait_name);
+    Verdict::yes(condition::READY, reason::IMPORTED, message)
+}
+
+/// Vectors to look at when a model changed.
+pub(crate) fn push_vectors_of_model(context: &Context, model: &str) {
+    for vector in context.world.vectors.all().iter().filter(|vector| vector.spec.model == model) {
+        context.queue.push(Key::Vector(vector.name_any()));
+    }
+}
