@@ -3,7 +3,9 @@
 use super::error::ApiError;
 use crate::host::{Host, Serving};
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -18,7 +20,13 @@ pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Value> {
 }
 
 /// One model.
-pub(super) async fn get(State(host): State<Arc<Host>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn get(
+    State(host): State<Arc<Host>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Ok(Path(id)) = id else {
+        return Err(ApiError::body(StatusCode::BAD_REQUEST, "invalid_utf8", "The path is not valid UTF-8."));
+    };
     let serving = host.serving().ok_or_else(|| super::chat::not_ready(&host))?;
     if id == serving.name { Ok(Json(object(&serving))) } else { Err(ApiError::model_not_found(&id, &serving.name)) }
 }

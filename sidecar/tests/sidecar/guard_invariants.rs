@@ -53,7 +53,7 @@ fn projection() -> impl Strategy<Value = f32> {
 }
 
 fn rule() -> impl Strategy<Value = ResolvedTrait> {
-    let action = prop_oneof![Just(Action::Audit), Just(Action::Alert), Just(Action::Steer), 3 => Just(Action::Block)];
+    let action = prop_oneof![1 => Just(Action::Audit), 1 => Just(Action::Alert), 1 => Just(Action::Steer), 3 => Just(Action::Block)];
     let score = prop_oneof![3 => Just(Score::ResponseAvg), 1 => Just(Score::PromptLast)];
     (0..VECTORS, action, score, -12.0..8.0_f64, 0.0..12.0_f64, 0..3).prop_map(
         |(vector, action, score, min, width, sides)| ResolvedTrait {
