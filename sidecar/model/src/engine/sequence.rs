@@ -168,7 +168,8 @@ impl Sequence {
                         score.response.push(read(index));
                     }
                 }
-                if self.fed == self.tokens.len() && self.fed == self.prompt_tokens {
+                // No response, or its last token is a piece by itself: no logits are wanted after it that would end this.
+                if self.fed == self.tokens.len() && score.logprobs.len() == self.fed - self.prompt_tokens {
                     self.finish_score();
                 }
                 // The last token's successor is not asked for.
