@@ -25,6 +25,7 @@ const SCRATCH: &str = "personaguard-tmp";
 pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json::Result<Container> {
     let mut environment = vec![
         json!({ "name": "PERSONAGUARD_CONFIG", "value": names::CONFIG_DIR }),
+        json!({ "name": "PERSONAGUARD_ADMIN_LISTEN", "value": format!("0.0.0.0:{}", names::ADMIN_PORT) }),
         json!({
             "name": "PERSONAGUARD_REPORT_URL",
             "value": format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH)
