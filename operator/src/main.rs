@@ -74,10 +74,7 @@ async fn client() -> Result<Client> {
 
 async fn run(settings: Settings) -> Result<()> {
     let traces = telemetry::init(settings.log_format, settings.otlp_endpoint.as_deref())?;
-    let result = tokio::select! {
-        result = lead(settings) => result,
-        () = terminated() => Ok(()),
-    };
+    let result = lead(settings).await;
     if let Some(traces) = traces
         && let Err(error) = traces.shutdown()
     {
@@ -113,7 +110,10 @@ async fn lead(settings: Settings) -> Result<()> {
     // Standing by is all that is asked of an operator that does not lead.
     ready.set(true);
     tracing::info!(me, namespace, "waiting to lead");
-    elector.acquire().await;
+    tokio::select! {
+        () = elector.acquire() => {}
+        () = terminated() => return Ok(()),
+    }
     ready.set(false);
     tracing::info!(me, "leading");
     let fence = elector.fence();

@@ -113,7 +113,7 @@ fn breached(breaches: &[InForce]) -> Verdict {
 
 fn reporting(guarded: &BTreeSet<String>, silent: &BTreeSet<String>) -> Verdict {
     if silent.is_empty() {
-        let message = format!("{} guarded pods report.", guarded.len());
+        let message = format!("All guarded pods report ({}).", guarded.len());
         return Verdict::yes(condition::REPORTING, reason::ALL_PODS_REPORT, message);
     }
     let some: Vec<_> = silent.iter().take(3).map(String::as_str).collect();

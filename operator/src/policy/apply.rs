@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::core::ObjectMeta;
 use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::{PersonaInjection, names};
+use personaguard_crds::{PersonaInjection, PodState, names};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ fn labelled(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
 
 /// Makes the kubelets refresh the config of pods that have not acknowledged it: at once, in place of within 90 s. Once
 /// for each config and pod. A pod that has not reported yet has read the config as it was when it started, so it is
-/// nudged only for a change that was made just now.
+/// nudged only for a change that was made just now; so is one that is loading its weights.
 async fn nudge(context: &Context, inputs: &Inputs, changed: bool) -> Result<(), Failed> {
     let Some(map) = &inputs.config_map else { return Ok(()) };
     let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
@@ -112,11 +112,11 @@ async fn nudge(context: &Context, inputs: &Inputs, changed: bool) -> Result<(), 
         .reports
         .get(&pod.uid)
     {
-        Some(report) => {
+        Some(report) if report.state != PodState::Loading => {
             let mine: Vec<_> = config.policies.iter().filter(|policy| policy.selects(&pod.labels)).collect();
             report.policies.len() != mine.len() || !mine.iter().all(|policy| acknowledges(report, policy))
         }
-        None => changed,
+        Some(_) | None => changed,
     });
     let behind: Vec<String> = behind.map(|pod| pod.name.clone()).collect();
     let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
