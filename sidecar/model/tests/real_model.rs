@@ -139,16 +139,10 @@ async fn states_and_logits_are_those_of_the_independent_decoder() {
     let tokens: Vec<u32> = numbers(&reference["prompt"]).into_iter().map(|token| token as u32).collect();
     assert_eq!(prompt("What is the capital of France?"), tokens, "the prompt is tokenized as the reference was");
     let greedy: Vec<u32> = numbers(&reference["greedy"]).into_iter().map(|token| token as u32).collect();
-    let request = ScoreRequest {
-        prompt: tokens,
-        response: greedy,
-        capture: Capture::MeanStates,
-        ..Default::default()
-    };
+    let request = ScoreRequest { prompt: tokens, response: greedy, capture: Capture::MeanStates, ..Default::default() };
     let score = ENGINE.score(request).await.unwrap();
     let states = score.states.as_ref().unwrap();
-    for (layer, (state, expected)) in
-        states.prompt_last.iter().zip(reference["states"].as_array().unwrap()).enumerate()
+    for (layer, (state, expected)) in states.prompt_last.iter().zip(reference["states"].as_array().unwrap()).enumerate()
     {
         let values = numbers(&expected["values"]);
         let norm = expected["norm"].as_f64().unwrap() as f32;

@@ -10,6 +10,9 @@ use super::matrix::Format;
 use super::{BLOCK, LANES, TILE, Tile};
 use std::arch::x86_64::*;
 
+/// Bytes by which a prefetch runs ahead.
+const PREFETCH: usize = 2048;
+
 /// A way to hold unsigned codes of one block.
 trait Codes {
     const BYTES: usize;
@@ -145,6 +148,15 @@ fn store(out: &mut [f32; LANES], sums: __m256) {
     unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sums) };
 }
 
+/// Asks for what comes some blocks later: a single row of activations waits for weights to come from memory.
+#[inline]
+#[target_feature(enable = "sse")]
+fn ahead<K: Codes>(block: *const u8) {
+    for line in 0..K::BYTES.div_ceil(64) {
+        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(PREFETCH + 64 * line).cast());
+    }
+}
+
 /// Sums of products of `FLUSH` groups from `first` on, widened.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -184,6 +196,9 @@ unsafe fn unsigned<const C: usize, K: Codes, const OFFSET: i32, const MINIMUM: b
         // SAFETY: there are `blocks` blocks of codes, of scales, and of each activation row.
         unsafe {
             let block = codes.add(b * K::BYTES);
+            if C == 1 {
+                ahead::<K>(block);
+            }
             let mut x = [std::ptr::null(); C];
             for c in 0..C {
                 x[c] = rows[c].codes.as_ptr().add(b * BLOCK);
@@ -260,6 +275,11 @@ unsafe fn signed<const C: usize>(codes: *const u8, scales: *const u8, blocks: us
         // SAFETY: there are `blocks` blocks of codes, of scales, and of each activation row.
         unsafe {
             let mut sums = [_mm256_setzero_si256(); C];
+            if C == 1 {
+                for line in 0..4 {
+                    _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(b * 256 + PREFETCH + 64 * line).cast());
+                }
+            }
             for group in 0..8 {
                 let weights = _mm256_loadu_si256(codes.add(b * 256 + group * 32).cast());
                 let magnitude = _mm256_abs_epi8(weights);

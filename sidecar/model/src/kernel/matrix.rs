@@ -68,6 +68,25 @@ impl Format {
     }
 }
 
+/// Asks for 2 MiB pages before memory is first touched: a pass reads all weights, and with 4 KiB pages it waits for the
+/// page tables again and again. Whether the system has any does not matter.
+#[allow(unsafe_code)]
+fn prefer_large_pages(memory: &mut Vec<u8>) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        let spare = memory.spare_capacity_mut();
+        let start = spare.as_ptr().align_offset(PAGE);
+        if let Some(length) =
+            spare.len().checked_sub(start).map(|length| length / PAGE * PAGE).filter(|&length| length > 0)
+        {
+            // SAFETY: whole pages inside an allocation of our own; the advice changes how they are backed, not what
+            // they hold.
+            unsafe { libc::madvise(spare.as_mut_ptr().add(start).cast(), length, libc::MADV_HUGEPAGE) };
+        }
+    }
+}
+
 /// Weights of a linear map, `[rows][columns]`, in groups of [`LANES`] rows; the last group is padded with zeros.
 #[derive(Debug)]
 pub(crate) struct Matrix {
@@ -83,7 +102,9 @@ impl Matrix {
     /// Zeros.
     pub(crate) fn new(format: Format, rows: usize, columns: usize) -> Self {
         let bytes = rows.div_ceil(LANES) * format.group_bytes(columns);
-        let data = vec![0; bytes + 63];
+        let mut data = Vec::with_capacity(bytes + 63);
+        prefer_large_pages(&mut data);
+        data.resize(bytes + 63, 0);
         let start = data.as_ptr().align_offset(64).min(63);
         Self { format, rows, columns, data, start }
     }

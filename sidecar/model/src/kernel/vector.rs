@@ -67,10 +67,11 @@ dispatched! {
 }
 
 dispatched! {
-    /// out ← x / √(mean(x²) + ε) · weight.
+    /// out ← x / √(mean(x²) + ε) · weight. Where the mean is beyond all numbers, so is the result: NaN, not zero.
     rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
         #[allow(clippy::cast_precision_loss)]
-        let scale = 1.0 / (dot(x, x) / x.len() as f32 + epsilon).sqrt();
+        let mean = dot(x, x) / x.len() as f32;
+        let scale = if mean.is_finite() { 1.0 / (mean + epsilon).sqrt() } else { f32::NAN };
         for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
             *out = x * scale * weight;
         }

@@ -1,0 +1,123 @@
+//! Tiny models with random weights: a writer of GGUF files, and a decoder in f64 that shares no code with the engine.
+
+pub mod gguf;
+pub mod reference;
+
+use gguf::Writer;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::collections::HashMap;
+
+/// What a tiny model is made from.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub architecture: &'static str,
+    pub layers: usize,
+    pub hidden: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub width: usize,
+    pub feed_forward: usize,
+    pub window: Option<usize>,
+    pub rope_factors: bool,
+    pub tied: bool,
+}
+
+impl Shape {
+    pub fn of(architecture: &'static str) -> Self {
+        Self {
+            architecture,
+            layers: if architecture == "gemma3" { 7 } else { 3 },
+            hidden: 64,
+            heads: 4,
+            kv_heads: 2,
+            width: 16,
+            feed_forward: 96,
+            window: (architecture == "gemma3").then_some(5),
+            rope_factors: false,
+            tied: architecture != "qwen3",
+        }
+    }
+}
+
+pub const VOCABULARY: usize = 260;
+pub const EPSILON: f64 = 1e-5;
+pub const BASE: f64 = 50_000.0;
+
+/// Weights by tensor name, `[rows][columns]` in a row.
+pub struct Tiny {
+    pub shape: Shape,
+    pub tensors: HashMap<String, Vec<f32>>,
+    pub file: Vec<u8>,
+}
+
+/// A model with weights from a seed, all in F32.
+pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut writer = Writer::default();
+    let arch = shape.architecture;
+    writer.text("general.architecture", arch);
+    writer.text("general.name", "tiny");
+    for (key, value) in [
+        ("block_count", shape.layers),
+        ("context_length", 512),
+        ("embedding_length", shape.hidden),
+        ("feed_forward_length", shape.feed_forward),
+        ("attention.head_count", shape.heads),
+        ("attention.head_count_kv", shape.kv_heads),
+        ("attention.key_length", shape.width),
+        ("attention.value_length", shape.width),
+    ] {
+        writer.int(&format!("{arch}.{key}"), value as u32);
+    }
+    if let Some(window) = shape.window {
+        writer.int(&format!("{arch}.attention.sliding_window"), window as u32);
+    }
+    writer.float(&format!("{arch}.attention.layer_norm_rms_epsilon"), EPSILON as f32);
+    writer.float(&format!("{arch}.rope.freq_base"), BASE as f32);
+    writer.byte_tokenizer(VOCABULARY);
+
+    let mut tensors = HashMap::new();
+    let mut add = |name: String, rows: usize, columns: usize, middle: f32, spread: f32| {
+        let values: Vec<f32> = (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect();
+        writer.tensor_f32(&name, rows, columns, &values);
+        tensors.insert(name, values);
+    };
+    let (inner, kv) = (shape.heads * shape.width, shape.kv_heads * shape.width);
+    add("token_embd.weight".into(), VOCABULARY, shape.hidden, 0.0, 1.0);
+    add("output_norm.weight".into(), 1, shape.hidden, 1.0, 0.3);
+    if !shape.tied {
+        add("output.weight".into(), VOCABULARY, shape.hidden, 0.0, 0.3);
+    }
+    if shape.rope_factors {
+        add("rope_freqs.weight".into(), 1, shape.width / 2, 3.0, 2.0);
+    }
+    for layer in 0..shape.layers {
+        let mut block = |part: &str, rows, columns, middle, spread| {
+            add(format!("blk.{layer}.{part}"), rows, columns, middle, spread)
+        };
+        block("attn_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        block("attn_q.weight", inner, shape.hidden, 0.0, 0.3);
+        block("attn_k.weight", kv, shape.hidden, 0.0, 0.3);
+        block("attn_v.weight", kv, shape.hidden, 0.0, 0.3);
+        block("attn_output.weight", shape.hidden, inner, 0.0, 0.2);
+        block("ffn_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        block("ffn_gate.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
+        block("ffn_up.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
+        block("ffn_down.weight", shape.hidden, shape.feed_forward, 0.0, 0.2);
+        if arch == "qwen2" {
+            block("attn_q.bias", 1, inner, 0.0, 0.5);
+            block("attn_k.bias", 1, kv, 0.0, 0.5);
+            block("attn_v.bias", 1, kv, 0.0, 0.5);
+        }
+        if arch == "qwen3" || arch == "gemma3" {
+            block("attn_q_norm.weight", 1, shape.width, 1.0, 0.3);
+            block("attn_k_norm.weight", 1, shape.width, 1.0, 0.3);
+        }
+        if arch == "gemma3" {
+            block("post_attention_norm.weight", 1, shape.hidden, 1.0, 0.3);
+            block("post_ffw_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        }
+    }
+    Tiny { shape: shape.clone(), tensors, file: writer.finish() }
+}

@@ -1,0 +1,132 @@
+//! A decoder in f64, one position after another, as the papers write it.
+
+use super::{BASE, EPSILON, Tiny, VOCABULARY};
+
+/// Adds to the residual stream after a layer: (layer, position, stream).
+pub type Change<'a> = &'a dyn Fn(usize, usize, &mut [f64]);
+
+pub struct Run {
+    /// `[layer][position][hidden]`, before any change.
+    pub states: Vec<Vec<Vec<f64>>>,
+    /// `[position][vocabulary]`.
+    pub logits: Vec<Vec<f64>>,
+}
+
+impl Tiny {
+    fn weight(&self, name: &str) -> Option<Vec<f64>> {
+        self.tensors.get(name).map(|values| values.iter().map(|&value| f64::from(value)).collect())
+    }
+
+    fn linear(&self, name: &str, x: &[f64]) -> Vec<f64> {
+        let weights = self.weight(&format!("{name}.weight")).unwrap();
+        let bias = self.weight(&format!("{name}.bias"));
+        let rows = weights.chunks(x.len());
+        rows.enumerate().map(|(row, w)| dot(w, x) + bias.as_ref().map_or(0.0, |bias| bias[row])).collect()
+    }
+
+    fn norm(&self, name: &str, x: &[f64]) -> Vec<f64> {
+        match self.weight(name) {
+            None => x.to_vec(),
+            Some(weights) => {
+                let scale = 1.0 / (dot(x, x) / x.len() as f64 + EPSILON).sqrt();
+                x.iter().zip(weights).map(|(x, w)| x * scale * w).collect()
+            }
+        }
+    }
+
+    fn rotate(&self, head: &mut [f64], position: usize, base: f64, factors: bool) {
+        let pairs = head.len() / 2;
+        let factors = self.weight("rope_freqs.weight").filter(|_| factors);
+        for pair in 0..pairs {
+            let mut angle = position as f64 * base.powf(-(pair as f64) / pairs as f64);
+            if let Some(factors) = &factors {
+                angle /= factors[pair];
+            }
+            let (a, b) =
+                if self.shape.architecture == "llama" { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
+            let (x, y) = (head[a], head[b]);
+            head[a] = x * angle.cos() - y * angle.sin();
+            head[b] = x * angle.sin() + y * angle.cos();
+        }
+    }
+
+    pub fn run(&self, tokens: &[u32], change: Change<'_>) -> Run {
+        let shape = &self.shape;
+        let gemma = shape.architecture == "gemma3";
+        let embedding = self.weight("token_embd.weight").unwrap();
+        let scale = if gemma { f64::from((shape.hidden as f32).sqrt()) } else { 1.0 };
+        let mut stream: Vec<Vec<f64>> = tokens
+            .iter()
+            .map(|&token| {
+                embedding[token as usize * shape.hidden..][..shape.hidden].iter().map(|x| x * scale).collect()
+            })
+            .collect();
+        let mut states = vec![stream.clone()];
+        stream.iter_mut().enumerate().for_each(|(position, x)| change(0, position, x));
+        for layer in 0..shape.layers {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            let windowed = shape.window.filter(|_| !gemma || (layer + 1) % 6 != 0);
+            let base = if gemma && windowed.is_some() { 10_000.0 } else { BASE };
+            let (mut keys, mut values): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
+            for (position, x) in stream.iter_mut().enumerate() {
+                let h = self.norm(&name("attn_norm.weight"), x);
+                let positioned = |part: &str| -> Vec<f64> {
+                    let all = self.linear(&name(&format!("attn_{part}")), &h);
+                    let heads = all.chunks(shape.width).map(|head| {
+                        let mut head = self.norm(&name(&format!("attn_{part}_norm.weight")), head);
+                        self.rotate(&mut head, position, base, true);
+                        head
+                    });
+                    heads.flatten().collect()
+                };
+                let queries = positioned("q");
+                keys.push(positioned("k"));
+                values.push(self.linear(&name("attn_v"), &h));
+                let first = windowed.map_or(0, |window| (position + 1).saturating_sub(window));
+                let mut mixed = Vec::new();
+                for (head, query) in queries.chunks(shape.width).enumerate() {
+                    let at = head / (shape.heads / shape.kv_heads) * shape.width;
+                    let score = |p: usize| dot(query, &keys[p][at..at + shape.width]) / (shape.width as f64).sqrt();
+                    let weights: Vec<f64> = (first..=position).map(|p| score(p).exp()).collect();
+                    let sum: f64 = weights.iter().sum();
+                    for d in 0..shape.width {
+                        let value = |(p, w): (usize, &f64)| w / sum * values[first + p][at + d];
+                        mixed.push(weights.iter().enumerate().map(value).sum());
+                    }
+                }
+                let h = self.norm(&name("post_attention_norm.weight"), &self.linear(&name("attn_output"), &mixed));
+                x.iter_mut().zip(h).for_each(|(x, h)| *x += h);
+                let h = self.norm(&name("ffn_norm.weight"), x);
+                let up = self.linear(&name("ffn_up"), &h);
+                let gated: Vec<f64> = self
+                    .linear(&name("ffn_gate"), &h)
+                    .iter()
+                    .zip(up)
+                    .map(|(&g, up)| {
+                        let inner = (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
+                        up * if gemma { 0.5 * g * (1.0 + inner.tanh()) } else { g / (1.0 + (-g).exp()) }
+                    })
+                    .collect();
+                let h = self.norm(&name("post_ffw_norm.weight"), &self.linear(&name("ffn_down"), &gated));
+                x.iter_mut().zip(h).for_each(|(x, h)| *x += h);
+            }
+            states.push(stream.clone());
+            stream.iter_mut().enumerate().for_each(|(position, x)| change(layer + 1, position, x));
+        }
+        let output = if self.tensors.contains_key("output.weight") { "output" } else { "token_embd" };
+        let logits: Vec<Vec<f64>> =
+            stream.iter().map(|x| self.linear(output, &self.norm("output_norm.weight", x))).collect();
+        assert_eq!(logits[0].len(), VOCABULARY);
+        Run { states, logits }
+    }
+}
+
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Natural logarithms of probabilities.
+pub fn logprobs(logits: &[f64]) -> Vec<f64> {
+    let sum: f64 = logits.iter().map(|x| x.exp()).sum();
+    logits.iter().map(|x| x - sum.ln()).collect()
+}

@@ -1,0 +1,280 @@
+//! The engine on tiny random models, against a decoder in f64 that shares no code with it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+
+mod support;
+
+use personaguard_model::{
+    Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Intervention, LoadError, LoadOptions, Model,
+    Positions, Probe, ScoreRequest, SubmitError,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::io::Write;
+use std::sync::Arc;
+use support::reference::{dot, logprobs};
+use support::{Shape, Tiny, VOCABULARY, tiny};
+
+fn load(file: &[u8], options: &LoadOptions) -> Result<Model, LoadError> {
+    let mut on_disk = tempfile::NamedTempFile::new().unwrap();
+    on_disk.write_all(file).unwrap();
+    Model::load(on_disk.path(), options)
+}
+
+fn engine(tiny: &Tiny, options: EngineOptions) -> Engine {
+    let model = load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap();
+    Engine::start(Arc::new(model), options).unwrap()
+}
+
+fn vector(hidden: usize, seed: u64) -> Vec<f32> {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..hidden).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+fn tokens(count: usize, seed: u64) -> Vec<u32> {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..count).map(|_| random.random_range(0..256)).collect()
+}
+
+fn shapes() -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = ["llama", "qwen2", "qwen3", "gemma3"].map(Shape::of).into();
+    shapes.push(Shape { rope_factors: true, ..Shape::of("llama") });
+    shapes.push(Shape { window: Some(7), kv_heads: 4, ..Shape::of("llama") });
+    shapes.push(Shape { heads: 7, kv_heads: 1, width: 24, hidden: 40, ..Shape::of("qwen2") });
+    shapes
+}
+
+/// Largest difference, as a share of the largest value.
+fn relative(found: &[f32], expected: &[f64]) -> f64 {
+    let largest = expected.iter().fold(1e-9_f64, |largest, value| largest.max(value.abs()));
+    found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max) / largest
+}
+
+#[tokio::test]
+async fn states_probabilities_and_projections_are_those_of_the_reference() {
+    for (index, shape) in shapes().into_iter().enumerate() {
+        let tiny = tiny(&shape, index as u64);
+        let engine = engine(&tiny, EngineOptions::default());
+        let (prompt, response) = (tokens(41, 1), tokens(9, 2));
+        let all = [prompt.clone(), response.clone()].concat();
+        let direction = vector(shape.hidden, 3);
+        let push = vector(shape.hidden, 4);
+        let wide: Vec<f64> = direction.iter().map(|&v| f64::from(v)).collect();
+        let norm = dot(&wide, &wide).sqrt();
+        // Steering after block 1 on the response, and a cap after block 2 everywhere.
+        let cap = 0.5;
+        let change = |layer: usize, position: usize, x: &mut [f64]| {
+            if layer == 1 && position >= 41 {
+                x.iter_mut().zip(&push).for_each(|(x, &v)| *x += 2.0 * f64::from(v));
+            }
+            if layer == 2 {
+                let over = (dot(x, &wide) / norm - cap).max(0.0);
+                x.iter_mut().zip(&wide).for_each(|(x, v)| *x -= over * v / norm);
+            }
+        };
+        let expected = tiny.run(&all, &change);
+        let score = engine
+            .score(ScoreRequest {
+                prompt,
+                response: response.clone(),
+                probes: (0..=shape.layers).map(|layer| Probe::new(layer, &direction).unwrap()).collect(),
+                interventions: Arc::new([
+                    Intervention::add(1, &push, 2.0, Positions::Response).unwrap(),
+                    Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All).unwrap(),
+                ]),
+                capture: Capture::MeanStates,
+            })
+            .await
+            .unwrap();
+        let states = score.states.as_ref().unwrap();
+        for layer in 0..=shape.layers {
+            let off = relative(&states.prompt_last[layer], &expected.states[layer][40]);
+            // The cache holds keys and values in f16, which is most of the difference.
+            assert!(off < 2e-3, "{shape:?} layer {layer}: prompt_last off by {off}");
+            let mean: Vec<f64> = (0..shape.hidden)
+                .map(|d| expected.states[layer][41..].iter().map(|state| state[d]).sum::<f64>() / 9.0)
+                .collect();
+            let off = relative(&states.response_mean[layer], &mean);
+            assert!(off < 2e-3, "{shape:?} layer {layer}: response_mean off by {off}");
+            let project = |position: usize| dot(&expected.states[layer][position], &wide) / norm;
+            let found: Vec<f32> =
+                std::iter::once(&score.prompt).chain(&score.response).map(|read| read[layer]).collect();
+            let projections: Vec<f64> = (40..50).map(project).collect();
+            let off = relative(&found, &projections);
+            assert!(off < 1e-3, "{shape:?} layer {layer}: projections off by {off}");
+        }
+        for (position, (&token, found)) in response.iter().zip(&score.logprobs).enumerate() {
+            let expected = logprobs(&expected.logits[40 + position])[token as usize];
+            assert!((f64::from(*found) - expected).abs() < 2e-2, "{shape:?} token {position}: {found} for {expected}");
+        }
+    }
+}
+
+/// Text, ids and projections of a generation.
+fn generate(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<Vec<f32>>, usize) {
+    let mut generation = engine.submit(request).unwrap();
+    let (mut ids, mut projections, mut cached) = (Vec::new(), Vec::new(), 0);
+    while let Some(event) = generation.blocking_next() {
+        match event {
+            Event::Prompt(read) => {
+                cached = read.cached;
+                projections.push(read.projections);
+            }
+            Event::Token(token) => {
+                ids.push(token.id);
+                projections.push(token.projections);
+            }
+            Event::End(end) => assert!(end.completion_tokens >= ids.len()),
+            Event::Failed(error) => panic!("{error}"),
+        }
+    }
+    (ids, projections, cached)
+}
+
+fn request(hidden: usize, prompt: Vec<u32>) -> GenerateRequest {
+    let probes = Arc::new([Probe::new(1, &vector(hidden, 8)).unwrap(), Probe::new(3, &vector(hidden, 9)).unwrap()]);
+    GenerateRequest { prompt, max_tokens: 40, probes, ..Default::default() }
+}
+
+#[test]
+fn a_shared_beginning_is_reused_bit_for_bit_and_never_across_interventions() {
+    let shape = Shape::of("llama");
+    let engine = engine(&tiny(&shape, 20), EngineOptions::default());
+    let prompt = tokens(100, 21);
+    let first = generate(&engine, request(64, prompt.clone()));
+    let second = generate(&engine, request(64, prompt.clone()));
+    assert_eq!((first.2, second.2), (0, 96));
+    assert_eq!((&first.0, &first.1), (&second.0, &second.1));
+    let steered = |positions| GenerateRequest {
+        interventions: Arc::new([Intervention::add(1, &vector(64, 22), 1.0, positions).unwrap()]),
+        ..request(64, prompt.clone())
+    };
+    assert_eq!(generate(&engine, steered(Positions::Response)).2, 96, "the prompt's numbers are the same");
+    assert_eq!(generate(&engine, steered(Positions::All)).2, 0, "the prompt's numbers differ");
+    assert_eq!(generate(&engine, steered(Positions::All)).2, 96);
+    assert_eq!(generate(&engine, request(64, prompt)), second, "nothing steered has got into the cache");
+}
+
+#[test]
+fn requests_come_and_go_without_changing_each_others_numbers() {
+    let shape = Shape::of("qwen3");
+    let tiny = tiny(&shape, 30);
+    let alone: Vec<_> = (0..10)
+        .map(|i| generate(&engine(&tiny, EngineOptions::default()), request(64, tokens(3 + 37 * i, i as u64))))
+        .collect();
+    let engine = engine(&tiny, EngineOptions { max_concurrent: 4, ..EngineOptions::default() });
+    std::thread::scope(|scope| {
+        for (i, alone) in alone.iter().enumerate() {
+            let engine = &engine;
+            scope.spawn(move || {
+                let found = generate(engine, request(64, tokens(3 + 37 * i, i as u64)));
+                assert_eq!((&found.0, &found.1), (&alone.0, &alone.1), "request {i}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_full_queue_refuses_and_a_dropped_generation_makes_room() {
+    let shape = Shape::of("llama");
+    let options = EngineOptions { max_concurrent: 1, max_waiting: 1, ..EngineOptions::default() };
+    let engine = engine(&tiny(&shape, 40), options);
+    let long = || GenerateRequest { max_tokens: 500, ..request(64, tokens(4, 41)) };
+    let running = engine.submit(long()).unwrap();
+    while engine.running() == 0 {
+        std::thread::yield_now();
+    }
+    let waiting = engine.submit(long()).unwrap();
+    assert!(matches!(engine.submit(long()), Err(SubmitError::QueueFull { .. })));
+    drop(waiting);
+    let mut next = engine.submit(GenerateRequest { max_tokens: 2, ..long() }).unwrap();
+    drop(running);
+    let mut last = None;
+    while let Some(event) = next.blocking_next() {
+        last = Some(event);
+    }
+    assert!(matches!(last, Some(Event::End(_))), "{last:?}");
+}
+
+#[test]
+fn dropping_the_engine_fails_what_runs() {
+    let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());
+    let mut generation = engine.submit(GenerateRequest { max_tokens: 500, ..request(64, tokens(4, 51)) }).unwrap();
+    drop(engine);
+    let mut last = None;
+    while let Some(event) = generation.blocking_next() {
+        last = Some(event);
+    }
+    assert!(matches!(last, Some(Event::Failed(EngineError::Stopped) | Event::End(_))), "{last:?}");
+}
+
+#[test]
+fn a_coefficient_beyond_all_numbers_is_an_error_not_a_wrong_score() {
+    let engine = engine(&tiny(&Shape::of("llama"), 60), EngineOptions::default());
+    let interventions = Arc::new([Intervention::add(1, &vector(64, 61), 1e38, Positions::All).unwrap()]);
+    let mut generation = engine.submit(GenerateRequest { interventions, ..request(64, tokens(4, 62)) }).unwrap();
+    let mut last = None;
+    while let Some(event) = generation.blocking_next() {
+        last = Some(event);
+    }
+    assert_eq!(last, Some(Event::Failed(EngineError::NotFinite)));
+}
+
+#[test]
+fn requests_that_do_not_fit_are_refused_with_the_reason() {
+    let engine = engine(&tiny(&Shape::of("llama"), 70), EngineOptions::default());
+    let refused = |request: GenerateRequest| engine.submit(request).unwrap_err();
+    let base = || request(64, tokens(4, 71));
+    assert_eq!(refused(GenerateRequest { prompt: vec![], ..base() }), SubmitError::EmptyPrompt);
+    assert!(matches!(
+        refused(GenerateRequest { prompt: tokens(512, 1), ..base() }),
+        SubmitError::ContextTooLong { .. }
+    ));
+    assert!(matches!(refused(GenerateRequest { prompt: vec![260], ..base() }), SubmitError::UnknownToken { .. }));
+    let probe =
+        |layer, width| GenerateRequest { probes: Arc::new([Probe::new(layer, &vec![1.0; width]).unwrap()]), ..base() };
+    assert!(matches!(refused(probe(4, 64)), SubmitError::InvalidLayer { layer: 4, layers: 3 }));
+    assert!(matches!(refused(probe(3, 65)), SubmitError::InvalidWidth { found: 65, hidden: 64 }));
+    assert!(matches!(refused(GenerateRequest { max_tokens: 0, ..base() }), SubmitError::Parameter { .. }));
+}
+
+#[test]
+fn files_are_told_apart_by_digest() {
+    let file = tiny(&Shape::of("llama"), 80).file;
+    let digest = load(&file, &LoadOptions::default()).unwrap().digest().to_owned();
+    let expecting = |sha256: &str| LoadOptions { expected_sha256: Some(sha256.into()), ..LoadOptions::default() };
+    assert!(load(&file, &expecting(&digest.to_uppercase())).is_ok());
+    let wrong = "0".repeat(64);
+    assert!(matches!(load(&file, &expecting(&wrong)), Err(LoadError::DigestMismatch { .. })));
+    let missing = Model::load(std::path::Path::new("/no/such/model.gguf"), &LoadOptions::default());
+    assert!(matches!(missing, Err(LoadError::NotFound { .. })));
+}
+
+#[test]
+fn damaged_files_are_refused_without_a_panic() {
+    let file = tiny(&Shape::of("gemma3"), 90).file;
+    let options = LoadOptions { threads: Some(1), ..LoadOptions::default() };
+    for cut in [0, 3, 4, 20, 24, 100, 1000, file.len() / 2, file.len() - 40] {
+        assert!(load(&file[..cut], &options).is_err(), "cut at {cut}");
+    }
+    // Any byte of the header may be anything; what still loads must also run.
+    let mut random = StdRng::seed_from_u64(91);
+    let header = 9000.min(file.len());
+    for _ in 0..400 {
+        let mut damaged = file.clone();
+        for _ in 0..random.random_range(1..4) {
+            damaged[random.random_range(0..header)] = random.random();
+        }
+        if let Ok(model) = load(&damaged, &options) {
+            let Ok(engine) = Engine::start(Arc::new(model), EngineOptions::default()) else { continue };
+            let prompt = tokens(3, 92).into_iter().map(|token| token % VOCABULARY as u32).collect();
+            let Ok(mut generation) = engine.submit(GenerateRequest { prompt, max_tokens: 2, ..Default::default() })
+            else {
+                continue;
+            };
+            while let Some(event) = generation.blocking_next() {
+                assert_ne!(event, Event::Failed(EngineError::Internal));
+            }
+        }
+    }
+}
