@@ -59,7 +59,7 @@ const HELP: &str = "  /system TEXT  change the system prompt and begin anew
 ///
 /// # Errors
 /// No server can be reached, or the config cannot be served.
-pub fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let (sidecar, url) = match &options.config {
         Some(folder) => {
@@ -70,7 +70,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     };
     let client = runtime.block_on(Client::connect(&url))?;
     println!("Chatting with {}. /help shows the commands.", client.model());
-    converse(&runtime, &client, &options)?;
+    converse(&runtime, &client, options)?;
     if let Some(sidecar) = sidecar {
         runtime.block_on(sidecar.stop());
     }

@@ -42,7 +42,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(options) => serve::run(options),
-            Command::Chat(options) => chat::run(options),
+            Command::Chat(options) => chat::run(&options),
             Command::Extract(options) => extract::run(&options),
             Command::Calibrate(options) => calibrate::run(&options),
             Command::Screen(options) => screen::run(&options),

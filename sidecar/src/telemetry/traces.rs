@@ -45,8 +45,8 @@ impl Exporter {
         Ok(Self { provider })
     }
 
-    /// Layer that turns spans of this crate into exported ones.
-    pub(crate) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    /// The layer that turns spans of this crate into exported ones.
+    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {

@@ -69,11 +69,13 @@ async fn weights_that_cannot_be_served_are_told_and_tried_again() {
         assert!(report.policies.is_empty());
     };
     failed("WeightsNotFound").await;
-    // Another file than the one named.
-    std::fs::write(&file, b"GGUF, but not really").unwrap();
+    // Another file than the one named: one bit is enough.
+    let bytes = std::fs::read(weights()).unwrap();
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, &flipped).unwrap();
     failed("DigestMismatch").await;
     // A file that is broken, and is the one named.
-    let bytes = std::fs::read(weights()).unwrap();
     let mut config = rig.folder.config.clone();
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     config.model.sha256 = Digest::of(&bytes[..bytes.len() / 2]);

@@ -210,16 +210,18 @@ proptest! {
     }
 
     #[test]
-    fn invariant_9_what_cannot_be_scored_follows_the_failure_policy(case in case(Just(Mode::Enforce)), at in 0..29_usize) {
-        prop_assume!(!case.tokens.is_empty() && !case.policies.is_empty());
-        let mut case = case;
+    fn invariant_9_what_cannot_be_scored_follows_the_failure_policy(
+        policies in prop::collection::vec(policy(Just(Mode::Enforce)), 1..4),
+        total in 1..30_usize,
+        at in 0..30_usize,
+        reads in prop::collection::vec(any::<bool>(), 32),
+    ) {
+        let mut case = Case { policies, prompt: vec![0.0; VECTORS], tokens: vec![vec![0.0; VECTORS]; total], reads };
         // Rules that only record, so that nothing else stops the answer.
         for rule in case.policies.iter_mut().flat_map(|policy| &mut policy.traits) {
             rule.action = Action::Alert;
         }
-        let at = at % case.tokens.len();
-        case.prompt = vec![0.0; VECTORS];
-        case.tokens.iter_mut().for_each(|token| *token = vec![0.0; VECTORS]);
+        let at = at % total;
         case.tokens[at] = vec![f32::NAN; VECTORS];
         let seen = run(&case);
         prop_assert_eq!(seen.fault, Some(Fault::NotFinite));

@@ -75,7 +75,8 @@ async fn breaches_and_acknowledgements_are_pushed_at_once_and_counts_are_cumulat
     let answer = rig.complete(&chat("Hi")).await;
     let breached = async || operator.last().is_some_and(|report| report.totals.breaches == 1);
     rig.until("breached", breached).await;
-    let first = operator.taken.lock().unwrap().iter().find(|(_, _, report)| report.traits[0].breaches == 1).unwrap().0;
+    let breach = |report: &SidecarReport| report.traits.first().is_some_and(|evil| evil.breaches == 1);
+    let first = operator.taken.lock().unwrap().iter().find(|(_, _, report)| breach(report)).unwrap().0;
     // Routine pushes come every 5 s: this one did not wait for its turn.
     assert!(first - begun < Duration::from_secs(4), "{:?}", first - begun);
     let report = operator.last().unwrap();

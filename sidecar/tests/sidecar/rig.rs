@@ -1,9 +1,13 @@
 //! What the tests share: a model, vectors made from it, a config folder, and a sidecar that serves it.
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
 use personaguard::config::Source;
 use personaguard::report::Target;
 use personaguard::serve::Limits;
 use personaguard::sidecar::{Setup, Sidecar};
+use personaguard::telemetry::traces::Exporter;
 use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use personaguard_crds::{
     API_VERSION, Action, Coefficient, Digest, Evidence, FailurePolicy, Layer, Mode, Positions, Score, Steering,
@@ -18,6 +22,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub(crate) const MODEL: &str = "test-model";
 pub(crate) const LAYER: u32 = 16;
@@ -45,12 +52,30 @@ impl std::io::Write for Logs {
     }
 }
 
+/// What a collector of traces received in this process, as OTLP protobuf.
+pub(crate) static TRACES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Starts a collector, and the exporter that sends to it, on a runtime that outlives each test's own.
+fn trace() -> Exporter {
+    let runtime = Box::leak(Box::new(tokio::runtime::Runtime::new().unwrap()));
+    let _guard = runtime.enter();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let take = async |body: Bytes| TRACES.lock().unwrap().extend_from_slice(&body);
+    let router = Router::new().route("/v1/traces", post(take));
+    runtime.spawn(async { axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap() });
+    Exporter::new(&endpoint).unwrap()
+}
+
 fn once() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let filter = tracing_subscriber::EnvFilter::new("debug,personaguard=trace");
-        tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(|| Logs).init();
+        let filter = EnvFilter::new("debug,personaguard=trace");
+        let logs = tracing_subscriber::fmt::layer().json().with_writer(|| Logs).with_filter(filter);
+        let traces = std::thread::spawn(trace).join().unwrap().layer();
+        tracing_subscriber::registry().with(logs).with(traces).init();
     });
 }
 

@@ -1,8 +1,38 @@
 //! What is said in a chat stays in the chat.
 
-use crate::rig::{Folder, LOGS, Rig, Variant, chat, policy, with};
+use crate::rig::{Folder, LOGS, Rig, TRACES, Variant, chat, policy, with};
 use personaguard_crds::Action;
-use serde_json::json;
+use serde_json::{Value, json};
+
+fn find(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_follow_the_conventions_and_the_callers_trace() {
+    let rig = Rig::ready(vec![policy(Action::Alert, Some(-1e6))]).await;
+    let request = rig.http.post(format!("{}/v1/chat/completions", rig.url)).json(&chat("Hi"));
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    let id = request.send().await.unwrap().json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    let exported = |part: &[u8]| find(&TRACES.lock().unwrap(), part);
+    rig.until("exported", async || exported(id.as_bytes())).await;
+    assert!(exported(&hex::decode(trace).unwrap()));
+    for part in [
+        "chat test-model",
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+        "gen_ai.response.finish_reasons",
+        "gen_ai.evaluation.result",
+        "gen_ai.evaluation.score.value",
+        "breached",
+        "no-villains",
+    ] {
+        assert!(exported(part.as_bytes()), "{part}");
+    }
+}
 
 /// Words that occur nowhere else.
 const CANARIES: [&str; 5] =
@@ -36,13 +66,17 @@ async fn invariant_5_no_prompt_or_response_text_leaves_the_pod() {
         400
     );
 
+    rig.until("traced", async || find(&TRACES.lock().unwrap(), b"gen_ai.evaluation.result")).await;
+    let traces = String::from_utf8_lossy(&TRACES.lock().unwrap()).into_owned();
     let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
     assert!(logs.contains("\"breach\"") && logs.contains("\"response\""), "nothing was logged");
     let report = serde_json::to_string(&rig.sidecar().host().report(1)).unwrap();
     assert!(report.contains("lastBreach"));
     let metrics = rig.get("/metrics").await.1 + &plain.get("/metrics").await.1;
     let ready = rig.get("/readyz").await.1;
-    for (place, text) in [("logs", logs), ("report", report), ("metrics", metrics), ("readyz", ready)] {
+    for (place, text) in
+        [("logs", logs), ("traces", traces), ("report", report), ("metrics", metrics), ("readyz", ready)]
+    {
         for canary in CANARIES {
             assert!(!text.contains(canary), "{canary} in {place}");
         }
