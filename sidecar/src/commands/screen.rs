@@ -7,6 +7,7 @@ use crate::extract::{
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use personaguard_model::Engine;
+use personaguard_persona::page::ScreeningPage;
 use personaguard_persona::screening::{Ranked, Screened, precision_at, rank};
 use personaguard_persona::stats::{Labelled, auroc};
 use serde_json::json;
@@ -53,6 +54,9 @@ pub struct Options {
     /// Field of a sample that is true or 1 where it is known to be bad: reports how well it is found.
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
+    /// Page to write: distributions and the samples at the top, without their text.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -140,6 +144,18 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         fitting.len(),
         options.out.display()
     );
+    if let Some(path) = &options.report {
+        let reference = match options.reference {
+            Reference::OwnAnswer => "the model's own answer",
+            Reference::PromptLast => "the projection at the last prompt token",
+            Reference::Nothing => "zero",
+        };
+        let traits: Vec<(&str, &[Ranked])> = names.iter().copied().zip(ranked.iter().map(Vec::as_slice)).collect();
+        let name = options.data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let page = ScreeningPage { name: &name, reference, traits: &traits };
+        write_file(path, page.render().as_bytes())?;
+        println!("page in {}", path.display());
+    }
     if let Some(label) = &options.label {
         evaluate(label, &fitting, &names, &ranked)?;
     }

@@ -3,7 +3,10 @@
 
 mod chart;
 mod html;
+mod screening;
 mod sections;
+
+pub use screening::ScreeningPage;
 
 use crate::VectorFile;
 
