@@ -1,5 +1,6 @@
-//! Developer commands: crdgen, image, cluster, demo, test.
+//! Developer commands: crdgen, image, cluster, demo, test, bench-peer.
 
+mod bench_peer;
 mod cluster;
 #[cfg(test)]
 mod crdgen;
@@ -36,6 +37,7 @@ enum Command {
     #[command(subcommand)]
     Cluster(cluster::Command),
     Image(images::Options),
+    BenchPeer(bench_peer::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Cluster(command) => cluster::run(command),
         Command::Image(options) => images::run(&options),
+        Command::BenchPeer(options) => bench_peer::measure(&options),
         // A program of its own, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example = ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];

@@ -61,7 +61,7 @@ pub(crate) struct Window {
 impl Config {
     /// Whether block `index` (from 0) is windowed.
     pub(crate) fn is_windowed(&self, index: usize) -> bool {
-        self.window.as_ref().is_some_and(|window| window.period == 1 || (index + 1) % window.period != 0)
+        self.window.as_ref().is_some_and(|window| window.period == 1 || !(index + 1).is_multiple_of(window.period))
     }
 
     /// Reads the description out of a GGUF header.

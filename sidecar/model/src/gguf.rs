@@ -157,7 +157,7 @@ impl Header {
         let data = source.file.stream_position()?.next_multiple_of(alignment);
         let mut tensors = HashMap::new();
         for (name, mut info) in infos {
-            info.offset = info.offset.checked_add(data).unwrap_or(u64::MAX);
+            info.offset = info.offset.saturating_add(data);
             if info.offset.checked_add(info.bytes as u64).is_none_or(|end| end > length) {
                 return Err(GgufError::Corrupt(format!(
                     "tensor {name} lies beyond the end of the file, which is probably cut short"

@@ -139,10 +139,6 @@ impl Cache {
         2 * 2 * config.head_width * TOKENS * config.kv_heads * config.layers
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     /// Whether so many blocks could be promised now.
     pub(crate) fn has_room(&self, blocks: usize) -> bool {
         self.capacity - self.reserved >= blocks

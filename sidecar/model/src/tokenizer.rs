@@ -57,7 +57,7 @@ impl Whole {
 
 enum Scheme {
     Bpe(Box<bpe::Bpe>),
-    Spm(spm::Spm),
+    Spm(Box<spm::Spm>),
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -86,7 +86,7 @@ impl Tokenizer {
             Some("llama") => {
                 let scores = header.floats("tokenizer.ggml.scores").ok_or_else(|| missing("tokenizer.ggml.scores"))?;
                 let prefix = header.bool("tokenizer.ggml.add_space_prefix").unwrap_or(true);
-                (Scheme::Spm(spm::Spm::new(tokens, scores, kinds, prefix)?), Model::Spm)
+                (Scheme::Spm(Box::new(spm::Spm::new(tokens, scores, kinds, prefix)?)), Model::Spm)
             }
             other => {
                 let name = other.unwrap_or("without a name").to_owned();

@@ -1,5 +1,6 @@
 //! Subcommands, one a file.
 
+pub mod bench;
 pub mod calibrate;
 pub mod chat;
 pub mod extract;
@@ -31,6 +32,7 @@ enum Command {
     Screen(screen::Options),
     Study(study::Options),
     Verify(verify::Options),
+    Bench(bench::Options),
     Vector(vector::Options),
 }
 
@@ -48,6 +50,7 @@ impl Cli {
             Command::Screen(options) => screen::run(&options),
             Command::Study(options) => study::run(&options),
             Command::Verify(options) => verify::run(&options),
+            Command::Bench(options) => bench::run(&options),
             Command::Vector(options) => vector::run(&options),
         }
     }

@@ -22,9 +22,9 @@ pub(crate) struct Hooks {
 impl Hooks {
     /// For a model of `layers` blocks.
     pub(crate) fn new(probes: Arc<[Probe]>, interventions: Arc<[Intervention]>, layers: usize) -> Self {
-        let (probe_order, probe_layers) = by_layer(probes.iter().map(|probe| probe.layer).collect(), layers);
+        let (probe_order, probe_layers) = by_layer(&probes.iter().map(|probe| probe.layer).collect::<Vec<_>>(), layers);
         let (intervention_order, intervention_layers) =
-            by_layer(interventions.iter().map(|intervention| intervention.layer).collect(), layers);
+            by_layer(&interventions.iter().map(|intervention| intervention.layer).collect::<Vec<_>>(), layers);
         Self { probes, interventions, probe_order, probe_layers, intervention_order, intervention_layers }
     }
 
@@ -38,7 +38,7 @@ impl Hooks {
 }
 
 /// Numbers ordered by layer, in their own order within a layer, and each layer's range of them.
-fn by_layer(of: Vec<usize>, layers: usize) -> (Vec<usize>, Vec<Range<usize>>) {
+fn by_layer(of: &[usize], layers: usize) -> (Vec<usize>, Vec<Range<usize>>) {
     let mut order: Vec<usize> = (0..of.len()).collect();
     order.sort_by_key(|&index| of[index]);
     let range = |layer| order.partition_point(|&i| of[i] < layer)..order.partition_point(|&i| of[i] <= layer);

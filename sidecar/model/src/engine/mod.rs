@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Bounds of an [`Engine`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
     /// Requests that run at the same time, at least 1.
     pub max_concurrent: usize,

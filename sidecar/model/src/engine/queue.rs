@@ -7,14 +7,13 @@ use super::score::Score;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// One request on its way to the engine's thread.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) work: Work,
-    pub(crate) queued: Instant,
 }
 
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(crate) enum Work {
 
 impl Job {
     pub(crate) fn new(work: Work) -> Self {
-        Self { work, queued: Instant::now() }
+        Self { work }
     }
 
     /// Nobody waits for the answer any more.

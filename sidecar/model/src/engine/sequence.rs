@@ -56,8 +56,8 @@ pub(crate) fn blocks_needed(job: &Job, context_length: usize) -> usize {
 
 impl Sequence {
     /// Starts a job for which the cache has room; gives it back where it has none.
-    pub(crate) fn start(job: Job, model: &Model, cache: &mut Cache, context_length: usize) -> Result<Self, Job> {
-        let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else { return Err(job) };
+    pub(crate) fn start(job: Job, model: &Model, cache: &mut Cache, context_length: usize) -> Result<Self, Box<Job>> {
+        let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else { return Err(Box::new(job)) };
         let hooks = |probes: Arc<[Probe]>, changes: Arc<[Intervention]>| Hooks::new(probes, changes, model.layers());
         let (tokens, prompt_tokens, hooks, states, task) = match job.work {
             Work::Generate { request, events } => {

@@ -3,6 +3,8 @@
 //! Keys are held transposed, `[head value][token]`, so that scores of 8 tokens are the lanes of a vector; values are
 //! `[token][head value]`. Both are f16. Blocks are visited in order from the sequence's start, whatever the batch.
 #![allow(unsafe_code)]
+// Indices name registers: iterators over several arrays at once would hide that.
+#![allow(clippy::needless_range_loop)]
 
 use super::vector;
 use half::f16;

@@ -169,7 +169,7 @@ dispatched! {
             Gate::Gelu => {
                 for (gate, up) in gate.iter_mut().zip(up) {
                     let x = *gate;
-                    let inner = 0.797_884_56 * (x + 0.044_715 * x * x * x);
+                    let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
                     // tanh(y) = 1 − 2 / (e^2y + 1), so (1 + tanh) / 2 = 1 − 1 / (e^2y + 1)
                     *gate = x * (1.0 - 1.0 / (exp(2.0 * inner) + 1.0)) * up;
                 }

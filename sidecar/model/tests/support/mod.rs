@@ -94,7 +94,7 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     }
     for layer in 0..shape.layers {
         let mut block = |part: &str, rows, columns, middle, spread| {
-            add(format!("blk.{layer}.{part}"), rows, columns, middle, spread)
+            add(format!("blk.{layer}.{part}"), rows, columns, middle, spread);
         };
         block("attn_norm.weight", 1, shape.hidden, 1.0, 0.3);
         block("attn_q.weight", inner, shape.hidden, 0.0, 0.3);

@@ -1,0 +1,131 @@
+//! `cargo xtask bench-peer`: the engine against llama.cpp, in turns, on the same file and threads.
+
+use crate::progress::Progress;
+use crate::{model, workspace};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use personaguard_cluster::{Cache, run};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// llama.cpp's Python package, which is built from source.
+const PEER: &str = "llama-cpp-python>=0.3.16,<0.4";
+const SCRIPT: &str = include_str!("bench_peer/llama.py");
+
+/// Measure the engine against llama.cpp, in turns, and print the ratios (ours over theirs).
+///
+/// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++ compiler). The machine
+/// should be idle. The last line is for programs; `taps` is guarded decoding over plain decoding of the engine.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Threads of each.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    threads: usize,
+    /// Turns of each.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+    /// Tokens of each measured response.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    response: usize,
+    /// Tokens of each prompt when eight streams run together.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    prompt: usize,
+}
+
+const STREAMS: usize = 8;
+
+/// # Errors
+/// llama.cpp cannot be built, or a measurement fails.
+pub(crate) fn measure(options: &Options) -> Result<()> {
+    ensure!(options.rounds > 0, "--rounds must be at least 1");
+    let cache = Cache::open()?;
+    let progress = Progress::new();
+    let file = match &options.model {
+        Some(file) => file.clone(),
+        None => model::ensure(&cache, &progress)?,
+    };
+    let python = peer(&cache, &progress)?;
+    workspace::build(&progress)?;
+    let ours = workspace::binaries().join("personaguard");
+    let mut rounds = Vec::new();
+    for round in 1..=options.rounds {
+        progress.step(&format!("round {round} of {}", options.rounds));
+        rounds.push((engine(&ours, &file, options)?, llama(&python, &file, options)?));
+        progress.done();
+    }
+    print(&rounds);
+    Ok(())
+}
+
+/// Python with llama.cpp.
+fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    let folder = cache.join("bench-peer");
+    let python = folder.join("bin/python");
+    let importable = || Command::new(&python).args(["-c", "import llama_cpp"]).output();
+    if importable().is_ok_and(|output| output.status.success()) {
+        return Ok(python);
+    }
+    progress.step(&format!("building {PEER} from source in {} (minutes)", folder.display()));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER]))
+        .context("llama.cpp cannot be built: it needs cmake and a C++ compiler (apt-get install cmake g++)")?;
+    progress.done();
+    Ok(python)
+}
+
+fn engine(program: &Path, file: &Path, options: &Options) -> Result<Value> {
+    let mut command = Command::new(program);
+    command.arg("bench").arg("--model").arg(file).args(["--json", "--repeats", "1"]);
+    command.args(["--threads", &options.threads.to_string(), "--streams", &STREAMS.to_string()]);
+    command.args(["--response", &options.response.to_string(), "--prompt", &options.prompt.to_string()]);
+    measured(&mut command)
+}
+
+fn llama(python: &Path, file: &Path, options: &Options) -> Result<Value> {
+    let mut command = Command::new(python);
+    command.args(["-c", SCRIPT]).arg(file);
+    command.args([options.threads, options.response, options.prompt, STREAMS].map(|number| number.to_string()));
+    measured(&mut command)
+}
+
+fn measured(command: &mut Command) -> Result<Value> {
+    let output = command.output()?;
+    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The rows of the table: name, path in our results, path in theirs.
+const ROWS: [(&str, &str, &str); 5] = [
+    ("prefill256", "/prefill256", "/prefill256"),
+    ("prefill2048", "/prefill2048", "/prefill2048"),
+    ("decode", "/decode", "/decode"),
+    ("streams8", "/streams/0/tokens_per_second", "/streams"),
+    ("rss", "/peak_rss_mib", "/rss_mib"),
+];
+
+fn print(rounds: &[(Value, Value)]) {
+    let number = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    println!("{:<12} {:>10} {:>10} {:>7}", "", "engine", "llama.cpp", "ratio");
+    let mut ratios = Vec::new();
+    for (name, ours, theirs) in ROWS {
+        let ratio = median(rounds.iter().map(|(a, b)| number(a, ours) / number(b, theirs)));
+        let ours = median(rounds.iter().map(|(a, _)| number(a, ours)));
+        let theirs = median(rounds.iter().map(|(_, b)| number(b, theirs)));
+        println!("{name:<12} {ours:>10.1} {theirs:>10.1} {ratio:>7.2}");
+        ratios.push(format!("{name}={ratio:.3}"));
+    }
+    let taps = median(rounds.iter().map(|(a, _)| number(a, "/taps")));
+    println!("{:<12} {:>10} {:>10} {taps:>7.3}", "taps", "", "");
+    ratios.insert(4, format!("taps={taps:.3}"));
+    println!("ratios {}", ratios.join(" "));
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
