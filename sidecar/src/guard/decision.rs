@@ -37,6 +37,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::VectorRefused, Self::NotFinite, Self::Missing];
+
     /// Metric label.
     #[must_use]
     pub fn label(self) -> &'static str {

@@ -177,7 +177,10 @@ async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, 
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let mut chunks = body.into_data_stream();
     if announced.is_some_and(|length| length > limits.body_bytes) {
-        drain(&mut chunks, 0).await;
+        // A client that asks first has sent nothing yet.
+        if !headers.contains_key(header::EXPECT) {
+            drain(&mut chunks, 0).await;
+        }
         return Err(too_large());
     }
     let deadline = Instant::now() + limits.body_time;

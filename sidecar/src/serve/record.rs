@@ -69,13 +69,13 @@ impl Record {
         }
         let unguarded = decision.fault().filter(|_| decision.stop() != Some(Stop::Unscorable));
         if let Some(fault) = unguarded {
-            metrics.unguarded(fault.label());
+            metrics.unguarded(fault);
         }
         let blocked = decision.stop() == Some(Stop::Blocked);
         self.host.ledger.ended(decision, Ended { breached: self.breached, blocked, unguarded: unguarded.is_some() });
         let ending = Ending {
             response_id: &self.id,
-            outcome: outcome.label(),
+            outcome,
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
         };

@@ -3,7 +3,7 @@
 //! Label values come from fixed lists and from the policies in force, so cardinality is bounded by the config; series of
 //! a policy that is gone go with it.
 
-use crate::guard::{Plan, Rule};
+use crate::guard::{Fault, Plan, Rule};
 use personaguard_crds::Action;
 use personaguard_crds::metrics::sidecar as names;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -258,6 +258,9 @@ impl Metrics {
         for kind in ["prompt", "completion"] {
             drop(self.tokens.get_or_create(&KindLabels { kind }));
         }
+        for fault in Fault::ALL {
+            drop(self.unguarded.get_or_create(&ReasonLabels { reason: fault.label() }));
+        }
         for result in PushResult::ALL {
             drop(self.reports.get_or_create(&ResultLabels { result: result.label() }));
         }
@@ -295,8 +298,8 @@ impl Metrics {
     }
 
     /// A response left unscored.
-    pub fn unguarded(&self, reason: &'static str) {
-        self.unguarded.get_or_create(&ReasonLabels { reason }).inc();
+    pub fn unguarded(&self, fault: Fault) {
+        self.unguarded.get_or_create(&ReasonLabels { reason: fault.label() }).inc();
     }
 
     /// A response was scored by a rule of a plan.

@@ -1,8 +1,9 @@
 //! Traces by OTLP, after OpenTelemetry's semantic conventions for generative AI. No text: scores, counts and names only.
 
 use crate::guard::{Decision, Plan, Rule};
+use crate::telemetry::metrics::Outcome;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{Status, TracerProvider as _};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
@@ -102,7 +103,7 @@ pub struct Ending<'a> {
     /// Id of the response.
     pub response_id: &'a str,
     /// How it ended.
-    pub outcome: &'static str,
+    pub outcome: Outcome,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Tokens of the response.
@@ -115,8 +116,11 @@ pub fn record(span: &Span, ending: Ending<'_>, decision: &Decision) {
     span.set_attribute("gen_ai.response.id", ending.response_id.to_owned());
     span.set_attribute("gen_ai.usage.input_tokens", count(ending.prompt_tokens));
     span.set_attribute("gen_ai.usage.output_tokens", count(ending.completion_tokens));
-    let reasons = vec![StringValue::from(ending.outcome)];
+    let reasons = vec![StringValue::from(ending.outcome.label())];
     span.set_attribute("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons)));
+    if ending.outcome == Outcome::Error {
+        span.set_status(Status::error("the answer failed"));
+    }
     for (index, rule) in decision.plan().rules.iter().enumerate() {
         let Some(score) = decision.score(rule) else { continue };
         let label = if decision.breached(index) { "breached" } else { "within" };

@@ -32,7 +32,7 @@ async fn invariant_7_and_9_a_vector_of_another_model_is_never_served() {
                 assert_eq!(rig.sidecar().host().report(1).totals.unguarded, 1);
             }
             FailurePolicy::Closed => {
-                assert_eq!((response.status().as_u16(), unguarded), (503, None));
+                assert_eq!((response.status().as_u16(), unguarded), (503, Some(0.0)));
                 assert_eq!(response.json::<Value>().await.unwrap()["error"]["code"], "guard_unavailable");
             }
         }
