@@ -110,6 +110,31 @@ async fn states_probabilities_and_projections_are_those_of_the_reference() {
     }
 }
 
+#[test]
+fn scores_of_any_length_come_also_many_at_a_time() {
+    let engine = engine(&tiny(&Shape::of("llama"), 100), EngineOptions::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let lengths = [(255, 1), (255, 2), (256, 1), (257, 0), (1, 255), (1, 256), (63, 2), (64, 1), (300, 200), (511, 1)];
+    let scores: Vec<_> = lengths
+        .into_iter()
+        .map(|(prompt, response)| {
+            let engine = engine.clone();
+            let probes = Arc::new([Probe::new(2, &vector(64, 1)).unwrap()]);
+            let request = ScoreRequest {
+                prompt: tokens(prompt, 2),
+                response: tokens(response, 3),
+                probes,
+                ..ScoreRequest::default()
+            };
+            runtime.spawn(async move { (response, engine.score(request).await.unwrap()) })
+        })
+        .collect();
+    for score in scores {
+        let (response, score) = runtime.block_on(score).unwrap();
+        assert_eq!((score.prompt.len(), score.response.len(), score.logprobs.len()), (1, response, response));
+    }
+}
+
 /// Text, ids and projections of a generation.
 fn generate(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<Vec<f32>>, usize) {
     let mut generation = engine.submit(request).unwrap();
