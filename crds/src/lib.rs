@@ -9,6 +9,7 @@
 
 // KubeSchema copies each `pub struct` into the body of a function, where nothing can reach it.
 #![allow(unreachable_pub)]
+#![allow(clippy::duplicated_attributes, reason = "printer columns of one type are no duplicates")]
 
 pub mod conditions;
 pub mod guard_config;

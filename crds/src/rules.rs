@@ -10,6 +10,7 @@ fn with(object: &Value, path: &str, value: Value) -> Value {
     object
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn policy(rule: Value) -> Value {
     json!({
         "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaPolicy", "metadata": { "name": "no-villains" },

@@ -140,7 +140,7 @@ impl Fixture {
         let pods: Api<Pod> = self.api();
         let selector = ListParams::default().labels(&format!("app={name}"));
         let (pod, _) = wait::until(&format!("pod app={name} to be ready"), PATIENCE, || async {
-            Ok(pods.list(&selector).await?.items.into_iter().find(|pod| is_ready(pod)))
+            Ok(pods.list(&selector).await?.items.into_iter().find(is_ready))
         })
         .await?;
         Ok(pod)
