@@ -43,8 +43,29 @@ struct Inner<V> {
     /// Filled while the watch lists; takes the place of `objects` when it is complete, so that an empty cache is never
     /// mistaken for a cluster without objects.
     listing: Option<BTreeMap<Name, Entry<V>>>,
-    /// Newest resource version that was seen, of deleted objects too.
-    newest: u64,
+    /// Resource version at which an object was deleted.
+    graves: BTreeMap<Name, u64>,
+    /// What stands for the graves that were cleared, and for what happened while the watch was away.
+    floor: u64,
+}
+
+/// Graves that are kept at most.
+const MAX_GRAVES: usize = 1000;
+
+impl<V> Inner<V> {
+    fn bury(&mut self, name: Name, version: u64) {
+        if self.graves.len() >= MAX_GRAVES {
+            let newest = self.graves.values().copied().max().unwrap_or(0);
+            self.floor = self.floor.max(newest);
+            self.graves.clear();
+        }
+        self.graves.insert(name, version);
+    }
+
+    /// Whether an object may have been deleted since this version of it.
+    fn outdated(&self, name: &Name, version: u64) -> bool {
+        version <= self.floor || self.graves.get(name).is_some_and(|deleted| version <= *deleted)
+    }
 }
 
 #[derive(Debug)]
@@ -55,7 +76,7 @@ pub(crate) struct Cache<V> {
 
 impl<V> Default for Cache<V> {
     fn default() -> Self {
-        let inner = Inner { objects: BTreeMap::new(), listing: None, newest: 0 };
+        let inner = Inner { objects: BTreeMap::new(), listing: None, graves: BTreeMap::new(), floor: 0 };
         Self { inner: RwLock::new(inner), ready: watch::Sender::new(false) }
     }
 }
@@ -107,7 +128,7 @@ impl<V: PartialEq> Cache<V> {
             Event::Delete(object) => {
                 let name = Name::of(&object);
                 let mut inner = self.write();
-                inner.newest = inner.newest.max(version(&object));
+                inner.bury(name.clone(), version(&object));
                 let removed = inner.objects.remove(&name);
                 removed.map(|entry| Change { name, before: Some(entry.value), after: None }).into_iter().collect()
             }
@@ -123,12 +144,11 @@ impl<V: PartialEq> Cache<V> {
         }
     }
 
-    fn insert(&self, name: Name, version: u64, value: V, only_newest: bool) -> Option<Change<V>> {
+    fn insert(&self, name: Name, version: u64, value: V, absorbed: bool) -> Option<Change<V>> {
         let mut inner = self.write();
-        if only_newest && version <= inner.newest {
+        if absorbed && inner.outdated(&name, version) {
             return None;
         }
-        inner.newest = inner.newest.max(version);
         if inner.objects.get(&name).is_some_and(|known| known.version > version) {
             return None;
         }
@@ -159,7 +179,8 @@ impl<V: PartialEq> Cache<V> {
         }
         let gone = before.into_iter().filter(|(name, _)| !listing.contains_key(name));
         changes.extend(gone.map(|(name, entry)| Change { name, before: Some(entry.value), after: None }));
-        inner.newest = listing.values().map(|entry| entry.version).max().unwrap_or(0).max(inner.newest);
+        inner.floor = listing.values().map(|entry| entry.version).max().unwrap_or(0).max(inner.floor);
+        inner.graves.clear();
         inner.objects = listing;
         drop(inner);
         self.ready.send_replace(true);

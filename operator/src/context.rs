@@ -8,6 +8,7 @@ use crate::events::Events;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::pods::PodView;
+use crate::policy::Withdrawals;
 use crate::queue::Queue;
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -94,6 +95,7 @@ pub(crate) struct Context {
     pub(crate) events: Events,
     pub(crate) alerts: Alerts,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) withdrawals: Withdrawals,
     /// PEM bundle of the authorities that sidecars are to trust.
     pub(crate) authorities: RwLock<String>,
 }

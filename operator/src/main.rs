@@ -142,6 +142,7 @@ fn context(settings: Settings, client: Client, fence: Fence, me: &str, metrics: 
         events: events::Events::new(client, me.to_owned(), fence),
         alerts: alertmanager::Alerts::new(settings.alertmanager_url.as_deref()),
         metrics,
+        withdrawals: policy::Withdrawals::default(),
         authorities: RwLock::default(),
         settings,
     })

@@ -28,6 +28,8 @@ use tokio::time::Instant;
 
 /// Between two writes of a report in which only counts changed.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
+/// How long a report that somebody deleted stays away.
+const MOURNING: Duration = Duration::from_secs(5);
 /// Event reason of a breach.
 const TRAIT_BREACHED: &str = condition::TRAIT_BREACHED;
 /// Breaches of one workload for which events wait to be published; more are counted and in the report.
@@ -58,6 +60,9 @@ struct Workload {
     /// Something other than counts changed since the last write.
     urgent: bool,
     written: Option<Instant>,
+    /// Whether its report was ever there, and since when it is missing.
+    was_there: bool,
+    missing: Option<Instant>,
     /// Last push of each pod, by UID.
     heard: HashMap<String, Instant>,
     pending: Vec<NewBreach>,
@@ -65,7 +70,16 @@ struct Workload {
 
 impl Workload {
     fn new(reference: WorkloadReference, ledger: Ledger) -> Self {
-        Self { reference, ledger, urgent: false, written: None, heard: HashMap::new(), pending: Vec::new() }
+        Self {
+            reference,
+            ledger,
+            urgent: false,
+            written: None,
+            was_there: false,
+            missing: None,
+            heard: HashMap::new(),
+            pending: Vec::new(),
+        }
     }
 }
 
@@ -77,7 +91,7 @@ impl Fleet {
         let mut inner = self.lock();
         inner.since.get_or_insert_with(Instant::now);
         let reference = report.spec.workload.clone();
-        inner.workloads.entry(name).or_insert_with(|| Workload::new(reference, ledger));
+        inner.workloads.entry(name).or_insert_with(|| Workload { was_there: true, ..Workload::new(reference, ledger) });
     }
 
     /// Takes a push in; says which keys are due because of it.
@@ -220,6 +234,8 @@ impl Fleet {
     fn written(&self, name: &ReportName) {
         if let Some(workload) = self.lock().workloads.get_mut(name) {
             workload.written = Some(Instant::now());
+            workload.was_there = true;
+            workload.missing = None;
         }
     }
 
@@ -229,6 +245,15 @@ impl Fleet {
             workload.urgent = true;
             workload.pending.splice(0..0, pending);
         }
+    }
+
+    /// Time left in which a report that was there and is missing is not made anew: it may have gone with its workload,
+    /// whose pods go a moment later.
+    fn mourning(&self, name: &ReportName) -> Option<Duration> {
+        let mut inner = self.lock();
+        let workload = inner.workloads.get_mut(name).filter(|workload| workload.was_there)?;
+        let passed = workload.missing.get_or_insert_with(Instant::now).elapsed();
+        MOURNING.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
     fn forget(&self, name: &ReportName) -> Option<WorkloadReference> {
@@ -258,12 +283,15 @@ pub(crate) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
 async fn update(context: &Context, key: &ReportName, snapshot: &Snapshot) -> Result<Option<Duration>, Failed> {
     let (namespace, name) = key;
     let there = context.world.reports.get(namespace, name);
-    if there.is_none() && snapshot.ledger.pods().next().is_none() {
+    if there.is_none() && !snapshot.ledger.pods().any(|pod| snapshot.guarded_pods.contains(&pod.name)) {
         // The workload went, and its report with it.
         if let Some(reference) = context.fleet.forget(key) {
             context.metrics.workload_gone(namespace, &title(&reference));
         }
         return Ok(None);
+    }
+    if let Some(left) = there.is_none().then(|| context.fleet.mourning(key)).flatten() {
+        return Ok(Some(left));
     }
     let mut policies = context.world.policies.within(namespace);
     policies.retain(|policy| policy.metadata.deletion_timestamp.is_none());

@@ -4,13 +4,14 @@ use super::dereference::Inputs;
 use crate::context::Context;
 use crate::events::Notice;
 use crate::reconcile::Failed;
-use jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::{PersonaPolicy, names};
 use serde_json::json;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How long sidecars are waited for. The config without the policy is written by then, so they will follow.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ pub(super) async fn release(context: &Context, inputs: &Inputs) -> Result<Option
         let uid = policy.uid().unwrap_or_default();
         let holding = inputs.guarded_pods().filter_map(|pod| inputs.reports.get(&pod.uid));
         let holding = holding.filter(|report| report.policies.iter().any(|known| known.uid == uid)).count();
-        let left = time_left(policy, Timestamp::now());
+        let left = PATIENCE.saturating_sub(context.withdrawals.since(&uid).elapsed());
         if holding > 0 && !left.is_zero() {
             wait = Some(wait.map_or(left, |wait: Duration| wait.min(left)));
             continue;
@@ -49,6 +50,7 @@ pub(super) async fn release(context: &Context, inputs: &Inputs) -> Result<Option
         context.events.publish(&Notice::normal(reason::WITHDRAWN, "Withdraw", note), &policy.object_ref(&())).await;
         let others: Vec<_> = policy.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
         write(context, policy, &others).await?;
+        context.withdrawals.forget(&uid);
         context.metrics.policy_gone(&inputs.scope.namespace, &policy.name_any());
         tracing::info!(namespace = inputs.scope.namespace, policy = policy.name_any(), "a policy was withdrawn");
     }
@@ -59,10 +61,22 @@ fn held(policy: &PersonaPolicy) -> bool {
     policy.finalizers().iter().any(|name| name == names::FINALIZER)
 }
 
-fn time_left(policy: &PersonaPolicy, now: Timestamp) -> Duration {
-    let since = policy.metadata.deletion_timestamp.as_ref().map_or(now, |time| time.0);
-    let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    PATIENCE.saturating_sub(passed)
+/// Since when policies are being withdrawn by this process, by UID.
+#[derive(Debug, Default)]
+pub(crate) struct Withdrawals(Mutex<HashMap<String, Instant>>);
+
+impl Withdrawals {
+    fn since(&self, uid: &str) -> Instant {
+        *self.lock().entry(uid.to_owned()).or_insert_with(Instant::now)
+    }
+
+    fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Names the version that was read, so that no finalizer of another is lost.

@@ -11,6 +11,8 @@ mod sidecar;
 mod update_status;
 mod validate;
 
+pub(crate) use finalize::Withdrawals;
+
 use crate::context::{Context, Scope};
 use crate::reconcile::{Done, Failed};
 use personaguard_crds::conditions::reason;
