@@ -46,7 +46,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
     fixture.policy_condition("Ready", "True").await?;
     let rules = chart_rules()?;
     let metrics_target = format!("{}:{}", fixture::address(&pod)?, names::ADMIN_PORT);
-    let alerting = Alerting::start(rules.path(), &[metrics_target.clone()])?;
+    let alerting = Alerting::start(rules.path(), std::slice::from_ref(&metrics_target))?;
     let chat = fixture.chat(&pod)?;
 
     for question in prompts::QUESTIONS {

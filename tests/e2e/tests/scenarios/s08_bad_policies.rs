@@ -1,5 +1,5 @@
 //! 8. A bad policy is refused at apply with a sentence a person can act on, or becomes a condition where only the
-//! cluster can know.
+//!    cluster can know.
 
 use anyhow::Result;
 use personaguard_e2e::{Fixture, fixture, objects};
