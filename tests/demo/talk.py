@@ -26,13 +26,14 @@ def talk(client: OpenAI, system: str | None) -> None:
         )
         choice = answer.choices[0]
         print(f"  user       {question}")
-        print(f"  assistant  {' '.join((choice.message.content or '').split())}")
+        text = " ".join((choice.message.content or "").split())
+        print(f"  assistant  {text or '(nothing left the sidecar)'}")
         print(f"             finish_reason {choice.finish_reason}")
         for score in (answer.model_extra or {}).get("personaguard", {}).get("scores", []):
             value, limit = score.get("response_avg"), score.get("threshold")
-            text = "not scored" if value is None else f"{value:.2f}"
+            shown = ["-" if number is None else f"{number:.2f}" for number in (value, limit)]
             verdict = "BREACH" if score.get("breached") else "within"
-            print(f"             {score['vector']:<12} {text} (threshold {limit}): {verdict}")
+            print(f"             {score['vector']:<12} {shown[0]:>7} (threshold {shown[1]}): {verdict}")
         print()
 
 

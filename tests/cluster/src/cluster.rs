@@ -174,7 +174,7 @@ impl Cluster {
         let digest = image.write(&archive)?;
         let known = self.state.images.get(&image.reference) == Some(&digest);
         if !known {
-            run(self.ctr().args(["images", "import", "--digests"]).arg(&archive))
+            run(self.ctr().args(["images", "import"]).arg(&archive))
                 .with_context(|| format!("importing {}", image.reference))?;
             self.state.images.insert(image.reference.clone(), digest);
             self.state.write(&self.layout)?;

@@ -6,11 +6,13 @@ use crate::workspace;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A `kubectl port-forward`, ended on drop.
 struct Forward {
     child: Child,
+    /// Kept open: kubectl ends when it cannot say that it handles a connection.
+    _output: BufReader<ChildStdout>,
     url: String,
 }
 
@@ -24,10 +26,11 @@ impl Forward {
             .stderr(Stdio::null())
             .spawn()?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("kubectl has no output")?).read_line(&mut line)?;
+        let mut output = BufReader::new(child.stdout.take().context("kubectl has no output")?);
+        output.read_line(&mut line)?;
         // "Forwarding from 127.0.0.1:40201 -> 8080"
         let address = line.split_whitespace().nth(2).map(str::to_owned);
-        let forward = Self { child, url: format!("http://{}", address.as_deref().unwrap_or_default()) };
+        let forward = Self { child, _output: output, url: format!("http://{}", address.as_deref().unwrap_or_default()) };
         address.context("kubectl cannot forward a port to the chat service")?;
         Ok(forward)
     }
