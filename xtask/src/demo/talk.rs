@@ -30,7 +30,8 @@ impl Forward {
         output.read_line(&mut line)?;
         // "Forwarding from 127.0.0.1:40201 -> 8080"
         let address = line.split_whitespace().nth(2).map(str::to_owned);
-        let forward = Self { child, _output: output, url: format!("http://{}", address.as_deref().unwrap_or_default()) };
+        let forward =
+            Self { child, _output: output, url: format!("http://{}", address.as_deref().unwrap_or_default()) };
         address.context("kubectl cannot forward a port to the chat service")?;
         Ok(forward)
     }
