@@ -87,16 +87,17 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
         &[("model.gguf", truncated.as_slice())],
     )?;
     // Corrupt as named, and another file than the one named.
-    for (name, sha256, reason) in
-        [("s07-corrupt", digest, "WeightsInvalid"), ("s07-other", Digest::of(b"another file"), "DigestMismatch")]
-    {
+    for (name, image, sha256, reason) in [
+        ("s07-corrupt", "localhost/smollm2-broken:1", digest, "WeightsInvalid"),
+        ("s07-other", "localhost/smollm2-135m:1", Digest::of(b"another file"), "DigestMismatch"),
+    ] {
         fixture
             .apply(&json!({
                 "apiVersion": personaguard_crds::API_VERSION,
                 "kind": "PersonaModel",
                 "metadata": { "name": name },
                 "spec": {
-                    "source": { "image": { "reference": "localhost/smollm2-broken:1", "path": "model.gguf" } },
+                    "source": { "image": { "reference": image, "path": "model.gguf" } },
                     "sha256": sha256
                 }
             }))
