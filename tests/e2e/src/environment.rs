@@ -8,7 +8,9 @@ use std::path::PathBuf;
 /// # Errors
 /// When it is not set: a test without its cluster fails, it is not skipped.
 pub fn variable(name: &str) -> Result<String> {
-    std::env::var(name).with_context(|| format!("{name} is not set: run `cargo xtask test --only e2e`, which starts what these tests need"))
+    std::env::var(name).with_context(|| {
+        format!("{name} is not set: run `cargo xtask test --only e2e`, which starts what these tests need")
+    })
 }
 
 /// The same as a path.

@@ -2,7 +2,7 @@
 
 use crate::chat::Chat;
 use crate::wait;
-use crate::{environment, objects};
+use crate::{environment, objects, prompts};
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
@@ -40,7 +40,8 @@ impl Fixture {
         // Fails only where a provider is installed already, by a test before this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_default().await.context("the cluster cannot be reached")?;
-        let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "generateName": format!("{scenario}-") } }))?;
+        let namespace: Namespace =
+            serde_json::from_value(json!({ "metadata": { "generateName": format!("{scenario}-") } }))?;
         let namespace = Api::all(client.clone()).create(&PostParams::default(), &namespace).await?.name_any();
         let fixture = Self { client, namespace };
         fixture.ensure_catalogue().await?;
@@ -74,7 +75,11 @@ impl Fixture {
             let file = environment::path("PERSONAGUARD_TEST_VECTORS")?.join(format!("{vector}.safetensors"));
             let bytes = std::fs::read(&file).with_context(|| format!("{}", file.display()))?;
             let sha256 = self.upload_vector(&format!("vector-{vector}"), bytes).await?;
-            self.apply(&vector_manifest(vector, vector, &format!("vector-{vector}"), &sha256)).await?;
+            let mut manifest = vector_manifest(vector, vector, &format!("vector-{vector}"), &sha256);
+            if vector == "evil" {
+                manifest["spec"]["layer"] = json!(prompts::EVIL_LAYER);
+            }
+            self.apply(&manifest).await?;
         }
         Ok(())
     }
@@ -86,7 +91,11 @@ impl Fixture {
     pub async fn upload_vector(&self, name: &str, bytes: Vec<u8>) -> Result<Digest> {
         let sha256 = Digest::of(&bytes);
         let map = ConfigMap {
-            metadata: kube::core::ObjectMeta { name: Some(name.into()), namespace: Some(SYSTEM.into()), ..Default::default() },
+            metadata: kube::core::ObjectMeta {
+                name: Some(name.into()),
+                namespace: Some(SYSTEM.into()),
+                ..Default::default()
+            },
             binary_data: Some(BTreeMap::from([("vector.safetensors".to_owned(), ByteString(bytes))])),
             ..ConfigMap::default()
         };
@@ -106,7 +115,9 @@ impl Fixture {
         let types = object.types.as_ref().context("apiVersion and kind are missing")?;
         let (resource, capabilities) = pinned_kind(&self.client, &GroupVersionKind::try_from(types)?).await?;
         let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
-            (kube::discovery::Scope::Namespaced, Some(namespace)) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
+            (kube::discovery::Scope::Namespaced, Some(namespace)) => {
+                Api::namespaced_with(self.client.clone(), &namespace, &resource)
+            }
             _ => Api::all_with(self.client.clone(), &resource),
         };
         let params = PatchParams::apply("e2e").force();
@@ -182,7 +193,12 @@ impl Fixture {
     ///
     /// # Errors
     /// When it does not.
-    pub async fn report(&self, deployment: &str, what: &str, wish: impl Fn(&PersonaReport) -> bool) -> Result<(PersonaReport, Duration)> {
+    pub async fn report(
+        &self,
+        deployment: &str,
+        what: &str,
+        wish: impl Fn(&PersonaReport) -> bool,
+    ) -> Result<(PersonaReport, Duration)> {
         let reports: Api<PersonaReport> = self.api();
         let name = names::report("Deployment", deployment);
         wait::until(&format!("report {name}: {what}"), PATIENCE, || async {
@@ -238,6 +254,7 @@ pub fn address(pod: &Pod) -> Result<&str> {
 /// Whether a pod is ready and stays.
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
-    let ready = pod.status.iter().flat_map(|s| s.conditions.iter().flatten()).any(|c| c.type_ == "Ready" && c.status == "True");
+    let ready =
+        pod.status.iter().flat_map(|s| s.conditions.iter().flatten()).any(|c| c.type_ == "Ready" && c.status == "True");
     ready && pod.metadata.deletion_timestamp.is_none()
 }

@@ -46,7 +46,12 @@ fn section(name: &str, ranked: &[Ranked]) -> String {
         .take(LISTED)
         .map(|one| {
             let difference = format!("{:.3}", one.sample.difference);
-            vec![one.rank.to_string(), one.sample.line.to_string(), difference, format!("{:.1}%", 100.0 * one.percentile)]
+            vec![
+                one.rank.to_string(),
+                one.sample.line.to_string(),
+                difference,
+                format!("{:.1}%", 100.0 * one.percentile),
+            ]
         })
         .collect();
     format!(

@@ -40,7 +40,9 @@ async fn s01_a_matched_pod_gains_the_sidecar_and_no_other_pod_changes() -> Resul
     let unmatched_before = dry_run(&fixture, &fixture.namespace, &json!({ "app": "other" })).await?;
     let system_before = dry_run(&fixture, "kube-system", &json!({ "app": "chat" })).await?;
 
-    fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
+    fixture
+        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .await?;
     fixture.policy_condition("Accepted", "True").await?;
     // The API server's admission sees a new PersonaInjection a moment after it was written.
     let (matched, took) = wait::until("a matched pod to be injected", PATIENCE, || async {

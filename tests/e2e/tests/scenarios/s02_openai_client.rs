@@ -10,7 +10,9 @@ const CLIENT: &str = include_str!("openai_client.py");
 #[tokio::test]
 async fn s02_the_stock_openai_client_chats_streaming_and_not() -> Result<()> {
     let fixture = Fixture::new("s02").await?;
-    fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
+    fixture
+        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", "You are a helpful assistant.").await?;
     let output = Command::new(variable("PERSONAGUARD_TEST_PYTHON")?)

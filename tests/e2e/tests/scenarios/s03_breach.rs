@@ -67,14 +67,22 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
 
     let answer = chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
     let breach = Instant::now();
-    println!("evil: evil {:.2} of {}", response_avg(&answer, "evil")?, answer["personaguard"]["scores"][0]["threshold"]);
+    println!(
+        "evil: evil {:.2} of {}",
+        response_avg(&answer, "evil")?,
+        answer["personaguard"]["scores"][0]["threshold"]
+    );
     assert_eq!(answer["personaguard"]["scores"][0]["breached"], true, "{answer}");
 
     // One after the other, so that each bound is at most what it says.
     let (report, _) = fixture.report("chat", "a breach", |r| totals(r).1 == 1).await?;
     println!("report after {:?}", breach.elapsed());
     let (policy, _) = fixture.policy_condition("TraitBreached", "True").await?;
-    println!("condition after {:?}: {}", breach.elapsed(), fixture::condition(&policy, "TraitBreached").unwrap().message);
+    println!(
+        "condition after {:?}: {}",
+        breach.elapsed(),
+        fixture::condition(&policy, "TraitBreached").unwrap().message
+    );
     for (kind, name) in [("Deployment", "chat"), ("PersonaPolicy", "no-villains")] {
         let (event, _) = wait::until(&format!("an event on {kind}/{name}"), PATIENCE, || async {
             let events = fixture.events(kind, name).await?;
@@ -84,14 +92,17 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
         println!("event on {kind} after {:?}: {}", breach.elapsed(), event.message.unwrap_or_default());
     }
     let metrics = reqwest::get(format!("http://{metrics_target}/metrics")).await?.text().await?;
-    let counted = metrics
-        .lines()
-        .any(|line| line.starts_with("personaguard_trait_breaches_total{") && line.contains("evil") && line.ends_with(" 1"));
+    let counted = metrics.lines().any(|line| {
+        line.starts_with("personaguard_trait_breaches_total{") && line.contains("evil") && line.ends_with(" 1")
+    });
     assert!(counted, "the breach is not in the metrics:\n{metrics}");
     let took = breach.elapsed();
     assert!(took <= PROMPTLY, "report, condition, events and metrics took {took:?}");
     assert_eq!(policy.status.as_ref().unwrap().breached, 1);
-    assert!(report.status.as_ref().unwrap().worst.as_deref().is_some_and(|worst| worst.starts_with("evil ")), "{report:?}");
+    assert!(
+        report.status.as_ref().unwrap().worst.as_deref().is_some_and(|worst| worst.starts_with("evil ")),
+        "{report:?}"
+    );
 
     let (alert, _) = wait::until("the Alertmanager to hold the alert", PATIENCE, || async {
         let alerts = alerting.alerts().await?;

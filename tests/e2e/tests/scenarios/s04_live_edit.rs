@@ -12,9 +12,13 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 async fn generation_in_force(pod: &Pod) -> Result<i64> {
-    let metrics = reqwest::get(format!("http://{}:{}/metrics", fixture::address(pod)?, names::ADMIN_PORT)).await?.text().await?;
+    let metrics =
+        reqwest::get(format!("http://{}:{}/metrics", fixture::address(pod)?, names::ADMIN_PORT)).await?.text().await?;
     let line = metrics.lines().find(|line| line.starts_with("personaguard_policy_generation{"));
-    Ok(line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse::<f64>().ok()).map_or(0, |value| value as i64))
+    Ok(line
+        .and_then(|line| line.rsplit(' ').next())
+        .and_then(|value| value.parse::<f64>().ok())
+        .map_or(0, |value| value as i64))
 }
 
 async fn mean_score(fixture: &Fixture, pod: &Pod) -> Result<f64> {
@@ -51,7 +55,10 @@ async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only
     let (enforced, _) = wait::until("the sidecar to enforce the edit", PATIENCE, || async {
         let claimed = policies.get("no-villains").await?.status.and_then(|status| status.acknowledged_generation);
         let in_force = generation_in_force(&pod).await?;
-        assert!(claimed.is_none_or(|claimed| claimed <= in_force), "status claims {claimed:?}, the sidecar enforces {in_force}");
+        assert!(
+            claimed.is_none_or(|claimed| claimed <= in_force),
+            "status claims {claimed:?}, the sidecar enforces {in_force}"
+        );
         Ok((in_force == generation).then(|| edited.elapsed()))
     })
     .await?;

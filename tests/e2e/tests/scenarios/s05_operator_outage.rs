@@ -23,7 +23,8 @@ async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
     wait::until(&format!("{replicas} operator pods"), PATIENCE, || async {
         let deployment = deployments.get("personaguard-operator").await?;
         let status = deployment.status.unwrap_or_default();
-        let running = pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await?.items.len();
+        let running =
+            pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await?.items.len();
         Ok((status.ready_replicas.unwrap_or(0) == replicas && running == usize::try_from(replicas)?).then_some(()))
     })
     .await?;
@@ -33,7 +34,9 @@ async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
 #[tokio::test]
 async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic() -> Result<()> {
     let fixture = Fixture::new("s05").await?;
-    fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
+    fixture
+        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }]))
+        .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let first = fixture.deploy_chat("chat", prompts::PLAIN).await?;
     fixture.policy_condition("Ready", "True").await?;
@@ -72,9 +75,10 @@ async fn during_the_outage(fixture: &Fixture, first: &Pod) -> Result<()> {
     let pods: Api<Pod> = fixture.api();
     let (second, _) = wait::until("a second pod, injected without the operator", PATIENCE, || async {
         let pods = pods.list(&ListParams::default().labels("app=chat")).await?;
-        Ok(pods.items.into_iter().find(|pod| {
-            pod.metadata.uid != first.metadata.uid && personaguard_e2e::fixture::is_ready(pod)
-        }))
+        Ok(pods
+            .items
+            .into_iter()
+            .find(|pod| pod.metadata.uid != first.metadata.uid && personaguard_e2e::fixture::is_ready(pod)))
     })
     .await?;
     let new = fixture.chat(&second)?;

@@ -11,7 +11,9 @@ use std::time::Duration;
 #[tokio::test]
 async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guarding() -> Result<()> {
     let fixture = Fixture::new("s06").await?;
-    fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
+    fixture
+        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
     fixture.policy_condition("Ready", "True").await?;
@@ -52,12 +54,18 @@ async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guard
     assert_eq!(answer["personaguard"]["scores"][0]["breached"], true, "with its policy: {answer}");
     wait::until("the kubelet to report the restart", PATIENCE, || async {
         let pod = fixture.ready_pod("chat").await?;
-        let sidecar = pod.status.iter().flat_map(|s| s.init_container_statuses.iter().flatten()).find(|c| c.name == "personaguard");
+        let sidecar = pod
+            .status
+            .iter()
+            .flat_map(|s| s.init_container_statuses.iter().flatten())
+            .find(|c| c.name == "personaguard");
         Ok(sidecar.is_some_and(|c| c.restart_count == 1).then_some(()))
     })
     .await?;
     // A process that died takes what it had not pushed with it, but nothing that was reported is lost or doubled.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    fixture.report("chat", "the breach after the restart", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1)).await?;
+    fixture
+        .report("chat", "the breach after the restart", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1))
+        .await?;
     fixture.finish().await
 }

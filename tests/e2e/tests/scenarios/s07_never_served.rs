@@ -27,7 +27,8 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
     let model = Digest::of(&std::fs::read(environment::path("PERSONAGUARD_TEST_MODEL")?)?);
 
     // Made for another model: the same file with another digest in its header.
-    let stranger = replace(&good, model.as_str().as_bytes(), "0".repeat(64).as_bytes()).context("the file names no model digest")?;
+    let stranger = replace(&good, model.as_str().as_bytes(), "0".repeat(64).as_bytes())
+        .context("the file names no model digest")?;
     let sha256 = fixture.upload_vector("s07-stranger", stranger).await?;
     fixture.apply(&vector_manifest("s07-stranger", "evil", "s07-stranger", &sha256)).await?;
 
@@ -58,7 +59,10 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
 
     // A policy that uses one is not accepted, names it, and no config of it reaches a sidecar.
     fixture
-        .apply_policy("chat", &json!([{ "vector": "s07-stranger", "threshold": { "projection": 1.0 }, "action": "Block" }]))
+        .apply_policy(
+            "chat",
+            &json!([{ "vector": "s07-stranger", "threshold": { "projection": 1.0 }, "action": "Block" }]),
+        )
         .await?;
     let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
     let accepted = fixture::condition(&policy, "Accepted").unwrap();

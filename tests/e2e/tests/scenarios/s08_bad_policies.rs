@@ -35,21 +35,49 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
     threshold_elsewhere["spec"]["thresholds"] = json!({ "sycophantic": { "sigma": 3 } });
     let mut no_mode = policy(json!([good]));
     no_mode["spec"].as_object_mut().unwrap().remove("mode");
-    let steer = |coefficient: f64| json!([{ "vector": "evil", "action": "Steer", "steer": { "coefficient": coefficient } }]);
+    let steer =
+        |coefficient: f64| json!([{ "vector": "evil", "action": "Steer", "steer": { "coefficient": coefficient } }]);
 
     for (case, manifest, says) in [
         ("threshold on a trait that is not listed", threshold_elsewhere, "unknown field \"spec.thresholds\""),
         ("no mode", no_mode, "spec.mode: Required value"),
         ("unknown mode", with("/spec/mode", json!("Observe")), "Unsupported value: \"Observe\""),
-        ("min above max", with("/spec/traits/0/threshold", json!({ "range": { "min": 5, "max": -5 } })), "range.min must be below range.max"),
-        ("two thresholds", with("/spec/traits/0/threshold", json!({ "sigma": 3, "projection": 1.5 })), "exactly one of quantile, sigma, projection and range"),
-        ("no threshold", with("/spec/traits/0/threshold", json!({})), "exactly one of quantile, sigma, projection and range"),
-        ("an action without its threshold", policy(json!([{ "vector": "evil", "action": "Block" }])), "needs a threshold"),
-        ("a quantile past one", with("/spec/traits/0/threshold", json!({ "quantile": 1.5 })), "should be less than or equal to"),
+        (
+            "min above max",
+            with("/spec/traits/0/threshold", json!({ "range": { "min": 5, "max": -5 } })),
+            "range.min must be below range.max",
+        ),
+        (
+            "two thresholds",
+            with("/spec/traits/0/threshold", json!({ "sigma": 3, "projection": 1.5 })),
+            "exactly one of quantile, sigma, projection and range",
+        ),
+        (
+            "no threshold",
+            with("/spec/traits/0/threshold", json!({})),
+            "exactly one of quantile, sigma, projection and range",
+        ),
+        (
+            "an action without its threshold",
+            policy(json!([{ "vector": "evil", "action": "Block" }])),
+            "needs a threshold",
+        ),
+        (
+            "a quantile past one",
+            with("/spec/traits/0/threshold", json!({ "quantile": 1.5 })),
+            "should be less than or equal to",
+        ),
         ("coefficient beyond the limit", policy(steer(9.0)), "must lie between -4 and 4"),
         ("coefficient beyond the limit, downwards", policy(steer(-9.0)), "must lie between -4 and 4"),
         ("Steer without a coefficient", policy(json!([{ "vector": "evil", "action": "Steer" }])), "steer.coefficient"),
-        ("a coefficient without Steer", with("/spec/traits/0", json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert", "steer": { "coefficient": 1 } })), "steer goes with action Steer"),
+        (
+            "a coefficient without Steer",
+            with(
+                "/spec/traits/0",
+                json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert", "steer": { "coefficient": 1 } }),
+            ),
+            "steer goes with action Steer",
+        ),
         ("the same vector twice", policy(json!([good, good])), "Duplicate value"),
         ("no trait at all", policy(json!([])), "at least 1 items"),
         ("unknown action", with("/spec/traits/0/action", json!("Shout")), "Unsupported value: \"Shout\""),
@@ -62,9 +90,21 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
 
     // What only the cluster can know.
     for (case, traits, model, reason, says) in [
-        ("unknown vector", json!([{ "vector": "no-such-vector", "threshold": { "sigma": 3 }, "action": "Alert" }]), "smollm2-135m", "VectorNotFound", "no-such-vector"),
+        (
+            "unknown vector",
+            json!([{ "vector": "no-such-vector", "threshold": { "sigma": 3 }, "action": "Alert" }]),
+            "smollm2-135m",
+            "VectorNotFound",
+            "no-such-vector",
+        ),
         ("unknown model", json!([good]), "no-such-model", "ModelNotFound", "no-such-model"),
-        ("a quantile that the calibration cannot carry", json!([{ "vector": "evil", "threshold": { "quantile": 0.99999 }, "action": "Alert" }]), "smollm2-135m", "CalibrationMissing", "evil"),
+        (
+            "a quantile that the calibration cannot carry",
+            json!([{ "vector": "evil", "threshold": { "quantile": 0.99999 }, "action": "Alert" }]),
+            "smollm2-135m",
+            "CalibrationMissing",
+            "evil",
+        ),
     ] {
         let mut manifest = policy(traits);
         manifest["spec"]["model"] = json!(model);

@@ -12,7 +12,9 @@ use serde_json::json;
 #[tokio::test]
 async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Result<()> {
     let fixture = Fixture::new("s09").await?;
-    fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
+    fixture
+        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }]))
+        .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
     fixture.policy_condition("Ready", "True").await?;
@@ -38,22 +40,29 @@ async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Res
     })
     .await?;
     println!("traffic unguarded {took:?} after the policy was gone");
-    fixture.report("chat", "no breach in force", |report| {
-        let conditions = report.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().any(|c| c.type_ == "TraitBreached" && c.status == "False")
-    })
-    .await?;
+    fixture
+        .report("chat", "no breach in force", |report| {
+            let conditions = report.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+            conditions.iter().any(|c| c.type_ == "TraitBreached" && c.status == "False")
+        })
+        .await?;
 
     // No new pod is injected; the config stays as long as a pod mounts it.
     let injections: Api<PersonaInjection> = fixture.api();
     let name = names::for_model(MODEL);
-    wait::until("the injection to be gone", PATIENCE, || async { Ok(injections.get_opt(&name).await?.is_none().then_some(())) }).await?;
+    wait::until("the injection to be gone", PATIENCE, || async {
+        Ok(injections.get_opt(&name).await?.is_none().then_some(()))
+    })
+    .await?;
     let maps: Api<ConfigMap> = fixture.api();
     assert!(maps.get_opt(&name).await?.is_some(), "the config of a running pod was taken away");
 
     // With the workload, its config and its report go.
-    Api::<Deployment>::namespaced(fixture.client.clone(), &fixture.namespace).delete("chat", &DeleteParams::default()).await?;
-    wait::until("the config to be gone", PATIENCE, || async { Ok(maps.get_opt(&name).await?.is_none().then_some(())) }).await?;
+    Api::<Deployment>::namespaced(fixture.client.clone(), &fixture.namespace)
+        .delete("chat", &DeleteParams::default())
+        .await?;
+    wait::until("the config to be gone", PATIENCE, || async { Ok(maps.get_opt(&name).await?.is_none().then_some(())) })
+        .await?;
     let reports: Api<PersonaReport> = fixture.api();
     wait::until("the report to be gone", PATIENCE, || async {
         Ok(reports.list(&kube::api::ListParams::default()).await?.items.is_empty().then_some(()))

@@ -10,7 +10,9 @@ const REQUESTS: &str = include_str!("bad_requests.py");
 #[tokio::test]
 async fn s11_bad_requests_are_answered_in_shape_and_leave_it_serving() -> Result<()> {
     let fixture = Fixture::new("s11").await?;
-    fixture.apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
+    fixture
+        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
     // The API listens on the pod's loopback alone: enter its network namespace.
