@@ -102,7 +102,7 @@ impl Elector {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the Lease could not be read or taken; trying again")
+                    tracing::warn!(error = format!("{error:#}"), "the Lease could not be read or taken; trying again");
                 }
             }
             tokio::time::sleep(RETRY).await;

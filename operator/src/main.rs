@@ -31,7 +31,7 @@ use context::{Context, World};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use leader::{Elector, Fence};
 use metrics::Metrics;
 use personaguard_crds::names;
@@ -203,7 +203,8 @@ async fn label(client: &Client, settings: &Settings, leads: bool) -> Result<()> 
     let api: Api<Pod> = Api::namespaced(client.clone(), &settings.place.namespace);
     let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let labelled = kube::api::ListParams::default().labels(&format!("{}=true", names::LEADER_LABEL));
-    let labelled: Vec<String> = api.list_metadata(&labelled).await?.items.iter().map(|pod| pod.name_any()).collect();
+    let labelled: Vec<String> =
+        api.list_metadata(&labelled).await?.items.iter().map(kube::ResourceExt::name_any).collect();
     for name in labelled.iter().filter(|name| if leads { *name != me } else { *name == me }) {
         let patch = json!({ "metadata": { "labels": { names::LEADER_LABEL: null } } });
         match api.patch(name, &params, &Patch::Merge(&patch)).await {

@@ -133,6 +133,7 @@ fn vector_changed(context: &Context, change: Change<PersonaVector>) {
     context.queue.push(Key::Vector(change.name.name));
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the signature that every watch calls")]
 fn policy_changed(context: &Context, change: Change<PersonaPolicy>) {
     // Both: an edit may have moved it from one model to another.
     for policy in [&change.before, &change.after].into_iter().flatten() {
@@ -169,6 +170,7 @@ fn config_map_changed(context: &Context, change: Change<ConfigMap>) {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the signature that every watch calls")]
 fn pod_changed(context: &Context, change: Change<PodView>) {
     let namespace = &change.name.namespace;
     let replaced =
@@ -191,6 +193,7 @@ fn pod_changed(context: &Context, change: Change<PodView>) {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the signature that every watch calls")]
 fn namespace_changed(context: &Context, change: Change<()>) {
     for scope in context.scopes_within(&change.name.name) {
         context.queue.push(Key::Scope(scope));

@@ -63,7 +63,7 @@ fn read(secret: &Secret) -> Option<Certificates> {
     let pair = |(certificate, key): (&str, &str)| Pair::read(&text(certificate)?, &text(key)?);
     let former = text(FORMER).unwrap_or_default();
     const END: &str = "-----END CERTIFICATE-----";
-    let former = former.split_inclusive(END).map(|pem| pem.trim()).filter(|pem| pem.ends_with(END));
+    let former = former.split_inclusive(END).map(str::trim).filter(|pem| pem.ends_with(END));
     Some(Certificates {
         authority: pair(AUTHORITY)?,
         next: pair(NEXT),

@@ -1,4 +1,12 @@
 //! The sidecar as a whole, in this process, with the real engine and a real model.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
 
 mod api;
 mod bad_requests;
