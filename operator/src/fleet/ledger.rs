@@ -41,6 +41,8 @@ pub(crate) struct Taken {
     pub(crate) counts: bool,
     /// Acknowledgements, refusals, or the state of the sidecar: what conditions follow from.
     pub(crate) state: bool,
+    /// A response that breached has ended: what was told of it while it was written is now counted.
+    pub(crate) breach_counted: bool,
     pub(crate) breaches: Vec<NewBreach>,
 }
 
@@ -70,7 +72,8 @@ impl Ledger {
         });
         let new = counts(name, uid, report, now);
         let Some(known) = self.pods.insert(uid.to_owned(), new.clone()) else {
-            return Taken { counts: true, state: true, breaches: breaches(None, &new) };
+            let breach_counted = new.totals.breaches > 0;
+            return Taken { counts: true, state: true, breach_counted, breaches: breaches(None, &new) };
         };
         let breaches = breaches(Some(&known), &new);
         if known.instance != new.instance {
@@ -89,6 +92,7 @@ impl Ledger {
         Taken {
             counts: known.totals != new.totals || known.traits != new.traits || known.instance != new.instance,
             state: state(&known) != state(&new),
+            breach_counted: new.totals.breaches != known.totals.breaches,
             breaches,
         }
     }

@@ -108,7 +108,7 @@ impl Fleet {
             .insert(pod.uid.clone(), Instant::now())
             .is_none_or(|last| last.elapsed() > report::SILENT_AFTER);
         let taken = entry.ledger.take(&pod.name, &pod.uid, report, Timestamp::now());
-        entry.urgent |= taken.state || !taken.breaches.is_empty() || was_silent;
+        entry.urgent |= taken.state || taken.breach_counted || !taken.breaches.is_empty() || was_silent;
         let mut keys = Vec::new();
         if taken.counts || taken.state || was_silent {
             keys.push(Key::Report(name.0, name.1));
