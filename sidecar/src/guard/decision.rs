@@ -34,11 +34,33 @@ pub enum Fault {
     NotFinite,
     /// The decoder did not say what it was asked to measure.
     Missing,
+    /// No model is loaded that could score.
+    NotReady,
+    /// Too many wait to be scored.
+    QueueFull,
+    /// Scoring took longer than it may.
+    Deadline,
+    /// Prompt and response do not fit the model's context.
+    TooLong,
+    /// The engine failed, or was stopped.
+    Engine,
+    /// It holds something that cannot be read as text: an image, another format.
+    NotUnderstood,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::VectorRefused, Self::NotFinite, Self::Missing];
+    pub const ALL: [Self; 9] = [
+        Self::VectorRefused,
+        Self::NotFinite,
+        Self::Missing,
+        Self::NotReady,
+        Self::QueueFull,
+        Self::Deadline,
+        Self::TooLong,
+        Self::Engine,
+        Self::NotUnderstood,
+    ];
 
     /// Metric label.
     #[must_use]
@@ -47,6 +69,12 @@ impl Fault {
             Self::VectorRefused => "vector_refused",
             Self::NotFinite => "not_finite",
             Self::Missing => "missing_projection",
+            Self::NotReady => "model_not_ready",
+            Self::QueueFull => "queue_full",
+            Self::Deadline => "deadline",
+            Self::TooLong => "too_long",
+            Self::Engine => "engine_failed",
+            Self::NotUnderstood => "not_understood",
         }
     }
 }
@@ -112,6 +140,14 @@ impl Decision {
         self.take(projections, Tally::token);
         let scored = self.scored;
         self.judge(|rule, min_tokens| rule.score == Score::ResponseAvg && scored >= min_tokens);
+        self.clear();
+    }
+
+    /// The rest of the response cannot be scored: each policy's failure policy says what becomes of it.
+    pub fn fail(&mut self, fault: Fault) {
+        for tap in 0..self.tallies.len() {
+            self.lose(tap, fault);
+        }
         self.clear();
     }
 

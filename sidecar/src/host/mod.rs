@@ -10,7 +10,7 @@ use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::ReloadResult;
 use personaguard_crds::wire::{Failure, ModelObservation, SidecarReport};
-use personaguard_crds::{Digest, PodState};
+use personaguard_crds::{Digest, FailurePolicy, PodState};
 use personaguard_model::{Engine, Intervention, Probe};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ pub struct State {
     pub model_name: String,
     /// The model.
     pub model: ModelState,
+    /// What happens to traffic as long as no model serves; none before a config was read.
+    pub failure_policy: Option<FailurePolicy>,
     /// Why the config folder as it is now is not applied, where it is not.
     pub config_error: Option<String>,
 }

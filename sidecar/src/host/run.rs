@@ -5,6 +5,7 @@ use super::{Host, ModelState};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::wire::Failure;
+use personaguard_crds::{FailurePolicy, Mode};
 use personaguard_model::Model;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,6 +125,7 @@ impl Keeper {
     /// Serves the config with the weights in memory if they are the right ones, else loads those that are.
     fn apply(&mut self) {
         let Some(config) = self.config.clone() else { return };
+        self.host.update(|state| state.failure_policy = Some(failure_policy(&config)));
         let key = ModelKey::of(&config);
         match &mut self.loaded {
             Some(loaded) if loaded.key == key => {
@@ -199,6 +201,12 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Of all policies together; one in mode `Audit` changes nothing.
+fn failure_policy(config: &Config) -> FailurePolicy {
+    let enforced = config.guard.policies.iter().filter(|policy| policy.mode == Mode::Enforce);
+    enforced.map(|policy| policy.failure_policy).max().unwrap_or_default()
 }
 
 fn stamp(file: &Path) -> Option<(u64, SystemTime)> {
