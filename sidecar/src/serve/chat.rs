@@ -40,7 +40,7 @@ pub(super) async fn completions(State(shared): State<Shared>, headers: HeaderMap
 }
 
 /// Why nothing is served yet.
-pub(super) fn not_ready(host: &Host) -> ApiError {
+pub(crate) fn not_ready(host: &Host) -> ApiError {
     let state = host.state();
     match &state.model {
         ModelState::Failed(failure) => ApiError::unavailable(
@@ -169,7 +169,7 @@ async fn whole(head: &Head, mut answer: Answer) -> Result<Response, ApiError> {
 }
 
 /// Reads a body within its limits.
-async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {} bytes.", limits.body_bytes);
         ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)

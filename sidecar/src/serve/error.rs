@@ -8,15 +8,15 @@ use std::time::Duration;
 
 /// An error as a client sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ApiError {
-    pub(super) status: StatusCode,
-    pub(super) body: ErrorBody,
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) body: ErrorBody,
     retry_after: Option<Duration>,
 }
 
 /// `{"error": …}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct ErrorBody {
+pub(crate) struct ErrorBody {
     error: ErrorObject,
 }
 
@@ -35,19 +35,19 @@ impl ApiError {
     }
 
     /// A field of the request has the wrong type or value.
-    pub(super) fn invalid(param: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(param: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
         error.body.error.param = Some(param.into());
         error
     }
 
     /// The body is not what it should be.
-    pub(super) fn body(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn body(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self::new(status, "invalid_request_error", code, message)
     }
 
     /// No such model.
-    pub(super) fn model_not_found(asked: &str, served: &str) -> Self {
+    pub(crate) fn model_not_found(asked: &str, served: &str) -> Self {
         let message = format!("The model `{asked}` does not exist here. This server has `{served}`.");
         let mut error = Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message);
         error.body.error.param = Some("model".to_owned());
@@ -55,7 +55,7 @@ impl ApiError {
     }
 
     /// Prompt and answer do not fit.
-    pub(super) fn context_length(tokens: usize, limit: usize, prompt: usize) -> Self {
+    pub(crate) fn context_length(tokens: usize, limit: usize, prompt: usize) -> Self {
         let message = format!(
             "This model's maximum context length is {limit} tokens. However, you requested {tokens} tokens ({prompt} in the messages, {} in the completion). Please reduce the length of the messages or completion.",
             tokens.saturating_sub(prompt)
@@ -64,7 +64,7 @@ impl ApiError {
     }
 
     /// Too many wait already.
-    pub(super) fn busy(retry_after: Duration) -> Self {
+    pub(crate) fn busy(retry_after: Duration) -> Self {
         let message =
             "Too many requests wait for this model. Try again after the time that the Retry-After header gives.";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
@@ -73,14 +73,14 @@ impl ApiError {
     }
 
     /// Not ready to serve.
-    pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", code, message);
         error.retry_after = Some(Duration::from_secs(5));
         error
     }
 
     /// A policy that fails closed refuses what cannot be scored.
-    pub(super) fn unscorable() -> Self {
+    pub(crate) fn unscorable() -> Self {
         let mut error = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "server_error",
@@ -92,12 +92,12 @@ impl ApiError {
     }
 
     /// It is this server's fault.
-    pub(super) fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
     }
 
     /// The error's code, which holds no text of the request.
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         self.body.error.code.unwrap_or_default()
     }
 }

@@ -12,7 +12,7 @@ use tracing::Span;
 
 /// Counts for one response.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     host: Arc<Host>,
     span: Span,
     id: String,
@@ -23,24 +23,24 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(host: Arc<Host>, span: Span, id: String) -> Self {
+    pub(crate) fn new(host: Arc<Host>, span: Span, id: String) -> Self {
         Self { host, span, id, begun: Instant::now(), first_left: false, breached: false, closed: false }
     }
 
     /// The response never began.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.closed = true;
     }
 
     /// Text left.
-    pub(super) fn left(&mut self) {
+    pub(crate) fn left(&mut self) {
         if !std::mem::replace(&mut self.first_left, true) {
             self.host.metrics.first_token(self.begun.elapsed());
         }
     }
 
     /// Rules were breached.
-    pub(super) fn breaches(&mut self, decision: &Decision, breaches: &[Breach]) {
+    pub(crate) fn breaches(&mut self, decision: &Decision, breaches: &[Breach]) {
         let plan = decision.plan();
         for breach in breaches {
             self.breached = true;
@@ -54,7 +54,7 @@ impl Record {
     }
 
     /// The response ended. What is told after the first time is not counted.
-    pub(super) fn close(&mut self, decision: &Decision, outcome: Outcome, usage: Usage) {
+    pub(crate) fn close(&mut self, decision: &Decision, outcome: Outcome, usage: Usage) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
