@@ -41,7 +41,7 @@ mod weights;
 
 pub use engine::event::{End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability};
 pub use engine::request::{
-    Capture, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest, VectorError,
+    Capture, Gate, GateAt, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest, VectorError,
 };
 pub use engine::score::{MeanStates, Score, ScoreError};
 pub use engine::{Engine, EngineOptions, StartError, SubmitError};

@@ -1,10 +1,11 @@
 //! Taps: what a request reads from the residual stream, and what it changes there.
 
 use super::Segment;
-use crate::engine::request::{Change, Intervention, Probe};
+use crate::engine::request::{Change, Gate, GateAt, Intervention, Probe};
 use crate::kernel::vector::{add_scaled, dot};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One request's probes and interventions, by layer.
 #[derive(Debug, Default)]
@@ -17,6 +18,11 @@ pub(crate) struct Hooks {
     probe_layers: Vec<Range<usize>>,
     intervention_order: Vec<usize>,
     intervention_layers: Vec<Range<usize>>,
+    /// Projections at the last prompt token, once a pass before this one has read them.
+    prompt_last: Vec<f32>,
+    /// For each intervention, whether its gate was open at the position before. The rows of a sequence pass a layer in
+    /// order and on one thread.
+    open: Vec<AtomicBool>,
 }
 
 impl Hooks {
@@ -25,11 +31,41 @@ impl Hooks {
         let (probe_order, probe_layers) = by_layer(&probes.iter().map(|probe| probe.layer).collect::<Vec<_>>(), layers);
         let (intervention_order, intervention_layers) =
             by_layer(&interventions.iter().map(|intervention| intervention.layer).collect::<Vec<_>>(), layers);
-        Self { probes, interventions, probe_order, probe_layers, intervention_order, intervention_layers }
+        let open = interventions.iter().map(|_| AtomicBool::new(false)).collect();
+        let prompt_last = Vec::new();
+        Self {
+            probes,
+            interventions,
+            probe_order,
+            probe_layers,
+            intervention_order,
+            intervention_layers,
+            prompt_last,
+            open,
+        }
     }
 
     pub(crate) fn probes(&self) -> usize {
         self.probes.len()
+    }
+
+    /// Takes the projections at the last prompt token, for the gates that read them there.
+    pub(crate) fn prompt_read(&mut self, projections: &[f32]) {
+        self.prompt_last = projections.to_vec();
+    }
+
+    /// Whether a gate is open at a response position: `read` holds the segment's projections so far, from the last prompt
+    /// token on where the segment has it (`has_prompt_last`), and `row` is the position's number among them.
+    fn is_open(&self, index: usize, gate: Gate, read: &[f32], has_prompt_last: bool, row: usize) -> bool {
+        let projection = match gate.at {
+            GateAt::Token => read[row * self.probes.len() + gate.probe],
+            GateAt::PromptLast if has_prompt_last => read[gate.probe],
+            GateAt::PromptLast => self.prompt_last.get(gate.probe).copied().unwrap_or(f32::NEG_INFINITY),
+        };
+        let bound = if self.open[index].load(Ordering::Relaxed) { gate.until } else { gate.above };
+        let open = projection > bound;
+        self.open[index].store(open, Ordering::Relaxed);
+        open
     }
 
     pub(crate) fn interventions(&self) -> &[Intervention] {
@@ -93,8 +129,15 @@ pub(super) fn apply(layer: usize, hidden: usize, segments: &mut [Segment<'_>], s
                     projections[probe] = dot(&hooks.probes[probe].direction, row);
                 }
             }
-            for intervention in changes.iter().map(|&index| &hooks.interventions[index]) {
-                if intervention.positions.include(position, segment.prompt_tokens) {
+            for &index in changes {
+                let intervention = &hooks.interventions[index];
+                let acts = intervention.positions.include(position, segment.prompt_tokens)
+                    && intervention.gate.is_none_or(|gate| {
+                        let has_prompt_last = segment.start < segment.prompt_tokens;
+                        let row = offset - segment.read_from;
+                        hooks.is_open(index, gate, &segment.projections, has_prompt_last, row)
+                    });
+                if acts {
                     change(&intervention.change, row);
                 }
             }
@@ -144,5 +187,49 @@ mod tests {
         }
         assert_eq!(segments[0].projections, [4.0, 3.0, 6.0, 5.0]);
         assert_eq!(stream, [1.0, 2.0, 3.0, 4.0, 5.0, 5.0]);
+    }
+
+    /// A sequence of one number a token, fed in pieces of these sizes: where a gated +100 at layer 1 acts.
+    fn gated(gate: Gate, pieces: &[usize]) -> Vec<bool> {
+        const STREAM: [f32; 7] = [9.0, 5.0, 1.0, 6.0, 4.0, 2.0, 5.5];
+        let probes = [Probe::new(1, &[2.0]).unwrap()];
+        let change = Intervention::add(1, &[1.0], 100.0, Positions::All).unwrap().when(gate);
+        let mut hooks = Hooks::new(probes.into(), [change].into(), 1);
+        let (mut start, prompt_tokens, mut acted) = (0, 2, Vec::new());
+        for &count in pieces {
+            let mut stream = STREAM[start..start + count].to_vec();
+            let read_from = (prompt_tokens - 1_usize).saturating_sub(start);
+            let read = vec![0.0; count.saturating_sub(read_from)];
+            let mut segments = [Segment {
+                tokens: &[7; 7][..count],
+                start,
+                prompt_tokens,
+                blocks: &[],
+                hooks: &hooks,
+                read_from,
+                projections: read,
+                states: None,
+            }];
+            (0..=1).for_each(|layer| apply(layer, 1, &mut segments, &mut stream));
+            let projections = std::mem::take(&mut segments[0].projections);
+            acted.extend(stream.iter().zip(&STREAM[start..]).map(|(after, before)| after != before));
+            if start < prompt_tokens && start + count >= prompt_tokens {
+                hooks.prompt_read(&projections[..1]);
+            }
+            start += count;
+        }
+        acted
+    }
+
+    #[test]
+    fn a_gate_decides_alike_in_pieces_of_any_size() {
+        let token = Gate { probe: 0, at: GateAt::Token, above: 5.0, until: 3.0 };
+        let prompt = |above| Gate { probe: 0, at: GateAt::PromptLast, above, until: above };
+        for pieces in [&[7][..], &[1; 7], &[2, 5], &[1, 3, 3], &[2, 1, 1, 3]] {
+            // Opens at 6, stays open at 4, closes at 2. Never in the prompt.
+            assert_eq!(gated(token, pieces), [false, false, false, true, true, false, true], "{pieces:?}");
+            assert_eq!(gated(prompt(4.0), pieces), [false, false, true, true, true, true, true], "{pieces:?}");
+            assert_eq!(gated(prompt(5.0), pieces), [false; 7], "{pieces:?}");
+        }
     }
 }

@@ -172,6 +172,15 @@ impl Engine {
         if probes.len() > MAX_VECTORS || interventions.len() > MAX_VECTORS {
             return Err(SubmitError::Parameter { name: "vectors", message: "must be at most 256 for one request" });
         }
+        let read_in_time = |change: &Intervention| {
+            change.gate.is_none_or(|gate| {
+                probes.get(gate.probe).is_some_and(|probe| probe.layer <= change.layer) && gate.until <= gate.above
+            })
+        };
+        if !interventions.iter().all(read_in_time) {
+            let message = "must be gated by a probe of the request at a layer not above their own";
+            return Err(SubmitError::Parameter { name: "interventions", message });
+        }
         let probes = probes.iter().map(|probe| (probe.layer, probe.direction.len()));
         let changes = interventions.iter().map(|intervention| (intervention.layer, intervention.change.width()));
         for (layer, width) in probes.chain(changes) {

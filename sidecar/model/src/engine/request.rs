@@ -34,6 +34,7 @@ pub struct Intervention {
     pub(crate) layer: usize,
     pub(crate) positions: Positions,
     pub(crate) change: Change,
+    pub(crate) gate: Option<Gate>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +54,36 @@ impl Change {
     }
 }
 
+/// When an [`Intervention`] acts on the response: while the projection on a probe lies above a bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// Number of the probe in the request, at a layer not above the intervention's.
+    pub probe: usize,
+    /// Where the projection is read.
+    pub at: GateAt,
+    /// Opens above this.
+    pub above: f32,
+    /// Once open, closes where the projection is no longer above this. At most `above`.
+    pub until: f32,
+}
+
+/// Where a [`Gate`] reads its projection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateAt {
+    /// At the last prompt token, for the whole response.
+    PromptLast,
+    /// At each response token, for that token.
+    Token,
+}
+
 impl Intervention {
+    /// The same change of the response, only while the gate is open. Where it never opens, the response is, to the bit, the
+    /// one without the change.
+    #[must_use]
+    pub fn when(self, gate: Gate) -> Self {
+        Self { positions: Positions::Response, gate: Some(gate), ..self }
+    }
+
     /// Steering: h ← h + coefficient · vector at `layer` (0..=layers), with the vector as it is, not normalised.
     ///
     /// # Errors
@@ -64,7 +94,7 @@ impl Intervention {
         if scaled.iter().any(|v| !v.is_finite()) {
             return Err(VectorError::NotFinite);
         }
-        Ok(Self { layer, positions, change: Change::Add(scaled) })
+        Ok(Self { layer, positions, change: Change::Add(scaled), gate: None })
     }
 
     /// Capping: keeps the projection ⟨h, v̂⟩ at `layer` (0..=layers) within `floor..=ceiling`, in the units of a
@@ -87,7 +117,7 @@ impl Intervention {
         if floor > ceiling {
             return Err(VectorError::FloorAboveCeiling { floor, ceiling });
         }
-        Ok(Self { layer, positions, change: Change::Cap { unit: unit(vector)?, floor, ceiling } })
+        Ok(Self { layer, positions, change: Change::Cap { unit: unit(vector)?, floor, ceiling }, gate: None })
     }
 
     /// The layer that is changed, 0..=layers.

@@ -146,6 +146,9 @@ impl Sequence {
         }
         let first_read = (self.prompt_tokens - 1).saturating_sub(start);
         let width = self.hooks.probes();
+        if start < self.prompt_tokens && self.fed >= self.prompt_tokens {
+            self.hooks.prompt_read(&projections[..width]);
+        }
         let read = |index: usize| projections[index * width..][..width].to_vec();
         match &mut self.task {
             Task::Generate(generate) if self.fed == self.prompt_tokens => {
