@@ -1,5 +1,7 @@
 //! What distinguishes one decoder from another: each model family is a description, not code of its own.
 
+mod hub;
+
 use crate::gguf::Header;
 use crate::kernel::vector::Gate;
 use crate::model::LoadError;
@@ -18,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) feed_forward: usize,
     pub(crate) context_length: usize,
     pub(crate) norm_epsilon: f32,
+    /// Added to the norms' stored factors: some files store the difference from 1.
+    pub(crate) norm_offset: f32,
     pub(crate) gate: Gate,
     /// Factor on embeddings.
     pub(crate) embedding_scale: f32,
@@ -36,6 +40,8 @@ pub(crate) struct Rope {
     pub(crate) base: f64,
     /// Positions are divided by this (linear scaling).
     pub(crate) stretch: f64,
+    /// Divisors of each pair's frequency besides, where the weights have none.
+    pub(crate) factors: Option<Vec<f32>>,
 }
 
 /// Which two values of a head are rotated together.
@@ -111,9 +117,13 @@ impl Config {
             return Err(corrupt("the rotary width is odd"));
         }
         let base = reader.positive("rope.freq_base")?.unwrap_or(family.base);
+        let window_base = reader.positive("rope.freq_base_swa")?.unwrap_or(10_000.0);
+        let layers = size("block_count", 1 << 10)?;
+        // The largest Gemma 3 scales by what its heads would be wide if they shared the hidden state out; no key says so.
+        let scale_width = if architecture == "gemma3" && layers == 62 { hidden / heads } else { head_width };
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         Ok(Self {
-            layers: size("block_count", 1 << 10)?,
+            layers,
             hidden,
             heads,
             kv_heads,
@@ -121,16 +131,17 @@ impl Config {
             feed_forward: size("feed_forward_length", 1 << 20)?,
             context_length: size("context_length", 1 << 24)?,
             norm_epsilon: reader.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
+            norm_offset: 0.0,
             gate: family.gate,
             embedding_scale: if family.scales_embeddings { (hidden as f32).sqrt() } else { 1.0 },
-            attention_scale: 1.0 / (head_width as f32).sqrt(),
-            rope: Rope { pairs: family.pairs, width: rope_width, base, stretch },
+            attention_scale: 1.0 / (scale_width as f32).sqrt(),
+            rope: Rope { pairs: family.pairs, width: rope_width, base, stretch, factors: None },
             window: match reader.int("attention.sliding_window") {
                 Some(_) => family.window_period.map(|period| -> Result<Window, LoadError> {
                     Ok(Window {
                         tokens: size("attention.sliding_window", 1 << 24)?,
                         period,
-                        base: if period == 1 { base } else { 10_000.0 },
+                        base: if period == 1 { base } else { window_base },
                     })
                 }),
                 None => None,

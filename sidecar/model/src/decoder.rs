@@ -64,8 +64,8 @@ pub(crate) struct Scratch {
 
 impl Decoder {
     pub(crate) fn new(config: Config, weights: Weights) -> Self {
-        let frequencies =
-            Frequencies::new(&config.rope, config.rope.base, config.rope.stretch, weights.rope_factors.as_deref());
+        let factors = weights.rope_factors.as_deref().or(config.rope.factors.as_deref());
+        let frequencies = Frequencies::new(&config.rope, config.rope.base, config.rope.stretch, factors);
         let windowed_frequencies = config
             .window
             .as_ref()

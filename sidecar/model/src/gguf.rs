@@ -1,6 +1,7 @@
 //! GGUF: the header of a weight file, read under bounds. Nothing here allocates more than a small multiple of what the
 //! file holds, and every size is checked before it is used: a weight file is anybody's.
 
+use crate::tensor::{DType, TensorInfo};
 use std::collections::HashMap;
 use std::io::{BufRead, Read, Seek};
 
@@ -32,84 +33,6 @@ pub(crate) enum Value {
     Ints(Vec<i32>),
     Floats(Vec<f32>),
     Texts(Vec<String>),
-}
-
-/// How a tensor's numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum DType {
-    F32,
-    F16,
-    Bf16,
-    Q4_0,
-    Q4_1,
-    Q5_0,
-    Q5_1,
-    Q8_0,
-    Q2K,
-    Q3K,
-    Q4K,
-    Q5K,
-    Q6K,
-}
-
-impl DType {
-    fn from_code(code: u32) -> Result<Self, GgufError> {
-        Ok(match code {
-            0 => Self::F32,
-            1 => Self::F16,
-            2 => Self::Q4_0,
-            3 => Self::Q4_1,
-            6 => Self::Q5_0,
-            7 => Self::Q5_1,
-            8 => Self::Q8_0,
-            10 => Self::Q2K,
-            11 => Self::Q3K,
-            12 => Self::Q4K,
-            13 => Self::Q5K,
-            14 => Self::Q6K,
-            30 => Self::Bf16,
-            other => {
-                let name = match other {
-                    16..=23 | 29 => "IQ (importance-matrix codebook)",
-                    34 | 35 => "TQ (ternary)",
-                    39 => "MXFP4",
-                    _ => "unknown",
-                };
-                return Err(GgufError::Unsupported(format!(
-                    "a tensor has quantisation type {other} ({name}); use a Q4_0 to Q8_0, a K-quant, F16, BF16 or F32 file"
-                )));
-            }
-        })
-    }
-
-    /// Values in a block, and bytes of a block.
-    pub(crate) fn block(self) -> (usize, usize) {
-        match self {
-            Self::F32 => (1, 4),
-            Self::F16 | Self::Bf16 => (1, 2),
-            Self::Q4_0 => (32, 18),
-            Self::Q4_1 => (32, 20),
-            Self::Q5_0 => (32, 22),
-            Self::Q5_1 => (32, 24),
-            Self::Q8_0 => (32, 34),
-            Self::Q2K => (256, 84),
-            Self::Q3K => (256, 110),
-            Self::Q4K => (256, 144),
-            Self::Q5K => (256, 176),
-            Self::Q6K => (256, 210),
-        }
-    }
-}
-
-/// Where a tensor lies. `shape` is (rows, columns); a vector has one row.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TensorInfo {
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-    pub(crate) dtype: DType,
-    /// From the start of the file.
-    pub(crate) offset: u64,
-    pub(crate) bytes: usize,
 }
 
 /// A header: metadata and where each tensor lies.
@@ -337,7 +260,7 @@ impl<R: BufRead> Source<'_, R> {
                 _ => return Err(broken("has an impossible size")),
             };
         }
-        let dtype = DType::from_code(self.u32()?)?;
+        let dtype = dtype(self.u32()?)?;
         let offset = self.u64()?;
         let [columns, rest @ ..] = shape;
         let rows = rest.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
@@ -350,4 +273,33 @@ impl<R: BufRead> Source<'_, R> {
         };
         Ok((name, TensorInfo { rows, columns, dtype, offset, bytes }))
     }
+}
+
+fn dtype(code: u32) -> Result<DType, GgufError> {
+    Ok(match code {
+        0 => DType::F32,
+        1 => DType::F16,
+        2 => DType::Q4_0,
+        3 => DType::Q4_1,
+        6 => DType::Q5_0,
+        7 => DType::Q5_1,
+        8 => DType::Q8_0,
+        10 => DType::Q2K,
+        11 => DType::Q3K,
+        12 => DType::Q4K,
+        13 => DType::Q5K,
+        14 => DType::Q6K,
+        30 => DType::Bf16,
+        other => {
+            let name = match other {
+                16..=23 | 29 => "IQ (importance-matrix codebook)",
+                34 | 35 => "TQ (ternary)",
+                39 => "MXFP4",
+                _ => "unknown",
+            };
+            return Err(GgufError::Unsupported(format!(
+                "a tensor has quantisation type {other} ({name}); use a Q4_0 to Q8_0, a K-quant, F16, BF16 or F32 file"
+            )));
+        }
+    })
 }

@@ -34,8 +34,10 @@ mod gguf;
 mod kernel;
 mod kv;
 mod model;
+mod on_disk;
 mod pool;
 mod template;
+mod tensor;
 mod tokenizer;
 mod weights;
 

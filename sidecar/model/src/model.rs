@@ -1,14 +1,11 @@
-//! A loaded model: weights, tokenizer and chat template of one file.
+//! A loaded model: weights, tokenizer and chat template of one file or folder.
 
-use crate::config::Config;
 use crate::decoder::{Decoder, MAX_HEAD_WIDTH};
-use crate::gguf::{GgufError, Header};
+use crate::on_disk::OnDisk;
 use crate::pool::Pool;
 use crate::template::{ChatOptions, ChatTemplate, TemplateError};
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// How to load a model.
@@ -18,7 +15,7 @@ pub struct LoadOptions {
     pub context_length: Option<usize>,
     /// Threads that compute, 1..=256. Default: what the process may use, CPU limits of its container included.
     pub threads: Option<usize>,
-    /// SHA-256 of the weight file in hex. Another file is refused.
+    /// What [`Model::digest`] must be, in hex. Other weights are refused.
     pub expected_sha256: Option<String>,
 }
 
@@ -35,7 +32,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a GGUF file.
+    /// Reads a GGUF file, or a folder with `config.json`, `tokenizer.json` and safetensors as model hubs have it.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -45,41 +42,21 @@ impl Model {
             Some(threads) => return Err(LoadError::Options { what: format!("{threads} threads: give 1 to 256") }),
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
-        let io = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_path_buf() },
-            _ => LoadError::Io { path: path.to_path_buf(), source },
-        };
-        let mut file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if !metadata.is_file() {
-            return Err(LoadError::Unsupported {
-                what: format!("{} is no file; give the path of a GGUF file", path.display()),
-            });
-        }
-        let header = Header::read(&mut BufReader::with_capacity(1 << 20, &mut file), metadata.len()).map_err(
-            |error| match error {
-                GgufError::Io(source) => io(source),
-                GgufError::Corrupt(what) => LoadError::Corrupt { what },
-                GgufError::Unsupported(what) => LoadError::Unsupported { what },
-            },
-        )?;
-        let config = Config::from_gguf(&header)?;
+        let OnDisk { config, mut sources, name, template, tokenizer, kind } = OnDisk::open(path)?;
         if config.head_width > MAX_HEAD_WIDTH {
             return Err(LoadError::Unsupported { what: format!("heads of {} values", config.head_width) });
         }
-        let pool = Pool::new(threads).map_err(io)?;
+        let pool = Pool::new(threads).map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
         let (weights, tokenizer) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&header));
-            let weights = Weights::read(&mut file, &header, &config, &pool);
+            let tokenizer = scope.spawn(tokenizer);
+            let weights = Weights::read(&mut sources, &config, &pool);
             let tokenizer = tokenizer
                 .join()
                 .unwrap_or_else(|_| Err(LoadError::Corrupt { what: "its tokenizer makes no sense".into() }));
             (weights, tokenizer)
         });
-        let (weights, digest) = match weights {
-            Ok((weights, digest)) => (weights, hex::encode(digest)),
-            Err(error) => return Err(error),
-        };
+        let (weights, digests) = weights?;
+        let digest = kind.digest(&digests);
         if let Some(expected) = &options.expected_sha256
             && !expected.trim().eq_ignore_ascii_case(&digest)
         {
@@ -97,17 +74,19 @@ impl Model {
         }
         let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
-            name: header.text("general.name").map_or_else(file_name, str::to_owned),
+            name: name.unwrap_or_else(file_name),
             digest,
             context_length: options.context_length.unwrap_or(usize::MAX).clamp(1, config.context_length),
-            template: header.text("tokenizer.chat_template").map(ChatTemplate::new),
+            template: template.as_deref().map(ChatTemplate::new),
             tokenizer,
             decoder: Decoder::new(config, weights),
             pool,
         })
     }
 
-    /// SHA-256 of the weight file, 64 lower-case hex digits. Persona vectors are bound to it.
+    /// SHA-256 of the weight file, 64 lower-case hex digits. Persona vectors are bound to it. Of a folder: SHA-256 of what
+    /// `sha256sum` prints for the files that are read (weights, their index, `config.json`, `tokenizer.json`,
+    /// `tokenizer_config.json`, `generation_config.json`, `chat_template.jinja`), in byte order of their names.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest

@@ -1,6 +1,7 @@
-//! Text to tokens and back, from what a weight file says of its tokenizer.
+//! Text to tokens and back, from what a weight file, or the `tokenizer.json` beside it, says of its tokenizer.
 
 mod bpe;
+pub(crate) mod hub;
 mod spm;
 
 use crate::gguf::Header;
@@ -58,6 +59,7 @@ impl Whole {
 enum Scheme {
     Bpe(Box<bpe::Bpe>),
     Spm(Box<spm::Spm>),
+    Hub(Box<hub::Hub>),
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -70,6 +72,10 @@ impl std::fmt::Debug for Tokenizer {
 const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
 const BYTE: i32 = 6;
+
+/// Files often name only one; whatever closes a turn in a known chat format ends a response.
+const CLOSING: [&str; 6] =
+    ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>"];
 
 impl Tokenizer {
     pub(crate) fn from_gguf(header: &Header) -> Result<Self, LoadError> {
@@ -109,9 +115,6 @@ impl Tokenizer {
         let eos = id("tokenizer.ggml.eos_token_id");
         let mut end_tokens: Vec<u32> =
             [eos, id("tokenizer.ggml.eot_token_id"), id("tokenizer.ggml.eom_token_id")].into_iter().flatten().collect();
-        // Files often name only one; whatever closes a turn in a known chat format ends a response.
-        const CLOSING: [&str; 6] =
-            ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>"];
         let closes =
             |(token, text): &(u32, &String)| kind(*token as usize) == CONTROL && CLOSING.contains(&text.as_str());
         end_tokens.extend((0..).zip(tokens).filter(closes).map(|(token, _)| token));
@@ -164,6 +167,7 @@ impl Tokenizer {
             _ if text.is_empty() => {}
             Scheme::Bpe(bpe) => bpe.encode(text, tokens),
             Scheme::Spm(spm) => spm.encode(text, first && tokens.len() == before, tokens),
+            Scheme::Hub(hub) => hub.encode(text, first && tokens.len() == before, tokens),
         });
     }
 

@@ -1,11 +1,11 @@
-//! A decoder's weights, read from a GGUF file in one pass that also computes the file's digest.
+//! A decoder's weights, read from their files in one pass that also computes the files' digests.
 
 use crate::config::Config;
-use crate::gguf::{DType, Header, TensorInfo};
 use crate::kernel::matrix::Matrix;
 use crate::kernel::{LANES, pack};
 use crate::model::LoadError;
 use crate::pool::Pool;
+use crate::tensor::{DType, TensorInfo};
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -56,30 +56,11 @@ pub(crate) struct Projection {
 }
 
 impl Weights {
-    /// Reads all tensors, in the order in which they lie. Returns the file's SHA-256 too.
-    pub(crate) fn read(
-        file: &mut File,
-        header: &Header,
-        config: &Config,
-        pool: &Pool,
-    ) -> Result<(Self, [u8; 32]), LoadError> {
-        let io =
-            |error: std::io::Error| LoadError::Corrupt { what: format!("it could not be read to its end: {error}") };
-        file.seek(SeekFrom::Start(0)).map_err(io)?;
-        let (sender, receiver) = sync_channel::<Arc<Vec<u8>>>(2);
-        std::thread::scope(|scope| {
-            let hasher = scope.spawn(move || {
-                let mut hasher = Sha256::new();
-                receiver.iter().for_each(|bytes| hasher.update(bytes.as_slice()));
-                hasher.finalize().into()
-            });
-            let mut stream = Stream { file, position: 0, sender };
-            let tensors = Tensors::read(&mut stream, header, pool);
-            // An unfinished digest is of no use to anyone, but the thread must see the end.
-            let rest = tensors.and_then(|tensors| stream.finish().map(|()| tensors));
-            let digest = hasher.join().map_err(|_| LoadError::Corrupt { what: "its digest failed".into() })?;
-            Ok((rest?.assemble(config)?, digest))
-        })
+    /// Reads all tensors, each file's in the order in which they lie. Returns the files' SHA-256 too.
+    pub(crate) fn read(sources: &mut [Source], config: &Config, pool: &Pool) -> Result<(Self, Vec<Sha>), LoadError> {
+        let mut tensors = Tensors::default();
+        let digests = sources.iter_mut().map(|source| tensors.read(source, pool)).collect::<Result<_, _>>()?;
+        Ok((tensors.assemble(config)?, digests))
     }
 
     /// Bytes in memory, about.
@@ -93,6 +74,17 @@ impl Weights {
         let ends = self.embedding.bytes() + self.output.as_ref().map_or(0, Matrix::bytes);
         ends + self.blocks.iter().map(block).sum::<usize>()
     }
+}
+
+/// A SHA-256.
+pub(crate) type Sha = [u8; 32];
+
+/// A file with tensors in it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) file: File,
+    /// By the names that GGUF gives them.
+    pub(crate) tensors: Vec<(String, TensorInfo)>,
 }
 
 /// The file, read once from start to end; all that is read is hashed.
@@ -137,10 +129,30 @@ struct Tensors {
 }
 
 impl Tensors {
-    fn read(stream: &mut Stream<'_>, header: &Header, pool: &Pool) -> Result<Self, LoadError> {
-        let mut order: Vec<(&String, &TensorInfo)> = header.tensors.iter().collect();
-        order.sort_by_key(|(_, info)| info.offset);
-        let mut tensors = Self::default();
+    /// Reads a file to its end. Returns its digest.
+    fn read(&mut self, source: &mut Source, pool: &Pool) -> Result<Sha, LoadError> {
+        let io =
+            |error: std::io::Error| LoadError::Corrupt { what: format!("it could not be read to its end: {error}") };
+        let file = &mut source.file;
+        file.seek(SeekFrom::Start(0)).map_err(io)?;
+        source.tensors.sort_by_key(|(_, info)| info.offset);
+        let (sender, receiver) = sync_channel::<Arc<Vec<u8>>>(2);
+        std::thread::scope(|scope| {
+            let hasher = scope.spawn(move || {
+                let mut hasher = Sha256::new();
+                receiver.iter().for_each(|bytes| hasher.update(bytes.as_slice()));
+                hasher.finalize().into()
+            });
+            let mut stream = Stream { file, position: 0, sender };
+            let read = self.take(&mut stream, &source.tensors, pool);
+            // An unfinished digest is of no use to anyone, but the thread must see the end.
+            let finished = read.and_then(|()| stream.finish());
+            let digest = hasher.join().map_err(|_| LoadError::Corrupt { what: "its digest failed".into() })?;
+            finished.map(|()| digest)
+        })
+    }
+
+    fn take(&mut self, stream: &mut Stream<'_>, order: &[(String, TensorInfo)], pool: &Pool) -> Result<(), LoadError> {
         for (name, info) in order {
             if info.offset < stream.position {
                 return Err(LoadError::Corrupt { what: format!("tensor {name} overlaps another") });
@@ -148,7 +160,7 @@ impl Tensors {
             stream.skip_to(info.offset)?;
             if info.rows == 1 {
                 let raw = stream.read(info.bytes)?;
-                tensors.vectors.insert(name.clone(), vector(name, info, &raw)?);
+                self.vectors.insert(name.clone(), vector(name, info, &raw)?);
             } else {
                 let mut matrix = Matrix::new(pack::format_of(info.dtype), info.rows, info.columns);
                 let group_bytes = pack::row_bytes(info.dtype, info.columns) * LANES;
@@ -159,10 +171,10 @@ impl Tensors {
                     left -= raw.len();
                     pack::pack(pool, info.dtype, &raw, &mut matrix, first_group);
                 }
-                tensors.matrices.insert(name.clone(), matrix);
+                self.matrices.insert(name.clone(), matrix);
             }
         }
-        Ok(tensors)
+        Ok(())
     }
 
     fn assemble(mut self, config: &Config) -> Result<Weights, LoadError> {
@@ -181,25 +193,25 @@ impl Tensors {
                 (projection("attn_q", inner)?, projection("attn_k", kv)?, projection("attn_v", kv)?);
             let name = |name: &str| format!("blk.{index}.{name}.weight");
             Ok(BlockWeights {
-                attention_norm: self.vector(&name("attn_norm"), hidden)?,
+                attention_norm: self.norm(config, &name("attn_norm"), hidden)?,
                 query,
                 key,
                 value,
-                query_norm: self.optional_vector(&name("attn_q_norm"), config.head_width)?,
-                key_norm: self.optional_vector(&name("attn_k_norm"), config.head_width)?,
+                query_norm: self.optional_norm(config, &name("attn_q_norm"), config.head_width)?,
+                key_norm: self.optional_norm(config, &name("attn_k_norm"), config.head_width)?,
                 attention_output: self.matrix(&name("attn_output"), Some(hidden), inner)?,
-                post_attention_norm: self.optional_vector(&name("post_attention_norm"), hidden)?,
-                feed_forward_norm: self.vector(&name("ffn_norm"), hidden)?,
+                post_attention_norm: self.optional_norm(config, &name("post_attention_norm"), hidden)?,
+                feed_forward_norm: self.norm(config, &name("ffn_norm"), hidden)?,
                 gate: self.matrix(&name("ffn_gate"), Some(config.feed_forward), hidden)?,
                 up: self.matrix(&name("ffn_up"), Some(config.feed_forward), hidden)?,
                 down: self.matrix(&name("ffn_down"), Some(hidden), config.feed_forward)?,
-                post_feed_forward_norm: self.optional_vector(&name("post_ffw_norm"), hidden)?,
+                post_feed_forward_norm: self.optional_norm(config, &name("post_ffw_norm"), hidden)?,
             })
         });
         let blocks = blocks.collect::<Result<_, LoadError>>()?;
         let weights = Weights {
             blocks,
-            final_norm: self.vector("output_norm.weight", hidden)?,
+            final_norm: self.norm(config, "output_norm.weight", hidden)?,
             output: match self.matrices.contains_key("output.weight") {
                 true => Some(self.matrix("output.weight", Some(vocabulary), hidden)?),
                 false => None,
@@ -237,8 +249,15 @@ impl Tensors {
         }
     }
 
-    fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, LoadError> {
-        self.optional_vector(name, length)?
+    /// A norm's factors.
+    fn optional_norm(&mut self, config: &Config, name: &str, length: usize) -> Result<Option<Vec<f32>>, LoadError> {
+        let mut norm = self.optional_vector(name, length)?;
+        norm.iter_mut().flatten().for_each(|factor| *factor += config.norm_offset);
+        Ok(norm)
+    }
+
+    fn norm(&mut self, config: &Config, name: &str, length: usize) -> Result<Vec<f32>, LoadError> {
+        self.optional_norm(config, name, length)?
             .ok_or_else(|| LoadError::Corrupt { what: format!("tensor {name} is missing") })
     }
 }

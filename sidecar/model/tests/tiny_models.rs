@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::io::Write;
 use std::sync::Arc;
+use support::hub::{self, Dtype};
 use support::reference::{dot, logprobs};
 use support::{Shape, Tiny, VOCABULARY, tiny};
 
@@ -54,7 +55,27 @@ fn relative(found: &[f32], expected: &[f64]) -> f64 {
 async fn states_probabilities_and_projections_are_those_of_the_reference() {
     for (index, shape) in shapes().into_iter().enumerate() {
         let tiny = tiny(&shape, index as u64);
-        let engine = engine(&tiny, EngineOptions::default());
+        agrees(&tiny, &engine(&tiny, EngineOptions::default())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_safetensors_is_the_same_model() {
+    for (index, shape) in shapes().into_iter().enumerate() {
+        for (dtype, shards) in [(Dtype::F32, 1), (Dtype::F16, 2), (Dtype::Bf16, 3)] {
+            let mut tiny = tiny(&shape, index as u64);
+            let folder = hub::folder(&mut tiny, dtype, shards);
+            let model = Model::load(folder.path(), &LoadOptions { threads: Some(2), ..LoadOptions::default() });
+            let engine = Engine::start(Arc::new(model.unwrap()), EngineOptions::default()).unwrap();
+            agrees(&tiny, &engine).await;
+        }
+    }
+}
+
+/// Hidden states at every layer, projections and probabilities, steered and capped.
+async fn agrees(tiny: &Tiny, engine: &Engine) {
+    let shape = &tiny.shape;
+    {
         let (prompt, response) = (tokens(41, 1), tokens(9, 2));
         let all = [prompt.clone(), response.clone()].concat();
         let direction = vector(shape.hidden, 3);

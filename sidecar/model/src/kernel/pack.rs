@@ -6,8 +6,8 @@
 
 use super::matrix::{Format, Matrix};
 use super::{BLOCK, LANES};
-use crate::gguf::DType;
 use crate::pool::{Pool, Shards};
+use crate::tensor::DType;
 use half::f16;
 
 /// How a matrix stored as `dtype` is held. Formats without a kernel of their own are held in 8 bits, which loses little:

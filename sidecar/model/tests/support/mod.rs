@@ -1,6 +1,7 @@
-//! Tiny models with random weights: a writer of GGUF files, and a decoder in f64 that shares no code with the engine.
+//! Tiny models with random weights: writers of GGUF files and of hub folders, and a decoder in f64 that shares no code with the engine.
 
 pub mod gguf;
+pub mod hub;
 pub mod reference;
 
 use gguf::Writer;
@@ -78,6 +79,11 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     writer.byte_tokenizer(VOCABULARY);
 
     let mut tensors = HashMap::new();
+    if shape.rope_factors {
+        let factors = llama3_factors(shape.width);
+        writer.tensor_f32("rope_freqs.weight", 1, factors.len(), &factors);
+        tensors.insert("rope_freqs.weight".to_owned(), factors);
+    }
     let mut add = |name: String, rows: usize, columns: usize, middle: f32, spread: f32| {
         let values: Vec<f32> = (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect();
         writer.tensor_f32(&name, rows, columns, &values);
@@ -88,9 +94,6 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     add("output_norm.weight".into(), 1, shape.hidden, 1.0, 0.3);
     if !shape.tied {
         add("output.weight".into(), VOCABULARY, shape.hidden, 0.0, 0.3);
-    }
-    if shape.rope_factors {
-        add("rope_freqs.weight".into(), 1, shape.width / 2, 3.0, 2.0);
     }
     for layer in 0..shape.layers {
         let mut block = |part: &str, rows, columns, middle, spread| {
@@ -120,4 +123,14 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
         }
     }
     Tiny { shape: shape.clone(), tensors, file: writer.finish() }
+}
+
+/// Llama 3's scaling, with its published rule: by 8, from waves of 16 positions on, fully from 64 on.
+fn llama3_factors(width: usize) -> Vec<f32> {
+    let factor = |pair: usize| {
+        let wave = 2.0 * std::f64::consts::PI / BASE.powf(-2.0 * pair as f64 / width as f64);
+        let smooth = ((64.0 / wave - 1.0) / 3.0).clamp(0.0, 1.0);
+        (1.0 / ((1.0 - smooth) / 8.0 + smooth)) as f32
+    };
+    (0..width / 2).map(factor).collect()
 }

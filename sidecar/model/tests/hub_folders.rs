@@ -1,0 +1,137 @@
+//! Folders as model hubs have them: tokenizers, templates, digests, and what is refused.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, dead_code, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+
+mod support;
+
+use personaguard_model::{ChatOptions, LoadError, LoadOptions, Model};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use support::hub::{self, Dtype};
+use support::{Shape, tiny};
+
+fn folder() -> tempfile::TempDir {
+    hub::folder(&mut tiny(&Shape::of("llama"), 1), Dtype::F32, 2)
+}
+
+fn load(path: &Path) -> Result<Model, LoadError> {
+    Model::load(path, &LoadOptions { threads: Some(1), ..LoadOptions::default() })
+}
+
+fn refused(path: &Path, with: &str) {
+    match load(path) {
+        Err(error) => assert!(error.to_string().contains(with), "{error}"),
+        Ok(_) => panic!("a folder loaded that should be refused with: {with}"),
+    }
+}
+
+#[test]
+fn special_tokens_templates_and_ends_come_from_the_neighbours() {
+    let folder = folder();
+    hub::write(
+        folder.path(),
+        "tokenizer_config.json",
+        &json!({"bos_token": {"content": "<|control 257|>"}, "add_bos_token": true,
+            "chat_template": "{% for m in messages %}<|control 258|>{{ m.content }}{% endfor %}<|control 259|>"}),
+    );
+    hub::write(folder.path(), "generation_config.json", &json!({"eos_token_id": [256, 258]}));
+    let model = load(folder.path()).unwrap();
+    assert_eq!(model.tokenizer().end_tokens(), [256, 258]);
+    let text = "Hé 12<|control 259|>";
+    let plain = model.tokenizer().encode(text);
+    assert_eq!(plain.len(), text.len(), "a byte each: what reads like a special token is text");
+    assert_eq!(model.tokenizer().decode(&plain), text);
+    assert_eq!(model.tokenizer().encode_with_control("a<|control 258|>").last(), Some(&258));
+    let prompt = model.chat_prompt(&[json!({"role": "user", "content": text})], &ChatOptions::default()).unwrap();
+    assert_eq!(prompt, [&[257, 258], plain.as_slice(), &[259]].concat());
+    // A template in a file of its own goes first.
+    std::fs::write(folder.path().join("chat_template.jinja"), "<|control 258|>").unwrap();
+    let prompt = load(folder.path()).unwrap().chat_prompt(&[], &ChatOptions::default()).unwrap();
+    assert_eq!(prompt, [257, 258]);
+}
+
+/// SentencePiece as Llama 2 and Mistral have it, the space in front for the first text only.
+fn sentencepiece() -> Value {
+    let mut vocabulary: serde_json::Map<String, Value> =
+        (0..256).map(|byte| (format!("<0x{byte:02X}>"), json!(byte))).collect();
+    for (text, id) in [("▁", 256), ("a", 257), ("b", 258), ("ab", 259)] {
+        vocabulary.insert(text.into(), json!(id));
+    }
+    json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "post_processor": null,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [["a", "b"]], "byte_fallback": true, "fuse_unk": true},
+    })
+}
+
+#[test]
+fn sentencepiece_tokenizers_put_a_space_before_the_first_text_only() {
+    let folder = folder();
+    hub::write(folder.path(), "tokenizer.json", &sentencepiece());
+    let model = load(folder.path()).unwrap();
+    let tokenizer = model.tokenizer();
+    assert_eq!(tokenizer.encode("ab é"), [256, 259, 256, 0xc3, 0xa9]);
+    assert_eq!(tokenizer.decode(&[259, 256, 0xc3, 0xa9]), "ab é");
+    let mut json = sentencepiece();
+    json["added_tokens"] = json!([{"id": 100, "content": "<end>", "special": true}]);
+    hub::write(folder.path(), "tokenizer.json", &json);
+    let model = load(folder.path()).unwrap();
+    assert_eq!(model.tokenizer().encode_with_control("ab<end>ab"), [256, 259, 100, 259]);
+}
+
+#[test]
+fn the_digest_is_that_of_the_list_of_digests() {
+    let folder = folder();
+    let lines = || -> String {
+        let mut names: Vec<String> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "README.md")
+            .collect();
+        names.sort();
+        let sha = |name: &String| hex::encode(Sha256::digest(std::fs::read(folder.path().join(name)).unwrap()));
+        names.iter().map(|name| format!("{}  {name}\n", sha(name))).collect()
+    };
+    let first = load(folder.path()).unwrap().digest().to_owned();
+    assert_eq!(first, hex::encode(Sha256::digest(lines())));
+    std::fs::write(folder.path().join("README.md"), "not read").unwrap();
+    assert_eq!(load(folder.path()).unwrap().digest(), first);
+    hub::write(folder.path(), "generation_config.json", &json!({}));
+    assert_eq!(load(folder.path()).unwrap().digest(), hex::encode(Sha256::digest(lines())));
+    let options = LoadOptions { expected_sha256: Some(first), ..LoadOptions::default() };
+    assert!(matches!(Model::load(folder.path(), &options), Err(LoadError::DigestMismatch { .. })));
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let with = |name: &str, bytes: &[u8], message: &str| {
+        let folder = folder();
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        refused(folder.path(), message);
+    };
+    let shard = "model-00001-of-00002.safetensors";
+    let whole = |header: &str| [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes()].concat();
+    let index = "model.safetensors.index.json";
+    with("config.json", b"{}", "names no model_type");
+    with("config.json", b"{", "config.json is no JSON");
+    with(index, br#"{"weight_map": {"a": "../x.safetensors"}}"#, "names no files of this folder");
+    with(index, br#"{"weight_map": {"a": "model-00001-of-00002.safetensors"}}"#, "is missing");
+    with(shard, b"\xff\xff\xff\xff\xff\xff\xff\xff", "claims a header of 18446744073709551615 bytes");
+    with(shard, &whole("[]"), "no JSON");
+    with(shard, &whole(r#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}"#), "cut short");
+    with(shard, &whole(r#"{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#), "a is F8_E4M3");
+    with("tokenizer.json", br#"{"model": {"type": "Unigram"}}"#, "Unigram");
+    let mut tokenizer = hub::byte_tokenizer();
+    tokenizer["added_tokens"][0]["lstrip"] = json!(true);
+    with("tokenizer.json", tokenizer.to_string().as_bytes(), "takes in what is around it");
+    let folder = folder();
+    std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    refused(folder.path(), "holds no tokenizer.json");
+    refused(&folder.path().join(shard), "the folder that holds config.json");
+    let cut = std::fs::read(folder.path().join(shard)).unwrap();
+    std::fs::write(folder.path().join(shard), &cut[..cut.len() - 4]).unwrap();
+    refused(folder.path(), "cut short");
+}
