@@ -8,6 +8,7 @@ pub mod config;
 pub mod extract;
 pub mod guard;
 pub mod host;
+pub mod proxy;
 pub mod report;
 pub mod serve;
 pub mod sidecar;

@@ -2,6 +2,7 @@
 
 use crate::config::Source;
 use crate::host::{self, Host};
+use crate::proxy::{self, Times, Upstream};
 use crate::report::{Pusher, Target};
 use crate::serve::{Limits, admin_router, api_router, listen};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Setup {
     pub admin: Option<TcpListener>,
     /// Where reports go.
     pub reports: Option<Target>,
+    /// In placement Proxy: the server behind this one.
+    pub upstream: Option<(Upstream, Times)>,
     /// Limits on requests.
     pub limits: Limits,
     /// Longest wait for requests that run when the sidecar is stopped.
@@ -42,13 +45,17 @@ impl Sidecar {
     /// Starts all parts. The sockets answer at once; the model is loaded meanwhile.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
-        let Setup { source, api, admin, reports, limits, grace } = setup;
+        let Setup { source, api, admin, reports, upstream, limits, grace } = setup;
         let host = Arc::new(Host::new());
         let (stop, background) = (CancellationToken::new(), CancellationToken::new());
-        let mut serving =
-            vec![tokio::spawn(listen(api, api_router(Arc::clone(&host), limits), limits, stop.clone(), grace))];
+        let proxies = upstream.is_some();
+        let router = match upstream {
+            None => api_router(Arc::clone(&host), limits),
+            Some((upstream, times)) => proxy::router(Arc::clone(&host), limits, &upstream, times),
+        };
+        let mut serving = vec![tokio::spawn(listen(api, router, limits, stop.clone(), grace))];
         if let Some(admin) = admin {
-            let router = admin_router(Arc::clone(&host), limits);
+            let router = admin_router(Arc::clone(&host), limits, proxies);
             // Health is to be seen until the end.
             serving.push(tokio::spawn(listen(admin, router, limits, stop.clone(), Duration::from_secs(1))));
         }

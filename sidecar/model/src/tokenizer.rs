@@ -142,6 +142,14 @@ impl Tokenizer {
         tokens
     }
 
+    /// As [`Self::encode`], for text that continues other text: no space is put in front, where the model would have one.
+    #[must_use]
+    pub fn encode_further(&self, text: &str) -> Vec<u32> {
+        let mut tokens = Vec::new();
+        self.encode_plain(text, false, &mut tokens);
+        tokens
+    }
+
     /// As [`Self::encode`], with control tokens recognised in the text, for trusted text only.
     #[must_use]
     pub fn encode_with_control(&self, text: &str) -> Vec<u32> {

@@ -89,6 +89,8 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
         api,
         admin: None,
         reports: None,
+        upstream: None,
+        upstream: None,
         limits: Limits::default(),
         grace: Duration::from_secs(1),
     });

@@ -1,6 +1,7 @@
 //! `personaguard serve`.
 
 use crate::config::Source;
+use crate::proxy::{Times, Upstream};
 use crate::report::Target;
 use crate::serve::Limits;
 use crate::sidecar::{Setup, Sidecar};
@@ -26,9 +27,23 @@ use tokio::signal::unix::{SignalKind, signal};
 ///   personaguard serve --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf --log-format text
 ///
 ///   OPENAI_BASE_URL=http://127.0.0.1:8790/v1 python my_app.py
+///
+/// In front of another server that has the same model:
+///
+///   personaguard serve --config ./policy --model ./model.gguf --upstream http://127.0.0.1:8000 --listen 0.0.0.0:8790
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
+    /// Stand in front of this OpenAI-compatible server (http://HOST:PORT) instead of serving the model: requests are
+    /// forwarded, answers are scored with the model of the config. Every action works but those that change activations.
+    #[arg(long, env = "PERSONAGUARD_UPSTREAM", value_name = "URL")]
+    upstream: Option<Upstream>,
+    /// With --upstream: longest silence of that server in seconds, before an answer counts as failed.
+    #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Times::default().upstream.as_secs())]
+    upstream_timeout_seconds: u64,
+    /// With --upstream: longest time in seconds for scoring one piece of an answer; past it the failure policy decides.
+    #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Times::default().score.as_secs())]
+    score_deadline_seconds: u64,
     /// Config folder.
     #[arg(long, env = "PERSONAGUARD_CONFIG", value_name = "DIR", default_value = names::CONFIG_DIR)]
     config: PathBuf,
@@ -59,6 +74,9 @@ pub struct Options {
     /// Longest request body in bytes.
     #[arg(long, env = "PERSONAGUARD_MAX_BODY_BYTES", value_name = "N", default_value_t = Limits::default().body_bytes)]
     max_body_bytes: usize,
+    /// Connections at the same time. At the limit, the one that has waited longest for its client gives way to a new one.
+    #[arg(long, env = "PERSONAGUARD_MAX_CONNECTIONS", value_name = "N", default_value_t = Limits::default().connections)]
+    max_connections: usize,
     /// Seconds that running requests get to end after SIGTERM.
     #[arg(long, env = "PERSONAGUARD_GRACE_SECONDS", value_name = "N", default_value_t = 25)]
     grace_seconds: u64,
@@ -96,7 +114,17 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             token_file: options.token_file,
             ca_file: options.config.join(names::CA_FILE),
         }),
-        limits: Limits { body_bytes: options.max_body_bytes, ..Limits::default() },
+        upstream: options.upstream.map(|upstream| {
+            let seconds = Duration::from_secs;
+            let (upstream_time, score) =
+                (seconds(options.upstream_timeout_seconds), seconds(options.score_deadline_seconds));
+            (upstream, Times { upstream: upstream_time, score })
+        }),
+        limits: Limits {
+            body_bytes: options.max_body_bytes,
+            connections: options.max_connections,
+            ..Limits::default()
+        },
         grace: Duration::from_secs(options.grace_seconds),
     };
     tracing::info!(listen = %options.listen, config = %options.config.display(), version = env!("CARGO_PKG_VERSION"), "started");

@@ -1,11 +1,13 @@
 //! Health and metrics.
 
 use super::error::ApiError;
+use super::router::Shared;
 use crate::host::{Host, ModelState};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use personaguard_crds::FailurePolicy;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -17,11 +19,16 @@ pub(super) async fn healthz() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// Whether the model serves; if not, why.
-pub(super) async fn readyz(State(host): State<Arc<Host>>) -> Response {
-    let state = host.state();
+/// Whether the model serves; if not, why. In front of another server also where it cannot be served, and the failure policy
+/// lets answers pass: the pod must not go because its guard does.
+pub(super) async fn readyz(State(shared): State<Shared>) -> Response {
+    let state = shared.host.state();
     let (status, body) = match &state.model {
         ModelState::Ready(serving) => (StatusCode::OK, json!({ "status": "ready", "model": serving.name })),
+        ModelState::Failed(failure) if shared.proxies && state.failure_policy == Some(FailurePolicy::Open) => (
+            StatusCode::OK,
+            json!({ "status": "unguarded", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
+        ),
         ModelState::Failed(failure) => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({ "status": "failed", "model": state.model_name, "reason": failure.reason, "message": failure.message }),

@@ -52,7 +52,7 @@ pub(crate) fn not_ready(host: &Host) -> ApiError {
 }
 
 async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
-    let Shared { host, limits } = shared;
+    let Shared { host, limits, .. } = shared;
     let body = read(&headers, body, limits).await?;
     let request = ChatRequest::parse(&body)?;
     drop(body);
@@ -169,7 +169,7 @@ async fn whole(head: &Head, mut answer: Answer) -> Result<Response, ApiError> {
 }
 
 /// Reads a body within its limits.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, ApiError> {
+async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {} bytes.", limits.body_bytes);
         ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)

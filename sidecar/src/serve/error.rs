@@ -91,6 +91,11 @@ impl ApiError {
         error
     }
 
+    /// The server behind this one fails.
+    pub(crate) fn gateway(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, "server_error", code, message)
+    }
+
     /// It is this server's fault.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)

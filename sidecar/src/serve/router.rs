@@ -17,6 +17,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub(super) struct Shared {
     pub(super) host: Arc<Host>,
     pub(super) limits: Limits,
+    /// Another server answers, also while no model is loaded here.
+    pub(super) proxies: bool,
 }
 
 impl FromRef<Shared> for Arc<Host> {
@@ -31,12 +33,12 @@ pub fn api(host: Arc<Host>, limits: Limits) -> Router {
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::get));
-    finish(routes, host, limits)
+    finish(routes, Shared { host, limits, proxies: false })
 }
 
-/// Health and metrics only.
-pub fn admin(host: Arc<Host>, limits: Limits) -> Router {
-    finish(health(), host, limits)
+/// Health and metrics only; of a sidecar that stands in front of another server, where `proxies`.
+pub fn admin(host: Arc<Host>, limits: Limits, proxies: bool) -> Router {
+    finish(health(), Shared { host, limits, proxies })
 }
 
 fn health() -> Router<Shared> {
@@ -46,12 +48,14 @@ fn health() -> Router<Shared> {
         .route("/metrics", get(admin::metrics))
 }
 
-fn finish(routes: Router<Shared>, host: Arc<Host>, limits: Limits) -> Router {
-    routes
-        .fallback(admin::not_found)
-        .method_not_allowed_fallback(admin::wrong_method)
-        .with_state(Shared { host, limits })
-        .layer(CatchPanicLayer::custom(panicked))
+fn finish(routes: Router<Shared>, shared: Shared) -> Router {
+    let routes = routes.fallback(admin::not_found).method_not_allowed_fallback(admin::wrong_method);
+    catch_panics(routes.with_state(shared))
+}
+
+/// A handler that panics costs its own request only.
+pub(crate) fn catch_panics(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(panicked))
 }
 
 /// The panic's message may hold anything, so it is not repeated.

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use personaguard::config::Source;
+use personaguard::proxy::{Times, Upstream};
 use personaguard::report::Target;
 use personaguard::serve::Limits;
 use personaguard::sidecar::{Setup, Sidecar};
@@ -199,6 +200,7 @@ pub(crate) struct Variant {
     pub(crate) limits: Limits,
     pub(crate) reports: Option<Target>,
     pub(crate) labels: Option<PathBuf>,
+    pub(crate) upstream: Option<(Upstream, Times)>,
 }
 
 impl Rig {
@@ -216,6 +218,7 @@ impl Rig {
             api,
             admin: None,
             reports: variant.reports,
+            upstream: variant.upstream,
             limits: variant.limits,
             grace: Duration::from_secs(60),
         });

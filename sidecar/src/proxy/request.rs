@@ -1,0 +1,194 @@
+//! What a request asks a model to write, as far as scoring the answer needs it.
+
+use super::path::Api;
+use super::payload::{MAX_CHOICES, Unreadable};
+use personaguard_model::{ChatOptions, Model};
+use serde_json::{Map, Value, json};
+
+/// A request that can be scored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    prompt: Prompt,
+    /// Choices for each prompt.
+    pub(super) n: usize,
+    /// Whether it asks for a stream.
+    pub(super) stream: bool,
+    /// The model by the name that the client has for it.
+    pub(super) model: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Prompt {
+    Messages { messages: Vec<Value>, variables: Map<String, Value> },
+    Texts(Vec<Plain>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Plain {
+    Text(String),
+    Tokens(Vec<u32>),
+}
+
+impl Asked {
+    /// Reads a body. Fields that are not needed here may hold anything.
+    pub(super) fn read(api: Api, body: &[u8]) -> Result<Self, Unreadable> {
+        let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
+            return Err(Unreadable("the body is not a JSON object"));
+        };
+        let prompt = match api {
+            Api::Chat => {
+                Prompt::Messages { messages: messages(fields.remove("messages"))?, variables: variables(&mut fields) }
+            }
+            Api::Text => Prompt::Texts(texts(fields.remove("prompt"))?),
+            Api::Foreign => return Err(Unreadable("this API is not OpenAI's chat completions")),
+        };
+        let n = match fields.get("n") {
+            None | Some(Value::Null) => Some(1),
+            Some(n) => n.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_CHOICES).contains(n)),
+        };
+        Ok(Self {
+            prompt,
+            n: n.ok_or(Unreadable("`n` is not a sensible number"))?,
+            stream: fields.get("stream").and_then(Value::as_bool).unwrap_or_default(),
+            model: fields.get("model").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+
+    /// Tokens of each prompt. Takes a while for long ones.
+    pub(super) fn tokens(&self, model: &Model) -> Result<Vec<Vec<u32>>, Unreadable> {
+        match &self.prompt {
+            Prompt::Messages { messages, variables } => {
+                let options = ChatOptions { variables: variables.clone(), ..ChatOptions::default() };
+                let tokens = model.chat_prompt(messages, &options);
+                tokens.map(|tokens| vec![tokens]).map_err(|_| Unreadable("the chat template takes no such messages"))
+            }
+            Prompt::Texts(texts) => {
+                let tokens = |text: &Plain| match text {
+                    Plain::Text(text) => model.tokenizer().encode(text),
+                    Plain::Tokens(tokens) => tokens.clone(),
+                };
+                Ok(texts.iter().map(tokens).collect())
+            }
+        }
+    }
+}
+
+fn messages(value: Option<Value>) -> Result<Vec<Value>, Unreadable> {
+    match value {
+        Some(Value::Array(messages)) if !messages.is_empty() => messages.into_iter().map(message).collect(),
+        _ => Err(Unreadable("`messages` is not a list of messages")),
+    }
+}
+
+/// A message as chat templates know it: text content, `system` for its newer name, all else as it is.
+fn message(value: Value) -> Result<Value, Unreadable> {
+    let Value::Object(mut fields) = value else { return Err(Unreadable("a message is not an object")) };
+    if fields.get("role").and_then(Value::as_str) == Some("developer") {
+        fields.insert("role".to_owned(), json!("system"));
+    }
+    if let Some(Value::Array(parts)) = fields.get("content") {
+        let text = parts.iter().map(part).collect::<Result<String, _>>()?;
+        fields.insert("content".to_owned(), json!(text));
+    } else if !matches!(fields.get("content"), None | Some(Value::Null | Value::String(_))) {
+        return Err(Unreadable("the content of a message is not text"));
+    }
+    if fields.get("content").is_none_or(Value::is_null) {
+        // A template would print `none`.
+        fields.insert("content".to_owned(), json!(""));
+    }
+    Ok(Value::Object(fields))
+}
+
+fn part(part: &Value) -> Result<&str, Unreadable> {
+    let kind = part.get("type").and_then(Value::as_str);
+    let text = match kind {
+        Some("text" | "input_text" | "output_text") => part.get("text"),
+        Some("refusal") => part.get("refusal"),
+        _ => None,
+    };
+    text.and_then(Value::as_str).ok_or(Unreadable("a part of a message is not text"))
+}
+
+/// What templates are given besides the messages.
+fn variables(fields: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut variables = match fields.remove("chat_template_kwargs") {
+        Some(Value::Object(variables)) => variables,
+        _ => Map::new(),
+    };
+    if let Some(tools @ Value::Array(_)) = fields.remove("tools") {
+        variables.insert("tools".to_owned(), tools);
+    }
+    for reserved in ["messages", "add_generation_prompt", "bos_token", "eos_token"] {
+        variables.remove(reserved);
+    }
+    variables
+}
+
+fn texts(value: Option<Value>) -> Result<Vec<Plain>, Unreadable> {
+    let odd = Unreadable("`prompt` is neither text nor tokens");
+    let tokens = |values: &[Value]| {
+        let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
+        values.iter().map(token).collect::<Option<Vec<_>>>().filter(|tokens| !tokens.is_empty()).map(Plain::Tokens)
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) if !text.is_empty() => Some(Plain::Text(text.clone())),
+        Value::Array(values) => tokens(values),
+        _ => None,
+    };
+    let Some(value) = value else { return Err(odd) };
+    if let Some(one) = text(&value) {
+        return Ok(vec![one]);
+    }
+    match value {
+        Value::Array(values) if !values.is_empty() && values.len() <= MAX_CHOICES => {
+            values.iter().map(text).collect::<Option<_>>().ok_or(odd)
+        }
+        _ => Err(odd),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(messages: Value) -> Result<Asked, Unreadable> {
+        Asked::read(Api::Chat, json!({ "messages": messages, "unknown": [1] }).to_string().as_bytes())
+    }
+
+    #[test]
+    fn text_is_read_however_it_is_wrapped() {
+        let plain = chat(json!([{ "role": "system", "content": "ab" }])).unwrap();
+        let parts = json!([{ "role": "developer", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
+        assert_eq!(chat(parts).unwrap(), plain);
+        assert_eq!(plain.n, 1);
+        assert!(chat(json!([{ "role": "assistant", "content": null, "tool_calls": [] }])).is_ok());
+        let text = |prompt: Value| Asked::read(Api::Text, json!({ "prompt": prompt, "n": 2 }).to_string().as_bytes());
+        for good in [json!("a"), json!(["a", "b"]), json!([1, 2]), json!([[1, 2], [3]])] {
+            assert_eq!(text(good).unwrap().n, 2);
+        }
+        for bad in [json!(""), json!([]), json!([1, "a"]), json!({}), json!([-1]), json!([[]])] {
+            assert!(text(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_text_cannot_be_scored() {
+        for odd in [
+            json!([]),
+            json!("hi"),
+            json!([1]),
+            json!([{ "role": "user", "content": 1 }]),
+            json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] }]),
+            json!([{ "role": "user", "content": [{ "type": "input_audio", "input_audio": {} }] }]),
+            json!([{ "role": "user", "content": [{ "type": "text", "text": 1 }] }]),
+        ] {
+            assert!(chat(odd.clone()).is_err(), "{odd}");
+        }
+        for body in
+            ["", "{", "[]", r#"{"messages":[{"role":"user","content":"a"}],"n":0}"#, r#"{"messages":[{}],"n":1e9}"#]
+        {
+            assert!(Asked::read(Api::Chat, body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(Asked::read(Api::Foreign, b"{}").is_err());
+    }
+}
