@@ -90,7 +90,6 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
         admin: None,
         reports: None,
         upstream: None,
-        upstream: None,
         limits: Limits::default(),
         grace: Duration::from_secs(1),
     });

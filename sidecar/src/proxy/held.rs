@@ -246,3 +246,7 @@ fn event(out: &mut BytesMut, payload: &Value) {
     out.extend_from_slice(payload.to_string().as_bytes());
     out.extend_from_slice(b"\n\n");
 }
+
+#[cfg(test)]
+#[path = "held_tests.rs"]
+mod tests;

@@ -15,6 +15,8 @@ mod enforcement;
 mod failures;
 mod guard_invariants;
 mod limits;
+mod proxy;
 mod reports;
 mod rig;
 mod silence;
+mod upstream;
