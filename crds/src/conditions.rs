@@ -36,6 +36,14 @@ pub mod reason {
     pub const ARTIFACT_INVALID: &str = "ArtifactInvalid";
     /// Ready: a vector file was read, checked and fits.
     pub const IMPORTED: &str = "Imported";
+    /// Ready: a Job extracted the vector, and it fits.
+    pub const EXTRACTED: &str = "Extracted";
+    /// Ready: a Job is extracting the vector.
+    pub const EXTRACTING: &str = "Extracting";
+    /// Ready: the Job that was to extract the vector failed.
+    pub const EXTRACTION_FAILED: &str = "ExtractionFailed";
+    /// Ready, Accepted: the vector separates held-out answers no better than its permuted-label control.
+    pub const NOT_DISCRIMINATIVE: &str = "NotDiscriminative";
     /// Accepted: a quantile or sigma threshold on a vector without a calibration that carries it.
     pub const CALIBRATION_MISSING: &str = "CalibrationMissing";
     /// Accepted: a policy names the same vector twice.

@@ -43,7 +43,8 @@ pub use report::{
     WorkloadReference,
 };
 pub use vector::{
-    ArtifactSource, Calibration, ConfigMapArtifact, PersonaVector, PersonaVectorSpec, PersonaVectorStatus, SampleCounts,
+    ArtifactSource, Calibration, ConfigMapArtifact, Extraction, PersonaVector, PersonaVectorSpec, PersonaVectorStatus,
+    SampleCounts,
 };
 
 /// API group of every kind.

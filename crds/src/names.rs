@@ -12,6 +12,12 @@ pub const FINALIZER: &str = "personaguard.dev/withdraw";
 pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
 /// Label of everything the operator makes: the model it is for.
 pub const MODEL_LABEL: &str = "personaguard.dev/model";
+/// Label of a Job that extracts a vector, and of its pods: the `PersonaVector`.
+pub const VECTOR_LABEL: &str = "personaguard.dev/vector";
+/// Annotation of what an extraction made, and of its Job: digest of all that the vector depends on.
+pub const EXTRACTION_ANNOTATION: &str = "personaguard.dev/extraction-digest";
+/// Annotation by which a Job's pod is told the authorities that the operator's report server may present (PEM).
+pub const CA_ANNOTATION: &str = "personaguard.dev/ca";
 /// Label of the operator pod that leads, so that the reports Service selects it alone.
 pub const LEADER_LABEL: &str = "personaguard.dev/leader";
 /// Label or annotation of a pod that is to stay without a sidecar, with value `false`.
@@ -33,6 +39,10 @@ pub const ADMIN_PORT_NAME: &str = "pg-admin";
 pub const REPORT_PORT: u16 = 8443;
 /// Path on which the operator's leader takes reports.
 pub const REPORT_PATH: &str = "/v1/reports";
+/// Path on which the operator's leader takes the vector file of an extraction Job.
+pub const VECTOR_PATH: &str = "/v1/vectors";
+/// Path on which the operator's leader is told how far an extraction Job is.
+pub const PROGRESS_PATH: &str = "/v1/progress";
 /// Audience of the projected ServiceAccount token with which a sidecar reports.
 pub const TOKEN_AUDIENCE: &str = "reports.personaguard.dev";
 
@@ -55,6 +65,17 @@ pub const VECTORS_FILE: &str = "vectors.safetensors";
 /// Config-folder file: PEM bundle of the authorities that the operator's report server may present.
 pub const CA_FILE: &str = "ca.crt";
 
+/// Key of the vector file in the ConfigMap that an extraction fills.
+pub const VECTOR_KEY: &str = "vector.safetensors";
+
+/// Name of the Job that extracts a vector, and of the ConfigMap that it fills.
+#[must_use]
+pub fn for_extraction(vector: &str) -> String {
+    // Longest name of a Job whose pods' names fit a label.
+    const LONGEST: usize = 52;
+    bounded(format!("extract-{vector}"), LONGEST)
+}
+
 /// Name of the ConfigMap and of the `PersonaInjection` for a model in a namespace.
 #[must_use]
 pub fn for_model(model: &str) -> String {
@@ -66,12 +87,16 @@ pub fn for_model(model: &str) -> String {
 #[must_use]
 pub fn report(kind: &str, name: &str) -> String {
     const LONGEST: usize = 253;
-    let whole = format!("{}-{name}", kind.to_lowercase());
-    if whole.len() <= LONGEST {
+    bounded(format!("{}-{name}", kind.to_lowercase()), LONGEST)
+}
+
+/// A name that would be too long ends in a digest of the whole instead.
+fn bounded(whole: String, longest: usize) -> String {
+    if whole.len() <= longest {
         return whole;
     }
     let digest = Digest::of(whole.as_bytes());
-    let kept: String = whole.chars().take(LONGEST - 1 - digest.short().len()).collect();
+    let kept: String = whole.chars().take(longest - 1 - digest.short().len()).collect();
     format!("{kept}-{}", digest.short())
 }
 
@@ -85,5 +110,7 @@ mod tests {
         let (a, b) = (report("Deployment", &"a".repeat(253)), report("Deployment", &format!("{}b", "a".repeat(252))));
         assert_eq!(a.len(), 253);
         assert_ne!(a, b);
+        assert_eq!(for_extraction("evil"), "extract-evil");
+        assert_eq!(for_extraction(&"a".repeat(63)).len(), 52);
     }
 }

@@ -28,6 +28,9 @@ pub struct VectorInput {
     pub values: Vec<f32>,
     /// Distribution of `response_avg` over benign traffic.
     pub calibration: Option<Calibration>,
+    /// It separates held-out answers no better than its permuted-label control at this layer, and its `PersonaVector`
+    /// does not allow that.
+    pub not_discriminative: bool,
 }
 
 /// Why a policy is not enforced: a reason of [`crate::conditions::reason`] and a sentence that says what to do.
@@ -129,6 +132,7 @@ pub fn resolve_policy(
             Rejection::new(reason::VECTOR_NOT_FOUND, message)
         })?;
         same_model(&rule.vector, vector, model)?;
+        vector.discriminates(&rule.vector)?;
         let (min, max) = bounds(rule, vector)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
         traits.push(ResolvedTrait {
@@ -191,6 +195,21 @@ impl VectorInput {
             return Err(Rejection::new(reason::LAYER_MISSING, message));
         }
         Ok(())
+    }
+
+    /// Refuses a vector that is no better than chance, unless it is allowed to be.
+    ///
+    /// # Errors
+    /// With reason `NotDiscriminative`.
+    pub fn discriminates(&self, name: &str) -> Result<(), Rejection> {
+        if !self.not_discriminative {
+            return Ok(());
+        }
+        let message = format!(
+            "PersonaVector `{name}` separates held-out answers no better at layer {} than vectors made from permuted labels: its score would say little. Extract it with more rollouts or from a larger model, or set spec.allowNotDiscriminative: true on it",
+            self.layer
+        );
+        Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
     }
 }
 

@@ -161,3 +161,22 @@ fn names_that_become_labels_are_short() {
     refused(with(&vector(), "/metadata/name", long.clone()), "at most 63 characters");
     refused(with(&model(), "/metadata/name", long), "at most 63 characters");
 }
+
+#[test]
+fn a_vector_is_imported_or_extracted() {
+    let mut extracted = vector();
+    extracted["spec"].as_object_mut().unwrap().retain(|key, _| !["artifact", "sha256"].contains(&key.as_str()));
+    taken(extracted.clone());
+    extracted["spec"]["extraction"] = json!({ "tokens": 32, "questions": 10, "rollouts": 2, "seed": 1 });
+    taken(extracted.clone());
+    refused(with(&extracted, "/spec/trait", json!("pompous")), "describe the trait in description");
+    let mut described = with(&extracted, "/spec/trait", json!("pompous"));
+    described["spec"]["description"] = json!("pompous: speaks of itself in lofty words");
+    taken(described);
+    let mut both = vector();
+    both["spec"]["extraction"] = json!({ "tokens": 32, "questions": 10, "rollouts": 2, "seed": 1 });
+    refused(both, "not both");
+    let mut half = vector();
+    half["spec"].as_object_mut().unwrap().remove("sha256");
+    refused(half, "go together");
+}

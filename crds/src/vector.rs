@@ -1,5 +1,6 @@
 //! `PersonaVector`: one trait's direction in one exact model.
 
+use crate::model::Resources;
 use crate::quantity::{Digest, Layer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
     printcolumn(name = "Layer", type_ = "integer", json_path = ".status.layer"),
     printcolumn(name = "AUROC", type_ = "string", json_path = ".status.auroc"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(
         name = "Reason",
@@ -34,6 +36,20 @@ use serde::{Deserialize, Serialize};
         priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = (
+        "has(self.artifact) == has(self.sha256)",
+        "artifact and sha256 go together: give both for a vector file that exists, none for one that is to be extracted"
+    ),
+    validation = (
+        "!has(self.artifact) || !has(self.extraction)",
+        "give artifact (a vector file that exists) or extraction (how to make one), not both"
+    ),
+    validation = (
+        "has(self.artifact) || has(self.description) || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
+        "describe the trait in description: it is not one of the built-in ones (apathetic, evil, hallucinating, humorous, impolite, optimistic, sycophantic)"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaVectorSpec {
@@ -48,14 +64,49 @@ pub struct PersonaVectorSpec {
     /// Name of the `PersonaModel` whose activations the vector lives in.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// Where the vector file is.
-    pub artifact: ArtifactSource,
-    /// SHA-256 of the vector file.
-    pub sha256: Digest,
+    /// Where the vector file is, if there is one. Without it a Job extracts the vector from the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactSource>,
+    /// SHA-256 of the file that `artifact` names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// How the Job extracts the vector, where `artifact` is not given. Default: as in the paper, with one answer to each
+    /// question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extraction: Option<Extraction>,
+    /// Use the vector although it separates held-out answers no better than chance (reason `NotDiscriminative`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_not_discriminative: bool,
     /// Layer to use, 1-based (0 is the embedding output). Default: the one that the file names as best.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub layer: Option<Layer>,
+}
+
+/// How a Job extracts a vector.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Extraction {
+    /// Longest answer in tokens, 8 to 2048.
+    #[schemars(range(min = 8, max = 2048))]
+    pub tokens: u32,
+    /// Questions to extract from, 2 to 20; as many others are held out.
+    #[schemars(range(min = 2, max = 20))]
+    pub questions: u32,
+    /// Answers to each question under each system prompt, 1 to 100. The paper takes 10.
+    #[schemars(range(min = 1, max = 100))]
+    pub rollouts: u32,
+    /// Seed: the same seed, model and settings give the same vector.
+    pub seed: u32,
+    /// Requests and limits of the Job's container. Default: those of the model's sidecars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+impl Default for Extraction {
+    fn default() -> Self {
+        Self { tokens: 48, questions: 20, rollouts: 1, seed: 1, resources: None }
+    }
 }
 
 /// Where a vector file is.
@@ -110,6 +161,12 @@ pub struct PersonaVectorStatus {
     /// SHA-256 of the weight file that the vector was extracted from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_digest: Option<Digest>,
+    /// SHA-256 of the vector file in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// While it is extracted: answers given of those to give, `120/548`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
     /// `Ready`: the file is the one named, fits the model and has the layer.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

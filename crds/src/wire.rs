@@ -11,6 +11,19 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Longest vector file in bytes that an extraction Job may deliver: what a ConfigMap holds, less room for its metadata.
+pub const MAX_VECTOR_BYTES: usize = (1 << 20) - (16 << 10);
+
+/// How far an extraction Job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExtractionProgress {
+    /// Answers given.
+    pub done: u32,
+    /// Answers to give.
+    pub total: u32,
+}
+
 /// Longest report body in bytes.
 pub const MAX_REPORT_BYTES: usize = 256 * 1024;
 

@@ -1,10 +1,12 @@
-//! Vector files: fetched from their ConfigMaps, checked, and kept as long as the `PersonaVector` stays the same.
+//! Vector files: fetched from their ConfigMaps, checked, and kept as long as the `PersonaVector` (and, of one that is
+//! extracted, its model) stays the same.
 
+use crate::vector::extraction;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::resolve::{Rejection, VectorInput};
-use personaguard_crds::{Calibration, Digest, Layer, PersonaVector, SampleCounts};
+use personaguard_crds::{Calibration, Digest, Layer, PersonaModel, PersonaVector, SampleCounts, names};
 use personaguard_persona::{VectorFile, norm};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +24,24 @@ pub(crate) struct Artefact {
     pub(crate) samples: SampleCounts,
     /// Held-out AUROC at the layer.
     pub(crate) auroc: Option<f64>,
+    /// SHA-256 of the file.
+    pub(crate) digest: Digest,
+}
+
+/// What the file of a vector must be.
+#[derive(Clone, Debug, PartialEq)]
+enum Expected {
+    /// The one that the user names.
+    File(Digest),
+    /// What the Job of this extraction delivered.
+    Extraction(Digest),
+}
+
+/// Where a file is.
+struct Place {
+    namespace: String,
+    map: String,
+    key: String,
 }
 
 type Checked = Result<Arc<Artefact>, Rejection>;
@@ -29,6 +49,7 @@ type Checked = Result<Arc<Artefact>, Rejection>;
 struct Kept {
     uid: String,
     generation: i64,
+    expected: Expected,
     at: Instant,
     checked: Checked,
 }
@@ -50,16 +71,20 @@ impl Artefacts {
     ///
     /// # Errors
     /// If the API server could not be asked.
-    pub(crate) async fn of(&self, vector: &PersonaVector) -> kube::Result<Checked> {
+    pub(crate) async fn of(&self, vector: &PersonaVector, model: Option<&PersonaModel>) -> kube::Result<Checked> {
+        let (place, expected) = match self.wanted(vector, model) {
+            Ok(wanted) => wanted,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
         let (uid, generation) = (vector.uid().unwrap_or_default(), vector.metadata.generation.unwrap_or(0));
         if let Some(kept) = self.lock().get(&vector.name_any()) {
             let fresh = kept.checked.is_ok() || kept.at.elapsed() < REFUSED_FOR;
-            if fresh && kept.uid == uid && kept.generation == generation {
+            if fresh && kept.uid == uid && kept.generation == generation && kept.expected == expected {
                 return Ok(kept.checked.clone());
             }
         }
-        let checked = self.fetch(vector).await?;
-        let kept = Kept { uid, generation, at: Instant::now(), checked: checked.clone() };
+        let checked = self.fetch(vector, &place, &expected).await?;
+        let kept = Kept { uid, generation, expected, at: Instant::now(), checked: checked.clone() };
         self.lock().insert(vector.name_any(), kept);
         Ok(checked)
     }
@@ -68,25 +93,55 @@ impl Artefacts {
         self.lock().remove(name);
     }
 
-    async fn fetch(&self, vector: &PersonaVector) -> kube::Result<Checked> {
-        let source = &vector.spec.artifact.config_map;
-        let namespace = source.namespace.as_deref().unwrap_or(&self.namespace);
+    fn wanted(&self, vector: &PersonaVector, model: Option<&PersonaModel>) -> Result<(Place, Expected), Rejection> {
+        let spec = &vector.spec;
+        if let (Some(artifact), Some(sha256)) = (&spec.artifact, &spec.sha256) {
+            let map = &artifact.config_map;
+            let namespace = map.namespace.clone().unwrap_or_else(|| self.namespace.clone());
+            let place = Place { namespace, map: map.name.clone(), key: map.key.clone() };
+            return Ok((place, Expected::File(sha256.clone())));
+        }
+        let model = model.ok_or_else(|| no_model(&spec.model))?;
+        let place = Place {
+            namespace: self.namespace.clone(),
+            map: names::for_extraction(&vector.name_any()),
+            key: names::VECTOR_KEY.to_owned(),
+        };
+        Ok((place, Expected::Extraction(extraction::digest(vector, model))))
+    }
+
+    async fn fetch(&self, vector: &PersonaVector, place: &Place, expected: &Expected) -> kube::Result<Checked> {
+        let Place { namespace, map: name, key } = place;
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
-        let Some(map) = api.get_opt(&source.name).await? else {
+        let found = api.get_opt(name).await?;
+        if let Expected::Extraction(digest) = expected {
+            let made = found.as_ref().and_then(|map| map.annotations().get(names::EXTRACTION_ANNOTATION));
+            if made.map(String::as_str) != Some(digest.as_str()) {
+                return Ok(Err(Rejection::new(reason::EXTRACTING, "the vector has not been extracted yet")));
+            }
+        }
+        let Some(map) = found else {
+            let message =
+                format!("ConfigMap {namespace}/{name} does not exist: create it, or correct spec.artifact.configMap");
+            return Ok(Err(Rejection::new(reason::ARTIFACT_NOT_FOUND, message)));
+        };
+        let Some(bytes) = map.binary_data.as_ref().and_then(|data| data.get(key)) else {
             let message = format!(
-                "ConfigMap {namespace}/{} does not exist: create it, or correct spec.artifact.configMap",
-                source.name
+                "ConfigMap {namespace}/{name} has no key `{key}` in binaryData: create it with `kubectl create configmap {name} --from-file={key}=FILE`"
             );
             return Ok(Err(Rejection::new(reason::ARTIFACT_NOT_FOUND, message)));
         };
-        let Some(bytes) = map.binary_data.as_ref().and_then(|data| data.get(&source.key)) else {
+        let digest = Digest::of(&bytes.0);
+        if let Expected::File(named) = expected
+            && digest != *named
+        {
             let message = format!(
-                "ConfigMap {namespace}/{} has no key `{}` in binaryData: create it with `kubectl create configmap {} --from-file={}=FILE`",
-                source.name, source.key, source.name, source.key
+                "the file has SHA-256 {digest}, and spec.sha256 of PersonaVector `{}` is {named}: put the right file into the ConfigMap, or correct spec.sha256",
+                vector.name_any()
             );
-            return Ok(Err(Rejection::new(reason::ARTIFACT_NOT_FOUND, message)));
-        };
-        Ok(check(vector, &bytes.0).map(Arc::new))
+            return Ok(Err(Rejection::new(reason::DIGEST_MISMATCH, message)));
+        }
+        Ok(check(vector, &bytes.0, digest).map(Arc::new))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
@@ -94,17 +149,16 @@ impl Artefacts {
     }
 }
 
+/// Says that a vector's model is not there.
+pub(crate) fn no_model(name: &str) -> Rejection {
+    let message =
+        format!("PersonaModel `{name}` does not exist: create it, or correct spec.model (kubectl get personamodels)");
+    Rejection::new(reason::MODEL_NOT_FOUND, message)
+}
+
 /// Reads a vector file against what its `PersonaVector` says.
-fn check(vector: &PersonaVector, bytes: &[u8]) -> Result<Artefact, Rejection> {
+fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefact, Rejection> {
     let name = vector.name_any();
-    let found = Digest::of(bytes);
-    if found != vector.spec.sha256 {
-        let message = format!(
-            "the file has SHA-256 {found}, and spec.sha256 of PersonaVector `{name}` is {}: put the right file into the ConfigMap, or correct spec.sha256",
-            vector.spec.sha256
-        );
-        return Err(Rejection::new(reason::DIGEST_MISMATCH, message));
-    }
     let invalid = |message: String| Rejection::new(reason::ARTIFACT_INVALID, message);
     let file = VectorFile::parse(bytes).map_err(|error| {
         invalid(format!(
@@ -134,6 +188,8 @@ fn check(vector: &PersonaVector, bytes: &[u8]) -> Result<Artefact, Rejection> {
             model_digest,
             values: values.to_vec(),
             calibration,
+            not_discriminative: !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false),
         },
+        digest,
     })
 }

@@ -11,6 +11,7 @@ use crate::pods::PodView;
 use crate::policy::Withdrawals;
 use crate::queue::Queue;
 use crate::settings::Settings;
+use crate::vector::extraction::Extractions;
 use k8s_openapi::api::core::v1::ConfigMap;
 use personaguard_crds::{PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -92,6 +93,7 @@ pub(crate) struct Context {
     pub(crate) queue: Queue<Key>,
     pub(crate) fleet: Fleet,
     pub(crate) artefacts: Artefacts,
+    pub(crate) extractions: Extractions,
     pub(crate) events: Events,
     pub(crate) alerts: Alerts,
     pub(crate) metrics: Arc<Metrics>,

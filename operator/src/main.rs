@@ -14,6 +14,7 @@ mod fleet;
 mod leader;
 mod metrics;
 mod model;
+mod pod_parts;
 mod pods;
 mod policy;
 mod queue;
@@ -139,6 +140,7 @@ fn context(settings: Settings, client: Client, fence: Fence, me: &str, metrics: 
         queue: queue::Queue::new(),
         fleet: fleet::Fleet::default(),
         artefacts: artefact::Artefacts::new(client.clone(), namespace),
+        extractions: vector::extraction::Extractions::default(),
         events: events::Events::new(client, me.to_owned(), fence),
         alerts: alertmanager::Alerts::new(settings.alertmanager_url.as_deref()),
         metrics,

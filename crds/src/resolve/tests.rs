@@ -25,6 +25,7 @@ fn vector(count: u32) -> VectorInput {
         model_digest: Digest::of(b"weights"),
         values: vec![1.0, 2.0],
         calibration: Some(Calibration { count, mean: 1.0, standard_deviation: 0.5, sorted: sorted.collect() }),
+        not_discriminative: false,
     }
 }
 
@@ -206,10 +207,10 @@ fn a_layer_that_the_file_lacks_is_named() {
         trait_name: "evil".into(),
         description: None,
         model: "smollm2".into(),
-        artifact: crate::ArtifactSource {
-            config_map: crate::ConfigMapArtifact { namespace: None, name: "v".into(), key: "v".into() },
-        },
-        sha256: Digest::of(b""),
+        artifact: None,
+        sha256: None,
+        extraction: None,
+        allow_not_discriminative: false,
         layer: Some(Layer(31)),
     };
     let vector = PersonaVector::new("evil", spec);
@@ -218,4 +219,14 @@ fn a_layer_that_the_file_lacks_is_named() {
     assert_eq!(missing.reason, reason::LAYER_MISSING);
     assert!(missing.message.contains("layers 1 to 30"), "{missing}");
     assert_eq!(VectorInput::check(&vector, "kind", 30, Layer(3)).unwrap_err().reason, reason::ARTIFACT_INVALID);
+}
+
+#[test]
+fn a_vector_that_is_no_better_than_chance_needs_to_be_allowed() {
+    let policy = policy("no-villains", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    let mut vectors = vectors();
+    vectors.get_mut("evil").unwrap().not_discriminative = true;
+    let refused = resolve_policy(&policy, &model(), &vectors).unwrap_err();
+    assert_eq!(refused.reason, reason::NOT_DISCRIMINATIVE);
+    assert!(refused.message.contains("allowNotDiscriminative: true"), "{refused}");
 }

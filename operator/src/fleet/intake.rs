@@ -1,7 +1,9 @@
-//! The server that takes reports: HTTPS, bounded in every direction, each push identified by its pod's token.
+//! The server that takes reports, and what extraction Jobs deliver: HTTPS, bounded in every direction, each push identified
+//! by its pod's token.
 
 use super::identity::{Identities, Identity, Unidentified};
 use super::workload;
+use crate::vector::delivery;
 use crate::context::Context;
 use crate::pods::PodView;
 use axum::body::Bytes;
@@ -14,7 +16,7 @@ use axum::{Router, middleware};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use personaguard_crds::names;
-use personaguard_crds::wire::{Failure, MAX_REPORT_BYTES, SidecarReport};
+use personaguard_crds::wire::{Failure, MAX_REPORT_BYTES, MAX_VECTOR_BYTES, SidecarReport};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -34,7 +36,7 @@ struct Intake {
 
 /// What becomes of a push.
 #[derive(Debug)]
-enum Answer {
+pub(crate) enum Answer {
     Taken,
     Malformed(String),
     Unauthenticated(String),
@@ -79,8 +81,9 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
     let identities = Identities::new(context.cluster.client.clone());
     let intake = Arc::new(Intake { context, identities, pushes: Semaphore::new(MAX_PUSHES) });
     Router::new()
-        .route(names::REPORT_PATH, post(push))
-        .layer(DefaultBodyLimit::max(MAX_REPORT_BYTES))
+        .route(names::REPORT_PATH, post(push).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
+        .route(names::VECTOR_PATH, post(vector).layer(DefaultBodyLimit::max(MAX_VECTOR_BYTES)))
+        .route(names::PROGRESS_PATH, post(progress).layer(DefaultBodyLimit::max(1 << 10)))
         .layer(middleware::from_fn_with_state(Arc::clone(&intake), bounded))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(CatchPanicLayer::new())
@@ -101,31 +104,44 @@ async fn bounded(
 }
 
 async fn push(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Answer {
-    let answer = match take(&intake, &headers, &body).await {
-        Ok(()) => Answer::Taken,
-        Err(answer) => answer,
-    };
-    intake.context.metrics.report(answer.label());
-    match &answer {
-        Answer::Malformed(why) | Answer::Unauthenticated(why) | Answer::Forbidden(why) => {
-            tracing::debug!(result = answer.label(), why, "a report was refused");
-        }
-        _ => {}
-    }
-    answer
+    let taken = async { report(&intake.context, &intake.identify(&headers).await?, &body).await };
+    intake.answer(taken.await)
 }
 
-async fn take(intake: &Intake, headers: &HeaderMap, body: &[u8]) -> Result<(), Answer> {
-    let context = &intake.context;
-    context.cluster.check().map_err(|_| Answer::NotLeader)?;
-    let identity = intake.identities.of(token(headers)?).await.map_err(|error| match error {
-        Unidentified::Unauthenticated(why) => Answer::Unauthenticated(why),
-        Unidentified::NotAPod => Answer::Forbidden(error.to_string()),
-        Unidentified::Overloaded | Unidentified::Api(_) => Answer::Overloaded,
-    })?;
+async fn vector(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Answer {
+    let taken = async { delivery::vector(&intake.context, &intake.identify(&headers).await?, &body).await };
+    intake.answer(taken.await)
+}
+
+async fn progress(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Answer {
+    let taken = async { delivery::progress(&intake.context, &intake.identify(&headers).await?, &body).await };
+    intake.answer(taken.await)
+}
+
+impl Intake {
+    async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Answer> {
+        self.context.cluster.check().map_err(|_| Answer::NotLeader)?;
+        self.identities.of(token(headers)?).await.map_err(|error| match error {
+            Unidentified::Unauthenticated(why) => Answer::Unauthenticated(why),
+            Unidentified::NotAPod => Answer::Forbidden(error.to_string()),
+            Unidentified::Overloaded | Unidentified::Api(_) => Answer::Overloaded,
+        })
+    }
+
+    fn answer(&self, taken: Result<(), Answer>) -> Answer {
+        let answer = taken.err().unwrap_or(Answer::Taken);
+        self.context.metrics.report(answer.label());
+        if let Answer::Malformed(why) | Answer::Unauthenticated(why) | Answer::Forbidden(why) = &answer {
+            tracing::debug!(result = answer.label(), why, "a push was refused");
+        }
+        answer
+    }
+}
+
+async fn report(context: &Context, identity: &Identity, body: &[u8]) -> Result<(), Answer> {
     let report: SidecarReport = serde_json::from_slice(body).map_err(|error| Answer::Malformed(error.to_string()))?;
     sound(&report).map_err(|why| Answer::Malformed(why.to_owned()))?;
-    let pod = pod(context, &identity).await?;
+    let pod = pod(context, identity).await?;
     let workload = workload::of(context, &pod).await.map_err(|_| Answer::Overloaded)?;
     for key in context.fleet.take(&pod, &workload, &report) {
         context.queue.push(key);
@@ -206,7 +222,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn report(change: impl FnOnce(&mut Value)) -> SidecarReport {
+    fn sent(change: impl FnOnce(&mut Value)) -> SidecarReport {
         let mut report = json!({
             "instance": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "sequence": 1,
             "model": {"name": "smollm2", "state": "Ready"},
@@ -224,21 +240,21 @@ mod tests {
 
     #[test]
     fn a_plain_report_is_sound() {
-        assert_eq!(sound(&report(|_| {})), Ok(()));
+        assert_eq!(sound(&sent(|_| {})), Ok(()));
     }
 
     #[test]
     fn invariant_5_nothing_that_could_carry_text_of_a_conversation_is_taken_where_an_id_belongs() {
-        assert!(sound(&report(|r| r["traits"][0]["lastBreach"]["responseId"] = json!("I will destroy you"))).is_err());
-        assert!(sound(&report(|r| r["traits"][0]["vector"] = json!("a b"))).is_err());
-        assert!(sound(&report(|r| r["instance"] = json!(""))).is_err());
+        assert!(sound(&sent(|r| r["traits"][0]["lastBreach"]["responseId"] = json!("I will destroy you"))).is_err());
+        assert!(sound(&sent(|r| r["traits"][0]["vector"] = json!("a b"))).is_err());
+        assert!(sound(&sent(|r| r["instance"] = json!(""))).is_err());
     }
 
     #[test]
     fn what_would_fill_the_report_without_bound_is_refused() {
         let many: Vec<_> = (0..300).map(|_| json!({"name": "p", "uid": "u", "generation": 1})).collect();
-        assert!(sound(&report(|r| r["policies"] = json!(many))).is_err());
-        assert!(sound(&report(|r| r["configError"] = json!("x".repeat(5000)))).is_err());
-        assert!(sound(&report(|r| r["traits"][0]["mean"] = json!(1e300))).is_err());
+        assert!(sound(&sent(|r| r["policies"] = json!(many))).is_err());
+        assert!(sound(&sent(|r| r["configError"] = json!("x".repeat(5000)))).is_err());
+        assert!(sound(&sent(|r| r["traits"][0]["mean"] = json!(1e300))).is_err());
     }
 }

@@ -46,7 +46,8 @@ pub(super) async fn dereference(context: &Context, scope: &Scope) -> kube::Resul
     let mut vectors = BTreeMap::new();
     for name in named {
         if let Some(vector) = world.vectors.get("", name) {
-            vectors.insert(name.clone(), context.artefacts.of(&vector).await?);
+            let model = world.models.get("", &vector.spec.model);
+            vectors.insert(name.clone(), context.artefacts.of(&vector, model.as_deref()).await?);
         }
     }
     let name = personaguard_crds::names::for_model(&scope.model);

@@ -6,7 +6,7 @@ mod build;
 mod dereference;
 mod finalize;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod sidecar;
 mod update_status;
 mod validate;

@@ -1,21 +1,13 @@
 //! The sidecar as the API server injects it. Pure.
 
+use crate::pod_parts::{confined, resources, token, weights};
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use personaguard_crds::{Device, ModelSource, PersonaModel, names};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use personaguard_crds::{PersonaModel, names};
+use serde_json::json;
 
-/// User and group of the sidecar: `nonroot`, as in distroless images.
-const USER: u32 = 65532;
-/// Seconds for which the projected token is good; the kubelet renews it.
-const TOKEN_SECONDS: u32 = 3600;
 /// Seconds that a sidecar may take to load its weights.
 const STARTUP_SECONDS: u32 = 1800;
-/// GPUs, as nodes offer them.
-const GPU: &str = "nvidia.com/gpu";
-
 const CONFIG: &str = "personaguard-config";
 const POD: &str = "personaguard-pod";
 const TOKEN: &str = "personaguard-token";
@@ -49,16 +41,8 @@ pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json
         "startupProbe": { "httpGet": probe("/readyz"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": STARTUP_SECONDS },
         "livenessProbe": { "httpGet": probe("/healthz"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6 },
         "readinessProbe": { "httpGet": probe("/readyz"), "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3 },
-        "resources": resources(model),
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
-            "capabilities": { "drop": ["ALL"] },
-            "seccompProfile": { "type": "RuntimeDefault" }
-        },
+        "resources": resources(&model.spec.runtime, None),
+        "securityContext": confined(),
         "volumeMounts": [
             { "name": CONFIG, "mountPath": names::CONFIG_DIR, "readOnly": true },
             { "name": POD, "mountPath": names::POD_INFO_DIR, "readOnly": true },
@@ -69,50 +53,14 @@ pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json
     }))
 }
 
-fn resources(model: &PersonaModel) -> Value {
-    let runtime = &model.spec.runtime;
-    let given = runtime.resources.clone().unwrap_or_default();
-    let mut limits: BTreeMap<String, Quantity> = given.limits;
-    if runtime.device == Device::Cuda {
-        limits.entry(GPU.to_owned()).or_insert_with(|| Quantity(runtime.gpus.unwrap_or(1).to_string()));
-    }
-    let mut resources = json!({});
-    if !given.requests.is_empty() {
-        resources["requests"] = json!(given.requests);
-    }
-    if !limits.is_empty() {
-        resources["limits"] = json!(limits);
-    }
-    resources
-}
-
 pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
     serde_json::from_value(json!([
         { "name": CONFIG, "configMap": { "name": names::for_model(model.metadata.name.as_deref().unwrap_or_default()) } },
         { "name": POD, "downwardAPI": { "items": [{ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } }] } },
-        { "name": TOKEN, "projected": { "sources": [{ "serviceAccountToken": {
-            "path": "token", "audience": names::TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS
-        } }] } },
-        weights(&model.spec.source),
+        token(TOKEN),
+        weights(MODEL, &model.spec.source),
         { "name": SCRATCH, "emptyDir": { "sizeLimit": "64Mi" } }
     ]))
-}
-
-fn weights(source: &ModelSource) -> Value {
-    match (&source.image, &source.persistent_volume_claim) {
-        (Some(image), _) => {
-            let mut volume = json!({ "name": MODEL, "image": { "reference": image.reference } });
-            if let Some(policy) = image.pull_policy {
-                volume["image"]["pullPolicy"] = json!(policy);
-            }
-            volume
-        }
-        (None, Some(claim)) => {
-            json!({ "name": MODEL, "persistentVolumeClaim": { "claimName": claim.claim_name, "readOnly": true } })
-        }
-        // The API server refuses such a model.
-        (None, None) => json!({ "name": MODEL, "emptyDir": {} }),
-    }
 }
 
 /// For the app's own containers, where they have no such variable.

@@ -364,16 +364,22 @@ impl VectorFile {
         self.metadata.calibration.get(layer as usize)
     }
 
-    /// Whether the best layer's held-out AUROC lies above the 99% point of its permuted-label control, with rescoring too
-    /// where that was done. `None` for vectors that were not validated, as imported ones are not.
+    /// Whether a layer's held-out AUROC lies above the 99% point of its permuted-label control, with rescoring too where
+    /// that was done. `None` for vectors that were not validated, as imported ones are not.
     #[must_use]
-    pub fn is_discriminative(&self) -> Option<bool> {
-        let best = self.validation(self.best_layer())?;
-        let rescored = match (best.rescored, best.rescored_permuted) {
+    pub fn discriminates(&self, layer: u32) -> Option<bool> {
+        let found = self.validation(layer)?;
+        let rescored = match (found.rescored, found.rescored_permuted) {
             (Some(auroc), Some(permuted)) => auroc > permuted.q99,
             _ => true,
         };
-        Some(best.auroc > best.permuted.q99 && rescored)
+        Some(found.auroc > found.permuted.q99 && rescored)
+    }
+
+    /// Whether the best layer discriminates.
+    #[must_use]
+    pub fn is_discriminative(&self) -> Option<bool> {
+        self.discriminates(self.best_layer())
     }
 
     /// The same vectors with other metadata: a new calibration, say.

@@ -1,6 +1,6 @@
 //! `personaguard extract`.
 
-use crate::extract::{Machine, Settings, check, run as extract, start_engine, summary, write_file};
+use crate::extract::{DeliveryOptions, Machine, Settings, answers, check, run as extract, start_engine, summary, write_file};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use personaguard_persona::TraitSpec;
@@ -70,6 +70,8 @@ pub struct Options {
     benign: usize,
     #[command(flatten)]
     machine: Machine,
+    #[command(flatten)]
+    delivery: DeliveryOptions,
 }
 
 /// Extracts, and writes the file.
@@ -94,9 +96,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     check(&settings, &spec)?;
     let engine = start_engine(&options.model, options.machine)?;
     let journal = options.out.with_extension("journal");
-    let outcome = Runtime::new()?.block_on(async {
+    let delivery = options.delivery.delivery();
+    let total = answers(&spec, &settings)?;
+    let follow = async {
+        match &delivery {
+            Some(delivery) => delivery.follow(&journal, total).await,
+            None => std::future::pending().await,
+        }
+    };
+    let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = extract(&engine, &spec, &settings, &journal) => outcome,
+            never = follow => match never {},
             _ = tokio::signal::ctrl_c() => {
                 bail!("stopped; the answers so far are kept in {}, the same command goes on from there", journal.display())
             }
@@ -104,6 +116,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let bytes = outcome.file.to_bytes()?;
     write_file(&options.out, &bytes)?;
+    if let Some(delivery) = &delivery {
+        runtime.block_on(delivery.deliver(&outcome.file))?;
+    }
     print!("{}", summary(&outcome));
     println!("{}  {}", personaguard_persona::sha256_hex(&bytes), options.out.display());
     Ok(())

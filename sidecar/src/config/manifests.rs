@@ -1,6 +1,7 @@
 //! A config folder of plain manifests: the files that `kubectl apply` takes, with the vector files beside them.
 //!
-//! The file of a PersonaVector is found by the key that its manifest names in `artifact.configMap`.
+//! The file of a PersonaVector is found by the key that its manifest names in `artifact.configMap`; without one, which in a
+//! cluster lets a Job extract it, by the vector's name: `evil.safetensors`.
 
 use super::{Config, ConfigError, folder};
 use crate::guard::Vectors;
@@ -122,19 +123,22 @@ fn name_of(name: &Option<String>) -> String {
 
 fn input(folder: &Path, vector: &PersonaVector) -> Result<VectorInput, ConfigError> {
     let name = name_of(&vector.metadata.name);
-    let key = &vector.spec.artifact.config_map.key;
+    let key = match &vector.spec.artifact {
+        Some(artifact) => artifact.config_map.key.clone(),
+        None => format!("{name}.safetensors"),
+    };
     // A key is a file name; anything else would lead out of the folder.
-    if Path::new(key).file_name().is_none_or(|file| file != key.as_str()) {
+    if Path::new(&key).file_name().is_none_or(|file| file != key.as_str()) {
         return Err(ConfigError::Rejected(format!("PersonaVector {name}: key {key:?} is not a file name")));
     }
-    let path = folder.join(key);
+    let path = folder.join(&key);
     let bytes = folder::read(&path, folder::MAX_FILE_BYTES)?;
     let invalid = |message: String| ConfigError::Invalid { path: path.clone(), message };
     let found = Digest::of(&bytes);
-    if found != vector.spec.sha256 {
+    if let Some(named) = vector.spec.sha256.as_ref().filter(|named| **named != found) {
         let message = format!(
             "PersonaVector {name} names SHA-256 {}…, the file has {}…: correct the manifest, or fetch the file again",
-            vector.spec.sha256.short(),
+            named.short(),
             found.short()
         );
         return Err(invalid(message));
@@ -151,5 +155,7 @@ fn input(folder: &Path, vector: &PersonaVector) -> Result<VectorInput, ConfigErr
         standard_deviation: calibration.standard_deviation,
         sorted: calibration.sorted.clone(),
     });
-    Ok(VectorInput { trait_name: vector.spec.trait_name.clone(), layer, model_digest, values, calibration })
+    let not_discriminative = !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false);
+    let trait_name = vector.spec.trait_name.clone();
+    Ok(VectorInput { trait_name, layer, model_digest, values, calibration, not_discriminative })
 }

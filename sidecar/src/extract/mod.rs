@@ -6,6 +6,7 @@
 //! nothing but the validation.
 
 mod conversations;
+mod deliver;
 mod journal;
 mod measure;
 mod open;
@@ -18,9 +19,10 @@ mod study;
 mod summary;
 
 pub use conversations::{Conversation, read_conversations};
+pub use deliver::{Delivery, DeliveryOptions};
 pub use measure::{Projections, for_each, own_answer, probes, project, prompt_tokens, states};
 pub use open::{Machine, OpenVector, check_model, read_file, read_vectors, start_engine, write_file};
-pub use plan::Settings;
+pub use plan::{Settings, answers};
 pub use responder::Answering;
 pub use run::{Outcome, check, run};
 pub use steering::SteeringCurve;

@@ -90,6 +90,15 @@ impl Plan {
     }
 }
 
+/// Answers that an extraction takes in all.
+///
+/// # Errors
+/// If the everyday requests cannot be read.
+pub fn answers(spec: &TraitSpec, settings: &Settings) -> anyhow::Result<usize> {
+    let plan = Plan::new(spec, &Benign::builtin()?, settings);
+    Ok(plan.extract.len() + plan.held_out.len() + plan.benign.len())
+}
+
 fn contrasted(
     spec: &TraitSpec,
     questions: &[String],

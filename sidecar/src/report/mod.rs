@@ -4,4 +4,5 @@ mod ledger;
 mod push;
 
 pub use ledger::{Ended, Ledger};
+pub(crate) use push::build as client;
 pub use push::{Pusher, Target};

@@ -151,7 +151,8 @@ impl Pusher {
     }
 }
 
-fn build(authorities: Option<&[u8]>, file: &Path) -> anyhow::Result<Client> {
+/// A client that trusts these authorities alone (PEM, read from `file`); without any, the system's.
+pub(crate) fn build(authorities: Option<&[u8]>, file: &Path) -> anyhow::Result<Client> {
     let mut builder = Client::builder().no_proxy().connect_timeout(TIMEOUT).pool_idle_timeout(HEARTBEAT);
     if let Some(pem) = authorities {
         let certificates =

@@ -12,3 +12,4 @@ mod s08_bad_policies;
 mod s09_policy_deleted;
 mod s10_idle;
 mod s11_bad_requests;
+mod s12_extraction;

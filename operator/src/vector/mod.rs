@@ -1,6 +1,10 @@
-//! Status of a `PersonaVector`: whether its file is the one named, fits the model and has the layer.
+//! A `PersonaVector`: its file is the one named, or a Job extracts it; it fits the model, has the layer, and says something.
 
-use crate::artefact::Artefact;
+pub(crate) mod delivery;
+pub(crate) mod extraction;
+mod job;
+
+use crate::artefact::{Artefact, no_model};
 use crate::conditions::{Verdict, conditions};
 use crate::context::{Context, Key};
 use crate::reconcile::{Done, Failed};
@@ -8,6 +12,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use personaguard_crds::conditions::{condition, reason};
 use personaguard_crds::resolve::Rejection;
+use personaguard_crds::wire::ExtractionProgress;
 use personaguard_crds::{API_VERSION, Calibration, PersonaModel, PersonaVector, PersonaVectorStatus};
 use serde_json::json;
 use std::sync::Arc;
@@ -19,11 +24,18 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Done, Failed> {
     let Some(vector) = context.world.vectors.get("", name) else {
         context.artefacts.forget(name);
+        context.extractions.forget(name);
         return Ok(Done::idle("Deleted"));
     };
-    let checked = context.artefacts.of(&vector).await?;
     let model = context.world.models.get("", &vector.spec.model);
-    let status = status(&vector, checked, model.as_deref(), Timestamp::now());
+    let mut checked = context.artefacts.of(&vector, model.as_deref()).await?;
+    if let (Err(rejection), Some(model)) = (&checked, &model)
+        && rejection.reason == reason::EXTRACTING
+    {
+        checked = Err(extraction::advance(context, &vector, model).await?);
+    }
+    let progress = context.extractions.progress(name);
+    let status = status(&vector, checked, model.as_deref(), progress, Timestamp::now());
     let ready = status.conditions.first();
     let outcome = ready.map(|ready| ready.reason.clone()).unwrap_or_default();
     // A file that turns up later is no event that a watch would tell.
@@ -47,6 +59,7 @@ fn status(
     vector: &PersonaVector,
     checked: Result<Arc<Artefact>, Rejection>,
     model: Option<&PersonaModel>,
+    progress: Option<ExtractionProgress>,
     now: Timestamp,
 ) -> PersonaVectorStatus {
     let verdict = match &checked {
@@ -59,7 +72,12 @@ fn status(
         conditions: conditions(&[verdict], before, vector.metadata.generation, now),
         ..PersonaVectorStatus::default()
     };
+    let extracting = checked.as_ref().is_err_and(|rejection| rejection.reason == reason::EXTRACTING);
+    if let Some(progress) = progress.filter(|_| extracting) {
+        status.progress = Some(format!("{}/{}", progress.done, progress.total));
+    }
     if let Ok(artefact) = checked {
+        status.digest = Some(artefact.digest.clone());
         status.layer = Some(artefact.input.layer);
         status.norm = Some((artefact.norm * 1e6).round() / 1e6);
         status.method = Some(artefact.method.clone());
@@ -78,11 +96,8 @@ fn status(
 
 fn fits(vector: &PersonaVector, artefact: &Artefact, model: Option<&PersonaModel>) -> Verdict {
     let Some(model) = model else {
-        let message = format!(
-            "PersonaModel `{0}` does not exist: create it, or correct spec.model (kubectl get personamodels)",
-            vector.spec.model
-        );
-        return Verdict::no(condition::READY, reason::MODEL_NOT_FOUND, message);
+        let rejection = no_model(&vector.spec.model);
+        return Verdict::no(condition::READY, rejection.reason, rejection.message);
     };
     if artefact.input.model_digest != model.spec.sha256 {
         let message = format!(
@@ -93,8 +108,12 @@ fn fits(vector: &PersonaVector, artefact: &Artefact, model: Option<&PersonaModel
         );
         return Verdict::no(condition::READY, reason::MODEL_MISMATCH, message);
     }
+    if let Err(rejection) = artefact.input.discriminates(&vector.name_any()) {
+        return Verdict::no(condition::READY, rejection.reason, rejection.message);
+    }
     let message = format!("Layer {} of `{}` is in use.", artefact.input.layer, artefact.input.trait_name);
-    Verdict::yes(condition::READY, reason::IMPORTED, message)
+    let reason = if vector.spec.artifact.is_some() { reason::IMPORTED } else { reason::EXTRACTED };
+    Verdict::yes(condition::READY, reason, message)
 }
 
 /// Vectors to look at when a model changed.

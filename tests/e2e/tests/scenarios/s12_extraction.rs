@@ -1,0 +1,118 @@
+//! 12. A PersonaVector without a file: a Job extracts it, its status says how far it is and how well it does, and a policy
+//! uses it by name. One that is no better than chance is not used unless that is allowed.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DeleteParams};
+use personaguard_crds::{PersonaVector, names};
+use personaguard_e2e::fixture::{self, MODEL, SYSTEM, vector_manifest};
+use personaguard_e2e::{Fixture, environment, wait};
+use personaguard_persona::VectorFile;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A Job answers some hundred questions, beside whatever else the machine does.
+const EXTRACTION: Duration = Duration::from_secs(600);
+
+async fn ready(fixture: &Fixture, name: &str, patience: Duration, reasons: &[&str]) -> Result<PersonaVector> {
+    let vectors: Api<PersonaVector> = Api::all(fixture.client.clone());
+    let (vector, took) = wait::until(&format!("vector {name} to be {reasons:?}"), patience, || async {
+        let vector = vectors.get(name).await?;
+        let status = vector.status.clone().unwrap_or_default();
+        let current = status.observed_generation == vector.metadata.generation;
+        let there = status.conditions.iter().any(|c| c.type_ == "Ready" && reasons.contains(&c.reason.as_str()));
+        Ok((current && there).then_some(vector))
+    })
+    .await?;
+    let condition = &vector.status.as_ref().context("no status")?.conditions[0];
+    println!("{name} after {took:?}: {} {}: {}", condition.status, condition.reason, condition.message);
+    Ok(vector)
+}
+
+async fn use_it(fixture: &Fixture, vector: &str) -> Result<()> {
+    let rule = json!([{ "vector": vector, "threshold": { "projection": 1000.0 }, "action": "Alert" }]);
+    fixture.apply_policy("chat", &rule).await
+}
+
+#[tokio::test]
+async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
+    let fixture = Fixture::new("s12").await?;
+    let name = "s12-apathetic";
+    let mut manifest: Value = json!({
+        "apiVersion": personaguard_crds::API_VERSION,
+        "kind": "PersonaVector",
+        "metadata": { "name": name },
+        "spec": {
+            "trait": "apathetic", "model": MODEL,
+            "extraction": { "tokens": 12, "questions": 4, "rollouts": 1, "seed": 1 }
+        }
+    });
+    fixture.apply(&manifest).await?;
+    let vectors: Api<PersonaVector> = Api::all(fixture.client.clone());
+    let (progress, _) = wait::until("the progress of the extraction", EXTRACTION, || async {
+        Ok(vectors.get(name).await?.status.and_then(|status| status.progress))
+    })
+    .await?;
+    println!("progress: {progress}");
+    assert!(progress.split_once('/').is_some_and(|(done, total)| done.parse::<u32>().is_ok() && total != "0"));
+
+    // So few short answers may or may not tell the trait: either is a verdict.
+    let vector = ready(&fixture, name, EXTRACTION, &["Extracted", "NotDiscriminative"]).await?;
+    let status = vector.status.clone().unwrap_or_default();
+    assert!(status.digest.is_some() && status.model_digest.is_some() && status.auroc.is_some(), "{status:?}");
+    assert!(status.layer.is_some_and(|layer| layer.0 > 0) && status.calibration.is_some(), "{status:?}");
+    assert!(status.progress.is_none(), "{status:?}");
+
+    // A policy uses it by name.
+    manifest["spec"]["allowNotDiscriminative"] = json!(true);
+    fixture.apply(&manifest).await?;
+    let again = ready(&fixture, name, fixture::PATIENCE, &["Extracted"]).await?;
+    assert_eq!(again.status.unwrap_or_default().digest, status.digest, "allowing it does not extract it again");
+    use_it(&fixture, name).await?;
+    fixture.policy_condition("Accepted", "True").await?;
+
+    // What it made goes with it.
+    vectors.delete(name, &DeleteParams::default()).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(fixture.client.clone(), SYSTEM);
+    let jobs: Api<Job> = Api::namespaced(fixture.client.clone(), SYSTEM);
+    let made = names::for_extraction(name);
+    wait::until("the Job and the file to be collected", fixture::PATIENCE, || async {
+        let left = maps.get_opt(&made).await?.is_some() || jobs.get_opt(&made).await?.is_some();
+        Ok((!left).then_some(()))
+    })
+    .await?;
+    fixture.finish().await
+}
+
+#[tokio::test]
+async fn s12_a_vector_no_better_than_chance_is_used_only_where_that_is_allowed() -> Result<()> {
+    let fixture = Fixture::new("s12n").await?;
+    let file = std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
+    let file = VectorFile::parse(&file)?;
+    let mut metadata = file.metadata().clone();
+    for layer in &mut metadata.validation {
+        layer.auroc = 0.5;
+        layer.interval.low = 0.4;
+        layer.interval.high = 0.6;
+    }
+    let name = "s12-chance";
+    let sha256 = fixture.upload_vector(name, file.with_metadata(metadata)?.to_bytes()?).await?;
+    let mut manifest = vector_manifest(name, "evil", name, &sha256);
+    manifest["spec"]["allowNotDiscriminative"] = json!(false);
+    fixture.apply(&manifest).await?;
+    ready(&fixture, name, fixture::PATIENCE, &["NotDiscriminative"]).await?;
+    use_it(&fixture, name).await?;
+    let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
+    let accepted = fixture::condition(&policy, "Accepted").context("no condition")?;
+    assert_eq!(accepted.reason, "NotDiscriminative", "{}", accepted.message);
+
+    manifest["spec"]["allowNotDiscriminative"] = json!(true);
+    fixture.apply(&manifest).await?;
+    ready(&fixture, name, fixture::PATIENCE, &["Imported"]).await?;
+    fixture.policy_condition("Accepted", "True").await?;
+    Api::<PersonaVector>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(fixture.client.clone(), SYSTEM);
+    maps.delete(name, &DeleteParams::default()).await?;
+    fixture.finish().await
+}
