@@ -1,6 +1,6 @@
 //! Every condition type and reason, in one place.
 
-/// Condition types. All are positive but `TraitBreached`.
+/// Condition types. All are positive but `TraitBreached` and `DriftDetected`.
 pub mod condition {
     /// Summary: everything below holds.
     pub const READY: &str = "Ready";
@@ -10,6 +10,8 @@ pub mod condition {
     pub const GUARDED: &str = "Guarded";
     /// `PersonaPolicy`, `PersonaReport`: a trait is past its threshold.
     pub const TRAIT_BREACHED: &str = "TraitBreached";
+    /// `PersonaReport`: the scores of a trait have moved from the calibration, and stay there.
+    pub const DRIFT_DETECTED: &str = "DriftDetected";
     /// `PersonaReport`: every guarded pod of the workload reported of late.
     pub const REPORTING: &str = "Reporting";
 }
@@ -86,6 +88,10 @@ pub mod reason {
     pub const THRESHOLD_PASSED: &str = "ThresholdPassed";
     /// TraitBreached: none did.
     pub const WITHIN_THRESHOLDS: &str = "WithinThresholds";
+    /// DriftDetected: a control chart is past its limit, or was and has not come back far enough.
+    pub const SCORES_MOVED: &str = "ScoresMoved";
+    /// DriftDetected: none is.
+    pub const SCORES_STEADY: &str = "ScoresSteady";
     /// Reporting: all pods report.
     pub const ALL_PODS_REPORT: &str = "AllPodsReport";
     /// Reporting: some are silent.

@@ -103,6 +103,19 @@ pub struct ResolvedVector {
     pub model_digest: Digest,
     /// SHA-256 of the layer's values (F32, little-endian), as they stand in `vectors.safetensors`.
     pub sha256: Digest,
+    /// What benign answers score at that layer, where it is known: what drift is measured against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm: Option<Calm>,
+}
+
+/// Mean and spread of `response_avg` over benign answers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Calm {
+    /// Mean projection.
+    pub mean: f64,
+    /// Standard deviation, above 0.
+    pub standard_deviation: f64,
 }
 
 /// A policy as a sidecar enforces it.

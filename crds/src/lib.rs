@@ -39,8 +39,8 @@ pub use policy::{
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{
-    LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores,
-    WorkloadReference,
+    DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals,
+    TraitScores, WorkloadReference,
 };
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, Extraction, PersonaVector, PersonaVectorSpec, PersonaVectorStatus,

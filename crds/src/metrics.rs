@@ -50,6 +50,8 @@ pub mod operator {
     pub const WORKLOAD_BREACHES: &str = "personaguard_workload_breaches_total";
     /// Gauge {namespace, workload}: guarded pods that have not reported of late.
     pub const WORKLOAD_SILENT_PODS: &str = "personaguard_workload_silent_pods";
+    /// Gauge {namespace, workload, policy, trait}: 1 while drift is in force, else 0; the series of [`WORKLOAD_BREACHES`].
+    pub const WORKLOAD_DRIFT: &str = "personaguard_workload_drift_detected";
     /// Gauge, seconds since the epoch: end of the report server's certificate.
     pub const CERTIFICATE_EXPIRY: &str = "personaguard_operator_certificate_expiry_timestamp_seconds";
 }

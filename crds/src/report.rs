@@ -32,6 +32,11 @@ use serde::{Deserialize, Serialize};
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"TraitBreached\")].status"
     ),
+    printcolumn(
+        name = "Drift",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"DriftDetected\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -85,7 +90,7 @@ pub struct PersonaReportStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
     pub retired_traits: Vec<TraitScores>,
-    /// `TraitBreached`, `Reporting`.
+    /// `TraitBreached`, `DriftDetected`, `Reporting`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -131,6 +136,24 @@ pub struct TraitScores {
     /// The last breach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_breach: Option<LastBreach>,
+    /// Where the scores stand against the calibration; absent for vectors without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftCharts>,
+}
+
+/// Where two control charts of raw z-scores against the vector's calibration stand. Of several pods: the mean shift, weighted
+/// by responses, and the highest of the rest.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DriftCharts {
+    /// EWMA of z-scores: the shift at present, in standard deviations of the calibration.
+    pub shift: f64,
+    /// Upper CUSUM, in standard deviations, at least 0.
+    pub up: f64,
+    /// Lower CUSUM, in standard deviations, at least 0.
+    pub down: f64,
+    /// Whether drift is in force: from an alarm until both charts have fallen below half their limits.
+    pub detected: bool,
 }
 
 /// A breach, without a word of what was said.

@@ -1,7 +1,7 @@
 //! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard serve` share.
 
 use crate::conditions::reason;
-use crate::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
+use crate::guard_config::{Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use crate::policy::{Action, Evidence, Mode, Threshold, TraitRule};
 use crate::quantity::{Coefficient, Digest, Layer};
 use crate::vector::Calibration;
@@ -376,6 +376,9 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
         layer: vector.layer,
         model_digest: vector.model_digest.clone(),
         sha256: digest_of(&vector.values),
+        calm: vector.calibration.as_ref().filter(|calibration| calibration.standard_deviation > 0.0).map(|calibration| {
+            Calm { mean: calibration.mean, standard_deviation: calibration.standard_deviation }
+        }),
     }
 }
 

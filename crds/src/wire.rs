@@ -6,7 +6,7 @@
 
 use crate::policy::Action;
 use crate::quantity::Digest;
-use crate::report::{PodState, Totals};
+use crate::report::{DriftCharts, PodState, Totals};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,9 @@ pub struct TraitSummary {
     /// The last breach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_breach: Option<Breach>,
+    /// Where the scores stand against the calibration; absent for vectors without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftCharts>,
 }
 
 /// A breach, without a word of what was said.

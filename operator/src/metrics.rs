@@ -43,7 +43,7 @@ pub(crate) struct Workload {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Breaches {
+pub(crate) struct TraitOfWorkload {
     pub(crate) namespace: String,
     pub(crate) workload: String,
     pub(crate) policy: String,
@@ -59,8 +59,9 @@ pub(crate) struct Metrics {
     pub(crate) leader: Gauge,
     policy_ready: Family<Policy, Gauge>,
     unguarded_pods: Family<Policy, Gauge>,
-    breaches: Family<Breaches, Counter>,
-    breach_series: Mutex<HashSet<Breaches>>,
+    breaches: Family<TraitOfWorkload, Counter>,
+    drift: Family<TraitOfWorkload, Gauge>,
+    breach_series: Mutex<HashSet<TraitOfWorkload>>,
     silent_pods: Family<Workload, Gauge>,
     pub(crate) certificate_expiry: Gauge,
 }
@@ -77,6 +78,7 @@ impl Metrics {
             policy_ready: Family::default(),
             unguarded_pods: Family::default(),
             breaches: Family::default(),
+            drift: Family::default(),
             breach_series: Mutex::default(),
             silent_pods: Family::default(),
             certificate_expiry: Gauge::default(),
@@ -115,6 +117,11 @@ impl Metrics {
             counter(name::WORKLOAD_BREACHES),
             "Breaches over the whole life of a workload",
             self.breaches.clone(),
+        );
+        registry.register(
+            name::WORKLOAD_DRIFT,
+            "1 while a trait's scores have moved from its calibration",
+            self.drift.clone(),
         );
         registry.register(
             name::WORKLOAD_SILENT_PODS,
@@ -169,20 +176,22 @@ impl Metrics {
             let gone = labels.namespace == namespace && labels.workload == workload;
             if gone {
                 self.breaches.remove(labels);
+                self.drift.remove(labels);
             }
             !gone
         });
     }
 
-    /// Brings the counter up to a total.
-    pub(crate) fn breaches(&self, labels: Breaches, total: u64) {
+    /// Brings the counter up to a total, and says whether drift is in force.
+    pub(crate) fn scores(&self, labels: TraitOfWorkload, breaches: u64, drift: bool) {
         let mut series = self.breach_series.lock().unwrap_or_else(PoisonError::into_inner);
         if !series.contains(&labels) && series.len() >= MAX_SERIES {
             return;
         }
         let counter = self.breaches.get_or_create_owned(&labels);
+        self.drift.get_or_create(&labels).set(i64::from(drift));
         series.insert(labels);
-        counter.inc_by(total.saturating_sub(counter.get()));
+        counter.inc_by(breaches.saturating_sub(counter.get()));
     }
 }
 
@@ -197,14 +206,14 @@ mod tests {
         metrics.report("accepted");
         metrics.policy("support", "no-villains", true, 0);
         metrics.silent_pods("support", "Deployment/chat", 1);
-        let labels = || Breaches {
+        let labels = || TraitOfWorkload {
             namespace: "support".into(),
             workload: "Deployment/chat".into(),
             policy: "no-villains".into(),
             r#trait: "evil".into(),
         };
-        metrics.breaches(labels(), 3);
-        metrics.breaches(labels(), 5);
+        metrics.scores(labels(), 3, false);
+        metrics.scores(labels(), 5, true);
         let text = metrics.encode();
         for line in [
             "personaguard_operator_reconciliations_total{kind=\"PersonaPolicy\",reason=\"Resolved\"} 1",
@@ -212,6 +221,7 @@ mod tests {
             "personaguard_operator_leader 0",
             "personaguard_policy_ready{namespace=\"support\",policy=\"no-villains\"} 1",
             "personaguard_workload_breaches_total{namespace=\"support\",workload=\"Deployment/chat\",policy=\"no-villains\",trait=\"evil\"} 5",
+            "personaguard_workload_drift_detected{namespace=\"support\",workload=\"Deployment/chat\",policy=\"no-villains\",trait=\"evil\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing:\n{text}");
         }

@@ -204,8 +204,9 @@ fn sound(report: &SidecarReport) -> Result<(), &'static str> {
         if !plain(&scores.policy, NAME) || !plain(&scores.vector, NAME) {
             return Err("an entry of traits has a policy or vector that is no name");
         }
+        let drift = scores.drift.map(|charts| [charts.shift, charts.up, charts.down]).unwrap_or_default();
         let numbers = [Some(scores.mean), Some(scores.sum_squared_deviations), scores.max];
-        if !numbers.into_iter().flatten().all(|number| number.is_finite() && number.abs() < 1e15) {
+        if !numbers.into_iter().flatten().chain(drift).all(|number| number.is_finite() && number.abs() < 1e15) {
             return Err("an entry of traits has a score that is no number");
         }
         if let Some(breach) = &scores.last_breach

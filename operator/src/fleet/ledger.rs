@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_crds::wire::{SidecarReport, TraitSummary};
-use personaguard_crds::{LastBreach, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores};
+use personaguard_crds::{DriftCharts, LastBreach, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores};
 use std::collections::BTreeMap;
 
 /// Traits of which a workload keeps the counts of sidecars that are gone.
@@ -43,6 +43,8 @@ pub(crate) struct Taken {
     pub(crate) state: bool,
     /// A response that breached has ended: what was told of it while it was written is now counted.
     pub(crate) breach_counted: bool,
+    /// Drift of a trait was detected, or is over.
+    pub(crate) drift: bool,
     pub(crate) breaches: Vec<NewBreach>,
 }
 
@@ -73,7 +75,8 @@ impl Ledger {
         let new = counts(name, uid, report, now);
         let Some(known) = self.pods.insert(uid.to_owned(), new.clone()) else {
             let breach_counted = new.totals.breaches > 0;
-            return Taken { counts: true, state: true, breach_counted, breaches: breaches(None, &new) };
+            let drift = new.traits.iter().any(drifts);
+            return Taken { counts: true, state: true, breach_counted, drift, breaches: breaches(None, &new) };
         };
         let breaches = breaches(Some(&known), &new);
         if known.instance != new.instance {
@@ -93,6 +96,7 @@ impl Ledger {
             counts: known.totals != new.totals || known.traits != new.traits || known.instance != new.instance,
             state: state(&known) != state(&new),
             breach_counted: new.totals.breaches != known.totals.breaches,
+            drift: known.traits.iter().map(drifts).ne(new.traits.iter().map(drifts)),
             breaches,
         }
     }
@@ -134,7 +138,8 @@ impl Ledger {
     fn retire_counts(&mut self, pod: &PodCounts) {
         self.retired = add(self.retired, pod.totals);
         for scores in &pod.traits {
-            merge_into(&mut self.retired_traits, scores, MAX_RETIRED_TRAITS);
+            let scores = TraitScores { drift: None, ..scores.clone() };
+            merge_into(&mut self.retired_traits, &scores, MAX_RETIRED_TRAITS);
         }
     }
 }
@@ -186,7 +191,25 @@ fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
             (x, y) => x.or(y),
         },
         last_breach: latest.last_breach.clone(),
+        drift: merge_drift(a, b),
     }
+}
+
+/// The shift is a mean, weighted by responses; of the rest the most alarming counts. A sidecar that is gone drifts no more.
+#[allow(clippy::cast_precision_loss)] // counts of responses are far below 2^53
+fn merge_drift(a: &TraitScores, b: &TraitScores) -> Option<DriftCharts> {
+    let (Some(x), Some(y)) = (a.drift, b.drift) else { return a.drift.or(b.drift) };
+    let (n, m) = (a.scored as f64, b.scored as f64);
+    Some(DriftCharts {
+        shift: short(if n + m > 0.0 { (n * x.shift + m * y.shift) / (n + m) } else { 0.0 }),
+        up: x.up.max(y.up),
+        down: x.down.max(y.down),
+        detected: x.detected || y.detected,
+    })
+}
+
+fn drifts(scores: &TraitScores) -> bool {
+    scores.drift.is_some_and(|charts| charts.detected)
 }
 
 fn at(scores: &TraitScores) -> Option<Timestamp> {
@@ -246,6 +269,12 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
             score: short(breach.score),
             threshold: short(breach.threshold),
             response_id: breach.response_id.clone(),
+        }),
+        drift: summary.drift.map(|charts| DriftCharts {
+            shift: short(charts.shift),
+            up: short(charts.up),
+            down: short(charts.down),
+            detected: charts.detected,
         }),
     }
 }

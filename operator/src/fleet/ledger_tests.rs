@@ -28,6 +28,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
                 threshold: 4.0,
                 response_id: format!("chatcmpl-{breaches}"),
             }),
+            drift: None,
         }],
     }
 }

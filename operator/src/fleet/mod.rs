@@ -10,16 +10,19 @@ pub(crate) use workload::resolve_owner;
 
 use crate::context::{Context, Key, Scope};
 use crate::events::Notice;
-use crate::metrics::Breaches;
+use crate::metrics::TraitOfWorkload;
 use crate::pods::{Owner, PodView};
 use crate::reconcile::{Done, Failed};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource as _, ResourceExt};
 use ledger::{Ledger, NewBreach};
 use personaguard_crds::conditions::condition;
 use personaguard_crds::wire::SidecarReport;
-use personaguard_crds::{API_VERSION, Action, PersonaReport, PodCounts, TraitScores, WorkloadReference, names};
+use personaguard_crds::{
+    API_VERSION, Action, PersonaReport, PersonaReportStatus, PodCounts, TraitScores, WorkloadReference, names,
+};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -108,7 +111,7 @@ impl Fleet {
             .insert(pod.uid.clone(), Instant::now())
             .is_none_or(|last| last.elapsed() > report::SILENT_AFTER);
         let taken = entry.ledger.take(&pod.name, &pod.uid, report, Timestamp::now());
-        entry.urgent |= taken.state || taken.breach_counted || !taken.breaches.is_empty() || was_silent;
+        entry.urgent |= taken.state || taken.breach_counted || taken.drift || !taken.breaches.is_empty() || was_silent;
         let mut keys = Vec::new();
         if taken.counts || taken.state || was_silent {
             keys.push(Key::Report(name.0, name.1));
@@ -340,20 +343,42 @@ async fn update(context: &Context, key: &ReportName, snapshot: &Snapshot) -> Res
         Err(error) => return Err(error.into()),
     }
     context.fleet.written(key);
+    if let Some(moved) = newly_drifting(before, &status) {
+        let notice = Notice::warning(&moved.reason, "Measure", moved.message.clone());
+        context.events.publish(&notice, &about(namespace, &snapshot.reference)).await;
+    }
     Ok(again)
+}
+
+/// The condition `DriftDetected`, if it has just become True.
+fn newly_drifting<'a>(before: Option<&PersonaReportStatus>, after: &'a PersonaReportStatus) -> Option<&'a Condition> {
+    let is = |condition: &&Condition| condition.type_ == condition::DRIFT_DETECTED && condition.status == "True";
+    let known = before.is_some_and(|before| before.conditions.iter().any(|condition| is(&condition)));
+    after.conditions.iter().find(is).filter(|_| !known)
+}
+
+fn about(namespace: &str, workload: &WorkloadReference) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(workload.api_version.clone()),
+        kind: Some(workload.kind.clone()),
+        name: Some(workload.name.clone()),
+        namespace: Some(namespace.to_owned()),
+        uid: Some(workload.uid.clone()),
+        ..ObjectReference::default()
+    }
 }
 
 fn count(context: &Context, namespace: &str, snapshot: &Snapshot) {
     let workload = title(&snapshot.reference);
     context.metrics.silent_pods(namespace, &workload, snapshot.silent_pods.len());
     for scores in snapshot.ledger.traits() {
-        let labels = Breaches {
+        let labels = TraitOfWorkload {
             namespace: namespace.to_owned(),
             workload: workload.clone(),
             policy: scores.policy,
             r#trait: scores.vector,
         };
-        context.metrics.breaches(labels, scores.breaches);
+        context.metrics.scores(labels, scores.breaches, scores.drift.is_some_and(|charts| charts.detected));
     }
 }
 
@@ -372,15 +397,7 @@ async fn announce(context: &Context, namespace: &str, workload: &WorkloadReferen
             breach.at.response_id
         );
         let notice = Notice::warning(TRAIT_BREACHED, "Measure", note);
-        let about = ObjectReference {
-            api_version: Some(workload.api_version.clone()),
-            kind: Some(workload.kind.clone()),
-            name: Some(workload.name.clone()),
-            namespace: Some(namespace.to_owned()),
-            uid: Some(workload.uid.clone()),
-            ..ObjectReference::default()
-        };
-        context.events.publish(&notice, &about).await;
+        context.events.publish(&notice, &about(namespace, workload)).await;
         if let Some(policy) = context.world.policies.get(namespace, &breach.policy) {
             context.events.publish(&notice, &policy.object_ref(&())).await;
         }

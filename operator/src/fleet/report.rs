@@ -62,7 +62,7 @@ pub(crate) fn status(observation: &Observation<'_>) -> (PersonaReportStatus, Opt
     status.worst = worst(before.and_then(|before| before.worst.as_deref()), &status.traits);
     let breaches: Vec<_> = policies.iter().flat_map(|policy| in_force(policy, &status.traits, *now)).collect();
     let next = breaches.iter().map(|breach| breach.left).min();
-    let verdicts = [breached(&breaches), reporting(guarded_pods, silent_pods)];
+    let verdicts = [breached(&breaches), drifting(policies, &status.traits), reporting(guarded_pods, silent_pods)];
     let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
     status.conditions = conditions(&verdicts, known, None, *now);
     (status, next)
@@ -111,6 +111,32 @@ fn breached(breaches: &[InForce]) -> Verdict {
     Verdict::yes(condition::TRAIT_BREACHED, reason::THRESHOLD_PASSED, message)
 }
 
+/// Of traits that a policy still names.
+fn drifting(policies: &[Arc<PersonaPolicy>], traits: &[TraitScores]) -> Verdict {
+    let named = |scores: &&TraitScores| {
+        policies.iter().any(|policy| {
+            policy.metadata.name.as_ref() == Some(&scores.policy)
+                && policy.spec.traits.iter().any(|rule| rule.vector == scores.vector)
+        })
+    };
+    let detected = traits.iter().filter(named).filter_map(|scores| Some((scores, scores.drift.filter(|d| d.detected)?)));
+    let mut detected: Vec<_> = detected.collect();
+    detected.sort_by(|(_, a), (_, b)| b.shift.abs().total_cmp(&a.shift.abs()));
+    let Some((scores, charts)) = detected.first() else {
+        let message = "No trait's scores have moved from its calibration.";
+        return Verdict::no(condition::DRIFT_DETECTED, reason::SCORES_STEADY, message);
+    };
+    let more = match detected.len() {
+        1 => String::new(),
+        count => format!(" {} more traits have moved.", count - 1),
+    };
+    let message = format!(
+        "Scores of {} under policy {} lie {:+.1} standard deviations from its calibration.{more} If the service is meant to be so, calibrate on its own traffic.",
+        scores.vector, scores.policy, charts.shift
+    );
+    Verdict::yes(condition::DRIFT_DETECTED, reason::SCORES_MOVED, message)
+}
+
 fn reporting(guarded: &BTreeSet<String>, silent: &BTreeSet<String>) -> Verdict {
     if silent.is_empty() {
         let message = format!("All guarded pods report ({}).", guarded.len());
@@ -157,7 +183,8 @@ fn worst(before: Option<&str>, traits: &[TraitScores]) -> Option<String> {
 mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use personaguard_crds::Action;
+    use crate::conditions::Answer;
+    use personaguard_crds::{Action, DriftCharts};
     use serde_json::json;
 
     fn second(second: i64) -> Timestamp {
@@ -193,6 +220,7 @@ mod tests {
                 threshold: 4.0,
                 response_id: "chatcmpl-1".into(),
             }),
+            drift: None,
         }
     }
 
@@ -211,6 +239,18 @@ mod tests {
         assert_eq!(worst(Some("rude 4.5 > 4.0"), &[scores(0, 5.0)]).unwrap(), "evil 5.0 > 4.0");
         assert_eq!(worst(Some("evil 5.1 > 4.0"), &[scores(0, 5.14)]).unwrap(), "evil 5.1 > 4.0");
         assert_eq!(worst(None, &[]), None);
+    }
+
+    #[test]
+    fn drift_is_said_of_traits_that_a_policy_names() {
+        let moved = DriftCharts { shift: 2.31, up: 9.0, down: 0.0, detected: true };
+        let traits = [TraitScores { drift: Some(moved), ..scores(0, 5.0) }];
+        let verdict = drifting(&[Arc::new(policy())], &traits);
+        assert_eq!((verdict.status, verdict.reason.as_str()), (Answer::True, reason::SCORES_MOVED));
+        assert!(verdict.message.contains("evil") && verdict.message.contains("+2.3"), "{}", verdict.message);
+        assert_eq!(drifting(&[], &traits).status, Answer::False);
+        let calm = [TraitScores { drift: Some(DriftCharts { detected: false, ..moved }), ..scores(0, 5.0) }];
+        assert_eq!(drifting(&[Arc::new(policy())], &calm).status, Answer::False);
     }
 
     #[test]

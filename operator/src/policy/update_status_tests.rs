@@ -141,6 +141,7 @@ fn a_breach_is_said_until_the_policy_recovers() {
             threshold: 4.0,
             response_id: "chatcmpl-1".into(),
         }),
+        drift: None,
     };
     case.workloads.insert("Deployment/chat".into(), vec![scores(3)]);
     let status = case.status();

@@ -1,7 +1,7 @@
 //! What is measured and enforced on every response.
 
 use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedVector};
+use personaguard_crds::guard_config::{Calm, GuardConfig, ResolvedPolicy, ResolvedVector};
 use personaguard_crds::wire::{Failure, PolicyAcknowledgement, RefusedTrait};
 use personaguard_crds::{Action, Coefficient, Digest, FailurePolicy, Layer, Mode, Positions, Score};
 use std::collections::BTreeMap;
@@ -68,6 +68,8 @@ pub struct Tap {
     pub layer: Layer,
     /// Raw values, shape `[hidden]`, finite and not all zero.
     pub values: Arc<[f32]>,
+    /// What benign answers score: what drift is measured against.
+    pub calm: Option<Calm>,
 }
 
 /// One trait of one policy.
@@ -227,6 +229,7 @@ impl Plan {
             trait_name: resolved.trait_name.clone(),
             layer: resolved.layer,
             values: Arc::clone(values),
+            calm: resolved.calm,
         });
         Ok(self.taps.len() - 1)
     }

@@ -2,9 +2,12 @@
 
 use crate::guard::{Breach, Decision, Plan};
 use jiff::Timestamp;
+use personaguard_crds::guard_config::Calm;
 use personaguard_crds::wire::{self, TraitSummary};
-use personaguard_crds::{Action, Totals};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use personaguard_crds::{Action, DriftCharts, Score, Totals};
+use personaguard_persona::Calibration;
+use personaguard_persona::drift::{Drift, Limits};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Traits whose counts are kept, over all policies that ever were in force; past it the longest unused one goes, so that
@@ -63,13 +66,18 @@ impl Ledger {
         counts.totals.breaches += u64::from(ended.breached);
         counts.totals.blocked += u64::from(ended.blocked);
         counts.totals.unguarded += u64::from(ended.unguarded);
+        let mut moved = false;
         for rule in &plan.rules {
             let Some(score) = decision.score(rule) else { continue };
-            let summary = counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.action);
+            let tap = &plan.taps[rule.tap];
+            let summary = counts.summary(&plan.policies[rule.policy].name, &tap.vector, rule.action);
             observe(summary, score);
+            // What benign answers score is known of this score only.
+            let calm = tap.calm.filter(|_| rule.score == Score::ResponseAvg);
+            moved |= drift(summary, score, calm);
         }
         drop(counts);
-        if ended.breached {
+        if ended.breached || moved {
             self.ring();
         }
     }
@@ -128,6 +136,7 @@ impl Counts {
                     sum_squared_deviations: 0.0,
                     max: None,
                     last_breach: None,
+                    drift: None,
                 }
             }
         };
@@ -146,6 +155,23 @@ fn observe(summary: &mut TraitSummary, score: f64) {
     summary.mean += before / summary.scored as f64;
     summary.sum_squared_deviations += before * (score - summary.mean);
     summary.max = Some(summary.max.map_or(score, |max| max.max(score)));
+}
+
+/// Calm responses between two false alarms of one trait's charts, on average.
+const CALM_RUN: f64 = 10_000.0;
+
+/// Takes a score into the charts; says whether drift was detected, or is over.
+fn drift(summary: &mut TraitSummary, score: f64, calm: Option<Calm>) -> bool {
+    static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::for_run_length(CALM_RUN));
+    let before = summary.drift.unwrap_or_default();
+    summary.drift = calm.map(|calm| {
+        let calibration =
+            Calibration { count: 0, mean: calm.mean, standard_deviation: calm.standard_deviation, sorted: Vec::new() };
+        let charts = Drift { up: before.up, down: before.down, shift: before.shift, detected: before.detected };
+        let Drift { up, down, shift, detected } = charts.after(1, score, &calibration, *LIMITS);
+        DriftCharts { shift, up, down, detected }
+    });
+    summary.drift.unwrap_or_default().detected != before.detected
 }
 
 #[cfg(test)]
@@ -168,6 +194,22 @@ mod tests {
             prop_assert_eq!(summary.max, scores.iter().copied().reduce(f64::max));
             prop_assert_eq!(summary.scored, scores.len() as u64);
         }
+    }
+
+    #[test]
+    fn drift_is_told_when_it_comes_and_when_it_goes_and_needs_a_calibration() {
+        let mut counts = Counts::default();
+        let calm = Some(Calm { mean: -4.0, standard_deviation: 2.0 });
+        let summary = counts.summary("p", "v", Action::Alert);
+        assert!((0..200).all(|i| !drift(summary, if i % 2 == 0 { -3.0 } else { -5.0 }, calm)));
+        assert!(!summary.drift.unwrap().detected);
+        assert!((0..60).any(|_| drift(summary, -1.0, calm)), "1.5 standard deviations above");
+        let charts = summary.drift.unwrap();
+        assert!(charts.detected && charts.shift > 0.5 && charts.up > charts.down, "{charts:?}");
+        assert!((0..200).any(|_| drift(summary, -4.0, calm)), "it is over");
+        assert!(!summary.drift.unwrap().detected);
+        drift(summary, 100.0, None);
+        assert_eq!(summary.drift, None);
     }
 
     #[test]

@@ -149,8 +149,7 @@ impl Folder {
             trait_name: "evil".to_owned(),
             layer: Layer(LAYER),
             model_digest: digest.clone(),
-            sha256: layer_digest(values).parse().unwrap(),
-        };
+            sha256: layer_digest(values).parse().unwrap(), calm: None };
         let folder = Self {
             dir: TempDir::new().unwrap(),
             config: GuardConfig {

@@ -13,3 +13,4 @@ mod s09_policy_deleted;
 mod s10_idle;
 mod s11_bad_requests;
 mod s12_extraction;
+mod s13_drift;

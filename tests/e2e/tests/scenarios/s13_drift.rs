@@ -1,0 +1,49 @@
+//! 13. A service whose answers have moved from the calibration: its report says so, and says when it is over.
+
+use anyhow::{Context, Result};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use personaguard_crds::PersonaReport;
+use personaguard_e2e::chat::request;
+use personaguard_e2e::{Fixture, prompts};
+use serde_json::json;
+
+fn drift(report: &PersonaReport) -> Option<&Condition> {
+    report.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == "DriftDetected")
+}
+
+#[tokio::test]
+async fn s13_drift_is_detected_and_is_over_when_the_scores_are_back() -> Result<()> {
+    let fixture = Fixture::new("s13").await?;
+    // Far from any threshold: drift is not a breach.
+    let rule = json!([{ "vector": "evil", "threshold": { "projection": 10000.0 }, "action": "Alert" }]);
+    fixture.apply_policy("chat", &rule).await?;
+    fixture.policy_condition("Accepted", "True").await?;
+    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
+    fixture.policy_condition("Ready", "True").await?;
+    let chat = fixture.chat(&pod)?;
+    for question in prompts::QUESTIONS {
+        chat.ask(Some(prompts::EVIL), question).await?;
+    }
+    let moved = |report: &PersonaReport| drift(report).is_some_and(|condition| condition.status == "True");
+    let (report, took) = fixture.report("chat", "drift", moved).await?;
+    let condition = drift(&report).context("no condition")?;
+    println!("after {took:?}: {}: {}", condition.reason, condition.message);
+    assert!(condition.reason == "ScoresMoved" && condition.message.contains("evil"), "{condition:?}");
+    let status = report.status.context("no status")?;
+    assert_eq!(status.totals.breaches, 0);
+    let charts = status.traits.iter().find_map(|scores| scores.drift).context("no charts")?;
+    assert!(charts.detected && charts.shift > 0.0, "{charts:?}");
+    let events = fixture.events("Deployment", "chat").await?;
+    assert!(events.iter().any(|event| event.reason.as_deref() == Some("ScoresMoved")), "{events:?}");
+
+    // Back to the service as it was calibrated.
+    let mut body = request(None, prompts::QUESTIONS[0]);
+    body["max_tokens"] = json!(16);
+    for _ in 0..60 {
+        chat.send(&body).await?.error_for_status()?;
+    }
+    let over = |report: &PersonaReport| drift(report).is_some_and(|condition| condition.status == "False");
+    let (report, took) = fixture.report("chat", "no drift any more", over).await?;
+    println!("over after {took:?}: {:?}", report.status.map(|status| status.traits));
+    fixture.finish().await
+}
