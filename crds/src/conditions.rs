@@ -12,6 +12,8 @@ pub mod condition {
     pub const TRAIT_BREACHED: &str = "TraitBreached";
     /// `PersonaReport`: the scores of a trait have moved from the calibration, and stay there.
     pub const DRIFT_DETECTED: &str = "DriftDetected";
+    /// `DatasetScreen`: the ranks are written.
+    pub const COMPLETE: &str = "Complete";
     /// `PersonaReport`: every guarded pod of the workload reported of late.
     pub const REPORTING: &str = "Reporting";
 }
@@ -96,6 +98,12 @@ pub mod reason {
     pub const ALL_PODS_REPORT: &str = "AllPodsReport";
     /// Reporting: some are silent.
     pub const PODS_SILENT: &str = "PodsSilent";
+    /// Complete: Jobs are screening the data.
+    pub const SCREENING: &str = "Screening";
+    /// Complete: the ranks are written.
+    pub const SCREENED: &str = "Screened";
+    /// Complete: a Job failed.
+    pub const SCREENING_FAILED: &str = "ScreeningFailed";
     /// Event: a policy was withdrawn from the sidecars.
     pub const WITHDRAWN: &str = "Withdrawn";
     /// Event, metric label: a call to the API server failed; it is tried again.

@@ -1,7 +1,8 @@
 //! Kubernetes API types of Personaguard (group `personaguard.dev`, version `v1alpha1`), and the contract between its
 //! operator and its sidecar.
 //!
-//! - The kinds: [`PersonaModel`], [`PersonaVector`], [`PersonaPolicy`], [`PersonaReport`], [`PersonaInjection`].
+//! - The kinds: [`PersonaModel`], [`PersonaVector`], [`PersonaPolicy`], [`PersonaReport`], [`DatasetScreen`],
+//!   [`PersonaInjection`].
 //! - [`resolve`]: from those kinds to what a sidecar enforces, a pure function that operator and sidecar share.
 //! - [`guard_config`]: the file it results in, mounted in every guarded pod of one (namespace, model).
 //! - [`wire`]: what a sidecar pushes back.
@@ -24,6 +25,7 @@ mod report;
 pub mod resolve;
 #[cfg(test)]
 mod rules;
+mod screen;
 mod vector;
 pub mod wire;
 
@@ -42,6 +44,7 @@ pub use report::{
     DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals,
     TraitScores, WorkloadReference,
 };
+pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, Extraction, PersonaVector, PersonaVectorSpec, PersonaVectorStatus,
     SampleCounts,

@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions as YAML.
 
-use crate::{PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector};
+use crate::{DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector};
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 #[must_use]
 pub fn manifests() -> Vec<(String, String)> {
     let all = [
+        ("datasetscreens", DatasetScreen::crd()),
         ("personainjections", PersonaInjection::crd()),
         ("personamodels", PersonaModel::crd()),
         ("personapolicies", PersonaPolicy::crd()),

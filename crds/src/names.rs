@@ -14,6 +14,8 @@ pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
 pub const MODEL_LABEL: &str = "personaguard.dev/model";
 /// Label of a Job that extracts a vector, and of its pods: the `PersonaVector`.
 pub const VECTOR_LABEL: &str = "personaguard.dev/vector";
+/// Label of the Jobs of a `DatasetScreen`, and of their pods: its name.
+pub const SCREEN_LABEL: &str = "personaguard.dev/screen";
 /// Annotation of what an extraction made, and of its Job: digest of all that the vector depends on.
 pub const EXTRACTION_ANNOTATION: &str = "personaguard.dev/extraction-digest";
 /// Annotation by which a Job's pod is told the authorities that the operator's report server may present (PEM).
@@ -74,6 +76,13 @@ pub fn for_extraction(vector: &str) -> String {
     // Longest name of a Job whose pods' names fit a label.
     const LONGEST: usize = 52;
     bounded(format!("extract-{vector}"), LONGEST)
+}
+
+/// Name of the Job that screens a data set and of the ConfigMap with its vectors; the Job that merges the ranks has
+/// `-merge` after it.
+#[must_use]
+pub fn for_screen(screen: &str) -> String {
+    format!("screen-{screen}")
 }
 
 /// Name of the ConfigMap and of the `PersonaInjection` for a model in a namespace.

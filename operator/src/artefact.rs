@@ -89,6 +89,27 @@ impl Artefacts {
         Ok(checked)
     }
 
+    /// The whole file of a vector, for Jobs that read it.
+    ///
+    /// # Errors
+    /// If the API server could not be asked.
+    pub(crate) async fn file(
+        &self,
+        vector: &PersonaVector,
+        model: Option<&PersonaModel>,
+    ) -> kube::Result<Result<VectorFile, Rejection>> {
+        let (Place { namespace, map, key }, _) = match self.wanted(vector, model) {
+            Ok(wanted) => wanted,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &namespace);
+        let found = api.get_opt(&map).await?.and_then(|found| found.binary_data?.remove(&key));
+        Ok(found.and_then(|bytes| VectorFile::parse(&bytes.0).ok()).ok_or_else(|| {
+            let message = format!("the file of PersonaVector `{}` cannot be read any more", vector.name_any());
+            Rejection::new(reason::ARTIFACT_NOT_FOUND, message)
+        }))
+    }
+
     pub(crate) fn forget(&self, name: &str) {
         self.lock().remove(name);
     }

@@ -13,7 +13,7 @@ use crate::queue::Queue;
 use crate::settings::Settings;
 use crate::vector::extraction::Extractions;
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::{PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
+use personaguard_crds::{DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The policies of one namespace that use one model.
@@ -32,6 +32,8 @@ pub(crate) enum Key {
     Vector(String),
     /// Status of a `PersonaModel`.
     Model(String),
+    /// A `DatasetScreen`, by namespace and name.
+    Screen(String, String),
     /// A `PersonaReport`, by namespace and name.
     Report(String, String),
     /// The workload that a controller of pods belongs to.
@@ -45,6 +47,7 @@ impl Key {
             Self::Scope(_) => "PersonaPolicy",
             Self::Vector(_) => "PersonaVector",
             Self::Model(_) => "PersonaModel",
+            Self::Screen(..) => "DatasetScreen",
             Self::Report(..) | Self::Owner(..) => "PersonaReport",
         }
     }
@@ -57,6 +60,7 @@ pub(crate) struct World {
     pub(crate) vectors: Cache<PersonaVector>,
     pub(crate) policies: Cache<PersonaPolicy>,
     pub(crate) reports: Cache<PersonaReport>,
+    pub(crate) screens: Cache<DatasetScreen>,
     pub(crate) injections: Cache<PersonaInjection>,
     /// Configs of sidecars only.
     pub(crate) config_maps: Cache<ConfigMap>,

@@ -19,6 +19,7 @@ mod pods;
 mod policy;
 mod queue;
 mod reconcile;
+mod screen;
 mod settings;
 mod telemetry;
 mod vector;

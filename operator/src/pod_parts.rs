@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// User and group: `nonroot`, as in distroless images.
-const USER: u32 = 65532;
+pub(crate) const USER: u32 = 65532;
 /// Seconds for which the projected token is good; the kubelet renews it.
 const TOKEN_SECONDS: u32 = 3600;
 /// GPUs, as nodes offer them.

@@ -2,7 +2,7 @@
 
 use crate::cluster::WriteError;
 use crate::context::{Context, Key};
-use crate::{fleet, model, policy, vector};
+use crate::{fleet, model, policy, screen, vector};
 use personaguard_crds::conditions::reason;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,6 +78,7 @@ async fn reconcile(context: &Context, key: &Key) -> Result<Done, Failed> {
         Key::Scope(scope) => policy::reconcile(context, scope).await,
         Key::Vector(name) => vector::reconcile(context, name).await,
         Key::Model(name) => model::reconcile(context, name).await,
+        Key::Screen(namespace, name) => screen::reconcile(context, namespace, name).await,
         Key::Report(namespace, name) => fleet::reconcile(context, namespace, name).await,
         Key::Owner(namespace, owner) => fleet::resolve_owner(context, namespace, owner).await,
     }

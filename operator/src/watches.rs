@@ -10,7 +10,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
-use personaguard_crds::{PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
+use personaguard_crds::{DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     kind::<PersonaVector>(context, tasks, |world| &world.vectors, vector_changed);
     kind::<PersonaPolicy>(context, tasks, |world| &world.policies, policy_changed);
     kind::<PersonaReport>(context, tasks, |world| &world.reports, report_changed);
+    kind::<DatasetScreen>(context, tasks, |world| &world.screens, screen_changed);
     kind::<PersonaInjection>(context, tasks, |world| &world.injections, injection_changed);
     let client = || context.cluster.client.clone();
     let ours = config().labels(names::MODEL_LABEL);
@@ -47,6 +48,7 @@ pub(crate) async fn ready(world: &World) {
     world.vectors.ready().await;
     world.policies.ready().await;
     world.reports.ready().await;
+    world.screens.ready().await;
     world.injections.ready().await;
     world.config_maps.ready().await;
     world.pods.ready().await;
@@ -156,6 +158,10 @@ fn report_changed(context: &Context, change: Change<PersonaReport>) {
     }
 }
 
+fn screen_changed(context: &Context, change: Change<DatasetScreen>) {
+    context.queue.push(Key::Screen(change.name.namespace, change.name.name));
+}
+
 fn injection_changed(context: &Context, change: Change<PersonaInjection>) {
     let object = change.after.or(change.before);
     if let Some(scope) = object.and_then(|object| scope_of(&object.metadata)) {
@@ -224,4 +230,7 @@ pub(crate) fn catch_up(context: &Context) {
     context.scopes().into_iter().for_each(|scope| context.queue.push(Key::Scope(scope)));
     context.world.vectors.all().iter().for_each(|vector| context.queue.push(Key::Vector(vector.name_any())));
     context.world.models.all().iter().for_each(|model| context.queue.push(Key::Model(model.name_any())));
+    for screen in context.world.screens.all() {
+        context.queue.push(Key::Screen(screen.namespace().unwrap_or_default(), screen.name_any()));
+    }
 }

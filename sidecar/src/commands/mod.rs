@@ -4,6 +4,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod chat;
 pub mod extract;
+pub mod merge_ranks;
 pub mod screen;
 pub mod serve;
 pub mod study;
@@ -30,6 +31,7 @@ enum Command {
     Extract(extract::Options),
     Calibrate(calibrate::Options),
     Screen(screen::Options),
+    MergeRanks(merge_ranks::Options),
     Study(study::Options),
     Verify(verify::Options),
     Bench(bench::Options),
@@ -48,6 +50,7 @@ impl Cli {
             Command::Extract(options) => extract::run(&options),
             Command::Calibrate(options) => calibrate::run(&options),
             Command::Screen(options) => screen::run(&options),
+            Command::MergeRanks(options) => merge_ranks::run(&options),
             Command::Study(options) => study::run(&options),
             Command::Verify(options) => verify::run(&options),
             Command::Bench(options) => bench::run(&options),

@@ -168,7 +168,7 @@ fn fits(engine: &Engine, sample: &Conversation) -> bool {
 }
 
 /// One JSON object a sample, in order of the first trait's ranks.
-fn lines(names: &[&str], ranked: &[Vec<Ranked>]) -> String {
+pub(super) fn lines(names: &[&str], ranked: &[Vec<Ranked>]) -> String {
     let by_line: Vec<BTreeMap<u64, &Ranked>> =
         ranked.iter().map(|ranked| ranked.iter().map(|one| (one.sample.line, one)).collect()).collect();
     let mut text = String::new();

@@ -14,3 +14,4 @@ mod s10_idle;
 mod s11_bad_requests;
 mod s12_extraction;
 mod s13_drift;
+mod s14_dataset_screen;
