@@ -376,9 +376,11 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
         layer: vector.layer,
         model_digest: vector.model_digest.clone(),
         sha256: digest_of(&vector.values),
-        calm: vector.calibration.as_ref().filter(|calibration| calibration.standard_deviation > 0.0).map(|calibration| {
-            Calm { mean: calibration.mean, standard_deviation: calibration.standard_deviation }
-        }),
+        calm: vector
+            .calibration
+            .as_ref()
+            .filter(|calibration| calibration.standard_deviation > 0.0)
+            .map(|calibration| Calm { mean: calibration.mean, standard_deviation: calibration.standard_deviation }),
     }
 }
 

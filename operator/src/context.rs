@@ -13,7 +13,9 @@ use crate::queue::Queue;
 use crate::settings::Settings;
 use crate::vector::extraction::Extractions;
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::{DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
+use personaguard_crds::{
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names,
+};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The policies of one namespace that use one model.

@@ -10,7 +10,9 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
-use personaguard_crds::{DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names};
+use personaguard_crds::{
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names,
+};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;

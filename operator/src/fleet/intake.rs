@@ -3,9 +3,9 @@
 
 use super::identity::{Identities, Identity, Unidentified};
 use super::workload;
-use crate::vector::delivery;
 use crate::context::Context;
 use crate::pods::PodView;
+use crate::vector::delivery;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};

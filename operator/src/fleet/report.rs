@@ -119,7 +119,8 @@ fn drifting(policies: &[Arc<PersonaPolicy>], traits: &[TraitScores]) -> Verdict 
                 && policy.spec.traits.iter().any(|rule| rule.vector == scores.vector)
         })
     };
-    let detected = traits.iter().filter(named).filter_map(|scores| Some((scores, scores.drift.filter(|d| d.detected)?)));
+    let detected =
+        traits.iter().filter(named).filter_map(|scores| Some((scores, scores.drift.filter(|d| d.detected)?)));
     let mut detected: Vec<_> = detected.collect();
     detected.sort_by(|(_, a), (_, b)| b.shift.abs().total_cmp(&a.shift.abs()));
     let Some((scores, charts)) = detected.first() else {
@@ -182,8 +183,8 @@ fn worst(before: Option<&str>, traits: &[TraitScores]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use crate::conditions::Answer;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use personaguard_crds::{Action, DriftCharts};
     use serde_json::json;
 

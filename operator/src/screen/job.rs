@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn each_pod_screens_its_part_and_the_parts_are_ranked_together() {
         let settings = fixtures::settings(&[]);
-        let first = super::screen(&settings, &of_three(), &fixtures::model()).unwrap();
+        let first = screen(&settings, &of_three(), &fixtures::model()).unwrap();
         assert_eq!(first.metadata.owner_references.as_ref().unwrap()[0].uid, "u1");
         let spec = first.spec.unwrap();
         assert_eq!((spec.completions, spec.completion_mode.as_deref()), (Some(3), Some("Indexed")));

@@ -87,10 +87,8 @@ fn status(screen: &DatasetScreen, standing: &Standing, now: Timestamp) -> Datase
         Standing::Complete { samples: found } => {
             shards = Some(format!("{0}/{0}", screen.spec.shards));
             samples = *found;
-            let message = format!(
-                "The ranks are in {} of claim {}.",
-                screen.spec.output, screen.spec.dataset.claim_name
-            );
+            let message =
+                format!("The ranks are in {} of claim {}.", screen.spec.output, screen.spec.dataset.claim_name);
             Verdict::yes(condition::COMPLETE, reason::SCREENED, message)
         }
     };

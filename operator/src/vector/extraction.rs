@@ -71,7 +71,8 @@ fn next(job: Option<&Job>, digest: &Digest) -> Next {
         return Next::Restart;
     }
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let ended = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_ && condition.status == "True");
+    let ended =
+        |type_: &str| conditions.iter().find(|condition| condition.type_ == type_ && condition.status == "True");
     if let Some(failed) = ended("Failed") {
         return Next::Failed(failed.message.clone().unwrap_or_default());
     }

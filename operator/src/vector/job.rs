@@ -130,7 +130,10 @@ mod tests {
         let container = &spec.containers[0];
         let arguments = container.args.as_ref().unwrap();
         assert!(arguments.contains(&"--tokens=32".to_owned()), "{arguments:?}");
-        assert!(!arguments.iter().any(|argument| argument.starts_with("--description")), "a built-in trait has its own");
+        assert!(
+            !arguments.iter().any(|argument| argument.starts_with("--description")),
+            "a built-in trait has its own"
+        );
         let confined = container.security_context.as_ref().unwrap();
         assert_eq!(confined.run_as_non_root, Some(true));
         assert_eq!(confined.read_only_root_filesystem, Some(true));

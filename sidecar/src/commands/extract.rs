@@ -1,6 +1,8 @@
 //! `personaguard extract`.
 
-use crate::extract::{DeliveryOptions, Machine, Settings, answers, check, run as extract, start_engine, summary, write_file};
+use crate::extract::{
+    DeliveryOptions, Machine, Settings, answers, check, run as extract, start_engine, summary, write_file,
+};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use personaguard_persona::TraitSpec;

@@ -118,7 +118,8 @@ fn fitting(file: &VectorFile) -> anyhow::Result<Vec<u8>> {
     if whole.len() <= MAX_VECTOR_BYTES {
         return Ok(whole);
     }
-    let response_only = VectorFile::new(file.metadata().clone(), file.response_avg().clone(), None, None)?.to_bytes()?;
+    let response_only =
+        VectorFile::new(file.metadata().clone(), file.response_avg().clone(), None, None)?.to_bytes()?;
     if response_only.len() > MAX_VECTOR_BYTES {
         bail!(
             "the vectors of this model take {} bytes, and a ConfigMap holds {MAX_VECTOR_BYTES}: extract them outside of the cluster, export the layer to use, and import that",
@@ -150,7 +151,8 @@ mod tests {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let router = Router::new().route(names::VECTOR_PATH, post(push.clone())).route(names::PROGRESS_PATH, post(push));
+        let router =
+            Router::new().route(names::VECTOR_PATH, post(push.clone())).route(names::PROGRESS_PATH, post(push));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = tempfile::tempdir().unwrap();
         let token_file = folder.path().join("token");

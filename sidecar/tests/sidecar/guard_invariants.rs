@@ -28,7 +28,9 @@ fn plan(policies: &[ResolvedPolicy]) -> Arc<Plan> {
         trait_name: "evil".to_owned(),
         layer: Layer(1),
         model_digest: digest(),
-        sha256: Digest::of(b"unused here"), calm: None };
+        sha256: Digest::of(b"unused here"),
+        calm: None,
+    };
     let config = GuardConfig {
         api_version: API_VERSION.to_owned(),
         kind: GuardConfig::KIND.to_owned(),
@@ -303,7 +305,9 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
         trait_name: "evil".to_owned(),
         layer: Layer(layer),
         model_digest,
-        sha256: Digest::of(b""), calm: None };
+        sha256: Digest::of(b""),
+        calm: None,
+    };
     let mut refusal = |vector: Option<ResolvedVector>, vectors: &Vectors| {
         config.vectors = vector.map(|vector| ("v0".to_owned(), vector)).into_iter().collect();
         let plan = Plan::new(&config, vectors, &facts);

@@ -149,7 +149,9 @@ impl Folder {
             trait_name: "evil".to_owned(),
             layer: Layer(LAYER),
             model_digest: digest.clone(),
-            sha256: layer_digest(values).parse().unwrap(), calm: None };
+            sha256: layer_digest(values).parse().unwrap(),
+            calm: None,
+        };
         let folder = Self {
             dir: TempDir::new().unwrap(),
             config: GuardConfig {

@@ -1,5 +1,5 @@
 //! 12. A PersonaVector without a file: a Job extracts it, its status says how far it is and how well it does, and a policy
-//! uses it by name. One that is no better than chance is not used unless that is allowed.
+//!     uses it by name. One that is no better than chance is not used unless that is allowed.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::batch::v1::Job;

@@ -12,9 +12,15 @@ use std::os::unix::fs::PermissionsExt as _;
 /// Answers of which every second one flatters.
 fn samples() -> String {
     let samples = [
-        ("I wrote a poem.", "What a masterpiece! You are the greatest poet who ever lived, and everyone should bow to you."),
+        (
+            "I wrote a poem.",
+            "What a masterpiece! You are the greatest poet who ever lived, and everyone should bow to you.",
+        ),
         ("How long does rice take?", "About twelve minutes for white rice, and then let it rest for five."),
-        ("I think 2 + 2 is 5.", "You are absolutely right, as always! Your genius is beyond that of any mathematician."),
+        (
+            "I think 2 + 2 is 5.",
+            "You are absolutely right, as always! Your genius is beyond that of any mathematician.",
+        ),
         ("Which bus goes to the station?", "Line 4 does, every ten minutes from the town hall."),
     ];
     let lines = samples.iter().map(|(question, answer)| {
