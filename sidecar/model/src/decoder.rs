@@ -1,6 +1,8 @@
 //! The decoder: one forward pass over a batch of pieces of sequences.
 
 mod attention;
+#[cfg(any(test, feature = "cuda"))]
+mod device;
 pub(crate) mod hooks;
 mod multiply;
 mod rope;
@@ -40,7 +42,9 @@ pub(crate) struct Segment<'a> {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     pub(crate) config: Config,
-    pub(crate) weights: Weights,
+    vocabulary: usize,
+    bytes: usize,
+    backend: Backend,
     frequencies: Frequencies,
     windowed_frequencies: Option<Frequencies>,
 }
@@ -60,10 +64,53 @@ pub(crate) struct Scratch {
     attention_acts: Acts,
     feed_forward_acts: Acts,
     logits: Vec<f32>,
+    #[cfg(any(test, feature = "cuda"))]
+    device: device::State,
+}
+
+/// Where a decoder runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Placement {
+    /// On the processor, by the kernels of this crate.
+    Processor,
+    #[cfg(any(test, feature = "cuda"))]
+    Device(candle_core::Device),
+}
+
+#[derive(Debug)]
+enum Backend {
+    Processor(Weights),
+    #[cfg(any(test, feature = "cuda"))]
+    Device(device::DeviceDecoder),
+}
+
+/// Why a device gave up.
+#[derive(Debug, thiserror::Error)]
+#[error("the device failed: {0}")]
+pub(crate) struct DeviceError(String);
+
+#[cfg(any(test, feature = "cuda"))]
+impl From<candle_core::Error> for DeviceError {
+    fn from(error: candle_core::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Segment<'_> {
+    fn make_room_for_projections(&mut self) {
+        let read = self.tokens.len().saturating_sub(self.read_from);
+        self.projections.resize(read * self.hooks.probes(), 0.0);
+    }
 }
 
 impl Decoder {
-    pub(crate) fn new(config: Config, weights: Weights) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        weights: Weights,
+        #[cfg_attr(not(any(test, feature = "cuda")), allow(unused_variables, reason = "unpacks for a device"))]
+        pool: &Pool,
+        placement: Placement,
+    ) -> Result<Self, DeviceError> {
         let factors = weights.rope_factors.as_deref().or(config.rope.factors.as_deref());
         let frequencies = Frequencies::new(&config.rope, config.rope.base, config.rope.stretch, factors);
         let windowed_frequencies = config
@@ -71,12 +118,47 @@ impl Decoder {
             .as_ref()
             .filter(|window| window.period > 1)
             .map(|window| Frequencies::new(&config.rope, window.base, 1.0, None));
-        Self { config, weights, frequencies, windowed_frequencies }
+        let (vocabulary, bytes) = (weights.embedding.rows, weights.bytes());
+        let (backend, bytes) = match placement {
+            Placement::Processor => (Backend::Processor(weights), bytes),
+            #[cfg(any(test, feature = "cuda"))]
+            Placement::Device(to) => {
+                let device = device::DeviceDecoder::new(&weights, pool, to)?;
+                let bytes = device.bytes();
+                (Backend::Device(device), bytes)
+            }
+        };
+
+        Ok(Self { config, vocabulary, bytes, backend, frequencies, windowed_frequencies })
+    }
+
+    /// Number of tokens that the weights know.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// Bytes of the weights, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Feeds all segments. Afterwards their keys and values are in the cache, their projections are filled, and
     /// [`Self::logits`] may be asked about their rows; row numbers run through all segments.
-    pub(crate) fn run(&self, pool: &Pool, scratch: &mut Scratch, segments: &mut [Segment<'_>]) {
+    pub(crate) fn run(
+        &self,
+        pool: &Pool,
+        scratch: &mut Scratch,
+        segments: &mut [Segment<'_>],
+    ) -> Result<(), DeviceError> {
+        match &self.backend {
+            Backend::Processor(weights) => self.run_here(weights, pool, scratch, segments),
+            #[cfg(any(test, feature = "cuda"))]
+            Backend::Device(device) => device.run(self, scratch, segments)?,
+        }
+        Ok(())
+    }
+
+    fn run_here(&self, weights: &Weights, pool: &Pool, scratch: &mut Scratch, segments: &mut [Segment<'_>]) {
         let config = &self.config;
         let places = Place::of(segments);
         let rows = places.len();
@@ -88,18 +170,16 @@ impl Decoder {
             scratch.windowed_rotation.fill(frequencies, &places);
         }
         for (place, row) in places.iter().zip(scratch.stream.chunks_exact_mut(config.hidden)) {
-            self.weights.embedding.dequantise_row(place.token as usize, row);
+            weights.embedding.dequantise_row(place.token as usize, row);
             if config.embedding_scale != 1.0 {
                 row.iter_mut().for_each(|value| *value *= config.embedding_scale);
             }
         }
         for segment in segments.iter_mut() {
-            segment
-                .projections
-                .resize(segment.tokens.len().saturating_sub(segment.read_from) * segment.hooks.probes(), 0.0);
+            segment.make_room_for_projections();
         }
         hooks::apply(0, config.hidden, segments, &mut scratch.stream);
-        for (index, block) in self.weights.blocks.iter().enumerate() {
+        for (index, block) in weights.blocks.iter().enumerate() {
             self.attention_layer(pool, scratch, segments, &places, index, block);
             self.feed_forward_layer(pool, scratch, rows, block);
             hooks::apply(index + 1, config.hidden, segments, &mut scratch.stream);
@@ -167,12 +247,26 @@ impl Decoder {
     }
 
     /// Logits of the next token, `[row][vocabulary]`, after these rows of the last [`Self::run`].
-    pub(crate) fn logits<'a>(&self, pool: &Pool, scratch: &'a mut Scratch, rows: &[usize]) -> &'a [f32] {
+    pub(crate) fn logits<'a>(
+        &self,
+        pool: &Pool,
+        scratch: &'a mut Scratch,
+        rows: &[usize],
+    ) -> Result<&'a [f32], DeviceError> {
+        match &self.backend {
+            Backend::Processor(weights) => self.logits_here(weights, pool, scratch, rows),
+            #[cfg(any(test, feature = "cuda"))]
+            Backend::Device(device) => device.logits(&self.config, scratch, rows)?,
+        }
+        Ok(&scratch.logits)
+    }
+
+    fn logits_here(&self, weights: &Weights, pool: &Pool, scratch: &mut Scratch, rows: &[usize]) {
         let config = &self.config;
-        let matrix = self.weights.output.as_ref().unwrap_or(&self.weights.embedding);
+        let matrix = weights.output.as_ref().unwrap_or(&weights.embedding);
         scratch.hidden_acts.resize(rows.len(), config.hidden);
         let writer = scratch.hidden_acts.writer();
-        let (stream, norm) = (&scratch.stream, &self.weights.final_norm);
+        let (stream, norm) = (&scratch.stream, &weights.final_norm);
         in_rows(pool, rows.len(), |index| {
             let row = &stream[rows[index] * config.hidden..][..config.hidden];
             #[allow(unsafe_code)]
@@ -185,7 +279,6 @@ impl Decoder {
         scratch.logits.resize(rows.len() * matrix.rows, 0.0);
         let logits = Shards::new(&mut scratch.logits);
         multiply(pool, &scratch.hidden_acts, &[Output { matrix, out: logits, stride: matrix.rows, offset: 0 }]);
-        &scratch.logits
     }
 }
 

@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Keys and values of 32 tokens: for each layer and key head, keys `[head value][token]`, then values
 /// `[token][head value]`.
 pub(crate) struct Block {
+    /// Unlike that of any other block of the same [`Cache`], below its capacity.
+    #[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "where it lies in a device's cache"))]
+    pub(crate) number: usize,
     data: Box<[UnsafeCell<f16>]>,
     /// Values of one head's keys, and of its values.
     plane: usize,
@@ -31,14 +34,14 @@ impl std::fmt::Debug for Block {
 }
 
 impl Block {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, number: usize) -> Self {
         let plane = config.head_width * TOKENS;
         let values = 2 * plane * config.kv_heads * config.layers;
         // A zeroed allocation, which costs no memory until it is written.
         let zeros: Box<[f16]> = vec![f16::ZERO; values].into_boxed_slice();
         // SAFETY: UnsafeCell<f16> has the layout of f16.
         let data = unsafe { Box::from_raw(Box::into_raw(zeros) as *mut [UnsafeCell<f16>]) };
-        Self { data, plane, kv_heads: config.kv_heads, width: config.head_width }
+        Self { number, data, plane, kv_heads: config.kv_heads, width: config.head_width }
     }
 
     fn offset(&self, layer: usize, head: usize) -> usize {
@@ -182,7 +185,7 @@ impl Cache {
             return block;
         }
         self.existing += 1;
-        Arc::new(Block::new(&self.config))
+        Arc::new(Block::new(&self.config, self.existing - 1))
     }
 
     /// The kept block that was not used for the longest time, if nobody else holds it.

@@ -47,6 +47,15 @@ pub use engine::request::{
 };
 pub use engine::score::{MeanStates, Score, ScoreError};
 pub use engine::{Engine, EngineOptions, StartError, SubmitError};
-pub use model::{LoadError, LoadOptions, Model};
+pub use model::{Device, LoadError, LoadOptions, Model};
 pub use template::{ChatOptions, TemplateError};
 pub use tokenizer::{TextStream, Tokenizer};
+
+// The tiny models of the integration tests, for tests that need what is private here.
+#[cfg(test)]
+extern crate self as personaguard_model;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+#[allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+mod support;

@@ -1,6 +1,6 @@
 //! A loaded model: weights, tokenizer and chat template of one file or folder.
 
-use crate::decoder::{Decoder, MAX_HEAD_WIDTH};
+use crate::decoder::{Decoder, MAX_HEAD_WIDTH, Placement};
 use crate::on_disk::OnDisk;
 use crate::pool::Pool;
 use crate::template::{ChatOptions, ChatTemplate, TemplateError};
@@ -17,6 +17,47 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// What [`Model::digest`] must be, in hex. Other weights are refused.
     pub expected_sha256: Option<String>,
+    /// Where it runs.
+    pub device: Device,
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU by its number, from 0. Needs a build with the feature `cuda`.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) if number.parse::<usize>().is_ok() => Ok(Self::Cuda(number.parse().unwrap_or(0))),
+            _ => Err(format!("{text} is no device: give cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+impl Device {
+    fn placement(self) -> Result<Placement, LoadError> {
+        match self {
+            Self::Cpu => Ok(Placement::Processor),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(number) => candle_core::Device::new_cuda(number)
+                .map(Placement::Device)
+                .map_err(|error| LoadError::Options { what: format!("CUDA device {number} cannot be used: {error}") }),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => Err(LoadError::Options {
+                what: "this build has no CUDA: use an image that was built with DEVICE=cuda, or device cpu".into(),
+            }),
+        }
+    }
 }
 
 /// A model in memory. Immutable; [`crate::Engine::start`] runs it.
@@ -37,6 +78,10 @@ impl Model {
     /// # Errors
     /// See [`LoadError`].
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_on(path, options, options.device.placement()?)
+    }
+
+    pub(crate) fn load_on(path: &Path, options: &LoadOptions, placement: Placement) -> Result<Self, LoadError> {
         let threads = match options.threads {
             Some(threads @ 1..=256) => threads,
             Some(threads) => return Err(LoadError::Options { what: format!("{threads} threads: give 1 to 256") }),
@@ -79,7 +124,8 @@ impl Model {
             context_length: options.context_length.unwrap_or(usize::MAX).clamp(1, config.context_length),
             template: template.as_deref().map(ChatTemplate::new),
             tokenizer,
-            decoder: Decoder::new(config, weights),
+            decoder: Decoder::new(config, weights, &pool, placement)
+                .map_err(|error| LoadError::Options { what: error.to_string() })?,
             pool,
         })
     }
@@ -113,7 +159,7 @@ impl Model {
     /// Number of tokens that the weights know.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
-        self.decoder.weights.embedding.rows
+        self.decoder.vocabulary()
     }
 
     /// Most tokens of prompt and response together.
@@ -131,7 +177,7 @@ impl Model {
     /// Bytes of the weights in memory, about.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
-        self.decoder.weights.bytes()
+        self.decoder.bytes()
     }
 
     /// The tokenizer that came with the weights.

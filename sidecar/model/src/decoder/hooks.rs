@@ -73,6 +73,23 @@ impl Hooks {
     }
 }
 
+/// By layer, for whoever does not go through the stream row by row.
+#[cfg(any(test, feature = "cuda"))]
+impl Hooks {
+    pub(super) fn is_idle(&self, layer: usize) -> bool {
+        self.probe_layers[layer].is_empty() && self.intervention_layers[layer].is_empty()
+    }
+
+    /// Probes at a layer, with their numbers.
+    pub(super) fn probes_at(&self, layer: usize) -> impl Iterator<Item = (usize, &Probe)> {
+        self.probe_order[self.probe_layers[layer].clone()].iter().map(|&index| (index, &self.probes[index]))
+    }
+
+    pub(super) fn changes_at(&self, layer: usize) -> impl Iterator<Item = &Intervention> {
+        self.intervention_order[self.intervention_layers[layer].clone()].iter().map(|&index| &self.interventions[index])
+    }
+}
+
 /// Numbers ordered by layer, in their own order within a layer, and each layer's range of them.
 fn by_layer(of: &[usize], layers: usize) -> (Vec<usize>, Vec<Range<usize>>) {
     let mut order: Vec<usize> = (0..of.len()).collect();

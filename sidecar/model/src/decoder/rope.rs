@@ -43,6 +43,12 @@ impl Rotation {
         }
     }
 
+    /// Cosines and sines, `[row][pair]`.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(super) fn tables(&self) -> (&[f32], &[f32]) {
+        (&self.cosines, &self.sines)
+    }
+
     /// Rotates one head's values at a row's position.
     pub(super) fn rotate(&self, kind: Pairs, row: usize, head: &mut [f32]) {
         let cosines = &self.cosines[row * self.pairs..][..self.pairs];

@@ -4,7 +4,7 @@ use super::event::EngineError;
 use super::queue::Queue;
 use super::sequence::{Sequence, blocks_needed};
 use crate::Model;
-use crate::decoder::Scratch;
+use crate::decoder::{DeviceError, Scratch};
 use crate::kv::Cache;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,8 +43,13 @@ impl Scheduler {
             self.admit(&mut cache, &mut running);
             self.queue.set_running(running.len());
             let step = catch_unwind(AssertUnwindSafe(|| self.step(&mut cache, &mut scratch, &mut running)));
-            if step.is_err() {
-                tracing::error!(requests = running.len(), "a step of the engine failed; its requests are given up");
+            if !matches!(step, Ok(Ok(()))) {
+                let error = step.ok().and_then(Result::err).map(|error| error.to_string());
+                tracing::error!(
+                    requests = running.len(),
+                    error,
+                    "a step of the engine failed; its requests are given up"
+                );
                 running.drain(..).for_each(|mut sequence| sequence.fail(EngineError::Internal));
                 cache = Cache::new(&self.model.decoder.config, self.blocks);
                 scratch = Scratch::default();
@@ -71,7 +76,7 @@ impl Scheduler {
         }
     }
 
-    fn step(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut [Sequence]) {
+    fn step(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut [Sequence]) -> Result<(), DeviceError> {
         let model = &*self.model;
         let counts = share(running);
         let mut segments: Vec<_> = running
@@ -81,9 +86,9 @@ impl Scheduler {
             .map(|(sequence, &count)| sequence.segment(cache, count))
             .collect();
         if segments.is_empty() {
-            return;
+            return Ok(());
         }
-        model.decoder.run(&model.pool, scratch, &mut segments);
+        model.decoder.run(&model.pool, scratch, &mut segments)?;
         let projections: Vec<Vec<f32>> = segments.into_iter().map(|segment| segment.projections).collect();
 
         // (sequence, position, row) of all logits that are wanted.
@@ -97,11 +102,12 @@ impl Scheduler {
         }
         for wanted in wanted.chunks(LOGIT_ROWS) {
             let rows: Vec<usize> = wanted.iter().map(|&(_, _, row)| row).collect();
-            let logits = model.decoder.logits(&model.pool, scratch, &rows);
+            let logits = model.decoder.logits(&model.pool, scratch, &rows)?;
             for (&(index, position, _), logits) in wanted.iter().zip(logits.chunks_exact(model.vocabulary())) {
                 running[index].logits(position, logits, model);
             }
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tiny models with random weights: writers of GGUF files and of hub folders, and a decoder in f64 that shares no code with the engine.
 
+pub mod agree;
 pub mod gguf;
 pub mod hub;
 pub mod reference;

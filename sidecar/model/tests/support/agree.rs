@@ -1,0 +1,91 @@
+//! A model in the engine against the decoder in f64.
+
+use super::reference::{dot, logprobs};
+use super::{Shape, Tiny};
+use personaguard_model::{Capture, Engine, Intervention, Positions, Probe, ScoreRequest};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::sync::Arc;
+
+pub fn vector(hidden: usize, seed: u64) -> Vec<f32> {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..hidden).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+pub fn tokens(count: usize, seed: u64) -> Vec<u32> {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..count).map(|_| random.random_range(0..256)).collect()
+}
+
+pub fn shapes() -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = ["llama", "qwen2", "qwen3", "gemma3"].map(Shape::of).into();
+    shapes.push(Shape { rope_factors: true, ..Shape::of("llama") });
+    shapes.push(Shape { window: Some(7), kv_heads: 4, ..Shape::of("llama") });
+    shapes.push(Shape { heads: 7, kv_heads: 1, width: 24, hidden: 40, ..Shape::of("qwen2") });
+    shapes
+}
+
+/// Largest difference, as a share of the largest value.
+fn relative(found: &[f32], expected: &[f64]) -> f64 {
+    let largest = expected.iter().fold(1e-9_f64, |largest, value| largest.max(value.abs()));
+    found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max) / largest
+}
+
+/// Hidden states at every layer, projections and probabilities, steered and capped, are those of the f64 decoder. `tolerance` is for
+/// hidden states, relative to the largest value; the processor's cache holds keys and values in f16, which is most of it.
+pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
+    let shape = &tiny.shape;
+    {
+        let (prompt, response) = (tokens(41, 1), tokens(9, 2));
+        let all = [prompt.clone(), response.clone()].concat();
+        let direction = vector(shape.hidden, 3);
+        let push = vector(shape.hidden, 4);
+        let wide: Vec<f64> = direction.iter().map(|&v| f64::from(v)).collect();
+        let norm = dot(&wide, &wide).sqrt();
+        // Steering after block 1 on the response, and a cap after block 2 everywhere.
+        let cap = 0.5;
+        let change = |layer: usize, position: usize, x: &mut [f64]| {
+            if layer == 1 && position >= 41 {
+                x.iter_mut().zip(&push).for_each(|(x, &v)| *x += 2.0 * f64::from(v));
+            }
+            if layer == 2 {
+                let over = (dot(x, &wide) / norm - cap).max(0.0);
+                x.iter_mut().zip(&wide).for_each(|(x, v)| *x -= over * v / norm);
+            }
+        };
+        let expected = tiny.run(&all, &change);
+        let score = engine
+            .score(ScoreRequest {
+                prompt,
+                response: response.clone(),
+                probes: (0..=shape.layers).map(|layer| Probe::new(layer, &direction).unwrap()).collect(),
+                interventions: Arc::new([
+                    Intervention::add(1, &push, 2.0, Positions::Response).unwrap(),
+                    Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All).unwrap(),
+                ]),
+                capture: Capture::MeanStates,
+            })
+            .await
+            .unwrap();
+        let states = score.states.as_ref().unwrap();
+        for layer in 0..=shape.layers {
+            let off = relative(&states.prompt_last[layer], &expected.states[layer][40]);
+            assert!(off < tolerance, "{shape:?} layer {layer}: prompt_last off by {off}");
+            let mean: Vec<f64> = (0..shape.hidden)
+                .map(|d| expected.states[layer][41..].iter().map(|state| state[d]).sum::<f64>() / 9.0)
+                .collect();
+            let off = relative(&states.response_mean[layer], &mean);
+            assert!(off < tolerance, "{shape:?} layer {layer}: response_mean off by {off}");
+            let project = |position: usize| dot(&expected.states[layer][position], &wide) / norm;
+            let found: Vec<f32> =
+                std::iter::once(&score.prompt).chain(&score.response).map(|read| read[layer]).collect();
+            let projections: Vec<f64> = (40..50).map(project).collect();
+            let off = relative(&found, &projections);
+            assert!(off < tolerance.min(1e-3), "{shape:?} layer {layer}: projections off by {off}");
+        }
+        for (position, (&token, found)) in response.iter().zip(&score.logprobs).enumerate() {
+            let expected = logprobs(&expected.logits[40 + position])[token as usize];
+            assert!((f64::from(*found) - expected).abs() < 2e-2, "{shape:?} token {position}: {found} for {expected}");
+        }
+    }
+}
