@@ -1,6 +1,7 @@
 //! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable YAML.
 
 use crate::API_VERSION;
+use crate::model::Device;
 use crate::policy::{Action, Evidence, FailurePolicy, Mode, Score, Steering};
 use crate::quantity::{Digest, Layer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -88,6 +89,9 @@ pub struct ServedModel {
     /// CPU threads for the decoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
+    /// Where the decoder runs; with `Cuda` on the first GPU that the container has.
+    #[serde(default, skip_serializing_if = "Device::is_cpu")]
+    pub device: Device,
 }
 
 /// A vector's chosen layer.

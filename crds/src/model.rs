@@ -171,6 +171,15 @@ pub enum Device {
     Cuda,
 }
 
+impl Device {
+    /// The default.
+    #[must_use]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub fn is_cpu(&self) -> bool {
+        *self == Self::Cpu
+    }
+}
+
 /// What was observed of a model.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

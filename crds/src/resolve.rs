@@ -367,6 +367,7 @@ fn served_model(model: &PersonaModel) -> ServedModel {
         context_length: runtime.context_length,
         max_concurrent: runtime.max_concurrent,
         threads: runtime.threads,
+        device: runtime.device,
     }
 }
 

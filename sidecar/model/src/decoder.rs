@@ -109,7 +109,7 @@ impl Decoder {
         weights: Weights,
         #[cfg_attr(not(any(test, feature = "cuda")), allow(unused_variables, reason = "unpacks for a device"))]
         pool: &Pool,
-        placement: Placement,
+        placement: &Placement,
     ) -> Result<Self, DeviceError> {
         let factors = weights.rope_factors.as_deref().or(config.rope.factors.as_deref());
         let frequencies = Frequencies::new(&config.rope, config.rope.base, config.rope.stretch, factors);
@@ -123,7 +123,7 @@ impl Decoder {
             Placement::Processor => (Backend::Processor(weights), bytes),
             #[cfg(any(test, feature = "cuda"))]
             Placement::Device(to) => {
-                let device = device::DeviceDecoder::new(&weights, pool, to)?;
+                let device = device::DeviceDecoder::new(&weights, pool, to.clone())?;
                 let bytes = device.bytes();
                 (Backend::Device(device), bytes)
             }

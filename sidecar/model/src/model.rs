@@ -1,6 +1,8 @@
 //! A loaded model: weights, tokenizer and chat template of one file or folder.
 
 use crate::decoder::{Decoder, MAX_HEAD_WIDTH, Placement};
+use crate::kernel::attend::TOKENS;
+use crate::kv::Cache;
 use crate::on_disk::OnDisk;
 use crate::pool::Pool;
 use crate::template::{ChatOptions, ChatTemplate, TemplateError};
@@ -78,10 +80,10 @@ impl Model {
     /// # Errors
     /// See [`LoadError`].
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::load_on(path, options, options.device.placement()?)
+        Self::load_on(path, options, &options.device.placement()?)
     }
 
-    pub(crate) fn load_on(path: &Path, options: &LoadOptions, placement: Placement) -> Result<Self, LoadError> {
+    pub(crate) fn load_on(path: &Path, options: &LoadOptions, placement: &Placement) -> Result<Self, LoadError> {
         let threads = match options.threads {
             Some(threads @ 1..=256) => threads,
             Some(threads) => return Err(LoadError::Options { what: format!("{threads} threads: give 1 to 256") }),
@@ -178,6 +180,12 @@ impl Model {
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         self.decoder.bytes()
+    }
+
+    /// Bytes of KV cache that so many tokens take, in whole blocks.
+    #[must_use]
+    pub fn kv_bytes(&self, tokens: usize) -> usize {
+        tokens.div_ceil(TOKENS) * Cache::block_bytes(&self.decoder.config)
     }
 
     /// The tokenizer that came with the weights.

@@ -3,7 +3,8 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use personaguard_model::{
-    Engine, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadOptions, Model, Positions, Probe,
+    Device, Engine, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadOptions, Model, Positions,
+    Probe,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -20,9 +21,12 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
-    /// Weight file (GGUF).
-    #[arg(long, value_name = "FILE")]
+    /// Weights: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
+    #[arg(long, value_name = "PATH")]
     model: PathBuf,
+    /// cpu, or cuda or cuda:N for an NVIDIA GPU (in a build with the feature cuda).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Threads that compute. Default: the CPU limit of the container, else all cores.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -79,11 +83,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         bail!("--repeats, --prompt and --streams must be at least 1, --response at least 2");
     }
     let started = Instant::now();
-    let load = LoadOptions { threads: options.threads, ..LoadOptions::default() };
+    let load = LoadOptions { threads: options.threads, device: options.device, ..LoadOptions::default() };
     let model = Arc::new(Model::load(&options.model, &load)?);
     let load_seconds = started.elapsed().as_secs_f64();
     let most = options.streams.iter().copied().max().unwrap_or(1).max(1);
-    let engine = Engine::start(model, EngineOptions { max_concurrent: most, max_waiting: most, kv_bytes: None })?;
+    // As much as the streams need, and the long prompt: memory is then that of a server of this size.
+    let tokens = (most * (options.prompt as usize + options.response + 32)).max(4096);
+    let kv_bytes = Some(model.kv_bytes(tokens));
+    let engine = Engine::start(model, EngineOptions { max_concurrent: most, max_waiting: most, kv_bytes })?;
     let results = Bench { engine, options, salt: 0 }.measure(load_seconds)?;
     if options.json {
         println!("{}", serde_json::to_string(&results)?);

@@ -6,7 +6,7 @@ use crate::guard::{ModelFacts, Plan};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::guard_config::ServedModel;
 use personaguard_crds::wire::Failure;
-use personaguard_crds::{Digest, Positions};
+use personaguard_crds::{Device, Digest, Positions};
 use personaguard_model::{self as model, Engine, EngineOptions, Intervention, LoadError, LoadOptions, Model, Probe};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,16 +21,18 @@ pub(super) struct ModelKey {
     sha256: Digest,
     context_length: u32,
     threads: Option<u32>,
+    device: Device,
 }
 
 impl ModelKey {
     pub(super) fn of(config: &Config) -> Self {
-        let ServedModel { sha256, context_length, threads, .. } = &config.guard.model;
+        let ServedModel { sha256, context_length, threads, device, .. } = &config.guard.model;
         Self {
             file: config.model_file.clone(),
             sha256: sha256.clone(),
             context_length: *context_length,
             threads: *threads,
+            device: *device,
         }
     }
 
@@ -40,6 +42,10 @@ impl ModelKey {
             context_length: Some(self.context_length as usize),
             threads: self.threads.map(|threads| threads as usize),
             expected_sha256: Some(self.sha256.to_string()),
+            device: match self.device {
+                Device::Cpu => model::Device::Cpu,
+                Device::Cuda => model::Device::Cuda(0),
+            },
         };
         match Model::load(&self.file, &options) {
             Ok(model) => Ok(Arc::new(model)),

@@ -164,6 +164,7 @@ impl Folder {
                     context_length: 512,
                     max_concurrent: 2,
                     threads: Some(1),
+                    device: personaguard_crds::Device::Cpu,
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,

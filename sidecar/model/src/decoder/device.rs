@@ -160,7 +160,7 @@ impl DeviceDecoder {
             let key = heads(config, &block.key.forward(&x)?, block.key_norm.as_ref(), tables)?;
             let mixed = batch.attend(config, is_windowed, cache, &query, &key, &block.value.forward(&x)?)?;
             let delta = matmul(&mixed, &block.attention_output)?;
-            stream = add(&stream, delta, block.post_attention_norm.as_ref(), config)?;
+            stream = add(&stream, &delta, block.post_attention_norm.as_ref(), config)?;
             let x = rms_norm(&stream, &block.feed_forward_norm, config)?;
             let gate = matmul(&x, &block.gate)?;
             let gate = match config.gate {
@@ -168,7 +168,7 @@ impl DeviceDecoder {
                 Gate::Gelu => gate.gelu()?,
             };
             let delta = matmul(&(gate * matmul(&x, &block.up)?)?, &block.down)?;
-            stream = add(&stream, delta, block.post_feed_forward_norm.as_ref(), config)?;
+            stream = add(&stream, &delta, block.post_feed_forward_norm.as_ref(), config)?;
             stream = taps.apply(index + 1, segments, stream)?;
         }
         taps.finish(segments)?;
@@ -257,8 +257,8 @@ fn rms_norm(x: &Tensor, weight: &Tensor, config: &Config) -> Result<Tensor> {
 }
 
 /// stream + delta, or + norm(delta).
-fn add(stream: &Tensor, delta: Tensor, norm: Option<&Tensor>, config: &Config) -> Result<Tensor> {
-    stream + norm.map_or(Ok(delta.clone()), |norm| rms_norm(&delta, norm, config))?
+fn add(stream: &Tensor, delta: &Tensor, norm: Option<&Tensor>, config: &Config) -> Result<Tensor> {
+    stream + norm.map_or(Ok(delta.clone()), |norm| rms_norm(delta, norm, config))?
 }
 
 struct Upload<'a> {

@@ -9,12 +9,15 @@ use candle_core::{Device, Result, Tensor};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// By layer: vectors, and the same on the device, `[vector][hidden]`.
+type Kept = HashMap<usize, (Vec<Arc<[f32]>>, Tensor)>;
+
 /// Vectors on the device, for each layer those that the last pass used: as long as requests are the same, nothing is
 /// uploaded.
 #[derive(Debug, Default)]
 pub(super) struct Vectors {
-    probes: HashMap<usize, (Vec<Arc<[f32]>>, Tensor)>,
-    changes: HashMap<usize, (Vec<Arc<[f32]>>, Tensor)>,
+    probes: Kept,
+    changes: Kept,
 }
 
 /// One pass's taps.
@@ -125,13 +128,7 @@ impl<'a> Taps<'a> {
 }
 
 /// These vectors as `[vector][hidden]`, from the last pass if it used the same.
-fn upload(
-    kept: &mut HashMap<usize, (Vec<Arc<[f32]>>, Tensor)>,
-    layer: usize,
-    wanted: Vec<Arc<[f32]>>,
-    hidden: usize,
-    device: &Device,
-) -> Result<Tensor> {
+fn upload(kept: &mut Kept, layer: usize, wanted: Vec<Arc<[f32]>>, hidden: usize, device: &Device) -> Result<Tensor> {
     if let Some((vectors, tensor)) = kept.get(&layer)
         && vectors.len() == wanted.len()
         && vectors.iter().zip(&wanted).all(|(a, b)| Arc::ptr_eq(a, b))

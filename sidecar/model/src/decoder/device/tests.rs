@@ -9,7 +9,7 @@ use crate::{Engine, EngineOptions, Event, GenerateRequest, Intervention, LoadOpt
 use std::io::Write;
 use std::sync::Arc;
 
-fn engine(tiny: &Tiny, placement: Placement) -> Engine {
+fn engine(tiny: &Tiny, placement: &Placement) -> Engine {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&tiny.file).unwrap();
     let options = LoadOptions { threads: Some(2), ..LoadOptions::default() };
@@ -18,7 +18,7 @@ fn engine(tiny: &Tiny, placement: Placement) -> Engine {
 }
 
 fn on_device(tiny: &Tiny) -> Engine {
-    engine(tiny, Placement::Device(candle_core::Device::Cpu))
+    engine(tiny, &Placement::Device(candle_core::Device::Cpu))
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ fn run(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<f32>) {
 fn requests_together_on_the_device_are_those_alone_on_the_processor() {
     for shape in [Shape::of("gemma3"), Shape::of("llama")] {
         let tiny = tiny(&shape, 7);
-        let here = engine(&tiny, Placement::Processor);
+        let here = engine(&tiny, &Placement::Processor);
         let there = on_device(&tiny);
         let expected: Vec<_> = (0..8).map(|index| run(&here, request(shape.hidden, index))).collect();
         for round in 0..2 {
