@@ -1,6 +1,7 @@
-//! Developer commands: crdgen, image, cluster, demo, test, bench-peer.
+//! Developer commands: crdgen, image, cluster, demo, test, bench-peer, check-cuda.
 
 mod bench_peer;
+mod check_cuda;
 mod cluster;
 #[cfg(test)]
 mod crdgen;
@@ -38,6 +39,7 @@ enum Command {
     Cluster(cluster::Command),
     Image(images::Options),
     BenchPeer(bench_peer::Options),
+    CheckCuda(check_cuda::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Cluster(command) => cluster::run(command),
         Command::Image(options) => images::run(&options),
         Command::BenchPeer(options) => bench_peer::measure(&options),
+        Command::CheckCuda(options) => check_cuda::check(&options),
         // A program of its own, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example = ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];

@@ -1,0 +1,75 @@
+//! `cargo xtask check-cuda`: whether the decoder compiles for NVIDIA GPUs, on a machine that has neither one nor CUDA.
+
+use crate::progress::Progress;
+use crate::workspace::{cargo, show};
+use anyhow::{Context, Result};
+use clap::Args;
+use personaguard_cluster::{Cache, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// NVIDIA's compiler and headers, from PyPI.
+const PACKAGES: [&str; 5] = [
+    "nvidia-cuda-nvcc>=13,<14",
+    "nvidia-cuda-runtime>=13,<14",
+    "nvidia-cuda-crt>=13,<14",
+    "nvidia-nvvm>=13,<14",
+    "nvidia-cuda-cccl>=13,<14",
+];
+
+/// Compile the decoder with the feature `cuda`, kernels included, with NVIDIA's compiler from PyPI.
+///
+/// Nothing is linked or run: that takes a GPU's driver. Minutes the first time; what was fetched (some 200 MB) and built
+/// stays in the cache.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Compute capability that kernels are made for: 80 is Ampere, 89 Ada, 90 Hopper.
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    compute_capability: u32,
+}
+
+/// # Errors
+/// The compiler cannot be fetched, or the feature does not compile.
+pub(crate) fn check(options: &Options) -> Result<()> {
+    let cache = Cache::open()?;
+    let home = toolkit(&cache, &Progress::new())?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = cargo();
+    command.args(["check", "--release", "--package", "personaguard-model", "--features", "cuda"]);
+    // A folder of its own: other features would compile half of what others use anew, back and forth.
+    command.arg("--target-dir").arg(cache.join("target-cuda"));
+    command.env("PATH", format!("{}:{path}", home.join("bin").display()));
+    command.envs([("CUDA_HOME", &home), ("CUDA_PATH", &home), ("CUDA_ROOT", &home)]);
+    command.env("CUDARC_CUDA_VERSION", "13000").env("CUDA_COMPUTE_CAP", options.compute_capability.to_string());
+    show(&mut command)?;
+    println!("compiled for compute capability {}; not linked, not run", options.compute_capability);
+    Ok(())
+}
+
+/// The folder with `bin/nvcc`.
+fn toolkit(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    let folder = cache.join("cuda");
+    if let Some(home) = find(&folder) {
+        return Ok(home);
+    }
+    progress.step(&format!("fetching NVIDIA's compiler from PyPI into {}", folder.display()));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(Command::new(folder.join("bin/python")).args(pip).args(PACKAGES))
+        .context("the compiler cannot be fetched from PyPI")?;
+    let home = find(&folder).context("the packages hold no nvcc")?;
+    // Builds look for lib64, as an installed toolkit has it.
+    if !home.join("lib64").exists() {
+        std::os::unix::fs::symlink("lib", home.join("lib64"))?;
+    }
+    progress.done();
+    Ok(home)
+}
+
+/// `lib/python3.x/site-packages/nvidia/cu13`, where there is a compiler in it.
+fn find(folder: &Path) -> Option<PathBuf> {
+    let pythons = std::fs::read_dir(folder.join("lib")).ok()?;
+    pythons
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages/nvidia/cu13")))
+        .find(|home| home.join("bin/nvcc").is_file() && home.join("lib").is_dir())
+}
