@@ -99,6 +99,35 @@ fn request(hidden: usize, prompt: Vec<u32>) -> GenerateRequest {
     GenerateRequest { prompt, max_tokens: 40, probes, ..Default::default() }
 }
 
+#[tokio::test]
+async fn states_taken_while_writing_are_those_of_reading() {
+    let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());
+    let prompt = tokens(100, 51);
+    let captured = async |capture| {
+        let mut generation = engine.submit(GenerateRequest { capture, ..request(64, prompt.clone()) }).unwrap();
+        let mut response = Vec::new();
+        loop {
+            match generation.next().await.unwrap() {
+                Event::Token(token) => response.push(token.id),
+                Event::End(end) => break (response, end.states),
+                Event::Prompt(_) => {}
+                Event::Failed(error) => panic!("{error}"),
+            }
+        }
+    };
+    let (response, written) = captured(Capture::MeanStates).await;
+    let (again, response_only) = captured(Capture::ResponseStates).await;
+    assert_eq!((response.len(), &response), (40, &again));
+    let read = ScoreRequest { prompt: prompt.clone(), response, capture: Capture::MeanStates, ..ScoreRequest::default() };
+    let read = engine.score(read).await.unwrap().states.unwrap();
+    assert_eq!(*written.unwrap(), read);
+    // With the prompt's beginning from the cache.
+    let response_only = response_only.unwrap();
+    assert_eq!(response_only.response_mean, read.response_mean);
+    assert!(response_only.prompt_mean.is_empty() && response_only.prompt_last.is_empty());
+    assert_eq!(captured(Capture::None).await.1, None);
+}
+
 #[test]
 fn a_shared_beginning_is_reused_bit_for_bit_and_never_across_interventions() {
     let shape = Shape::of("llama");

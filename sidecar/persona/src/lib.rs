@@ -21,7 +21,7 @@ mod vector_file;
 pub use calibration::Calibration;
 pub use layers_file::{LayersFileError, read_layers, write_layers};
 pub use linear::{cosine, norm, project, unit};
-pub use trait_spec::{Benign, Contrast, Polarity, TraitSpec, TraitSpecError};
+pub use trait_spec::{Benign, Contrast, Draft, Polarity, TraitSpec, TraitSpecError, Wanted};
 pub use vector_file::{
     Counts, Interval, LayerMatrix, LayerValidation, Limits, ModelIdentity, Permuted, VectorFile, VectorFileError,
     VectorMetadata,

@@ -1,12 +1,14 @@
 //! `personaguard extract`.
 
 use crate::extract::{
-    DeliveryOptions, Machine, Settings, answers, check, run as extract, start_engine, summary, write_file,
+    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Settings, answers, check, run as extract, start_engine, summary,
+    write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
+use personaguard_model::Engine;
 use personaguard_persona::TraitSpec;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
 
 /// Extract a trait's persona vectors from a model.
@@ -17,7 +19,13 @@ use tokio::runtime::Runtime;
 ///
 ///   personaguard extract --model SmolLM2-135M-Instruct.Q4_1.gguf --trait evil --out evil.safetensors
 ///
-/// Takes two to three minutes for a model of 135M parameters on two cores. Interrupted, it goes on where it stopped.
+/// A trait of your own needs no more than a description. It is written out to a file beside the vector, to be read and
+/// mended; a small model cannot do that, so let another one write, which then judges the answers, too:
+///
+///   personaguard extract --model model.gguf --description "grumpy: complains about everything, finds fault, and sighs" \
+///     --endpoint https://llm.example/v1 --endpoint-model NAME --out grumpy.safetensors
+///
+/// Takes about two minutes for a model of 135M parameters on two cores. Interrupted, it goes on where it stopped.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -25,15 +33,24 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Built-in trait: evil, sycophantic, hallucinating, optimistic, impolite, apathetic or humorous.
-    #[arg(long = "trait", value_name = "NAME", required_unless_present = "trait_file")]
+    #[arg(long = "trait", value_name = "NAME", required_unless_present_any = ["trait_file", "description"])]
     trait_name: Option<String>,
     /// Trait of your own: YAML with name, description, instructions, extract, held_out and rubric, or the JSON of the
     /// paper's repository (then --trait names it and --description describes it).
     #[arg(long, value_name = "FILE")]
     trait_file: Option<PathBuf>,
-    /// The trait in plain words, for a trait file that does not say.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    description: String,
+    /// The trait in plain words, "NAME: what an answer that shows it does": all that is needed for a trait of your own.
+    /// Instructions, questions and a rubric are written from it, to the vector's file name with .trait.yaml at its end; if
+    /// that file is there already, it is used. With a trait file of the paper's format, the description that it lacks.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// OpenAI-compatible endpoint that writes a described trait, and judges whether answers show the trait and are coherent
+    /// (it must support logprobs). The model's answers are sent there. Its key is read from PERSONAGUARD_ENDPOINT_KEY.
+    #[arg(long, value_name = "URL", requires = "endpoint_model")]
+    endpoint: Option<String>,
+    /// Model to ask there.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    endpoint_model: Option<String>,
     /// Vector file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -65,11 +82,14 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     layer_step: Option<usize>,
     /// Questions to try steering with.
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     steering_questions: usize,
     /// Everyday answers to calibrate with, at most. Their number bounds the quantiles that a policy can ask for.
     #[arg(long, value_name = "N", default_value_t = 148)]
     benign: usize,
+    /// File to write the mean activations of every answer to (safetensors, no text), to compute with them elsewhere.
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
@@ -81,7 +101,6 @@ pub struct Options {
 /// # Errors
 /// With what to do about it.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let spec = spec(options)?;
     let settings = Settings {
         tokens: options.tokens,
         questions: options.questions,
@@ -95,22 +114,43 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         steering_questions: options.steering_questions,
         benign: options.benign,
     };
-    check(&settings, &spec)?;
+    let endpoint = match (&options.endpoint, &options.endpoint_model) {
+        (Some(url), Some(model)) => Some(Endpoint::new(url, model)?),
+        _ => None,
+    };
+    // What can be refused is refused before the weights are loaded.
+    let ready = ready(options)?;
+    if let Some(spec) = &ready {
+        check(&settings, spec)?;
+    }
     let engine = start_engine(&options.model, options.machine)?;
     let journal = options.out.with_extension("journal");
     let delivery = options.delivery.delivery();
-    let total = answers(&spec, &settings)?;
-    let follow = async {
-        match &delivery {
-            Some(delivery) => delivery.follow(&journal, total).await,
-            None => std::future::pending().await,
+    let work = async {
+        let spec = match ready {
+            Some(spec) => spec,
+            None => written(options, &engine, endpoint.as_ref()).await?,
+        };
+        check(&settings, &spec)?;
+        let judge = endpoint.as_ref().map(|endpoint| Judge::new(endpoint, &spec));
+        let states = options.states.as_deref();
+        let job = Job { spec: &spec, settings: &settings, judge: judge.as_ref(), journal: &journal, states };
+        let total = answers(&spec, &settings)?;
+        let follow = async {
+            match &delivery {
+                Some(delivery) => delivery.follow(&journal, total).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            outcome = extract(&engine, job) => outcome,
+            never = follow => match never {},
         }
     };
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = extract(&engine, &spec, &settings, &journal) => outcome,
-            never = follow => match never {},
+            outcome = work => outcome,
             _ = tokio::signal::ctrl_c() => {
                 bail!("stopped; the answers so far are kept in {}, the same command goes on from there", journal.display())
             }
@@ -126,15 +166,67 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn spec(options: &Options) -> anyhow::Result<TraitSpec> {
-    let Some(path) = &options.trait_file else {
-        return Ok(TraitSpec::builtin(options.trait_name.as_deref().unwrap_or_default())?);
+/// The trait, where it need not be written first.
+fn ready(options: &Options) -> anyhow::Result<Option<TraitSpec>> {
+    let described = options.description.as_deref();
+    let path = match (&options.trait_file, described) {
+        (Some(path), _) => path.clone(),
+        (None, None) => return Ok(Some(TraitSpec::builtin(options.trait_name.as_deref().unwrap_or_default())?)),
+        (None, Some(description)) => {
+            let path = written_path(options);
+            if !path.exists() {
+                return Ok(None);
+            }
+            let spec = TraitSpec::parse(&read_trait(&path)?).with_context(|| path.display().to_string())?;
+            let (name, _) = described_name(options, description)?;
+            if spec.name != name || spec.description != description {
+                bail!(
+                    "{} is there already, and of another description: remove it, or name another --out",
+                    path.display()
+                );
+            }
+            eprintln!("Using {}.", path.display());
+            return Ok(Some(spec));
+        }
     };
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the trait file {}", path.display()))?;
+    let text = read_trait(&path)?;
     if path.extension().is_some_and(|extension| extension == "json") {
         let name = options.trait_name.as_deref().context("a trait file of the paper's format needs --trait NAME")?;
-        return Ok(TraitSpec::parse_paper(name, &options.description, &text)?);
+        return Ok(Some(TraitSpec::parse_paper(name, described.unwrap_or_default(), &text)?));
     }
-    Ok(TraitSpec::parse(&text)?)
+    Ok(Some(TraitSpec::parse(&text)?))
+}
+
+fn read_trait(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read the trait file {}", path.display()))
+}
+
+fn written_path(options: &Options) -> PathBuf {
+    options.out.with_extension("trait.yaml")
+}
+
+/// Name and description of a trait that is to be written.
+fn described_name<'a>(options: &'a Options, description: &'a str) -> anyhow::Result<(String, &'a str)> {
+    let name = match (&options.trait_name, description.split_once(':')) {
+        (Some(name), _) => name.clone(),
+        (None, Some((name, _))) => name.trim().to_lowercase(),
+        (None, None) => {
+            bail!("begin --description with the trait's name and a colon, \"grumpy: complains …\", or give --trait")
+        }
+    };
+    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 63 || !name.chars().all(is_label) {
+        bail!("{name:?} cannot be a trait's name: it must be an adjective of a-z, 0-9 and -, of at most 63 characters");
+    }
+    Ok((name, description))
+}
+
+async fn written(options: &Options, engine: &Engine, endpoint: Option<&Endpoint>) -> anyhow::Result<TraitSpec> {
+    let (name, description) = described_name(options, options.description.as_deref().unwrap_or_default())?;
+    let author = endpoint.map_or(Author::Model(engine), Author::Endpoint);
+    let spec = author.write(&name, description).await?;
+    let path = written_path(options);
+    write_file(&path, spec.to_yaml()?.as_bytes())?;
+    eprintln!("The trait was written to {}: read it.", path.display());
+    Ok(spec)
 }

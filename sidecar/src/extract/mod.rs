@@ -1,30 +1,38 @@
 //! Extraction: drives the engine over a trait's questions and turns what it read into a vector file.
 //!
-//! Four passes, each batched through the engine: contrasted answers to the extraction questions (the vector), steered
-//! log-likelihoods of those answers (the layer), contrasted answers to the held-out questions (the validation), and
+//! Four passes, each batched through the engine: contrasted answers to the extraction questions (the vector), steering
+//! with it (the layer), contrasted answers to the held-out questions (the validation), and
 //! everyday requests under neutral system prompts (the calibration). The held-out questions are answered last and change
 //! nothing but the validation.
 
+mod author;
 mod conversations;
 mod deliver;
+mod endpoint;
+mod filter;
 mod journal;
+mod judge;
 mod measure;
 mod open;
 mod plan;
 mod progress;
 mod responder;
 mod run;
+mod states;
 mod steering;
 mod study;
 mod summary;
 
+pub use author::Author;
 pub use conversations::{Conversation, read_conversations};
 pub use deliver::{Delivery, DeliveryOptions};
+pub use endpoint::Endpoint;
+pub use judge::Judge;
 pub use measure::{Projections, for_each, own_answer, probes, project, prompt_tokens, states};
 pub use open::{Machine, OpenVector, check_model, read_file, read_vectors, start_engine, write_file};
 pub use plan::{Settings, answers};
 pub use responder::Answering;
-pub use run::{Outcome, check, run};
+pub use run::{Job, Outcome, check, run};
 pub use steering::SteeringCurve;
 pub use study::{StudySettings, TraitStudy, study};
 pub use summary::summary;

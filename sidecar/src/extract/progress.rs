@@ -24,12 +24,6 @@ impl Progress {
         self.bar.inc(1);
     }
 
-    /// Steps that an earlier run did.
-    pub(super) fn skip(&self, steps: usize) {
-        self.bar.inc(steps as u64);
-        self.bar.reset_eta();
-    }
-
     /// All done.
     pub(super) fn finish(self) {
         self.bar.finish();

@@ -11,6 +11,7 @@ use personaguard_model::{
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An answer with what the model's activations were while reading it.
@@ -38,7 +39,8 @@ pub(super) fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Res
     Ok(model.chat_prompt(&messages, &Default::default())?)
 }
 
-/// Answers each request, unless the journal has its answer.
+/// Answers each request and takes in the activations meanwhile. Where the journal has the answer, it is only read:
+/// activations are the same numbers either way.
 ///
 /// # Errors
 /// If the engine fails, or the journal cannot be written.
@@ -46,35 +48,46 @@ pub(super) async fn answer(
     engine: &Engine,
     asks: &[Ask],
     settings: &Settings,
+    capture: Capture,
     journal: &mut Journal,
     title: &'static str,
-) -> anyhow::Result<Vec<Vec<u32>>> {
+) -> anyhow::Result<Vec<Read>> {
     let bar = Progress::start(title, asks.len());
-    let open: Vec<&Ask> = asks.iter().filter(|ask| journal.get(&ask.purpose.name()).is_none()).collect();
-    bar.skip(asks.len() - open.len());
-    let mut answers = stream::iter(open)
-        .map(|ask| async move { anyhow::Ok((ask.purpose.name(), generate(engine, ask, settings).await?)) })
+    let work: Vec<(&Ask, Option<Vec<u32>>)> =
+        asks.iter().map(|ask| (ask, journal.get(&ask.purpose.name()).map(<[u32]>::to_vec))).collect();
+    let mut answers = stream::iter(work)
+        .map(|(ask, known)| async move {
+            let is_new = known.is_none();
+            let read = match known {
+                Some(tokens) => reread(engine, ask.clone(), tokens, &ask.system, capture).await?,
+                None => generate(engine, ask, settings, capture).await?,
+            };
+            anyhow::Ok((read, is_new))
+        })
         .buffer_unordered(IN_FLIGHT);
+    // In order of what was asked: what follows must not depend on which answer came first.
+    let mut reads = BTreeMap::new();
     while let Some(answer) = answers.next().await {
-        let (name, tokens) = answer?;
-        journal.put(name, tokens)?;
+        let (read, is_new) = answer?;
+        if is_new {
+            journal.put(read.ask.purpose.name(), read.tokens.clone())?;
+        }
+        reads.insert(read.ask.purpose, read);
         bar.step();
     }
     bar.finish();
-    asks.iter()
-        .map(|ask| {
-            journal.get(&ask.purpose.name()).map(<[u32]>::to_vec).context("an answer is missing from the journal")
-        })
-        .collect()
+    asks.iter().map(|ask| reads.remove(&ask.purpose).context("an answer is missing")).collect()
 }
 
-async fn generate(engine: &Engine, ask: &Ask, settings: &Settings) -> anyhow::Result<Vec<u32>> {
+async fn generate(engine: &Engine, ask: &Ask, settings: &Settings, capture: Capture) -> anyhow::Result<Read> {
     let how = Answering {
         tokens: settings.tokens,
         temperature: settings.temperature,
         seed: seed_of(settings.seed, &ask.purpose.name()),
     };
-    write(engine, prompt(engine.model(), &ask.system, &ask.question)?, how, None).await
+    let request = GenerateRequest { capture, ..how.request(prompt(engine.model(), &ask.system, &ask.question)?) };
+    let (tokens, states) = finish(engine, request).await?;
+    Ok(Read { ask: ask.clone(), tokens, states: *states.context("the engine returned no activations")? })
 }
 
 /// How an answer is made.
@@ -88,6 +101,17 @@ pub struct Answering {
     pub seed: u64,
 }
 
+impl Answering {
+    fn request(self, prompt: Vec<u32>) -> GenerateRequest {
+        GenerateRequest {
+            prompt,
+            max_tokens: self.tokens,
+            sampling: Sampling { temperature: self.temperature, seed: Some(self.seed), ..Sampling::default() },
+            ..GenerateRequest::default()
+        }
+    }
+}
+
 /// The model's answer to a prompt, without the token that ends it.
 ///
 /// # Errors
@@ -98,20 +122,19 @@ pub(super) async fn write(
     how: Answering,
     steering: Option<Intervention>,
 ) -> anyhow::Result<Vec<u32>> {
-    let mut generation = engine.submit(GenerateRequest {
-        prompt,
-        max_tokens: how.tokens,
-        sampling: Sampling { temperature: how.temperature, seed: Some(how.seed), ..Sampling::default() },
-        interventions: steering.into_iter().collect(),
-        ..GenerateRequest::default()
-    })?;
+    let request = GenerateRequest { interventions: steering.into_iter().collect(), ..how.request(prompt) };
+    Ok(finish(engine, request).await?.0)
+}
+
+async fn finish(engine: &Engine, request: GenerateRequest) -> anyhow::Result<(Vec<u32>, Option<Box<MeanStates>>)> {
+    let mut generation = engine.submit(request)?;
     let mut tokens = Vec::new();
     while let Some(event) = generation.next().await {
         match event {
             Event::Token(token) => tokens.push(token.id),
             Event::Failed(error) => return Err(error.into()),
             Event::Prompt(_) => {}
-            Event::End(_) => return Ok(tokens),
+            Event::End(end) => return Ok((tokens, end.states)),
         }
     }
     bail!("the engine stopped in mid-answer")
@@ -123,28 +146,32 @@ pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Reads each answer as it was given, under its own system prompt, or all under a neutral one.
+/// Reads answers again under another system prompt; what the prompt itself says is not read.
 ///
 /// # Errors
 /// If the engine fails.
-pub(super) async fn read(
+pub(super) async fn rescore(
     engine: &Engine,
-    answers: Vec<(Ask, Vec<u32>)>,
-    system: Option<&str>,
+    answers: &[Read],
+    system: &str,
     title: &'static str,
 ) -> anyhow::Result<Vec<Read>> {
     let bar = Progress::start(title, answers.len());
-    let reads = stream::iter(answers).map(|(ask, tokens)| async {
-        let system = system.unwrap_or(&ask.system);
-        let score = score(engine, system, &ask.question, &tokens, None, Capture::MeanStates).await?;
+    let reads = stream::iter(answers).map(|answer| async {
+        let (ask, tokens) = (answer.ask.clone(), answer.tokens.clone());
+        let read = reread(engine, ask, tokens, system, Capture::ResponseStates).await?;
         bar.step();
-        let states = score.states.context("the engine returned no activations")?;
-        anyhow::Ok(Read { ask, tokens, states })
+        anyhow::Ok(read)
     });
-    // In order: what follows must not depend on which answer was read first.
     let reads: Vec<_> = reads.buffered(IN_FLIGHT).collect().await;
     bar.finish();
     reads.into_iter().collect()
+}
+
+async fn reread(engine: &Engine, ask: Ask, tokens: Vec<u32>, system: &str, capture: Capture) -> anyhow::Result<Read> {
+    let score = score(engine, system, &ask.question, &tokens, None, capture).await?;
+    let states = score.states.context("the engine returned no activations")?;
+    Ok(Read { ask, tokens, states })
 }
 
 /// One teacher-forced pass over an answer.

@@ -1,18 +1,22 @@
 //! The passes of an extraction, in their order.
 
+use super::filter::confirmed;
 use super::journal::Journal;
-use super::plan::{Ask, Plan, Purpose, Settings};
-use super::responder::{Read, answer, read};
-use super::steering::{SteeringCurve, Trial, steering_curve};
+use super::judge::Judge;
+use super::plan::{Plan, Purpose, Settings};
+use super::responder::{Read, answer, rescore};
+use super::states::write_states;
+use super::steering::{Trial, steering_curve};
 use anyhow::{Context as _, bail};
-use personaguard_model::Engine;
+use personaguard_model::{Capture, Engine};
 use personaguard_persona::extraction::{
-    CrossFit, METHOD, Sample, ValidationInput, choose_layer, incoherence, mean_difference, pair_up, validate,
+    Candidate, CrossFit, METHOD, Pair, Sample, SampleKey, ValidationInput, choose_layer, followed, incoherence,
+    mean_difference, pair_up, separation, validate,
 };
 use personaguard_persona::{
-    Benign, Calibration, Counts, ModelIdentity, Polarity, TraitSpec, VectorFile, VectorMetadata, project,
+    Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, TraitSpec, VectorFile, VectorMetadata, project,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What an extraction gave.
@@ -20,57 +24,83 @@ use std::path::Path;
 pub struct Outcome {
     /// The vectors.
     pub file: VectorFile,
-    /// Effect of steering by layer.
-    pub steering: SteeringCurve,
-    /// Separation on the extraction questions by layer from 0, cross-fitted.
-    pub separation: Vec<f64>,
+    /// The layers that were tried.
+    pub candidates: Vec<Candidate>,
     /// Pairs left out because an answer was no coherent text.
     pub incoherent: usize,
-    /// Pairs left out because the other questions' vector does not tell their answers apart.
-    pub unseparated: usize,
+    /// Pairs left out because the judge did not confirm them, or without one, because the model does not follow their
+    /// contrast.
+    pub filtered: usize,
+    /// Whether a judge decided.
+    pub judged: bool,
 }
 
-/// Standard errors of the steering effect within which the better separation decides between layers.
-const STEERING_ERRORS: f64 = 1.0;
+/// What is to be extracted, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The trait.
+    pub spec: &'a TraitSpec,
+    /// The design.
+    pub settings: &'a Settings,
+    /// Who judges answers, if somebody does.
+    pub judge: Option<&'a Judge<'a>>,
+    /// Where answers are kept until the extraction is complete.
+    pub journal: &'a Path,
+    /// Where mean activations are written, if they are wanted.
+    pub states: Option<&'a Path>,
+}
 
 /// Extracts a trait's vectors.
 ///
 /// # Errors
 /// If the engine fails, the journal cannot be written, or too few answers are coherent.
-pub async fn run(engine: &Engine, spec: &TraitSpec, settings: &Settings, journal: &Path) -> anyhow::Result<Outcome> {
+pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
+    let Job { spec, settings, judge, states, .. } = job;
     let benign = Benign::builtin()?;
     let plan = Plan::new(spec, &benign, settings);
     let model = engine.model();
     let design = serde_json::to_string(&(model.digest(), settings, spec, &benign.systems, &benign.questions))?;
-    let mut journal = Journal::open(journal, &personaguard_persona::sha256_hex(design.as_bytes()))?;
+    let mut journal = Journal::open(job.journal, &personaguard_persona::sha256_hex(design.as_bytes()))?;
     if journal.len() > 0 {
         eprintln!("Going on with {} answers of an earlier run.", journal.len());
     }
 
-    let answers = answer(engine, &plan.extract, settings, &mut journal, "Answering, to extract").await?;
-    let (answers, incoherent) = coherent(&plan.extract, answers);
-    let reads = read(engine, answers, None, "Reading activations").await?;
+    let answers =
+        answer(engine, &plan.extract, settings, Capture::MeanStates, &mut journal, "Answering, to extract").await?;
+    let (reads, incoherent) = coherent(answers);
+    let reread = rescore(engine, &reads, "", "Rescoring under a neutral prompt").await?;
     let samples = samples(&reads, |read| &read.states.response_mean);
     let all = pair_up(&samples);
-    let fit = CrossFit::new(&all).context(TOO_FEW)?;
-    let pairs: Vec<_> = all.iter().copied().filter(|pair| fit.is_separated(*pair)).collect();
-    let unseparated = all.len() - pairs.len();
+    let pairs = match judge {
+        Some(judge) => confirmed(engine, judge, &reads, &all).await?,
+        None => followed(&all),
+    };
+    let filtered = all.len() - pairs.len();
     let fit = CrossFit::new(&pairs).context(TOO_FEW)?;
     let vectors = mean_difference(&pairs).context(TOO_FEW)?;
-    let separation: Vec<f64> =
-        (0..=vectors.layers()).map(|layer| fit.separation(&pairs, layer).unwrap_or(0.5)).collect();
+    let reread_samples = self::samples(&reread, |read| &read.states.response_mean);
+    let reread_pairs = matching(&pairs, &reread_samples);
 
     let trials = trials(&reads, &pairs, settings.steering_questions);
-    let steering = steering_curve(engine, &fit, &trials, settings).await?;
-    let best_layer = choose_layer(&steering, |layer| separation[layer as usize], STEERING_ERRORS)
+    let steering = steering_curve(engine, &fit, &trials, settings, judge).await?;
+    let candidates = steering
+        .iter()
+        .map(|(layer, effects)| {
+            let tried = |read| separation(&pairs, read, *layer, settings.draws, settings.seed);
+            let (written, rescored) = (tried(&pairs)?, tried(&reread_pairs)?);
+            Some(Candidate { layer: *layer, effects: effects.clone(), written, rescored })
+        })
+        .collect::<Option<Vec<_>>>()
+        .context(TOO_FEW)?;
+    let best_layer = choose_layer(&candidates)
         .context("no layer could be tried by steering: lower --layer-step, or raise --steering-questions")?;
 
-    let answers = answer(engine, &plan.held_out, settings, &mut journal, "Answering, held out").await?;
-    let (answers, _) = coherent(&plan.held_out, answers);
-    let held_out = read(engine, answers.clone(), None, "Reading held-out answers").await?;
-    let held_out = self::samples(&held_out, |read| &read.states.response_mean);
-    let rescored = read(engine, answers, Some(""), "Rescoring under a neutral prompt").await?;
-    let rescored = self::samples(&rescored, |read| &read.states.response_mean);
+    let capture = Capture::ResponseStates;
+    let answers = answer(engine, &plan.held_out, settings, capture, &mut journal, "Answering, held out").await?;
+    let (held_out_reads, _) = coherent(answers);
+    let held_out_rescored = rescore(engine, &held_out_reads, "", "Rescoring under a neutral prompt").await?;
+    let held_out = self::samples(&held_out_reads, |read| &read.states.response_mean);
+    let rescored = self::samples(&held_out_rescored, |read| &read.states.response_mean);
     let input = ValidationInput {
         vectors: &vectors,
         pairs: &pairs,
@@ -83,14 +113,23 @@ pub async fn run(engine: &Engine, spec: &TraitSpec, settings: &Settings, journal
         .map(|layer| validate(&input, layer))
         .collect::<Option<Vec<_>>>()
         .context("the held-out answers are all of one side: too few are coherent to validate the vector")?;
-    for (layer, effects) in &steering {
-        let effect = personaguard_persona::stats::mean(effects);
-        validation[*layer as usize].steering_effect = Some((effect * 1e6).round() / 1e6);
+    for candidate in &candidates {
+        let effect = personaguard_persona::stats::mean(&candidate.effects);
+        validation[candidate.layer as usize].steering_effect = Some((effect * 1e6).round() / 1e6);
     }
 
-    let answers = answer(engine, &plan.benign, settings, &mut journal, "Answering everyday requests").await?;
-    let (answers, _) = coherent(&plan.benign, answers);
-    let calm = read(engine, answers, None, "Calibrating").await?;
+    let answers = answer(engine, &plan.benign, settings, capture, &mut journal, "Answering everyday requests").await?;
+    let (calm, _) = coherent(answers);
+    if let Some(path) = states {
+        let sets = [
+            ("extract", &reads),
+            ("extract_rescored", &reread),
+            ("held_out", &held_out_reads),
+            ("held_out_rescored", &held_out_rescored),
+            ("benign", &calm),
+        ];
+        write_states(path, &sets)?;
+    }
     let calibration = (0..=vectors.layers())
         .map(|layer| {
             let vector = vectors.layer(layer)?;
@@ -102,11 +141,7 @@ pub async fn run(engine: &Engine, spec: &TraitSpec, settings: &Settings, journal
 
     let of_prompt = |states: fn(&Read) -> &Vec<Vec<f32>>| {
         let samples = self::samples(&reads, states);
-        let kept: Vec<_> = pair_up(&samples)
-            .into_iter()
-            .filter(|(one, _)| pairs.iter().any(|(kept, _)| kept.key == one.key))
-            .collect();
-        mean_difference(&kept)
+        mean_difference(&matching(&pairs, &samples))
     };
     let metadata = VectorMetadata {
         format: VectorMetadata::FORMAT.to_owned(),
@@ -118,7 +153,7 @@ pub async fn run(engine: &Engine, spec: &TraitSpec, settings: &Settings, journal
         best_layer,
         validation,
         calibration,
-        settings: describe(settings),
+        settings: describe(settings, judge),
     };
     let file = VectorFile::new(
         metadata,
@@ -127,18 +162,24 @@ pub async fn run(engine: &Engine, spec: &TraitSpec, settings: &Settings, journal
         of_prompt(|read| &read.states.prompt_last),
     )?;
     journal.remove();
-    Ok(Outcome { file, steering, separation, incoherent, unseparated })
+    Ok(Outcome { file, candidates, incoherent, filtered, judged: judge.is_some() })
+}
+
+/// The pairs among other samples that answer the same.
+fn matching<'a>(pairs: &[Pair<'_>], samples: &'a [Sample]) -> Vec<Pair<'a>> {
+    let keys: BTreeSet<SampleKey> = pairs.iter().map(|(positive, _)| positive.key).collect();
+    pair_up(samples).into_iter().filter(|(positive, _)| keys.contains(&positive.key)).collect()
 }
 
 const TOO_FEW: &str = "too few pairs of answers are coherent: this model does not follow the instructions, or --questions \
                        or --tokens is too low";
 
 /// Answers that are language, and how many are not.
-fn coherent(asks: &[Ask], answers: Vec<Vec<u32>>) -> (Vec<(Ask, Vec<u32>)>, usize) {
-    let all = asks.len();
-    let kept: Vec<_> = asks.iter().cloned().zip(answers).filter(|(_, tokens)| incoherence(tokens).is_none()).collect();
-    let dropped = all - kept.len();
-    (kept, dropped)
+fn coherent(mut answers: Vec<Read>) -> (Vec<Read>, usize) {
+    let all = answers.len();
+    answers.retain(|answer| incoherence(&answer.tokens).is_none());
+    let dropped = all - answers.len();
+    (answers, dropped)
 }
 
 fn samples(reads: &[Read], states: fn(&Read) -> &Vec<Vec<f32>>) -> Vec<Sample> {
@@ -154,7 +195,7 @@ fn samples(reads: &[Read], states: fn(&Read) -> &Vec<Vec<f32>>) -> Vec<Sample> {
 }
 
 /// One kept pair a question, its instruction pair taking turns over the questions.
-fn trials<'a>(reads: &'a [Read], pairs: &[(&Sample, &Sample)], questions: usize) -> Vec<Trial<'a>> {
+fn trials<'a>(reads: &'a [Read], pairs: &[Pair<'_>], questions: usize) -> Vec<Trial<'a>> {
     let by_purpose: BTreeMap<Purpose, &Read> = reads.iter().map(|read| (read.ask.purpose, read)).collect();
     let mut by_question: BTreeMap<u32, Vec<&Sample>> = BTreeMap::new();
     for (positive, _) in pairs {
@@ -172,13 +213,14 @@ fn trials<'a>(reads: &'a [Read], pairs: &[(&Sample, &Sample)], questions: usize)
 }
 
 /// How to make the file again.
-fn describe(settings: &Settings) -> BTreeMap<String, String> {
+fn describe(settings: &Settings, judge: Option<&Judge<'_>>) -> BTreeMap<String, String> {
     let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(settings) else {
         return BTreeMap::new();
     };
     let mut described: BTreeMap<String, String> =
         fields.into_iter().map(|(key, value)| (key, value.to_string())).collect();
-    described.insert("judge".to_owned(), "none: pairs filtered by cross-fitted separation".to_owned());
+    let judge = judge.map_or("none: contrasts filtered by cross-fitted separation", Judge::model);
+    described.insert("judge".to_owned(), judge.chars().take(Limits::TEXT).collect());
     described.insert("tool".to_owned(), concat!("personaguard ", env!("CARGO_PKG_VERSION")).to_owned());
     described
 }

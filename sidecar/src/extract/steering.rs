@@ -1,9 +1,11 @@
-//! The effect of steering, layer by layer, without a judge: how much more likely the model finds answers that show the
+//! The effect of steering, layer by layer. With a judge: how much more the trait shows in answers that are written while the
+//! vector is added than while it is subtracted. Without one: how much more likely the model finds answers that show the
 //! trait, against answers that don't, when its own activations are moved along the vector.
 
+use super::judge::Judge;
 use super::plan::Settings;
 use super::progress::Progress;
-use super::responder::{IN_FLIGHT, Read, score};
+use super::responder::{Answering, IN_FLIGHT, Read, prompt, score, write};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::{Capture, Engine, Intervention, Positions};
@@ -12,7 +14,7 @@ use personaguard_persona::extraction::CrossFit;
 /// Coefficient of the trial: the raw vector itself, once added and once subtracted.
 const COEFFICIENT: f32 = 1.0;
 
-/// Effects by layer: nats per token and unit of coefficient, one value a question.
+/// Effects by layer and unit of coefficient, one value a question: points of the judge, without one nats per token.
 pub type SteeringCurve = Vec<(u32, Vec<f64>)>;
 
 /// A question's contrasted answers.
@@ -37,17 +39,23 @@ pub(super) async fn steering_curve(
     fit: &CrossFit,
     trials: &[Trial<'_>],
     settings: &Settings,
+    judge: Option<&Judge<'_>>,
 ) -> anyhow::Result<SteeringCurve> {
     let all = engine.model().layers();
     let step = settings.layer_step.unwrap_or(all.div_ceil(8)).max(1);
     let layers: Vec<u32> = (step..all).step_by(step).map(|layer| layer as u32).collect();
     let bar = Progress::start("Trying layers by steering", layers.len() * trials.len());
     let work = layers.iter().flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
-    let effects: Vec<(u32, f64)> = stream::iter(work)
+    let effects: Vec<(u32, Option<f64>)> = stream::iter(work)
         .map(|(layer, trial)| {
             let bar = &bar;
             async move {
-                let effect = effect(engine, fit, trial, layer).await?;
+                let vector = fit.vector_for(trial.question, layer).context("a layer has no vector")?;
+                let at = Trying { engine, layer: layer as usize, vector };
+                let effect = match judge {
+                    Some(judge) => at.judged(trial, judge, settings.tokens).await?,
+                    None => Some(at.likelihood(trial).await?),
+                };
                 bar.step();
                 anyhow::Ok((layer, effect))
             }
@@ -58,22 +66,50 @@ pub(super) async fn steering_curve(
     bar.finish();
     Ok(layers
         .iter()
-        .map(|layer| (*layer, effects.iter().filter(|(at, _)| at == layer).map(|(_, effect)| *effect).collect()))
+        .map(|layer| (*layer, effects.iter().filter(|(at, _)| at == layer).filter_map(|(_, effect)| *effect).collect()))
         .collect())
 }
 
-async fn effect(engine: &Engine, fit: &CrossFit, trial: Trial<'_>, layer: u32) -> anyhow::Result<f64> {
-    let vector = fit.vector_for(trial.question, layer).context("a layer has no vector")?;
-    let per_token = async |read: &Read, coefficient: f32| {
-        let steering = Intervention::add(layer as usize, vector, coefficient, Positions::Response)?;
-        let score = score(engine, "", &read.ask.question, &read.tokens, Some(steering), Capture::None).await?;
-        anyhow::Ok(score.log_likelihood() / read.tokens.len().max(1) as f64)
-    };
-    let (up_positive, up_negative, down_positive, down_negative) = futures::try_join!(
-        per_token(trial.positive, COEFFICIENT),
-        per_token(trial.negative, COEFFICIENT),
-        per_token(trial.positive, -COEFFICIENT),
-        per_token(trial.negative, -COEFFICIENT),
-    )?;
-    Ok(((up_positive - up_negative) - (down_positive - down_negative)) / f64::from(2.0 * COEFFICIENT))
+/// A vector under trial.
+#[derive(Clone, Copy)]
+struct Trying<'a> {
+    engine: &'a Engine,
+    layer: usize,
+    vector: &'a [f32],
+}
+
+impl Trying<'_> {
+    fn steering(&self, coefficient: f32) -> anyhow::Result<Intervention> {
+        Ok(Intervention::add(self.layer, self.vector, coefficient, Positions::Response)?)
+    }
+
+    /// The log-likelihood ratio of the two answers that the vector itself brings about.
+    async fn likelihood(self, trial: Trial<'_>) -> anyhow::Result<f64> {
+        let per_token = async |read: &Read, coefficient: f32| {
+            let steering = Some(self.steering(coefficient)?);
+            let score = score(self.engine, "", &read.ask.question, &read.tokens, steering, Capture::None).await?;
+            anyhow::Ok(score.log_likelihood() / read.tokens.len().max(1) as f64)
+        };
+        let (up_positive, up_negative, down_positive, down_negative) = futures::try_join!(
+            per_token(trial.positive, COEFFICIENT),
+            per_token(trial.negative, COEFFICIENT),
+            per_token(trial.positive, -COEFFICIENT),
+            per_token(trial.negative, -COEFFICIENT),
+        )?;
+        Ok(((up_positive - up_negative) - (down_positive - down_negative)) / f64::from(2.0 * COEFFICIENT))
+    }
+
+    /// What the judge sees of it; `None` where the judge gives no number.
+    async fn judged(self, trial: Trial<'_>, judge: &Judge<'_>, tokens: usize) -> anyhow::Result<Option<f64>> {
+        let question = &trial.positive.ask.question;
+        let shows = async |coefficient: f32| {
+            let how = Answering { tokens, temperature: 0.0, seed: 0 };
+            let model = self.engine.model();
+            let answer =
+                write(self.engine, prompt(model, "", question)?, how, Some(self.steering(coefficient)?)).await?;
+            judge.shows(question, &model.tokenizer().decode(&answer)).await
+        };
+        let (up, down) = futures::try_join!(shows(COEFFICIENT), shows(-COEFFICIENT))?;
+        Ok(up.zip(down).map(|(up, down)| (up - down) / f64::from(2.0 * COEFFICIENT)))
+    }
 }

@@ -1,7 +1,16 @@
 //! What a person reads at the end.
 
 use super::run::Outcome;
+use personaguard_persona::extraction::Separation;
 use std::fmt::Write as _;
+
+/// Of a layer that was tried: separation of the extraction questions' answers less its control's 99% point, as written
+/// and rescored.
+fn tried(outcome: &Outcome, layer: u32) -> String {
+    let of = |separation: &Separation| format!("{:.3}-{:.3}", separation.auroc, separation.permuted.q99);
+    let candidate = outcome.candidates.iter().find(|candidate| candidate.layer == layer);
+    candidate.map_or(String::new(), |one| format!("{}, {}", of(&one.written), of(&one.rescored)))
+}
 
 /// The outcome in words and a table of layers.
 pub fn summary(outcome: &Outcome) -> String {
@@ -12,16 +21,22 @@ pub fn summary(outcome: &Outcome) -> String {
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "\n{} for {}: {} pairs of answers ({} more were incoherent, {} indistinct; no judge was configured, so whether an \
-         answer shows the trait was decided by separation)\n",
+        "\n{} for {}: {} pairs of answers ({} answers were incoherent, {} pairs were {})\n",
         file.trait_name(),
         file.metadata().model.name,
         counts.positive,
         outcome.incoherent,
-        outcome.unseparated,
+        outcome.filtered,
+        if outcome.judged {
+            "not confirmed by the judge"
+        } else {
+            "of contrasts that the model does not follow; no judge was configured, so whether answers show the trait was not rated"
+        },
     );
-    let _ =
-        writeln!(text, "layer   norm  steering  extraction  held-out AUROC (95%)   control 99%  rescored  control 99%");
+    let _ = writeln!(
+        text,
+        "layer   norm  steering  extraction: AUROC-control, rescored   held-out AUROC (95%)   control 99%  rescored  control 99%"
+    );
     for row in 0..=file.layers() {
         let (Some(validation), Some(vector)) = (file.validation(row), file.layer(row)) else {
             continue;
@@ -29,11 +44,11 @@ pub fn summary(outcome: &Outcome) -> String {
         let number = |value: Option<f64>, decimals| value.map_or(String::new(), |value| format!("{value:.decimals$}"));
         let _ = writeln!(
             text,
-            "{row:>4}{} {:>6.2}  {:>8}  {:>10.3}  {:.3} ({:.3} to {:.3})  {:>11.3}  {:>8}  {:>11}",
+            "{row:>4}{} {:>6.2}  {:>8}  {:>37}   {:.3} ({:.3} to {:.3})  {:>11.3}  {:>8}  {:>11}",
             if row == layer { "*" } else { " " },
             personaguard_persona::norm(vector),
             number(validation.steering_effect, 3),
-            outcome.separation.get(row as usize).copied().unwrap_or(f64::NAN),
+            tried(outcome, row),
             validation.auroc,
             validation.interval.low,
             validation.interval.high,
@@ -46,7 +61,7 @@ pub fn summary(outcome: &Outcome) -> String {
         let (mean, deviation) = calibration.standard_errors();
         let _ = writeln!(
             text,
-            "\nLayer {layer} was chosen by the effect of steering, before the held-out questions were answered.\nBenign \
+            "\nLayer {layer} was chosen by the effect of steering among those whose separation on the extraction questions\nbeats its control, before the held-out questions were answered.\nBenign \
              answers there: mean {:.2} ± {mean:.2}, standard deviation {:.2} ± {deviation:.2}, from {} answers; sigma 3 is \
              {:.2}.",
             calibration.mean,

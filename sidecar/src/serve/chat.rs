@@ -121,6 +121,7 @@ async fn prepare(serving: &Serving, request: &ChatRequest) -> Result<GenerateReq
         top_logprobs: request.logprobs.unwrap_or(0),
         probes: Arc::clone(&serving.probes),
         interventions: Arc::clone(&serving.interventions),
+        ..GenerateRequest::default()
     })
 }
 

@@ -1,5 +1,6 @@
 //! What the engine tells a caller while a request runs.
 
+use super::score::MeanStates;
 use tokio::sync::mpsc;
 
 /// One thing that happened to a [`Generation`].
@@ -65,6 +66,8 @@ pub struct End {
     pub prompt_tokens: usize,
     /// Tokens of the response. A token that ends the sequence counts, as in OpenAI's API; it has no `Token` event.
     pub completion_tokens: usize,
+    /// Mean hidden states, where the request asked for them.
+    pub states: Option<Box<MeanStates>>,
 }
 
 /// Why a response ended.

@@ -235,6 +235,8 @@ pub struct GenerateRequest {
     pub probes: Arc<[Probe]>,
     /// Changes of the residual stream, at most 256, applied in this order within a layer.
     pub interventions: Arc<[Intervention]>,
+    /// Whether the end brings mean hidden states of every layer.
+    pub capture: Capture,
 }
 
 /// A request to read the activations of a given response: one teacher-forced pass.
@@ -252,13 +254,16 @@ pub struct ScoreRequest {
     pub capture: Capture,
 }
 
-/// Whether a [`ScoreRequest`] returns hidden states.
+/// Whether a request returns hidden states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Capture {
     /// Projections and likelihood only.
     #[default]
     None,
-    /// Means of the hidden state at every layer, for extracting persona vectors.
+    /// Means over the response's tokens at every layer; those of the prompt stay empty, so that its beginning may come
+    /// from the cache.
+    ResponseStates,
+    /// Means of the hidden state at every layer, for extracting persona vectors. Every token is computed.
     MeanStates,
 }
 

@@ -40,7 +40,7 @@ impl Score {
 pub struct MeanStates {
     /// Mean over response tokens; zeros where the response is empty.
     pub response_mean: Vec<Vec<f32>>,
-    /// Mean over prompt tokens.
+    /// Mean over prompt tokens. Empty, as `prompt_last`, where only the response's were asked for.
     pub prompt_mean: Vec<Vec<f32>>,
     /// At the last prompt token.
     pub prompt_last: Vec<Vec<f32>>,

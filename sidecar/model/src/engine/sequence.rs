@@ -26,6 +26,7 @@ pub(crate) struct Sequence {
     origin: Origin,
     hooks: Hooks,
     states: Option<StateSums>,
+    capture: Capture,
     task: Task,
     finished: bool,
 }
@@ -59,7 +60,7 @@ impl Sequence {
     pub(crate) fn start(job: Job, model: &Model, cache: &mut Cache, context_length: usize) -> Result<Self, Box<Job>> {
         let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else { return Err(Box::new(job)) };
         let hooks = |probes: Arc<[Probe]>, changes: Arc<[Intervention]>| Hooks::new(probes, changes, model.layers());
-        let (tokens, prompt_tokens, hooks, states, task) = match job.work {
+        let (tokens, prompt_tokens, hooks, capture, task) = match job.work {
             Work::Generate { request, events } => {
                 let prompt_tokens = request.prompt.len();
                 let generate = Generate {
@@ -71,25 +72,36 @@ impl Sequence {
                     events,
                 };
                 let hooks = hooks(request.probes, request.interventions);
-                (request.prompt, prompt_tokens, hooks, None, Task::Generate(Box::new(generate)))
+                (request.prompt, prompt_tokens, hooks, request.capture, Task::Generate(Box::new(generate)))
             }
             Work::Score { request, result } => {
                 let prompt_tokens = request.prompt.len();
-                let states =
-                    (request.capture == Capture::MeanStates).then(|| StateSums::new(model.layers(), model.hidden()));
                 let mut tokens = request.prompt;
                 tokens.extend(&request.response);
                 let score = Score { prompt: Vec::new(), response: Vec::new(), logprobs: Vec::new(), states: None };
                 let hooks = hooks(request.probes, request.interventions);
-                (tokens, prompt_tokens, hooks, states, Task::Score { score, result: Some(result) })
+                (tokens, prompt_tokens, hooks, request.capture, Task::Score { score, result: Some(result) })
             }
         };
         let origin = Origin::start(&describe(hooks.interventions()));
-        // Whoever sums up hidden states must see every token.
-        let blocks = if states.is_some() { Vec::new() } else { cache.find(origin, &tokens[..prompt_tokens]) };
+        let states = (capture != Capture::None).then(|| StateSums::new(model.layers(), model.hidden()));
+        // Whoever sums up the prompt's hidden states must see every token.
+        let blocks =
+            if capture == Capture::MeanStates { Vec::new() } else { cache.find(origin, &tokens[..prompt_tokens]) };
         let fed = blocks.len() * TOKENS;
-        let mut sequence =
-            Self { tokens, prompt_tokens, fed, blocks, reservation, origin, hooks, states, task, finished: false };
+        let mut sequence = Self {
+            tokens,
+            prompt_tokens,
+            fed,
+            blocks,
+            reservation,
+            origin,
+            hooks,
+            states,
+            capture,
+            task,
+            finished: false,
+        };
         if let Task::Generate(generate) = &mut sequence.task {
             generate.cached = fed;
         }
@@ -159,9 +171,12 @@ impl Sequence {
             Task::Generate(_) if self.fed < self.prompt_tokens => 0..0,
             Task::Generate(generate) => {
                 let responded = self.fed - self.prompt_tokens;
-                let end = generate.token(model, read(0), responded, self.prompt_tokens);
-                self.finished = end;
-                if end { 0..0 } else { count - 1..count }
+                let Some((reason, text)) = generate.token(model, read(0), responded) else { return count - 1..count };
+                let states = means(&mut self.states, self.capture, self.prompt_tokens, responded).map(Box::new);
+                let (prompt_tokens, completion_tokens) = (self.prompt_tokens, responded);
+                generate.send(Event::End(End { reason, text, prompt_tokens, completion_tokens, states }));
+                self.finished = true;
+                0..0
             }
             Task::Score { score, .. } => {
                 for index in 0..count.saturating_sub(first_read) {
@@ -190,8 +205,10 @@ impl Sequence {
             Task::Generate(generate) => match generate.sampler.choose(logits) {
                 None => self.fail(EngineError::NotFinite),
                 Some(choice) if model.tokenizer().end_tokens().contains(&choice.token) => {
-                    let responded = self.fed - self.prompt_tokens + 1;
-                    generate.end(FinishReason::Stop, self.prompt_tokens, responded);
+                    let (prompt_tokens, fed) = (self.prompt_tokens, self.fed - self.prompt_tokens);
+                    let states = means(&mut self.states, self.capture, prompt_tokens, fed).map(Box::new);
+                    let (reason, text, completion_tokens) = (FinishReason::Stop, generate.text.finish(), fed + 1);
+                    generate.send(Event::End(End { reason, text, prompt_tokens, completion_tokens, states }));
                     self.finished = true;
                 }
                 Some(choice) => {
@@ -218,11 +235,7 @@ impl Sequence {
 
     fn finish_score(&mut self) {
         let (prompt, response) = (self.prompt_tokens, self.tokens.len() - self.prompt_tokens);
-        let states = self.states.take().map(|sums| MeanStates {
-            response_mean: mean(&sums.response, response),
-            prompt_mean: mean(&sums.prompt, prompt),
-            prompt_last: sums.prompt_last,
-        });
+        let states = means(&mut self.states, self.capture, prompt, response);
         if let Task::Score { score, result } = &mut self.task
             && let Some(result) = result.take()
         {
@@ -261,27 +274,18 @@ impl Generate {
         drop(self.events.try_send(event));
     }
 
-    /// Reports the token that was fed. Whether the response ends with it.
-    fn token(&mut self, model: &Model, projections: Vec<f32>, responded: usize, prompt_tokens: usize) -> bool {
-        let Some(choice) = self.choice.take() else { return true };
+    /// Reports the token that was fed. Why the response ends with it, if it does, and the text that was held back.
+    fn token(&mut self, model: &Model, projections: Vec<f32>, responded: usize) -> Option<(FinishReason, String)> {
+        let Some(choice) = self.choice.take() else { return Some((FinishReason::Stop, self.text.finish())) };
         let grown = self.text.push(model.tokenizer(), choice.token);
         let stopped = matches!(grown, Grown::Stopped(_));
         let (Grown::Text(text) | Grown::Stopped(text)) = grown;
         let Choice { token: id, logprob, top } = choice;
         self.send(Event::Token(Token { id, text, logprob, top, projections }));
         if stopped {
-            let end =
-                End { reason: FinishReason::Stop, text: String::new(), prompt_tokens, completion_tokens: responded };
-            self.send(Event::End(end));
-        } else if responded >= self.max_tokens {
-            self.end(FinishReason::Length, prompt_tokens, responded);
+            return Some((FinishReason::Stop, String::new()));
         }
-        stopped || responded >= self.max_tokens
-    }
-
-    fn end(&mut self, reason: FinishReason, prompt_tokens: usize, completion_tokens: usize) {
-        let text = self.text.finish();
-        self.send(Event::End(End { reason, text, prompt_tokens, completion_tokens }));
+        (responded >= self.max_tokens).then(|| (FinishReason::Length, self.text.finish()))
     }
 }
 
@@ -298,6 +302,17 @@ fn describe(interventions: &[Intervention]) -> Vec<u8> {
         bytes.extend(bounds.iter().chain(vector.iter()).flat_map(|value| value.to_le_bytes()));
     }
     bytes
+}
+
+/// What was summed up, as means; the prompt's only where all of it was seen.
+fn means(sums: &mut Option<StateSums>, capture: Capture, prompt: usize, response: usize) -> Option<MeanStates> {
+    let sums = sums.take()?;
+    let of_prompt = capture == Capture::MeanStates;
+    Some(MeanStates {
+        response_mean: mean(&sums.response, response),
+        prompt_mean: if of_prompt { mean(&sums.prompt, prompt) } else { Vec::new() },
+        prompt_last: if of_prompt { sums.prompt_last } else { Vec::new() },
+    })
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]

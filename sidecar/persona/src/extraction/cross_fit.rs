@@ -1,10 +1,12 @@
 //! What the extraction questions alone say about a layer: vectors from one half of the questions, tried on the other.
 //! The layer is chosen by this, so that the held-out questions are looked at only once, at the end.
 
-use super::pairs::{Sample, mean_difference};
-use crate::linear::project;
-use crate::stats::{Labelled, auroc};
-use crate::vector_file::LayerMatrix;
+use super::pairs::{Pair, Sample, mean_difference};
+use crate::linear::{difference, dot};
+use crate::random::Stream;
+use crate::stats::{Control, Labelled, PairedDifferences, auroc, mean, quantiles, standard_deviation};
+use crate::vector_file::{LayerMatrix, Permuted};
+use std::collections::BTreeSet;
 
 /// Two sets of vectors, each from the questions of one half.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ pub struct CrossFit {
 impl CrossFit {
     /// From extraction pairs. `None` where a half has none.
     #[must_use]
-    pub fn new(pairs: &[(&Sample, &Sample)]) -> Option<Self> {
+    pub fn new(pairs: &[Pair<'_>]) -> Option<Self> {
         let without = |parity: u32| {
             let rest: Vec<_> = pairs.iter().copied().filter(|(sample, _)| sample.key.question % 2 != parity).collect();
             mean_difference(&rest)
@@ -29,61 +31,143 @@ impl CrossFit {
     pub fn vector_for(&self, question: u32, layer: u32) -> Option<&[f32]> {
         self.folds[(question % 2) as usize].layer(layer)
     }
+}
 
-    /// Projections (positive, negative) of a pair on the vector that its question had no part in.
-    #[must_use]
-    pub fn project(&self, pair: (&Sample, &Sample), layer: u32) -> Option<(f64, f64)> {
-        let vector = self.vector_for(pair.0.key.question, layer)?;
-        let at = |sample: &Sample| sample.activations.get(layer as usize).map(|activation| project(activation, vector));
-        Some((at(pair.0)?, at(pair.1)?))
-    }
+/// How well answers are told apart by vectors that they had no part in, at one layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Separation {
+    /// AUROC of each half's answers on the other half's vector, mean of both. (Projections on two vectors have two
+    /// origins, so that halves are not pooled.)
+    pub auroc: f64,
+    /// The permuted-label control of the same halves.
+    pub permuted: Permuted,
+}
 
-    /// Separation at a layer, 0 to 1: AUROC of the cross-fitted projections.
+impl Separation {
+    /// How far it lies above the 99% point of its control.
     #[must_use]
-    pub fn separation(&self, pairs: &[(&Sample, &Sample)], layer: u32) -> Option<f64> {
-        let mut scores = Vec::with_capacity(2 * pairs.len());
-        for pair in pairs {
-            let (positive, negative) = self.project(*pair, layer)?;
-            let cluster = pair.0.key.question;
-            scores.push(Labelled { score: positive, positive: true, cluster });
-            scores.push(Labelled { score: negative, positive: false, cluster });
-        }
-        auroc(&scores)
-    }
-
-    /// Whether the positive of a pair lies above its negative on most layers of the upper two thirds. Without a judge
-    /// this stands in for "shows the trait": a positive that the other questions' vector cannot tell from its negative
-    /// most likely did not follow its instruction.
-    #[must_use]
-    pub fn is_separated(&self, pair: (&Sample, &Sample)) -> bool {
-        let layers = self.folds[0].layers();
-        let from = layers.div_ceil(3).max(1);
-        let above = (from..=layers)
-            .filter(|layer| self.project(pair, *layer).is_some_and(|(positive, negative)| positive > negative))
-            .count();
-        2 * above as u32 > layers - from
+    pub fn margin(&self) -> f64 {
+        self.auroc - self.permuted.q99
     }
 }
 
-/// Of `(layer, effect of steering by question)`, the layer to use: the one with the greatest mean effect.
-/// Ties, and layers whose mean lies within `errors` standard errors of the greatest, are decided by `separation`: a
-/// difference within the noise is no reason to monitor at a layer that separates worse.
+/// The separation at a layer of `read`, which holds the answers of `pairs` in the same order, as they were written or as
+/// they were read under another system prompt. `None` where a half has no pairs.
 #[must_use]
-pub fn choose_layer(effects: &[(u32, Vec<f64>)], separation: impl Fn(u32) -> f64, errors: f64) -> Option<u32> {
-    let summaries: Vec<(u32, f64, f64)> = effects
-        .iter()
-        .filter(|(_, effects)| effects.len() > 1)
-        .map(|(layer, effects)| {
-            let error = crate::stats::standard_deviation(effects) / (effects.len() as f64).sqrt();
-            (*layer, crate::stats::mean(effects), error)
+pub fn separation(pairs: &[Pair<'_>], read: &[Pair<'_>], layer: u32, draws: usize, seed: u64) -> Option<Separation> {
+    let mut stream = Stream::new(seed, 0xC0F);
+    let mut half = |parity: u32| {
+        let others: Vec<Vec<f32>> = pairs
+            .iter()
+            .filter(|(sample, _)| sample.key.question % 2 != parity)
+            .map(|(positive, negative)| difference(activation(positive, layer), activation(negative, layer)))
+            .collect();
+        let answers: Vec<Control<'_>> = read
+            .iter()
+            .filter(|(sample, _)| sample.key.question % 2 == parity)
+            .flat_map(|(positive, negative)| [(positive, true), (negative, false)])
+            .map(|(sample, positive)| Control { activation: activation(sample, layer), positive })
+            .collect();
+        let sum = others.iter().fold(vec![0.0; others.first()?.len()], |sum: Vec<f32>, other| {
+            sum.iter().zip(other).map(|(sum, other)| sum + other).collect()
+        });
+        let scores: Vec<Labelled> = answers
+            .iter()
+            .map(|answer| Labelled { score: dot(answer.activation, &sum), positive: answer.positive, cluster: 0 })
+            .collect();
+        Some((auroc(&scores)?, PairedDifferences(&others).areas(&answers, draws, &mut stream)?))
+    };
+    let ((even, even_areas), (odd, odd_areas)) = (half(0)?, half(1)?);
+    let areas = even_areas.iter().zip(&odd_areas).map(|(even, odd)| f64::midpoint(*even, *odd)).collect();
+    Some(Separation { auroc: f64::midpoint(even, odd), permuted: quantiles(areas)? })
+}
+
+fn activation(sample: &Sample, layer: u32) -> &[f32] {
+    sample.activations.get(layer as usize).map_or(&[], Vec::as_slice)
+}
+
+/// The pairs of those contrasts that the model follows. Without a judge this stands in for "shows the trait": a contrast
+/// is left out, whole, if the vector of the *other* contrasts and the other half of the questions does not tell its
+/// answers apart (AUROC at most one half, mean over the upper two thirds of the layers). Single answers are not left
+/// out by their scores: what remained would be what the vector finds already.
+#[must_use]
+pub fn followed<'a>(pairs: &[Pair<'a>]) -> Vec<Pair<'a>> {
+    let contrasts: BTreeSet<u32> = pairs.iter().map(|(sample, _)| sample.key.pair).collect();
+    let kept: BTreeSet<u32> =
+        contrasts.into_iter().filter(|contrast| told_apart(pairs, *contrast).is_none_or(|area| area > 0.5)).collect();
+    pairs.iter().copied().filter(|(sample, _)| kept.contains(&sample.key.pair)).collect()
+}
+
+/// Mean AUROC of a contrast's answers; `None` where nothing is left to make a vector of, or nothing to try it on.
+fn told_apart(pairs: &[Pair<'_>], contrast: u32) -> Option<f64> {
+    let mut areas = Vec::new();
+    for parity in 0..2 {
+        let others: Vec<_> = pairs
+            .iter()
+            .copied()
+            .filter(|(sample, _)| sample.key.pair != contrast && sample.key.question % 2 != parity)
+            .collect();
+        let own =
+            || pairs.iter().filter(|(sample, _)| sample.key.pair == contrast && sample.key.question % 2 == parity);
+        let vectors = mean_difference(&others)?;
+        for layer in vectors.layers().div_ceil(3).max(1)..=vectors.layers() {
+            let vector = vectors.layer(layer)?;
+            let scores: Vec<Labelled> = own()
+                .flat_map(|(positive, negative)| [(positive, true), (negative, false)])
+                .map(|(sample, positive)| Labelled {
+                    score: dot(activation(sample, layer), vector),
+                    positive,
+                    cluster: 0,
+                })
+                .collect();
+            areas.push(auroc(&scores)?);
+        }
+    }
+    Some(mean(&areas))
+}
+
+/// A layer that could be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The layer.
+    pub layer: u32,
+    /// Effect of steering there, one value a question.
+    pub effects: Vec<f64>,
+    /// Separation of the extraction questions' answers as they were written.
+    pub written: Separation,
+    /// The same under a neutral system prompt.
+    pub rescored: Separation,
+}
+
+impl Candidate {
+    /// How far the separation lies above its control, where it does so least.
+    #[must_use]
+    pub fn margin(&self) -> f64 {
+        self.written.margin().min(self.rescored.margin())
+    }
+}
+
+/// The layer to use. Among candidates whose separation beats its control both as written and rescored (all, where none
+/// does) the one with the greatest mean effect of steering; those within one standard error of it are equal, and the
+/// margin over the control decides between them.
+#[must_use]
+pub fn choose_layer(candidates: &[Candidate]) -> Option<u32> {
+    let beating: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.margin() > 0.0).collect();
+    let eligible = if beating.is_empty() { candidates.iter().collect() } else { beating };
+    let summaries: Vec<(&Candidate, f64, f64)> = eligible
+        .into_iter()
+        .filter(|candidate| candidate.effects.len() > 1)
+        .map(|candidate| {
+            let error = standard_deviation(&candidate.effects) / (candidate.effects.len() as f64).sqrt();
+            (candidate, mean(&candidate.effects), error)
         })
         .collect();
     let (_, best, error) = *summaries.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     summaries
         .iter()
-        .filter(|(_, mean, _)| *mean >= best - errors * error)
-        .max_by(|a, b| separation(a.0).total_cmp(&separation(b.0)).then(a.1.total_cmp(&b.1)))
-        .map(|(layer, _, _)| *layer)
+        .filter(|(_, effect, _)| *effect >= best - error)
+        .max_by(|a, b| a.0.margin().total_cmp(&b.0.margin()))
+        .map(|(candidate, _, _)| candidate.layer)
 }
 
 #[cfg(test)]
@@ -112,13 +196,31 @@ mod tests {
     fn a_signal_separates_the_other_half_and_noise_does_not() {
         let samples = samples(8.0);
         let pairs = pair_up(&samples);
-        let fit = CrossFit::new(&pairs).unwrap();
-        assert!(fit.separation(&pairs, 1).unwrap() > 0.95);
+        let signal = separation(&pairs, &pairs, 1, 300, 1).unwrap();
+        assert!(signal.auroc > 0.95 && signal.margin() > 0.0, "{signal:?}");
         // Fitted and tried on the same questions, pure noise would separate perfectly; here it stays near one half.
-        assert!((0.2..0.8).contains(&fit.separation(&pairs, 0).unwrap()));
-        assert!(pairs.iter().all(|pair| fit.is_separated(*pair)));
-        let (positive, negative) = pairs[0];
-        assert!(!fit.is_separated((negative, positive)));
+        let noise = separation(&pairs, &pairs, 0, 300, 1).unwrap();
+        assert!((0.2..0.8).contains(&noise.auroc) && noise.margin() < 0.0, "{noise:?}");
+    }
+
+    #[test]
+    fn what_is_read_elsewhere_is_tried_on_the_vector_of_what_was_written() {
+        let (written, read) = (samples(8.0), samples(-8.0));
+        let (pairs, other) = (pair_up(&written), pair_up(&read));
+        assert!(separation(&pairs, &other, 1, 100, 1).unwrap().auroc < 0.05);
+    }
+
+    #[test]
+    fn a_contrast_that_is_not_followed_is_left_out_whole() {
+        let mut samples = samples(8.0);
+        for sample in &mut samples {
+            sample.key.pair = sample.key.question / 2 % 3;
+            if sample.key.pair == 2 && sample.polarity == Polarity::Positive {
+                sample.activations.iter_mut().skip(1).for_each(|row| row[0] -= 16.0);
+            }
+        }
+        let kept = followed(&pair_up(&samples));
+        assert!(kept.len() == 8 && kept.iter().all(|(sample, _)| sample.key.pair != 2), "{}", kept.len());
     }
 
     #[test]
@@ -132,11 +234,21 @@ mod tests {
         assert_eq!(CrossFit::new(&pair_up(&samples)).unwrap().vector_for(3, 1).unwrap(), before);
     }
 
+    fn candidate(layer: u32, effects: [f64; 3], written: f64, rescored: f64) -> Candidate {
+        let above = |margin| Separation { auroc: 0.7 + margin, permuted: Permuted { q95: 0.6, q99: 0.7 } };
+        Candidate { layer, effects: effects.to_vec(), written: above(written), rescored: above(rescored) }
+    }
+
     #[test]
-    fn the_layer_with_the_greatest_effect_wins_and_noise_is_decided_by_separation() {
-        let effects = vec![(4, vec![1.0, 1.1, 0.9]), (8, vec![3.0, 3.2, 2.8]), (12, vec![2.95, 3.1, 2.9])];
-        assert_eq!(choose_layer(&effects, |_| 0.5, 0.0), Some(8));
-        assert_eq!(choose_layer(&effects, f64::from, 1.0), Some(12));
-        assert_eq!(choose_layer(&[], |_| 0.5, 1.0), None);
+    fn the_layer_that_steers_best_among_those_that_beat_their_control() {
+        let weak = candidate(4, [1.0, 1.1, 0.9], 0.1, 0.1);
+        let blind = candidate(8, [3.0, 3.2, 2.8], 0.1, -0.1);
+        let good = candidate(12, [2.0, 2.1, 1.9], 0.05, 0.1);
+        let equal = candidate(16, [1.95, 2.1, 1.9], 0.2, 0.08);
+        assert_eq!(choose_layer(&[weak.clone(), blind.clone(), good.clone()]), Some(12));
+        assert_eq!(choose_layer(&[weak, blind.clone(), good, equal]), Some(16));
+        // Nothing beats its control: steering decides alone.
+        assert_eq!(choose_layer(&[blind, candidate(4, [1.0, 1.1, 0.9], -0.1, -0.1)]), Some(8));
+        assert_eq!(choose_layer(&[]), None);
     }
 }

@@ -2,12 +2,14 @@
 
 mod coherence;
 mod cross_fit;
+mod judged;
 mod pairs;
 mod validate;
 
 pub use coherence::{Incoherence, incoherence};
-pub use cross_fit::{CrossFit, choose_layer};
-pub use pairs::{Sample, SampleKey, mean_difference, pair_up};
+pub use cross_fit::{Candidate, CrossFit, Separation, choose_layer, followed, separation};
+pub use judged::{Verdict, expected_score};
+pub use pairs::{Pair, Sample, SampleKey, mean_difference, pair_up};
 pub use validate::{ValidationInput, validate};
 
 /// How vectors are made here, as it stands in the file.

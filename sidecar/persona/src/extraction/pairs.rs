@@ -26,10 +26,13 @@ pub struct Sample {
     pub activations: Vec<Vec<f32>>,
 }
 
-/// Pairs (positive, negative) of samples with equal keys, in order of their keys. A sample without its counterpart is
+/// A positive and its negative.
+pub type Pair<'a> = (&'a Sample, &'a Sample);
+
+/// Pairs of samples with equal keys, in order of their keys. A sample without its counterpart is
 /// left out: its question or instruction would weigh on one side only.
 #[must_use]
-pub fn pair_up(samples: &[Sample]) -> Vec<(&Sample, &Sample)> {
+pub fn pair_up(samples: &[Sample]) -> Vec<Pair<'_>> {
     let mut by_key: BTreeMap<SampleKey, [Option<&Sample>; 2]> = BTreeMap::new();
     for sample in samples {
         by_key.entry(sample.key).or_default()[sample.polarity as usize] = Some(sample);
@@ -40,7 +43,7 @@ pub fn pair_up(samples: &[Sample]) -> Vec<(&Sample, &Sample)> {
 /// The persona vectors of pairs: at each layer the mean over positives minus the mean over negatives, raw. `None`
 /// without pairs, or where their shapes differ.
 #[must_use]
-pub fn mean_difference(pairs: &[(&Sample, &Sample)]) -> Option<LayerMatrix> {
+pub fn mean_difference(pairs: &[Pair<'_>]) -> Option<LayerMatrix> {
     let (first, _) = pairs.first()?;
     let shape: Vec<usize> = first.activations.iter().map(Vec::len).collect();
     let mut sums: Vec<Vec<f64>> = shape.iter().map(|hidden| vec![0.0; *hidden]).collect();

@@ -6,6 +6,7 @@ mod proportion;
 mod roc;
 
 pub use correlation::{pearson, pearson_within};
+pub(crate) use permutation::quantiles;
 pub use permutation::{Control, PairedDifferences};
 pub use proportion::proportion_interval;
 pub use roc::{Labelled, auroc, auroc_interval};

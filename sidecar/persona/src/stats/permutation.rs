@@ -27,15 +27,20 @@ impl PairedDifferences<'_> {
     /// labels in the held-out set.
     #[must_use]
     pub fn control(&self, held_out: &[Control<'_>], permutations: usize, seed: u64) -> Option<Permuted> {
-        if self.0.is_empty() || permutations == 0 {
+        quantiles(self.areas(held_out, permutations, &mut Stream::new(seed, 0x9E8))?)
+    }
+
+    /// The held-out AUROC of each of `permutations` random signs, as [`PairedDifferences::control`] has them.
+    #[must_use]
+    pub(crate) fn areas(&self, held_out: &[Control<'_>], permutations: usize, stream: &mut Stream) -> Option<Vec<f64>> {
+        if self.0.is_empty() {
             return None;
         }
         // A projection on a signed sum is the signed sum of projections: one table serves every permutation. The
         // vector's length does not matter to a ranking.
         let table: Vec<Vec<f64>> =
             held_out.iter().map(|response| self.0.iter().map(|d| dot(response.activation, d)).collect()).collect();
-        let mut stream = Stream::new(seed, 0x9E8);
-        let mut areas = (0..permutations)
+        (0..permutations)
             .map(|_| {
                 let signs: Vec<f64> = self.0.iter().map(|_| stream.sign()).collect();
                 let scores: Vec<Labelled> = table
@@ -49,10 +54,14 @@ impl PairedDifferences<'_> {
                     .collect();
                 auroc(&scores)
             })
-            .collect::<Option<Vec<f64>>>()?;
-        areas.sort_by(f64::total_cmp);
-        Some(Permuted { q95: quantile(&areas, 0.95), q99: quantile(&areas, 0.99) })
+            .collect()
     }
+}
+
+/// The control's points among areas; `None` without any.
+pub(crate) fn quantiles(mut areas: Vec<f64>) -> Option<Permuted> {
+    areas.sort_by(f64::total_cmp);
+    (!areas.is_empty()).then(|| Permuted { q95: quantile(&areas, 0.95), q99: quantile(&areas, 0.99) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What it takes to extract a trait: contrastive system prompts, questions, and a rubric for a judge.
 
 mod builtin;
+mod draft;
 mod paper;
+
+pub use draft::{Draft, Wanted};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +68,22 @@ pub enum TraitSpecError {
     /// It parses, but something is missing.
     #[error("the trait file {0}")]
     Invalid(String),
+    /// A language model was to write it and did not get done.
+    #[error(
+        "the trait is not complete: {pairs} of {wanted_pairs} pairs of instructions, {questions} of {wanted_questions} different questions, {rubric}"
+    )]
+    Incomplete {
+        /// Usable pairs of instructions.
+        pairs: usize,
+        /// Needed.
+        wanted_pairs: usize,
+        /// Usable questions.
+        questions: usize,
+        /// Needed.
+        wanted_questions: usize,
+        /// Whether there is a rubric.
+        rubric: &'static str,
+    },
 }
 
 /// Bytes of a trait file that are read at most.
@@ -102,6 +121,14 @@ impl TraitSpec {
         let spec: Self = serde_saphyr::from_str(file).map_err(|error| TraitSpecError::Unreadable(error.to_string()))?;
         spec.check().map_err(TraitSpecError::Invalid)?;
         Ok(spec)
+    }
+
+    /// A file that [`TraitSpec::parse`] reads.
+    ///
+    /// # Errors
+    /// If a text cannot be written as YAML; for a trait that was checked this does not happen.
+    pub fn to_yaml(&self) -> Result<String, TraitSpecError> {
+        serde_saphyr::to_string(self).map_err(|error| TraitSpecError::Unreadable(error.to_string()))
     }
 
     /// A trait file of the paper's repository: JSON with `instruction: [{pos, neg}]`, `questions` and `eval_prompt`.
@@ -192,6 +219,12 @@ mod tests {
             assert_eq!(questions.len(), 40, "{name}");
             assert!(spec.rubric.len() > 100 && spec.description.len() > 80, "{name}");
         }
+    }
+
+    #[test]
+    fn a_trait_that_was_written_is_read_again() {
+        let spec = TraitSpec::builtin("hallucinating").unwrap();
+        assert_eq!(TraitSpec::parse(&spec.to_yaml().unwrap()).unwrap(), spec);
     }
 
     #[test]
