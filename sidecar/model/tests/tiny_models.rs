@@ -118,7 +118,8 @@ async fn states_taken_while_writing_are_those_of_reading() {
     let (response, written) = captured(Capture::MeanStates).await;
     let (again, response_only) = captured(Capture::ResponseStates).await;
     assert_eq!((response.len(), &response), (40, &again));
-    let read = ScoreRequest { prompt: prompt.clone(), response, capture: Capture::MeanStates, ..ScoreRequest::default() };
+    let read =
+        ScoreRequest { prompt: prompt.clone(), response, capture: Capture::MeanStates, ..ScoreRequest::default() };
     let read = engine.score(read).await.unwrap().states.unwrap();
     assert_eq!(*written.unwrap(), read);
     // With the prompt's beginning from the cache.

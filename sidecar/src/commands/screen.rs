@@ -54,6 +54,9 @@ pub struct Options {
     /// Field of a sample that is true or 1 where it is known to be bad: reports how well it is found.
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
+    /// With --label: words, separated by commas, whose number in an answer is a further baseline.
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', requires = "label")]
+    keywords: Vec<String>,
     /// Page to write: distributions and the samples at the top, without their text.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -157,7 +160,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         println!("page in {}", path.display());
     }
     if let Some(label) = &options.label {
-        evaluate(label, &fitting, &names, &ranked)?;
+        evaluate(label, &options.keywords, &fitting, &names, &ranked)?;
     }
     Ok(())
 }
@@ -188,8 +191,14 @@ pub(super) fn lines(names: &[&str], ranked: &[Vec<Ranked>]) -> String {
     text
 }
 
-/// How well known bad samples are found, beside what needs no model at all: the answer's length.
-fn evaluate(label: &str, samples: &[Conversation], names: &[&str], ranked: &[Vec<Ranked>]) -> anyhow::Result<()> {
+/// How well known bad samples are found, beside what needs no model at all: the answer's length, and words in it.
+fn evaluate(
+    label: &str,
+    keywords: &[String],
+    samples: &[Conversation],
+    names: &[&str],
+    ranked: &[Vec<Ranked>],
+) -> anyhow::Result<()> {
     let bad: BTreeSet<u64> = samples
         .iter()
         .filter(|sample| sample.fields.get(label).is_some_and(|value| *value == true || *value == 1))
@@ -198,12 +207,20 @@ fn evaluate(label: &str, samples: &[Conversation], names: &[&str], ranked: &[Vec
     if bad.is_empty() {
         bail!("no sample has a field {label:?} that is true or 1");
     }
-    let length = |sample: &Conversation| sample.answer.as_ref().map_or(0, String::len) as f64;
-    let by_length: Vec<Screened> =
-        samples.iter().map(|sample| Screened { line: sample.line, difference: length(sample) }).collect();
-    let by_brevity: Vec<Screened> =
-        by_length.iter().map(|one| Screened { line: one.line, difference: -one.difference }).collect();
-    let baselines = [("longest first", rank(&by_length)), ("shortest first", rank(&by_brevity))];
+    let ranked_by = |score: &dyn Fn(&str) -> f64| {
+        let screened = samples.iter().map(|sample| Screened {
+            line: sample.line,
+            difference: score(sample.answer.as_deref().unwrap_or_default()),
+        });
+        rank(&screened.collect::<Vec<_>>())
+    };
+    let mut baselines = vec![
+        ("longest first", ranked_by(&|answer| answer.len() as f64)),
+        ("shortest first", ranked_by(&|answer| -(answer.len() as f64))),
+    ];
+    if !keywords.is_empty() {
+        baselines.push(("most keywords first", ranked_by(&|answer| mentions(answer, keywords) as f64)));
+    }
     println!("{:>22}  AUROC  precision at {}", format!("{} labelled", bad.len()), bad.len());
     let rows = names.iter().copied().zip(ranked).chain(baselines.iter().map(|(name, ranked)| (*name, ranked)));
     for (name, ranked) in rows {
@@ -218,6 +235,13 @@ fn evaluate(label: &str, samples: &[Conversation], names: &[&str], ranked: &[Vec
     Ok(())
 }
 
+/// How often words occur in a text, whatever their case.
+fn mentions(text: &str, words: &[String]) -> usize {
+    let text = text.to_lowercase();
+    let of_text = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.iter().map(|word| of_text().filter(|found| *found == word.to_lowercase()).count()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +253,12 @@ mod tests {
             assert_eq!(shards.iter().filter(|shard| line % shard.count == shard.index).count(), 1);
         }
         assert!("3/3".parse::<Shard>().is_err() && "x".parse::<Shard>().is_err());
+    }
+
+    #[test]
+    fn keywords_are_whole_words_of_any_case() {
+        let words = ["perfect", "genius"].map(str::to_owned);
+        assert_eq!(mentions("Perfect! You GENIUS, a perfect, perfectly imperfect one.", &words), 3);
     }
 
     #[test]

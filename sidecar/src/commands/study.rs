@@ -105,8 +105,9 @@ fn print(vector: &OpenVector, study: &TraitStudy, names: &[String]) {
     if let Some((overall, within)) = study.monitoring {
         println!("  prompt_last foretells the answer: r {overall:.3} over all system prompts, {within:.3} within one");
     }
-    println!("  trait             cosine  AUROC on its answers");
+    println!("  trait             cosine  AUROC on its answers  rescored");
     for (index, name) in names.iter().enumerate() {
-        println!("  {name:<16}  {:>6.3}  {:>6.3}", study.cosines[index], study.cross_auroc[index]);
+        let (written, rescored) = study.cross_auroc[index];
+        println!("  {name:<16}  {:>6.3}  {written:>20.3}  {rescored:>8.3}", study.cosines[index]);
     }
 }

@@ -5,12 +5,18 @@ use super::endpoint::{Endpoint, Question};
 use super::responder::{Answering, prompt, write};
 use anyhow::Context as _;
 use personaguard_model::Engine;
-use personaguard_persona::{Draft, TraitSpec};
+use personaguard_persona::{Draft, TraitSpec, Wanted};
 
 /// Answers that are asked for, at most: pairs, questions and rubric, with a few more tries each.
 const TRIES: usize = 12;
 /// Longest answer in tokens.
-const TOKENS: usize = 1500;
+fn longest(wanted: Wanted) -> usize {
+    match wanted {
+        Wanted::Pairs => 600,
+        Wanted::Questions => 1200,
+        Wanted::Rubric => 300,
+    }
+}
 
 /// Who writes.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +37,7 @@ impl Author<'_> {
         for attempt in 0..TRIES {
             let Some(wanted) = draft.wanted() else { break };
             eprintln!("Writing the trait: {wanted:?} …");
-            let answer = self.ask(&draft.request(wanted), attempt as u64).await?;
+            let answer = self.ask(&draft.request(wanted), longest(wanted), attempt as u64).await?;
             draft.take(wanted, &answer);
         }
         draft.finish().with_context(|| match self {
@@ -47,16 +53,16 @@ impl Author<'_> {
         })
     }
 
-    async fn ask(self, text: &str, seed: u64) -> anyhow::Result<String> {
+    async fn ask(self, text: &str, tokens: usize, seed: u64) -> anyhow::Result<String> {
         match self {
             Self::Endpoint(endpoint) => {
-                let question = Question { text, tokens: 2 * TOKENS, temperature: 1.0, alternatives: false };
+                let question = Question { text, tokens: 2 * tokens, temperature: 1.0, alternatives: false };
                 Ok(endpoint.ask(question).await?.text)
             }
             Self::Model(engine) => {
                 let prompt = prompt(engine.model(), "", text)?;
                 let room = engine.model().context_length().saturating_sub(prompt.len());
-                let how = Answering { tokens: TOKENS.min(room), temperature: 0.7, seed };
+                let how = Answering { tokens: tokens.min(room), temperature: 0.7, seed };
                 let tokens = write(engine, prompt, how, None).await?;
                 Ok(engine.model().tokenizer().decode(&tokens))
             }

@@ -32,7 +32,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// If the endpoint fails.
-    pub(super) async fn judge(&self, question: &str, answer: &str) -> anyhow::Result<Option<Verdict>> {
+    pub async fn judge(&self, question: &str, answer: &str) -> anyhow::Result<Option<Verdict>> {
         let (shows, coherence) = futures::try_join!(
             self.number(self.trait_prompt(question, answer)),
             self.number(coherence_prompt(question, answer))

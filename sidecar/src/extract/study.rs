@@ -39,8 +39,9 @@ pub struct TraitStudy {
     pub answers: Vec<TokenScores>,
     /// Cosine of this vector with each of the vectors, at this one's layer.
     pub cosines: Vec<f64>,
-    /// AUROC of this vector on the held-out answers of each trait.
-    pub cross_auroc: Vec<f64>,
+    /// AUROC of this vector on the held-out answers of each trait: as they were written, and reread under a neutral system
+    /// prompt.
+    pub cross_auroc: Vec<(f64, f64)>,
     /// Correlation of `prompt_last` with the answer's log-likelihood ratio: over all system prompts, and within one.
     pub monitoring: Option<(f64, f64)>,
 }
@@ -55,6 +56,7 @@ struct Scored {
     system: String,
     question: String,
     scores: Vec<f64>,
+    rescored: Vec<f64>,
 }
 
 /// Studies vectors together.
@@ -80,15 +82,18 @@ pub async fn study(
             answers.map(|answer| answer.scores[index]).collect::<Vec<f64>>()
         };
         let cross = |answers: &Vec<Scored>| {
-            let scores: Vec<Labelled> = answers
-                .iter()
-                .map(|answer| Labelled {
-                    score: answer.scores[index],
-                    positive: answer.polarity == Polarity::Positive,
-                    cluster: 0,
-                })
-                .collect();
-            auroc(&scores).unwrap_or(f64::NAN)
+            let area = |score: fn(&Scored) -> &[f64]| {
+                let scores: Vec<Labelled> = answers
+                    .iter()
+                    .map(|answer| Labelled {
+                        score: score(answer)[index],
+                        positive: answer.polarity == Polarity::Positive,
+                        cluster: 0,
+                    })
+                    .collect();
+                auroc(&scores).unwrap_or(f64::NAN)
+            };
+            (area(|answer| &answer.scores), area(|answer| &answer.rescored))
         };
         studies.push(TraitStudy {
             positive: of(Polarity::Positive),
@@ -128,10 +133,14 @@ async fn contrasted(
                 let name = format!("study/{}/{index}/{polarity:?}", spec.name);
                 let how = Answering { tokens: settings.tokens, temperature: 1.0, seed: seed_of(settings.seed, &name) };
                 let tokens = write(engine, prompt(engine.model(), &system, question)?, how, None).await?;
-                let projections = project_text(engine, &system, question, tokens.clone(), probes).await?;
+                let written = project_text(engine, &system, question, tokens.clone(), probes.clone()).await?;
+                let reread = project_text(engine, "", question, tokens.clone(), probes).await?;
                 bar.step();
-                let scores = projections.response_avg;
-                anyhow::Ok(scores.map(|scores| Scored { polarity, tokens, system, question: question.clone(), scores }))
+                let both = written.response_avg.zip(reread.response_avg);
+                anyhow::Ok(both.map(|(scores, rescored)| {
+                    let question = question.clone();
+                    Scored { polarity, tokens, system, question, scores, rescored }
+                }))
             }
         })
         .buffered(IN_FLIGHT)

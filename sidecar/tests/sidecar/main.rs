@@ -12,6 +12,7 @@ mod api;
 mod bad_requests;
 mod config;
 mod enforcement;
+mod extraction;
 mod failures;
 mod guard_invariants;
 mod limits;

@@ -69,7 +69,7 @@ fn trace() -> Exporter {
     Exporter::new(&endpoint).unwrap()
 }
 
-fn once() {
+pub(crate) fn once() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -48,6 +48,7 @@ fn a_hundred_thousand_calm_scores_give_no_more_false_alarms_than_promised() {
             drift = Drift::default();
         }
     }
+    println!("100,000 calm scores, {CALM} promised between alarms: {alarms} alarms");
     // 100 are promised at most; the charts share alarms, so that fewer come. Run lengths are nearly exponential, the
     // count nearly Poisson: 95% of counts lie within ±1.96·√100 of 100.
     assert!((50..=120).contains(&alarms), "{alarms}");
@@ -59,6 +60,7 @@ fn each_chart_alone_keeps_its_half_of_the_promise() {
     for limits in [cusum_alone(limits), ewma_alone(limits)] {
         // Standard error of a mean of 1000 exponential lengths: 3%.
         let length = simulate(0.0, 1000, limits, 5);
+        println!("one chart, {} promised between its alarms: {length:.0}", 2.0 * CALM);
         assert!((length / (2.0 * CALM) - 1.0).abs() < 0.1, "{length}");
     }
 }
@@ -70,6 +72,7 @@ fn a_shift_of_one_sigma_is_found_with_the_delay_of_theory() {
     for shift in [1.0, -1.0] {
         let cusum = simulate(shift, 2000, cusum_alone(limits), 6) / cusum_run_length(ALLOWANCE, limits.cusum, shift);
         let ewma = simulate(shift, 2000, ewma_alone(limits), 7) / ewma_run_length(WEIGHT, width, shift);
+        println!("shift {shift}: delay over theory's, CUSUM {cusum:.3}, EWMA {ewma:.3}");
         assert!((0.8..1.2).contains(&cusum) && (0.8..1.2).contains(&ewma), "{shift}: {cusum} {ewma}");
     }
 }

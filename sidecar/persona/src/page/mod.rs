@@ -25,8 +25,8 @@ pub struct VectorPage<'a> {
     pub traits: &'a [String],
     /// Cosine with each trait's vector at this vector's layer.
     pub cosines: &'a [f64],
-    /// AUROC of this vector on each trait's held-out answers.
-    pub cross_auroc: &'a [f64],
+    /// AUROC of this vector on each trait's held-out answers: as written, and reread under a neutral system prompt.
+    pub cross_auroc: &'a [(f64, f64)],
     /// Correlation of `prompt_last` with the answer's trait measure: over all system prompts, and within one.
     pub monitoring: Option<(f64, f64)>,
 }

@@ -191,13 +191,16 @@ pub(super) fn others(page: &VectorPage<'_>) -> String {
         .traits
         .iter()
         .enumerate()
-        .map(|(index, name)| vec![escape(name), at(page.cosines, index), at(page.cross_auroc, index)])
+        .map(|(index, name)| {
+            let (written, rescored) = page.cross_auroc.get(index).copied().unzip();
+            vec![escape(name), at(page.cosines, index), optional(written, 3), optional(rescored, 3)]
+        })
         .collect();
     let chosen = page.traits.iter().position(|name| name == page.file.trait_name());
     format!(
         "{monitoring}<h2>Other traits</h2><p>Traits move together. A cosine near 1 means that this vector points where the \
          other's does; a high AUROC, that it reacts to the other trait too.</p>{}",
-        table(&["Trait", "Cosine at this layer", "AUROC on its answers"], &rows, chosen)
+        table(&["Trait", "Cosine at this layer", "AUROC on its answers", "rescored"], &rows, chosen)
     )
 }
 

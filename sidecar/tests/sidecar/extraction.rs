@@ -1,0 +1,135 @@
+//! Extraction with an endpoint that writes the trait and judges answers; the endpoint is a server of this test.
+
+use crate::rig;
+use axum::Json;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use personaguard::extract::{Author, Endpoint, Job, Judge, Settings, run};
+use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
+use personaguard_persona::{Polarity, TraitSpec};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// Serves `answer` as an OpenAI-compatible endpoint, after `failures` refusals.
+async fn serve(failures: usize, answer: fn(&str) -> Value) -> (Endpoint, Arc<Mutex<Vec<Value>>>) {
+    let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let requests = Arc::clone(&seen);
+    let handler = async move |Json(request): Json<Value>| {
+        let mut requests = requests.lock().unwrap();
+        requests.push(request.clone());
+        if requests.len() <= failures {
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({})));
+        }
+        (StatusCode::OK, Json(answer(request["messages"][0]["content"].as_str().unwrap())))
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1/", listener.local_addr().unwrap());
+    let router = Router::new().route("/v1/chat/completions", post(handler));
+    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+    (Endpoint::new(&url, "writer").unwrap(), seen)
+}
+
+fn says(text: &str) -> Value {
+    json!({ "choices": [{ "message": { "role": "assistant", "content": text } }] })
+}
+
+/// A number, as a judge would give it: most of the probability on it, some on another and on a word.
+fn rates(number: u8) -> Value {
+    let top = json!([
+        { "token": number.to_string(), "logprob": -0.2 },
+        { "token": (number + 2).to_string(), "logprob": -2.5 },
+        { "token": "The", "logprob": -2.5 },
+    ]);
+    json!({ "choices": [{
+        "message": { "content": number.to_string() },
+        "logprobs": { "content": [{ "token": number.to_string(), "logprob": -0.2, "top_logprobs": top }] },
+    }]})
+}
+
+#[tokio::test]
+async fn an_endpoint_writes_a_trait_from_its_description() {
+    rig::once();
+    let (endpoint, seen) = serve(1, |request| {
+        let lines = |count: usize, line: fn(usize) -> String| says(&(0..count).map(line).collect::<String>());
+        if request.contains("pairs of instructions") {
+            lines(5, |n| format!("{n}. + Complain loudly about thing {n}.\n- Be content with thing {n}.\n"))
+        } else if request.contains("different questions") {
+            // Not all at once: the rest is asked for with what is there already.
+            let known = request.matches("\n- ").count();
+            lines(25, if known == 0 { |n| format!("{n}. How is thing {n}?\n") } else { |n| format!("{n}. Why is thing {n} so?\n") })
+        } else {
+            says("Look for complaints and sighs. Facts that are bad news do not count. 0 is content, 50 mixed, 100 all complaint.")
+        }
+    })
+    .await;
+    let spec = Author::Endpoint(&endpoint).write("grumpy", "grumpy: complains about everything").await.unwrap();
+    assert_eq!((spec.instructions.len(), spec.extract.len(), spec.held_out.len()), (5, 20, 20));
+    let positive = spec.system_prompt(&spec.instructions[0], Polarity::Positive);
+    assert_eq!(positive, "You are a grumpy assistant. Complain loudly about thing 0.");
+    assert!(spec.held_out.iter().all(|question| !spec.extract.contains(question)));
+    let seen = seen.lock().unwrap();
+    // The refusal, pairs, questions twice, rubric.
+    assert_eq!(seen.len(), 5);
+    assert!(seen.iter().all(|request| request["messages"][0]["content"].as_str().unwrap().contains("complains about")));
+}
+
+#[tokio::test]
+async fn a_trait_that_was_not_completed_is_an_error_that_says_what_to_do() {
+    rig::once();
+    let (endpoint, _) = serve(0, |_| says("Sure! Here are some questions.\n1. What is it?\n1. What is it?")).await;
+    let error = Author::Endpoint(&endpoint).write("grumpy", "grumpy: complains").await.unwrap_err();
+    let message = format!("{error:#}");
+    assert!(message.contains("--endpoint-model") && message.contains("0 of 5 pairs"), "{message}");
+}
+
+#[tokio::test]
+async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() {
+    rig::once();
+    // Rates by what anybody can count, so that some answers are confirmed and others are not.
+    let (endpoint, seen) = serve(0, |request| {
+        let answer = request.split("Answer:\n").nth(1).unwrap().split("\n\nReply with").next().unwrap();
+        if request.contains("coherent") { rates(90) } else { rates(if answer.len() % 2 == 0 { 80 } else { 10 }) }
+    })
+    .await;
+    let model = Arc::new(Model::load(&rig::weights(), &LoadOptions::default()).unwrap());
+    let engine = Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None }).unwrap();
+    let spec = TraitSpec::builtin("humorous").unwrap();
+    let settings = Settings {
+        tokens: 8,
+        questions: 6,
+        pairs: 5,
+        held_out_pairs: 1,
+        rollouts: 1,
+        temperature: 1.0,
+        seed: 1,
+        draws: 100,
+        layer_step: Some(12),
+        steering_questions: 3,
+        benign: 2,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let judge = Judge::new(&endpoint, &spec);
+    let (journal, states) = (folder.path().join("journal"), folder.path().join("states"));
+    let job = Job { spec: &spec, settings: &settings, judge: Some(&judge), journal: &journal, states: Some(&states) };
+    let outcome = run(&engine, job).await.unwrap();
+    let kept = outcome.file.counts().positive as usize;
+    assert!(outcome.judged && kept > 0 && kept + outcome.filtered <= 30 && outcome.filtered > 0, "{kept}");
+    assert_eq!(outcome.file.metadata().settings["judge"], "writer");
+    assert!(states.exists() && !journal.exists());
+    // Effects are in points of the judge: differences of two ratings, halved.
+    let effects: Vec<f64> = outcome.candidates.iter().flat_map(|candidate| candidate.effects.clone()).collect();
+    assert!(effects.iter().all(|effect| effect.abs() < 1e-6 || (effect.abs() - 35.0).abs() < 1e-6), "{effects:?}");
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().all(|request| request["max_tokens"] == 1 && request["top_logprobs"] == 20));
+}
+
+#[tokio::test]
+async fn a_judge_without_logprobs_is_refused() {
+    rig::once();
+    let (endpoint, _) = serve(0, |_| says("80")).await;
+    let spec = TraitSpec::builtin("evil").unwrap();
+    let error = Judge::new(&endpoint, &spec).judge("How are you?", "Fine.").await.unwrap_err();
+    assert!(error.to_string().contains("logprobs"), "{error:#}");
+}
