@@ -221,6 +221,7 @@ fn describe(settings: &Settings, judge: Option<&Judge<'_>>) -> BTreeMap<String, 
         fields.into_iter().map(|(key, value)| (key, value.to_string())).collect();
     let judge = judge.map_or("none: contrasts filtered by cross-fitted separation", Judge::model);
     described.insert("judge".to_owned(), judge.chars().take(Limits::TEXT).collect());
+    described.insert("control".to_owned(), "labels exchanged in half of the pairs, drawn at random".to_owned());
     described.insert("tool".to_owned(), concat!("personaguard ", env!("CARGO_PKG_VERSION")).to_owned());
     described
 }

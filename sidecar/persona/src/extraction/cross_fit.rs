@@ -183,7 +183,7 @@ mod tests {
         for question in 0..12 {
             for polarity in Polarity::BOTH {
                 let mut row =
-                    |shift: f32| (0..16).map(|i| stream.normal() as f32 + if i == 0 { shift } else { 0.0 }).collect();
+                    |shift: f32| (0..64).map(|i| stream.normal() as f32 + if i == 0 { shift } else { 0.0 }).collect();
                 let shift = if polarity == Polarity::Positive { signal } else { 0.0 };
                 let key = SampleKey { question, pair: 0, rollout: 0 };
                 samples.push(Sample { key, polarity, activations: vec![row(0.0), row(shift), row(shift), row(shift)] });
