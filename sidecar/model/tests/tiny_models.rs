@@ -5,8 +5,8 @@
 mod support;
 
 use personaguard_model::{
-    Engine, EngineError, EngineOptions, Event, GenerateRequest, Intervention, LoadError, LoadOptions, Model, Positions,
-    Probe, ScoreRequest, SubmitError,
+    Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Intervention, LoadError, LoadOptions, Model,
+    Positions, Probe, ScoreRequest, SubmitError,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
