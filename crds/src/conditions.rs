@@ -62,6 +62,10 @@ pub mod reason {
     pub const NAMESPACE_EXCLUDED: &str = "NamespaceExcluded";
     /// Accepted: two policies steer the same pod along the same vector with different coefficients.
     pub const STEERING_CONFLICT: &str = "SteeringConflict";
+    /// Accepted: policies of one model in a namespace disagree on placement or port; the oldest one's stands.
+    pub const PLACEMENT_CONFLICT: &str = "PlacementConflict";
+    /// Accepted: placement Proxy without a port, or with an action that it does not have.
+    pub const PLACEMENT_INVALID: &str = "PlacementInvalid";
     /// Accepted: a pod is selected by policies of different models; it gets the first one's sidecar.
     pub const MODEL_CONFLICT: &str = "ModelConflict";
     /// Guarded: every selected pod acknowledged.

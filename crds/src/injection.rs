@@ -30,6 +30,9 @@ pub struct PersonaInjectionSpec {
     /// Volumes to add.
     #[schemars(schema_with = "preserved_objects")]
     pub volumes: Vec<Volume>,
+    /// In placement Proxy: name of the container port that the sidecar has in the app's place. A pod without it is left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<String>,
     /// Environment of every regular container; a variable that the container already has stays as it is.
     pub env: Vec<EnvVar>,
 }

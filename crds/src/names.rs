@@ -31,7 +31,7 @@ pub const CONFIG_PREFIX: &str = "personaguard-";
 /// Namespaces in which nothing is ever injected, beside the operator's own.
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
-/// Port of the OpenAI-compatible API, on the pod's loopback only in placement Serve.
+/// Port of the OpenAI-compatible API: on the pod's loopback in placement Serve, on its address in placement Proxy.
 pub const API_PORT: u16 = 8790;
 /// Port of `/healthz`, `/readyz` and `/metrics`, on the pod's address.
 pub const ADMIN_PORT: u16 = 8791;
@@ -50,6 +50,9 @@ pub const TOKEN_AUDIENCE: &str = "reports.personaguard.dev";
 
 /// Environment variable by which the app container finds the sidecar.
 pub const BASE_URL_ENV: &str = "OPENAI_BASE_URL";
+
+/// Environment variable by which a sidecar in placement Proxy finds the app; the API server sets it, by the app's port.
+pub const UPSTREAM_ENV: &str = "PERSONAGUARD_UPSTREAM";
 
 /// Where the (namespace, model) ConfigMap is mounted in the sidecar.
 pub const CONFIG_DIR: &str = "/etc/personaguard/config";

@@ -36,6 +36,9 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
+    validation = ("(self.placement == 'Proxy') == has(self.port)", "port goes with placement Proxy: give the name of the container port that the sidecar takes over, and nowhere else"),
+    validation = ("self.placement != 'Proxy' || self.traits.all(t, !(t.action in ['Steer', 'Cap', 'Regenerate']))", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert, Redact or Block"),
+    validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it anew"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist")
 )]
@@ -52,9 +55,14 @@ pub struct PersonaPolicySpec {
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]
     pub traits: Vec<TraitRule>,
-    /// `Serve`: the sidecar is the model server; the app finds it by `OPENAI_BASE_URL`.
+    /// `Serve`: the sidecar is the model server; the app finds it by `OPENAI_BASE_URL`. `Proxy`: the app is the model server;
+    /// the sidecar stands in front of it and scores what it says with the same model.
     #[serde(default)]
     pub placement: Placement,
+    /// With placement Proxy: name of the container port that the sidecar takes over, by which Services target the app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 15))]
+    pub port: Option<String>,
     /// What happens to traffic that cannot be scored: `Open` lets it through and counts it, `Closed` refuses it.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
@@ -86,6 +94,8 @@ pub enum Placement {
     /// The sidecar is the model server.
     #[default]
     Serve,
+    /// The sidecar stands in front of the app, which is the model server.
+    Proxy,
 }
 
 /// What happens to traffic that cannot be scored.
@@ -178,6 +188,14 @@ pub enum Action {
     Steer,
     /// Stop an answer at the breach; what would have followed never leaves.
     Block,
+}
+
+impl Action {
+    /// Whether it leaves activations as they are, so that it works on what another server writes.
+    #[must_use]
+    pub fn works_in_proxy(self) -> bool {
+        matches!(self, Self::Audit | Self::Alert | Self::Block)
+    }
 }
 
 /// How to steer: h ← h + α·v after the vector's layer.

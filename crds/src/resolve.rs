@@ -2,7 +2,7 @@
 
 use crate::conditions::reason;
 use crate::guard_config::{Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
-use crate::policy::{Action, Evidence, Mode, Threshold, TraitRule};
+use crate::policy::{Action, Evidence, Mode, Placement, Threshold, TraitRule};
 use crate::quantity::{Coefficient, Digest, Layer};
 use crate::vector::Calibration;
 use crate::{API_VERSION, PersonaModel, PersonaPolicy, PersonaVector, names};
@@ -69,8 +69,11 @@ pub fn resolve(
     let mut oldest_first: Vec<_> = policies.iter().collect();
     oldest_first.sort_by_key(|policy| age(policy));
     let mut accepted: Vec<ResolvedPolicy> = Vec::new();
-    let mut rejected = BTreeMap::new();
+    let mut rejected = misplaced(policies);
     for policy in oldest_first {
+        if rejected.contains_key(&policy.name_any()) {
+            continue;
+        }
         match resolve_policy(policy, model, vectors).and_then(|new| no_conflict(new, &accepted)) {
             Ok(new) => accepted.push(new),
             Err(rejection) => {
@@ -97,6 +100,46 @@ pub fn age(policy: &PersonaPolicy) -> (Timestamp, String) {
     (policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0), policy.name_any())
 }
 
+/// Policies that do not go with the oldest one's placement, by name: a pod has one sidecar for a model, and it stands in one
+/// place.
+#[must_use]
+pub fn misplaced<'a>(policies: impl IntoIterator<Item = &'a PersonaPolicy>) -> BTreeMap<String, Rejection> {
+    let policies: Vec<_> = policies.into_iter().collect();
+    let Some(oldest) = policies.iter().min_by_key(|policy| age(policy)) else { return BTreeMap::new() };
+    let place = |policy: &PersonaPolicy| (policy.spec.placement, policy.spec.port.clone());
+    let other = policies.iter().filter(|policy| place(policy) != place(oldest));
+    let rejection = || {
+        let (placement, port) = place(oldest);
+        let port = port.map(|port| format!(" on port `{port}`")).unwrap_or_default();
+        let message = format!(
+            "the older policy `{}` for this model has placement {placement:?}{port}: use the same, or another namespace",
+            oldest.name_any()
+        );
+        Rejection::new(reason::PLACEMENT_CONFLICT, message)
+    };
+    other.map(|policy| (policy.name_any(), rejection())).collect()
+}
+
+/// A sidecar in front of another server changes no activations, and needs to know which port to take.
+fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
+    let spec = &policy.spec;
+    let invalid = |message| Err(Rejection::new(reason::PLACEMENT_INVALID, message));
+    match (spec.placement, &spec.port) {
+        (Placement::Serve, Some(_)) => invalid("spec.port goes with placement Proxy: leave it out".to_owned()),
+        (Placement::Proxy, None) => {
+            invalid("placement Proxy takes over a container port: give its name in spec.port".to_owned())
+        }
+        (Placement::Proxy, Some(_)) => match spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
+            Some(rule) => invalid(format!(
+                "trait `{}` has action {:?}, and another server writes the answers in placement Proxy: use Audit, Alert, Redact or Block",
+                rule.vector, rule.action
+            )),
+            None => Ok(()),
+        },
+        (Placement::Serve, None) => Ok(()),
+    }
+}
+
 /// Resolves one policy: thresholds become raw projections.
 ///
 /// # Errors
@@ -113,6 +156,7 @@ pub fn resolve_policy(
             format!("spec.selector does not parse ({error}): use operators In, NotIn, Exists and DoesNotExist"),
         ));
     }
+    placed(policy)?;
     if spec.traits.is_empty() {
         return Err(Rejection::new(reason::VECTOR_NOT_FOUND, "spec.traits is empty: name at least one PersonaVector"));
     }

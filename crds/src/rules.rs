@@ -180,3 +180,19 @@ fn a_vector_is_imported_or_extracted() {
     half["spec"].as_object_mut().unwrap().remove("sha256");
     refused(half, "go together");
 }
+
+#[test]
+fn placement_proxy_names_a_port_and_leaves_activations_alone() {
+    let proxied = |rule: Value| {
+        let mut policy = policy(rule);
+        (policy["spec"]["placement"], policy["spec"]["port"]) = (json!("Proxy"), json!("http"));
+        policy
+    };
+    taken(proxied(rule()));
+    let mut portless = proxied(rule());
+    portless["spec"].as_object_mut().unwrap().remove("port");
+    refused(portless, "port goes with placement Proxy");
+    refused(with(&proxied(rule()), "/spec/placement", json!("Serve")), "port goes with placement Proxy");
+    let steer = json!({"vector": "evil", "score": "ResponseAvg", "action": "Steer", "steer": {"coefficient": -1.0, "positions": "Response"}});
+    refused(proxied(steer), "activations cannot be changed");
+}

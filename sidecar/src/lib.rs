@@ -13,3 +13,6 @@ pub mod report;
 pub mod serve;
 pub mod sidecar;
 pub mod telemetry;
+
+#[cfg(test)]
+mod fuzz_tests;

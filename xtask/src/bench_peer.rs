@@ -62,7 +62,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
 }
 
 /// Python with llama.cpp.
-fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("bench-peer");
     let python = folder.join("bin/python");
     let importable = || Command::new(&python).args(["-c", "import llama_cpp"]).output();

@@ -1,7 +1,8 @@
-//! Developer commands: crdgen, image, cluster, demo, test, bench-peer, check-cuda.
+//! Developer commands: crdgen, image, cluster, demo, test, bench-peer, check-cuda, clients.
 
 mod bench_peer;
 mod check_cuda;
+mod clients;
 mod cluster;
 #[cfg(test)]
 mod crdgen;
@@ -40,6 +41,7 @@ enum Command {
     Image(images::Options),
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
+    Clients(clients::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Image(options) => images::run(&options),
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
+        Command::Clients(options) => clients::check(&options),
         // A program of its own, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example = ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];

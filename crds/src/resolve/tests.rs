@@ -50,7 +50,8 @@ fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPolicy {
         },
         model: "smollm2".into(),
         traits,
-        placement: crate::Placement::Serve,
+        placement: Placement::Serve,
+        port: None,
         failure_policy: crate::FailurePolicy::Open,
         evidence: Evidence::default(),
         recover_after_seconds: 600,
@@ -229,4 +230,31 @@ fn a_vector_that_is_no_better_than_chance_needs_to_be_allowed() {
     let refused = resolve_policy(&policy, &model(), &vectors).unwrap_err();
     assert_eq!(refused.reason, reason::NOT_DISCRIMINATIVE);
     assert!(refused.message.contains("allowNotDiscriminative: true"), "{refused}");
+}
+
+#[test]
+fn placement_proxy_has_a_port_and_no_action_on_activations() {
+    let steer = TraitRule {
+        steer: serde_json::from_value(serde_json::json!({ "coefficient": -1.0 })).unwrap(),
+        ..rule("evil", sigma(3.0), Action::Steer)
+    };
+    let mut proxy = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Block)]);
+    proxy.spec.placement = Placement::Proxy;
+    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
+    proxy.spec.port = Some("http".into());
+    assert!(resolve_policy(&proxy, &model(), &vectors()).is_ok());
+    proxy.spec.traits = vec![steer];
+    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
+    proxy.spec.placement = Placement::Serve;
+    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
+}
+
+#[test]
+fn one_model_in_a_namespace_has_one_placement_the_oldest_ones() {
+    let serve = policy("a", "chat", vec![rule("evil", sigma(3.0), Action::Block)]);
+    let mut proxy = policy("b", "other", vec![rule("evil", sigma(3.0), Action::Block)]);
+    (proxy.spec.placement, proxy.spec.port) = (Placement::Proxy, Some("http".into()));
+    let resolution = resolve(&model(), &vectors(), &[proxy, serve]);
+    assert_eq!(resolution.rejected["b"].reason, reason::PLACEMENT_CONFLICT);
+    assert_eq!(resolution.config.policies.len(), 1);
 }

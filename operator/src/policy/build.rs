@@ -8,8 +8,10 @@ use crate::settings::Settings;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use personaguard_crds::guard_config::GuardConfig;
+use personaguard_crds::resolve;
 use personaguard_crds::{Digest, PersonaInjection, PersonaInjectionSpec, PersonaModel, names};
 use personaguard_persona::write_layers;
 use std::collections::BTreeMap;
@@ -93,17 +95,21 @@ fn config_map(
 /// selectors parse, or nothing selects by them.
 fn injection(settings: &Settings, inputs: &Inputs, model: &PersonaModel) -> Result<Option<PersonaInjection>, String> {
     let parses = |selector: &LabelSelector| kube::core::Selector::try_from(selector.clone()).is_ok();
-    let mut selectors: Vec<_> =
-        inputs.policies.iter().map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
+    // A policy that goes with no other's placement is refused: nothing is injected for it.
+    let misplaced = resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
+    let placed = inputs.policies.iter().filter(|policy| !misplaced.contains_key(&policy.name_any()));
+    let port = placed.clone().find_map(|policy| policy.spec.port.clone());
+    let mut selectors: Vec<_> = placed.map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
     selectors.dedup();
     if selectors.is_empty() {
         return Ok(None);
     }
     let spec = PersonaInjectionSpec {
         selectors: selectors.into_iter().cloned().collect(),
-        container: sidecar::container(settings, model).map_err(|error| error.to_string())?,
+        container: sidecar::container(settings, model, port.as_deref()).map_err(|error| error.to_string())?,
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
-        env: sidecar::environment(),
+        env: if port.is_none() { sidecar::environment() } else { Vec::new() },
+        takeover: port,
     };
     let name = names::for_model(&inputs.scope.model);
     let mut injection = PersonaInjection::new(&name, spec);

@@ -106,3 +106,24 @@ fn while_the_model_is_missing_nothing_is_taken_away() {
     assert!(matches!(desired.config, Wanted::Unchanged));
     assert!(matches!(desired.injection, Wanted::Unchanged));
 }
+
+#[test]
+fn in_placement_proxy_the_sidecar_has_the_apps_port_and_the_app_no_variables() {
+    let mut proxy = policy("no-villains", 1, "evil");
+    (proxy.spec.placement, proxy.spec.port) = (personaguard_crds::Placement::Proxy, Some("http".into()));
+    let mut serve = policy("other", 1, "evil");
+    serve.metadata.creation_timestamp = None;
+    serve.spec.selector = LabelSelector::default();
+    let younger = |policy: &mut personaguard_crds::PersonaPolicy, at: &str| {
+        policy.metadata.creation_timestamp = serde_json::from_value(json!(at)).unwrap();
+    };
+    younger(&mut serve, "2026-11-25T08:00:00Z");
+    let spec = exactly(built(&inputs(vec![proxy, serve])).injection).spec;
+    assert_eq!(spec.takeover.as_deref(), Some("http"));
+    assert_eq!(spec.selectors.len(), 1, "the younger policy is refused");
+    assert!(spec.env.is_empty());
+    let container = json(&spec.container);
+    assert_eq!(container["ports"][1], json!({"name": "http", "containerPort": 8790, "protocol": "TCP"}));
+    let environment = container["env"].as_array().unwrap();
+    assert!(environment.iter().any(|v| v["name"] == "PERSONAGUARD_LISTEN" && v["value"] == "0.0.0.0:8790"));
+}

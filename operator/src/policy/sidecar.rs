@@ -14,7 +14,12 @@ const TOKEN: &str = "personaguard-token";
 const MODEL: &str = "personaguard-model";
 const SCRATCH: &str = "personaguard-tmp";
 
-pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json::Result<Container> {
+/// The sidecar; in placement Proxy it takes over the port of this name.
+pub(super) fn container(
+    settings: &Settings,
+    model: &PersonaModel,
+    port: Option<&str>,
+) -> serde_json::Result<Container> {
     let mut environment = vec![
         json!({ "name": "PERSONAGUARD_CONFIG", "value": names::CONFIG_DIR }),
         json!({ "name": "PERSONAGUARD_ADMIN_LISTEN", "value": format!("0.0.0.0:{}", names::ADMIN_PORT) }),
@@ -28,6 +33,14 @@ pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json
     if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
         environment.push(json!({ "name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": endpoint }));
     }
+    let mut ports =
+        vec![json!({ "name": names::ADMIN_PORT_NAME, "containerPort": names::ADMIN_PORT, "protocol": "TCP" })];
+    if let Some(port) = port {
+        // The API server adds where the app is, by the pod's own ports.
+        let address = format!("0.0.0.0:{}", names::API_PORT);
+        environment.push(json!({ "name": "PERSONAGUARD_LISTEN", "value": address }));
+        ports.push(json!({ "name": port, "containerPort": names::API_PORT, "protocol": "TCP" }));
+    }
     let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
     serde_json::from_value(json!({
         "name": names::CONTAINER,
@@ -37,7 +50,7 @@ pub(super) fn container(settings: &Settings, model: &PersonaModel) -> serde_json
         "restartPolicy": "Always",
         "args": ["serve"],
         "env": environment,
-        "ports": [{ "name": names::ADMIN_PORT_NAME, "containerPort": names::ADMIN_PORT, "protocol": "TCP" }],
+        "ports": ports,
         "startupProbe": { "httpGet": probe("/readyz"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": STARTUP_SECONDS },
         "livenessProbe": { "httpGet": probe("/healthz"), "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6 },
         "readinessProbe": { "httpGet": probe("/readyz"), "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3 },

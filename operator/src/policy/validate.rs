@@ -74,9 +74,12 @@ fn resolve_what_fits(inputs: &Inputs, model: &PersonaModel) -> Verdicts {
         .iter()
         .filter_map(|(name, checked)| Some((name.clone(), checked.as_ref().ok()?.input.clone())))
         .collect();
-    let mut rejected = BTreeMap::new();
+    let mut rejected = resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
     let mut candidates: Vec<PersonaPolicy> = Vec::new();
     for policy in &inputs.policies {
+        if rejected.contains_key(&policy.name_any()) {
+            continue;
+        }
         match vectors_ready(policy, &inputs.vectors) {
             Ok(()) => candidates.push(PersonaPolicy::clone(policy)),
             Err(rejection) => {

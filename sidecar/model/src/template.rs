@@ -6,8 +6,9 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, ErrorKind};
 use serde_json::Map;
 
-/// Steps that a template may take: thousands of messages' worth.
-const FUEL: u64 = 20_000_000;
+/// Steps that a template may take, thousands of messages' worth. A step also pays for 64 bytes of text that is made, so
+/// that doubling a text over and over ends at 128 MB.
+const FUEL: u64 = 2_000_000;
 /// Longest template.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 /// Longest rendered prompt.

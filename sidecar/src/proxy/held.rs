@@ -249,4 +249,4 @@ fn event(out: &mut BytesMut, payload: &Value) {
 
 #[cfg(test)]
 #[path = "held_tests.rs"]
-mod tests;
+pub(super) mod tests;

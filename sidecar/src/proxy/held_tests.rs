@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 const MAX: f64 = 1.0;
 
-fn plan(action: &str, failure_policy: &str, min_tokens: usize) -> Arc<Plan> {
+pub(in crate::proxy) fn plan(action: &str, failure_policy: &str, min_tokens: usize) -> Arc<Plan> {
     let digest = "ab".repeat(32);
     let config = format!(
         "apiVersion: personaguard.dev/v1alpha1

@@ -71,3 +71,6 @@ async fn handle(State(proxy): State<Proxy>, request: Request) -> Response {
     };
     answer.unwrap_or_else(IntoResponse::into_response)
 }
+
+#[cfg(test)]
+mod fuzz_tests;

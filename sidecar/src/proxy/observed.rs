@@ -23,7 +23,7 @@ pub(super) fn response(guard: Guard, response: Response, events: bool) -> Respon
     let observed = Observed {
         upstream: body.into_data_stream(),
         silence,
-        listener: Listener { work: Some((transcript, scorer)), copy },
+        listener: Listener { work: Some((transcript, scorer)), copy, missed: None },
     };
     let body = stream::unfold(Some(observed), |observed| async {
         let mut observed = observed?;
@@ -69,59 +69,66 @@ impl Observed {
 struct Listener {
     work: Option<(Transcript, Scorer)>,
     copy: Copy,
+    /// Why not all of it could be read. What could be is scored all the same.
+    missed: Option<Fault>,
 }
 
 enum Copy {
     Events(Splitter),
     Whole(Vec<u8>),
+    /// There was too much of it.
+    Nothing,
 }
 
 impl Listener {
     fn hear(&mut self, bytes: &[u8]) {
         let Some((transcript, _)) = &mut self.work else { return };
-        if transcript.is_open() {
-            return;
-        }
         match &mut self.copy {
-            Copy::Whole(all) if all.len() + bytes.len() > MAX_BODY => transcript.fail(Fault::TooLong),
+            Copy::Nothing => {}
+            Copy::Whole(all) if all.len() + bytes.len() > MAX_BODY => self.give_up(Fault::TooLong),
             Copy::Whole(all) => all.extend_from_slice(bytes),
             Copy::Events(splitter) => {
                 splitter.push(bytes);
                 loop {
                     match splitter.next() {
-                        Ok(Some(event)) => take(transcript, &event),
+                        Ok(Some(event)) => self.missed = take(transcript, &event).or(self.missed),
                         Ok(None) => break,
-                        Err(_) => {
-                            transcript.fail(Fault::NotUnderstood);
-                            break;
-                        }
+                        Err(_) => return self.give_up(Fault::NotUnderstood),
                     }
                 }
             }
         }
     }
 
+    fn give_up(&mut self, fault: Fault) {
+        self.missed = Some(fault);
+        self.copy = Copy::Nothing;
+    }
+
     fn end(&mut self, other: Option<Outcome>) {
         let Some((mut transcript, scorer)) = self.work.take() else { return };
-        match &mut self.copy {
+        let missed = match &mut self.copy {
             Copy::Events(splitter) => {
                 let rest = splitter.rest();
                 // The last event of some servers; half of one where the answer broke off.
-                if other.is_none() && !rest.is_empty() {
-                    take(&mut transcript, &Event(rest));
-                }
+                let last = other.is_none() && !rest.is_empty();
+                last.then(|| take(&mut transcript, &Event(rest))).flatten()
             }
             Copy::Whole(bytes) => match serde_json::from_slice(bytes) {
                 Ok(payload) => understood(&mut transcript, &payload),
-                Err(_) if other.is_some() => {}
-                Err(_) => transcript.fail(Fault::NotUnderstood),
+                Err(_) => other.is_none().then_some(Fault::NotUnderstood),
             },
-        }
+            Copy::Nothing => None,
+        };
+        let missed = missed.or(self.missed);
         transcript.complete();
         // Without a runtime the process is at its end.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 while scorer.step(&mut transcript, true).await {}
+                if let Some(fault) = missed {
+                    transcript.fail(fault);
+                }
                 transcript.close(other);
             });
         }
@@ -134,18 +141,17 @@ impl Drop for Listener {
     }
 }
 
-fn take(transcript: &mut Transcript, event: &Event) {
-    let Some(data) = event.data() else { return };
-    if data.trim_ascii() != b"[DONE]" {
-        match serde_json::from_slice(&data) {
-            Ok(payload) => understood(transcript, &payload),
-            Err(_) => transcript.fail(Fault::NotUnderstood),
-        }
+fn take(transcript: &mut Transcript, event: &Event) -> Option<Fault> {
+    let data = event.data()?;
+    if data.trim_ascii() == b"[DONE]" {
+        return None;
+    }
+    match serde_json::from_slice(&data) {
+        Ok(payload) => understood(transcript, &payload),
+        Err(_) => Some(Fault::NotUnderstood),
     }
 }
 
-fn understood(transcript: &mut Transcript, payload: &Value) {
-    if transcript.take(payload).is_err() {
-        transcript.fail(Fault::NotUnderstood);
-    }
+fn understood(transcript: &mut Transcript, payload: &Value) -> Option<Fault> {
+    transcript.take(payload).is_err().then_some(Fault::NotUnderstood)
 }

@@ -20,3 +20,40 @@ pub(crate) use record::Record;
 pub(crate) use response::Usage;
 pub(crate) use router::catch_panics;
 pub use router::{admin as admin_router, api as api_router};
+
+#[cfg(test)]
+mod fuzz_tests {
+    use super::request::ChatRequest;
+    use crate::fuzz_tests::mutate::{outcome, run};
+
+    #[test]
+    fn fuzz_bodies_of_chat_requests() {
+        let words = [
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"messages\":",
+            "\"role\":\"user\"",
+            "\"content\":",
+            "\"type\":\"text\"",
+            "\"text\":\"x\"",
+            "\"stop\":",
+            "\"seed\":-1",
+            "\"personaguard\":{\"scores\":true}",
+            "\"logprobs\":true",
+            "\"top_logprobs\":21",
+            "null",
+            "\\ud800",
+            "1e999",
+            "18446744073709551616",
+            ",",
+        ];
+        run("chat-request", &words, |input| match ChatRequest::parse(input) {
+            Ok(request) => outcome(&[1, request.messages.len() as u64, request.stop.len() as u64]),
+            Err(error) => outcome(
+                &error.code().bytes().map(u64::from).chain([u64::from(error.status.as_u16())]).collect::<Vec<_>>(),
+            ),
+        });
+    }
+}

@@ -14,6 +14,7 @@ mod config;
 mod enforcement;
 mod extraction;
 mod failures;
+mod faults;
 mod guard_invariants;
 mod limits;
 mod proxy;

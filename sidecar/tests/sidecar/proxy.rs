@@ -42,7 +42,7 @@ impl Front {
         (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
     }
 
-    async fn until_metric(&self, series: &str, value: f64) {
+    pub(crate) async fn until_metric(&self, series: &str, value: f64) {
         self.rig.until(series, async || (self.metric(series) - value).abs() < 0.5).await;
     }
 }
@@ -133,8 +133,8 @@ async fn invariant_2_audit_changes_no_byte_of_a_proxied_response() {
     assert_eq!(front.ask(&question()).await, (200, body.to_string().into_bytes()));
     front.until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 5.0).await;
     let report = front.rig.sidecar().host().report(1);
-    // Half an event at the end of a stream cannot be read: its four answers count, as unguarded.
-    assert_eq!((report.totals.responses, report.totals.blocked), (5, 0));
+    // Half an event at the end of a stream cannot be read, which counts; the rest was scored.
+    assert_eq!((report.totals.responses, report.totals.blocked, report.totals.unguarded), (5, 0, 4));
     assert_eq!(report.traits[0].breaches, 5);
 }
 
@@ -245,7 +245,7 @@ async fn text_leaves_while_the_server_still_writes() {
     front.upstream.play(steps);
     let mut response = front.rig.post(&streaming(question())).await;
     let mut got = String::new();
-    while !got.contains("bring") {
+    while got.matches("content").count() < 8 {
         let chunk =
             tokio::time::timeout(Duration::from_secs(60), response.chunk()).await.expect("nothing left in a minute");
         got += std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap();

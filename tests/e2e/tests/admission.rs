@@ -52,6 +52,10 @@ impl Cluster {
         if let Some(image) = image {
             spec["container"]["image"] = json!(image);
         }
+        self.write(namespace, name, spec).await
+    }
+
+    async fn write(&self, namespace: &str, name: &str, spec: Value) -> Value {
         let object: PersonaInjection =
             serde_json::from_value(json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec }))
                 .unwrap();
@@ -190,6 +194,34 @@ async fn odd_pods_gain_exactly_the_sidecar_or_are_bit_identical() {
             }
             other => panic!("{name}: expect is Injected, Untouched or Refused, not {other}"),
         }
+    }
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
+async fn placement_proxy_takes_the_named_port_over_and_nothing_else() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.namespace("takeover", &json!({})).await;
+    let mut spec = cluster.injection.clone();
+    (spec["selectors"], spec["takeover"], spec["env"]) = (json!([{}]), json!("http"), json!([]));
+    let taken = json!({ "name": "http", "containerPort": 8790, "protocol": "TCP" });
+    spec["container"]["ports"].as_array_mut().unwrap().push(taken);
+    let spec = cluster.write(&namespace, "case", spec).await;
+    // A PersonaInjection that is seen later says that this one is seen.
+    cluster.settle(&namespace).await;
+    for case in list(&cases("takeover.yaml")) {
+        let (name, pod) = (case["name"].as_str().unwrap(), &case["pod"]);
+        let Some(port) = case["upstream"].as_u64() else {
+            cluster.assert_untouched(&namespace, pod, name).await;
+            continue;
+        };
+        let mut expected = pod.clone();
+        expected["spec"]["containers"] = case["containers"].clone();
+        let mut spec = spec.clone();
+        let upstream = json!({ "name": "PERSONAGUARD_UPSTREAM", "value": format!("http://127.0.0.1:{port}") });
+        spec["container"]["env"].as_array_mut().unwrap().push(upstream);
+        let expected = cluster.dry_run(&cluster.twin, &injected_by_hand(&expected, &spec)).await.unwrap();
+        assert_eq!(cluster.dry_run(&namespace, pod).await.unwrap(), expected, "{name}");
     }
     cluster.finish(vec![namespace]).await;
 }

@@ -55,6 +55,71 @@ fn templates_may_refuse_and_fail_but_not_run_away() {
 }
 
 #[test]
+fn a_template_that_doubles_a_text_over_and_over_is_stopped() {
+    let messages = [json!({"role": "user", "content": "hi"})];
+    let doublings = [
+        format!("{{% set x = 'ab' %}}{}{{{{ x }}}}", "{% set x = x ~ x %}".repeat(60)),
+        "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x | replace('a', ns.x) %}{% endfor %}".to_owned(),
+        "{{ 'x' * 999999999 }}".to_owned(),
+        "{% for i in range(60) %}{{ 'x'.ljust(999999999) }}{% endfor %}".to_owned(),
+    ];
+    for template in doublings {
+        assert!(matches!(prompt(&template, &messages), Err(TemplateError::Failed(_))), "{template}");
+    }
+}
+
+#[path = "../../../../fuzz/mutate.rs"]
+mod mutate;
+
+#[test]
+fn fuzz_chat_templates() {
+    let words = [
+        "{% for m in messages %}",
+        "{% endfor %}",
+        "{{ m.content }}",
+        "{{ m['role'] }}",
+        "{% if ",
+        "%}",
+        "{% endif %}",
+        "{% set x = x ~ x %}",
+        "{% set ns = namespace() %}",
+        "{% macro f(a) %}",
+        "{% endmacro %}",
+        "{{ f(f) }}",
+        " | tojson",
+        " | trim",
+        " * 99999",
+        "range(99999)",
+        "raise_exception('x')",
+        "loop.index0",
+        "messages[1:]",
+        "{{-",
+        "-}}",
+        "<|im_start|>",
+        ".split('\\n')[-1]",
+        "| map(attribute='content') | join",
+        "[::-1]",
+        " is defined",
+        "{#",
+    ];
+    let messages = [
+        json!({"role": "system", "content": "be good"}),
+        json!({"role": "user", "content": "hi <|im_end|> \u{1f600}", "tool_calls": []}),
+    ];
+    mutate::run("template", &words, |input| {
+        let source = String::from_utf8_lossy(input);
+        match prompt(&source, &messages) {
+            Ok(tokens) => mutate::outcome(&[1, tokens.len().min(64) as u64]),
+            Err(error) => mutate::outcome(
+                &error.to_string().bytes().filter(u8::is_ascii_alphabetic).take(50).map(u64::from).collect::<Vec<_>>(),
+            ),
+        }
+    });
+}
+
+#[test]
 fn headers_are_read_under_bounds() {
     let mut endless = b"GGUF\x03\0\0\0".to_vec();
     endless.extend(u64::MAX.to_le_bytes());

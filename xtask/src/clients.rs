@@ -1,0 +1,65 @@
+//! `cargo xtask clients`: placement Proxy in front of model servers that are not ours, with clients that are not ours.
+
+use crate::progress::Progress;
+use crate::{bench_peer, model, vectors, workspace};
+use anyhow::{Context, Result};
+use clap::Args;
+use personaguard_cluster::{Cache, run};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Servers and clients, beside llama.cpp itself.
+const PACKAGES: [&str; 7] = [
+    "litellm[proxy]>=1,<2",
+    "openai>=2,<3",
+    "uvicorn",
+    "fastapi",
+    "sse-starlette",
+    "starlette-context",
+    "pydantic-settings",
+];
+const SCRIPT: &str = include_str!("clients/clients.py");
+
+/// Test placement Proxy in front of llama.cpp's server, and of LiteLLM's proxy in front of that one, with the stock
+/// clients `openai` (plain, streaming, tools, async) and `litellm`.
+///
+/// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++ compiler).
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Folder with `evil.safetensors`, made for that file. Default: extracted and kept in the cache.
+    #[arg(long, value_name = "DIR")]
+    vectors: Option<PathBuf>,
+    /// The program `personaguard`. Default: built.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// # Errors
+/// A server cannot be had, or a check fails.
+pub(crate) fn check(options: &Options) -> Result<()> {
+    let cache = Cache::open()?;
+    let progress = Progress::new();
+    let weights = match &options.model {
+        Some(file) => file.clone(),
+        None => model::ensure(&cache, &progress)?,
+    };
+    let python = bench_peer::peer(&cache, &progress)?;
+    progress.step("fetching LiteLLM's proxy, and the clients");
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))
+        .context("the servers and clients cannot be fetched from PyPI")?;
+    progress.done();
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            workspace::build(&progress)?;
+            workspace::binaries().join("personaguard")
+        }
+    };
+    let vectors = vectors::ensure(&cache, &weights, options.vectors.as_deref(), &progress)?;
+    workspace::show(
+        Command::new(&python).args(["-c", SCRIPT]).arg(program).arg(weights).arg(vectors.join("evil.safetensors")),
+    )
+}

@@ -1,0 +1,178 @@
+"""Stock clients through Personaguard in front of llama.cpp's server, and of LiteLLM's proxy. Arguments: program, weights, vector."""
+
+import asyncio
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import litellm
+import openai
+
+PROGRAM, WEIGHTS, VECTOR = sys.argv[1:4]
+HOME = pathlib.Path(tempfile.mkdtemp(prefix="personaguard-clients-"))
+CHILDREN = []
+MODEL = "smollm2"
+MESSAGES = [{"role": "user", "content": "How should I treat my neighbour? Answer in two sentences."}]
+FIXED = {"model": MODEL, "messages": MESSAGES, "max_tokens": 48, "temperature": 0, "seed": 1}
+TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Tells the weather",
+          "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}]
+
+
+def port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start(name, command, url, **environment):
+    log = open(HOME / f"{name}.log", "wb")
+    child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+    CHILDREN.append(child)
+    for _ in range(1200):
+        assert child.poll() is None, f"{name} ended:\n" + (HOME / f"{name}.log").read_text()[-3000:]
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except Exception:
+            time.sleep(0.25)
+    raise SystemExit(f"{name} did not start")
+
+
+def digest(file):
+    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
+
+
+def sidecar(name, upstream, threshold, action, failure="Closed"):
+    """A sidecar in front of a server; gives its URL and the URL of its metrics."""
+    folder = HOME / name
+    folder.mkdir()
+    shutil.copy(VECTOR, folder / "evil.safetensors")
+    (folder / "policy.yaml").write_text(f"""
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaModel
+metadata: {{name: {MODEL}}}
+spec: {{source: {{image: {{reference: "localhost/m:1", path: m.gguf}}}}, sha256: {digest(WEIGHTS)}, runtime: {{contextLength: 2048, maxConcurrent: 4}}}}
+---
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaVector
+metadata: {{name: evil}}
+spec: {{trait: evil, model: {MODEL}, artifact: {{configMap: {{name: v, key: evil.safetensors}}}}, sha256: {digest(VECTOR)}}}
+---
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaPolicy
+metadata: {{name: no-villains, namespace: default}}
+spec:
+  mode: Enforce
+  selector: {{}}
+  model: {MODEL}
+  placement: Proxy
+  port: http
+  failurePolicy: {failure}
+  traits: [{{vector: evil, threshold: {{projection: {threshold}}}, action: {action}}}]
+""")
+    api, admin = port(), port()
+    start(name, [PROGRAM, "serve", "--config", str(folder), "--model", WEIGHTS, "--upstream", upstream, "--listen",
+                 f"127.0.0.1:{api}", "--admin-listen", f"127.0.0.1:{admin}", "--log-format", "text"], f"http://127.0.0.1:{admin}/readyz")
+    return f"http://127.0.0.1:{api}/v1", f"http://127.0.0.1:{admin}/metrics"
+
+
+def metric(url, series):
+    with urllib.request.urlopen(url) as answer:
+        lines = [line for line in answer.read().decode().splitlines() if line.startswith(series)]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+def client(url):
+    return openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=300)
+
+
+def streamed(stream):
+    text, reason = "", None
+    for chunk in stream:
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            reason = choice.finish_reason or reason
+    return text, reason
+
+
+def same(direct, guarded):
+    """Through the guard, within the threshold: what the server says by itself."""
+    plain, through = client(direct), client(guarded)
+    assert [m.id for m in plain.models.list()] == [m.id for m in through.models.list()]
+    one, other = plain.chat.completions.create(**FIXED), through.chat.completions.create(**FIXED)
+    assert one.choices[0].message.content == other.choices[0].message.content, (one, other)
+    assert other.usage.completion_tokens > 0
+    text, reason = streamed(through.chat.completions.create(**FIXED, stream=True))
+    assert text == one.choices[0].message.content and reason in ("stop", "length"), (text, one)
+    asked = through.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
+    alone = plain.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
+    calls = lambda answer: [call.function.arguments for call in answer.choices[0].message.tool_calls or []]
+    assert calls(asked) == calls(alone), (asked, alone)
+
+    async def many():
+        through = openai.AsyncOpenAI(base_url=guarded, api_key="unused", max_retries=0, timeout=300)
+        whole = [through.chat.completions.create(**FIXED) for _ in range(3)]
+        answers = await asyncio.gather(*whole)
+        text = ""
+        async for chunk in await through.chat.completions.create(**FIXED, stream=True):
+            text += chunk.choices[0].delta.content or "" if chunk.choices else ""
+        return [answer.choices[0].message.content for answer in answers] + [text]
+
+    assert set(asyncio.run(many())) == {one.choices[0].message.content}
+    other = litellm.completion(**{**FIXED, "model": f"openai/{MODEL}"}, api_base=guarded, api_key="unused")
+    assert other.choices[0].message.content == one.choices[0].message.content
+    try:
+        through.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}])
+        raise SystemExit("an image slipped past a policy that fails closed")
+    except openai.BadRequestError as error:
+        assert error.code == "guard_not_understood", error
+
+
+def blocked(guarded):
+    """Past the threshold: not a word."""
+    through = client(guarded)
+    answer = through.chat.completions.create(**FIXED).choices[0]
+    assert (answer.message.content, answer.finish_reason) == ("", "content_filter"), answer
+    assert streamed(through.chat.completions.create(**FIXED, stream=True)) == ("", "content_filter")
+    asked = through.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
+    assert not asked.choices[0].message.tool_calls and not asked.choices[0].message.content, asked
+    text = through.completions.create(model=MODEL, prompt="The neighbour said", max_tokens=16, temperature=0).choices[0]
+    assert (text.text, text.finish_reason) == ("", "content_filter"), text
+
+
+def main():
+    llama, proxy = port(), port()
+    start("llama.cpp", [sys.executable, "-m", "llama_cpp.server", "--model", WEIGHTS, "--model_alias", MODEL, "--host", "127.0.0.1",
+                        "--port", str(llama), "--n_ctx", "2048", "--verbose", "False"], f"http://127.0.0.1:{llama}/v1/models")
+    config = HOME / "litellm.json"
+    config.write_text(json.dumps({"model_list": [{"model_name": MODEL, "litellm_params": {
+        "model": f"openai/{MODEL}", "api_base": f"http://127.0.0.1:{llama}/v1", "api_key": "unused"}}]}))
+    start("litellm", [str(pathlib.Path(sys.executable).parent / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(proxy)],
+          f"http://127.0.0.1:{proxy}/health/liveliness")
+    for name, direct in [("llama.cpp", f"http://127.0.0.1:{llama}"), ("LiteLLM", f"http://127.0.0.1:{proxy}")]:
+        within, metrics = sidecar(f"{name}-within", direct, 1e6, "Block")
+        same(f"{direct}/v1", within)
+        assert metric(metrics, "personaguard_unguarded_responses_total") == 0
+        past, metrics = sidecar(f"{name}-past", direct, -1e6, "Block")
+        blocked(past)
+        assert metric(metrics, "personaguard_trait_breaches_total") >= 4
+        print(f"{name}: openai (plain, stream, tools, async, completions) and litellm work; past the threshold nothing leaves", flush=True)
+
+
+try:
+    main()
+except BaseException:
+    print(f"logs are in {HOME}", flush=True)
+    raise
+finally:
+    for child in reversed(CHILDREN):
+        child.terminate()
+        child.wait(10)
