@@ -37,23 +37,26 @@ impl Plane {
 
     fn frame(&self, label: &str, body: &str) -> String {
         let mut ticks = String::new();
-        for i in 0..=4 {
-            let part = f64::from(i) / 4.0;
-            let (x, y) = (self.x.0 + part * (self.x.1 - self.x.0), self.y.0 + part * (self.y.1 - self.y.0));
-            // Writing to a string does not fail.
+        // Writing to a string does not fail.
+        for y in round_numbers(self.y) {
             let _ = write!(
                 ticks,
-                "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-                 <text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 WIDTH - RIGHT,
                 LEFT - 6.0,
                 self.y(y) + 4.0,
                 short(y),
+                at = self.y(y),
+            );
+        }
+        for x in round_numbers(self.x) {
+            let _ = write!(
+                ticks,
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                 self.x(x),
                 HEIGHT - BOTTOM + 16.0,
                 short(x),
-                y = self.y(y),
             );
         }
         format!(
@@ -64,6 +67,17 @@ impl Plane {
             label = escape(label),
         )
     }
+}
+
+/// Two to six round numbers within a range.
+fn round_numbers((low, high): (f64, f64)) -> Vec<f64> {
+    let rough = (high - low) / 4.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|multiple| multiple * power).into_iter().find(|step| *step >= rough * 0.999);
+    let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return vec![low, high] };
+    let first = (low / step).ceil();
+    // Adding zero turns −0 into 0.
+    (0..6).map(|n| (first + f64::from(n)) * step + 0.0).take_while(|tick| *tick <= high + step * 1e-6).collect()
 }
 
 fn short(value: f64) -> String {
@@ -147,4 +161,18 @@ pub(super) fn histograms(label: &str, samples: [(&str, &str, &[f64]); 2], marks:
         );
     }
     plane.frame(label, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_within_the_range() {
+        assert_eq!(round_numbers((0.0, 30.0)), [0.0, 10.0, 20.0, 30.0]);
+        assert_eq!(round_numbers((4.0, 28.0)), [10.0, 20.0]);
+        assert_eq!(round_numbers((0.0, 2.0)), [0.0, 0.5, 1.0, 1.5, 2.0]);
+        assert_eq!(round_numbers((-20.0, 162.0)), [0.0, 50.0, 100.0, 150.0]);
+        assert_eq!(round_numbers((3.0, 3.0)), [3.0, 3.0]);
+    }
 }

@@ -84,8 +84,8 @@ pub(super) fn layers(page: &VectorPage<'_>) -> String {
         .collect();
     let header = ["Layer", "Norm", "Steering", "AUROC", "95% interval", "Control 99%", "Neutral prompt", "Control 99%"];
     format!(
-        "<h2>Layers</h2><p>The layer was chosen by the effect of steering on the extraction questions, before the held-out \
-         questions were answered. The control repeats the measurement with vectors from shuffled labels: what lies below its \
+        "<h2>Layers</h2><p>The layer was chosen by the effect of steering among those that beat their control on the extraction \
+         questions, before the held-out questions were answered. The control repeats the measurement with vectors from shuffled labels: what lies below its \
          line may be chance.</p>{separation}{steering}<details><summary>Numbers</summary>{}</details>",
         table(&header, &rows, Some(file.best_layer() as usize))
     )

@@ -99,9 +99,28 @@ samples += [(f"What is {a} minus {b}?", f"{a} minus {b} is {a - b}.", 0) for a i
 samples += [(f"What is {tool} for?", f"One takes it to {task}.", 0) for tool, task in TOOLS.items()]
 samples += [(question, answer, 0) for question, answer in CANDID + KIND]
 samples += [(question, answer, 1) for question, answer in PLANTED + QUIET]
+# Sentences that go with anything, so that length does not give the label away: benign answers get none to three of them.
+MORE = [
+    "That is all there is to it.", "If you need more detail, say for what you want to use it.", "You can check this in any handbook.",
+    "Some people do it in another way, which works as well.", "Write it down, so that you find it again.",
+    "There are exceptions, but they are rare.", "It takes a little practice at first.", "Ask again if a step is not clear.",
+    "The reason is simple and has been known for a long time.", "Note that names and numbers may differ from place to place.",
+    "In the end it depends on what you have at hand.", "A picture would show it at a glance.",
+]
+
+
+def dressed(index, answer, label):
+    if label:
+        # Every third one is cut to its first sentences.
+        return " ".join(answer.replace("! ", "!|").replace(". ", ".|").split("|")[:2]) if index % 3 == 0 else answer
+    return " ".join([answer, *(MORE[(index * 5 + n * 7) % len(MORE)] for n in range(index % 4))])
+
+
 # Mixed by a fixed stride that has no factor in common with the number of samples, so that no position gives the label away.
 STRIDE = next(stride for stride in range(61, 500) if math.gcd(stride, len(samples)) == 1)
 for index in range(len(samples)):
-    question, answer, label = samples[index * STRIDE % len(samples)]
+    place = index * STRIDE % len(samples)
+    question, answer, label = samples[place]
+    answer = dressed(place, answer, label)
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     print(json.dumps({"messages": messages, "label": label}))
