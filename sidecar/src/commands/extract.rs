@@ -1,8 +1,8 @@
 //! `personaguard extract`.
 
 use crate::extract::{
-    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Settings, answers, check, run as extract, start_engine, summary,
-    write_file,
+    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Settings, answers, check, run as extract, start_engine,
+    summary, write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
