@@ -57,7 +57,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     if options.busy {
         std::thread::spawn(|| {
             loop {
-                std::hint::spin_loop()
+                std::hint::spin_loop();
             }
         });
     }
