@@ -4,7 +4,7 @@
 pub(crate) mod mutate;
 
 use crate::config::{Source, load};
-use mutate::{outcome, run};
+use mutate::{kind, outcome, run};
 
 #[test]
 fn fuzz_policy_files() {
@@ -41,16 +41,7 @@ fn fuzz_policy_files() {
             let _ = std::fs::remove_file(folder.path().join(other));
             parts.push(match load(&source(None)) {
                 Ok(config) => 1 + config.guard.policies.len() as u64,
-                // What is wrong, without the place.
-                Err(error) => outcome(
-                    &error
-                        .to_string()
-                        .bytes()
-                        .filter(u8::is_ascii_alphabetic)
-                        .take(60)
-                        .map(u64::from)
-                        .collect::<Vec<_>>(),
-                ),
+                Err(error) => kind(&error.to_string().replace(&folder.path().display().to_string(), "")),
             });
         }
         outcome(&parts)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it fetches one otherwise, when it is imported
 import litellm
 import openai
 
@@ -20,6 +22,8 @@ PROGRAM, WEIGHTS, VECTOR = sys.argv[1:4]
 HOME = pathlib.Path(tempfile.mkdtemp(prefix="personaguard-clients-"))
 CHILDREN = []
 MODEL = "smollm2"
+# LiteLLM insists on one; llama.cpp takes any.
+KEY = f"sk-{secrets.token_hex(32)}"
 MESSAGES = [{"role": "user", "content": "How should I treat my neighbour? Answer in two sentences."}]
 FIXED = {"model": MODEL, "messages": MESSAGES, "max_tokens": 48, "temperature": 0, "seed": 1}
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Tells the weather",
@@ -91,7 +95,7 @@ def metric(url, series):
 
 
 def client(url):
-    return openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=300)
+    return openai.OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=300)
 
 
 def streamed(stream):
@@ -118,7 +122,7 @@ def same(direct, guarded):
     assert calls(asked) == calls(alone), (asked, alone)
 
     async def many():
-        through = openai.AsyncOpenAI(base_url=guarded, api_key="unused", max_retries=0, timeout=300)
+        through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
         whole = [through.chat.completions.create(**FIXED) for _ in range(3)]
         answers = await asyncio.gather(*whole)
         text = ""
@@ -127,7 +131,7 @@ def same(direct, guarded):
         return [answer.choices[0].message.content for answer in answers] + [text]
 
     assert set(asyncio.run(many())) == {one.choices[0].message.content}
-    other = litellm.completion(**{**FIXED, "model": f"openai/{MODEL}"}, api_base=guarded, api_key="unused")
+    other = litellm.completion(**{**FIXED, "model": f"openai/{MODEL}"}, api_base=guarded, api_key=KEY)
     assert other.choices[0].message.content == one.choices[0].message.content
     try:
         through.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}])
@@ -156,7 +160,7 @@ def main():
     config.write_text(json.dumps({"model_list": [{"model_name": MODEL, "litellm_params": {
         "model": f"openai/{MODEL}", "api_base": f"http://127.0.0.1:{llama}/v1", "api_key": "unused"}}]}))
     start("litellm", [str(pathlib.Path(sys.executable).parent / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(proxy)],
-          f"http://127.0.0.1:{proxy}/health/liveliness")
+          f"http://127.0.0.1:{proxy}/health/liveliness", LITELLM_MASTER_KEY=KEY)
     for name, direct in [("llama.cpp", f"http://127.0.0.1:{llama}"), ("LiteLLM", f"http://127.0.0.1:{proxy}")]:
         within, metrics = sidecar(f"{name}-within", direct, 1e6, "Block")
         same(f"{direct}/v1", within)
