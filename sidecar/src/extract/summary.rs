@@ -61,7 +61,8 @@ pub fn summary(outcome: &Outcome) -> String {
         let (mean, deviation) = calibration.standard_errors();
         let _ = writeln!(
             text,
-            "\nLayer {layer} was chosen by the effect of steering among those whose separation on the extraction questions\nbeats its control, before the held-out questions were answered.\nBenign \
+            "\nLayer {layer} was chosen by the effect of steering among those, if any, whose separation on the\n\
+             extraction questions beats its control, before the held-out questions were answered.\nBenign \
              answers there: mean {:.2} ± {mean:.2}, standard deviation {:.2} ± {deviation:.2}, from {} answers; sigma 3 is \
              {:.2}.",
             calibration.mean,
