@@ -16,6 +16,8 @@ const PREFETCH: usize = 2048;
 /// A way to hold unsigned codes of one block.
 trait Codes {
     const BYTES: usize;
+    /// With and without minimum.
+    const FORMATS: [Format; 2];
     /// Products whose sum fits into 16 bits: 2 · 127 · largest code · `FLUSH` ≤ 32767.
     const FLUSH: usize;
     /// 8 rows × 4 columns from column 4 · `group`.
@@ -37,6 +39,7 @@ unsafe fn nibbles(block: *const u8, group: usize) -> __m256i {
 
 impl Codes for Four {
     const BYTES: usize = Format::U4.code_bytes();
+    const FORMATS: [Format; 2] = [Format::U4Min, Format::U4];
     const FLUSH: usize = 8;
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -48,6 +51,7 @@ impl Codes for Four {
 
 impl Codes for Five {
     const BYTES: usize = Format::U5.code_bytes();
+    const FORMATS: [Format; 2] = [Format::U5Min, Format::U5];
     const FLUSH: usize = 4;
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -70,6 +74,7 @@ impl Codes for Five {
 
 impl Codes for Six {
     const BYTES: usize = Format::U6.code_bytes();
+    const FORMATS: [Format; 2] = [Format::U6, Format::U6];
     const FLUSH: usize = 2;
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -148,13 +153,19 @@ fn store(out: &mut [f32; LANES], sums: __m256) {
     unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sums) };
 }
 
-/// Asks for what comes some blocks later: a single row of activations waits for weights to come from memory.
+/// Asks for what comes some blocks later, of codes and of scales, in this group or the next: a single row of activations
+/// waits for weights to come from memory.
 #[inline]
 #[target_feature(enable = "sse")]
-fn ahead<K: Codes>(block: *const u8) {
-    for line in 0..K::BYTES.div_ceil(64) {
-        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(PREFETCH + 64 * line).cast());
+fn ahead(format: Format, codes: *const u8, scales: *const u8, block: usize, blocks: usize) {
+    let (code_bytes, scale_bytes) = (format.code_bytes(), format.scale_bytes());
+    let later = block + PREFETCH.div_ceil(code_bytes);
+    let (index, skip) = if later < blocks { (later, 0) } else { (later - blocks, format.group_bytes(blocks * BLOCK)) };
+    let codes = codes.wrapping_add(skip + index * code_bytes);
+    for line in (0..code_bytes).step_by(64) {
+        _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(line).cast());
     }
+    _mm_prefetch::<_MM_HINT_T0>(scales.wrapping_add(skip + index * scale_bytes).cast());
 }
 
 /// Sums of products of `FLUSH` groups from `first` on, widened.
@@ -197,7 +208,7 @@ unsafe fn unsigned<const C: usize, K: Codes, const OFFSET: i32, const MINIMUM: b
         unsafe {
             let block = codes.add(b * K::BYTES);
             if C == 1 {
-                ahead::<K>(block);
+                ahead(K::FORMATS[usize::from(!MINIMUM)], codes, scales, b, blocks);
             }
             let mut x = [std::ptr::null(); C];
             for c in 0..C {
@@ -240,6 +251,9 @@ unsafe fn unsigned<const C: usize, K: Codes, const OFFSET: i32, const MINIMUM: b
 unsafe fn six<const C: usize>(codes: *const u8, scales: *const u8, blocks: usize, rows: &[Row<'_>], out: &mut Tile) {
     let mut total = [_mm256_setzero_ps(); C];
     for b in 0..blocks {
+        if C == 1 {
+            ahead(Format::U6, codes, scales, b, blocks);
+        }
         for half in 0..2 {
             // SAFETY: there are `blocks` blocks of codes, of scales, and of each activation row.
             unsafe {
@@ -276,9 +290,7 @@ unsafe fn signed<const C: usize>(codes: *const u8, scales: *const u8, blocks: us
         unsafe {
             let mut sums = [_mm256_setzero_si256(); C];
             if C == 1 {
-                for line in 0..4 {
-                    _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(b * 256 + PREFETCH + 64 * line).cast());
-                }
+                ahead(Format::I8, codes, scales, b, blocks);
             }
             for group in 0..8 {
                 let weights = _mm256_loadu_si256(codes.add(b * 256 + group * 32).cast());

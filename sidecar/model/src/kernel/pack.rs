@@ -163,18 +163,25 @@ impl Unpacked {
         Self { codes, scales }
     }
 
-    /// Writes the codes into one lane of a zeroed block.
+    /// Writes the codes into one lane of a zeroed block: a column group of a lane is one word. Codes have few bits, so that
+    /// what a shift moves stays within its byte.
     fn place(&self, format: Format, block: &mut [u8], lane: usize) {
-        for (column, &code) in self.codes.iter().enumerate() {
-            let (group, byte) = (column / 4, lane * 4 + column % 4);
+        let mut put = |vector: usize, word: u32| {
+            for (byte, more) in block[vector * 32 + lane * 4..][..4].iter_mut().zip(word.to_le_bytes()) {
+                *byte |= more;
+            }
+        };
+        for (group, &codes) in self.codes.as_chunks().0.iter().enumerate() {
+            let codes = u32::from_le_bytes(codes);
             if format == Format::I8 {
-                block[group * 32 + byte] = code;
+                put(group, codes);
                 continue;
             }
-            block[group % 4 * 32 + byte] |= (code & 15) << (group / 4 * 4);
+            put(group % 4, (codes & 0x0f0f_0f0f) << (group / 4 * 4));
+            let high = codes >> 4 & 0x0f0f_0f0f;
             match format {
-                Format::U5 | Format::U5Min => block[128 + byte] |= (code >> 4) << group,
-                Format::U6 => block[128 + group / 4 * 32 + byte] |= (code >> 4) << (group % 4 * 2),
+                Format::U5 | Format::U5Min => put(4, high << group),
+                Format::U6 => put(4 + group / 4, high << (group % 4 * 2)),
                 _ => {}
             }
         }
