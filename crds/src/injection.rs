@@ -24,6 +24,9 @@ use serde::{Deserialize, Serialize};
 pub struct PersonaInjectionSpec {
     /// A pod that any of these selects is injected.
     pub selectors: Vec<LabelSelector>,
+    /// A pod that any of these selects does not start without its sidecar: selectors of policies that fail closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed_selectors: Vec<LabelSelector>,
     /// The sidecar: an init container with `restartPolicy: Always`, put first.
     #[schemars(schema_with = "preserved_object")]
     pub container: Container,

@@ -51,3 +51,15 @@ true
 {{- end -}}
 {{ $rules }}
 {{- end }}
+
+{{/* CEL: whether any of a list of metav1.LabelSelectors selects the object. All of matchLabels and matchExpressions count; an
+     empty selector selects everything. */}}
+{{- define "personaguard.selects" -}}
+{{ . }}.exists(s,
+  s.?matchLabels.orValue({}).all(k, object.metadata.?labels[?k] == optional.of(s.matchLabels[k])) &&
+  s.?matchExpressions.orValue([]).all(e,
+    e.operator == 'In' ? e.?values.orValue([]).exists(v, object.metadata.?labels[?e.key] == optional.of(v)) :
+    e.operator == 'NotIn' ? !e.?values.orValue([]).exists(v, object.metadata.?labels[?e.key] == optional.of(v)) :
+    e.operator == 'Exists' ? object.metadata.?labels[?e.key].hasValue() :
+    e.operator == 'DoesNotExist' && !object.metadata.?labels[?e.key].hasValue()))
+{{- end }}

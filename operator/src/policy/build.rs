@@ -12,7 +12,9 @@ use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use personaguard_crds::guard_config::GuardConfig;
 use personaguard_crds::resolve;
-use personaguard_crds::{Digest, PersonaInjection, PersonaInjectionSpec, PersonaModel, names};
+use personaguard_crds::{
+    Digest, FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaModel, PersonaPolicy, names,
+};
 use personaguard_persona::write_layers;
 use std::collections::BTreeMap;
 
@@ -99,13 +101,20 @@ fn injection(settings: &Settings, inputs: &Inputs, model: &PersonaModel) -> Resu
     let misplaced = resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
     let placed = inputs.policies.iter().filter(|policy| !misplaced.contains_key(&policy.name_any()));
     let port = placed.clone().find_map(|policy| policy.spec.port.clone());
-    let mut selectors: Vec<_> = placed.map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
+    let mut selectors: Vec<_> = placed.clone().map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
     selectors.dedup();
+    let closed = |policy: &&PersonaPolicy| {
+        policy.spec.failure_policy == FailurePolicy::Closed && policy.spec.mode == Mode::Enforce
+    };
+    let mut closed: Vec<_> =
+        placed.map(AsRef::as_ref).filter(closed).map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
+    closed.dedup();
     if selectors.is_empty() {
         return Ok(None);
     }
     let spec = PersonaInjectionSpec {
         selectors: selectors.into_iter().cloned().collect(),
+        closed_selectors: closed.into_iter().cloned().collect(),
         container: sidecar::container(settings, model, port.as_deref()).map_err(|error| error.to_string())?,
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
         env: if port.is_none() { sidecar::environment() } else { Vec::new() },

@@ -30,6 +30,19 @@ fn a_policy_becomes_one_config_and_one_injection_named_after_the_model() {
 }
 
 #[test]
+fn pods_of_policies_that_fail_closed_are_held_to_their_sidecar() {
+    let (open, mut closed, mut audit) = (policy("a", 1, "evil"), policy("b", 1, "evil"), policy("c", 1, "evil"));
+    for policy in [&mut closed, &mut audit] {
+        policy.spec.failure_policy = FailurePolicy::Closed;
+        policy.spec.selector.match_labels = Some([("app".to_owned(), policy.metadata.name.clone().unwrap())].into());
+    }
+    audit.spec.mode = Mode::Audit;
+    let injection = exactly(built(&inputs(vec![open, closed, audit])).injection);
+    assert_eq!(json(&injection.spec.closed_selectors), json!([{"matchLabels": {"app": "b"}}]));
+    assert_eq!(injection.spec.selectors.len(), 3);
+}
+
+#[test]
 fn equal_inputs_give_equal_objects() {
     let inputs = inputs(vec![policy("a", 1, "evil"), policy("b", 1, "evil")]);
     let (one, other) = (built(&inputs), built(&inputs));

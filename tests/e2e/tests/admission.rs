@@ -227,6 +227,46 @@ async fn placement_proxy_takes_the_named_port_over_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn invariant_9_a_pod_of_a_closed_policy_never_starts_unguarded_and_no_other_is_held_up() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.namespace("closed", &json!({})).await;
+    let mut spec = cluster.injection.clone();
+    spec["selectors"] = json!([{}]);
+    spec["closedSelectors"] = json!([{ "matchLabels": { "app": "chat" } }]);
+    cluster.write(&namespace, "closed", spec).await;
+    cluster.settle(&namespace).await;
+    let opted_out = |app: &str| labelled(&json!({ "app": app, "personaguard.dev/inject": "false" }));
+    let on_the_node = |app: &str| {
+        let mut pod = labelled(&json!({ "app": app }));
+        pod["spec"]["hostNetwork"] = json!(true);
+        pod
+    };
+    let pretends = |app: &str| {
+        let mut pod = labelled(&json!({ "app": app }));
+        pod["spec"]["initContainers"] = json!([{ "name": names::CONTAINER, "image": "mine", "restartPolicy": "Always" }]);
+        pod
+    };
+    // The validating policy is seen by the API server a moment after the injecting one may be.
+    wait::until("a pod without a sidecar to be refused", fixture::PATIENCE, || async {
+        Ok(cluster.dry_run(&namespace, &opted_out("chat")).await.err())
+    })
+    .await
+    .unwrap();
+    for (pod, says) in [
+        (opted_out("chat"), "remove personaguard.dev/inject=false"),
+        (on_the_node("chat"), "the node's network"),
+        (pretends("chat"), "kubectl get personainjections"),
+    ] {
+        let refusal = cluster.dry_run(&namespace, &pod).await.unwrap_err();
+        assert!(refusal.contains("failurePolicy Closed") && refusal.contains(says), "{refusal}");
+    }
+    cluster.assert_injected(&namespace, &labelled(&json!({ "app": "chat" })), "with its sidecar it starts").await;
+    cluster.assert_untouched(&namespace, &opted_out("other"), "what no such policy selects").await;
+    cluster.assert_untouched(&namespace, &on_the_node("other"), "what no such policy selects").await;
+    cluster.finish(vec![namespace]).await;
+}
+
+#[tokio::test]
 async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.namespace("two", &json!({})).await;
