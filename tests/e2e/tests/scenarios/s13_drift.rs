@@ -1,9 +1,8 @@
-//! 13. A service whose answers have moved from the calibration: its report says so, and says when it is over.
+//! 13. A service whose answers have moved from the calibration: its report says so, an Event too, and no breach is needed.
 
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use personaguard_crds::PersonaReport;
-use personaguard_e2e::chat::request;
 use personaguard_e2e::{Fixture, prompts};
 use serde_json::json;
 
@@ -12,7 +11,7 @@ fn drift(report: &PersonaReport) -> Option<&Condition> {
 }
 
 #[tokio::test]
-async fn s13_drift_is_detected_and_is_over_when_the_scores_are_back() -> Result<()> {
+async fn s13_drift_is_detected_without_any_breach() -> Result<()> {
     let fixture = Fixture::new("s13").await?;
     // Far from any threshold: drift is not a breach.
     let rule = json!([{ "vector": "evil", "threshold": { "projection": 10000.0 }, "action": "Alert" }]);
@@ -35,15 +34,5 @@ async fn s13_drift_is_detected_and_is_over_when_the_scores_are_back() -> Result<
     assert!(charts.detected && charts.shift > 0.0, "{charts:?}");
     let events = fixture.events("Deployment", "chat").await?;
     assert!(events.iter().any(|event| event.reason.as_deref() == Some("ScoresMoved")), "{events:?}");
-
-    // Back to the service as it was calibrated.
-    let mut body = request(None, prompts::QUESTIONS[0]);
-    body["max_tokens"] = json!(16);
-    for _ in 0..60 {
-        chat.send(&body).await?.error_for_status()?;
-    }
-    let over = |report: &PersonaReport| drift(report).is_some_and(|condition| condition.status == "False");
-    let (report, took) = fixture.report("chat", "no drift any more", over).await?;
-    println!("over after {took:?}: {:?}", report.status.map(|status| status.traits));
     fixture.finish().await
 }
