@@ -243,7 +243,8 @@ async fn invariant_9_a_pod_of_a_closed_policy_never_starts_unguarded_and_no_othe
     };
     let pretends = |app: &str| {
         let mut pod = labelled(&json!({ "app": app }));
-        pod["spec"]["initContainers"] = json!([{ "name": names::CONTAINER, "image": "mine", "restartPolicy": "Always" }]);
+        pod["spec"]["initContainers"] =
+            json!([{ "name": names::CONTAINER, "image": "mine", "restartPolicy": "Always" }]);
         pod
     };
     // The validating policy is seen by the API server a moment after the injecting one may be.

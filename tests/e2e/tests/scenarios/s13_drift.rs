@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use personaguard_crds::PersonaReport;
-use personaguard_e2e::{Fixture, prompts};
+use personaguard_e2e::fixture::PATIENCE;
+use personaguard_e2e::{Fixture, prompts, wait};
 use serde_json::json;
 
 fn drift(report: &PersonaReport) -> Option<&Condition> {
@@ -32,7 +33,11 @@ async fn s13_drift_is_detected_without_any_breach() -> Result<()> {
     assert_eq!(status.totals.breaches, 0);
     let charts = status.traits.iter().find_map(|scores| scores.drift).context("no charts")?;
     assert!(charts.detected && charts.shift > 0.0, "{charts:?}");
-    let events = fixture.events("Deployment", "chat").await?;
-    assert!(events.iter().any(|event| event.reason.as_deref() == Some("ScoresMoved")), "{events:?}");
+    // It follows the status.
+    wait::until("the Event", PATIENCE, || async {
+        let events = fixture.events("Deployment", "chat").await?;
+        Ok(events.iter().any(|event| event.reason.as_deref() == Some("ScoresMoved")).then_some(()))
+    })
+    .await?;
     fixture.finish().await
 }
