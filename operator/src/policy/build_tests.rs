@@ -127,7 +127,7 @@ fn in_placement_proxy_the_sidecar_has_the_apps_port_and_the_app_no_variables() {
     let mut serve = policy("other", 1, "evil");
     serve.metadata.creation_timestamp = None;
     serve.spec.selector = LabelSelector::default();
-    let younger = |policy: &mut personaguard_crds::PersonaPolicy, at: &str| {
+    let younger = |policy: &mut PersonaPolicy, at: &str| {
         policy.metadata.creation_timestamp = serde_json::from_value(json!(at)).unwrap();
     };
     younger(&mut serve, "2026-11-25T08:00:00Z");
