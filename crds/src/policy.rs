@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[x_kube(
     validation = ("(self.placement == 'Proxy') == has(self.port)", "port goes with placement Proxy: give the name of the container port that the sidecar takes over, and nowhere else"),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, !(t.action in ['Steer', 'Cap', 'Regenerate']))", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert, Redact or Block"),
+    validation = ("self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Block'])", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert or Block"),
     validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it anew"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist")

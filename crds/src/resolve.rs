@@ -131,7 +131,7 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
         }
         (Placement::Proxy, Some(_)) => match spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
             Some(rule) => invalid(format!(
-                "trait `{}` has action {:?}, and another server writes the answers in placement Proxy: use Audit, Alert, Redact or Block",
+                "trait `{}` has action {:?}, and another server writes the answers in placement Proxy: use Audit, Alert or Block",
                 rule.vector, rule.action
             )),
             None => Ok(()),
