@@ -54,13 +54,18 @@ pub mod reason {
     pub const DUPLICATE_VECTOR: &str = "DuplicateVector";
     /// Accepted: a threshold is missing, ambiguous, or a band that is empty.
     pub const THRESHOLD_INVALID: &str = "ThresholdInvalid";
+    /// Accepted: a trait lacks what its action needs, or has what belongs to another.
+    pub const ACTION_INCOMPLETE: &str = "ActionIncomplete";
+    /// Accepted: a policy that enforces is sampled, or the sampling makes no sense.
+    pub const SAMPLING_INVALID: &str = "SamplingInvalid";
     /// Accepted: the resolved config does not fit a ConfigMap.
     pub const CONFIG_TOO_LARGE: &str = "ConfigTooLarge";
     /// Accepted: the selector does not parse.
     pub const SELECTOR_INVALID: &str = "SelectorInvalid";
     /// Accepted: nothing is injected in this namespace.
     pub const NAMESPACE_EXCLUDED: &str = "NamespaceExcluded";
-    /// Accepted: two policies steer the same pod along the same vector with different coefficients.
+    /// Accepted: two policies steer the same pod along the same vector with different coefficients, or cap it at a floor
+    /// above the other's ceiling.
     pub const STEERING_CONFLICT: &str = "SteeringConflict";
     /// Accepted: policies of one model in a namespace disagree on placement or port; the oldest one's stands.
     pub const PLACEMENT_CONFLICT: &str = "PlacementConflict";

@@ -2,8 +2,11 @@
 
 use crate::API_VERSION;
 use crate::model::Device;
-use crate::policy::{Action, Evidence, FailurePolicy, Mode, Score, Steering};
+use crate::policy::{
+    Action, Capping, Evidence, FailurePolicy, Mode, Redaction, Regeneration, RequestBounds, Sampling, Score, Steering,
+};
 use crate::quantity::{Digest, Layer};
+use crate::wire::Failure;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +25,10 @@ pub struct GuardConfig {
     pub vectors: BTreeMap<String, ResolvedVector>,
     /// Policies, in order of their names. A sidecar enforces those that select its pod; without a cluster, all.
     pub policies: Vec<ResolvedPolicy>,
+    /// Policies that should be enforced and cannot, in order of their names. What they select is unguarded, or refused where
+    /// they fail closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unresolved: Vec<UnresolvedPolicy>,
 }
 
 impl GuardConfig {
@@ -145,8 +152,28 @@ pub struct ResolvedPolicy {
     pub failure_policy: FailurePolicy,
     /// What it takes to call it a breach.
     pub evidence: Evidence,
+    /// Which responses are scored; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// Whether conversations may be written to the sidecar's conversation log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub record_conversations: bool,
     /// Its traits, each with a vector of [`GuardConfig::vectors`].
     pub traits: Vec<ResolvedTrait>,
+}
+
+/// A policy in mode `Enforce` that was never resolved, so that nothing of it can be enforced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnresolvedPolicy {
+    /// Name of the `PersonaPolicy`.
+    pub name: String,
+    /// Pods that it should guard.
+    pub selector: LabelSelector,
+    /// What happens to their traffic.
+    pub failure_policy: FailurePolicy,
+    /// Why it is not enforced.
+    pub failure: Failure,
 }
 
 /// A trait as a sidecar enforces it. Thresholds are raw projections.
@@ -168,4 +195,16 @@ pub struct ResolvedTrait {
     /// How to steer, with action `Steer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steer: Option<Steering>,
+    /// Where to cap, with action `Cap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Capping>,
+    /// How to try again, with action `Regenerate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regenerate: Option<Regeneration>,
+    /// What to say instead, with action `Redact`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redact: Option<Redaction>,
+    /// What callers may ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestBounds>,
 }

@@ -36,8 +36,9 @@ pub use model::{
     PersonaModelStatus, Resources, Runtime,
 };
 pub use policy::{
-    Action, Evidence, FailurePolicy, Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions,
-    ProjectionRange, Score, Steering, Threshold, TraitRule,
+    Action, Capping, CoefficientRange, ConditionAt, Evidence, EvidenceWindow, FailurePolicy, Mode, PersonaPolicy,
+    PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions, ProjectionRange, Redaction, Regeneration,
+    RequestBounds, Sampling, Score, Steering, SteeringCondition, Threshold, TraitRule,
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{

@@ -18,6 +18,14 @@ pub mod sidecar {
     pub const TRAIT_BREACHES: &str = "personaguard_trait_breaches_total";
     /// Counter {reason}: responses that left unscored.
     pub const UNGUARDED: &str = "personaguard_unguarded_responses_total";
+    /// Counter {policy}: responses that a policy's sampling left out.
+    pub const UNSAMPLED: &str = "personaguard_unsampled_responses_total";
+    /// Counter {result: applied, refused}: requests that asked for more than the policies do.
+    pub const REQUEST_CONTROLS: &str = "personaguard_request_controls_total";
+    /// Counter {result: within, past}: responses that were written anew, by where the one that left stands.
+    pub const REGENERATIONS: &str = "personaguard_regenerated_responses_total";
+    /// Counter {log: audit, conversations; result: written, lost}: records of the logs on disk.
+    pub const LOG_RECORDS: &str = "personaguard_log_records_total";
     /// Gauge {policy}: generation in force.
     pub const POLICY_GENERATION: &str = "personaguard_policy_generation";
     /// Gauge: 1 while the model serves.

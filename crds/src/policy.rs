@@ -40,7 +40,8 @@ use serde::{Deserialize, Serialize};
     validation = ("self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Block'])", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert or Block"),
     validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it anew"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist")
+    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist"),
+    validation = ("!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && self.traits.all(t, t.action in ['Audit', 'Alert'] && !has(t.requests)))", "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions Audit and Alert with failurePolicy Open and without requests")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaPolicySpec {
@@ -69,6 +70,13 @@ pub struct PersonaPolicySpec {
     /// What it takes, while an answer is being written, to call it a breach.
     #[serde(default)]
     pub evidence: Evidence,
+    /// Scores a part of the responses only; default: all of them. Not for what is enforced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// Whether conversations may be written, word for word, to the sidecar's conversation log, where it has one. They leave
+    /// the sidecar in no other way.
+    #[serde(default)]
+    pub record_conversations: bool,
     /// Seconds without a further breach after which a workload counts as recovered, 10 to 86400.
     #[serde(default = "default_recover_after_seconds")]
     #[schemars(range(min = 10, max = 86400))]
@@ -111,8 +119,13 @@ pub enum FailurePolicy {
 /// One trait of a policy.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[x_kube(
-    validation = ("self.action == 'Audit' || self.action == 'Steer' || has(self.threshold)", "this action needs a threshold: give threshold.sigma, .quantile, .projection or .range"),
-    validation = ("(self.action == 'Steer') == has(self.steer)", "steer goes with action Steer: give steer.coefficient there, and nowhere else")
+    validation = ("self.action in ['Audit', 'Steer', 'Cap'] || has(self.threshold)", "this action needs a threshold: give threshold.sigma, .quantile, .projection or .range"),
+    validation = ("(self.action == 'Steer') == has(self.steer)", "steer goes with action Steer: give steer.coefficient there, and nowhere else"),
+    validation = ("(self.action == 'Cap') == has(self.cap)", "cap goes with action Cap: give cap.floor or cap.ceiling there, and nowhere else"),
+    validation = ("(self.action == 'Regenerate') == has(self.regenerate)", "regenerate goes with action Regenerate: give regenerate.coefficient there, and nowhere else"),
+    validation = ("(self.action == 'Redact') == has(self.redact)", "redact goes with action Redact: give redact.text there, and nowhere else"),
+    validation = ("self.action != 'Regenerate' || self.score == 'ResponseAvg'", "an answer that is written anew leaves its prompt as it is: action Regenerate goes with score ResponseAvg"),
+    validation = ("!has(self.requests) || has(self.threshold) || !(self.requests.block || self.requests.threshold)", "requests.block and requests.threshold need a threshold that callers start from")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TraitRule {
@@ -128,11 +141,26 @@ pub struct TraitRule {
     pub score: Score,
     /// What to do, in rising order of intrusion. `Audit`: record the score. `Alert`: also tell people of a breach.
     /// `Steer`: add the vector, times a coefficient, to the activations of every answer; tell people of a breach.
+    /// `Cap`: keep the activations' projection between a floor and a ceiling. `Regenerate`: write an answer that is past its
+    /// threshold anew, steered, and send the one that scores best. `Redact`: send a text of the policy's in place of the
+    /// first breaching sentence and all that would have followed.
     /// `Block`: stop an answer at the breach; what would have followed never leaves.
     pub action: Action,
     /// How to steer; with action `Steer` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steer: Option<Steering>,
+    /// Where to cap; with action `Cap` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Capping>,
+    /// How to try again; with action `Regenerate` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regenerate: Option<Regeneration>,
+    /// What to say instead; with action `Redact` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact: Option<Redaction>,
+    /// What callers may ask for beyond this, request by request; default: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestBounds>,
 }
 
 /// Past what a trait is breached. Exactly one field.
@@ -186,6 +214,12 @@ pub enum Action {
     Alert,
     /// Add the vector, times a coefficient, to the activations of every answer; on a breach, tell people.
     Steer,
+    /// Keep the projection of the activations between a floor and a ceiling; on a breach, tell people.
+    Cap,
+    /// Write an answer that is past its threshold anew, steered; send the one that scores best.
+    Regenerate,
+    /// Send a text of the policy's in place of the first breaching sentence and all that would have followed.
+    Redact,
     /// Stop an answer at the breach; what would have followed never leaves.
     Block,
 }
@@ -196,10 +230,17 @@ impl Action {
     pub fn works_in_proxy(self) -> bool {
         matches!(self, Self::Audit | Self::Alert | Self::Block)
     }
+
+    /// Whether tokens wait for a decision before they leave.
+    #[must_use]
+    pub fn holds(self) -> bool {
+        self >= Self::Regenerate
+    }
 }
 
 /// How to steer: h ← h + α·v after the vector's layer.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("!has(self.when) || self.positions == 'Response'", "steer.when goes with positions Response: what decides is known at the end of the prompt"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Steering {
     /// Coefficient α of the raw vector, −4 to 4: negative steers away from the trait. −1 to −1.5 is usual.
@@ -207,6 +248,43 @@ pub struct Steering {
     /// Token positions that are steered: `Response`, `Prompt`, or `All`.
     #[serde(default)]
     pub positions: Positions,
+    /// Steers only while this holds; an answer for which it never does is, byte for byte, the one without steering.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<SteeringCondition>,
+}
+
+/// When to steer: while a projection lies above a bound.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = ("!has(self.until) || self.until <= self.above", "when.until must not lie above when.above"),
+    validation = ("!has(self.until) || self.at == 'Token'", "when.until goes with at Token")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SteeringCondition {
+    /// Name of the `PersonaVector` whose projection decides, one of the policy's traits at a layer not above the steered one;
+    /// default: the trait's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub vector: Option<String>,
+    /// Where the projection is read. `PromptLast`: at the last prompt token, for the whole answer. `Token`: at each token of the
+    /// answer, for that token.
+    #[serde(default)]
+    pub at: ConditionAt,
+    /// Steers while the projection lies above this, in units of the model's activations.
+    pub above: f64,
+    /// With `Token`: once it steers, it steers on until the projection is no longer above this; default: `above`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<f64>,
+}
+
+/// Where a condition is read.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConditionAt {
+    /// At the last prompt token.
+    #[default]
+    PromptLast,
+    /// At each token of the answer.
+    Token,
 }
 
 /// Token positions.
@@ -221,20 +299,120 @@ pub enum Positions {
     All,
 }
 
-/// What it takes, while an answer is being written, to call it a breach: the running mean past the threshold.
+/// Where to cap: h ← h − max(⟨h,v̂⟩ − ceiling, 0)·v̂ after the vector's layer, and likewise for the floor.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = ("has(self.floor) || has(self.ceiling)", "give cap.floor, cap.ceiling or both"),
+    validation = ("!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "cap.floor must not be above cap.ceiling")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capping {
+    /// Lowest projection, in units of the model's activations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<f64>,
+    /// Highest projection, in units of the model's activations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<f64>,
+    /// Token positions that are capped: `Response`, `Prompt`, or `All`.
+    #[serde(default)]
+    pub positions: Positions,
+}
+
+/// How to try again.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Regeneration {
+    /// Further attempts at most, 1 to 4.
+    #[serde(default = "default_attempts")]
+    #[schemars(range(min = 1, max = 4))]
+    pub attempts: u32,
+    /// Coefficient of the first further attempt, −4 to 4; the second is steered twice as far, and so on, to −4 or 4 at most.
+    pub coefficient: Coefficient,
+}
+
+fn default_attempts() -> u32 {
+    2
+}
+
+/// What to say instead.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Redaction {
+    /// Text that takes the place of the first breaching sentence and of all that would have followed; at most 2000 characters.
+    #[schemars(length(max = 2000))]
+    pub text: String,
+}
+
+/// What callers may ask for, request by request: stricter enforcement, or a steering coefficient. Never less than the policy.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RequestBounds {
+    /// Callers may have the trait blocked at its threshold.
+    pub block: bool,
+    /// Callers may give a threshold that is stricter than the policy's.
+    pub threshold: bool,
+    /// Callers may give a steering coefficient within this range, in place of the policy's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coefficient: Option<CoefficientRange>,
+}
+
+/// A range of steering coefficients.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("self.min <= self.max", "coefficient.min must not be above coefficient.max"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CoefficientRange {
+    /// Lowest.
+    pub min: Coefficient,
+    /// Highest.
+    pub max: Coefficient,
+}
+
+/// Which responses are scored. Exactly one field.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("has(self.fraction) != has(self.every)", "give exactly one of sampling.fraction and sampling.every"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sampling {
+    /// This fraction of the responses, drawn by chance: 0.0001 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub fraction: Option<f64>,
+    /// The first response of a sidecar, and every n-th after it: 1 to 1000000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub every: Option<u32>,
+}
+
+/// What it takes, while an answer is being written, to call it a breach: the running mean past the threshold, or so many
+/// of the last tokens.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Evidence {
-    /// Response tokens before the first decision, 1 to 256; a shorter answer is decided at its end. With action Block so many
-    /// tokens are held back.
+    /// Response tokens before the running mean first decides, 1 to 256; a shorter answer is decided at its end. With an action
+    /// that holds back (Redact, Block), so many tokens are held back. Without effect where `window` is given.
     #[schemars(range(min = 1, max = 256))]
     pub min_tokens: u32,
+    /// Decide by single tokens in place of the running mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<EvidenceWindow>,
 }
 
 impl Default for Evidence {
     fn default() -> Self {
-        Self { min_tokens: 8 }
+        Self { min_tokens: 8, window: None }
     }
+}
+
+/// A breach is: `past` of the last `ofLast` tokens are past the threshold, each by its own projection.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = ("self.past <= self.ofLast", "window.past must not be above window.ofLast"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvidenceWindow {
+    /// Tokens past the threshold, 1 to 64.
+    #[schemars(range(min = 1, max = 64))]
+    pub past: u32,
+    /// Of so many last tokens, 1 to 64. With an action that holds back, a token past the threshold waits for as many.
+    #[schemars(range(min = 1, max = 64))]
+    pub of_last: u32,
 }
 
 /// What was observed of a policy.

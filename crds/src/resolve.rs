@@ -1,10 +1,13 @@
 //! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard serve` share.
 
 use crate::conditions::reason;
-use crate::guard_config::{Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
-use crate::policy::{Action, Evidence, Mode, Placement, Threshold, TraitRule};
-use crate::quantity::{Coefficient, Digest, Layer};
+use crate::guard_config::{
+    Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
+};
+use crate::policy::{Action, Evidence, FailurePolicy, Mode, PersonaPolicySpec, Placement, Threshold, TraitRule};
+use crate::quantity::{Digest, Layer};
 use crate::vector::Calibration;
+use crate::wire::Failure;
 use crate::{API_VERSION, PersonaModel, PersonaPolicy, PersonaVector, names};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -90,6 +93,7 @@ pub fn resolve(
         model: served_model(model),
         vectors: vectors.collect(),
         policies: accepted,
+        unresolved: Vec::new(),
     };
     Resolution { config, rejected }
 }
@@ -160,6 +164,7 @@ pub fn resolve_policy(
     if spec.traits.is_empty() {
         return Err(Rejection::new(reason::VECTOR_NOT_FOUND, "spec.traits is empty: name at least one PersonaVector"));
     }
+    consistent(spec)?;
     let mut seen = BTreeSet::new();
     let mut traits = Vec::with_capacity(spec.traits.len());
     let mut content = vec![model.spec.sha256.to_string()];
@@ -178,6 +183,8 @@ pub fn resolve_policy(
         same_model(&rule.vector, vector, model)?;
         vector.discriminates(&rule.vector)?;
         let (min, max) = bounds(rule, vector)?;
+        complete(rule)?;
+        condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
         traits.push(ResolvedTrait {
             vector: rule.vector.clone(),
@@ -185,7 +192,11 @@ pub fn resolve_policy(
             min,
             max,
             action: rule.action,
-            steer: rule.steer,
+            steer: rule.steer.clone(),
+            cap: rule.cap,
+            regenerate: rule.regenerate,
+            redact: rule.redact.clone(),
+            requests: rule.requests,
         });
     }
     let mut resolved = ResolvedPolicy {
@@ -196,12 +207,33 @@ pub fn resolve_policy(
         mode: spec.mode,
         selector: spec.selector.clone(),
         failure_policy: spec.failure_policy,
-        evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1) },
+        evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1), ..spec.evidence },
+        sampling: spec.sampling,
+        record_conversations: spec.record_conversations,
         traits,
     };
     content.push(serde_json::to_string(&resolved).unwrap_or_default());
     resolved.digest = Some(Digest::of(content.join("\n").as_bytes()));
     Ok(resolved)
+}
+
+/// What sidecars are told of a policy that is not enforced; nothing of one that would change nothing.
+#[must_use]
+pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<UnresolvedPolicy> {
+    (policy.spec.mode == Mode::Enforce).then(|| UnresolvedPolicy {
+        name: policy.name_any(),
+        selector: policy.spec.selector.clone(),
+        failure_policy: policy.spec.failure_policy,
+        failure: Failure { reason: rejection.reason.to_owned(), message: rejection.message.clone() },
+    })
+}
+
+impl UnresolvedPolicy {
+    /// Whether the policy should guard a pod with these labels.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        selects(&self.selector, labels)
+    }
 }
 
 impl ResolvedPolicy {
@@ -270,10 +302,91 @@ fn same_model(name: &str, vector: &VectorInput, model: &PersonaModel) -> Result<
     Err(Rejection::new(reason::MODEL_MISMATCH, message))
 }
 
+/// The parts of a rule fit its action. The API server checks the same; manifests that are read from a folder had none.
+fn complete(rule: &TraitRule) -> Result<(), Rejection> {
+    let parts = [
+        (Action::Steer, rule.steer.is_some(), "steer"),
+        (Action::Cap, rule.cap.is_some(), "cap"),
+        (Action::Regenerate, rule.regenerate.is_some(), "regenerate"),
+        (Action::Redact, rule.redact.is_some(), "redact"),
+    ];
+    if let Some((action, _, field)) = parts.into_iter().find(|(action, given, _)| (rule.action == *action) != *given) {
+        let message = format!("trait `{}`: {field} goes with action {action:?}, and nowhere else", rule.vector);
+        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
+    }
+    let cap = rule.cap.unwrap_or_default();
+    let sides: Vec<f64> = [cap.floor, cap.ceiling].into_iter().flatten().collect();
+    if rule.cap.is_some() && (sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()) {
+        let message = format!("trait `{}`: give cap.floor, cap.ceiling or both, with the floor below", rule.vector);
+        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
+    }
+    if rule.action == Action::Regenerate && rule.score == crate::Score::PromptLast {
+        let message = format!("trait `{}`: action Regenerate goes with score ResponseAvg", rule.vector);
+        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
+    }
+    Ok(())
+}
+
+/// What decides about steering is read before it steers, and is measured anyway.
+fn condition(rule: &TraitRule, traits: &[TraitRule], vectors: &BTreeMap<String, VectorInput>) -> Result<(), Rejection> {
+    let Some((steer, when)) = rule.steer.as_ref().and_then(|steer| Some((steer, steer.when.as_ref()?))) else {
+        return Ok(());
+    };
+    let refuse = |problem: String| {
+        Err(Rejection::new(reason::ACTION_INCOMPLETE, format!("steer.when of trait `{}`: {problem}", rule.vector)))
+    };
+    let name = when.vector.as_ref().unwrap_or(&rule.vector);
+    if !traits.iter().any(|rule| rule.vector == *name) {
+        return refuse(format!("`{name}` is no trait of this policy: add it, with action Audit"));
+    }
+    if let (Some(read), Some(steered)) = (vectors.get(name), vectors.get(&rule.vector))
+        && read.layer > steered.layer
+    {
+        return refuse(format!(
+            "`{name}` is read at layer {}, after layer {} is steered: use a vector at a layer not above",
+            read.layer, steered.layer
+        ));
+    }
+    if steer.positions != crate::Positions::Response {
+        return refuse("goes with positions Response".to_owned());
+    }
+    let until = when.until.unwrap_or(when.above);
+    if !when.above.is_finite() || !until.is_finite() || until > when.above {
+        return refuse("until must not lie above above, and both must be finite".to_owned());
+    }
+    Ok(())
+}
+
+/// What is enforced cannot be sampled; evidence that can never come together decides nothing.
+fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
+    let idle = |rule: &TraitRule| rule.action <= Action::Alert && rule.requests.is_none();
+    let free = spec.mode == Mode::Audit || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
+    if spec.sampling.is_some() && !free {
+        let message = "what is enforced cannot be sampled: leave spec.sampling out, or use actions Audit and Alert with failurePolicy Open and without requests";
+        return Err(Rejection::new(reason::SAMPLING_INVALID, message));
+    }
+    let valid = |sampling: crate::Sampling| match (sampling.fraction, sampling.every) {
+        (Some(fraction), None) => fraction > 0.0 && fraction <= 1.0,
+        (None, Some(every)) => every > 0,
+        _ => false,
+    };
+    if spec.sampling.is_some_and(|sampling| !valid(sampling)) {
+        let message = "give exactly one of sampling.fraction (above 0, at most 1) and sampling.every (at least 1)";
+        return Err(Rejection::new(reason::SAMPLING_INVALID, message));
+    }
+    if let Some(window) = spec.evidence.window
+        && !(1..=window.of_last).contains(&window.past)
+    {
+        let message = "evidence.window.past must be at least 1, and at most evidence.window.ofLast";
+        return Err(Rejection::new(reason::THRESHOLD_INVALID, message));
+    }
+    Ok(())
+}
+
 /// Thresholds of a trait as raw projections: (min, max).
 fn bounds(rule: &TraitRule, vector: &VectorInput) -> Result<(Option<f64>, Option<f64>), Rejection> {
     let Some(threshold) = &rule.threshold else {
-        return if matches!(rule.action, Action::Alert | Action::Block) {
+        return if rule.action == Action::Alert || rule.action.holds() {
             let message = format!(
                 "trait `{}` has action {:?} and no threshold: give one of threshold.sigma, .quantile, .projection and .range",
                 rule.vector, rule.action
@@ -356,28 +469,49 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
 }
 
 /// Steering adds up: two policies that steer the same pods along the same vector would do neither what one nor what the
-/// other says.
+/// other says. Two caps are one, the narrower of both, unless that leaves no room between floor and ceiling.
 fn no_conflict(new: ResolvedPolicy, accepted: &[ResolvedPolicy]) -> Result<ResolvedPolicy, Rejection> {
-    let steering = |policy: &ResolvedPolicy| -> BTreeMap<String, Coefficient> {
-        if policy.mode == Mode::Audit {
-            return BTreeMap::new();
+    let acting = |policy: &ResolvedPolicy| policy.mode == Mode::Enforce;
+    for older in accepted.iter().filter(|older| acting(older) && acting(&new)) {
+        if !may_overlap(&older.selector, &new.selector) {
+            continue;
         }
-        policy.traits.iter().filter_map(|rule| Some((rule.vector.clone(), rule.steer?.coefficient))).collect()
-    };
-    let mine = steering(&new);
-    for older in accepted.iter().filter(|older| may_overlap(&older.selector, &new.selector)) {
-        for (vector, coefficient) in steering(older) {
-            let Some(other) = mine.get(&vector).filter(|other| **other != coefficient) else { continue };
+        for (theirs, mine) in older.traits.iter().flat_map(|a| new.traits.iter().map(move |b| (a, b))) {
+            let Some(conflict) = (theirs.vector == mine.vector).then(|| conflict(theirs, mine)).flatten() else {
+                continue;
+            };
             let message = format!(
-                "the older policy `{}` steers along `{vector}` with {}, this one with {}, and their selectors may select the same pods: use one coefficient, or selectors that exclude each other",
-                older.name,
-                coefficient.get(),
-                other.get()
+                "the older policy `{}` {conflict}, and their selectors may select the same pods: let them agree, or use selectors that exclude each other",
+                older.name
             );
             return Err(Rejection::new(reason::STEERING_CONFLICT, message));
         }
     }
     Ok(new)
+}
+
+/// How two rules on one vector contradict each other, if they do.
+fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
+    let vector = &mine.vector;
+    if let (Some(a), Some(b)) = (&theirs.steer, &mine.steer) {
+        if a.coefficient != b.coefficient {
+            let (a, b) = (a.coefficient.get(), b.coefficient.get());
+            return Some(format!("steers along `{vector}` with {a}, this one with {b}"));
+        }
+        if a.when != b.when {
+            return Some(format!("steers along `{vector}` under another condition than this one"));
+        }
+    }
+    if let (Some(a), Some(b)) = (theirs.cap, mine.cap) {
+        let floor = a.floor.into_iter().chain(b.floor).reduce(f64::max);
+        let ceiling = a.ceiling.into_iter().chain(b.ceiling).reduce(f64::min);
+        if let (Some(floor), Some(ceiling)) = (floor, ceiling)
+            && floor > ceiling
+        {
+            return Some(format!("and this one cap `{vector}` at a floor of {floor} above a ceiling of {ceiling}"));
+        }
+    }
+    None
 }
 
 /// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to values that differ.

@@ -16,7 +16,8 @@ fn policy(rule: Value) -> Value {
         "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaPolicy", "metadata": { "name": "no-villains" },
         "spec": {
             "mode": "Enforce", "selector": { "matchLabels": { "app": "chat" } }, "model": "smollm2", "traits": [rule],
-            "placement": "Serve", "failurePolicy": "Open", "evidence": { "minTokens": 8 }, "recoverAfterSeconds": 600
+            "placement": "Serve", "failurePolicy": "Open", "evidence": { "minTokens": 8 }, "recoverAfterSeconds": 600,
+            "recordConversations": false
         }
     })
 }
@@ -107,6 +108,86 @@ fn steer_goes_with_action_steer_only() {
     let mut steered = rule();
     steered["steer"] = json!({"coefficient": -1.0});
     refused(policy(steered), "steer goes with action Steer");
+}
+
+#[test]
+fn each_action_has_its_own_field_and_no_other() {
+    let threshold = json!({"sigma": 3.0});
+    let fields = [
+        ("Cap", "cap", json!({"ceiling": 2.0, "positions": "Response"})),
+        ("Regenerate", "regenerate", json!({"coefficient": -1.0, "attempts": 2})),
+        ("Redact", "redact", json!({"text": "[removed]"})),
+    ];
+    for (action, field, value) in fields {
+        let bare = json!({"vector": "evil", "threshold": threshold, "score": "ResponseAvg", "action": action});
+        refused(policy(bare.clone()), &format!("{field} goes with action {action}"));
+        let mut whole = bare;
+        whole[field] = value.clone();
+        taken(policy(whole));
+        let mut other = rule();
+        other[field] = value;
+        refused(policy(other), &format!("{field} goes with action {action}"));
+    }
+    let regenerate = json!({"vector": "evil", "threshold": threshold, "score": "PromptLast", "action": "Regenerate",
+        "regenerate": {"coefficient": -1.0, "attempts": 2}});
+    refused(policy(regenerate), "goes with score ResponseAvg");
+}
+
+#[test]
+fn a_cap_has_a_side_and_room() {
+    let capped = |mut cap: Value| {
+        cap["positions"] = json!("Response");
+        policy(json!({"vector": "evil", "score": "ResponseAvg", "action": "Cap", "cap": cap}))
+    };
+    taken(capped(json!({"floor": -1.0, "ceiling": 2.0})));
+    refused(capped(json!({})), "give cap.floor, cap.ceiling or both");
+    refused(capped(json!({"floor": 3.0, "ceiling": 2.0})), "cap.floor must not be above");
+}
+
+#[test]
+fn evidence_and_sampling_make_sense() {
+    let window = |past: u32, of_last: u32| {
+        with(&policy(rule()), "/spec/evidence", json!({"minTokens": 8, "window": {"past": past, "ofLast": of_last}}))
+    };
+    taken(window(3, 8));
+    refused(window(9, 8), "must not be above window.ofLast");
+    let sampled = |sampling: Value, mode: &str, action: &str| {
+        let mut policy = policy(with(&rule(), "/action", json!(action)));
+        policy["spec"]["mode"] = json!(mode);
+        policy["spec"]["sampling"] = sampling;
+        policy
+    };
+    taken(sampled(json!({"every": 10}), "Enforce", "Alert"));
+    taken(sampled(json!({"fraction": 0.1}), "Audit", "Block"));
+    refused(sampled(json!({"every": 10}), "Enforce", "Block"), "what is enforced cannot be sampled");
+    refused(sampled(json!({"every": 10, "fraction": 0.5}), "Audit", "Block"), "exactly one of sampling.fraction");
+}
+
+#[test]
+fn callers_start_from_a_threshold() {
+    let asked = |requests: Value| {
+        let mut bare = json!({"vector": "evil", "score": "ResponseAvg", "action": "Audit"});
+        bare["requests"] = requests;
+        policy(bare)
+    };
+    taken(asked(json!({"block": false, "threshold": false, "coefficient": {"min": -2.0, "max": 0.0}})));
+    refused(asked(json!({"block": true, "threshold": false})), "need a threshold that callers start from");
+    refused(
+        asked(json!({"block": false, "threshold": false, "coefficient": {"min": 1.0, "max": 0.0}})),
+        "coefficient.min must not be above",
+    );
+}
+
+#[test]
+fn conditional_steering_is_of_the_answer() {
+    let steered = |positions: &str, when: Value| {
+        policy(json!({"vector": "evil", "score": "ResponseAvg", "action": "Steer",
+            "steer": {"coefficient": -1.0, "positions": positions, "when": when}}))
+    };
+    taken(steered("Response", json!({"at": "Token", "above": 2.0, "until": 1.0})));
+    refused(steered("All", json!({"at": "PromptLast", "above": 2.0})), "goes with positions Response");
+    refused(steered("Response", json!({"at": "Token", "above": 2.0, "until": 3.0})), "when.until must not lie above");
+    refused(steered("Response", json!({"at": "PromptLast", "above": 2.0, "until": 1.0})), "goes with at Token");
 }
 
 #[test]

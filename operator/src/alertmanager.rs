@@ -93,7 +93,7 @@ fn alert(
         "labels": {
             "alertname": "PersonaGuardTraitBreached", "namespace": namespace, "workload": workload,
             "policy": breach.policy, "trait": breach.vector, "action": format!("{action:?}"),
-            "severity": if action == Action::Block { "critical" } else { "warning" }
+            "severity": if action >= Action::Redact { "critical" } else { "warning" }
         },
         "annotations": {
             "summary": format!("{namespace}/{workload} is past its threshold for {}", breach.vector),

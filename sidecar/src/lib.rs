@@ -3,6 +3,7 @@
 //! A request's way: [`serve`] (HTTP, limits) → the engine → [`guard`] (scores, decision, hold-back) → [`serve`] again.
 //! [`config`] reads what is to be enforced, [`host`] keeps what is served in step with it, [`report`] tells the operator.
 
+pub mod audit;
 pub mod commands;
 pub mod config;
 pub mod extract;

@@ -1,5 +1,6 @@
 //! The parts put together: config, host, listeners and reports, from start to orderly end.
 
+use crate::audit::Logs;
 use crate::config::Source;
 use crate::host::{self, Host};
 use crate::proxy::{self, Times, Upstream};
@@ -24,6 +25,8 @@ pub struct Setup {
     pub reports: Option<Target>,
     /// In placement Proxy: the server behind this one.
     pub upstream: Option<(Upstream, Times)>,
+    /// Logs on disk.
+    pub logs: Logs,
     /// Limits on requests.
     pub limits: Limits,
     /// Longest wait for requests that run when the sidecar is stopped.
@@ -45,8 +48,8 @@ impl Sidecar {
     /// Starts all parts. The sockets answer at once; the model is loaded meanwhile.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
-        let Setup { source, api, admin, reports, upstream, limits, grace } = setup;
-        let host = Arc::new(Host::new());
+        let Setup { source, api, admin, reports, upstream, logs, limits, grace } = setup;
+        let host = Arc::new(Host::new(logs));
         let (stop, background) = (CancellationToken::new(), CancellationToken::new());
         let proxies = upstream.is_some();
         let router = match upstream {
@@ -83,5 +86,6 @@ impl Sidecar {
         if let Some(task) = self.reporting {
             let _ = task.await;
         }
+        self.host.logs.close();
     }
 }

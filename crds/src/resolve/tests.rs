@@ -34,7 +34,17 @@ fn vectors() -> BTreeMap<String, VectorInput> {
 }
 
 fn rule(vector: &str, threshold: Threshold, action: Action) -> TraitRule {
-    TraitRule { vector: vector.into(), threshold: Some(threshold), score: Score::ResponseAvg, action, steer: None }
+    TraitRule {
+        vector: vector.into(),
+        threshold: Some(threshold),
+        score: Score::ResponseAvg,
+        action,
+        steer: None,
+        cap: None,
+        regenerate: None,
+        redact: None,
+        requests: None,
+    }
 }
 
 fn sigma(sigma: f64) -> Threshold {
@@ -52,8 +62,10 @@ fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPolicy {
         traits,
         placement: Placement::Serve,
         port: None,
-        failure_policy: crate::FailurePolicy::Open,
+        failure_policy: FailurePolicy::Open,
         evidence: Evidence::default(),
+        sampling: None,
+        record_conversations: false,
         recover_after_seconds: 600,
     };
     let mut policy = PersonaPolicy::new(name, spec);
@@ -147,7 +159,11 @@ fn the_digest_follows_the_vector_and_the_threshold() {
 
 fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy {
     let mut rule = rule("evil", sigma(3.0), Action::Steer);
-    rule.steer = Some(Steering { coefficient: coefficient.try_into().unwrap(), positions: crate::Positions::Response });
+    rule.steer = Some(Steering {
+        coefficient: coefficient.try_into().unwrap(),
+        positions: crate::Positions::Response,
+        when: None,
+    });
     let mut policy = policy(name, app, vec![rule]);
     policy.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
     policy
@@ -172,6 +188,78 @@ fn policies_that_agree_or_cannot_meet_do_not_conflict() {
     let mut audit = [steer("a", "chat", -1.0, 20), steer("b", "chat", -1.5, 10)];
     audit[0].spec.mode = Mode::Audit;
     assert!(resolve(&model(), &vectors(), &audit).rejected.is_empty());
+}
+
+fn cap(name: &str, floor: Option<f64>, ceiling: Option<f64>, second: i64) -> PersonaPolicy {
+    let mut policy = steer(name, "chat", 0.0, second);
+    let rule = &mut policy.spec.traits[0];
+    (rule.action, rule.steer) = (Action::Cap, None);
+    rule.cap = Some(crate::Capping { floor, ceiling, ..Default::default() });
+    policy
+}
+
+#[test]
+fn of_two_caps_that_leave_no_room_the_younger_is_refused() {
+    let apart = [cap("a", Some(3.0), None, 20), cap("b", None, Some(2.0), 10)];
+    let rejected = resolve(&model(), &vectors(), &apart).rejected;
+    assert_eq!(rejected["a"].reason, reason::STEERING_CONFLICT);
+    let narrower = [cap("a", Some(1.0), Some(3.0), 20), cap("b", None, Some(2.0), 10)];
+    assert!(resolve(&model(), &vectors(), &narrower).rejected.is_empty());
+}
+
+#[test]
+fn a_rule_has_what_its_action_needs_and_nothing_else() {
+    let refused = |change: &dyn Fn(&mut TraitRule)| {
+        let mut rule = rule("evil", sigma(3.0), Action::Block);
+        change(&mut rule);
+        refusal(&policy("p", "chat", vec![rule]), &vectors()).reason
+    };
+    for action in [Action::Steer, Action::Cap, Action::Regenerate, Action::Redact] {
+        assert_eq!(refused(&|rule| rule.action = action), reason::ACTION_INCOMPLETE, "{action:?}");
+    }
+    let redact = crate::Redaction { text: "…".into() };
+    assert_eq!(refused(&|rule| rule.redact = Some(redact.clone())), reason::ACTION_INCOMPLETE);
+    for (floor, ceiling) in [(None, None), (Some(2.0), Some(1.0)), (Some(f64::NAN), None)] {
+        let capped = |rule: &mut TraitRule| {
+            rule.action = Action::Cap;
+            rule.cap = Some(crate::Capping { floor, ceiling, ..Default::default() });
+        };
+        assert_eq!(refused(&capped), reason::ACTION_INCOMPLETE);
+    }
+}
+
+#[test]
+fn what_is_enforced_is_not_sampled() {
+    let sampled = |action, mode, failure_policy| {
+        let mut policy = policy("p", "chat", vec![rule("evil", sigma(3.0), action)]);
+        policy.spec.sampling = Some(crate::Sampling { every: Some(10), fraction: None });
+        (policy.spec.mode, policy.spec.failure_policy) = (mode, failure_policy);
+        resolve_policy(&policy, &model(), &vectors())
+    };
+    let (open, closed) = (FailurePolicy::Open, FailurePolicy::Closed);
+    assert!(sampled(Action::Alert, Mode::Enforce, open).is_ok());
+    assert!(sampled(Action::Block, Mode::Audit, closed).is_ok());
+    for (action, failure_policy) in [(Action::Block, open), (Action::Alert, closed)] {
+        let refused = sampled(action, Mode::Enforce, failure_policy).unwrap_err();
+        assert_eq!(refused.reason, reason::SAMPLING_INVALID);
+    }
+}
+
+#[test]
+fn a_condition_on_steering_is_read_before_it_steers() {
+    let conditional = |vector: &str, layer: u32, above: f64, until: Option<f64>| {
+        let mut policy = steer("p", "chat", -1.0, 1);
+        policy.spec.traits.push(rule("sycophantic", sigma(3.0), Action::Alert));
+        policy.spec.traits[0].steer.as_mut().unwrap().when =
+            Some(crate::SteeringCondition { vector: Some(vector.into()), at: Default::default(), above, until });
+        let mut vectors = vectors();
+        vectors.get_mut("sycophantic").unwrap().layer = Layer(layer);
+        resolve_policy(&policy, &model(), &vectors).map_err(|rejection| rejection.reason)
+    };
+    assert!(conditional("sycophantic", 15, 1.0, Some(0.5)).is_ok());
+    assert_eq!(conditional("sycophantic", 16, 1.0, None), Err(reason::ACTION_INCOMPLETE));
+    assert_eq!(conditional("rude", 15, 1.0, None), Err(reason::ACTION_INCOMPLETE));
+    assert_eq!(conditional("sycophantic", 15, 1.0, Some(1.5)), Err(reason::ACTION_INCOMPLETE));
 }
 
 #[test]

@@ -114,7 +114,9 @@ async fn nudge(context: &Context, inputs: &Inputs, changed: bool) -> Result<(), 
     {
         Some(report) if report.state != PodState::Loading => {
             let mine: Vec<_> = config.policies.iter().filter(|policy| policy.selects(&pod.labels)).collect();
-            report.policies.len() != mine.len() || !mine.iter().all(|policy| acknowledges(report, policy))
+            // What is not in force is not acknowledged either.
+            let untold = changed && config.unresolved.iter().any(|policy| policy.selects(&pod.labels));
+            untold || report.policies.len() != mine.len() || !mine.iter().all(|policy| acknowledges(report, policy))
         }
         Some(_) | None => changed,
     });

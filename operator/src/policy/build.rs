@@ -68,6 +68,7 @@ fn withdrawn(map: &ConfigMap, authorities: &str) -> Result<Wanted<ConfigMap>, St
         return Ok(Wanted::Unchanged);
     };
     config.policies.clear();
+    config.unresolved.clear();
     config.vectors.clear();
     let namespace = map.metadata.namespace.clone().unwrap_or_default();
     Ok(Wanted::Exactly(Box::new(config_map(&namespace, &config, &BTreeMap::new(), authorities)?)))

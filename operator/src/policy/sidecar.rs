@@ -28,6 +28,11 @@ pub(super) fn container(
             "value": format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH)
         }),
         json!({ "name": "PERSONAGUARD_TOKEN_FILE", "value": format!("{}/token", names::TOKEN_DIR) }),
+        // In the pod's scratch volume, which holds 64 MiB: they go with the pod, and outlive a restart of the sidecar.
+        json!({ "name": "PERSONAGUARD_AUDIT_LOG", "value": "/tmp/audit.jsonl" }),
+        json!({ "name": "PERSONAGUARD_CONVERSATION_LOG", "value": "/tmp/conversations.jsonl" }),
+        json!({ "name": "PERSONAGUARD_LOG_FILE_BYTES", "value": "4194304" }),
+        json!({ "name": "PERSONAGUARD_LOG_FILES", "value": "4" }),
         json!({ "name": "PERSONAGUARD_POD_LABELS", "value": format!("{}/labels", names::POD_INFO_DIR) }),
     ];
     if let Some(endpoint) = &settings.sidecar_otlp_endpoint {

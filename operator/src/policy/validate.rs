@@ -54,7 +54,18 @@ pub(super) fn validate(inputs: &Inputs) -> Verdicts {
     if let Some(before) = before {
         keep(&mut verdicts, inputs, model, &before);
     }
+    tell(&mut verdicts, inputs);
     verdicts
+}
+
+/// Sidecars learn of the policies that are not in force: what those select is unguarded, or refused where they fail
+/// closed.
+fn tell(verdicts: &mut Verdicts, inputs: &Inputs) {
+    let Some(config) = &mut verdicts.config else { return };
+    let rejected = inputs.policies.iter().filter(|policy| !verdicts.kept.contains(&policy.name_any()));
+    let told = rejected.filter_map(|policy| resolve::unresolved(policy, verdicts.rejected.get(&policy.name_any())?));
+    config.unresolved = told.collect();
+    config.unresolved.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
 fn refuse_all(inputs: &Inputs, reason: &'static str, message: &str) -> Verdicts {

@@ -90,6 +90,7 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
         admin: None,
         reports: None,
         upstream: None,
+        logs: Default::default(),
         limits: Limits::default(),
         grace: Duration::from_secs(1),
     });

@@ -1,10 +1,12 @@
 //! Subcommands, one a file.
 
+pub mod audit;
 pub mod bench;
 pub mod calibrate;
 pub mod chat;
 pub mod extract;
 pub mod merge_ranks;
+pub mod replay;
 pub mod screen;
 pub mod serve;
 pub mod study;
@@ -36,6 +38,8 @@ enum Command {
     Verify(verify::Options),
     Bench(bench::Options),
     Vector(vector::Options),
+    Audit(audit::Options),
+    Replay(replay::Options),
 }
 
 impl Cli {
@@ -55,6 +59,8 @@ impl Cli {
             Command::Verify(options) => verify::run(&options),
             Command::Bench(options) => bench::run(&options),
             Command::Vector(options) => vector::run(&options),
+            Command::Audit(options) => audit::run(&options),
+            Command::Replay(options) => replay::run(&options),
         }
     }
 }

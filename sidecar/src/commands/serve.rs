@@ -1,5 +1,6 @@
 //! `personaguard serve`.
 
+use crate::audit::{self, Log, Logs};
 use crate::config::Source;
 use crate::proxy::{Times, Upstream};
 use crate::report::Target;
@@ -68,6 +69,20 @@ pub struct Options {
     /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: none are sent.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<String>,
+    /// File for a log of every response without a word of it: scores, decisions, policies, digests, as JSON lines that hang
+    /// together by hashes (`personaguard audit verify`). Default: none is kept.
+    #[arg(long, env = "PERSONAGUARD_AUDIT_LOG", value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+    /// File for conversations, word for word, of policies that say `recordConversations: true` (`personaguard replay`).
+    /// Default: none are kept, whatever a policy says.
+    #[arg(long, env = "PERSONAGUARD_CONVERSATION_LOG", value_name = "FILE")]
+    conversation_log: Option<PathBuf>,
+    /// Bytes of a log file, after which the next one begins.
+    #[arg(long, env = "PERSONAGUARD_LOG_FILE_BYTES", value_name = "N", default_value_t = audit::Limits::default().file_bytes)]
+    log_file_bytes: u64,
+    /// Files that are kept of each log; the oldest goes first.
+    #[arg(long, env = "PERSONAGUARD_LOG_FILES", value_name = "N", default_value_t = audit::Limits::default().files)]
+    log_files: usize,
     /// Log format. RUST_LOG sets the level.
     #[arg(long, env = "PERSONAGUARD_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -105,6 +120,9 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         Some(address) => Some(bind(address, "--admin-listen").await?),
         None => None,
     };
+    let limits = audit::Limits { file_bytes: options.log_file_bytes, files: options.log_files };
+    let log = |path: Option<&PathBuf>| path.map(|path| Log::open(path, limits)).transpose();
+    let logs = Logs { audit: log(options.audit_log.as_ref())?, conversations: log(options.conversation_log.as_ref())? };
     let setup = Setup {
         source: Source { folder: options.config.clone(), model_file: options.model, labels: options.pod_labels },
         api: bind(options.listen, "--listen").await?,
@@ -125,6 +143,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             connections: options.max_connections,
             ..Limits::default()
         },
+        logs,
         grace: Duration::from_secs(options.grace_seconds),
     };
     tracing::info!(listen = %options.listen, config = %options.config.display(), version = env!("CARGO_PKG_VERSION"), "started");

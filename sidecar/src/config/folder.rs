@@ -75,6 +75,7 @@ fn load_once(source: &Source) -> Result<Config, ConfigError> {
     if let Some(labels) = &source.labels {
         let labels = labels::read(labels)?;
         config.guard.policies.retain(|policy| policy.selects(&labels));
+        config.guard.unresolved.retain(|policy| policy.selects(&labels));
     }
     if let Some(file) = &source.model_file {
         config.model_file.clone_from(file);

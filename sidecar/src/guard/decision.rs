@@ -16,9 +16,11 @@ pub struct Breach {
     pub threshold: f64,
 }
 
-/// Why a response is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a response is cut. Where several reasons come together, the most intrusive one stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
+    /// A trait with action `Redact` is past its threshold: see [`Decision::redaction`].
+    Redacted,
     /// A trait with action `Block` is past its threshold.
     Blocked,
     /// A trait cannot be scored, and its policy fails closed.
@@ -30,6 +32,8 @@ pub enum Stop {
 pub enum Fault {
     /// A vector of the policy is refused, for example because it was made for another model.
     VectorRefused,
+    /// A policy that selects this pod could never be resolved, for example because a vector of it does not exist.
+    PolicyUnresolved,
     /// A projection is not a finite number.
     NotFinite,
     /// The decoder did not say what it was asked to measure.
@@ -50,8 +54,9 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::VectorRefused,
+        Self::PolicyUnresolved,
         Self::NotFinite,
         Self::Missing,
         Self::NotReady,
@@ -67,6 +72,7 @@ impl Fault {
     pub fn label(self) -> &'static str {
         match self {
             Self::VectorRefused => "vector_refused",
+            Self::PolicyUnresolved => "policy_unresolved",
             Self::NotFinite => "not_finite",
             Self::Missing => "missing_projection",
             Self::NotReady => "model_not_ready",
@@ -90,16 +96,22 @@ enum Watch {
 
 /// Decides, from projections alone, how much of a response may leave.
 ///
-/// Evidence is the running mean over the response tokens once [`super::PlannedPolicy::min_tokens`] of them are scored; a
-/// shorter answer is decided by [`Decision::end`]. A `PromptLast` rule is decided by [`Decision::prompt`].
+/// Evidence is the running mean over the response tokens once [`super::PlannedPolicy::min_tokens`] of them are scored (a
+/// shorter answer is decided by [`Decision::end`]), or `past` of the last `of_last` tokens where the policy has a window. A
+/// `PromptLast` rule is decided by [`Decision::prompt`].
 #[derive(Debug)]
 pub struct Decision {
     plan: Arc<Plan>,
+    /// For each policy, whether it looks at this response.
+    sampled: Arc<[bool]>,
     tallies: Vec<Tally>,
     watches: Vec<Watch>,
+    /// For each rule, the last 64 tokens, the newest in the lowest bit: whether each was past the threshold.
+    recent: Vec<u64>,
     breaches: Vec<Breach>,
     fault: Option<Fault>,
     stop: Option<Stop>,
+    redaction: Option<Arc<str>>,
     prompted: bool,
     scored: usize,
     ended: bool,
@@ -107,23 +119,40 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A response that is about to begin.
+    /// A response that is about to begin, and that every policy looks at.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        let fault = plan.policies.iter().any(|policy| !policy.refused.is_empty()).then_some(Fault::VectorRefused);
-        let closed = plan.policies.iter().any(|p| p.failure_policy == FailurePolicy::Closed && !p.refused.is_empty());
+        let all = vec![true; plan.policies.len()];
+        Self::sampled(plan, all.into())
+    }
+
+    /// A response that only some policies look at, by their order in the plan.
+    #[must_use]
+    pub fn sampled(plan: Arc<Plan>, sampled: Arc<[bool]>) -> Self {
+        let lost = |policy: &&super::PlannedPolicy| policy.unenforced().is_some();
+        let fault = plan.policies.iter().find_map(super::PlannedPolicy::unenforced);
+        let closed = plan.policies.iter().filter(lost).any(|policy| policy.failure_policy == FailurePolicy::Closed);
         Self {
             tallies: vec![Tally::default(); plan.taps.len()],
             watches: vec![Watch::default(); plan.rules.len()],
+            recent: vec![0; plan.rules.len()],
             breaches: Vec::new(),
             fault,
             stop: closed.then_some(Stop::Unscorable),
+            redaction: None,
             prompted: false,
             scored: 0,
             ended: false,
             cleared: 0,
+            sampled,
             plan,
         }
+    }
+
+    /// The same response from its beginning, for another attempt at it under this plan.
+    #[must_use]
+    pub fn again(&self, plan: Plan) -> Self {
+        Self::sampled(Arc::new(plan), Arc::clone(&self.sampled))
     }
 
     /// Takes the projections at the last prompt token, one for each of [`Plan::taps`].
@@ -138,8 +167,20 @@ impl Decision {
     pub fn token(&mut self, projections: &[f32]) {
         self.scored += 1;
         self.take(projections, Tally::token);
+        self.judge_windows(projections);
         let scored = self.scored;
-        self.judge(|rule, min_tokens| rule.score == Score::ResponseAvg && scored >= min_tokens);
+        self.judge(|rule, policy| {
+            // What leaves as a whole is judged as a whole.
+            let due = scored >= policy.min_tokens && rule.action != Action::Regenerate;
+            due && rule.score == Score::ResponseAvg && policy.window.is_none()
+        });
+        self.clear();
+    }
+
+    /// All tokens of the response were scored.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.judge(|rule, policy| rule.score == Score::ResponseAvg && policy.window.is_none());
         self.clear();
     }
 
@@ -148,13 +189,6 @@ impl Decision {
         for tap in 0..self.tallies.len() {
             self.lose(tap, fault);
         }
-        self.clear();
-    }
-
-    /// All tokens of the response were scored.
-    pub fn end(&mut self) {
-        self.ended = true;
-        self.judge(|rule, _| rule.score == Score::ResponseAvg);
         self.clear();
     }
 
@@ -168,6 +202,28 @@ impl Decision {
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
         self.stop
+    }
+
+    /// The text that takes the place of what does not leave, after [`Stop::Redacted`].
+    #[must_use]
+    pub fn redaction(&self) -> Option<&Arc<str>> {
+        self.redaction.as_ref().filter(|_| self.stop == Some(Stop::Redacted))
+    }
+
+    /// Whether a policy looks at this response.
+    #[must_use]
+    pub fn looks(&self, policy: usize) -> bool {
+        self.sampled.get(policy).copied().unwrap_or_default()
+    }
+
+    /// How far the breached rules with action `Regenerate` are past their thresholds, taken together; none where none is
+    /// breached.
+    #[must_use]
+    pub fn excess(&self) -> Option<f64> {
+        let breached = |(index, rule): &(usize, &Rule)| rule.regenerate.is_some() && self.breached(*index);
+        let rules = self.plan.rules.iter().enumerate().filter(breached);
+        // By single tokens a response may be past its threshold while its mean is within.
+        rules.map(|(_, rule)| self.score(rule).map_or(0.0, |score| rule.bounds.beyond(score))).reduce(|a, b| a + b)
     }
 
     /// Why the response counts as unguarded, where it does.
@@ -190,7 +246,7 @@ impl Decision {
     /// The score that a rule compares, as it stands; none where it is not known, or could not be scored.
     #[must_use]
     pub fn score(&self, rule: &Rule) -> Option<f64> {
-        let tally = self.tallies.get(rule.tap)?;
+        let tally = self.tallies.get(rule.tap).filter(|_| self.looks(rule.policy))?;
         match rule.score {
             Score::PromptLast => tally.prompt_last(),
             Score::ResponseAvg => tally.response_avg(),
@@ -223,7 +279,8 @@ impl Decision {
 
     fn lose(&mut self, tap: usize, fault: Fault) {
         let plan = Arc::clone(&self.plan);
-        for (index, rule) in plan.rules.iter().enumerate().filter(|(_, rule)| rule.tap == tap) {
+        let concerned = |(_, rule): &(usize, &Rule)| rule.tap == tap && self.sampled[rule.policy];
+        for (index, rule) in plan.rules.iter().enumerate().filter(concerned) {
             self.fault.get_or_insert(fault);
             if plan.policies[rule.policy].failure_policy == FailurePolicy::Closed {
                 self.stop.get_or_insert(Stop::Unscorable);
@@ -233,21 +290,51 @@ impl Decision {
         }
     }
 
-    fn judge(&mut self, due: impl Fn(&Rule, usize) -> bool) {
+    fn judge(&mut self, due: impl Fn(&Rule, &super::PlannedPolicy) -> bool) {
         let plan = Arc::clone(&self.plan);
         for (index, rule) in plan.rules.iter().enumerate() {
-            if self.watches[index] != Watch::Within || !due(rule, plan.policies[rule.policy].min_tokens) {
-                continue;
-            }
-            let Some((score, threshold)) = self.score(rule).and_then(|s| Some((s, rule.bounds.passed(s)?))) else {
-                continue;
-            };
-            self.watches[index] = Watch::Breached;
-            self.breaches.push(Breach { rule: index, score, threshold });
-            if rule.action == Action::Block {
-                self.stop.get_or_insert(Stop::Blocked);
+            if due(rule, &plan.policies[rule.policy])
+                && let Some(score) = self.score(rule)
+                && let Some(threshold) = rule.bounds.passed(score)
+            {
+                self.breach(index, score, threshold);
             }
         }
+    }
+
+    /// Judges the newest token by itself, where evidence is so many of the last tokens.
+    fn judge_windows(&mut self, projections: &[f32]) {
+        let plan = Arc::clone(&self.plan);
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let Some(window) = plan.policies[rule.policy].window.filter(|_| rule.score == Score::ResponseAvg) else {
+                continue;
+            };
+            let projection = projections.get(rule.tap).copied().map_or(f64::NAN, f64::from);
+            let passed = rule.bounds.passed(projection);
+            self.recent[index] = self.recent[index] << 1 | u64::from(passed.is_some());
+            let past = (self.recent[index] & lowest(window.of_last)).count_ones();
+            if let Some(threshold) = passed.filter(|_| past >= window.past && self.looks(rule.policy)) {
+                self.breach(index, projection, threshold);
+            }
+        }
+    }
+
+    fn breach(&mut self, index: usize, score: f64, threshold: f64) {
+        if self.watches[index] != Watch::Within {
+            return;
+        }
+        self.watches[index] = Watch::Breached;
+        self.breaches.push(Breach { rule: index, score, threshold });
+        let rule = &self.plan.rules[index];
+        let stop = match rule.action {
+            Action::Block => Stop::Blocked,
+            Action::Redact => Stop::Redacted,
+            _ => return,
+        };
+        if stop == Stop::Redacted && self.redaction.is_none() {
+            self.redaction = rule.redaction.clone();
+        }
+        self.stop = self.stop.max(Some(stop));
     }
 
     /// Raises `cleared` to what every holding rule lets go.
@@ -262,17 +349,28 @@ impl Decision {
     fn cleared_by(&self, index: usize, rule: &Rule) -> usize {
         let policy = &self.plan.policies[rule.policy];
         let closed = policy.failure_policy == FailurePolicy::Closed;
-        if self.watches[index] == Watch::Lost || !(rule.action == Action::Block || closed) {
+        if self.watches[index] == Watch::Lost || !(rule.action.holds() || closed) {
             return usize::MAX;
         }
-        match rule.score {
+        match (rule.score, policy.window) {
             // Decided once and for all; a policy that fails closed still waits for each token's own score.
-            Score::PromptLast if !self.prompted => 0,
-            Score::PromptLast if !closed => usize::MAX,
-            Score::PromptLast => self.scored,
-            Score::ResponseAvg if rule.action != Action::Block => self.scored,
-            Score::ResponseAvg if self.scored >= policy.min_tokens || self.ended => self.scored,
-            Score::ResponseAvg => 0,
+            (Score::PromptLast, _) if !self.prompted => 0,
+            (Score::PromptLast, _) if !closed => usize::MAX,
+            (Score::PromptLast, _) => self.scored,
+            (Score::ResponseAvg, _) if !rule.action.holds() || self.ended => self.scored,
+            (Score::ResponseAvg, _) if rule.action == Action::Regenerate => 0,
+            // A token past the threshold waits until no window that it is in can become a breach.
+            (Score::ResponseAvg, Some(window)) => {
+                let waiting = self.recent[index] & lowest(window.of_last - 1);
+                self.scored - (u64::BITS - waiting.leading_zeros()) as usize
+            }
+            (Score::ResponseAvg, None) if self.scored >= policy.min_tokens => self.scored,
+            (Score::ResponseAvg, None) => 0,
         }
     }
+}
+
+/// The lowest `bits` bits.
+fn lowest(bits: u32) -> u64 {
+    u64::MAX.checked_shr(u64::BITS - bits.min(u64::BITS)).unwrap_or(0)
 }

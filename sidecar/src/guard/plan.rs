@@ -1,9 +1,12 @@
 //! What is measured and enforced on every response.
 
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{Calm, GuardConfig, ResolvedPolicy, ResolvedVector};
+use super::Fault;
+use personaguard_crds::guard_config::Calm;
 use personaguard_crds::wire::{Failure, PolicyAcknowledgement, RefusedTrait};
-use personaguard_crds::{Action, Coefficient, Digest, FailurePolicy, Layer, Mode, Positions, Score};
+use personaguard_crds::{
+    Action, Coefficient, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Positions, Regeneration,
+    RequestBounds, Sampling, Score,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,8 +27,10 @@ pub struct ModelFacts {
 
 /// What is measured and enforced on every response: made once for a config and a model, and kept by each request until
 /// it ends.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// SHA-256 of the weight file that it was made for.
+    pub model: Option<Digest>,
     /// Policies that guard this pod.
     pub policies: Vec<PlannedPolicy>,
     /// Directions that are measured; projections come in this order.
@@ -34,6 +39,8 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// What is added to the residual stream.
     pub steering: Vec<Steer>,
+    /// Bounds on projections, which hold after the steering of their layer.
+    pub caps: Vec<Cap>,
 }
 
 /// A policy that guards this pod.
@@ -53,8 +60,27 @@ pub struct PlannedPolicy {
     pub failure_policy: FailurePolicy,
     /// Response tokens before the first decision, at least 1.
     pub min_tokens: usize,
+    /// Evidence by single tokens, in place of the running mean.
+    pub window: Option<EvidenceWindow>,
+    /// Which responses it looks at; none: all of them.
+    pub sampling: Option<Sampling>,
+    /// Whether conversations may be written to the conversation log.
+    pub records: bool,
     /// Traits that are not served.
     pub refused: Vec<RefusedTrait>,
+    /// Why nothing of it is enforced, where nothing is.
+    pub unresolved: Option<Failure>,
+}
+
+impl PlannedPolicy {
+    /// Why it is not enforced, or not all of it.
+    #[must_use]
+    pub fn unenforced(&self) -> Option<Fault> {
+        match &self.unresolved {
+            Some(_) => Some(Fault::PolicyUnresolved),
+            None => (!self.refused.is_empty()).then_some(Fault::VectorRefused),
+        }
+    }
 }
 
 /// A direction that is measured.
@@ -66,6 +92,8 @@ pub struct Tap {
     pub trait_name: String,
     /// Layer, 1-based.
     pub layer: Layer,
+    /// SHA-256 of the values.
+    pub sha256: Digest,
     /// Raw values, shape `[hidden]`, finite and not all zero.
     pub values: Arc<[f32]>,
     /// What benign answers score: what drift is measured against.
@@ -85,6 +113,14 @@ pub struct Rule {
     pub bounds: Bounds,
     /// What to do; `Audit` throughout where the policy's mode is.
     pub action: Action,
+    /// The same before a request asked for more: how it is counted.
+    pub declared: Action,
+    /// With `Redact`: what to say instead.
+    pub redaction: Option<Arc<str>>,
+    /// With `Regenerate`: how to try again.
+    pub regenerate: Option<Regeneration>,
+    /// What callers may ask for.
+    pub requests: Option<RequestBounds>,
 }
 
 /// A steering intervention: h ← h + α·v at a tap's layer.
@@ -95,6 +131,34 @@ pub struct Steer {
     /// α, of the raw vector.
     pub coefficient: Coefficient,
     /// Token positions that are steered.
+    pub positions: Positions,
+    /// Steers only while this holds.
+    pub when: Option<When>,
+}
+
+/// A condition on a projection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct When {
+    /// Index in [`Plan::taps`].
+    pub tap: usize,
+    /// Where the projection is read.
+    pub at: ConditionAt,
+    /// Holds above this.
+    pub above: f64,
+    /// Once it holds, it ends where the projection is no longer above this.
+    pub until: f64,
+}
+
+/// A cap: the projection on a tap's vector, at its layer, stays between floor and ceiling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cap {
+    /// Index in [`Plan::taps`].
+    pub tap: usize,
+    /// Lowest projection.
+    pub floor: Option<f64>,
+    /// Highest projection, not below the floor.
+    pub ceiling: Option<f64>,
+    /// Token positions that are capped.
     pub positions: Positions,
 }
 
@@ -113,26 +177,61 @@ impl Bounds {
     pub fn passed(&self, score: f64) -> Option<f64> {
         self.max.filter(|max| score > *max).or(self.min.filter(|min| score < *min))
     }
+
+    /// How far a score is past the threshold; 0 where it is within.
+    #[must_use]
+    pub fn beyond(&self, score: f64) -> f64 {
+        self.passed(score).map_or(0.0, |threshold| (score - threshold).abs())
+    }
 }
 
 impl Plan {
-    /// Makes the plan of the policies in `config` for a model with these facts. A trait whose vector does not fit is
-    /// refused, never served.
+    /// Whether tokens wait for their scores before they leave.
     #[must_use]
-    pub fn new(config: &GuardConfig, vectors: &Vectors, facts: &ModelFacts) -> Self {
-        let mut plan = Self::default();
-        for policy in &config.policies {
-            plan.add(policy, config, vectors, facts);
+    pub fn holds(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.action.holds() || self.policies[rule.policy].failure_policy == FailurePolicy::Closed)
+    }
+
+    /// Whether text leaves by whole sentences only.
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == Action::Redact)
+    }
+
+    /// Further attempts at a response, at most.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.rules.iter().filter_map(|rule| rule.regenerate).map(|again| again.attempts).max().unwrap_or(0)
+    }
+
+    /// This plan for a further attempt (1 is the first) at a response that breached: steered along each vector that was
+    /// past its threshold, further with each attempt.
+    #[must_use]
+    pub fn retried(&self, breached: impl Fn(usize) -> bool, attempt: u32) -> Self {
+        let mut plan = self.clone();
+        for (_, rule) in self.rules.iter().enumerate().filter(|(index, _)| breached(*index)) {
+            let Some(again) = rule.regenerate else { continue };
+            let limit = Coefficient::LIMIT;
+            let further = again.coefficient.get() * f64::from(attempt.min(again.attempts));
+            // Within the limits by construction.
+            let coefficient = Coefficient::try_from(further.clamp(-limit, limit)).unwrap_or(again.coefficient);
+            plan.steering.push(Steer { tap: rule.tap, coefficient, positions: Positions::Response, when: None });
         }
         plan
     }
 
-    /// Whether tokens wait for their scores before they leave.
+    /// Whether conversations may be written down.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        self.rules.iter().any(|rule| {
-            rule.action == Action::Block || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
-        })
+    pub fn records(&self) -> bool {
+        self.policies.iter().any(|policy| policy.records)
+    }
+
+    /// The same policies, measuring and enforcing nothing: for responses that none of them looks at.
+    #[must_use]
+    pub fn resting(&self) -> Self {
+        Self { policies: self.policies.clone(), ..Self::default() }
     }
 
     /// What this pod acknowledges to enforce.
@@ -145,130 +244,7 @@ impl Plan {
             digest: policy.digest.clone(),
             refused: policy.refused.clone(),
         };
-        self.policies.iter().map(acknowledge).collect()
+        // Of what could not be resolved there is nothing to enforce.
+        self.policies.iter().filter(|policy| policy.unresolved.is_none()).map(acknowledge).collect()
     }
-
-    fn add(&mut self, policy: &ResolvedPolicy, config: &GuardConfig, vectors: &Vectors, facts: &ModelFacts) {
-        let audit = policy.mode == Mode::Audit;
-        let mut refused = Vec::new();
-        for rule in &policy.traits {
-            let tap = match self.tap(&rule.vector, config, vectors, facts) {
-                Ok(tap) => tap,
-                Err(failure) => {
-                    refused.push(RefusedTrait { vector: rule.vector.clone(), failure });
-                    continue;
-                }
-            };
-            if let (false, Action::Steer, Some(steer)) = (audit, rule.action, rule.steer) {
-                self.steer(Steer { tap, coefficient: steer.coefficient, positions: steer.positions });
-            }
-            self.rules.push(Rule {
-                policy: self.policies.len(),
-                tap,
-                score: rule.score,
-                bounds: Bounds { min: rule.min, max: rule.max },
-                action: if audit { Action::Audit } else { rule.action },
-            });
-        }
-        self.policies.push(PlannedPolicy {
-            name: policy.name.clone(),
-            uid: policy.uid.clone(),
-            generation: policy.generation,
-            digest: policy.digest.clone(),
-            mode: policy.mode,
-            failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
-            min_tokens: policy.evidence.min_tokens.max(1) as usize,
-            refused,
-        });
-    }
-
-    /// The same steering in two policies is one steering, at the positions of both. Coefficients that differ are refused
-    /// at apply; should they get this far, the stronger one stands.
-    fn steer(&mut self, new: Steer) {
-        match self.steering.iter_mut().find(|steer| steer.tap == new.tap) {
-            None => self.steering.push(new),
-            Some(steer) => {
-                if steer.positions != new.positions {
-                    steer.positions = Positions::All;
-                }
-                if new.coefficient.get().abs() > steer.coefficient.get().abs() {
-                    steer.coefficient = new.coefficient;
-                }
-            }
-        }
-    }
-
-    fn tap(
-        &mut self,
-        name: &str,
-        config: &GuardConfig,
-        vectors: &Vectors,
-        facts: &ModelFacts,
-    ) -> Result<usize, Failure> {
-        if let Some(index) = self.taps.iter().position(|tap| tap.vector == name) {
-            return Ok(index);
-        }
-        let resolved = config.vectors.get(name).ok_or_else(|| {
-            failure(
-                reason::VECTOR_NOT_FOUND,
-                format!("vector `{name}` is not in the config: let the operator write it anew"),
-            )
-        })?;
-        let values = match vectors.get(name) {
-            Some(Ok(values)) => values,
-            Some(Err(failure)) => return Err(failure.clone()),
-            None => {
-                let message =
-                    format!("the vector file of the config folder lacks `{name}`: let the operator write it anew");
-                return Err(failure(reason::ARTIFACT_NOT_FOUND, message));
-            }
-        };
-        check(name, resolved, values, facts)?;
-        self.taps.push(Tap {
-            vector: name.to_owned(),
-            trait_name: resolved.trait_name.clone(),
-            layer: resolved.layer,
-            values: Arc::clone(values),
-            calm: resolved.calm,
-        });
-        Ok(self.taps.len() - 1)
-    }
-}
-
-/// A vector is bound to its model's digest, and must fit its shape.
-fn check(name: &str, resolved: &ResolvedVector, values: &[f32], facts: &ModelFacts) -> Result<(), Failure> {
-    if resolved.model_digest != facts.digest {
-        let (theirs, ours) = (resolved.model_digest.short(), facts.digest.short());
-        let message = format!(
-            "vector `{name}` was made from weights {theirs}…, this sidecar serves {ours}…: extract it again from the weights that are served"
-        );
-        return Err(failure(reason::MODEL_MISMATCH, message));
-    }
-    if resolved.layer.0 > facts.layers {
-        let message = format!(
-            "vector `{name}` is for layer {}, the model has {}: choose a layer that it has",
-            resolved.layer, facts.layers
-        );
-        return Err(failure(reason::LAYER_MISSING, message));
-    }
-    if values.len() != facts.hidden {
-        let message = format!(
-            "vector `{name}` has {} values, the model's layers have {}: it was made for another model",
-            values.len(),
-            facts.hidden
-        );
-        return Err(failure(reason::MODEL_MISMATCH, message));
-    }
-    let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-    #[allow(clippy::cast_possible_truncation)]
-    let steerable = values.iter().all(|v| (v * Coefficient::LIMIT as f32).is_finite());
-    if !norm.is_finite() || norm == 0.0 || !steerable {
-        let message = format!("vector `{name}` is zero, not finite or absurdly long: extract it again");
-        return Err(failure(reason::ARTIFACT_INVALID, message));
-    }
-    Ok(())
-}
-
-fn failure(reason: &str, message: String) -> Failure {
-    Failure { reason: reason.to_owned(), message }
 }

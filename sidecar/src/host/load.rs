@@ -1,13 +1,13 @@
 //! Loading weights, and putting a plan in force on them.
 
-use super::{Serving, clip};
+use super::{Serving, clip, interventions};
 use crate::config::Config;
-use crate::guard::{ModelFacts, Plan};
+use crate::guard::{Draw, ModelFacts, Plan};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::guard_config::ServedModel;
 use personaguard_crds::wire::Failure;
-use personaguard_crds::{Device, Digest, Positions};
-use personaguard_model::{self as model, Engine, EngineOptions, Intervention, LoadError, LoadOptions, Model, Probe};
+use personaguard_crds::{Device, Digest};
+use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -100,23 +100,18 @@ impl Loaded {
             reason: reason::ARTIFACT_INVALID.to_owned(),
             message: error.to_string(),
         };
-        let probes = plan.taps.iter().map(|tap| Probe::new(tap.layer.0 as usize, &tap.values));
-        let probes = probes.collect::<Result<Vec<_>, _>>().map_err(unfit)?;
-        let interventions = plan.steering.iter().map(|steer| {
-            let tap = &plan.taps[steer.tap];
-            #[allow(clippy::cast_possible_truncation)]
-            let coefficient = steer.coefficient.get() as f32;
-            Intervention::add(tap.layer.0 as usize, &tap.values, coefficient, positions(steer.positions))
-        });
-        let interventions = interventions.collect::<Result<Vec<_>, _>>().map_err(unfit)?;
+        let probes = interventions::probes(&plan).map_err(unfit)?;
+        let interventions = interventions::interventions(&plan).map_err(unfit)?;
         Ok(Serving {
             name: config.guard.model.name.clone(),
             digest,
             created: self.created,
             engine: self.engine.clone(),
+            resting: Arc::new(plan.resting()),
+            draw: Draw::default(),
             plan: Arc::new(plan),
-            probes: probes.into(),
-            interventions: interventions.into(),
+            probes,
+            interventions,
         })
     }
 }
@@ -127,12 +122,4 @@ fn start(model: Arc<Model>, max_concurrent: u32) -> Result<Engine, Failure> {
         EngineOptions { max_concurrent, max_waiting: max_concurrent * WAITING_PER_RUNNING, ..EngineOptions::default() };
     Engine::start(model, options)
         .map_err(|error| Failure { reason: reason::MODEL_UNSUPPORTED.to_owned(), message: clip(&error.to_string()) })
-}
-
-fn positions(positions: Positions) -> model::Positions {
-    match positions {
-        Positions::Response => model::Positions::Response,
-        Positions::Prompt => model::Positions::Prompt,
-        Positions::All => model::Positions::All,
-    }
 }

@@ -1,11 +1,13 @@
 //! The sidecar as a whole: which model is loaded, which plan is in force, and what has been counted.
 
+pub mod interventions;
 mod load;
 mod run;
 
 pub use run::run;
 
-use crate::guard::Plan;
+use crate::audit::Logs;
+use crate::guard::{Draw, Plan};
 use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::ReloadResult;
@@ -22,6 +24,8 @@ pub struct Host {
     pub metrics: Metrics,
     /// Counts for the operator.
     pub ledger: Ledger,
+    /// Logs on disk, where there are any.
+    pub logs: Logs,
     /// Random id of this process.
     pub instance: String,
     state: watch::Sender<Arc<State>>,
@@ -65,6 +69,10 @@ pub struct Serving {
     pub engine: Engine,
     /// What is measured and enforced.
     pub plan: Arc<Plan>,
+    /// The same for responses that no policy looks at.
+    pub resting: Arc<Plan>,
+    /// Which policies look at a response.
+    pub draw: Draw,
     /// The plan's taps, in their order.
     pub probes: Arc<[Probe]>,
     /// The plan's steering.
@@ -73,15 +81,16 @@ pub struct Serving {
 
 impl Default for Host {
     fn default() -> Self {
-        Self::new()
+        Self::new(Logs::default())
     }
 }
 
 impl Host {
     /// A sidecar that has not read its config yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(logs: Logs) -> Self {
         Self {
+            logs,
             metrics: Metrics::new(),
             ledger: Ledger::default(),
             instance: uuid::Uuid::new_v4().to_string(),
@@ -113,6 +122,9 @@ impl Host {
     /// The metrics as text, with gauges read now.
     #[must_use]
     pub fn metrics(&self) -> String {
+        for (log, log_name) in self.logs.named() {
+            self.metrics.log(log_name, log.written(), log.lost());
+        }
         let (running, waiting) = self.serving().map_or((0, 0), |s| (s.engine.running(), s.engine.waiting()));
         self.metrics.load(running, waiting);
         self.metrics.encode()

@@ -174,6 +174,10 @@ impl Keeper {
             Ok(serving) => {
                 self.retry = None;
                 for policy in &serving.plan.policies {
+                    if let Some(failure) = &policy.unresolved {
+                        tracing::error!(policy = %policy.name, reason = %failure.reason, message_to_user = %failure.message,
+                            failure_policy = ?policy.failure_policy, "a policy is not enforced");
+                    }
                     for refused in &policy.refused {
                         tracing::error!(policy = %policy.name, vector = %refused.vector, reason = %refused.failure.reason,
                             message_to_user = %refused.failure.message, "a trait is refused");
@@ -206,7 +210,8 @@ impl Keeper {
 /// Of all policies together; one in mode `Audit` changes nothing.
 fn failure_policy(config: &Config) -> FailurePolicy {
     let enforced = config.guard.policies.iter().filter(|policy| policy.mode == Mode::Enforce);
-    enforced.map(|policy| policy.failure_policy).max().unwrap_or_default()
+    let unresolved = config.guard.unresolved.iter().map(|policy| policy.failure_policy);
+    enforced.map(|policy| policy.failure_policy).chain(unresolved).max().unwrap_or_default()
 }
 
 fn stamp(file: &Path) -> Option<(u64, SystemTime)> {

@@ -190,7 +190,7 @@ impl Choice {
     pub(super) fn close(&mut self, other: Option<Outcome>) {
         let outcome = match self.decision.stop() {
             Some(Stop::Unscorable) => Outcome::Error,
-            Some(Stop::Blocked) => Outcome::ContentFilter,
+            Some(Stop::Blocked | Stop::Redacted) => Outcome::ContentFilter,
             None => other.unwrap_or(self.outcome),
         };
         self.record.close(&self.decision, outcome, Usage::new(self.prompt_tokens, self.tokens.len()));

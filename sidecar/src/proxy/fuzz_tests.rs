@@ -50,7 +50,7 @@ fn fuzz_sse_of_an_upstream_server() {
         "null",
         "1e400",
     ];
-    let host = Arc::new(Host::new());
+    let host = Arc::new(Host::default());
     let closed = plan("Block", "Closed", 4);
     let open = plan("Block", "Open", 4);
     run("sse", &words, |input| {

@@ -111,7 +111,7 @@ impl Case {
 
     /// Bytes that the client gets.
     fn run(&self, plan: &Arc<Plan>) -> Vec<u8> {
-        let transcript = Transcript::new(Arc::new(Host::new()), Arc::clone(plan), tracing::Span::none());
+        let transcript = Transcript::new(Arc::new(Host::default()), Arc::clone(plan), tracing::Span::none());
         let mut held = Held::new(transcript, Api::Chat, self.choices.len());
         let mut out = Vec::new();
         let mut passes = 0;
@@ -221,7 +221,7 @@ proptest! {
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
     let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
     for (policy, refuses) in [("Closed", true), ("Open", false)] {
-        let transcript = Transcript::new(Arc::new(Host::new()), plan("Block", policy, 4), tracing::Span::none());
+        let transcript = Transcript::new(Arc::new(Host::default()), plan("Block", policy, 4), tracing::Span::none());
         let mut held = Held::new(transcript, Api::Chat, 1);
         held.push(odd);
         held.end();

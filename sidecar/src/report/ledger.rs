@@ -45,7 +45,7 @@ impl Ledger {
     pub fn breach(&self, plan: &Plan, breach: &Breach, response_id: &str) {
         let rule = &plan.rules[breach.rule];
         let mut counts = self.lock();
-        let summary = counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.action);
+        let summary = counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.declared);
         summary.breaches += 1;
         summary.last_breach = Some(wire::Breach {
             at: Timestamp::now(),
@@ -70,7 +70,7 @@ impl Ledger {
         for rule in &plan.rules {
             let Some(score) = decision.score(rule) else { continue };
             let tap = &plan.taps[rule.tap];
-            let summary = counts.summary(&plan.policies[rule.policy].name, &tap.vector, rule.action);
+            let summary = counts.summary(&plan.policies[rule.policy].name, &tap.vector, rule.declared);
             observe(summary, score);
             // What benign answers score is known of this score only.
             let calm = tap.calm.filter(|_| rule.score == Score::ResponseAvg);
@@ -87,7 +87,7 @@ impl Ledger {
         let mut counts = self.lock();
         counts.revision += 1;
         for rule in &plan.rules {
-            counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.action);
+            counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.declared);
         }
     }
 

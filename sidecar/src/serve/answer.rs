@@ -1,10 +1,12 @@
 //! One answer on its way from decoder to client: events in, pieces that may leave out.
 
+use super::attempt::{Attempt, Keep};
 use super::error::ApiError;
 use super::record::Record;
 use super::request::Extension;
-use super::response::{Piece, TokenLogprob, Usage, scores};
-use crate::guard::{Decision, Holdback, Stop};
+use super::response::{Piece, Usage, scores};
+use super::retry::Retry;
+use crate::guard::{Decision, Stop};
 use crate::host::Serving;
 use crate::telemetry::metrics::Outcome;
 use personaguard_model::{Event, FinishReason, Generation};
@@ -16,17 +18,14 @@ use std::sync::Arc;
 pub(super) struct Answer {
     serving: Arc<Serving>,
     generation: Option<Generation>,
-    decision: Decision,
-    held: Holdback<Piece>,
-    /// Text that the decoder kept back for a stop string, and gave up at the end.
-    tail: Option<Piece>,
+    attempt: Attempt,
+    retry: Option<Retry>,
     record: Record,
     with_logprobs: bool,
     asked: Extension,
-    /// For the extension: `[token][tap]`.
-    projections: Vec<Vec<f32>>,
-    usage: Usage,
-    end: Option<Outcome>,
+    /// The prompt, where the conversation is to be written down.
+    messages: Option<Vec<Value>>,
+    ended: bool,
 }
 
 /// What comes next.
@@ -45,27 +44,32 @@ pub(super) enum Next {
     },
 }
 
+/// What an answer is made of.
+pub(super) struct Parts {
+    pub(super) serving: Arc<Serving>,
+    pub(super) generation: Generation,
+    pub(super) decision: Decision,
+    pub(super) record: Record,
+    pub(super) retry: Option<Retry>,
+    pub(super) with_logprobs: bool,
+    pub(super) asked: Extension,
+    pub(super) messages: Vec<Value>,
+}
+
 impl Answer {
-    pub(super) fn new(
-        serving: Arc<Serving>,
-        generation: Generation,
-        decision: Decision,
-        record: Record,
-        with_logprobs: bool,
-        asked: Extension,
-    ) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { serving, generation, decision, record, retry, with_logprobs, asked, messages } = parts;
+        let messages = record.wants_conversation(&decision).then_some(messages);
         Self {
             serving,
             generation: Some(generation),
-            decision,
-            held: Holdback::default(),
-            tail: None,
+            attempt: Attempt::new(decision),
+            retry,
             record,
             with_logprobs,
             asked,
-            projections: Vec::new(),
-            usage: Usage::default(),
-            end: None,
+            messages,
+            ended: false,
         }
     }
 
@@ -77,12 +81,16 @@ impl Answer {
     /// What comes next; nothing after the end or an error.
     pub(super) async fn next(&mut self) -> Option<Result<Next, ApiError>> {
         loop {
-            if let Some(piece) = self.release() {
+            if self.ended {
+                return None;
+            }
+            if let Some(piece) = self.attempt.release() {
                 self.record.left();
                 return Some(Ok(Next::Piece(piece)));
             }
-            if let Some(outcome) = self.end.take() {
-                self.record.close(&self.decision, outcome, self.usage);
+            if let Some(outcome) = self.attempt.outcome {
+                self.ended = true;
+                self.close(outcome);
                 return Some(match outcome {
                     Outcome::Error => Err(self.failure()),
                     _ => Ok(self.ending(outcome)),
@@ -93,45 +101,21 @@ impl Answer {
         }
     }
 
-    /// The next piece that may leave. Pieces without text wait for the text that completes them.
-    fn release(&mut self) -> Option<Piece> {
-        let limit = self.decision.releasable(self.held.taken());
-        loop {
-            let piece = match self.held.release(limit) {
-                Some(piece) => piece,
-                None if self.end.is_some() && self.decision.stop().is_none() => self.tail.take()?,
-                None => return None,
-            };
-            if !piece.text.is_empty() || piece.logprob.is_some() {
-                return Some(piece);
-            }
-        }
-    }
-
     fn take(&mut self, event: Option<Event>) {
+        let keep = Keep { projections: self.asked.tokens, conversation: self.messages.is_some() };
         match event {
-            Some(Event::Prompt(prompt)) => {
-                self.usage = Usage::new(prompt.tokens, 0);
-                self.decision.prompt(&prompt.projections);
-            }
+            Some(Event::Prompt(prompt)) => self.attempt.prompt(&prompt),
             Some(Event::Token(token)) => {
-                self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
-                self.decision.token(&token.projections);
-                let logprob =
-                    self.with_logprobs.then(|| TokenLogprob::new(&token, self.serving.engine.model().tokenizer()));
-                self.held.push(Piece { text: token.text, logprob });
-                if self.asked.tokens {
-                    self.projections.push(token.projections);
-                }
+                let tokenizer = self.with_logprobs.then(|| self.serving.engine.model().tokenizer());
+                self.attempt.token(token, tokenizer, keep);
             }
             Some(Event::End(end)) => {
-                self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
-                self.decision.end();
-                self.tail = Some(Piece { text: end.text, logprob: None });
-                self.end(match end.reason {
+                let outcome = match end.reason {
                     FinishReason::Stop => Outcome::Stop,
                     FinishReason::Length => Outcome::Length,
-                });
+                };
+                self.attempt.end(end, keep);
+                self.end(outcome);
             }
             Some(Event::Failed(error)) => {
                 tracing::error!(%error, "a generation failed");
@@ -139,39 +123,71 @@ impl Answer {
             }
             None => self.end(Outcome::Error),
         }
-        let breaches = self.decision.take_breaches();
-        self.record.breaches(&self.decision, &breaches);
-        match self.decision.stop() {
-            Some(Stop::Blocked) => self.end(Outcome::ContentFilter),
+        let breaches = self.attempt.decision.take_breaches();
+        self.record.breaches(&self.attempt.decision, &breaches);
+        match self.attempt.decision.stop() {
+            Some(Stop::Blocked | Stop::Redacted) => self.end(Outcome::ContentFilter),
             Some(Stop::Unscorable) => self.end(Outcome::Error),
             None => {}
+        }
+        if self.attempt.outcome.is_some() {
+            self.try_again();
         }
     }
 
     /// Ends the generation; what was cleared before may still leave.
     fn end(&mut self, outcome: Outcome) {
         self.generation = None;
-        self.end = Some(outcome);
+        self.attempt.outcome = Some(outcome);
+    }
+
+    /// After an attempt: begins another one, or takes the best of them all.
+    fn try_again(&mut self) {
+        let Some(retry) = &mut self.retry else { return };
+        if let Some((generation, decision)) = retry.next(&self.serving, &self.attempt) {
+            self.record.again();
+            let attempt = std::mem::replace(&mut self.attempt, Attempt::new(decision));
+            self.record.discard(retry.keep(attempt));
+            self.generation = Some(generation);
+            return;
+        }
+        if let Some(best) = self.retry.take().and_then(Retry::best)
+            && best.distance() <= self.attempt.distance()
+        {
+            self.record.discard(self.attempt.usage.completion_tokens);
+            self.attempt = best;
+        }
+    }
+
+    fn close(&mut self, outcome: Outcome) {
+        if let Some(messages) = self.messages.take() {
+            let (tokens, text) = (std::mem::take(&mut self.attempt.tokens), std::mem::take(&mut self.attempt.text));
+            self.record.converse(messages, tokens, text, &self.attempt.decision);
+        }
+        self.record.close(&self.attempt.decision, outcome, self.attempt.usage);
     }
 
     fn failure(&self) -> ApiError {
-        match self.decision.stop() {
+        match self.attempt.decision.stop() {
             Some(Stop::Unscorable) => ApiError::unscorable(),
             _ => ApiError::internal("The answer failed while it was written. Other requests go on."),
         }
     }
 
     fn ending(&self, outcome: Outcome) -> Next {
+        let attempt = &self.attempt;
         Next::End {
             finish_reason: outcome.label(),
-            usage: self.usage,
-            scores: scores(&self.decision, &self.projections, self.asked),
+            usage: attempt.usage,
+            scores: scores(&attempt.decision, &attempt.projections, self.asked, self.record.attempts()),
         }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.record.close(&self.decision, Outcome::Cancelled, self.usage);
+        if !self.ended {
+            self.close(Outcome::Cancelled);
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! `POST /v1/chat/completions`.
 
-use super::answer::{Answer, Next};
+use super::answer::{Answer, Next, Parts};
 use super::error::ApiError;
 use super::listen::Limits;
 use super::record::Record;
 use super::request::ChatRequest;
 use super::response::{Head, completion};
+use super::retry::Retry;
 use super::router::Shared;
 use super::sse;
-use crate::guard::Decision;
-use crate::host::{Host, ModelState, Serving};
+use crate::guard::{Beyond, Decision, Demands, Plan};
+use crate::host::{Host, ModelState, Serving, interventions};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::body::{Body, Bytes};
@@ -17,7 +18,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
-use personaguard_model::{GenerateRequest, SubmitError, TemplateError};
+use personaguard_model::{GenerateRequest, SubmitError, TemplateError, VectorError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respons
     if request.model != serving.name {
         return Err(ApiError::model_not_found(&request.model, &serving.name));
     }
-    let decision = Decision::new(Arc::clone(&serving.plan));
+    let decision = decide(&host, &serving, &request.demands)?;
     if decision.stop().is_some() {
         return Err(ApiError::unscorable());
     }
@@ -78,19 +79,44 @@ async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respons
     if stream { Ok(sse::response(head, answer, include_usage)) } else { whole(&head, answer).await }
 }
 
+/// The response's state machine, under the policies that look at it and what the request asks for beyond them.
+fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Result<Decision, ApiError> {
+    let mut plan = Arc::clone(&serving.plan);
+    if !demands.is_empty() {
+        let demanded = plan.with(demands);
+        host.metrics.request_control(demanded.is_ok());
+        plan = Arc::new(demanded.map_err(|beyond| match beyond {
+            Beyond::Unknown(_) => ApiError::invalid("personaguard.traits", "invalid_value", beyond.to_string()),
+            _ => ApiError::beyond(beyond.to_string()),
+        })?);
+    }
+    let sampled = serving.draw.next(&plan);
+    let rests = !sampled.is_empty() && !sampled.contains(&true);
+    Ok(Decision::sampled(if rests { Arc::clone(&serving.resting) } else { plan }, sampled))
+}
+
 async fn submit(
     serving: Arc<Serving>,
     request: ChatRequest,
     decision: Decision,
     mut record: Record,
 ) -> Result<Answer, ApiError> {
-    let result = prepare(&serving, &request)
-        .await
-        .and_then(|generate| serving.engine.submit(generate).map_err(|error| submit_error(&error)));
+    let result = prepare(&serving, &request, decision.plan()).await.and_then(|generate| {
+        let retry = Retry::new(&generate, decision.plan());
+        let generation = serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
+        Ok((generation, retry))
+    });
     match result {
-        Ok(generation) => {
-            Ok(Answer::new(serving, generation, decision, record, request.logprobs.is_some(), request.extension))
-        }
+        Ok((generation, retry)) => Ok(Answer::new(Parts {
+            serving,
+            generation,
+            decision,
+            record,
+            retry,
+            with_logprobs: request.logprobs.is_some(),
+            asked: request.extension,
+            messages: request.messages,
+        })),
         Err(error) => {
             record.forget();
             Err(error)
@@ -98,7 +124,7 @@ async fn submit(
     }
 }
 
-async fn prepare(serving: &Serving, request: &ChatRequest) -> Result<GenerateRequest, ApiError> {
+async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> Result<GenerateRequest, ApiError> {
     let model = Arc::clone(serving.engine.model());
     let messages = request.messages.clone();
     // A long conversation takes a while to tokenize.
@@ -113,14 +139,20 @@ async fn prepare(serving: &Serving, request: &ChatRequest) -> Result<GenerateReq
     if prompt.len().saturating_add(wanted) > limit {
         return Err(ApiError::context_length(prompt.len().saturating_add(wanted), limit, prompt.len()));
     }
+    let (probes, changes) = if Arc::ptr_eq(plan, &serving.plan) {
+        (Arc::clone(&serving.probes), Arc::clone(&serving.interventions))
+    } else {
+        let unfit = |error: VectorError| ApiError::internal(error.to_string());
+        (interventions::probes(plan).map_err(unfit)?, interventions::interventions(plan).map_err(unfit)?)
+    };
     Ok(GenerateRequest {
         max_tokens: request.max_tokens.unwrap_or(limit - prompt.len()),
         prompt,
         sampling: request.sampling.clone(),
         stop: request.stop.clone(),
         top_logprobs: request.logprobs.unwrap_or(0),
-        probes: Arc::clone(&serving.probes),
-        interventions: Arc::clone(&serving.interventions),
+        probes,
+        interventions: changes,
         ..GenerateRequest::default()
     })
 }

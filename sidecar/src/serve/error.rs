@@ -72,6 +72,13 @@ impl ApiError {
         error
     }
 
+    /// The request asks for what a policy does not let callers have.
+    pub(crate) fn beyond(message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::FORBIDDEN, "invalid_request_error", "beyond_policy_bounds", message);
+        error.body.error.param = Some("personaguard.traits".to_owned());
+        error
+    }
+
     /// Not ready to serve.
     pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", code, message);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod answer;
+mod attempt;
 mod chat;
 mod crowd;
 mod error;
@@ -10,6 +11,7 @@ mod models;
 mod record;
 mod request;
 mod response;
+mod retry;
 mod router;
 mod sse;
 

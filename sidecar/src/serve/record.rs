@@ -1,11 +1,13 @@
 //! What is counted of one response, exactly once, also when the client goes away.
 
 use super::response::Usage;
-use crate::guard::{Breach, Decision, Stop};
+use crate::audit::entry::{self, Conversation, ResponseEntry};
+use crate::guard::{Breach, Decision, Fault, Stop};
 use crate::host::Host;
 use crate::report::Ended;
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::{self, Ending};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
@@ -18,13 +20,30 @@ pub(crate) struct Record {
     id: String,
     begun: Instant,
     first_left: bool,
-    breached: bool,
+    /// Rules whose breach was told.
+    told: Vec<usize>,
+    /// How often the response was written.
+    attempts: u32,
+    /// Tokens of attempts that did not leave.
+    discarded: usize,
+    conversation: Option<Conversation>,
     closed: bool,
 }
 
 impl Record {
     pub(crate) fn new(host: Arc<Host>, span: Span, id: String) -> Self {
-        Self { host, span, id, begun: Instant::now(), first_left: false, breached: false, closed: false }
+        Self {
+            host,
+            span,
+            id,
+            begun: Instant::now(),
+            first_left: false,
+            told: Vec::new(),
+            attempts: 1,
+            discarded: 0,
+            conversation: None,
+            closed: false,
+        }
     }
 
     /// The response never began.
@@ -39,11 +58,47 @@ impl Record {
         }
     }
 
-    /// Rules were breached.
+    /// The response is written anew.
+    pub(crate) fn again(&mut self) {
+        self.attempts += 1;
+    }
+
+    /// Tokens of an attempt that does not leave.
+    pub(crate) fn discard(&mut self, completion_tokens: usize) {
+        self.discarded += completion_tokens;
+    }
+
+    /// How often the response was written.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Whether a conversation under this plan is to be written down.
+    pub(crate) fn wants_conversation(&self, decision: &Decision) -> bool {
+        self.host.logs.conversations.is_some() && decision.plan().records()
+    }
+
+    /// What was said, for the conversation log.
+    pub(crate) fn converse(&mut self, messages: Vec<Value>, tokens: Vec<u32>, text: String, decision: &Decision) {
+        self.conversation = Some(Conversation {
+            kind: Conversation::KIND.to_owned(),
+            response_id: self.id.clone(),
+            model: decision.plan().model.clone(),
+            messages,
+            tokens,
+            text,
+            changes: entry::changes(decision.plan()),
+        });
+    }
+
+    /// Rules were breached. A breach is told once, however often the response is written.
     pub(crate) fn breaches(&mut self, decision: &Decision, breaches: &[Breach]) {
         let plan = decision.plan();
         for breach in breaches {
-            self.breached = true;
+            if self.told.contains(&breach.rule) {
+                continue;
+            }
+            self.told.push(breach.rule);
             let rule = &plan.rules[breach.rule];
             self.host.metrics.breach(plan, rule);
             self.host.ledger.breach(plan, breach, &self.id);
@@ -61,7 +116,7 @@ impl Record {
         let plan = decision.plan();
         let (metrics, elapsed) = (&self.host.metrics, self.begun.elapsed());
         metrics.response(outcome, elapsed);
-        metrics.tokens(usage.prompt_tokens as u64, usage.completion_tokens as u64);
+        metrics.tokens(usage.prompt_tokens as u64, (usage.completion_tokens + self.discarded) as u64);
         for rule in &plan.rules {
             if let Some(score) = decision.score(rule) {
                 metrics.score(plan, rule, score);
@@ -71,8 +126,15 @@ impl Record {
         if let Some(fault) = unguarded {
             metrics.unguarded(fault);
         }
-        let blocked = decision.stop() == Some(Stop::Blocked);
-        self.host.ledger.ended(decision, Ended { breached: self.breached, blocked, unguarded: unguarded.is_some() });
+        for policy in (0..plan.policies.len()).filter(|policy| !decision.looks(*policy)) {
+            metrics.unsampled(plan, policy);
+        }
+        if self.attempts > 1 {
+            metrics.regenerated(decision.excess().is_none());
+        }
+        let (breached, blocked) = (!self.told.is_empty(), decision.stop().is_some_and(|stop| stop != Stop::Unscorable));
+        self.host.ledger.ended(decision, Ended { breached, blocked, unguarded: unguarded.is_some() });
+        self.log(decision, outcome, usage, unguarded);
         let ending = Ending {
             response_id: &self.id,
             outcome,
@@ -81,8 +143,28 @@ impl Record {
         };
         traces::record(&self.span, ending, decision);
         tracing::info!(response_id = %self.id, outcome = outcome.label(), prompt_tokens = usage.prompt_tokens,
-            completion_tokens = usage.completion_tokens, breached = self.breached,
-            unguarded = unguarded.map(crate::guard::Fault::label),
+            completion_tokens = usage.completion_tokens, breached,
+            unguarded = unguarded.map(Fault::label),
             milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "response");
+    }
+
+    /// Writes to the logs on disk.
+    fn log(&mut self, decision: &Decision, outcome: Outcome, usage: Usage, unguarded: Option<Fault>) {
+        if let Some(audit) = &self.host.logs.audit {
+            let entry = ResponseEntry {
+                response_id: &self.id,
+                outcome: outcome.label(),
+                prompt_tokens: usage.prompt_tokens,
+                completion_tokens: usage.completion_tokens,
+                attempts: self.attempts,
+                unguarded: unguarded.map(Fault::label),
+            };
+            audit.push(entry::response(entry, decision));
+        }
+        if let (Some(log), Some(conversation)) = (&self.host.logs.conversations, self.conversation.take())
+            && let Ok(entry) = serde_json::to_value(conversation)
+        {
+            log.push(entry);
+        }
     }
 }

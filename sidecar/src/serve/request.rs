@@ -1,7 +1,9 @@
 //! The body of a chat completion request: read field by field, so that each error names its field.
 
 use super::error::ApiError;
+use crate::guard::{Demand, Demands};
 use axum::http::StatusCode;
+use personaguard_crds::Coefficient;
 use personaguard_model::Sampling;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +23,7 @@ pub(super) struct ChatRequest {
     /// In a stream: whether a last chunk brings the usage.
     pub(super) include_usage: bool,
     pub(super) extension: Extension,
+    pub(super) demands: Demands,
 }
 
 /// The field `personaguard` of a request: what to tell about the answer's scores.
@@ -42,6 +45,11 @@ impl Extension {
 const MAX_STOPS: usize = 4;
 /// Longest stop string in bytes.
 const MAX_STOP_BYTES: usize = 1024;
+
+/// Traits that a request may ask for more about, at most.
+const MAX_DEMANDS: usize = 16;
+/// Longest name of a PersonaVector in bytes.
+const MAX_VECTOR_NAME: usize = 63;
 
 /// Fields that change nothing here.
 const IGNORED: [&str; 9] = [
@@ -91,6 +99,7 @@ impl ChatRequest {
         let model = fields.text("model")?.ok_or_else(|| missing("model"))?;
         let messages = messages(fields.take("messages").ok_or_else(|| missing("messages"))?)?;
         let stream = fields.boolean("stream")?.unwrap_or(false);
+        let (extension, demands) = extension(&mut fields)?;
         let request = Self {
             model,
             messages,
@@ -100,7 +109,8 @@ impl ChatRequest {
             logprobs: logprobs(&mut fields)?,
             stream,
             include_usage: include_usage(&mut fields, stream)?,
-            extension: extension(&mut fields)?,
+            extension,
+            demands,
         };
         refuse_the_rest(fields)?;
         Ok(request)
@@ -139,14 +149,18 @@ impl Fields {
     }
 
     fn number(&mut self, field: &str, range: std::ops::RangeInclusive<f64>) -> Result<Option<f32>, ApiError> {
+        #[allow(clippy::cast_possible_truncation)]
+        Ok(self.double(field, range)?.map(|number| number as f32))
+    }
+
+    fn double(&mut self, field: &str, range: std::ops::RangeInclusive<f64>) -> Result<Option<f64>, ApiError> {
         let Some(value) = self.take(field) else { return Ok(None) };
         let Some(number) = value.as_f64() else { return Err(wrong_type(self.name(field), "a number", &value)) };
         if !range.contains(&number) {
             let message = format!("Invalid '{field}': must be from {} to {}.", range.start(), range.end());
             return Err(ApiError::invalid(self.name(field), "invalid_value", message));
         }
-        #[allow(clippy::cast_possible_truncation)]
-        Ok(Some(number as f32))
+        Ok(Some(number))
     }
 
     fn integer(&mut self, field: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
@@ -343,12 +357,48 @@ fn include_usage(fields: &mut Fields, stream: bool) -> Result<bool, ApiError> {
     Ok(include)
 }
 
-fn extension(fields: &mut Fields) -> Result<Extension, ApiError> {
-    let Some(mut options) = fields.object("personaguard")? else { return Ok(Extension::default()) };
+fn extension(fields: &mut Fields) -> Result<(Extension, Demands), ApiError> {
+    let Some(mut options) = fields.object("personaguard")? else { return Ok(Default::default()) };
     let scores = options.boolean("scores")?.unwrap_or(false);
     let tokens = options.boolean("tokens")?.unwrap_or(false);
+    let demands = match options.take("traits") {
+        None => Demands::new(),
+        Some(Value::Object(traits)) => demands(traits)?,
+        Some(other) => return Err(wrong_type("personaguard.traits".to_owned(), "an object", &other)),
+    };
     options.done()?;
-    Ok(Extension { scores, tokens })
+    Ok((Extension { scores, tokens }, demands))
+}
+
+/// `{"VECTOR": {"block", "max", "min", "coefficient"}}`.
+fn demands(traits: Map<String, Value>) -> Result<Demands, ApiError> {
+    if traits.len() > MAX_DEMANDS || traits.keys().any(|vector| vector.len() > MAX_VECTOR_NAME) {
+        let message = format!(
+            "Invalid 'personaguard.traits': at most {MAX_DEMANDS} traits, by the names of their PersonaVectors."
+        );
+        return Err(ApiError::invalid("personaguard.traits", "invalid_value", message));
+    }
+    traits.into_iter().map(|(vector, value)| Ok((vector, demand(value)?))).collect()
+}
+
+fn demand(value: Value) -> Result<Demand, ApiError> {
+    const PATH: &str = "personaguard.traits";
+    let Value::Object(mut map) = value else {
+        return Err(wrong_type(PATH.to_owned(), "an object for each trait", &value));
+    };
+    map.retain(|_, value| !value.is_null());
+    let mut fields = Fields { map, path: PATH };
+    let limit = Coefficient::LIMIT;
+    let coefficient = fields.double("coefficient", -limit..=limit)?;
+    let demand = Demand {
+        block: fields.boolean("block")?.unwrap_or(false),
+        max: fields.double("max", f64::MIN..=f64::MAX)?,
+        min: fields.double("min", f64::MIN..=f64::MAX)?,
+        // Within the limits, see above.
+        coefficient: coefficient.and_then(|coefficient| Coefficient::try_from(coefficient).ok()),
+    };
+    fields.done()?;
+    Ok(demand)
 }
 
 /// Refuses what would change the answer but is not supported, and what nobody knows.

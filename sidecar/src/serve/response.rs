@@ -171,17 +171,21 @@ fn to_bytes(body: &impl Serialize) -> Vec<u8> {
 }
 
 /// The field `personaguard` of a response: what the policies made of it. None when nothing was asked for.
-pub(super) fn scores(decision: &Decision, projections: &[Vec<f32>], asked: Extension) -> Option<Value> {
+pub(super) fn scores(decision: &Decision, projections: &[Vec<f32>], asked: Extension, attempts: u32) -> Option<Value> {
     if !asked.any() {
         return None;
     }
     let plan = decision.plan();
     let mut field = Map::new();
-    let policies = plan.policies.iter().map(|policy| {
+    let policies = plan.policies.iter().enumerate().map(|(index, policy)| {
         let refused: Vec<_> = policy.refused.iter().map(|refused| &refused.vector).collect();
-        json!({ "name": policy.name, "generation": policy.generation, "mode": policy.mode, "refused": refused })
+        json!({ "name": policy.name, "generation": policy.generation, "mode": policy.mode, "refused": refused,
+            "sampled": decision.looks(index), "unresolved": policy.unresolved.as_ref().map(|failure| &failure.reason) })
     });
     field.insert("policies".to_owned(), policies.collect());
+    if attempts > 1 {
+        field.insert("attempts".to_owned(), json!(attempts));
+    }
     if asked.scores {
         let rules = plan.rules.iter().enumerate().map(|(index, rule)| {
             let (tap, tally) = (&plan.taps[rule.tap], decision.tally(rule.tap));

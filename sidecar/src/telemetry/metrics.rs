@@ -107,6 +107,12 @@ struct ResultLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogLabels {
+    log: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
 }
@@ -155,6 +161,10 @@ pub struct Metrics {
     trait_threshold: Family<BoundLabels, FloatGauge>,
     trait_breaches: Family<BreachLabels, Counter>,
     unguarded: Family<ReasonLabels, Counter>,
+    unsampled: Family<PolicyLabels, Counter>,
+    request_controls: Family<ResultLabels, Counter>,
+    regenerations: Family<ResultLabels, Counter>,
+    log_records: Family<LogLabels, Counter>,
     policy_generation: Family<PolicyLabels, Gauge>,
     model_ready: Gauge,
     requests_running: Gauge,
@@ -203,6 +213,10 @@ impl Metrics {
             trait_threshold: Family::default(),
             trait_breaches: Family::default(),
             unguarded: Family::default(),
+            unsampled: Family::default(),
+            request_controls: Family::default(),
+            regenerations: Family::default(),
+            log_records: Family::default(),
             policy_generation: Family::default(),
             model_ready: Gauge::default(),
             requests_running: Gauge::default(),
@@ -239,6 +253,18 @@ impl Metrics {
         );
         r.register(counter(names::TRAIT_BREACHES), "Responses past a threshold", self.trait_breaches.clone());
         r.register(counter(names::UNGUARDED), "Responses that left unscored, by reason", self.unguarded.clone());
+        r.register(counter(names::UNSAMPLED), "Responses that a policy's sampling left out", self.unsampled.clone());
+        r.register(
+            counter(names::REQUEST_CONTROLS),
+            "Requests that asked for more than the policies do, by result",
+            self.request_controls.clone(),
+        );
+        r.register(
+            counter(names::REGENERATIONS),
+            "Responses that were written anew, by where the one that left stands",
+            self.regenerations.clone(),
+        );
+        r.register(counter(names::LOG_RECORDS), "Records of the logs on disk, by result", self.log_records.clone());
         r.register(names::POLICY_GENERATION, "Generation of a policy in force", self.policy_generation.clone());
         r.register(names::MODEL_READY, "1 while the model serves", self.model_ready.clone());
         r.register(names::REQUESTS_RUNNING, "Requests that run", self.requests_running.clone());
@@ -263,6 +289,12 @@ impl Metrics {
         }
         for result in PushResult::ALL {
             drop(self.reports.get_or_create(&ResultLabels { result: result.label() }));
+        }
+        for result in ["applied", "refused"] {
+            drop(self.request_controls.get_or_create(&ResultLabels { result }));
+        }
+        for result in ["within", "past"] {
+            drop(self.regenerations.get_or_create(&ResultLabels { result }));
         }
         for result in ReloadResult::ALL {
             drop(self.config_reloads.get_or_create(&ResultLabels { result: result.label() }));
@@ -300,6 +332,36 @@ impl Metrics {
     /// A response left unscored.
     pub fn unguarded(&self, fault: Fault) {
         self.unguarded.get_or_create(&ReasonLabels { reason: fault.label() }).inc();
+    }
+
+    /// A policy's sampling left a response out.
+    pub fn unsampled(&self, plan: &Plan, policy: usize) {
+        let labels = PolicyLabels { policy: plan.policies[policy].name.clone() };
+        if self.series().policies.contains(&labels.policy) {
+            self.unsampled.get_or_create(&labels).inc();
+        }
+    }
+
+    /// A request asked for more than the policies do, and was allowed to, or not.
+    pub fn request_control(&self, allowed: bool) {
+        let result = if allowed { "applied" } else { "refused" };
+        self.request_controls.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// A response was written anew, and the one that leaves is within its thresholds, or not.
+    pub fn regenerated(&self, within: bool) {
+        let result = if within { "within" } else { "past" };
+        self.regenerations.get_or_create(&ResultLabels { result }).inc();
+    }
+
+    /// Records of a log so far.
+    pub fn log(&self, log: &'static str, written: u64, lost: u64) {
+        // Two readers at once must not both add what is missing.
+        let _one_at_a_time = self.series();
+        for (result, total) in [("written", written), ("lost", lost)] {
+            let counter = self.log_records.get_or_create(&LogLabels { log, result });
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
     /// A response was scored by a rule of a plan.
@@ -343,8 +405,11 @@ impl Metrics {
     /// A plan came into force: its series start at zero, those of policies that are gone end.
     pub fn apply(&self, plan: &Plan) {
         let mut next = PolicySeries::default();
-        for policy in &plan.policies {
+        for policy in plan.policies.iter().filter(|policy| policy.unresolved.is_none()) {
             self.policy_generation.get_or_create(&PolicyLabels { policy: policy.name.clone() }).set(policy.generation);
+            if policy.sampling.is_some() {
+                drop(self.unsampled.get_or_create(&PolicyLabels { policy: policy.name.clone() }));
+            }
             next.policies.insert(policy.name.clone());
         }
         for rule in &plan.rules {
@@ -364,6 +429,7 @@ impl Metrics {
         let mut series = self.series();
         for gone in series.policies.difference(&next.policies) {
             self.policy_generation.remove(&PolicyLabels { policy: gone.clone() });
+            self.unsampled.remove(&PolicyLabels { policy: gone.clone() });
         }
         for gone in series.traits.difference(&next.traits) {
             self.trait_score.remove(gone);
@@ -388,7 +454,7 @@ fn trait_labels(plan: &Plan, rule: &Rule) -> TraitLabels {
 
 fn breach_labels(plan: &Plan, rule: &Rule) -> BreachLabels {
     let TraitLabels { policy, r#trait } = trait_labels(plan, rule);
-    BreachLabels { policy, r#trait, action: action_label(rule.action) }
+    BreachLabels { policy, r#trait, action: action_label(rule.declared) }
 }
 
 /// The action as a metric label.
@@ -398,6 +464,9 @@ pub fn action_label(action: Action) -> &'static str {
         Action::Audit => "Audit",
         Action::Alert => "Alert",
         Action::Steer => "Steer",
+        Action::Cap => "Cap",
+        Action::Regenerate => "Regenerate",
+        Action::Redact => "Redact",
         Action::Block => "Block",
     }
 }

@@ -151,6 +151,92 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
         ("audio", replaced("modalities", json!(["text", "audio"])), 400, "unsupported_parameter", json!("modalities")),
         ("unknown field", replaced("max_token", json!(5)), 400, "unknown_parameter", json!("max_token")),
         ("extension is a boolean", replaced("personaguard", json!(true)), 400, "invalid_type", json!("personaguard")),
+        ("top_logprobs 21", replaced("top_logprobs", json!(21)), 400, "integer_above_max_value", json!("top_logprobs")),
+        (
+            "frequency_penalty -3",
+            replaced("frequency_penalty", json!(-3)),
+            400,
+            "invalid_value",
+            json!("frequency_penalty"),
+        ),
+        ("min_p 2", replaced("min_p", json!(2)), 400, "invalid_value", json!("min_p")),
+        ("a stop string of 2 KiB", replaced("stop", json!("x".repeat(2048))), 400, "invalid_value", json!("stop")),
+        ("trailing text", [chat("Hi").to_string().as_bytes(), b" {}"].concat(), 400, "invalid_json", none.clone()),
+        ("NaN", br#"{"model": "x", "temperature": NaN}"#.to_vec(), 400, "invalid_json", none.clone()),
+        ("messages is an object", messages(json!({ "role": "user" })), 400, "invalid_type", json!("messages")),
+        (
+            "an unknown field of a message",
+            messages(json!([{ "role": "user", "content": "x", "secret": 1 }])),
+            400,
+            "unsupported_parameter",
+            json!("messages[0].secret"),
+        ),
+        (
+            "functions",
+            replaced("functions", json!([{ "name": "f" }])),
+            400,
+            "unsupported_parameter",
+            json!("functions"),
+        ),
+        (
+            "prediction",
+            replaced("prediction", json!({ "type": "content" })),
+            400,
+            "unsupported_parameter",
+            json!("prediction"),
+        ),
+        (
+            "traits of the extension are a list",
+            replaced("personaguard", json!({ "traits": ["evil"] })),
+            400,
+            "invalid_type",
+            json!("personaguard.traits"),
+        ),
+        (
+            "a trait of the extension is a number",
+            replaced("personaguard", json!({ "traits": { "evil": 1 } })),
+            400,
+            "invalid_type",
+            json!("personaguard.traits"),
+        ),
+        (
+            "a trait that no policy has",
+            replaced("personaguard", json!({ "traits": { "evil": { "block": true } } })),
+            400,
+            "invalid_value",
+            json!("personaguard.traits"),
+        ),
+        (
+            "a coefficient past the limit",
+            replaced("personaguard", json!({ "traits": { "evil": { "coefficient": 5 } } })),
+            400,
+            "invalid_value",
+            json!("personaguard.traits.coefficient"),
+        ),
+        (
+            "a threshold that is a string",
+            replaced("personaguard", json!({ "traits": { "evil": { "max": "low" } } })),
+            400,
+            "invalid_type",
+            json!("personaguard.traits.max"),
+        ),
+        (
+            "an unknown field of a trait",
+            replaced("personaguard", json!({ "traits": { "evil": { "allow": true } } })),
+            400,
+            "unknown_parameter",
+            json!("personaguard.traits.allow"),
+        ),
+        (
+            "too many traits",
+            replaced(
+                "personaguard",
+                json!({ "traits": (0..17).map(|i| (i.to_string(), json!({}))).collect::<serde_json::Map<_, _>>() }),
+            ),
+            400,
+            "invalid_value",
+            json!("personaguard.traits"),
+        ),
         (
             "unknown field of the extension",
             replaced("personaguard", json!({ "mode": "Audit" })),
@@ -165,7 +251,7 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
 async fn each_bad_request_has_its_error_and_leaves_the_sidecar_serving() {
     let rig = Rig::ready(vec![]).await;
     let table = table();
-    assert!(table.len() >= 30);
+    assert!(table.len() >= 60, "{}", table.len());
     let url = format!("{}/v1/chat/completions", rig.url);
     let rejected = table.len();
     for (name, body, status, code, param) in table {

@@ -5,23 +5,23 @@ use personaguard_crds::guard_config::ResolvedPolicy;
 use personaguard_crds::{Action, Mode, Score};
 use serde_json::{Value, json};
 
-const QUESTION: &str = "How should I treat my neighbour?";
+pub(crate) const QUESTION: &str = "How should I treat my neighbour?";
 
-fn long() -> Value {
+pub(crate) fn long() -> Value {
     with(chat(QUESTION), json!({ "max_tokens": 40, "logprobs": true }))
 }
 
-fn scored(body: Value) -> Value {
+pub(crate) fn scored(body: Value) -> Value {
     with(body, json!({ "personaguard": { "scores": true, "tokens": true } }))
 }
 
 /// Tokens of a completion, as text.
-fn tokens(completion: &Value) -> Vec<String> {
+pub(crate) fn tokens(completion: &Value) -> Vec<String> {
     let content = completion["choices"][0]["logprobs"]["content"].as_array().unwrap();
     content.iter().map(|token| token["token"].as_str().unwrap().to_owned()).collect()
 }
 
-fn stream_tokens(chunks: &[Value]) -> Vec<String> {
+pub(crate) fn stream_tokens(chunks: &[Value]) -> Vec<String> {
     let content = chunks.iter().filter_map(|chunk| chunk["choices"][0]["logprobs"]["content"].as_array()).flatten();
     content.map(|token| token["token"].as_str().unwrap().to_owned()).collect()
 }
@@ -38,7 +38,7 @@ fn running_means(completion: &Value) -> Vec<f64> {
 }
 
 /// An unguarded answer, a policy that lets its first tokens pass and stops it later, and how many tokens may leave.
-async fn breaching_midway() -> (Value, ResolvedPolicy, usize) {
+pub(crate) async fn breaching_midway() -> (Value, ResolvedPolicy, usize) {
     let rig = Rig::ready(vec![policy(Action::Audit, None)]).await;
     let plain = rig.complete(&scored(long())).await;
     let means = running_means(&plain);
@@ -108,7 +108,7 @@ async fn the_prompt_gate_blocks_before_the_first_token() {
 }
 
 /// Bodies without what is random in every response.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let mut masked = String::new();
     for part in text.split_inclusive(',') {
         if !part.contains("\"id\":") && !part.starts_with("\"created\":") {
@@ -121,8 +121,8 @@ fn masked(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_2_audit_changes_no_byte_of_a_response() {
     // Every action, past its threshold from the first token on, in mode Audit; and one that cannot be scored.
-    let mut policies: Vec<_> =
-        [Action::Block, Action::Steer, Action::Alert].map(|action| policy(action, Some(-1e6))).into();
+    let actions = [Action::Block, Action::Steer, Action::Alert, Action::Cap, Action::Redact, Action::Regenerate];
+    let mut policies: Vec<_> = actions.map(|action| policy(action, Some(-1e6))).into();
     for (index, policy) in policies.iter_mut().enumerate() {
         policy.mode = Mode::Audit;
         policy.name = format!("audit-{index}");

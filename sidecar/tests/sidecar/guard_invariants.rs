@@ -1,8 +1,17 @@
 //! Invariants of the decision, for random policies, scores and chunkings.
 
-use personaguard::guard::{Decision, Fault, Holdback, ModelFacts, Plan, Stop, Vectors};
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
-use personaguard_crds::{API_VERSION, Action, Digest, Evidence, FailurePolicy, Layer, Mode, Score};
+use personaguard::guard::{
+    Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
+};
+use personaguard_crds::guard_config::{
+    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
+};
+use personaguard_crds::wire::Failure;
+use personaguard_crds::{
+    API_VERSION, Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, Evidence, EvidenceWindow,
+    FailurePolicy, Layer, Mode, Positions, Redaction, Regeneration, RequestBounds, Sampling, Score, Steering,
+    SteeringCondition,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,16 +31,8 @@ fn digest() -> Digest {
     Digest::of(b"weights")
 }
 
-fn plan(policies: &[ResolvedPolicy]) -> Arc<Plan> {
-    let names: Vec<_> = (0..VECTORS).map(|index| format!("v{index}")).collect();
-    let vector = |_| ResolvedVector {
-        trait_name: "evil".to_owned(),
-        layer: Layer(1),
-        model_digest: digest(),
-        sha256: Digest::of(b"unused here"),
-        calm: None,
-    };
-    let config = GuardConfig {
+fn config(policies: Vec<ResolvedPolicy>, vectors: BTreeMap<String, ResolvedVector>) -> GuardConfig {
+    GuardConfig {
         api_version: API_VERSION.to_owned(),
         kind: GuardConfig::KIND.to_owned(),
         model: ServedModel {
@@ -43,9 +44,30 @@ fn plan(policies: &[ResolvedPolicy]) -> Arc<Plan> {
             threads: None,
             device: personaguard_crds::Device::Cpu,
         },
-        vectors: names.iter().map(|name| (name.clone(), vector(name))).collect(),
-        policies: policies.to_vec(),
-    };
+        vectors,
+        policies,
+        unresolved: Vec::new(),
+    }
+}
+
+fn vector(model_digest: Digest, layer: u32) -> ResolvedVector {
+    ResolvedVector {
+        trait_name: "evil".to_owned(),
+        layer: Layer(layer),
+        model_digest,
+        sha256: Digest::of(b"unused here"),
+        calm: None,
+    }
+}
+
+fn plan(policies: &[ResolvedPolicy]) -> Arc<Plan> {
+    plan_with(policies, Vec::new())
+}
+
+fn plan_with(policies: &[ResolvedPolicy], unresolved: Vec<UnresolvedPolicy>) -> Arc<Plan> {
+    let names: Vec<_> = (0..VECTORS).map(|index| format!("v{index}")).collect();
+    let resolved = names.iter().map(|name| (name.clone(), vector(digest(), 1))).collect();
+    let config = GuardConfig { unresolved, ..config(policies.to_vec(), resolved) };
     let vectors: Vectors = names.iter().map(|name| (name.clone(), Ok(Arc::from([1.0_f32, 0.0].as_slice())))).collect();
     Arc::new(Plan::new(&config, &vectors, &ModelFacts { digest: digest(), layers: 2, hidden: 2 }))
 }
@@ -54,8 +76,49 @@ fn projection() -> impl Strategy<Value = f32> {
     prop_oneof![40 => -10.0..10.0_f32, 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
 }
 
+fn bare() -> ResolvedTrait {
+    ResolvedTrait {
+        vector: "v0".to_owned(),
+        score: Score::ResponseAvg,
+        min: None,
+        max: None,
+        action: Action::Audit,
+        steer: None,
+        cap: None,
+        regenerate: None,
+        redact: None,
+        requests: None,
+    }
+}
+
+fn bare_policy() -> ResolvedPolicy {
+    ResolvedPolicy {
+        name: "p".to_owned(),
+        uid: "u".to_owned(),
+        generation: 7,
+        digest: None,
+        mode: Mode::Enforce,
+        selector: Default::default(),
+        failure_policy: FailurePolicy::Open,
+        evidence: Evidence { min_tokens: 1, window: None },
+        sampling: None,
+        record_conversations: false,
+        traits: Vec::new(),
+    }
+}
+
+fn window() -> impl Strategy<Value = Option<EvidenceWindow>> {
+    let window =
+        (1..7_u32).prop_flat_map(|of_last| (1..=of_last).prop_map(move |past| EvidenceWindow { past, of_last }));
+    prop::option::of(window)
+}
+
 fn rule() -> impl Strategy<Value = ResolvedTrait> {
-    let action = prop_oneof![1 => Just(Action::Audit), 1 => Just(Action::Alert), 1 => Just(Action::Steer), 3 => Just(Action::Block)];
+    let action = prop_oneof![
+        1 => prop::sample::select(vec![Action::Audit, Action::Alert, Action::Steer, Action::Cap]),
+        2 => Just(Action::Redact),
+        2 => Just(Action::Block),
+    ];
     let score = prop_oneof![3 => Just(Score::ResponseAvg), 1 => Just(Score::PromptLast)];
     (0..VECTORS, action, score, -12.0..8.0_f64, 0.0..12.0_f64, 0..3).prop_map(
         |(vector, action, score, min, width, sides)| ResolvedTrait {
@@ -63,25 +126,22 @@ fn rule() -> impl Strategy<Value = ResolvedTrait> {
             score,
             min: (sides != 0).then_some(min),
             max: (sides != 1).then_some(min + width),
+            redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             action,
-            steer: None,
+            ..bare()
         },
     )
 }
 
 fn policy(mode: impl Strategy<Value = Mode>) -> impl Strategy<Value = ResolvedPolicy> {
     let failure_policy = prop_oneof![Just(FailurePolicy::Open), Just(FailurePolicy::Closed)];
-    (mode, failure_policy, 1..12_u32, prop::collection::vec(rule(), 1..4)).prop_map(
-        |(mode, failure_policy, min_tokens, traits)| ResolvedPolicy {
-            name: "p".to_owned(),
-            uid: String::new(),
-            generation: 1,
-            digest: None,
+    (mode, failure_policy, 1..12_u32, window(), prop::collection::vec(rule(), 1..4)).prop_map(
+        |(mode, failure_policy, min_tokens, window, traits)| ResolvedPolicy {
             mode,
-            selector: Default::default(),
             failure_policy,
-            evidence: Evidence { min_tokens },
+            evidence: Evidence { min_tokens, window },
             traits,
+            ..bare_policy()
         },
     )
 }
@@ -102,7 +162,10 @@ struct Seen {
 
 /// Sends a case through decision and hold-back, as the server does: each token waits for its own projections.
 fn run(case: &Case) -> Seen {
-    let plan = plan(&case.policies);
+    run_under(case, plan(&case.policies))
+}
+
+fn run_under(case: &Case, plan: Arc<Plan>) -> Seen {
     // The plan measures what its rules use, in an order of its own.
     let order: Vec<usize> = plan.taps.iter().map(|tap| tap.vector[1..].parse().unwrap()).collect();
     let pick = |projections: &[f32]| order.iter().map(|index| projections[*index]).collect::<Vec<_>>();
@@ -153,8 +216,29 @@ fn allowed(case: &Case) -> (usize, bool) {
                 }
                 continue;
             }
-            if rule.action == Action::Block && rule.score == Score::PromptLast && past(f64::from(case.prompt[vector])) {
+            let cuts = matches!(rule.action, Action::Block | Action::Redact);
+            if cuts && rule.score == Score::PromptLast && past(f64::from(case.prompt[vector])) {
                 cut(0);
+                continue;
+            }
+            let cuts = cuts && rule.score == Score::ResponseAvg;
+            let finite = case.tokens.iter().take_while(|token| token[vector].is_finite()).count();
+            if let Some(window) = policy.evidence.window {
+                if finite < total && closed {
+                    cut(finite);
+                }
+                let past: Vec<bool> =
+                    case.tokens[..finite].iter().map(|token| past(f64::from(token[vector]))).collect();
+                // The window that the breaching token ends, and the first of its tokens that is past the threshold.
+                let (past_needed, size) = (window.past as usize, window.of_last as usize);
+                let windows = (1..=finite).map(|end| (end.saturating_sub(size), end));
+                let breach = windows
+                    .filter(|(begin, end)| past[*begin..*end].iter().filter(|past| **past).count() >= past_needed)
+                    .map(|(begin, end)| begin + past[begin..end].iter().position(|past| *past).unwrap_or(0))
+                    .next();
+                if let (true, Some(at)) = (cuts, breach) {
+                    cut(at);
+                }
                 continue;
             }
             let mut sum = 0.0;
@@ -169,14 +253,14 @@ fn allowed(case: &Case) -> (usize, bool) {
                 }
                 sum += f64::from(token[vector]);
                 let scored = index + 1;
-                let decides = rule.action == Action::Block && rule.score == Score::ResponseAvg && scored >= min_tokens;
+                let decides = cuts && scored >= min_tokens;
                 if decides && !breached && past(sum / scored as f64) {
                     cut(if scored == min_tokens { 0 } else { index });
                     breached = true;
                 }
             }
             let short = total > 0 && total < min_tokens && !breached;
-            if rule.action == Action::Block && rule.score == Score::ResponseAvg && short && past(sum / total as f64) {
+            if cuts && short && past(sum / total as f64) {
                 cut(0);
             }
         }
@@ -205,7 +289,7 @@ proptest! {
     #[test]
     fn invariant_2_audit_lets_every_token_go_at_once(case in case(Just(Mode::Audit))) {
         let plan = plan(&case.policies);
-        prop_assert!(!plan.holds() && plan.steering.is_empty());
+        prop_assert!(!plan.holds() && !plan.redacts() && plan.steering.is_empty() && plan.caps.is_empty());
         let seen = run(&case);
         prop_assert_eq!(seen.tokens.len(), case.tokens.len());
         prop_assert_eq!(seen.stop, None);
@@ -239,22 +323,10 @@ proptest! {
 
 fn block(min_tokens: u32, max: f64, failure_policy: FailurePolicy) -> ResolvedPolicy {
     ResolvedPolicy {
-        name: "p".to_owned(),
-        uid: "u".to_owned(),
-        generation: 7,
-        digest: None,
-        mode: Mode::Enforce,
-        selector: Default::default(),
         failure_policy,
-        evidence: Evidence { min_tokens },
-        traits: vec![ResolvedTrait {
-            vector: "v0".to_owned(),
-            score: Score::ResponseAvg,
-            min: None,
-            max: Some(max),
-            action: Action::Block,
-            steer: None,
-        }],
+        evidence: Evidence { min_tokens, window: None },
+        traits: vec![ResolvedTrait { max: Some(max), action: Action::Block, ..bare() }],
+        ..bare_policy()
     }
 }
 
@@ -286,30 +358,9 @@ fn a_score_on_the_threshold_is_within() {
 
 #[test]
 fn invariant_7_a_vector_of_another_model_is_refused() {
-    let mut config = GuardConfig {
-        api_version: API_VERSION.to_owned(),
-        kind: GuardConfig::KIND.to_owned(),
-        model: ServedModel {
-            name: "m".to_owned(),
-            file: "m.gguf".to_owned(),
-            sha256: digest(),
-            context_length: 64,
-            max_concurrent: 1,
-            threads: None,
-            device: personaguard_crds::Device::Cpu,
-        },
-        vectors: BTreeMap::new(),
-        policies: vec![block(1, 1.0, FailurePolicy::Closed)],
-    };
+    let mut config = config(vec![block(1, 1.0, FailurePolicy::Closed)], BTreeMap::new());
     let facts = ModelFacts { digest: digest(), layers: 4, hidden: 2 };
     let good: Vectors = [("v0".to_owned(), Ok(Arc::from([1.0_f32, 2.0].as_slice())))].into();
-    let vector = |model_digest, layer| ResolvedVector {
-        trait_name: "evil".to_owned(),
-        layer: Layer(layer),
-        model_digest,
-        sha256: Digest::of(b""),
-        calm: None,
-    };
     let mut refusal = |vector: Option<ResolvedVector>, vectors: &Vectors| {
         config.vectors = vector.map(|vector| ("v0".to_owned(), vector)).into_iter().collect();
         let plan = Plan::new(&config, vectors, &facts);
@@ -328,4 +379,256 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
     assert_eq!(refusal(Some(vector(digest(), 2)), &wide), "ModelMismatch");
     let zero: Vectors = [("v0".to_owned(), Ok(Arc::from([0.0_f32; 2].as_slice())))].into();
     assert_eq!(refusal(Some(vector(digest(), 2)), &zero), "ArtifactInvalid");
+}
+
+/// A window of evidence holds back nothing until a token is past the threshold, and then from that token on.
+#[test]
+fn with_a_window_tokens_wait_from_the_first_suspicious_one_on() {
+    let mut policy = block(1, 1.0, FailurePolicy::Open);
+    policy.evidence.window = Some(EvidenceWindow { past: 2, of_last: 3 });
+    let mut decision = Decision::new(plan(&[policy]));
+    decision.prompt(&[0.0]);
+    let mut released = Vec::new();
+    for (sampled, projection) in [0.0, 5.0, 0.0, 0.0, 5.0, 0.0].into_iter().enumerate() {
+        decision.token(&[projection]);
+        released.push(decision.releasable(sampled + 1));
+    }
+    assert_eq!(released, [1, 1, 1, 4, 4, 4]);
+    decision.token(&[6.0]);
+    assert_eq!((decision.stop(), decision.releasable(7)), (Some(Stop::Blocked), 4));
+    assert_eq!(decision.take_breaches()[0].score, 6.0);
+}
+
+#[test]
+fn at_the_end_what_waited_for_more_evidence_leaves() {
+    let mut policy = block(1, 1.0, FailurePolicy::Open);
+    policy.evidence.window = Some(EvidenceWindow { past: 2, of_last: 8 });
+    let mut decision = Decision::new(plan(&[policy]));
+    decision.prompt(&[0.0]);
+    decision.token(&[5.0]);
+    assert_eq!(decision.releasable(1), 0);
+    decision.end();
+    assert_eq!((decision.stop(), decision.releasable(1)), (None, 1));
+}
+
+fn redact(max: f64) -> ResolvedPolicy {
+    let mut policy = block(1, max, FailurePolicy::Open);
+    policy.traits[0].action = Action::Redact;
+    policy.traits[0].redact = Some(Redaction { text: "[removed]".to_owned() });
+    policy
+}
+
+#[test]
+fn of_several_breaches_at_one_token_the_most_intrusive_action_wins() {
+    let both = [redact(1.0), block(1, 1.0, FailurePolicy::Open)];
+    for policies in [both.clone(), [both[1].clone(), both[0].clone()]] {
+        let mut decision = Decision::new(plan(&policies));
+        decision.prompt(&[0.0]);
+        decision.token(&[2.0]);
+        assert_eq!((decision.stop(), decision.redaction()), (Some(Stop::Blocked), None));
+    }
+    let mut decision = Decision::new(plan(&both[..1]));
+    decision.prompt(&[0.0]);
+    decision.token(&[2.0]);
+    assert_eq!((decision.stop(), decision.redaction().map(|text| &**text)), (Some(Stop::Redacted), Some("[removed]")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    /// With `Redact`, text is cut where a sentence begins, and nothing of the breaching one leaves.
+    #[test]
+    fn invariant_1_of_a_breaching_sentence_nothing_leaves(
+        pieces in prop::collection::vec(prop::sample::select(vec![" a", "b", ".", "!", " ", "\n", "", ". C", "。"]), 1..30),
+        at in 0..30_usize,
+        reads in prop::collection::vec(any::<bool>(), 32),
+    ) {
+        let at = at % pieces.len();
+        let mut policy = redact(1.0);
+        policy.evidence.window = Some(EvidenceWindow { past: 1, of_last: 1 });
+        let mut decision = Decision::new(plan(&[policy]));
+        decision.prompt(&[0.0]);
+        let (mut held, mut sentences, mut left) = (Holdback::default(), Sentences::default(), Vec::new());
+        for (index, piece) in pieces.iter().enumerate().take(at + 1) {
+            decision.token(&[if index == at { 2.0 } else { 0.0 }]);
+            held.push(index);
+            sentences.push(piece);
+            while let Some(piece) = (reads[index] || index == at)
+                .then(|| held.release(sentences.floor(decision.releasable(held.taken())))).flatten()
+            {
+                left.push(piece);
+            }
+        }
+        prop_assert_eq!(decision.stop(), Some(Stop::Redacted));
+        prop_assert_eq!(&left, &(0..left.len()).collect::<Vec<_>>());
+        prop_assert!(left.len() <= at);
+        // What left are whole sentences, and the one after them is the breaching one.
+        prop_assert_eq!(sentences.floor(left.len()), left.len());
+        prop_assert_eq!(sentences.floor(at), left.len());
+    }
+
+    /// What a caller asks for never lets more leave than the policies do.
+    #[test]
+    fn invariant_1_a_request_never_loosens_a_policy(
+        case in case(Just(Mode::Enforce)),
+        vector in 0..VECTORS,
+        block in any::<bool>(),
+        max in prop::option::of(-12.0..20.0_f64),
+        min in prop::option::of(-20.0..12.0_f64),
+    ) {
+        let mut case = case;
+        let all = RequestBounds { block: true, threshold: true, coefficient: None };
+        case.policies.iter_mut().flat_map(|policy| &mut policy.traits).for_each(|rule| rule.requests = Some(all));
+        let demands = Demands::from([(format!("v{vector}"), Demand { block, max, min, coefficient: None })]);
+        let plain = plan(&case.policies);
+        if let Ok(stricter) = plain.with(&demands) {
+            let (before, after) = (run_under(&case, plain), run_under(&case, Arc::new(stricter)));
+            prop_assert!(after.tokens.len() <= before.tokens.len());
+            prop_assert!(before.stop.is_none() || after.stop.is_some());
+        }
+    }
+
+    /// A policy that does not look at a response neither stops nor counts it; the others act as if it was not there.
+    #[test]
+    fn sampling_leaves_out_whole_policies(case in case(Just(Mode::Enforce)), looks in prop::collection::vec(any::<bool>(), 4)) {
+        let mut case = case;
+        for policy in &mut case.policies {
+            policy.failure_policy = FailurePolicy::Open;
+            policy.traits.iter_mut().for_each(|rule| rule.action = Action::Alert);
+        }
+        let looks = &looks[..case.policies.len()];
+        let plan = plan(&case.policies);
+        let order: Vec<usize> = plan.taps.iter().map(|tap| tap.vector[1..].parse().unwrap()).collect();
+        let pick = |projections: &[f32]| order.iter().map(|index| projections[*index]).collect::<Vec<_>>();
+        let (mut some, mut all) = (Decision::sampled(Arc::clone(&plan), looks.into()), Decision::new(Arc::clone(&plan)));
+        for decision in [&mut some, &mut all] {
+            decision.prompt(&pick(&case.prompt));
+            case.tokens.iter().for_each(|token| decision.token(&pick(token)));
+            decision.end();
+        }
+        for (index, rule) in plan.rules.iter().enumerate() {
+            if looks[rule.policy] {
+                prop_assert_eq!((some.score(rule), some.breached(index)), (all.score(rule), all.breached(index)));
+            } else {
+                prop_assert_eq!((some.score(rule), some.breached(index)), (None, false));
+            }
+        }
+    }
+}
+
+#[test]
+fn callers_get_what_the_policy_lets_them_have_and_no_more() {
+    let mut policy = block(1, 5.0, FailurePolicy::Open);
+    policy.traits[0].action = Action::Alert;
+    policy.traits[0].requests = Some(RequestBounds {
+        block: true,
+        threshold: true,
+        coefficient: Some(CoefficientRange { min: coefficient(-2.0), max: coefficient(0.0) }),
+    });
+    let ask = |policy: &ResolvedPolicy, demand: Demand| {
+        plan(std::slice::from_ref(policy)).with(&Demands::from([("v0".to_owned(), demand)]))
+    };
+    let block = Demand { block: true, max: Some(4.0), coefficient: Some(coefficient(-2.0)), ..Demand::default() };
+    let stricter = ask(&policy, block).unwrap();
+    let rule = &stricter.rules[0];
+    assert_eq!((rule.action, rule.declared, rule.bounds.max), (Action::Block, Action::Alert, Some(4.0)));
+    assert_eq!(stricter.steering[0].coefficient, coefficient(-2.0));
+    let refused = |policy: &ResolvedPolicy, demand| ask(policy, demand).unwrap_err();
+    let looser = Demand { max: Some(5.1), ..Demand::default() };
+    assert!(matches!(refused(&policy, looser), Beyond::Looser { what: "max", .. }));
+    let beyond = Demand { coefficient: Some(coefficient(-2.1)), ..Demand::default() };
+    assert!(matches!(refused(&policy, beyond), Beyond::Coefficient { min: -2.0, max: 0.0, .. }));
+    // A policy that only records, or that says nothing of requests, gives nothing.
+    policy.mode = Mode::Audit;
+    assert!(matches!(refused(&policy, block), Beyond::NotAllowed { .. }));
+    (policy.mode, policy.traits[0].requests) = (Mode::Enforce, None);
+    assert!(matches!(refused(&policy, block), Beyond::NotAllowed { .. }));
+    let unknown = Demands::from([("v1".to_owned(), Demand::default())]);
+    assert!(matches!(plan(&[policy]).with(&unknown), Err(Beyond::Unknown(_))));
+}
+
+fn coefficient(value: f64) -> Coefficient {
+    value.try_into().unwrap()
+}
+
+#[test]
+fn two_policies_steer_and_cap_as_one() {
+    let capped = |floor, ceiling, positions| {
+        let cap = Some(Capping { floor, ceiling, positions });
+        ResolvedPolicy { traits: vec![ResolvedTrait { action: Action::Cap, cap, ..bare() }], ..bare_policy() }
+    };
+    let plan = plan(&[
+        capped(Some(-3.0), Some(4.0), Positions::Response),
+        capped(Some(-5.0), Some(2.0), Positions::Response),
+        capped(None, Some(9.0), Positions::Prompt),
+    ]);
+    let cap = plan.caps[0];
+    assert_eq!((plan.caps.len(), cap.floor, cap.ceiling, cap.positions), (1, Some(-3.0), Some(2.0), Positions::All));
+}
+
+#[test]
+fn an_attempt_is_steered_further_with_each_number_and_never_past_the_limit() {
+    let regenerate = Some(Regeneration { attempts: 3, coefficient: coefficient(-1.5) });
+    let rule = ResolvedTrait { action: Action::Regenerate, max: Some(1.0), regenerate, ..bare() };
+    let plan = plan(&[ResolvedPolicy { traits: vec![rule], ..bare_policy() }]);
+    assert!(plan.holds() && plan.attempts() == 3);
+    let steered = |attempt| plan.retried(|_| true, attempt).steering[0].coefficient.get();
+    assert_eq!([1, 2, 3].map(steered), [-1.5, -3.0, -4.0]);
+    assert!(plan.retried(|_| false, 1).steering.is_empty());
+    // Nothing leaves before the end, whatever the score.
+    let mut decision = Decision::new(plan);
+    decision.prompt(&[0.0]);
+    for projection in [0.0, 9.0, 0.0] {
+        decision.token(&[projection]);
+        assert_eq!(decision.releasable(3), 0);
+    }
+    decision.end();
+    assert_eq!((decision.stop(), decision.releasable(3)), (None, 3));
+}
+
+#[test]
+fn conditional_steering_is_read_by_the_vector_that_it_names() {
+    let steer = |vector: Option<&str>| Steering {
+        coefficient: coefficient(-1.0),
+        positions: Positions::Response,
+        when: Some(SteeringCondition {
+            vector: vector.map(str::to_owned),
+            at: ConditionAt::Token,
+            above: 2.0,
+            until: Some(1.0),
+        }),
+    };
+    let planned = |vector| {
+        let rule = ResolvedTrait { action: Action::Steer, steer: Some(steer(vector)), ..bare() };
+        let plan = plan(&[ResolvedPolicy { traits: vec![rule], ..bare_policy() }]);
+        let when = plan.steering[0].when.unwrap();
+        (plan.taps[when.tap].vector.clone(), when.above, when.until)
+    };
+    assert_eq!(planned(None), ("v0".to_owned(), 2.0, 1.0));
+    assert_eq!(planned(Some("v2")), ("v2".to_owned(), 2.0, 1.0));
+}
+
+#[test]
+fn invariant_9_a_policy_that_was_never_resolved_follows_its_failure_policy() {
+    let unresolved = |failure_policy| UnresolvedPolicy {
+        name: "never".to_owned(),
+        selector: Default::default(),
+        failure_policy,
+        failure: Failure { reason: "VectorNotFound".to_owned(), message: "Create it.".to_owned() },
+    };
+    let closed = plan_with(&[], vec![unresolved(FailurePolicy::Closed)]);
+    assert_eq!(Decision::new(Arc::clone(&closed)).stop(), Some(Stop::Unscorable));
+    assert!(closed.acknowledgements().is_empty(), "what is not enforced is not acknowledged");
+    let open = Decision::new(plan_with(&[], vec![unresolved(FailurePolicy::Open)]));
+    assert_eq!((open.stop(), open.fault()), (None, Some(Fault::PolicyUnresolved)));
+}
+
+#[test]
+fn a_resting_plan_measures_nothing() {
+    let mut policy = block(1, 1.0, FailurePolicy::Open);
+    policy.sampling = Some(Sampling { every: Some(2), fraction: None });
+    let resting = plan(&[policy]).resting();
+    assert!(resting.taps.is_empty() && resting.rules.is_empty() && !resting.holds());
+    let decision = Decision::sampled(Arc::new(resting), [false].into());
+    assert_eq!((decision.stop(), decision.fault()), (None, None));
 }

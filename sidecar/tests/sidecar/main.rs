@@ -8,7 +8,9 @@
     reason = "tests"
 )]
 
+mod actions;
 mod api;
+mod audit;
 mod bad_requests;
 mod config;
 mod enforcement;
@@ -19,6 +21,7 @@ mod guard_invariants;
 mod limits;
 mod proxy;
 mod reports;
+mod requests;
 mod rig;
 mod silence;
 mod upstream;

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
+use personaguard::audit;
 use personaguard::config::Source;
 use personaguard::proxy::{Times, Upstream};
 use personaguard::report::Target;
@@ -11,7 +12,8 @@ use personaguard::sidecar::{Setup, Sidecar};
 use personaguard::telemetry::traces::Exporter;
 use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use personaguard_crds::{
-    API_VERSION, Action, Coefficient, Digest, Evidence, FailurePolicy, Layer, Mode, Positions, Score, Steering,
+    API_VERSION, Action, Capping, Coefficient, Digest, Evidence, FailurePolicy, Layer, Mode, Positions, Redaction,
+    Regeneration, Score, Steering,
 };
 use personaguard_model::{Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest};
 use personaguard_persona::{layer_digest, write_layers};
@@ -120,7 +122,9 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
         mode: Mode::Enforce,
         selector: Default::default(),
         failure_policy: FailurePolicy::Open,
-        evidence: Evidence { min_tokens: 4 },
+        evidence: Evidence { min_tokens: 4, window: None },
+        sampling: None,
+        record_conversations: false,
         traits: vec![ResolvedTrait {
             vector: "evil".to_owned(),
             score: Score::ResponseAvg,
@@ -130,7 +134,13 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
             steer: (action == Action::Steer).then(|| Steering {
                 coefficient: Coefficient::try_from(-2.0).unwrap(),
                 positions: Positions::Response,
+                when: None,
             }),
+            cap: (action == Action::Cap).then(|| Capping { ceiling: Some(0.0), ..Capping::default() }),
+            regenerate: (action == Action::Regenerate)
+                .then(|| Regeneration { attempts: 2, coefficient: Coefficient::try_from(-2.0).unwrap() }),
+            redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
+            requests: None,
         }],
     }
 }
@@ -168,6 +178,7 @@ impl Folder {
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,
+                unresolved: Vec::new(),
             },
         };
         let vectors = write_layers(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
@@ -203,6 +214,7 @@ pub(crate) struct Variant {
     pub(crate) reports: Option<Target>,
     pub(crate) labels: Option<PathBuf>,
     pub(crate) upstream: Option<(Upstream, Times)>,
+    pub(crate) logs: audit::Logs,
 }
 
 impl Rig {
@@ -221,6 +233,7 @@ impl Rig {
             admin: None,
             reports: variant.reports,
             upstream: variant.upstream,
+            logs: variant.logs,
             limits: variant.limits,
             grace: Duration::from_secs(60),
         });
