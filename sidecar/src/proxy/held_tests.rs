@@ -103,7 +103,7 @@ impl Case {
             sum += f64::from(*projection);
             let last = at + 1 == tokens.len();
             if (at + 1 >= self.min_tokens || last) && sum / (at + 1) as f64 > MAX {
-                return (if at + 1 <= self.min_tokens { 0 } else { at }, false);
+                return (if at < self.min_tokens { 0 } else { at }, false);
             }
         }
         (tokens.len(), true)
@@ -228,6 +228,6 @@ fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
         let out = String::from_utf8(held.release().unwrap().to_vec()).unwrap();
         assert_eq!(out.contains("guard_unavailable"), refuses);
         assert_eq!(out.contains("evil"), !refuses);
-        assert_eq!(out.contains("[DONE]"), false);
+        assert!(!out.contains("[DONE]"));
     }
 }

@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
     fn one(choice: Value) -> Added {
         read(&json!({ "choices": [choice] })).unwrap().remove(0)
     }

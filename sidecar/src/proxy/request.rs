@@ -151,6 +151,7 @@ fn texts(value: Option<Value>) -> Result<Vec<Plain>, Unreadable> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "nearly every caller makes it on the spot")]
     fn chat(messages: Value) -> Result<Asked, Unreadable> {
         Asked::read(Api::Chat, json!({ "messages": messages, "unknown": [1] }).to_string().as_bytes())
     }

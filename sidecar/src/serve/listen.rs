@@ -59,7 +59,7 @@ pub async fn listen(listener: TcpListener, router: Router, limits: Limits, stop:
         match crowd.admit() {
             Some(member) => serve(stream, &router, limits, &graceful, member),
             None => {
-                tracing::warn!(limit = limits.connections, "a connection was closed: all others are being answered")
+                tracing::warn!(limit = limits.connections, "a connection was closed: all others are being answered");
             }
         }
     }

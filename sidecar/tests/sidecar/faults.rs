@@ -130,7 +130,7 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
         Sidecar::NoTimeToScore => times.score = Duration::ZERO,
         Sidecar::NoWeights => folder.config.model.file = "/nowhere.gguf".to_owned(),
         Sidecar::ForeignVector => {
-            folder.config.vectors.get_mut("evil").unwrap().model_digest = Digest::of(b"other weights")
+            folder.config.vectors.get_mut("evil").unwrap().model_digest = Digest::of(b"other weights");
         }
         Sidecar::Crowded => folder.config.model.max_concurrent = 1,
     }
