@@ -31,8 +31,8 @@ pub struct DeliveryOptions {
     #[arg(long, value_name = "FILE", requires = "deliver_to")]
     token_file: Option<PathBuf>,
     /// PEM bundle of the authorities that the operator may present. Default: the system's.
-    #[arg(long, value_name = "FILE", requires = "deliver_to", default_value = "")]
-    ca_file: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "deliver_to")]
+    ca_file: Option<PathBuf>,
 }
 
 impl DeliveryOptions {
@@ -49,7 +49,7 @@ impl DeliveryOptions {
 pub struct Delivery {
     url: String,
     token_file: PathBuf,
-    ca_file: PathBuf,
+    ca_file: Option<PathBuf>,
     first_wait: Duration,
 }
 
@@ -89,8 +89,13 @@ impl Delivery {
     }
 
     async fn send(&self, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
-        let authorities = std::fs::read(&self.ca_file).ok();
-        let client = crate::report::client(authorities.as_deref(), &self.ca_file)?;
+        let client = match &self.ca_file {
+            Some(file) => {
+                let authorities = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                crate::report::client(Some(&authorities), file)?
+            }
+            None => crate::report::client(None, Path::new(""))?,
+        };
         let token = std::fs::read_to_string(&self.token_file)
             .with_context(|| format!("cannot read the token in {}", self.token_file.display()))?;
         let request = client.post(format!("{}{path}", self.url.trim_end_matches('/')));
@@ -157,8 +162,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let token_file = folder.path().join("token");
         std::fs::write(&token_file, "secret\n").unwrap();
-        let ca_file = folder.path().join("none");
-        (Delivery { url, token_file, ca_file, first_wait: Duration::from_millis(1) }, came, folder)
+        (Delivery { url, token_file, ca_file: None, first_wait: Duration::from_millis(1) }, came, folder)
     }
 
     fn file(hidden: usize, prompts: bool) -> VectorFile {
