@@ -180,7 +180,7 @@ pub fn resolve_policy(
             );
             Rejection::new(reason::VECTOR_NOT_FOUND, message)
         })?;
-        same_model(&rule.vector, vector, model)?;
+        vector.belongs_to(&rule.vector, model)?;
         vector.discriminates(&rule.vector)?;
         let (min, max) = bounds(rule, vector)?;
         complete(rule)?;
@@ -273,6 +273,23 @@ impl VectorInput {
         Ok(())
     }
 
+    /// Refuses a vector of another model: one weight file, one vector.
+    ///
+    /// # Errors
+    /// With reason `ModelMismatch`.
+    pub fn belongs_to(&self, name: &str, model: &PersonaModel) -> Result<(), Rejection> {
+        if self.model_digest == model.spec.sha256 {
+            return Ok(());
+        }
+        let message = format!(
+            "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model",
+            self.model_digest.short(),
+            model.name_any(),
+            model.spec.sha256.short()
+        );
+        Err(Rejection::new(reason::MODEL_MISMATCH, message))
+    }
+
     /// Refuses a vector that is no better than chance, unless it is allowed to be.
     ///
     /// # Errors
@@ -287,19 +304,6 @@ impl VectorInput {
         );
         Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
     }
-}
-
-fn same_model(name: &str, vector: &VectorInput, model: &PersonaModel) -> Result<(), Rejection> {
-    if vector.model_digest == model.spec.sha256 {
-        return Ok(());
-    }
-    let message = format!(
-        "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model",
-        vector.model_digest.short(),
-        model.name_any(),
-        model.spec.sha256.short()
-    );
-    Err(Rejection::new(reason::MODEL_MISMATCH, message))
 }
 
 /// The parts of a rule fit its action. The API server checks the same; manifests that are read from a folder had none.

@@ -11,6 +11,7 @@ mod conditions;
 mod context;
 mod events;
 mod fleet;
+mod jobs;
 mod leader;
 mod metrics;
 mod model;

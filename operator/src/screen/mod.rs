@@ -5,6 +5,7 @@ mod job;
 use crate::artefact::no_model;
 use crate::conditions::{Verdict, conditions};
 use crate::context::Context;
+use crate::jobs::{Progress, progress};
 use crate::reconcile::{Done, Failed};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -32,14 +33,6 @@ enum Standing {
     Running { shards: String },
     Failed(String),
     Complete { samples: Option<u64> },
-}
-
-/// How a Job stands.
-#[derive(Debug, PartialEq)]
-enum Progress {
-    Running(i32),
-    Failed(String),
-    Complete,
 }
 
 pub(crate) async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Done, Failed> {
@@ -144,16 +137,6 @@ fn failure(namespace: &str, job: &str, why: &str) -> String {
     )
 }
 
-fn progress(job: &Job) -> Progress {
-    let status = job.status.clone().unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
-    let is = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_ && condition.status == "True");
-    if let Some(failed) = is("Failed") {
-        return Progress::Failed(failed.message.clone().unwrap_or_default());
-    }
-    if is("Complete").is_some() { Progress::Complete } else { Progress::Running(status.succeeded.unwrap_or(0)) }
-}
-
 /// What the Job's pod said at its end: a number, and nothing else is taken.
 async fn samples(context: &Context, namespace: &str, job: &str) -> kube::Result<Option<u64>> {
     let pods: Api<Pod> = Api::namespaced(context.cluster.client.clone(), namespace);
@@ -176,11 +159,8 @@ async fn vectors(
             return Ok(Err(Rejection::new(reason::VECTOR_NOT_FOUND, message)));
         };
         let usable = context.artefacts.of(&vector, Some(model)).await?.and_then(|artefact| {
+            artefact.input.belongs_to(name, model)?;
             artefact.input.discriminates(name)?;
-            if artefact.input.model_digest != model.spec.sha256 {
-                let message = format!("PersonaVector `{name}` was extracted from other weights than PersonaModel `{}` has: extract it from that model", model.name_any());
-                return Err(Rejection::new(reason::MODEL_MISMATCH, message));
-            }
             Ok(artefact.input.layer)
         });
         let layer = match usable {
@@ -241,16 +221,6 @@ mod tests {
             }
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn a_job_is_followed_by_its_conditions() {
-        let job = |status: serde_json::Value| serde_json::from_value::<Job>(json!({ "status": status })).unwrap();
-        assert_eq!(progress(&job(json!({ "succeeded": 2 }))), Progress::Running(2));
-        let complete = json!({ "succeeded": 4, "conditions": [{ "type": "Complete", "status": "True" }] });
-        assert_eq!(progress(&job(complete)), Progress::Complete);
-        let failed = json!({ "conditions": [{ "type": "Failed", "status": "True", "message": "no room" }] });
-        assert_eq!(progress(&job(failed)), Progress::Failed("no room".to_owned()));
     }
 
     #[test]

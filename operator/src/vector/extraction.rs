@@ -2,6 +2,7 @@
 
 use super::job;
 use crate::context::Context;
+use crate::jobs::{Progress, progress};
 use crate::reconcile::Failed;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt};
@@ -70,16 +71,11 @@ fn next(job: Option<&Job>, digest: &Digest) -> Next {
     if job.annotations().get(names::EXTRACTION_ANNOTATION).map(String::as_str) != Some(digest.as_str()) {
         return Next::Restart;
     }
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let ended =
-        |type_: &str| conditions.iter().find(|condition| condition.type_ == type_ && condition.status == "True");
-    if let Some(failed) = ended("Failed") {
-        return Next::Failed(failed.message.clone().unwrap_or_default());
+    match progress(job) {
+        Progress::Running(_) => Next::Wait,
+        Progress::Failed(why) => Next::Failed(why),
+        Progress::Complete => Next::Failed("it ended without having delivered a vector".to_owned()),
     }
-    if ended("Complete").is_some() {
-        return Next::Failed("it ended without having delivered a vector".to_owned());
-    }
-    Next::Wait
 }
 
 /// Takes the next step; says what is going on.

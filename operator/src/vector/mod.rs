@@ -99,16 +99,8 @@ fn fits(vector: &PersonaVector, artefact: &Artefact, model: Option<&PersonaModel
         let rejection = no_model(&vector.spec.model);
         return Verdict::no(condition::READY, rejection.reason, rejection.message);
     };
-    if artefact.input.model_digest != model.spec.sha256 {
-        let message = format!(
-            "The vector was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model.",
-            artefact.input.model_digest.short(),
-            model.name_any(),
-            model.spec.sha256.short()
-        );
-        return Verdict::no(condition::READY, reason::MODEL_MISMATCH, message);
-    }
-    if let Err(rejection) = artefact.input.discriminates(&vector.name_any()) {
+    let (input, name) = (&artefact.input, vector.name_any());
+    if let Err(rejection) = input.belongs_to(&name, model).and_then(|()| input.discriminates(&name)) {
         return Verdict::no(condition::READY, rejection.reason, rejection.message);
     }
     let message = format!("Layer {} of `{}` is in use.", artefact.input.layer, artefact.input.trait_name);
