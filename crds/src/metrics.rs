@@ -48,6 +48,8 @@ pub mod operator {
     pub const RECONCILE_DURATION: &str = "personaguard_operator_reconcile_duration_seconds";
     /// Counter {result: accepted, malformed, unauthenticated, forbidden, gone, overloaded, not_leader}: report pushes.
     pub const REPORTS: &str = "personaguard_operator_reports_total";
+    /// Counter {receiver: alertmanager, webhook; result: delivered, failed, dropped}: alerts that the operator itself sends.
+    pub const ALERTS: &str = "personaguard_operator_alerts_total";
     /// Gauge: 1 on the leader.
     pub const LEADER: &str = "personaguard_operator_leader";
     /// Gauge {namespace, policy}: 1 while a policy is Ready.

@@ -1,6 +1,6 @@
 //! What every part of the operator shares.
 
-use crate::alertmanager::Alerts;
+use crate::alerts::Alerts;
 use crate::artefact::Artefacts;
 use crate::cache::Cache;
 use crate::cluster::Cluster;

@@ -1,7 +1,7 @@
 //! The operator: reconciles persona policies into guarded pods.
 
 mod admin;
-mod alertmanager;
+mod alerts;
 mod artefact;
 mod cache;
 mod certs;
@@ -144,7 +144,7 @@ fn context(settings: Settings, client: Client, fence: Fence, me: &str, metrics: 
         artefacts: artefact::Artefacts::new(client.clone(), namespace),
         extractions: vector::extraction::Extractions::default(),
         events: events::Events::new(client, me.to_owned(), fence),
-        alerts: alertmanager::Alerts::new(settings.alertmanager_url.as_deref()),
+        alerts: alerts::Alerts::new(&settings),
         metrics,
         withdrawals: policy::Withdrawals::default(),
         authorities: RwLock::default(),
@@ -163,7 +163,7 @@ async fn work(context: Arc<Context>, ready: &admin::Ready) -> Result<()> {
     watches::catch_up(&context);
     tasks.spawn(reconcile::run(Arc::clone(&context)));
     tasks.spawn(renew(Arc::clone(&context), serving.clone(), renewal));
-    tasks.spawn(alertmanager::run(Arc::clone(&context)));
+    tasks.spawn(alerts::run(Arc::clone(&context)));
     let handle = Handle::new();
     let server = axum_server::bind_rustls(context.settings.reports_listen, serving).handle(handle.clone());
     let router = fleet::intake::router(Arc::clone(&context)).into_make_service();

@@ -31,6 +31,12 @@ pub(crate) struct ResultLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Delivery {
+    pub(crate) receiver: &'static str,
+    pub(crate) result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Policy {
     pub(crate) namespace: String,
     pub(crate) policy: String,
@@ -56,6 +62,7 @@ pub(crate) struct Metrics {
     reconciliations: Family<Outcome, Counter>,
     duration: Family<Kind, Histogram, fn() -> Histogram>,
     reports: Family<ResultLabel, Counter>,
+    alerts: Family<Delivery, Counter>,
     pub(crate) leader: Gauge,
     policy_ready: Family<Policy, Gauge>,
     unguarded_pods: Family<Policy, Gauge>,
@@ -74,6 +81,7 @@ impl Metrics {
             reconciliations: Family::default(),
             duration: Family::new_with_constructor(histogram),
             reports: Family::default(),
+            alerts: Family::default(),
             leader: Gauge::default(),
             policy_ready: Family::default(),
             unguarded_pods: Family::default(),
@@ -102,6 +110,7 @@ impl Metrics {
             "Report pushes of sidecars by what came of them",
             self.reports.clone(),
         );
+        registry.register(counter(name::ALERTS), "Alerts that the operator itself sent", self.alerts.clone());
         registry.register(name::LEADER, "1 on the operator that leads", self.leader.clone());
         registry.register(
             name::POLICY_READY,
@@ -150,6 +159,10 @@ impl Metrics {
 
     pub(crate) fn report(&self, result: &'static str) {
         self.reports.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn alerts(&self, receiver: &'static str, result: &'static str, count: usize) {
+        self.alerts.get_or_create(&Delivery { receiver, result }).inc_by(count as u64);
     }
 
     pub(crate) fn policy(&self, namespace: &str, policy: &str, ready: bool, unguarded: usize) {
@@ -204,6 +217,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciled("PersonaPolicy", "Resolved", 0.01);
         metrics.report("accepted");
+        metrics.alerts("webhook", "delivered", 2);
         metrics.policy("support", "no-villains", true, 0);
         metrics.silent_pods("support", "Deployment/chat", 1);
         let labels = || TraitOfWorkload {
@@ -218,6 +232,7 @@ mod tests {
         for line in [
             "personaguard_operator_reconciliations_total{kind=\"PersonaPolicy\",reason=\"Resolved\"} 1",
             "personaguard_operator_reports_total{result=\"accepted\"} 1",
+            "personaguard_operator_alerts_total{receiver=\"webhook\",result=\"delivered\"} 2",
             "personaguard_operator_leader 0",
             "personaguard_policy_ready{namespace=\"support\",policy=\"no-villains\"} 1",
             "personaguard_workload_breaches_total{namespace=\"support\",workload=\"Deployment/chat\",policy=\"no-villains\",trait=\"evil\"} 5",

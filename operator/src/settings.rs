@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Guards chat services by the policies that people apply.
 ///
@@ -81,6 +82,16 @@ pub(crate) struct Settings {
     /// http://alertmanager.monitoring.svc:9093.
     #[arg(long, env = "PERSONAGUARD_ALERTMANAGER_URL")]
     pub(crate) alertmanager_url: Option<String>,
+    /// URL to which breaches and drift are sent as they begin and as they end, one JSON object each, signed as
+    /// https://www.standardwebhooks.com says: for example https://hooks.example.com/personaguard.
+    #[arg(long, env = "PERSONAGUARD_ALERT_WEBHOOK_URL", requires = "alert_webhook_secret_file")]
+    pub(crate) alert_webhook_url: Option<String>,
+    /// File with the secret that signs them: 24 bytes or more, or `whsec_` and base64. Read anew for each delivery.
+    #[arg(long, env = "PERSONAGUARD_ALERT_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub(crate) alert_webhook_secret_file: Option<PathBuf>,
+    /// Where people find docs/runbooks.md; alerts that the operator itself sends link to its headings.
+    #[arg(long, env = "PERSONAGUARD_RUNBOOK_URL", default_value = "docs/runbooks.md")]
+    pub(crate) runbook_url: String,
     /// OTLP/HTTP endpoint to which the operator sends its own traces.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<String>,

@@ -9,10 +9,76 @@ use tempfile::TempDir;
 const PROMETHEUS: &str = "127.0.0.1:19090";
 const ALERTMANAGER: &str = "127.0.0.1:19093";
 
-/// Both servers, ended on drop.
-pub struct Alerting {
+/// A server, killed on drop.
+struct Server(Child);
+
+impl Server {
+    fn start(program: &str, arguments: &[String]) -> Result<Self> {
+        let child = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{program} cannot be started: install the Debian package {program}"))?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already ended is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn flag(name: &str, value: &str) -> String {
+    format!("--{name}={value}")
+}
+
+/// An Alertmanager that remembers nothing of one before it. Killed on drop.
+pub struct Alertmanager {
     http: reqwest::Client,
-    servers: Vec<Child>,
+    url: String,
+    _server: Server,
+    _folder: TempDir,
+}
+
+impl Alertmanager {
+    /// Starts it on `address` (`host:port`).
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(address: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        // JSON is YAML.
+        let config = serde_json::json!({ "route": { "receiver": "none", "group_wait": "0s" }, "receivers": [{ "name": "none" }] });
+        std::fs::write(folder.path().join("alertmanager.yml"), config.to_string())?;
+        let arguments = [
+            flag("config.file", &file("alertmanager.yml")),
+            flag("storage.path", &file("alertmanager")),
+            flag("web.listen-address", address),
+            flag("cluster.listen-address", ""),
+        ];
+        let server = Server::start("prometheus-alertmanager", &arguments)?;
+        let url = format!("http://{address}/api/v2/alerts");
+        Ok(Self { http: reqwest::Client::new(), url, _server: server, _folder: folder })
+    }
+
+    /// Alerts that it holds, by its v2 API.
+    ///
+    /// # Errors
+    /// When it does not answer yet.
+    pub async fn alerts(&self) -> Result<Vec<Value>> {
+        Ok(self.http.get(&self.url).send().await?.json().await?)
+    }
+}
+
+/// Both servers, killed on drop.
+pub struct Alerting {
+    alertmanager: Alertmanager,
+    _prometheus: Server,
     _folder: TempDir,
 }
 
@@ -24,67 +90,28 @@ impl Alerting {
     /// When one of them cannot be started.
     pub fn start(rules: &Path, targets: &[String]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let at = |name: &str| folder.path().join(name);
-        let prometheus = serde_json::json!({
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let config = serde_json::json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [rules],
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [ALERTMANAGER] }] }] },
             "scrape_configs": [{ "job_name": "personaguard", "static_configs": [{ "targets": targets }] }]
         });
-        let alertmanager = serde_json::json!({ "route": { "receiver": "none", "group_wait": "0s" }, "receivers": [{ "name": "none" }] });
-        // JSON is YAML.
-        std::fs::write(at("prometheus.yml"), prometheus.to_string())?;
-        std::fs::write(at("alertmanager.yml"), alertmanager.to_string())?;
-        let mut alerting = Self { http: reqwest::Client::new(), servers: Vec::new(), _folder: folder };
-        let folder = alerting._folder.path().to_owned();
-        let flag = |name: &str, value: &str| format!("--{name}={value}");
-        let file = |name: &str| folder.join(name).display().to_string();
-        alerting.spawn(
-            "prometheus-alertmanager",
-            &[
-                flag("config.file", &file("alertmanager.yml")),
-                flag("storage.path", &file("alertmanager")),
-                flag("web.listen-address", ALERTMANAGER),
-                flag("cluster.listen-address", ""),
-            ],
-        )?;
-        alerting.spawn(
-            "prometheus",
-            &[
-                flag("config.file", &file("prometheus.yml")),
-                flag("storage.tsdb.path", &file("prometheus")),
-                flag("web.listen-address", PROMETHEUS),
-            ],
-        )?;
-        Ok(alerting)
+        std::fs::write(folder.path().join("prometheus.yml"), config.to_string())?;
+        let arguments = [
+            flag("config.file", &file("prometheus.yml")),
+            flag("storage.tsdb.path", &file("prometheus")),
+            flag("web.listen-address", PROMETHEUS),
+        ];
+        let prometheus = Server::start("prometheus", &arguments)?;
+        Ok(Self { alertmanager: Alertmanager::start(ALERTMANAGER)?, _prometheus: prometheus, _folder: folder })
     }
 
-    fn spawn(&mut self, program: &str, arguments: &[String]) -> Result<()> {
-        let child = Command::new(program)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{program} cannot be started: install the Debian package {program}"))?;
-        self.servers.push(child);
-        Ok(())
-    }
-
-    /// Alerts that the Alertmanager holds, by its v2 API.
+    /// Alerts that the Alertmanager holds.
     ///
     /// # Errors
     /// When it does not answer yet.
     pub async fn alerts(&self) -> Result<Vec<Value>> {
-        Ok(self.http.get(format!("http://{ALERTMANAGER}/api/v2/alerts")).send().await?.json().await?)
-    }
-}
-
-impl Drop for Alerting {
-    fn drop(&mut self) {
-        for server in &mut self.servers {
-            // Already ended is as good.
-            let _ = server.kill();
-            let _ = server.wait();
-        }
+        self.alertmanager.alerts().await
     }
 }

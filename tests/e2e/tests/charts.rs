@@ -107,6 +107,8 @@ fn odd_values_render() {
         "--set",
         "alertmanagerUrl=https://alerts.example/prefix",
         "--set",
+        "alertWebhook.url=http://hooks.example:8099/personaguard,alertWebhook.secretName=hook",
+        "--set",
         "otlpEndpoint=http://collector.tracing.svc:4318",
         "--set",
         "admission.failurePolicy=Fail",
@@ -131,7 +133,8 @@ fn odd_values_render() {
     assert_eq!(pod["containers"][0]["image"], format!("localhost/personaguard-operator@{digest}"));
     assert!(pod["containers"][0]["args"].to_string().contains("registry.example:5000/team/personaguard:1.2"));
     let egress = find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"].to_string();
-    for port in ["443", "4318", "9999"] {
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "hook", "{pod}");
+    for port in ["443", "4318", "8099", "9999"] {
         assert!(egress.contains(&format!("\"port\":{port}")), "{port} in {egress}");
     }
     let policy = &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"];
@@ -154,6 +157,7 @@ fn values_that_make_no_sense_are_refused_by_name() {
         ("replicas=many", "replicas"),
         ("image.repo=x", "repo"),
         ("alertmanagerUrl=alertmanager:9093", "alertmanagerUrl"),
+        ("alertWebhook.url=https://hooks.example", "secretName"),
         ("admission.failurePolicy=Open", "failurePolicy"),
         ("podLabels.app\\.kubernetes\\.io/name=mine", "podLabels"),
         ("sidecar.image.tag=a b", "tag"),

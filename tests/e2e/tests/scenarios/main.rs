@@ -15,3 +15,4 @@ mod s11_bad_requests;
 mod s12_extraction;
 mod s13_drift;
 mod s14_dataset_screen;
+mod s15_alertmanager;
