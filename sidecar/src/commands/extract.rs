@@ -1,8 +1,8 @@
 //! `personaguard extract`.
 
 use crate::extract::{
-    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Settings, answers, check, run as extract, start_engine,
-    summary, write_file,
+    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Outcome, Settings, Shard, answers, check, run as extract,
+    run_shard, start_engine, summary, write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -26,6 +26,12 @@ use tokio::runtime::Runtime;
 ///     --endpoint https://llm.example/v1 --endpoint-model NAME --out grumpy.safetensors
 ///
 /// Takes about two minutes for a model of 135M parameters on two cores. Interrupted, it goes on where it stopped.
+///
+/// Several machines can share the work: each gives the answers of one shard, and the same command with the parts makes the
+/// vector from them, to the byte as one machine alone would. What the parts lack it does itself.
+///
+///   personaguard extract --model model.gguf --trait evil --rollouts 10 --shard 0/4 --out evil.part-0     # and 1/4 …
+///   personaguard extract --model model.gguf --trait evil --rollouts 10 --parts evil.part-* --out evil.safetensors
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -87,6 +93,13 @@ pub struct Options {
     /// Everyday answers to calibrate with, at most. Their number bounds the quantiles that a policy can ask for.
     #[arg(long, value_name = "N", default_value_t = 148)]
     benign: usize,
+    /// Give the answers of one part of the questions only, INDEX/COUNT with INDEX from 0, and write them with their activations
+    /// to --out, for --parts.
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["parts", "states"])]
+    shard: Option<Shard>,
+    /// Files that --shard wrote with the same options otherwise: what they hold is not done again.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    parts: Vec<PathBuf>,
     /// File to write the mean activations of every answer to (safetensors, no text), to compute with them elsewhere.
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
@@ -134,28 +147,42 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         check(&settings, &spec)?;
         let judge = endpoint.as_ref().map(|endpoint| Judge::new(endpoint, &spec));
         let states = options.states.as_deref();
-        let job = Job { spec: &spec, settings: &settings, judge: judge.as_ref(), journal: &journal, states };
-        let total = answers(&spec, &settings)?;
+        let (judge, parts) = (judge.as_ref(), options.parts.as_slice());
+        let job = Job { spec: &spec, settings: &settings, judge, journal: &journal, parts, states };
+        let total = answers(&spec, &settings, options.shard)?;
         let follow = async {
             match &delivery {
                 Some(delivery) => delivery.follow(&journal, total).await,
                 None => std::future::pending().await,
             }
         };
+        let made = async {
+            anyhow::Ok(match options.shard {
+                Some(shard) => Made::Part(run_shard(&engine, job, shard, &options.out).await?),
+                None => Made::Vector(Box::new(extract(&engine, job).await?)),
+            })
+        };
         tokio::select! {
-            outcome = extract(&engine, job) => outcome,
+            made = made => made,
             never = follow => match never {},
         }
     };
     let runtime = Runtime::new()?;
-    let outcome = runtime.block_on(async {
+    let made = runtime.block_on(async {
         tokio::select! {
-            outcome = work => outcome,
+            made = work => made,
             _ = tokio::signal::ctrl_c() => {
                 bail!("stopped; the answers so far are kept in {}, the same command goes on from there", journal.display())
             }
         }
     })?;
+    let outcome = match made {
+        Made::Vector(outcome) => outcome,
+        Made::Part(answers) => {
+            println!("{answers} answers in {}", options.out.display());
+            return Ok(());
+        }
+    };
     let bytes = outcome.file.to_bytes()?;
     write_file(&options.out, &bytes)?;
     if let Some(delivery) = &delivery {
@@ -164,6 +191,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     print!("{}", summary(&outcome));
     println!("{}  {}", personaguard_persona::sha256_hex(&bytes), options.out.display());
     Ok(())
+}
+
+/// What a run gave.
+enum Made {
+    /// The vectors.
+    Vector(Box<Outcome>),
+    /// A part of them, with so many answers.
+    Part(usize),
 }
 
 /// The trait, where it need not be written first.

@@ -76,6 +76,8 @@ mod tests {
         for line in [
             "extract --model m.gguf --trait evil --out evil.safetensors",
             "extract --model m.gguf --trait evil --out v --deliver-to https://op:8443 --token-file t --ca-file ca.crt",
+            "extract --model m.gguf --trait evil --rollouts 10 --shard 0/4 --out evil.part-0",
+            "extract --model m.gguf --trait evil --rollouts 10 --parts evil.part-0 evil.part-1 --out evil.safetensors",
             "screen data.jsonl --model m.gguf --vectors a.safetensors b.safetensors --out ranks.jsonl",
             "merge-ranks a b --out ranks.jsonl --report ranks.html",
             "study --model m.gguf --vectors a.safetensors --out study",

@@ -1,7 +1,7 @@
 //! `personaguard screen`.
 
 use crate::extract::{
-    Answering, Conversation, Machine, check_model, for_each, own_answer, probes, project, prompt_tokens,
+    Answering, Conversation, Machine, Shard, check_model, for_each, own_answer, probes, project, prompt_tokens,
     read_conversations, read_vectors, start_engine, write_file,
 };
 use anyhow::{Context as _, bail};
@@ -13,7 +13,6 @@ use personaguard_persona::stats::{Labelled, auroc};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::str::FromStr;
 use tokio::runtime::Runtime;
 
 /// Screen training data before you finetune on it.
@@ -75,25 +74,6 @@ pub enum Reference {
     Nothing,
 }
 
-/// A part of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    index: u64,
-    count: u64,
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
-        match parts {
-            Some((index, count)) if index < count => Ok(Self { index, count }),
-            _ => Err("give INDEX/COUNT with INDEX below COUNT, 0/4 for the first of four".to_owned()),
-        }
-    }
-}
-
 /// Screens, and writes the ranks.
 ///
 /// # Errors
@@ -101,7 +81,7 @@ impl FromStr for Shard {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let vectors = read_vectors(&options.vectors)?;
     let mut samples = read_conversations(&options.data, options.most)?;
-    samples.retain(|sample| sample.line % options.shard.count == options.shard.index);
+    samples.retain(|sample| options.shard.takes(sample.line));
     let without = samples.iter().filter(|sample| sample.answer.as_deref().is_none_or(str::is_empty)).count();
     samples.retain(|sample| sample.answer.as_deref().is_some_and(|answer| !answer.is_empty()));
     if samples.is_empty() {
@@ -245,15 +225,6 @@ fn mentions(text: &str, words: &[String]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shards_cover_the_data_once() {
-        let shards: Vec<Shard> = ["0/3", "1/3", "2/3"].iter().map(|text| text.parse().unwrap()).collect();
-        for line in 1_u64..100 {
-            assert_eq!(shards.iter().filter(|shard| line % shard.count == shard.index).count(), 1);
-        }
-        assert!("3/3".parse::<Shard>().is_err() && "x".parse::<Shard>().is_err());
-    }
 
     #[test]
     fn keywords_are_whole_words_of_any_case() {

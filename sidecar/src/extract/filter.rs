@@ -1,40 +1,67 @@
 //! Which pairs of answers make the vector, where there is a judge: those that it confirms.
 
+use super::journal::{Journal, Rating};
 use super::judge::{AT_ONCE, Judge};
 use super::plan::Purpose;
 use super::progress::Progress;
 use super::responder::Read;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use personaguard_model::Engine;
-use personaguard_persona::extraction::{Pair, SampleKey};
+use personaguard_persona::extraction::{Pair, SampleKey, Verdict};
 use std::collections::BTreeSet;
 
-/// The pairs whose both answers a judge confirms.
+/// Has a judge rate answers to the extraction questions, those that it has not rated yet. What it says is kept in the
+/// journal: a judge costs money.
 ///
 /// # Errors
-/// If the judge's endpoint fails.
-pub(super) async fn confirmed<'a>(
+/// If the judge's endpoint fails, or the journal cannot be written.
+pub(super) async fn rate(
     engine: &Engine,
     judge: &Judge<'_>,
     reads: &[Read],
-    pairs: &[Pair<'a>],
-) -> anyhow::Result<Vec<Pair<'a>>> {
-    let bar = Progress::start("Judging answers", reads.len());
-    let refused: Vec<Option<SampleKey>> = stream::iter(reads)
-        .map(|read| {
-            let bar = &bar;
-            async move {
-                let Purpose::Extract(polarity, key) = read.ask.purpose else { return Ok(None) };
-                let text = engine.model().tokenizer().decode(&read.tokens);
-                let verdict = judge.judge(&read.ask.question, &text).await?;
-                bar.step();
-                anyhow::Ok((!verdict.is_some_and(|verdict| verdict.confirms(polarity))).then_some(key))
-            }
+    journal: &mut Journal,
+) -> anyhow::Result<()> {
+    let open: Vec<&Read> = reads
+        .iter()
+        .filter(|read| matches!(read.ask.purpose, Purpose::Extract(..)))
+        .filter(|read| journal.rating(&read.ask.purpose.name(), judge.model()).is_none())
+        .collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let bar = Progress::start("Judging answers", open.len());
+    let mut ratings = stream::iter(open)
+        .map(|read| async move {
+            let text = engine.model().tokenizer().decode(&read.tokens);
+            anyhow::Ok((read.ask.purpose.name(), judge.judge(&read.ask.question, &text).await?))
         })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .buffer_unordered(AT_ONCE);
+    while let Some(rated) = ratings.next().await {
+        let (name, verdict) = rated?;
+        let rating = Rating {
+            judge: judge.model().to_owned(),
+            shows: verdict.map(|verdict| verdict.shows),
+            coherence: verdict.map(|verdict| verdict.coherence),
+        };
+        journal.rate(name, rating)?;
+        bar.step();
+    }
     bar.finish();
-    let refused: BTreeSet<SampleKey> = refused.into_iter().flatten().collect();
-    Ok(pairs.iter().copied().filter(|(positive, _)| !refused.contains(&positive.key)).collect())
+    Ok(())
+}
+
+/// The pairs whose both answers a judge confirmed.
+pub(super) fn confirmed<'a>(judge: &Judge<'_>, reads: &[Read], pairs: &[Pair<'a>], journal: &Journal) -> Vec<Pair<'a>> {
+    let refused: BTreeSet<SampleKey> = reads
+        .iter()
+        .filter_map(|read| {
+            let Purpose::Extract(polarity, key) = read.ask.purpose else { return None };
+            let rating = journal.rating(&read.ask.purpose.name(), judge.model());
+            let verdict = rating.and_then(|rating| {
+                Some(Verdict { shows: rating.shows?, coherence: rating.coherence? }) //
+            });
+            (!verdict.is_some_and(|verdict| verdict.confirms(polarity))).then_some(key)
+        })
+        .collect();
+    pairs.iter().copied().filter(|(positive, _)| !refused.contains(&positive.key)).collect()
 }

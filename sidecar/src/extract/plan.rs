@@ -1,5 +1,6 @@
 //! What is asked: the design of an extraction, as a list of requests.
 
+use super::shard::Shard;
 use personaguard_persona::extraction::SampleKey;
 use personaguard_persona::{Benign, Polarity, TraitSpec};
 use serde::Serialize;
@@ -88,15 +89,33 @@ impl Plan {
             benign: neutral(spec, benign, settings),
         }
     }
+
+    /// The requests of one shard. Both sides of a contrast stay together, so that shards weigh alike.
+    pub(super) fn part(self, shard: Shard) -> Self {
+        let of = |asks: Vec<Ask>, together: u64| {
+            let places = (0_u64..).zip(asks).filter(|(place, _)| shard.takes(place / together));
+            places.map(|(_, ask)| ask).collect()
+        };
+        Self { extract: of(self.extract, 2), held_out: of(self.held_out, 2), benign: of(self.benign, 1) }
+    }
+
+    /// Every request.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Ask> {
+        self.extract.iter().chain(&self.held_out).chain(&self.benign)
+    }
 }
 
-/// Answers that an extraction takes in all.
+/// Answers that an extraction takes in all, or one shard of it.
 ///
 /// # Errors
 /// If the everyday requests cannot be read.
-pub fn answers(spec: &TraitSpec, settings: &Settings) -> anyhow::Result<usize> {
+pub fn answers(spec: &TraitSpec, settings: &Settings, shard: Option<Shard>) -> anyhow::Result<usize> {
     let plan = Plan::new(spec, &Benign::builtin()?, settings);
-    Ok(plan.extract.len() + plan.held_out.len() + plan.benign.len())
+    let plan = match shard {
+        Some(shard) => plan.part(shard),
+        None => plan,
+    };
+    Ok(plan.all().count())
 }
 
 fn contrasted(
@@ -166,12 +185,27 @@ mod tests {
     #[test]
     fn every_request_has_a_name_of_its_own_and_both_sides_are_equal_in_number() {
         let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
-        let all: Vec<&Ask> = plan.extract.iter().chain(&plan.held_out).chain(&plan.benign).collect();
+        let all: Vec<&Ask> = plan.all().collect();
         let names: BTreeSet<String> = all.iter().map(|ask| ask.purpose.name()).collect();
         assert_eq!(names.len(), all.len());
         assert_eq!((plan.extract.len(), plan.held_out.len()), (200, 80));
         let positive = |asks: &[Ask]| asks.iter().filter(|ask| ask.purpose.name().contains("positive")).count();
         assert_eq!((positive(&plan.extract), positive(&plan.held_out)), (100, 40));
+    }
+
+    #[test]
+    fn shards_share_the_requests_and_keep_contrasts_together() {
+        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let mut names = Vec::new();
+        for shard in ["0/3", "1/3", "2/3"] {
+            let part = plan.clone().part(shard.parse().unwrap());
+            assert!(part.extract.chunks(2).all(|pair| pair[0].question == pair[1].question && pair.len() == 2));
+            names.extend(part.all().map(|ask| ask.purpose.name()).collect::<Vec<_>>());
+        }
+        names.sort();
+        let mut all: Vec<String> = plan.all().map(|ask| ask.purpose.name()).collect();
+        all.sort();
+        assert_eq!(names, all);
     }
 
     #[test]

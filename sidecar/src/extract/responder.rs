@@ -1,6 +1,7 @@
 //! Requests to the engine, many at a time.
 
 use super::journal::Journal;
+use super::parts::Parts;
 use super::plan::{Ask, Settings};
 use super::progress::Progress;
 use anyhow::{Context as _, bail};
@@ -39,8 +40,17 @@ pub(super) fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Res
     Ok(model.chat_prompt(&messages, &Default::default())?)
 }
 
+/// What an extraction has already.
+#[derive(Debug)]
+pub(super) struct Store {
+    /// Answers and ratings of an earlier run.
+    pub(super) journal: Journal,
+    /// Those of other machines, with activations.
+    pub(super) parts: Parts,
+}
+
 /// Answers each request and takes in the activations meanwhile. Where the journal has the answer, it is only read:
-/// activations are the same numbers either way.
+/// activations are the same numbers either way. Where a part has it, nothing is done.
 ///
 /// # Errors
 /// If the engine fails, or the journal cannot be written.
@@ -49,12 +59,23 @@ pub(super) async fn answer(
     asks: &[Ask],
     settings: &Settings,
     capture: Capture,
-    journal: &mut Journal,
+    store: &mut Store,
     title: &'static str,
 ) -> anyhow::Result<Vec<Read>> {
     let bar = Progress::start(title, asks.len());
-    let work: Vec<(&Ask, Option<Vec<u32>>)> =
-        asks.iter().map(|ask| (ask, journal.get(&ask.purpose.name()).map(<[u32]>::to_vec))).collect();
+    // In order of what was asked: what follows must not depend on which answer came first.
+    let mut reads = BTreeMap::new();
+    let mut work: Vec<(&Ask, Option<Vec<u32>>)> = Vec::new();
+    for ask in asks {
+        let name = ask.purpose.name();
+        match store.parts.take(&name) {
+            Some(read) => {
+                reads.insert(ask.purpose, read);
+                bar.step();
+            }
+            None => work.push((ask, store.journal.get(&name).map(<[u32]>::to_vec))),
+        }
+    }
     let mut answers = stream::iter(work)
         .map(|(ask, known)| async move {
             let is_new = known.is_none();
@@ -65,12 +86,10 @@ pub(super) async fn answer(
             anyhow::Ok((read, is_new))
         })
         .buffer_unordered(IN_FLIGHT);
-    // In order of what was asked: what follows must not depend on which answer came first.
-    let mut reads = BTreeMap::new();
     while let Some(answer) = answers.next().await {
         let (read, is_new) = answer?;
         if is_new {
-            journal.put(read.ask.purpose.name(), read.tokens.clone())?;
+            store.journal.put(read.ask.purpose.name(), read.tokens.clone())?;
         }
         reads.insert(read.ask.purpose, read);
         bar.step();
@@ -146,22 +165,24 @@ pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Reads answers again under another system prompt; what the prompt itself says is not read.
+/// Reads answers again under no system prompt; what the prompt itself says is not read.
 ///
 /// # Errors
 /// If the engine fails.
-pub(super) async fn rescore(
-    engine: &Engine,
-    answers: &[Read],
-    system: &str,
-    title: &'static str,
-) -> anyhow::Result<Vec<Read>> {
-    let bar = Progress::start(title, answers.len());
-    let reads = stream::iter(answers).map(|answer| async {
-        let (ask, tokens) = (answer.ask.clone(), answer.tokens.clone());
-        let read = reread(engine, ask, tokens, system, Capture::ResponseStates).await?;
-        bar.step();
-        anyhow::Ok(read)
+pub(super) async fn rescore(engine: &Engine, answers: &[Read], parts: &mut Parts) -> anyhow::Result<Vec<Read>> {
+    let bar = Progress::start("Rescoring under a neutral prompt", answers.len());
+    let work: Vec<_> = answers.iter().map(|answer| (answer, parts.take_reread(&answer.ask.purpose.name()))).collect();
+    let reads = stream::iter(work).map(|(answer, known)| {
+        let bar = &bar;
+        async move {
+            let (ask, tokens) = (answer.ask.clone(), answer.tokens.clone());
+            let read = match known {
+                Some(states) => Read { ask, tokens, states },
+                None => reread(engine, ask, tokens, "", Capture::ResponseStates).await?,
+            };
+            bar.step();
+            anyhow::Ok(read)
+        }
     });
     let reads: Vec<_> = reads.buffered(IN_FLIGHT).collect().await;
     bar.finish();

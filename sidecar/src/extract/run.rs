@@ -1,10 +1,12 @@
 //! The passes of an extraction, in their order.
 
-use super::filter::confirmed;
+use super::filter::{confirmed, rate};
 use super::journal::Journal;
 use super::judge::Judge;
+use super::parts::{Parts, write_part};
 use super::plan::{Plan, Purpose, Settings};
-use super::responder::{Read, answer, rescore};
+use super::responder::{Read, Store, answer, rescore};
+use super::shard::Shard;
 use super::states::write_states;
 use super::steering::{Trial, steering_curve};
 use anyhow::{Context as _, bail};
@@ -17,7 +19,7 @@ use personaguard_persona::{
     Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, TraitSpec, VectorFile, VectorMetadata, project,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What an extraction gave.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Job<'a> {
     pub judge: Option<&'a Judge<'a>>,
     /// Where answers are kept until the extraction is complete.
     pub journal: &'a Path,
+    /// Files that [`run_shard`] wrote: what they hold is not done again.
+    pub parts: &'a [PathBuf],
     /// Where mean activations are written, if they are wanted.
     pub states: Option<&'a Path>,
 }
@@ -56,23 +60,20 @@ pub struct Job<'a> {
 /// If the engine fails, the journal cannot be written, or too few answers are coherent.
 pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let Job { spec, settings, judge, states, .. } = job;
-    let benign = Benign::builtin()?;
-    let plan = Plan::new(spec, &benign, settings);
+    let (plan, mut store, _) = begin(engine, job)?;
     let model = engine.model();
-    let design = serde_json::to_string(&(model.digest(), settings, spec, &benign.systems, &benign.questions))?;
-    let mut journal = Journal::open(job.journal, &personaguard_persona::sha256_hex(design.as_bytes()))?;
-    if journal.len() > 0 {
-        eprintln!("Going on with {} answers of an earlier run.", journal.len());
-    }
 
     let answers =
-        answer(engine, &plan.extract, settings, Capture::MeanStates, &mut journal, "Answering, to extract").await?;
+        answer(engine, &plan.extract, settings, Capture::MeanStates, &mut store, "Answering, to extract").await?;
     let (reads, incoherent) = coherent(answers);
-    let reread = rescore(engine, &reads, "", "Rescoring under a neutral prompt").await?;
+    let reread = rescore(engine, &reads, &mut store.parts).await?;
     let samples = samples(&reads, |read| &read.states.response_mean);
     let all = pair_up(&samples);
     let pairs = match judge {
-        Some(judge) => confirmed(engine, judge, &reads, &all).await?,
+        Some(judge) => {
+            rate(engine, judge, &reads, &mut store.journal).await?;
+            confirmed(judge, &reads, &all, &store.journal)
+        }
         None => followed(&all),
     };
     let filtered = all.len() - pairs.len();
@@ -82,7 +83,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let reread_pairs = matching(&pairs, &reread_samples);
 
     let trials = trials(&reads, &pairs, settings.steering_questions);
-    let steering = steering_curve(engine, &fit, &trials, settings, judge).await?;
+    let steering = steering_curve(engine, &fit, &trials, settings, judge, &mut store.journal).await?;
     let candidates = steering
         .iter()
         .map(|(layer, effects)| {
@@ -96,9 +97,9 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         .context("no layer could be tried by steering: lower --layer-step, or raise --steering-questions")?;
 
     let capture = Capture::ResponseStates;
-    let answers = answer(engine, &plan.held_out, settings, capture, &mut journal, "Answering, held out").await?;
+    let answers = answer(engine, &plan.held_out, settings, capture, &mut store, "Answering, held out").await?;
     let (held_out_reads, _) = coherent(answers);
-    let held_out_rescored = rescore(engine, &held_out_reads, "", "Rescoring under a neutral prompt").await?;
+    let held_out_rescored = rescore(engine, &held_out_reads, &mut store.parts).await?;
     let held_out = self::samples(&held_out_reads, |read| &read.states.response_mean);
     let rescored = self::samples(&held_out_rescored, |read| &read.states.response_mean);
     let input = ValidationInput {
@@ -118,7 +119,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         validation[candidate.layer as usize].steering_effect = Some((effect * 1e6).round() / 1e6);
     }
 
-    let answers = answer(engine, &plan.benign, settings, capture, &mut journal, "Answering everyday requests").await?;
+    let answers = answer(engine, &plan.benign, settings, capture, &mut store, "Answering everyday requests").await?;
     let (calm, _) = coherent(answers);
     if let Some(path) = states {
         let sets = [
@@ -161,8 +162,55 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         of_prompt(|read| &read.states.prompt_mean),
         of_prompt(|read| &read.states.prompt_last),
     )?;
-    journal.remove();
+    store.journal.remove();
     Ok(Outcome { file, candidates, incoherent, filtered, judged: judge.is_some() })
+}
+
+/// Gives the answers of one shard and writes them, with their activations, to a file for [`Job::parts`]; how many.
+///
+/// # Errors
+/// If the engine or the judge fails, or a file cannot be written.
+pub async fn run_shard(engine: &Engine, job: Job<'_>, shard: Shard, out: &Path) -> anyhow::Result<usize> {
+    let (plan, mut store, design) = begin(engine, job)?;
+    let plan = plan.part(shard);
+    let mut answers = Vec::new();
+    let mut reread = Vec::new();
+    for (asks, capture, title) in [
+        (&plan.extract, Capture::MeanStates, "Answering, to extract"),
+        (&plan.held_out, Capture::ResponseStates, "Answering, held out"),
+        (&plan.benign, Capture::ResponseStates, "Answering everyday requests"),
+    ] {
+        let given = answer(engine, asks, job.settings, capture, &mut store, title).await?;
+        let (contrasted, _) = coherent(given.clone());
+        if contrasted.first().is_some_and(|read| !matches!(read.ask.purpose, Purpose::Benign(_))) {
+            reread.extend(rescore(engine, &contrasted, &mut store.parts).await?);
+        }
+        if let Some(judge) = job.judge {
+            rate(engine, judge, &contrasted, &mut store.journal).await?;
+        }
+        answers.extend(given);
+    }
+    write_part(out, &design, &answers, &reread, store.journal.ratings())?;
+    store.journal.remove();
+    Ok(answers.len())
+}
+
+/// The requests, what is known of their answers, and the digest of all that these depend on.
+fn begin(engine: &Engine, job: Job<'_>) -> anyhow::Result<(Plan, Store, String)> {
+    let benign = Benign::builtin()?;
+    let plan = Plan::new(job.spec, &benign, job.settings);
+    let model = engine.model();
+    let design = serde_json::to_string(&(model.digest(), job.settings, job.spec, &benign.systems, &benign.questions))?;
+    let design = personaguard_persona::sha256_hex(design.as_bytes());
+    let mut journal = Journal::open(job.journal, &design)?;
+    if journal.len() > 0 {
+        eprintln!("Going on with {} answers of an earlier run.", journal.len());
+    }
+    let mut parts = Parts::open(job.parts, &design, &plan, model)?;
+    for (rated, rating) in std::mem::take(&mut parts.ratings) {
+        journal.rate(rated, rating)?;
+    }
+    Ok((plan, Store { journal, parts }, design))
 }
 
 /// The pairs among other samples that answer the same.

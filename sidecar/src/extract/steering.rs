@@ -2,12 +2,13 @@
 //! vector is added than while it is subtracted. Without one: how much more likely the model finds answers that show the
 //! trait, against answers that don't, when its own activations are moved along the vector.
 
+use super::journal::{Journal, Rating};
 use super::judge::Judge;
 use super::plan::Settings;
 use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, Read, prompt, score, write};
 use anyhow::Context as _;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use personaguard_model::{Capture, Engine, Intervention, Positions};
 use personaguard_persona::extraction::CrossFit;
 
@@ -33,36 +34,61 @@ pub(super) struct Trial<'a> {
 /// there is no block behind it, so a vector there only moves the odds of single words.
 ///
 /// # Errors
-/// If the engine fails.
+/// If the engine or the judge fails, or the journal cannot be written.
 pub(super) async fn steering_curve(
     engine: &Engine,
     fit: &CrossFit,
     trials: &[Trial<'_>],
     settings: &Settings,
     judge: Option<&Judge<'_>>,
+    journal: &mut Journal,
 ) -> anyhow::Result<SteeringCurve> {
     let all = engine.model().layers();
     let step = settings.layer_step.unwrap_or(all.div_ceil(8)).max(1);
     let layers: Vec<u32> = (step..all).step_by(step).map(|layer| layer as u32).collect();
     let bar = Progress::start("Trying layers by steering", layers.len() * trials.len());
     let work = layers.iter().flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
-    let effects: Vec<(u32, Option<f64>)> = stream::iter(work)
+    let work: Vec<_> = work
         .map(|(layer, trial)| {
-            let bar = &bar;
-            async move {
-                let vector = fit.vector_for(trial.question, layer).context("a layer has no vector")?;
-                let at = Trying { engine, layer: layer as usize, vector };
-                let effect = match judge {
-                    Some(judge) => at.judged(trial, judge, settings.tokens).await?,
-                    None => Some(at.likelihood(trial).await?),
-                };
-                bar.step();
-                anyhow::Ok((layer, effect))
-            }
+            let rated = [1, -1].map(|sign| format!("steering/l{layer}/q{}/{sign:+}", trial.question));
+            let known = judge.and_then(|judge| {
+                let [up, down] = rated.each_ref().map(|name| journal.rating(name, judge.model()).cloned());
+                Some([up?.shows, down?.shows])
+            });
+            (layer, trial, rated, known)
         })
-        .buffered(IN_FLIGHT / 4)
-        .try_collect()
-        .await?;
+        .collect();
+    let mut trying = stream::iter(work)
+        .map(|(layer, trial, rated, known)| async move {
+            let vector = fit.vector_for(trial.question, layer).context("a layer has no vector")?;
+            let at = Trying { engine, layer: layer as usize, vector };
+            let found = match (judge, known) {
+                (Some(_), Some(shows)) => Found::Judged { rated, shows, new: false },
+                (Some(judge), None) => {
+                    Found::Judged { rated, shows: at.judged(trial, judge, settings.tokens).await?, new: true }
+                }
+                (None, _) => Found::Likelihood(at.likelihood(trial).await?),
+            };
+            anyhow::Ok((layer, found))
+        })
+        .buffered(IN_FLIGHT / 4);
+    let mut effects: Vec<(u32, Option<f64>)> = Vec::new();
+    while let Some(found) = trying.next().await {
+        let (layer, found) = found?;
+        let effect = match found {
+            Found::Likelihood(effect) => Some(effect),
+            Found::Judged { rated, shows, new } => {
+                for (rated, shows) in rated.into_iter().zip(shows).filter(|_| new) {
+                    let judge = judge.map(|judge| judge.model().to_owned()).unwrap_or_default();
+                    journal.rate(rated, Rating { judge, shows, coherence: None })?;
+                }
+                let [up, down] = shows;
+                up.zip(down).map(|(up, down)| (up - down) / f64::from(2.0 * COEFFICIENT))
+            }
+        };
+        effects.push((layer, effect));
+        bar.step();
+    }
     bar.finish();
     Ok(layers
         .iter()
@@ -99,8 +125,8 @@ impl Trying<'_> {
         Ok(((up_positive - up_negative) - (down_positive - down_negative)) / f64::from(2.0 * COEFFICIENT))
     }
 
-    /// What the judge sees of it; `None` where the judge gives no number.
-    async fn judged(self, trial: Trial<'_>, judge: &Judge<'_>, tokens: usize) -> anyhow::Result<Option<f64>> {
+    /// How much the trait shows under steering up and down; `None` where the judge gives no number.
+    async fn judged(self, trial: Trial<'_>, judge: &Judge<'_>, tokens: usize) -> anyhow::Result<[Option<f64>; 2]> {
         let question = &trial.positive.ask.question;
         let shows = async |coefficient: f32| {
             let how = Answering { tokens, temperature: 0.0, seed: 0 };
@@ -110,6 +136,14 @@ impl Trying<'_> {
             judge.shows(question, &model.tokenizer().decode(&answer)).await
         };
         let (up, down) = futures::try_join!(shows(COEFFICIENT), shows(-COEFFICIENT))?;
-        Ok(up.zip(down).map(|(up, down)| (up - down) / f64::from(2.0 * COEFFICIENT)))
+        Ok([up, down])
     }
+}
+
+/// What a trial gave.
+enum Found {
+    /// An effect in nats per token.
+    Likelihood(f64),
+    /// Ratings under steering up and down, the names under which they are kept, and whether they are new.
+    Judged { rated: [String; 2], shows: [Option<f64>; 2], new: bool },
 }

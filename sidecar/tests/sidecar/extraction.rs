@@ -5,7 +5,7 @@ use axum::Json;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use personaguard::extract::{Author, Endpoint, Job, Judge, Settings, run};
+use personaguard::extract::{Author, Endpoint, Job, Judge, Settings, run, run_shard};
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use personaguard_persona::{Polarity, TraitSpec};
 use serde_json::{Value, json};
@@ -46,6 +46,27 @@ fn rates(number: u8) -> Value {
         "message": { "content": number.to_string() },
         "logprobs": { "content": [{ "token": number.to_string(), "logprob": -0.2, "top_logprobs": top }] },
     }]})
+}
+
+fn engine() -> Engine {
+    let model = Arc::new(Model::load(&rig::weights(), &LoadOptions::default()).unwrap());
+    Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None }).unwrap()
+}
+
+fn small() -> Settings {
+    Settings {
+        tokens: 8,
+        questions: 6,
+        pairs: 5,
+        held_out_pairs: 1,
+        rollouts: 1,
+        temperature: 1.0,
+        seed: 1,
+        draws: 100,
+        layer_step: Some(12),
+        steering_questions: 3,
+        benign: 2,
+    }
 }
 
 #[tokio::test]
@@ -93,26 +114,20 @@ async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() 
         if request.contains("coherent") { rates(90) } else { rates(if answer.len() % 2 == 0 { 80 } else { 10 }) }
     })
     .await;
-    let model = Arc::new(Model::load(&rig::weights(), &LoadOptions::default()).unwrap());
-    let engine = Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None }).unwrap();
+    let engine = engine();
     let spec = TraitSpec::builtin("humorous").unwrap();
-    let settings = Settings {
-        tokens: 8,
-        questions: 6,
-        pairs: 5,
-        held_out_pairs: 1,
-        rollouts: 1,
-        temperature: 1.0,
-        seed: 1,
-        draws: 100,
-        layer_step: Some(12),
-        steering_questions: 3,
-        benign: 2,
-    };
+    let settings = small();
     let folder = tempfile::tempdir().unwrap();
     let judge = Judge::new(&endpoint, &spec);
     let (journal, states) = (folder.path().join("journal"), folder.path().join("states"));
-    let job = Job { spec: &spec, settings: &settings, judge: Some(&judge), journal: &journal, states: Some(&states) };
+    let job = Job {
+        spec: &spec,
+        settings: &settings,
+        judge: Some(&judge),
+        journal: &journal,
+        parts: &[],
+        states: Some(&states),
+    };
     let outcome = run(&engine, job).await.unwrap();
     let kept = outcome.file.counts().positive as usize;
     assert!(outcome.judged && kept > 0 && kept + outcome.filtered <= 30 && outcome.filtered > 0, "{kept}");
@@ -123,6 +138,73 @@ async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() 
     assert!(effects.iter().all(|effect| effect.abs() < 1e-6 || (effect.abs() - 35.0).abs() < 1e-6), "{effects:?}");
     let seen = seen.lock().unwrap();
     assert!(seen.iter().all(|request| request["max_tokens"] == 1 && request["top_logprobs"] == 20));
+}
+
+#[tokio::test]
+async fn parts_of_an_extraction_give_the_file_that_one_run_gives() {
+    rig::once();
+    let engine = engine();
+    let spec = TraitSpec::builtin("humorous").unwrap();
+    let settings = Settings { questions: 4, pairs: 2, steering_questions: 2, ..small() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let journal = path("journal");
+    let job = Job { spec: &spec, settings: &settings, judge: None, journal: &journal, parts: &[], states: None };
+    let whole = run(&engine, job).await.unwrap().file.to_bytes().unwrap();
+    let mut answers = 0;
+    for (shard, out) in [("0/2", "a"), ("1/2", "b")] {
+        answers += run_shard(&engine, job, shard.parse().unwrap(), &path(out)).await.unwrap();
+    }
+    assert_eq!(answers, 16 + 8 + 2);
+    let parts = [path("a"), path("b")];
+    // Of the second part another machine has not said anything: it is done here.
+    for parts in [&parts[..], &parts[..1]] {
+        let merged = run(&engine, Job { parts, ..job }).await.unwrap();
+        assert!(merged.file.to_bytes().unwrap() == whole, "{} parts", parts.len());
+    }
+    let twice = [path("a"), path("a")];
+    let error = run(&engine, Job { parts: &twice, ..job }).await.unwrap_err();
+    assert!(format!("{error:#}").contains("two parts"), "{error:#}");
+    let other = Settings { seed: 2, ..settings.clone() };
+    let error = run(&engine, Job { settings: &other, parts: &parts, ..job }).await.unwrap_err();
+    assert!(format!("{error:#}").contains("other settings"), "{error:#}");
+}
+
+#[tokio::test]
+async fn what_a_judge_said_is_not_paid_twice() {
+    rig::once();
+    let engine = engine();
+    let spec = TraitSpec::builtin("humorous").unwrap();
+    let settings = Settings { questions: 4, pairs: 2, ..small() };
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, out) = (folder.path().join("journal"), folder.path().join("part"));
+    let job = Job { spec: &spec, settings: &settings, judge: None, journal: &journal, parts: &[], states: None };
+    let shard = "0/1".parse().unwrap();
+    // The endpoint refuses from the tenth question on, so that the first run ends in the middle.
+    let paid = Arc::new(Mutex::new(0));
+    let mut seen = Vec::new();
+    for allowed in [9, usize::MAX] {
+        let counted = Arc::clone(&paid);
+        let handler = async move |Json(_): Json<Value>| {
+            let mut paid = counted.lock().unwrap();
+            if *paid >= allowed {
+                return (StatusCode::PAYMENT_REQUIRED, Json(json!({})));
+            }
+            *paid += 1;
+            (StatusCode::OK, Json(rates(60)))
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let endpoint = Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()), "judge").unwrap();
+        let router = Router::new().route("/v1/chat/completions", post(handler));
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        let judge = Judge::new(&endpoint, &spec);
+        seen.push(run_shard(&engine, Job { judge: Some(&judge), ..job }, shard, &out).await.map_err(|e| e.to_string()));
+    }
+    assert!(seen[0].as_ref().unwrap_err().contains("402") && seen[1].is_ok(), "{seen:?}");
+    // Sixteen answers, each rated for the trait and for coherence. An answer of which one rating came and the other did not
+    // is rated again: of the nine that were paid first, each may be half of one.
+    let paid = *paid.lock().unwrap();
+    assert!((32..32 + 9).contains(&paid), "{paid}");
 }
 
 #[tokio::test]
