@@ -27,6 +27,10 @@ pub(crate) struct Config {
     pub(crate) embedding_scale: f32,
     /// Factor on attention scores.
     pub(crate) attention_scale: f32,
+    /// Attention scores stay within ± this, by [`crate::kernel::vector::soft_cap`].
+    pub(crate) score_cap: Option<f32>,
+    /// Logits stay within ± this, likewise.
+    pub(crate) logit_cap: Option<f32>,
     pub(crate) rope: Rope,
     pub(crate) window: Option<Window>,
 }
@@ -60,8 +64,8 @@ pub(crate) struct Window {
     pub(crate) tokens: usize,
     /// Of `period` blocks the last sees everything; 1 windows all blocks.
     pub(crate) period: usize,
-    /// Rotation base in windowed blocks.
-    pub(crate) base: f64,
+    /// Rotation base in windowed blocks, which then are not stretched; `None` where they rotate as all others do.
+    pub(crate) base: Option<f64>,
 }
 
 impl Config {
@@ -75,11 +79,7 @@ impl Config {
         let architecture = header.text("general.architecture").ok_or_else(|| corrupt("it names no architecture"))?;
         let family = Family::of(architecture)?;
         let reader = Reader { header, architecture };
-        for (key, what) in [
-            ("expert_count", "mixture of experts"),
-            ("attn_logit_softcapping", "soft-capped attention scores"),
-            ("attention.key_length_mla", "latent attention"),
-        ] {
+        for (key, what) in [("expert_count", "mixture of experts"), ("attention.key_length_mla", "latent attention")] {
             if reader.int(key).is_some_and(|value| value > 0) || reader.float(key).is_some_and(|value| value > 0.0) {
                 return Err(LoadError::Unsupported { what: format!("{architecture} with {what}") });
             }
@@ -117,10 +117,18 @@ impl Config {
             return Err(corrupt("the rotary width is odd"));
         }
         let base = reader.positive("rope.freq_base")?.unwrap_or(family.base);
-        let window_base = reader.positive("rope.freq_base_swa")?.unwrap_or(10_000.0);
         let layers = size("block_count", 1 << 10)?;
-        // The largest Gemma 3 scales by what its heads would be wide if they shared the hidden state out; no key says so.
-        let scale_width = if architecture == "gemma3" && layers == 62 { hidden / heads } else { head_width };
+        // The largest of the Gemmas scale by what their heads would be wide if they shared the hidden state out; no key
+        // says so.
+        let scale_width = match (architecture, layers) {
+            ("gemma2", 46) | ("gemma3", 62) => hidden / heads,
+            _ => head_width,
+        };
+        let window_tokens = match reader.int("attention.sliding_window") {
+            Some(_) => Some(size("attention.sliding_window", 1 << 24)?),
+            None => family.window_tokens,
+        };
+        let window_base = reader.positive("rope.freq_base_swa")?.or(family.window_base);
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         Ok(Self {
             layers,
@@ -135,18 +143,14 @@ impl Config {
             gate: family.gate,
             embedding_scale: if family.scales_embeddings { (hidden as f32).sqrt() } else { 1.0 },
             attention_scale: 1.0 / (scale_width as f32).sqrt(),
+            score_cap: reader.cap("attn_logit_softcapping", family.score_cap)?,
+            logit_cap: reader.cap("final_logit_softcapping", family.logit_cap)?,
             rope: Rope { pairs: family.pairs, width: rope_width, base, stretch, factors: None },
-            window: match reader.int("attention.sliding_window") {
-                Some(_) => family.window_period.map(|period| -> Result<Window, LoadError> {
-                    Ok(Window {
-                        tokens: size("attention.sliding_window", 1 << 24)?,
-                        period,
-                        base: if period == 1 { base } else { window_base },
-                    })
-                }),
-                None => None,
-            }
-            .transpose()?,
+            window: window_tokens.zip(family.window_period).map(|(tokens, period)| Window {
+                tokens,
+                period,
+                base: window_base.filter(|_| period > 1),
+            }),
         })
     }
 }
@@ -159,6 +163,13 @@ struct Family {
     scales_embeddings: bool,
     /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never windows.
     window_period: Option<usize>,
+    /// The window where the file gives none.
+    window_tokens: Option<usize>,
+    /// See [`Window::base`].
+    window_base: Option<f64>,
+    /// See [`Config::score_cap`] and [`Config::logit_cap`].
+    score_cap: Option<f32>,
+    logit_cap: Option<f32>,
 }
 
 impl Family {
@@ -169,20 +180,28 @@ impl Family {
             base: 10_000.0,
             scales_embeddings: false,
             window_period: None,
+            window_tokens: None,
+            window_base: None,
+            score_cap: None,
+            logit_cap: None,
         };
+        let gemma = Self { pairs: Pairs::Halves, gate: Gate::Gelu, scales_embeddings: true, ..llama };
         Ok(match architecture {
             "llama" | "mistral" | "mistral3" => Self { window_period: Some(1), ..llama },
             "qwen2" | "qwen3" => Self { pairs: Pairs::Halves, base: 1e6, ..llama },
-            "gemma3" => Self {
-                pairs: Pairs::Halves,
-                gate: Gate::Gelu,
-                base: 1e6,
-                scales_embeddings: true,
-                window_period: Some(6),
+            "gemma2" => Self {
+                window_period: Some(2),
+                window_tokens: Some(4096),
+                score_cap: Some(50.0),
+                logit_cap: Some(30.0),
+                ..gemma
             },
+            "gemma3" => Self { base: 1e6, window_period: Some(6), window_base: Some(10_000.0), ..gemma },
             other => {
                 return Err(LoadError::Unsupported {
-                    what: format!("architecture {other}; supported are llama, mistral, qwen2, qwen3 and gemma3"),
+                    what: format!(
+                        "architecture {other}; supported are llama, mistral, qwen2, qwen3, gemma2 and gemma3"
+                    ),
                 });
             }
         })
@@ -222,6 +241,15 @@ impl Reader<'_> {
             Some(_) => Err(corrupt(&format!("{} is out of range", self.key(name)))),
             None => Err(corrupt(&format!("{} is missing", self.key(name)))),
         }
+    }
+
+    /// A soft cap; 0 is none.
+    fn cap(&self, name: &str, usual: Option<f32>) -> Result<Option<f32>, LoadError> {
+        if self.float(name) == Some(0.0) {
+            return Ok(None);
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        Ok(self.positive(name)?.map(|cap| cap as f32).filter(|cap| cap.is_normal()).or(usual))
     }
 
     fn positive(&self, name: &str) -> Result<Option<f64>, LoadError> {

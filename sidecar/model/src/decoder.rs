@@ -10,7 +10,7 @@ mod rope;
 use crate::config::Config;
 use crate::kernel::acts::Acts;
 use crate::kernel::vector;
-use crate::kv::Block;
+use crate::kv::{Block, Layout, Precision};
 use crate::pool::{Pool, Shards};
 use crate::weights::{BlockWeights, Weights};
 pub(crate) use attention::MAX_HEAD_WIDTH;
@@ -44,6 +44,7 @@ pub(crate) struct Decoder {
     pub(crate) config: Config,
     vocabulary: usize,
     bytes: usize,
+    cache: Layout,
     backend: Backend,
     frequencies: Frequencies,
     windowed_frequencies: Option<Frequencies>,
@@ -113,12 +114,10 @@ impl Decoder {
     ) -> Result<Self, DeviceError> {
         let factors = weights.rope_factors.as_deref().or(config.rope.factors.as_deref());
         let frequencies = Frequencies::new(&config.rope, config.rope.base, config.rope.stretch, factors);
-        let windowed_frequencies = config
-            .window
-            .as_ref()
-            .filter(|window| window.period > 1)
-            .map(|window| Frequencies::new(&config.rope, window.base, 1.0, None));
+        let window_base = config.window.as_ref().and_then(|window| window.base);
+        let windowed_frequencies = window_base.map(|base| Frequencies::new(&config.rope, base, 1.0, None));
         let (vocabulary, bytes) = (weights.embedding.rows, weights.bytes());
+        let cache = Layout::new(&config, if weights.are_exact() { Precision::Full } else { Precision::Half });
         let (backend, bytes) = match placement {
             Placement::Processor => (Backend::Processor(weights), bytes),
             #[cfg(any(test, feature = "cuda"))]
@@ -129,12 +128,17 @@ impl Decoder {
             }
         };
 
-        Ok(Self { config, vocabulary, bytes, backend, frequencies, windowed_frequencies })
+        Ok(Self { config, vocabulary, bytes, cache, backend, frequencies, windowed_frequencies })
     }
 
     /// Number of tokens that the weights know.
     pub(crate) fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    /// What the blocks of its KV cache hold.
+    pub(crate) fn cache_layout(&self) -> Layout {
+        self.cache
     }
 
     /// Bytes of the weights, about.
@@ -279,6 +283,9 @@ impl Decoder {
         scratch.logits.resize(rows.len() * matrix.rows, 0.0);
         let logits = Shards::new(&mut scratch.logits);
         multiply(pool, &scratch.hidden_acts, &[Output { matrix, out: logits, stride: matrix.rows, offset: 0 }]);
+        if let Some(cap) = config.logit_cap {
+            vector::soft_cap(&mut scratch.logits, cap);
+        }
     }
 }
 

@@ -5,11 +5,53 @@
 #![allow(unsafe_code)]
 
 use crate::config::Config;
-use crate::kernel::attend::TOKENS;
+use crate::kernel::attend::{Cached, TOKENS};
 use half::f16;
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// How keys and values are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// In f16: of the errors that weights of fewer bits bring anyway, this is a small part.
+    Half,
+    /// In f32, where the weights are in f32 too and rounding would be the largest error.
+    Full,
+}
+
+/// What the blocks of a cache hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    layers: usize,
+    kv_heads: usize,
+    width: usize,
+    precision: Precision,
+}
+
+impl Layout {
+    pub(crate) fn new(config: &Config, precision: Precision) -> Self {
+        Self { layers: config.layers, kv_heads: config.kv_heads, width: config.head_width, precision }
+    }
+
+    /// Values of one head's keys, and of its values.
+    fn plane(&self) -> usize {
+        self.width * TOKENS
+    }
+
+    fn values(&self) -> usize {
+        2 * self.plane() * self.kv_heads * self.layers
+    }
+
+    /// Bytes of one block.
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.values()
+            * match self.precision {
+                Precision::Half => size_of::<f16>(),
+                Precision::Full => size_of::<f32>(),
+            }
+    }
+}
 
 /// Keys and values of 32 tokens: for each layer and key head, keys `[head value][token]`, then values
 /// `[token][head value]`.
@@ -17,11 +59,19 @@ pub(crate) struct Block {
     /// Unlike that of any other block of the same [`Cache`], below its capacity.
     #[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "where it lies in a device's cache"))]
     pub(crate) number: usize,
-    data: Box<[UnsafeCell<f16>]>,
-    /// Values of one head's keys, and of its values.
-    plane: usize,
-    kv_heads: usize,
-    width: usize,
+    layout: Layout,
+    data: Data,
+}
+
+enum Data {
+    Half(Box<[UnsafeCell<f16>]>),
+    Full(Box<[UnsafeCell<f32>]>),
+}
+
+/// Keys and values of one layer and key head.
+pub(crate) enum Head<'a> {
+    Half(&'a [f16], &'a [f16]),
+    Full(&'a [f32], &'a [f32]),
 }
 
 // SAFETY: `write` and the readers are under a contract of their own.
@@ -29,34 +79,44 @@ unsafe impl Sync for Block {}
 
 impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Block").field("values", &self.data.len()).finish()
+        f.debug_struct("Block").field("layout", &self.layout).finish_non_exhaustive()
     }
 }
 
 impl Block {
-    fn new(config: &Config, number: usize) -> Self {
-        let plane = config.head_width * TOKENS;
-        let values = 2 * plane * config.kv_heads * config.layers;
-        // A zeroed allocation, which costs no memory until it is written.
-        let zeros: Box<[f16]> = vec![f16::ZERO; values].into_boxed_slice();
-        // SAFETY: UnsafeCell<f16> has the layout of f16.
-        let data = unsafe { Box::from_raw(Box::into_raw(zeros) as *mut [UnsafeCell<f16>]) };
-        Self { number, data, plane, kv_heads: config.kv_heads, width: config.head_width }
+    fn new(layout: Layout, number: usize) -> Self {
+        let data = match layout.precision {
+            Precision::Half => Data::Half(zeros(layout.values())),
+            Precision::Full => Data::Full(zeros(layout.values())),
+        };
+        Self { number, layout, data }
     }
 
-    fn offset(&self, layer: usize, head: usize) -> usize {
-        (layer * self.kv_heads + head) * 2 * self.plane
+    /// Where the numbers of one layer (from 0) and key head lie.
+    fn range(&self, layer: usize, head: usize) -> std::ops::Range<usize> {
+        let start = (layer * self.layout.kv_heads + head) * 2 * self.layout.plane();
+        start..start + 2 * self.layout.plane()
     }
 
     /// Keys and values of one layer (from 0) and key head.
     ///
     /// # Safety
     /// No [`Self::write`] to this layer and head at the same time.
-    pub(crate) unsafe fn head(&self, layer: usize, head: usize) -> (&[f16], &[f16]) {
-        let cells = &self.data[self.offset(layer, head)..][..2 * self.plane];
-        // SAFETY: UnsafeCell<f16> has the layout of f16, and nobody writes by the caller's contract.
-        let values = unsafe { std::slice::from_raw_parts(cells.as_ptr().cast::<f16>(), cells.len()) };
-        values.split_at(self.plane)
+    pub(crate) unsafe fn head(&self, layer: usize, head: usize) -> Head<'_> {
+        let (range, plane) = (self.range(layer, head), self.layout.plane());
+        // SAFETY: nobody writes by the caller's contract.
+        unsafe {
+            match &self.data {
+                Data::Half(cells) => {
+                    let (keys, values) = read(&cells[range]).split_at(plane);
+                    Head::Half(keys, values)
+                }
+                Data::Full(cells) => {
+                    let (keys, values) = read(&cells[range]).split_at(plane);
+                    Head::Full(keys, values)
+                }
+            }
+        }
     }
 
     /// Stores one token's key and value, each of the head's width.
@@ -64,14 +124,41 @@ impl Block {
     /// # Safety
     /// Nobody reads this layer and head, or writes the same token of it, at the same time.
     pub(crate) unsafe fn write(&self, layer: usize, head: usize, token: usize, key: &[f32], value: &[f32]) {
-        assert!(token < TOKENS && key.len() == self.width && value.len() == self.width);
-        let cells = &self.data[self.offset(layer, head)..][..2 * self.plane];
-        for (d, (&key, &value)) in key.iter().zip(value).enumerate() {
-            // SAFETY: exclusive by the caller's contract.
-            unsafe {
-                *cells[d * TOKENS + token].get() = f16::from_f32(key);
-                *cells[self.plane + token * self.width + d].get() = f16::from_f32(value);
+        let (range, width) = (self.range(layer, head), self.layout.width);
+        assert!(token < TOKENS && key.len() == width && value.len() == width);
+        // SAFETY: exclusive by the caller's contract.
+        unsafe {
+            match &self.data {
+                Data::Half(cells) => write(&cells[range], token, key, value),
+                Data::Full(cells) => write(&cells[range], token, key, value),
             }
+        }
+    }
+}
+
+/// A zeroed allocation, which costs no memory until it is written.
+fn zeros<T: Cached>(count: usize) -> Box<[UnsafeCell<T>]> {
+    // SAFETY: zero bits are the number 0 in f16 and in f32.
+    unsafe { Box::new_zeroed_slice(count).assume_init() }
+}
+
+/// # Safety
+/// Nobody writes to the cells meanwhile.
+unsafe fn read<T: Cached>(cells: &[UnsafeCell<T>]) -> &[T] {
+    // SAFETY: UnsafeCell<T> has the layout of T, and nobody writes by the caller's contract.
+    unsafe { std::slice::from_raw_parts(cells.as_ptr().cast::<T>(), cells.len()) }
+}
+
+/// # Safety
+/// Nobody else uses the cells of this token meanwhile.
+unsafe fn write<T: Cached>(cells: &[UnsafeCell<T>], token: usize, key: &[f32], value: &[f32]) {
+    let (keys, values) = cells.split_at(cells.len() / 2);
+    let width = key.len();
+    for (d, (&key, &value)) in key.iter().zip(value).enumerate() {
+        // SAFETY: exclusive by the caller's contract.
+        unsafe {
+            *keys[d * TOKENS + token].get() = T::from_f32(key);
+            *values[token * width + d].get() = T::from_f32(value);
         }
     }
 }
@@ -106,7 +193,7 @@ impl Origin {
 /// All blocks of an engine.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    config: Config,
+    layout: Layout,
     /// Most blocks that may exist.
     capacity: usize,
     /// Blocks promised to running requests, taken or not. Those in `kept` alone are not among them.
@@ -125,21 +212,8 @@ pub(crate) struct Reservation {
 }
 
 impl Cache {
-    pub(crate) fn new(config: &Config, capacity: usize) -> Self {
-        Self {
-            config: config.clone(),
-            capacity,
-            reserved: 0,
-            free: Vec::new(),
-            existing: 0,
-            kept: HashMap::new(),
-            clock: 0,
-        }
-    }
-
-    /// Bytes of one block.
-    pub(crate) fn block_bytes(config: &Config) -> usize {
-        2 * 2 * config.head_width * TOKENS * config.kv_heads * config.layers
+    pub(crate) fn new(layout: Layout, capacity: usize) -> Self {
+        Self { layout, capacity, reserved: 0, free: Vec::new(), existing: 0, kept: HashMap::new(), clock: 0 }
     }
 
     /// Whether so many blocks could be promised now.
@@ -185,7 +259,7 @@ impl Cache {
             return block;
         }
         self.existing += 1;
-        Arc::new(Block::new(&self.config, self.existing - 1))
+        Arc::new(Block::new(self.layout, self.existing - 1))
     }
 
     /// The kept block that was not used for the longest time, if nobody else holds it.

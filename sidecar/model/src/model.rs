@@ -2,7 +2,6 @@
 
 use crate::decoder::{Decoder, MAX_HEAD_WIDTH, Placement};
 use crate::kernel::attend::TOKENS;
-use crate::kv::Cache;
 use crate::on_disk::OnDisk;
 use crate::pool::Pool;
 use crate::template::{ChatOptions, ChatTemplate, TemplateError};
@@ -185,7 +184,7 @@ impl Model {
     /// Bytes of KV cache that so many tokens take, in whole blocks.
     #[must_use]
     pub fn kv_bytes(&self, tokens: usize) -> usize {
-        tokens.div_ceil(TOKENS) * Cache::block_bytes(&self.decoder.config)
+        tokens.div_ceil(TOKENS) * self.decoder.cache_layout().block_bytes()
     }
 
     /// The tokenizer that came with the weights.

@@ -1,7 +1,7 @@
 //! A decoder's weights, read from their files in one pass that also computes the files' digests.
 
 use crate::config::Config;
-use crate::kernel::matrix::Matrix;
+use crate::kernel::matrix::{Format, Matrix};
 use crate::kernel::{LANES, pack};
 use crate::model::LoadError;
 use crate::pool::Pool;
@@ -48,6 +48,13 @@ pub(crate) struct BlockWeights {
     pub(crate) post_feed_forward_norm: Option<Vec<f32>>,
 }
 
+impl BlockWeights {
+    fn matrices(&self) -> [&Matrix; 7] {
+        let [query, key, value] = [&self.query, &self.key, &self.value].map(|projection| &projection.matrix);
+        [query, key, value, &self.attention_output, &self.gate, &self.up, &self.down]
+    }
+}
+
 /// A linear map with an offset, if the family has one.
 #[derive(Debug)]
 pub(crate) struct Projection {
@@ -65,14 +72,16 @@ impl Weights {
 
     /// Bytes in memory, about.
     pub(crate) fn bytes(&self) -> usize {
-        let block = |b: &BlockWeights| {
-            [&b.query.matrix, &b.key.matrix, &b.value.matrix, &b.attention_output, &b.gate, &b.up, &b.down]
-                .iter()
-                .map(|matrix| matrix.bytes())
-                .sum::<usize>()
-        };
-        let ends = self.embedding.bytes() + self.output.as_ref().map_or(0, Matrix::bytes);
-        ends + self.blocks.iter().map(block).sum::<usize>()
+        self.matrices().map(Matrix::bytes).sum()
+    }
+
+    /// Whether every matrix is in f32.
+    pub(crate) fn are_exact(&self) -> bool {
+        self.matrices().all(|matrix| matrix.format == Format::F32)
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        std::iter::once(&self.embedding).chain(&self.output).chain(self.blocks.iter().flat_map(BlockWeights::matrices))
     }
 }
 

@@ -10,20 +10,34 @@ struct Family {
     gate: Gate,
     base: f64,
     gemma: bool,
-    /// The window covers every block; else none, or most in Gemma.
-    windows_all: bool,
+    /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never windows.
+    window_period: Option<usize>,
+    /// See [`Window::base`].
+    window_base: Option<f64>,
+    score_cap: Option<f32>,
+    logit_cap: Option<f32>,
 }
 
 impl Family {
     fn of(model_type: &str) -> Result<Self, LoadError> {
-        let llama = Self { gate: Gate::Silu, base: 10_000.0, gemma: false, windows_all: false };
+        let llama = Self {
+            gate: Gate::Silu,
+            base: 10_000.0,
+            gemma: false,
+            window_period: None,
+            window_base: None,
+            score_cap: None,
+            logit_cap: None,
+        };
+        let gemma = Self { gate: Gate::Gelu, gemma: true, ..llama };
         Ok(match model_type {
             "llama" | "qwen2" | "qwen3" => llama,
-            "mistral" => Self { windows_all: true, ..llama },
-            "gemma3_text" => Self { gate: Gate::Gelu, base: 1e6, gemma: true, windows_all: false },
+            "mistral" => Self { window_period: Some(1), ..llama },
+            "gemma2" => Self { window_period: Some(2), score_cap: Some(50.0), logit_cap: Some(30.0), ..gemma },
+            "gemma3_text" => Self { base: 1e6, window_period: Some(6), window_base: Some(10_000.0), ..gemma },
             other => {
                 return unsupported(format!(
-                    "model type {other}; supported are llama, mistral, qwen2, qwen3 and gemma3_text"
+                    "model type {other}; supported are llama, mistral, qwen2, qwen3, gemma2 and gemma3_text"
                 ));
             }
         })
@@ -38,14 +52,9 @@ impl Config {
             return Err(corrupt("config.json names no model_type"));
         };
         let family = Family::of(model_type)?;
-        for (key, what) in [
-            ("quantization_config", "weights quantised for another program; use the original ones, or a GGUF file"),
-            ("attn_logit_softcapping", "soft-capped attention scores"),
-            ("final_logit_softcapping", "soft-capped logits"),
-        ] {
-            if reader.get(key).is_some() {
-                return unsupported(format!("{model_type} with {what}"));
-            }
+        if reader.get("quantization_config").is_some() {
+            let what = "weights quantised for another program; use the original ones, or a GGUF file";
+            return unsupported(format!("{model_type} with {what}"));
         }
         let (hidden, heads) = (reader.size("hidden_size", 1 << 17)?, reader.size("num_attention_heads", 1 << 12)?);
         let kv_heads = reader.size_or("num_key_value_heads", heads, 1 << 12)?;
@@ -83,7 +92,9 @@ impl Config {
             gate,
             embedding_scale: if family.gemma { (hidden as f32).sqrt() } else { 1.0 },
             attention_scale: (1.0 / scale_width.sqrt()) as f32,
-            window: reader.window(&family, rope.base)?,
+            score_cap: reader.cap("attn_logit_softcapping", family.score_cap)?,
+            logit_cap: reader.cap("final_logit_softcapping", family.logit_cap)?,
+            window: reader.window(&family)?,
             rope,
         };
         reader.check_layer_types(&config)?;
@@ -118,6 +129,16 @@ impl<'a> Reader<'a> {
             Some(Some(value)) if value > 0.0 && value.is_finite() => Ok(Some(value)),
             Some(_) => Err(out_of_range(key)),
         }
+    }
+
+    /// A soft cap: null is none, and what the file leaves out is usual.
+    fn cap(&self, key: &str, usual: Option<f32>) -> Result<Option<f32>, LoadError> {
+        if self.json.get(key).is_none() {
+            return Ok(usual);
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let cap = self.number(key)?.map(|cap| cap as f32);
+        cap.filter(|cap| !cap.is_normal()).map_or(Ok(cap), |_| Err(out_of_range(key)))
     }
 
     fn size(&self, key: &str, most: usize) -> Result<usize, LoadError> {
@@ -160,26 +181,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn window(&self, family: &Family, base: f64) -> Result<Option<Window>, LoadError> {
-        let on = family.windows_all || family.gemma;
-        if !on || self.get("sliding_window").is_none() {
-            if !on && self.get("use_sliding_window").and_then(Value::as_bool) == Some(true) {
-                return unsupported("sliding windows in some blocks of this model type".into());
-            }
+    fn window(&self, family: &Family) -> Result<Option<Window>, LoadError> {
+        let Some(period) = family.window_period else {
+            return match self.get("use_sliding_window").and_then(Value::as_bool) {
+                Some(true) if self.get("sliding_window").is_some() => {
+                    unsupported("sliding windows in some blocks of this model type".into())
+                }
+                _ => Ok(None),
+            };
+        };
+        if self.get("sliding_window").is_none() {
             return Ok(None);
         }
         let tokens = self.size("sliding_window", 1 << 24)?;
-        if family.windows_all {
-            return Ok(Some(Window { tokens, period: 1, base }));
-        }
+        let Some(usual) = family.window_base else { return Ok(Some(Window { tokens, period, base: None })) };
         let local = self.get("rope_parameters").and_then(|rope| rope.get("sliding_attention"));
         let base = match (Reader { json: local.unwrap_or(&Value::Null) }).number("rope_theta")? {
             Some(base) => base,
-            None => self.number("rope_local_base_freq")?.unwrap_or(10_000.0),
+            None => self.number("rope_local_base_freq")?.unwrap_or(usual),
         };
-        let period =
-            self.size_or("sliding_window_pattern", self.size_or("_sliding_window_pattern", 6, 1 << 10)?, 1 << 10)?;
-        Ok(Some(Window { tokens, period, base }))
+        let pattern = self.size_or("_sliding_window_pattern", period, 1 << 10)?;
+        let period = self.size_or("sliding_window_pattern", pattern, 1 << 10)?;
+        Ok(Some(Window { tokens, period, base: Some(base) }))
     }
 
     /// Some files list which blocks are windowed.
@@ -244,12 +267,25 @@ mod tests {
             (json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),
             (json!({"num_attention_heads": 3}), "3 heads"),
             (json!({"partial_rotary_factor": 0.5}), "partly rotated"),
-            (json!({"final_logit_softcapping": 30.0}), "soft-capped logits"),
         ] {
             let error = with(&changes).unwrap_err();
             assert!(matches!(&error, LoadError::Unsupported { what } if what.contains(name)), "{error}");
         }
         assert!(matches!(with(&json!({"hidden_size": -1})), Err(LoadError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn soft_caps_are_as_the_file_has_them_or_as_is_usual() {
+        let caps = |changes: Value| with(&changes).map(|config| (config.score_cap, config.logit_cap));
+        assert_eq!(caps(json!({})).unwrap(), (None, None));
+        assert_eq!(caps(json!({"final_logit_softcapping": 30.0})).unwrap(), (None, Some(30.0)));
+        let gemma = |score: Value| json!({"model_type": "gemma2", "head_dim": 16, "attn_logit_softcapping": score});
+        assert_eq!(caps(gemma(json!(7.5))).unwrap(), (Some(7.5), Some(30.0)));
+        assert_eq!(caps(gemma(Value::Null)).unwrap(), (None, Some(30.0)));
+        assert_eq!(caps(json!({"model_type": "gemma2", "head_dim": 16})).unwrap(), (Some(50.0), Some(30.0)));
+        for damaged in [json!(-1.0), json!(1e-40), json!(1e60), json!("50")] {
+            assert!(matches!(caps(gemma(damaged)), Err(LoadError::Corrupt { .. })));
+        }
     }
 
     #[test]

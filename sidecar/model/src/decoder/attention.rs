@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::kernel::acts::Acts;
 use crate::kernel::attend::{QUERIES, Query, TOKENS, attend};
 use crate::kernel::vector;
+use crate::kv::Head;
 use crate::pool::{Pool, Shards};
 use crate::weights::BlockWeights;
 
@@ -150,8 +151,12 @@ impl Layer<'_> {
             }
             #[allow(unsafe_code)]
             // SAFETY: nobody writes to the cache in this region.
-            let (keys, values) = unsafe { segment.blocks[index].head(self.index, kv_head) };
-            attend(width, &queries, keys, values, &visible[..pairs.len()], &mut states, sums);
+            let head = unsafe { segment.blocks[index].head(self.index, kv_head) };
+            let (cap, visible) = (self.config.score_cap, &visible[..pairs.len()]);
+            match head {
+                Head::Half(keys, values) => attend(width, cap, &queries, keys, values, visible, &mut states, sums),
+                Head::Full(keys, values) => attend(width, cap, &queries, keys, values, visible, &mut states, sums),
+            }
         }
         for (state, sums) in states.iter().zip(sums.chunks_exact_mut(width)) {
             state.finish(sums);

@@ -181,7 +181,7 @@ impl DeviceDecoder {
         let Some(stream) = &scratch.device.stream else { candle_core::bail!("no pass was made yet") };
         let rows = rows.iter().filter_map(|&row| u32::try_from(row).ok()).collect();
         let x = rms_norm(&stream.index_select(&self.vector_of(rows)?, 0)?, &self.final_norm, config)?;
-        scratch.logits = matmul(&x, &self.output)?.flatten_all()?.to_vec1()?;
+        scratch.logits = soft_cap(matmul(&x, &self.output)?, config.logit_cap)?.flatten_all()?.to_vec1()?;
         Ok(())
     }
 
@@ -249,6 +249,12 @@ fn heads(config: &Config, x: &Tensor, norm: Option<&Tensor>, tables: &Tables) ->
         rest => Tensor::cat(&[turned, x.narrow(2, 2 * pairs, rest)?], 2)?,
     };
     turned.reshape((rows, all))
+}
+
+/// cap · tanh(x / cap), where there is a cap.
+fn soft_cap(x: Tensor, cap: Option<f32>) -> Result<Tensor> {
+    let Some(cap) = cap.map(f64::from) else { return Ok(x) };
+    (x / cap)?.tanh()? * cap
 }
 
 fn rms_norm(x: &Tensor, weight: &Tensor, config: &Config) -> Result<Tensor> {

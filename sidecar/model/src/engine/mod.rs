@@ -11,7 +11,6 @@ mod text;
 
 use crate::Model;
 use crate::kernel::attend::TOKENS;
-use crate::kv::Cache;
 use event::{Event, Generation};
 use queue::{Job, Queue, Work};
 use request::{GenerateRequest, Intervention, Probe, ScoreRequest};
@@ -74,8 +73,7 @@ impl Engine {
         if options.max_concurrent == 0 {
             return Err(StartError::Options("at least one request must be allowed to run: raise max_concurrent"));
         }
-        let config = &model.decoder.config;
-        let block_bytes = Cache::block_bytes(config);
+        let block_bytes = model.decoder.cache_layout().block_bytes();
         let blocks = match options.kv_bytes {
             None => options.max_concurrent * model.context_length().div_ceil(TOKENS),
             Some(given) if given < block_bytes => return Err(StartError::KvBytes { given, needed: block_bytes }),

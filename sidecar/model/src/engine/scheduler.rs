@@ -29,7 +29,7 @@ pub(super) struct Scheduler {
 impl Scheduler {
     /// Runs until the queue is closed.
     pub(super) fn run(self) {
-        let mut cache = Cache::new(&self.model.decoder.config, self.blocks);
+        let mut cache = Cache::new(self.model.decoder.cache_layout(), self.blocks);
         let mut scratch = Scratch::default();
         let mut running: Vec<Sequence> = Vec::new();
         let mut last_release = Instant::now();
@@ -51,7 +51,7 @@ impl Scheduler {
                     "a step of the engine failed; its requests are given up"
                 );
                 running.drain(..).for_each(|mut sequence| sequence.fail(EngineError::Internal));
-                cache = Cache::new(&self.model.decoder.config, self.blocks);
+                cache = Cache::new(self.model.decoder.cache_layout(), self.blocks);
                 scratch = Scratch::default();
             }
             for sequence in running.extract_if(.., |sequence| sequence.is_finished() || sequence.is_cancelled()) {

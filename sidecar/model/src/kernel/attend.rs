@@ -1,7 +1,7 @@
 //! Attention of a few queries over one block of keys and values, by the online softmax.
 //!
 //! Keys are held transposed, `[head value][token]`, so that scores of 8 tokens are the lanes of a vector; values are
-//! `[token][head value]`. Both are f16. Blocks are visited in order from the sequence's start, whatever the batch.
+//! `[token][head value]`. Both are f16, or both f32. Blocks are visited in order from the sequence's start, whatever the batch.
 #![allow(unsafe_code)]
 // Indices name registers: iterators over several arrays at once would hide that.
 #![allow(clippy::needless_range_loop)]
@@ -13,6 +13,57 @@ use half::f16;
 pub(crate) const TOKENS: usize = 32;
 /// Most queries of one call.
 pub(crate) const QUERIES: usize = 6;
+
+/// A number as the cache holds it.
+pub(crate) trait Cached: Copy + Send + Sync + 'static {
+    fn from_f32(value: f32) -> Self;
+
+    fn to_f32(self) -> f32;
+
+    /// Eight numbers, widened.
+    ///
+    /// # Safety
+    /// AVX2 and F16C; there are 8 numbers at `values`.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn load(values: *const Self) -> std::arch::x86_64::__m256;
+}
+
+impl Cached for f16 {
+    fn from_f32(value: f32) -> Self {
+        Self::from_f32(value)
+    }
+
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn load(values: *const Self) -> std::arch::x86_64::__m256 {
+        use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps};
+        // SAFETY: the caller has 8 values there; f16 is two bytes without padding.
+        _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.cast()) })
+    }
+}
+
+impl Cached for f32 {
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn load(values: *const Self) -> std::arch::x86_64::__m256 {
+        // SAFETY: the caller has 8 values there.
+        unsafe { std::arch::x86_64::_mm256_loadu_ps(values) }
+    }
+}
 
 /// What the online softmax has seen so far of one query.
 #[derive(Clone, Debug)]
@@ -38,12 +89,14 @@ impl Query {
 /// Adds one block to `out`, `[query][width]`, the sums of values weighted by e^(score − largest).
 ///
 /// `queries` is `[query][width]`, scaled; `keys` is `[width][TOKENS]`, `values` `[TOKENS][width]`; `visible[query]` is the
-/// range of the block's tokens that the query sees. `width` is a multiple of 8.
-pub(crate) fn attend(
+/// range of the block's tokens that the query sees. `width` is a multiple of 8. With a `cap`, scores are soft-capped.
+#[allow(clippy::too_many_arguments, reason = "a kernel: slices of the caller's buffers")]
+pub(crate) fn attend<T: Cached>(
     width: usize,
+    cap: Option<f32>,
     queries: &[f32],
-    keys: &[f16],
-    values: &[f16],
+    keys: &[T],
+    values: &[T],
     visible: &[(usize, usize)],
     states: &mut [Query],
     out: &mut [f32],
@@ -58,6 +111,9 @@ pub(crate) fn attend(
     for (index, state) in states.iter_mut().enumerate() {
         let (start, end) = (visible[index].0.min(last), visible[index].1.min(last));
         let weights = &mut weights[index];
+        if let Some(cap) = cap {
+            vector::soft_cap(weights, cap);
+        }
         weights[..start].fill(f32::NEG_INFINITY);
         weights[end.max(start)..].fill(f32::NEG_INFINITY);
         let largest = vector::largest(weights);
@@ -80,18 +136,18 @@ pub(crate) fn attend(
     accumulate(width, &weights[..count], values, last, out);
 }
 
-fn scores(width: usize, queries: &[f32], keys: &[f16], out: &mut [[f32; TOKENS]]) {
+fn scores<T: Cached>(width: usize, queries: &[f32], keys: &[T], out: &mut [[f32; TOKENS]]) {
     #[cfg(target_arch = "x86_64")]
     if super::has_avx2() {
         // SAFETY: the processor has AVX2, FMA and F16C; lengths are checked by `attend`.
         return unsafe {
             match out.len() {
-                1 => x86::scores::<1>(width, queries, keys, out),
-                2 => x86::scores::<2>(width, queries, keys, out),
-                3 => x86::scores::<3>(width, queries, keys, out),
-                4 => x86::scores::<4>(width, queries, keys, out),
-                5 => x86::scores::<5>(width, queries, keys, out),
-                6 => x86::scores::<6>(width, queries, keys, out),
+                1 => x86::scores::<T, 1>(width, queries, keys, out),
+                2 => x86::scores::<T, 2>(width, queries, keys, out),
+                3 => x86::scores::<T, 3>(width, queries, keys, out),
+                4 => x86::scores::<T, 4>(width, queries, keys, out),
+                5 => x86::scores::<T, 5>(width, queries, keys, out),
+                6 => x86::scores::<T, 6>(width, queries, keys, out),
                 _ => {}
             }
         };
@@ -99,18 +155,18 @@ fn scores(width: usize, queries: &[f32], keys: &[f16], out: &mut [[f32; TOKENS]]
     scores_scalar(width, queries, keys, out);
 }
 
-fn accumulate(width: usize, weights: &[[f32; TOKENS]], values: &[f16], tokens: usize, out: &mut [f32]) {
+fn accumulate<T: Cached>(width: usize, weights: &[[f32; TOKENS]], values: &[T], tokens: usize, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if super::has_avx2() {
         // SAFETY: as in `scores`.
         return unsafe {
             match weights.len() {
-                1 => x86::accumulate::<1>(width, weights, values, tokens, out),
-                2 => x86::accumulate::<2>(width, weights, values, tokens, out),
-                3 => x86::accumulate::<3>(width, weights, values, tokens, out),
-                4 => x86::accumulate::<4>(width, weights, values, tokens, out),
-                5 => x86::accumulate::<5>(width, weights, values, tokens, out),
-                6 => x86::accumulate::<6>(width, weights, values, tokens, out),
+                1 => x86::accumulate::<T, 1>(width, weights, values, tokens, out),
+                2 => x86::accumulate::<T, 2>(width, weights, values, tokens, out),
+                3 => x86::accumulate::<T, 3>(width, weights, values, tokens, out),
+                4 => x86::accumulate::<T, 4>(width, weights, values, tokens, out),
+                5 => x86::accumulate::<T, 5>(width, weights, values, tokens, out),
+                6 => x86::accumulate::<T, 6>(width, weights, values, tokens, out),
                 _ => {}
             }
         };
@@ -118,7 +174,7 @@ fn accumulate(width: usize, weights: &[[f32; TOKENS]], values: &[f16], tokens: u
     accumulate_scalar(width, weights, values, tokens, out);
 }
 
-fn scores_scalar(width: usize, queries: &[f32], keys: &[f16], out: &mut [[f32; TOKENS]]) {
+fn scores_scalar<T: Cached>(width: usize, queries: &[f32], keys: &[T], out: &mut [[f32; TOKENS]]) {
     for (query, out) in queries.chunks_exact(width).zip(out) {
         *out = [0.0; TOKENS];
         for (value, keys) in query.iter().zip(keys.chunks_exact(TOKENS)) {
@@ -129,7 +185,7 @@ fn scores_scalar(width: usize, queries: &[f32], keys: &[f16], out: &mut [[f32; T
     }
 }
 
-fn accumulate_scalar(width: usize, weights: &[[f32; TOKENS]], values: &[f16], tokens: usize, out: &mut [f32]) {
+fn accumulate_scalar<T: Cached>(width: usize, weights: &[[f32; TOKENS]], values: &[T], tokens: usize, out: &mut [f32]) {
     for (weights, out) in weights.iter().zip(out.chunks_exact_mut(width)) {
         for (weight, values) in weights[..tokens].iter().zip(values.chunks_exact(width)) {
             for (out, value) in out.iter_mut().zip(values) {
@@ -141,23 +197,16 @@ fn accumulate_scalar(width: usize, weights: &[[f32; TOKENS]], values: &[f16], to
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{TOKENS, f16};
+    use super::{Cached, TOKENS};
     use std::arch::x86_64::*;
-
-    #[inline]
-    #[target_feature(enable = "avx2,f16c")]
-    unsafe fn load(values: *const f16) -> __m256 {
-        // SAFETY: the caller has 8 values there; f16 is two bytes without padding.
-        _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.cast()) })
-    }
 
     /// # Safety
     /// AVX2, FMA, F16C; `queries` holds `M` × `width` values, `keys` `width` × 32, `out` `M` rows.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) unsafe fn scores<const M: usize>(
+    pub(super) unsafe fn scores<T: Cached, const M: usize>(
         width: usize,
         queries: &[f32],
-        keys: &[f16],
+        keys: &[T],
         out: &mut [[f32; TOKENS]],
     ) {
         for half in 0..2 {
@@ -166,7 +215,7 @@ mod x86 {
                 // SAFETY: the caller's lengths.
                 unsafe {
                     let keys = keys.as_ptr().add(d * TOKENS + half * 16);
-                    let (first, second) = (load(keys), load(keys.add(8)));
+                    let (first, second) = (T::load(keys), T::load(keys.add(8)));
                     for m in 0..M {
                         let q = _mm256_set1_ps(*queries.as_ptr().add(m * width + d));
                         sums[m][0] = _mm256_fmadd_ps(q, first, sums[m][0]);
@@ -188,32 +237,32 @@ mod x86 {
     /// # Safety
     /// AVX2, FMA, F16C; `weights` holds `M` rows, `values` `tokens` × `width` values, `out` `M` × `width`.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) unsafe fn accumulate<const M: usize>(
+    pub(super) unsafe fn accumulate<T: Cached, const M: usize>(
         width: usize,
         weights: &[[f32; TOKENS]],
-        values: &[f16],
+        values: &[T],
         tokens: usize,
         out: &mut [f32],
     ) {
         let mut d = 0;
         while d + 16 <= width {
             // SAFETY: 16 values from `d` on are in bounds by the caller's lengths.
-            unsafe { columns::<M, 2>(width, d, weights, values, tokens, out) };
+            unsafe { columns::<T, M, 2>(width, d, weights, values, tokens, out) };
             d += 16;
         }
         if d < width {
             // SAFETY: `width` is a multiple of 8.
-            unsafe { columns::<M, 1>(width, d, weights, values, tokens, out) };
+            unsafe { columns::<T, M, 1>(width, d, weights, values, tokens, out) };
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn columns<const M: usize, const V: usize>(
+    unsafe fn columns<T: Cached, const M: usize, const V: usize>(
         width: usize,
         d: usize,
         weights: &[[f32; TOKENS]],
-        values: &[f16],
+        values: &[T],
         tokens: usize,
         out: &mut [f32],
     ) {
@@ -228,7 +277,7 @@ mod x86 {
             for t in 0..tokens {
                 let mut loaded = [_mm256_setzero_ps(); V];
                 for v in 0..V {
-                    loaded[v] = load(values.as_ptr().add(t * width + d + 8 * v));
+                    loaded[v] = T::load(values.as_ptr().add(t * width + d + 8 * v));
                 }
                 for m in 0..M {
                     let weight = _mm256_set1_ps(*weights.as_ptr().add(m).cast::<f32>().add(t));
@@ -259,7 +308,8 @@ mod tests {
     #[test]
     fn blocks_in_turn_give_the_softmax_over_all_tokens() {
         let mut rng = StdRng::seed_from_u64(4);
-        for (width, count) in [(8, 1), (64, 3), (24, 5), (128, 6)] {
+        for (width, count, cap) in [(8, 1, None), (64, 3, Some(2.0)), (24, 5, None), (128, 6, None), (16, 2, Some(0.5))]
+        {
             let queries = random(count * width, &mut rng);
             let tokens = 3 * TOKENS;
             // `[token][value]` in f16, as the cache would round them.
@@ -283,13 +333,15 @@ mod tests {
                 }
                 let clip = |at: usize| at.saturating_sub(first).min(TOKENS);
                 let ranges: Vec<_> = visible.iter().map(|&(a, b)| (clip(a), clip(b))).collect();
-                attend(width, &queries, &transposed, &block_values, &ranges, &mut states, &mut out);
+                attend(width, cap, &queries, &transposed, &block_values, &ranges, &mut states, &mut out);
             }
             for m in 0..count {
                 states[m].finish(&mut out[m * width..][..width]);
                 let range = visible[m].0..visible[m].1;
                 let score = |t: usize| -> f64 {
-                    (0..width).map(|d| f64::from(queries[m * width + d]) * keys[t * width + d].to_f64()).sum()
+                    let score =
+                        (0..width).map(|d| f64::from(queries[m * width + d]) * keys[t * width + d].to_f64()).sum();
+                    cap.map(f64::from).map_or(score, |cap| cap * (score / cap).tanh())
                 };
                 let weight: f64 = range.clone().map(|t| score(t).exp()).sum();
                 for d in 0..width {
@@ -303,10 +355,15 @@ mod tests {
 
     #[test]
     fn kernels_agree_with_the_scalar_reference() {
+        agree::<f16>();
+        agree::<f32>();
+    }
+
+    fn agree<T: Cached>() {
         let mut rng = StdRng::seed_from_u64(5);
         for (width, count) in [(8, 1), (40, 2), (64, 3), (64, 4), (128, 5), (80, 6)] {
             let queries = random(count * width, &mut rng);
-            let cached: Vec<f16> = random(width * TOKENS, &mut rng).into_iter().map(f16::from_f32).collect();
+            let cached: Vec<T> = random(width * TOKENS, &mut rng).into_iter().map(T::from_f32).collect();
             let (mut found, mut expected) = ([[0.0; TOKENS]; QUERIES], [[0.0; TOKENS]; QUERIES]);
             scores(width, &queries, &cached, &mut found[..count]);
             scores_scalar(width, &queries, &cached, &mut expected[..count]);

@@ -148,6 +148,21 @@ dispatched! {
     }
 }
 
+/// tanh within 2 ulp of 1; NaN stays NaN. As 1 − 2 / (e^2y + 1).
+#[inline(always)]
+fn tanh(y: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * y) + 1.0)
+}
+
+dispatched! {
+    /// x ← cap · tanh(x / cap): x where it is small, and never beyond ± cap.
+    soft_cap(x: &mut [f32], cap: f32) {
+        for x in x {
+            *x = cap * tanh(*x / cap);
+        }
+    }
+}
+
 /// The gate of a gated feed-forward layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
@@ -202,6 +217,14 @@ mod tests {
         }
 
         #[test]
+        fn soft_caps_are_close(x in -300.0_f32..300.0, cap in 0.5_f32..100.0) {
+            let mut found = [x];
+            soft_cap(&mut found, cap);
+            let (wide, cap) = (f64::from(x), f64::from(cap));
+            prop_assert!((f64::from(found[0]) - cap * (wide / cap).tanh()).abs() < 1e-6 * cap);
+        }
+
+        #[test]
         fn gates_are_close(x in -20.0_f32..20.0, up in -3.0_f32..3.0) {
             let (wide, wide_up) = (f64::from(x), f64::from(up));
             let silu = wide / (1.0 + (-wide).exp()) * wide_up;
@@ -212,6 +235,14 @@ mod tests {
                 prop_assert!((f64::from(gate[0]) - expected).abs() < 1e-5 * (1.0 + expected.abs()));
             }
         }
+    }
+
+    #[test]
+    fn soft_caps_keep_what_is_no_number() {
+        let mut values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0];
+        soft_cap(&mut values, 30.0);
+        assert!(values[0].is_nan());
+        assert_eq!(values[1..], [30.0, -30.0, 0.0]);
     }
 
     #[test]

@@ -32,9 +32,13 @@ class Model:
         self.width = arch("attention.key_length", self.hidden // self.heads)
         self.epsilon = arch("attention.layer_norm_rms_epsilon")
         self.rotary = arch("rope.dimension_count", self.width)
-        self.window = arch("attention.sliding_window")
-        gemma = self.arch == "gemma3"
-        self.base = arch("rope.freq_base", 1e4 if self.arch == "llama" else 1e6)
+        self.window = arch("attention.sliding_window", 4096 if self.arch == "gemma2" else None)
+        gemma = self.arch in ("gemma2", "gemma3")
+        usual = (50.0, 30.0) if self.arch == "gemma2" else (0.0, 0.0)
+        self.score_cap = arch("attn_logit_softcapping", usual[0])
+        self.logit_cap = arch("final_logit_softcapping", usual[1])
+        self.period = 2 if self.arch == "gemma2" else 6
+        self.base = arch("rope.freq_base", 1e4 if self.arch in ("llama", "gemma2") else 1e6)
         self.scale = arch("rope.scaling.factor", 1.0) if arch("rope.scaling.type", "none") == "linear" else 1.0
         self.neighbours = self.arch == "llama"
         self.gemma = gemma
@@ -56,7 +60,7 @@ class Model:
 
     def rotate(self, x, windowed):
         """x: [tokens][heads][width]"""
-        base, scale = (1e4, 1.0) if windowed and self.gemma else (self.base, self.scale)
+        base, scale = (1e4, 1.0) if windowed and self.arch == "gemma3" else (self.base, self.scale)
         pairs = self.rotary // 2
         frequency = base ** (-np.arange(pairs) / pairs) / scale
         factors = self.weight("rope_freqs.weight")
@@ -83,7 +87,7 @@ class Model:
         states = [x]
         for layer in range(self.layers):
             name = lambda part: f"blk.{layer}.{part}"
-            windowed = self.window is not None and (layer + 1) % 6 != 0 if self.gemma else self.window is not None
+            windowed = self.window is not None and (layer + 1) % self.period != 0 if self.gemma else self.window is not None
             h = self.norm(x, name("attn_norm.weight"))
             q = self.linear(h, name("attn_q")).reshape(count, self.heads, self.width)
             k = self.linear(h, name("attn_k")).reshape(count, self.kv_heads, self.width)
@@ -93,6 +97,7 @@ class Model:
             q, k = self.rotate(q, windowed), self.rotate(k, windowed)
             k, v = (np.repeat(t, self.heads // self.kv_heads, axis=1) for t in (k, v))
             scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(self.width)
+            scores = self.capped(scores, self.score_cap)
             distance = np.arange(count)[:, None] - np.arange(count)[None, :]
             hidden = distance < 0
             if windowed:
@@ -117,7 +122,10 @@ class Model:
             states.append(x)
         output = self.weight("output.weight")
         output = self.weight("token_embd.weight") if output is None else output
-        return states, self.norm(x[-1], "output_norm.weight") @ output.T
+        return states, self.capped(self.norm(x[-1], "output_norm.weight") @ output.T, self.logit_cap)
+
+    def capped(self, x, cap):
+        return np.tanh(x / cap) * cap if cap else x
 
 
 def main():

@@ -39,7 +39,7 @@ type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let shape = tiny.shape.clone();
-    let gemma = shape.architecture == "gemma3";
+    let gemma = shape.is_gemma();
     let mut files: Vec<Tensors> = vec![BTreeMap::new(); shards];
     let mut names: Vec<String> = tiny.tensors.keys().filter(|name| *name != "rope_freqs.weight").cloned().collect();
     names.sort();
@@ -143,7 +143,7 @@ fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
 }
 
 fn config(shape: &super::Shape) -> Value {
-    let gemma = shape.architecture == "gemma3";
+    let gemma = shape.is_gemma();
     let model_type = match (shape.architecture, shape.window) {
         ("gemma3", _) => "gemma3_text",
         ("llama", Some(_)) => "mistral",
@@ -157,6 +157,8 @@ fn config(shape: &super::Shape) -> Value {
         "rope_scaling": shape.rope_factors.then(|| json!({"rope_type": "llama3", "factor": 8.0,
             "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})),
         "sliding_window": shape.window, "query_pre_attn_scalar": gemma.then_some(shape.width),
+        "attn_logit_softcapping": shape.caps.map(|[score, _]| score),
+        "final_logit_softcapping": shape.caps.map(|[_, logit]| logit),
         "tie_word_embeddings": shape.tied, "eos_token_id": 256,
     })
 }

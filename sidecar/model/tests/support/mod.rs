@@ -23,22 +23,33 @@ pub struct Shape {
     pub window: Option<usize>,
     pub rope_factors: bool,
     pub tied: bool,
+    /// Caps of attention scores and of logits, low enough to be felt.
+    pub caps: Option<[f32; 2]>,
 }
 
 impl Shape {
     pub fn of(architecture: &'static str) -> Self {
         Self {
             architecture,
-            layers: if architecture == "gemma3" { 7 } else { 3 },
+            layers: match architecture {
+                "gemma3" => 7,
+                "gemma2" => 4,
+                _ => 3,
+            },
             hidden: 64,
             heads: 4,
             kv_heads: 2,
             width: 16,
             feed_forward: 96,
-            window: (architecture == "gemma3").then_some(5),
+            window: architecture.starts_with("gemma").then_some(5),
             rope_factors: false,
             tied: architecture != "qwen3",
+            caps: (architecture == "gemma2").then_some([3.0, 4.0]),
         }
+    }
+
+    pub fn is_gemma(&self) -> bool {
+        self.architecture.starts_with("gemma")
     }
 }
 
@@ -74,6 +85,10 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     }
     if let Some(window) = shape.window {
         writer.int(&format!("{arch}.attention.sliding_window"), window as u32);
+    }
+    if let Some([score, logit]) = shape.caps {
+        writer.float(&format!("{arch}.attn_logit_softcapping"), score);
+        writer.float(&format!("{arch}.final_logit_softcapping"), logit);
     }
     writer.float(&format!("{arch}.attention.layer_norm_rms_epsilon"), EPSILON as f32);
     writer.float(&format!("{arch}.rope.freq_base"), BASE as f32);
@@ -118,7 +133,7 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
             block("attn_q_norm.weight", 1, shape.width, 1.0, 0.3);
             block("attn_k_norm.weight", 1, shape.width, 1.0, 0.3);
         }
-        if arch == "gemma3" {
+        if shape.is_gemma() {
             block("post_attention_norm.weight", 1, shape.hidden, 1.0, 0.3);
             block("post_ffw_norm.weight", 1, shape.hidden, 1.0, 0.3);
         }

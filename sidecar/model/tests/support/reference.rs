@@ -52,7 +52,12 @@ impl Tiny {
 
     pub fn run(&self, tokens: &[u32], change: Change<'_>) -> Run {
         let shape = &self.shape;
-        let gemma = shape.architecture == "gemma3";
+        let gemma = shape.is_gemma();
+        let period = if shape.architecture == "gemma2" { 2 } else { 6 };
+        let capped = |x: f64, which: usize| match shape.caps.map(|caps| f64::from(caps[which])) {
+            Some(cap) => cap * (x / cap).tanh(),
+            None => x,
+        };
         let embedding = self.weight("token_embd.weight").unwrap();
         let scale = if gemma { f64::from((shape.hidden as f32).sqrt()) } else { 1.0 };
         let mut stream: Vec<Vec<f64>> = tokens
@@ -65,8 +70,8 @@ impl Tiny {
         stream.iter_mut().enumerate().for_each(|(position, x)| change(0, position, x));
         for layer in 0..shape.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
-            let windowed = shape.window.filter(|_| !gemma || (layer + 1) % 6 != 0);
-            let base = if gemma && windowed.is_some() { 10_000.0 } else { BASE };
+            let windowed = shape.window.filter(|_| !gemma || (layer + 1) % period != 0);
+            let base = if shape.architecture == "gemma3" && windowed.is_some() { 10_000.0 } else { BASE };
             let (mut keys, mut values): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
             for (position, x) in stream.iter_mut().enumerate() {
                 let h = self.norm(&name("attn_norm.weight"), x);
@@ -86,7 +91,8 @@ impl Tiny {
                 let mut mixed = Vec::new();
                 for (head, query) in queries.chunks(shape.width).enumerate() {
                     let at = head / (shape.heads / shape.kv_heads) * shape.width;
-                    let score = |p: usize| dot(query, &keys[p][at..at + shape.width]) / (shape.width as f64).sqrt();
+                    let score =
+                        |p: usize| capped(dot(query, &keys[p][at..at + shape.width]) / (shape.width as f64).sqrt(), 0);
                     let weights: Vec<f64> = (first..=position).map(|p| score(p).exp()).collect();
                     let sum: f64 = weights.iter().sum();
                     for d in 0..shape.width {
@@ -114,8 +120,11 @@ impl Tiny {
             stream.iter_mut().enumerate().for_each(|(position, x)| change(layer + 1, position, x));
         }
         let output = if self.tensors.contains_key("output.weight") { "output" } else { "token_embd" };
-        let logits: Vec<Vec<f64>> =
-            stream.iter().map(|x| self.linear(output, &self.norm("output_norm.weight", x))).collect();
+        let logits: Vec<Vec<f64>> = stream
+            .iter()
+            .map(|x| self.linear(output, &self.norm("output_norm.weight", x)))
+            .map(|logits| logits.into_iter().map(|logit| capped(logit, 1)).collect())
+            .collect();
         assert_eq!(logits[0].len(), VOCABULARY);
         Run { states, logits }
     }

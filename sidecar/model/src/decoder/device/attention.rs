@@ -2,6 +2,7 @@
 //! longest; pieces of prompts attend one by one.
 
 use super::super::Segment;
+use super::soft_cap;
 use crate::config::Config;
 use crate::kernel::attend::TOKENS;
 use candle_core::{D, DType, Device, Result, Tensor};
@@ -148,6 +149,7 @@ impl Group {
             gathered.transpose(1, 2)?.contiguous()
         };
         let scores = query.matmul(&gather(keys)?.transpose(2, 3)?)?.to_dtype(DType::F32)?;
+        let scores = soft_cap(scores, config.score_cap)?;
         let mask = self.windowed_mask.as_ref().filter(|_| windowed).unwrap_or(&self.mask);
         let scores = scores.reshape((segments, heads, shared, tokens, context))?.broadcast_add(mask)?;
         let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;

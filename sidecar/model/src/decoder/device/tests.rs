@@ -25,7 +25,6 @@ fn on_device(tiny: &Tiny) -> Engine {
 async fn the_device_agrees_with_the_reference() {
     for (index, shape) in shapes().into_iter().enumerate() {
         let tiny = tiny(&shape, index as u64);
-        // Keys and values are F32 here: closer than the processor's own cache.
         agrees(&tiny, &on_device(&tiny), 1e-4).await;
     }
 }
