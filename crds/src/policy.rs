@@ -37,7 +37,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[x_kube(
     validation = ("(self.placement == 'Proxy') == has(self.port)", "port goes with placement Proxy: give the name of the container port that the sidecar takes over, and nowhere else"),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Block'])", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert or Block"),
+    validation = ("self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Redact', 'Block'])", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert, Redact or Block"),
+    validation = ("self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || !has(t.requests.coefficient))", "another server writes the answers in placement Proxy, so callers cannot steer: leave requests.coefficient out"),
     validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it anew"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
     validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist"),
@@ -228,7 +229,7 @@ impl Action {
     /// Whether it leaves activations as they are, so that it works on what another server writes.
     #[must_use]
     pub fn works_in_proxy(self) -> bool {
-        matches!(self, Self::Audit | Self::Alert | Self::Block)
+        matches!(self, Self::Audit | Self::Alert | Self::Redact | Self::Block)
     }
 
     /// Whether tokens wait for a decision before they leave.

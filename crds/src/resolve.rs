@@ -133,13 +133,22 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
         (Placement::Proxy, None) => {
             invalid("placement Proxy takes over a container port: give its name in spec.port".to_owned())
         }
-        (Placement::Proxy, Some(_)) => match spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
-            Some(rule) => invalid(format!(
-                "trait `{}` has action {:?}, and another server writes the answers in placement Proxy: use Audit, Alert or Block",
-                rule.vector, rule.action
-            )),
-            None => Ok(()),
-        },
+        (Placement::Proxy, Some(_)) => {
+            if let Some(rule) = spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
+                return invalid(format!(
+                    "trait `{}` has action {:?}, and another server writes the answers in placement Proxy: use Audit, Alert, Redact or Block",
+                    rule.vector, rule.action
+                ));
+            }
+            let steers = |rule: &&TraitRule| rule.requests.is_some_and(|requests| requests.coefficient.is_some());
+            match spec.traits.iter().find(steers) {
+                Some(rule) => invalid(format!(
+                    "trait `{}` lets callers steer, and another server writes the answers in placement Proxy: leave requests.coefficient out",
+                    rule.vector
+                )),
+                None => Ok(()),
+            }
+        }
         (Placement::Serve, None) => Ok(()),
     }
 }

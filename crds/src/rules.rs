@@ -276,4 +276,10 @@ fn placement_proxy_names_a_port_and_leaves_activations_alone() {
     refused(with(&proxied(rule()), "/spec/placement", json!("Serve")), "port goes with placement Proxy");
     let steer = json!({"vector": "evil", "score": "ResponseAvg", "action": "Steer", "steer": {"coefficient": -1.0, "positions": "Response"}});
     refused(proxied(steer), "activations cannot be changed");
+    let mut redact = rule();
+    (redact["action"], redact["redact"]) = (json!("Redact"), json!({ "text": "" }));
+    redact["requests"] = json!({ "block": true, "threshold": true });
+    taken(proxied(redact.clone()));
+    redact["requests"]["coefficient"] = json!({ "min": -1.0, "max": 0.0 });
+    refused(proxied(redact), "callers cannot steer");
 }

@@ -331,6 +331,9 @@ fn placement_proxy_has_a_port_and_no_action_on_activations() {
     assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
     proxy.spec.port = Some("http".into());
     assert!(resolve_policy(&proxy, &model(), &vectors()).is_ok());
+    let steered = serde_json::json!({ "coefficient": { "min": -1.0, "max": 0.0 } });
+    proxy.spec.traits[0].requests = serde_json::from_value(steered).unwrap();
+    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
     proxy.spec.traits = vec![steer];
     assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
     proxy.spec.placement = Placement::Serve;

@@ -159,6 +159,9 @@ pub struct Conversation {
     pub model: Option<personaguard_crds::Digest>,
     /// `{"role", "content"}` each.
     pub messages: Vec<Value>,
+    /// Tokens of the prompt, where they follow from more than the messages: in placement Proxy.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub prompt: Vec<u32>,
     /// Tokens that the model wrote and that were scored, whether they left or not.
     pub tokens: Vec<u32>,
     /// The same as text.

@@ -143,8 +143,12 @@ impl Replay {
         let names: Vec<_> = self.vectors.keys().collect();
         let probes = self.vectors.values().map(|vector| Probe::new(vector.layer as usize, &vector.values));
         let interventions = conversation.changes.iter().map(|change| self.intervention(change, &names));
+        let prompt = match conversation.prompt.as_slice() {
+            [] => self.model.chat_prompt(&conversation.messages, &ChatOptions::default())?,
+            tokens => tokens.to_vec(),
+        };
         let request = ScoreRequest {
-            prompt: self.model.chat_prompt(&conversation.messages, &ChatOptions::default())?,
+            prompt,
             response: conversation.tokens.clone(),
             probes: probes.collect::<Result<Vec<_>, _>>()?.into(),
             interventions: interventions.collect::<anyhow::Result<Vec<_>>>()?.into(),

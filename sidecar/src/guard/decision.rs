@@ -155,6 +155,12 @@ impl Decision {
         Self::sampled(Arc::new(plan), Arc::clone(&self.sampled))
     }
 
+    /// The same from its beginning, for another choice of one answer.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self::sampled(Arc::clone(&self.plan), Arc::clone(&self.sampled))
+    }
+
     /// Takes the projections at the last prompt token, one for each of [`Plan::taps`].
     pub fn prompt(&mut self, projections: &[f32]) {
         self.prompted = true;

@@ -7,15 +7,16 @@ const FULL_ENDS: [char; 5] = ['。', '！', '？', '｡', '।'];
 /// What may stand between a sentence's end and the space after it.
 const CLOSERS: [char; 8] = ['"', '\'', ')', ']', '”', '’', '»', '*'];
 
-/// Finds the pieces in which sentences begin, as pieces of text arrive.
+/// Finds where sentences begin, as pieces of text arrive: by the piece, or by the byte.
 ///
 /// A piece that holds the end of one sentence and the beginning of the next counts as the beginning. An abbreviation ends a
 /// sentence too early, which makes what is taken back shorter by its first words, never longer than to the sentence's end.
 #[derive(Clone, Debug, Default)]
 pub struct Sentences {
-    /// Numbers of pieces, rising; the first sentence begins with piece 0.
+    /// Numbers of pieces or bytes, rising; the first sentence begins with 0.
     begins: Vec<usize>,
-    pieces: usize,
+    /// Pieces or bytes so far.
+    taken: usize,
     state: State,
 }
 
@@ -31,9 +32,39 @@ enum State {
 }
 
 impl Sentences {
-    /// Takes the text of the next piece, which may be empty.
+    /// Takes the text of the next piece, which may be empty. Counts pieces.
     pub fn push(&mut self, text: &str) {
-        for letter in text.chars() {
+        let piece = self.taken;
+        self.scan(text, |_| piece);
+        self.taken += 1;
+    }
+
+    /// Takes more text. Counts bytes.
+    pub fn extend(&mut self, text: &str) {
+        let before = self.taken;
+        self.scan(text, |byte| before + byte);
+        self.taken += text.len();
+    }
+
+    /// Takes more text that makes sense as a whole only. Counts bytes.
+    pub fn extend_whole(&mut self, text: &str) {
+        if !text.is_empty() {
+            if self.state == State::Between {
+                self.begin(self.taken);
+            }
+            self.state = State::Within;
+            self.taken += text.len();
+        }
+    }
+
+    fn begin(&mut self, at: usize) {
+        if self.begins.last() != Some(&at) {
+            self.begins.push(at);
+        }
+    }
+
+    fn scan(&mut self, text: &str, place: impl Fn(usize) -> usize) {
+        for (byte, letter) in text.char_indices() {
             self.state = match (self.state, letter) {
                 (_, '\n') => State::Between,
                 (_, mark) if FULL_ENDS.contains(&mark) => State::Between,
@@ -41,17 +72,16 @@ impl Sentences {
                 (State::Ended, closer) if CLOSERS.contains(&closer) => State::Ended,
                 (State::Between, closer) if CLOSERS[4..].contains(&closer) => State::Between,
                 (state, other) => {
-                    if state == State::Between && self.begins.last() != Some(&self.pieces) {
-                        self.begins.push(self.pieces);
+                    if state == State::Between {
+                        self.begin(place(byte));
                     }
                     if ENDS.contains(&other) { State::Ended } else { State::Within }
                 }
             };
         }
-        self.pieces += 1;
     }
 
-    /// The most pieces, up to `limit`, that hold whole sentences only: all before the sentence that the piece of number
+    /// The most pieces or bytes, up to `limit`, that hold whole sentences only: all before the sentence that the one of number
     /// `limit` belongs to.
     #[must_use]
     pub fn floor(&self, limit: usize) -> usize {
@@ -85,6 +115,17 @@ mod tests {
         let sentences = sentences(&["A", ".", " B", " c", ".", " D"]);
         let floors: Vec<_> = (0..=6).map(|limit| sentences.floor(limit)).collect();
         assert_eq!(floors, [0, 0, 2, 2, 2, 5, 5]);
+    }
+
+    #[test]
+    fn by_the_byte_a_sentence_begins_at_its_first_letter_and_what_is_whole_is_not_cut() {
+        let mut sentences = Sentences::default();
+        sentences.extend("Ja. N");
+        sentences.extend("ein! ");
+        sentences.extend_whole("{\"a\": \"B. C\"}");
+        sentences.extend("Ende. E");
+        assert_eq!(sentences.begins, [4, 10, 29]);
+        assert_eq!((sentences.floor(9), sentences.floor(28), sentences.floor(99)), (4, 10, 29));
     }
 
     proptest! {

@@ -1,20 +1,22 @@
 //! One choice of an answer: its text, how much of it was scored, and how much may leave.
 
-use crate::guard::{Decision, Fault, Stop};
-use crate::serve::{Record, Usage};
+use crate::guard::{Decision, Fault, Sentences, Stop};
+use crate::serve::{Record, Said, Usage};
 use crate::telemetry::metrics::Outcome;
 use personaguard_model::Score;
+use serde_json::Value;
+use std::sync::Arc;
 
 /// Bytes of text that make a pass worth its while: a dozen tokens.
 const PIECE: usize = 48;
 
-/// What must be known before something about a choice may leave.
+/// A piece of a choice's text, in bytes: its scores must be known before it may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// The scores of its text up to here, in bytes.
-    Text(usize),
-    /// That all of it was scored.
-    End,
+pub(super) struct Need {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// It tells how the choice ends: all must be known.
+    pub(super) last: bool,
 }
 
 /// What becomes of something held.
@@ -31,9 +33,14 @@ pub(super) struct Choice {
     decision: Decision,
     record: Record,
     text: String,
+    sentences: Sentences,
     /// Bytes of `text` whose tokens were scored.
     scored: usize,
     tokens: Vec<u32>,
+    /// For each token, where it ends in `text`; too early where that is not known.
+    ends: Vec<usize>,
+    /// Tokens that were judged: up to the one that breached.
+    judged: usize,
     prompt_tokens: usize,
     prompted: bool,
     /// Bytes of `text` that may leave.
@@ -45,34 +52,45 @@ pub(super) struct Choice {
     /// Nothing more is scored, and the failure policy lets it pass.
     open: bool,
     outcome: Outcome,
+    /// Messages and tokens of the prompt, where the conversation is to be written down.
+    conversation: Option<(Vec<Value>, Vec<u32>)>,
 }
 
 impl Choice {
     pub(super) fn new(decision: Decision, record: Record) -> Self {
+        // Where nothing is measured, nothing waits for a pass.
+        let open = decision.plan().taps.is_empty();
         Self {
             decision,
             record,
             text: String::new(),
+            sentences: Sentences::default(),
             scored: 0,
             tokens: Vec::new(),
+            ends: Vec::new(),
+            judged: 0,
             prompt_tokens: 0,
             prompted: false,
             cleared: 0,
             complete: false,
             ended: false,
-            open: false,
+            open,
             outcome: Outcome::Stop,
+            conversation: None,
         }
     }
 
-    /// More text came.
-    pub(super) fn add(&mut self, text: &str) {
+    /// More text came; `whole` where it makes no sense in part. What must be known of it, `last` where it is the end.
+    pub(super) fn add(&mut self, text: &str, whole: bool, last: bool) -> Need {
+        let from = self.text.len();
         self.text.push_str(text);
-    }
-
-    /// Need of what was added last.
-    pub(super) fn need(&self) -> Need {
-        if self.complete { Need::End } else { Need::Text(self.text.len()) }
+        if self.decision.plan().redacts() {
+            if whole { self.sentences.extend_whole(text) } else { self.sentences.extend(text) }
+        }
+        if last {
+            self.complete();
+        }
+        Need { from, to: self.text.len(), last: self.complete }
     }
 
     /// No more text comes.
@@ -119,8 +137,8 @@ impl Choice {
         (&self.tokens, &self.text[self.scored..to])
     }
 
-    /// Takes the scores of the tokens up to byte `to`.
-    pub(super) fn scored(&mut self, to: usize, prompt_tokens: usize, tokens: &[u32], score: &Score) {
+    /// Takes the scores of the tokens up to byte `to`, and how many bytes each of them stands for.
+    pub(super) fn scored(&mut self, to: usize, prompt_tokens: usize, tokens: &[u32], bytes: &[usize], score: &Score) {
         if score.response.len() != tokens.len() {
             return self.fail(Fault::Missing);
         }
@@ -131,12 +149,24 @@ impl Choice {
         for projections in &score.response {
             if self.decision.stop().is_none() {
                 self.decision.token(projections);
+                self.judged += 1;
             }
         }
         self.tokens.extend(tokens);
+        self.place(to, tokens.len(), bytes);
         self.scored = to;
         self.end();
         self.settle();
+    }
+
+    /// Where the tokens of a pass end. Tokenizers that change the text that they read leave that open.
+    fn place(&mut self, to: usize, tokens: usize, bytes: &[usize]) {
+        let known = bytes.len() == tokens && self.scored + bytes.iter().sum::<usize>() == to;
+        let mut end = self.scored;
+        for index in 0..tokens {
+            end += if known { bytes[index] } else { 0 };
+            self.ends.push(if index + 1 == tokens { to } else { end });
+        }
     }
 
     /// The rest cannot be scored.
@@ -154,10 +184,19 @@ impl Choice {
         }
     }
 
-    /// Text leaves in whole passes: of one in which a threshold was passed, nothing does.
+    /// Text leaves in whole passes: of one in which a threshold was passed, nothing does. Under `Redact` it leaves in whole
+    /// sentences, up to the breaching one.
     fn settle(&mut self) {
-        let scored = self.tokens.len();
-        if self.decision.stop().is_none() && (self.ended || self.decision.releasable(scored) >= scored) {
+        let (scored, stop) = (self.tokens.len(), self.decision.stop());
+        let releasable = self.decision.releasable(scored);
+        if stop.is_none() && self.ended {
+            self.cleared = self.scored;
+        } else if self.decision.plan().redacts() {
+            if matches!(stop, None | Some(Stop::Redacted)) {
+                let known = releasable.checked_sub(1).map_or(0, |last| self.ends[last]);
+                self.cleared = self.cleared.max(self.sentences.floor(known));
+            }
+        } else if stop.is_none() && releasable >= scored {
             self.cleared = self.scored;
         }
         let breaches = self.decision.take_breaches();
@@ -165,20 +204,46 @@ impl Choice {
     }
 
     pub(super) fn verdict(&self, need: Need) -> Verdict {
-        let known = match need {
-            Need::Text(end) => end <= self.cleared,
-            Need::End => self.ended,
-        };
+        let known = need.to <= self.cleared && (self.ended || !need.last);
         match self.decision.stop() {
-            Some(_) if need == Need::End || !known => Verdict::Never,
+            Some(_) if need.last || !known => Verdict::Never,
             None if !(known || self.open) => Verdict::Wait,
             _ => Verdict::Leave,
         }
     }
 
+    /// Bytes at the beginning of a piece that leave although the piece as a whole does not.
+    pub(super) fn kept(&self, need: Need) -> usize {
+        if self.decision.stop() == Some(Stop::Redacted) {
+            self.cleared.clamp(need.from, need.to) - need.from
+        } else {
+            0
+        }
+    }
+
+    /// What stands in place of what does not leave.
+    pub(super) fn redaction(&self) -> Option<Arc<str>> {
+        self.decision.redaction().cloned()
+    }
+
+    /// Whether it leaves as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.decision.stop().is_none() && (self.ended || self.open)
+    }
+
     /// Whether it is cut, and why.
     pub(super) fn stop(&self) -> Option<Stop> {
         self.decision.stop()
+    }
+
+    /// Whether the conversation is to be written down.
+    pub(super) fn wants_conversation(&self) -> bool {
+        self.record.wants_conversation(&self.decision)
+    }
+
+    /// What it answers, for the conversation log.
+    pub(super) fn answers(&mut self, messages: Vec<Value>, prompt: Vec<u32>) {
+        self.conversation = Some((messages, prompt));
     }
 
     /// Text of it left.
@@ -193,6 +258,15 @@ impl Choice {
             Some(Stop::Blocked | Stop::Redacted) => Outcome::ContentFilter,
             None => other.unwrap_or(self.outcome),
         };
+        if let Some((messages, prompt)) = self.conversation.take() {
+            let said = Said {
+                messages,
+                prompt,
+                tokens: self.tokens[..self.judged.min(self.tokens.len())].to_vec(),
+                text: self.text[..self.scored].to_owned(),
+            };
+            self.record.converse(said, &self.decision);
+        }
         self.record.close(&self.decision, outcome, Usage::new(self.prompt_tokens, self.tokens.len()));
     }
 

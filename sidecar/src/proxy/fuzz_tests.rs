@@ -3,10 +3,11 @@
 use super::held::{Held, tests::plan};
 use super::path::Api;
 use super::payload;
-use super::request::Asked;
+use super::request::{Asked, without_extension};
 use super::sse::Splitter;
 use super::transcript::Transcript;
 use crate::fuzz_tests::mutate::{outcome, run};
+use crate::guard::Decision;
 use crate::host::Host;
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ fn fuzz_sse_of_an_upstream_server() {
     ];
     let host = Arc::new(Host::default());
     let closed = plan("Block", "Closed", 4);
+    let redacting = plan("Redact", "Closed", 4);
     let open = plan("Block", "Open", 4);
     run("sse", &words, |input| {
         // In one piece and byte by byte: the same events, and no byte lost.
@@ -71,8 +73,9 @@ fn fuzz_sse_of_an_upstream_server() {
         assert_eq!(bytes + whole.1.len(), input.len());
         // Nothing that says something leaves before it was scored; what fails open passes as it is.
         let mut parts = vec![whole.0.len().min(8) as u64, u64::from(whole.1.is_empty())];
-        for (plan, is_open) in [(&closed, false), (&open, true)] {
-            let transcript = Transcript::new(Arc::clone(&host), Arc::clone(plan), tracing::Span::none());
+        for (plan, is_open) in [(&closed, false), (&redacting, false), (&open, true)] {
+            let decision = Decision::new(Arc::clone(plan));
+            let transcript = Transcript::new(Arc::clone(&host), decision, tracing::Span::none());
             let mut held = Held::new(transcript, Api::Chat, 1);
             let mut out = Vec::new();
             for piece in input.chunks(97) {
@@ -116,6 +119,7 @@ fn fuzz_bodies_of_proxied_requests() {
         "\"n\":2",
         "\"prompt\":",
         "\"tools\":[]",
+        "\"personaguard\":{\"traits\":{}}",
         "\"chat_template_kwargs\":{}",
         "null",
         "\\ud800",
@@ -125,7 +129,11 @@ fn fuzz_bodies_of_proxied_requests() {
     ];
     run("proxy-request", &words, |input| {
         let kind = |api| match Asked::read(api, input) {
-            Ok(asked) => 1 + asked.n as u64,
+            Ok(asked) => {
+                let rest = without_extension(input);
+                assert!(Asked::read(api, &rest).is_ok_and(|other| other.extension.is_none() && other.n == asked.n));
+                1 + asked.n as u64
+            }
             Err(unreadable) => outcome(&unreadable.0.bytes().map(u64::from).collect::<Vec<_>>()),
         };
         outcome(&[kind(Api::Chat), kind(Api::Text)])

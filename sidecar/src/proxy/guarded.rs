@@ -2,14 +2,14 @@
 
 use super::path::Api;
 use super::payload::Unreadable;
-use super::request::Asked;
+use super::request::{Asked, without_extension};
 use super::scorer::Scorer;
-use super::transcript::Transcript;
+use super::transcript::{Answers, Transcript};
 use super::{Proxy, observed, stream, whole};
-use crate::guard::{Decision, Fault, Plan, Stop};
+use crate::guard::{Decision, Demands, Fault, Plan, Stop};
 use crate::host::{Host, Serving};
 use crate::report::Ended;
-use crate::serve::{ApiError, not_ready};
+use crate::serve::{ApiError, decide, demands_of, not_ready};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -64,26 +64,32 @@ fn count_unguarded(host: &Host, fault: Fault) {
 }
 
 async fn judged(proxy: &Proxy, api: Api, serving: Arc<Serving>, request: Request) -> Result<Response, ApiError> {
-    let (mut parts, body) = request.into_parts();
-    let span = chat_span(&serving.name, &parts.headers);
-    let mut transcript = Transcript::new(Arc::clone(&proxy.host), Arc::clone(&serving.plan), span);
-    if transcript.stop().is_some() {
-        transcript.forget();
+    if Decision::new(Arc::clone(&serving.plan)).stop().is_some() {
         return Err(ApiError::unscorable());
     }
-    let read = match read(body, proxy).await {
-        Ok(read) => read,
-        Err(error) => {
-            transcript.forget();
-            return Err(error);
-        }
-    };
-    let asked = match &read {
+    let (mut parts, body) = request.into_parts();
+    let span = chat_span(&serving.name, &parts.headers);
+    let mut read = read(body, proxy).await?;
+    let mut asked = match &read {
         Received::Whole(_) if encoded(&parts.headers) => Err(Unreadable("the body is compressed")),
         Received::Whole(bytes) => Asked::read(api, bytes),
         Received::Long(..) => Err(Unreadable("the body is longer than the limit")),
     };
+    let demands = match asked.as_mut().ok().and_then(|asked| asked.extension.take()) {
+        None => Demands::new(),
+        Some(extension) => {
+            if let Received::Whole(bytes) = &mut read {
+                *bytes = without_extension(bytes).into();
+                parts.headers.remove(header::CONTENT_LENGTH);
+            }
+            demands_of(extension)?
+        }
+    };
+    let decision = decide(&proxy.host, &serving, &demands)?;
+    let mut transcript = Transcript::new(Arc::clone(&proxy.host), decision, span);
     let prepared = match asked {
+        // Nobody looks at this answer.
+        Ok(asked) if transcript.plan().taps.is_empty() => Ok((asked, vec![Vec::new()])),
         Ok(asked) => prepare(&serving, asked).await,
         Err(unreadable) => Err(unreadable),
     };
@@ -93,8 +99,12 @@ async fn judged(proxy: &Proxy, api: Api, serving: Arc<Serving>, request: Request
             return unscored(proxy, transcript, unreadable, Request::from_parts(parts, read.into_body())).await;
         }
     };
+    if transcript.wants_conversation() {
+        let (messages, prompts) = (asked.messages().to_vec(), prompts.clone());
+        transcript.answers(Answers { messages, prompts, per_prompt: asked.n });
+    }
     let scorer = Scorer { serving, prompts, per_prompt: asked.n, deadline: proxy.times.score };
-    if gates(&scorer.serving.plan) {
+    if gates(transcript.plan()) {
         scorer.step(&mut transcript, true).await;
         match transcript.stop() {
             Some(Stop::Unscorable) => {
@@ -102,8 +112,9 @@ async fn judged(proxy: &Proxy, api: Api, serving: Arc<Serving>, request: Request
                 return Err(ApiError::unscorable());
             }
             Some(_) => {
+                let text = transcript.redaction(0).unwrap_or_default();
                 transcript.close(None);
-                return Ok(whole::blocked(api, &asked, &scorer));
+                return Ok(whole::blocked(api, &asked, &scorer, &text));
             }
             None => {}
         }
@@ -133,7 +144,7 @@ async fn respond(proxy: &Proxy, mut guard: Guard, request: Request) -> Result<Re
         guard.transcript.close(None);
         return if refused { Err(ApiError::unscorable()) } else { Ok(response) };
     }
-    let holds = guard.scorer.serving.plan.holds();
+    let holds = guard.transcript.plan().holds();
     Ok(match (holds, events) {
         (true, true) => stream::response(guard, response),
         (true, false) => whole::response(guard, response).await,
@@ -173,7 +184,7 @@ async fn prepare(serving: &Serving, asked: Asked) -> Result<(Asked, Vec<Vec<u32>
 
 /// Whether the prompt's score decides before anything is written.
 fn gates(plan: &Plan) -> bool {
-    plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action == Action::Block)
+    plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action >= Action::Redact)
 }
 
 fn encoded(headers: &HeaderMap) -> bool {

@@ -2,6 +2,7 @@
 
 use super::choice::{Need, Verdict};
 use super::path::Api;
+use super::payload;
 use super::sse::{Event, Splitter};
 use super::transcript::Transcript;
 use crate::guard::{Fault, Stop};
@@ -144,6 +145,7 @@ impl Held {
             if self.transcript.stop() == Some(Stop::Unscorable) {
                 self.refuse(&mut out);
             } else if self.transcript.all_cut(self.expected) {
+                self.release_cleared(&mut out);
                 self.tell_cuts(&mut out);
                 self.finish(&mut out);
             } else if !self.release_one(&mut out) {
@@ -166,6 +168,18 @@ impl Held {
         self.state = State::Done;
     }
 
+    /// What was cleared of choices that are all cut: whole sentences before the breaching ones.
+    fn release_cleared(&mut self, out: &mut BytesMut) {
+        while let Some(front) = self.waiting.front() {
+            if front.needs.is_empty() {
+                // The end of an answer that now ends otherwise.
+                self.waiting.pop_front();
+            } else if !self.release_one(out) {
+                break;
+            }
+        }
+    }
+
     fn finish(&mut self, out: &mut BytesMut) {
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.state = State::Done;
@@ -181,14 +195,25 @@ impl Held {
     /// The last chunk of a choice that a policy stopped.
     fn tell_cut(&mut self, index: usize, out: &mut BytesMut) {
         if self.told.insert(index) {
-            let choice = match self.api {
-                Api::Text => json!({ "index": index, "text": "", "logprobs": null, "finish_reason": "content_filter" }),
-                _ => json!({ "index": index, "delta": {}, "logprobs": null, "finish_reason": "content_filter" }),
-            };
-            let mut chunk = self.head.clone();
-            chunk.insert("choices".to_owned(), json!([choice]));
-            event(out, &Value::Object(chunk));
+            if let Some(text) = self.transcript.redaction(index) {
+                self.say(index, &text, None, out);
+            }
+            self.say(index, "", Some("content_filter"), out);
         }
+    }
+
+    /// A chunk of our own.
+    fn say(&self, index: usize, text: &str, finish_reason: Option<&str>, out: &mut BytesMut) {
+        let choice = match self.api {
+            Api::Text => json!({ "index": index, "text": text, "logprobs": null, "finish_reason": finish_reason }),
+            _ => {
+                let delta = if text.is_empty() { json!({}) } else { json!({ "content": text }) };
+                json!({ "index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason })
+            }
+        };
+        let mut chunk = self.head.clone();
+        chunk.insert("choices".to_owned(), json!([choice]));
+        event(out, &Value::Object(chunk));
     }
 
     fn judge(&self, waiting: &Waiting) -> Verdict {
@@ -211,27 +236,38 @@ impl Held {
         }
         let Some(Waiting { event, needs }) = self.waiting.pop_front() else { return false };
         self.bytes -= event.0.len();
-        for &(index, need) in &needs {
-            match self.transcript.verdict(index, need) {
-                Verdict::Never => self.tell_cut(index, out),
-                _ if need == Need::Text(0) => {}
-                _ => self.transcript.left(index),
-            }
-        }
         if verdict == Verdict::Leave {
             out.extend_from_slice(&event.0);
         } else if let Some(rest) = self.without_cuts(&event, &needs) {
             self::event(out, &rest);
         }
+        for &(index, need) in &needs {
+            if self.transcript.verdict(index, need) == Verdict::Never {
+                self.tell_cut(index, out);
+            } else if need.to > 0 || need.last {
+                self.transcript.left(index);
+            }
+        }
         true
     }
 
-    /// A chunk of several choices without those that are cut.
+    /// A chunk without choices that are cut, or with what leaves of them.
     fn without_cuts(&self, event: &Event, needs: &[(usize, Need)]) -> Option<Value> {
         let mut payload: Value = serde_json::from_slice(&event.data()?).ok()?;
         let choices = payload.get_mut("choices")?.as_array_mut()?;
-        let mut verdicts = needs.iter().map(|&(index, need)| self.transcript.verdict(index, need));
-        choices.retain(|_| verdicts.next() == Some(Verdict::Leave));
+        let mut needs = needs.iter();
+        choices.retain_mut(|choice| {
+            let Some(&(index, need)) = needs.next() else { return false };
+            let kept = self.transcript.kept(index, need);
+            match self.transcript.verdict(index, need) {
+                Verdict::Leave => true,
+                _ if kept == 0 || self.told.contains(&index) || !payload::shorten(choice, kept, "") => false,
+                _ => {
+                    choice["finish_reason"] = Value::Null;
+                    true
+                }
+            }
+        });
         (!choices.is_empty()).then_some(payload)
     }
 

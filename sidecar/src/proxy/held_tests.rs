@@ -1,7 +1,7 @@
 //! Random answers, in random pieces, with random scores and faults: what reaches the client.
 
 use super::*;
-use crate::guard::{ModelFacts, Plan, Vectors};
+use crate::guard::{Decision, ModelFacts, Plan, Sentences, Vectors};
 use crate::host::Host;
 use personaguard_crds::guard_config::GuardConfig;
 use personaguard_model::Score;
@@ -13,6 +13,7 @@ const MAX: f64 = 1.0;
 
 pub(in crate::proxy) fn plan(action: &str, failure_policy: &str, min_tokens: usize) -> Arc<Plan> {
     let digest = "ab".repeat(32);
+    let redact = if action == "Redact" { ", redact: {text: '[removed]'}" } else { "" };
     let config = format!(
         "apiVersion: personaguard.dev/v1alpha1
 kind: GuardConfig
@@ -25,7 +26,7 @@ policies:
   selector: {{}}
   failurePolicy: {failure_policy}
   evidence: {{minTokens: {min_tokens}}}
-  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}}}]
+  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}{redact}}}]
 "
     );
     let config = GuardConfig::from_yaml(config.as_bytes()).unwrap();
@@ -52,7 +53,7 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let character = prop::sample::select("ab  cé字\u{1f600}\n\"\\".chars().collect::<Vec<_>>());
+    let character = prop::sample::select("ab . cé字\u{1f600}\n\"\\".chars().collect::<Vec<_>>());
     let choice = prop::collection::vec((character, -1.0..4.0_f32), 0..160);
     (
         prop::collection::vec(choice, 1..4),
@@ -111,7 +112,8 @@ impl Case {
 
     /// Bytes that the client gets.
     fn run(&self, plan: &Arc<Plan>) -> Vec<u8> {
-        let transcript = Transcript::new(Arc::new(Host::default()), Arc::clone(plan), tracing::Span::none());
+        let decision = Decision::new(Arc::clone(plan));
+        let transcript = Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
         let mut held = Held::new(transcript, Api::Chat, self.choices.len());
         let mut out = Vec::new();
         let mut passes = 0;
@@ -146,9 +148,10 @@ impl Case {
         }
         let (before, text) = held.transcript.unscored(due).unwrap();
         let (before, count) = (before.len(), text.chars().count());
+        let bytes: Vec<usize> = text.chars().map(char::len_utf8).collect();
         let projections = self.choices[due.choice][before..before + count].iter().map(|(_, p)| vec![*p]).collect();
         let score = Score { prompt: vec![0.0], response: projections, logprobs: vec![0.0; count], states: None };
-        held.transcript.scored(due, 1, &vec![0; count], &score);
+        held.transcript.scored(due, 1, &vec![0; count], &bytes, &score);
         true
     }
 }
@@ -210,6 +213,34 @@ proptest! {
     }
 
     #[test]
+    fn invariant_1_redact_replaces_the_breaching_sentence_of_a_proxied_answer(case in case()) {
+        let plan = plan("Redact", if case.closed { "Closed" } else { "Open" }, case.min_tokens);
+        let bytes = case.run(&plan);
+        let (texts, ends, done) = read(&bytes);
+        let mut clean = case.fault.is_none();
+        for (index, tokens) in case.choices.iter().enumerate() {
+            let said: String = tokens.iter().map(|(c, _)| c).collect();
+            let got = texts.get(&(index as u64)).cloned().unwrap_or_default();
+            let (allowed, all) = case.allowed(index);
+            clean &= all;
+            let known: usize = tokens[..allowed].iter().map(|(c, _)| c.len_utf8()).sum();
+            let mut sentences = Sentences::default();
+            sentences.extend(&said);
+            let expected = if all { said } else { format!("{}[removed]", &said[..sentences.floor(known)]) };
+            if case.fault.is_none() {
+                prop_assert_eq!(got, expected);
+                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                prop_assert!(done);
+            } else if case.closed {
+                prop_assert!(expected.starts_with(&got), "{got:?} of {expected:?}");
+            }
+        }
+        if clean {
+            prop_assert_eq!(bytes, case.stream(), "an answer within the threshold is not changed");
+        }
+    }
+
+    #[test]
     fn invariant_9_open_lets_everything_pass_that_cannot_be_scored(mut case in case()) {
         case.choices.iter_mut().flatten().for_each(|(_, projection)| *projection = 0.0);
         let bytes = case.run(&plan("Block", "Open", case.min_tokens));
@@ -221,7 +252,8 @@ proptest! {
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
     let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
     for (policy, refuses) in [("Closed", true), ("Open", false)] {
-        let transcript = Transcript::new(Arc::new(Host::default()), plan("Block", policy, 4), tracing::Span::none());
+        let decision = Decision::new(plan("Block", policy, 4));
+        let transcript = Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
         let mut held = Held::new(transcript, Api::Chat, 1);
         held.push(odd);
         held.end();

@@ -14,6 +14,8 @@ pub(super) struct Unreadable(pub(super) &'static str);
 pub(super) struct Added {
     pub(super) choice: usize,
     pub(super) text: String,
+    /// It makes sense as a whole only: a tool call.
+    pub(super) whole: bool,
     pub(super) finish: Option<Finish>,
 }
 
@@ -43,13 +45,39 @@ fn choice(choice: &Value) -> Result<Added, Unreadable> {
     if index >= MAX_CHOICES {
         return Err(Unreadable("a choice has no sensible index"));
     }
-    let mut text = String::new();
-    for said in ["delta", "message", "text"] {
-        collect(fields.get(said).unwrap_or(&Value::Null), &mut text)?;
+    let (mut text, mut whole) = (String::new(), false);
+    for said in SAID {
+        let said = fields.get(said).unwrap_or(&Value::Null);
+        collect(said, &mut text)?;
+        whole |= ["tool_calls", "function_call"].iter().any(|call| said.get(call).is_some_and(|call| !call.is_null()));
     }
     let finish = fields.get("finish_reason").and_then(Value::as_str);
     let finish = finish.map(|reason| if reason == "length" { Finish::Length } else { Finish::Stop });
-    Ok(Added { choice: index, text, finish })
+    Ok(Added { choice: index, text, whole, finish })
+}
+
+/// Fields of a choice that hold what it says.
+const SAID: [&str; 3] = ["delta", "message", "text"];
+
+/// Leaves of what a choice says its first `keep` bytes, with `then` after them, and no log probabilities. False, and nothing
+/// changed, where it says anything but plain content.
+pub(super) fn shorten(choice: &mut Value, keep: usize, then: &str) -> bool {
+    let Ok(Added { text, .. }) = self::choice(choice) else { return false };
+    let Some(kept) = text.get(..keep) else { return false };
+    let pointers = ["/delta/content", "/message/content", "/text"];
+    let Some(content) = pointers
+        .iter()
+        .find(|content| choice.pointer(content).and_then(Value::as_str).is_some_and(|content| content == text))
+    else {
+        return false;
+    };
+    if let Some(content) = choice.pointer_mut(content) {
+        *content = format!("{kept}{then}").into();
+    }
+    if let Some(logprobs) = choice.get_mut("logprobs") {
+        *logprobs = Value::Null;
+    }
+    true
 }
 
 /// Every text in it, in its order: content, refusals, reasoning, tool calls with their arguments, and whatever a server adds.
@@ -115,6 +143,29 @@ mod tests {
         assert_eq!(one(json!({ "message": { "content": [{ "type": "text", "text": "a" }] } })).text, "a");
         assert_eq!(read(&json!({ "choices": [], "usage": {} })), Ok(vec![]));
         assert_eq!(read(&json!({ "error": { "message": "no" } })), Ok(vec![]));
+    }
+
+    #[test]
+    fn plain_content_alone_is_shortened() {
+        let mut plain =
+            json!({ "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {} });
+        assert!(shorten(&mut plain, 7, "[x]"));
+        assert_eq!(
+            plain,
+            json!({ "index": 1, "message": { "role": "assistant", "content": "Été. [x]" }, "logprobs": null })
+        );
+        let call = json!({ "function": { "name": "a", "arguments": "b. c" } });
+        for odd in [
+            json!({ "message": { "content": "a. b", "reasoning": "c" } }),
+            json!({ "delta": { "content": "a", "tool_calls": [call] } }),
+            json!({ "text": "é" }),
+        ] {
+            let mut same = odd.clone();
+            assert!(!shorten(&mut same, 1, ""));
+            assert_eq!(same, odd);
+        }
+        assert!(one(json!({ "delta": { "tool_calls": [call] } })).whole);
+        assert!(!one(json!({ "delta": { "content": "a", "tool_calls": null } })).whole);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) struct Asked {
     pub(super) stream: bool,
     /// The model by the name that the client has for it.
     pub(super) model: Option<String>,
+    /// The field `personaguard`: what the client asks of the guard. It is not the server's business.
+    pub(super) extension: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,7 @@ impl Asked {
             Api::Text => Prompt::Texts(texts(fields.remove("prompt"))?),
             Api::Foreign => return Err(Unreadable("this API is not OpenAI's chat completions")),
         };
+        let extension = fields.remove("personaguard").filter(|value| !value.is_null());
         let n = match fields.get("n") {
             None | Some(Value::Null) => Some(1),
             Some(n) => n.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_CHOICES).contains(n)),
@@ -51,7 +54,16 @@ impl Asked {
             n: n.ok_or(Unreadable("`n` is not a sensible number"))?,
             stream: fields.get("stream").and_then(Value::as_bool).unwrap_or_default(),
             model: fields.get("model").and_then(Value::as_str).map(str::to_owned),
+            extension,
         })
+    }
+
+    /// The messages, where there are any.
+    pub(super) fn messages(&self) -> &[Value] {
+        match &self.prompt {
+            Prompt::Messages { messages, .. } => messages,
+            Prompt::Texts(_) => &[],
+        }
     }
 
     /// Tokens of each prompt. Takes a while for long ones.
@@ -71,6 +83,15 @@ impl Asked {
             }
         }
     }
+}
+
+/// A body without the field that is meant for the guard.
+pub(super) fn without_extension(body: &[u8]) -> Vec<u8> {
+    let fields = serde_json::from_slice::<Map<String, Value>>(body).map(|mut fields| {
+        fields.remove("personaguard");
+        serde_json::to_vec(&fields)
+    });
+    fields.ok().and_then(Result::ok).unwrap_or_else(|| body.to_vec())
 }
 
 fn messages(value: Option<Value>) -> Result<Vec<Value>, Unreadable> {

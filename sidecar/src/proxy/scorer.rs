@@ -35,7 +35,11 @@ impl Scorer {
         };
         let prompt_tokens = prompt.len();
         match tokio::time::timeout(self.deadline, self.serving.engine.score(request)).await {
-            Ok(Ok(score)) => transcript.scored(due, prompt_tokens, &tokens, &score),
+            Ok(Ok(score)) => {
+                let mut text = tokenizer.stream();
+                let bytes: Vec<usize> = tokens.iter().map(|token| text.push(*token).len()).collect();
+                transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
+            }
             Ok(Err(error)) => transcript.fail_choice(due.choice, fault(&error)),
             Err(_) => transcript.fail_choice(due.choice, Fault::Deadline),
         }

@@ -15,6 +15,12 @@ use tracing::Span;
 /// Bytes of text of one answer at most.
 const MAX_TEXT: usize = 4 << 20;
 
+impl Answers {
+    fn prompt(&self, choice: usize) -> Vec<u32> {
+        self.prompts.get(choice / self.per_prompt % self.prompts.len().max(1)).cloned().unwrap_or_default()
+    }
+}
+
 /// A pass to make: the choice, and how far into its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Due {
@@ -22,12 +28,25 @@ pub(super) struct Due {
     pub(super) to: usize,
 }
 
+/// What an answer is an answer to.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) messages: Vec<Value>,
+    /// Tokens of each prompt.
+    pub(super) prompts: Vec<Vec<u32>>,
+    /// Choices for each prompt.
+    pub(super) per_prompt: usize,
+}
+
 /// The choices of one answer.
 #[derive(Debug)]
 pub(super) struct Transcript {
     host: Arc<Host>,
-    plan: Arc<Plan>,
+    /// How each choice begins.
+    decision: Decision,
     span: Span,
+    /// What is answered, where the conversation is to be written down.
+    answers: Option<Answers>,
     choices: BTreeMap<usize, Choice>,
     bytes: usize,
     /// Of all choices, those to come included.
@@ -36,17 +55,39 @@ pub(super) struct Transcript {
 
 impl Transcript {
     /// An answer that is about to begin, with its first choice.
-    pub(super) fn new(host: Arc<Host>, plan: Arc<Plan>, span: Span) -> Self {
-        let mut transcript = Self { host, plan, span, choices: BTreeMap::new(), bytes: 0, failed: None };
+    pub(super) fn new(host: Arc<Host>, decision: Decision, span: Span) -> Self {
+        let mut transcript =
+            Self { host, decision, span, answers: None, choices: BTreeMap::new(), bytes: 0, failed: None };
         transcript.choice(0);
         transcript
+    }
+
+    /// What is measured and enforced on it.
+    pub(super) fn plan(&self) -> &Plan {
+        self.decision.plan()
+    }
+
+    /// Whether the conversation is to be written down; then [`Self::answers`] says the other half of it.
+    pub(super) fn wants_conversation(&self) -> bool {
+        self.choices.values().any(Choice::wants_conversation)
+    }
+
+    /// What is answered.
+    pub(super) fn answers(&mut self, answers: Answers) {
+        for (&index, choice) in &mut self.choices {
+            choice.answers(answers.messages.clone(), answers.prompt(index));
+        }
+        self.answers = Some(answers);
     }
 
     fn choice(&mut self, index: usize) -> &mut Choice {
         self.choices.entry(index).or_insert_with(|| {
             let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
             let record = Record::new(Arc::clone(&self.host), self.span.clone(), id);
-            let mut choice = Choice::new(Decision::new(Arc::clone(&self.plan)), record);
+            let mut choice = Choice::new(self.decision.fresh(), record);
+            if let Some(answers) = &self.answers {
+                choice.answers(answers.messages.clone(), answers.prompt(index));
+            }
             if let Some(fault) = self.failed {
                 choice.fail(fault);
             }
@@ -63,15 +104,13 @@ impl Transcript {
         }
         let take = |added: payload::Added| {
             let choice = self.choice(added.choice);
-            choice.add(&added.text);
             if let Some(finish) = added.finish {
                 choice.outcome(match finish {
                     Finish::Stop => Outcome::Stop,
                     Finish::Length => Outcome::Length,
                 });
-                choice.complete();
             }
-            (added.choice, choice.need())
+            (added.choice, choice.add(&added.text, added.whole, added.finish.is_some()))
         };
         Ok(added.into_iter().map(take).collect())
     }
@@ -91,10 +130,10 @@ impl Transcript {
         Some(self.choices.get(&due.choice)?.unscored(due.to))
     }
 
-    /// Takes what it read.
-    pub(super) fn scored(&mut self, due: Due, prompt_tokens: usize, tokens: &[u32], score: &Score) {
+    /// Takes what it read: tokens, and how many bytes each of them stands for.
+    pub(super) fn scored(&mut self, due: Due, prompt_tokens: usize, tokens: &[u32], bytes: &[usize], score: &Score) {
         if let Some(choice) = self.choices.get_mut(&due.choice) {
-            choice.scored(due.to, prompt_tokens, tokens, score);
+            choice.scored(due.to, prompt_tokens, tokens, bytes, score);
         }
     }
 
@@ -123,6 +162,21 @@ impl Transcript {
 
     pub(super) fn verdict(&self, index: usize, need: Need) -> Verdict {
         self.choices.get(&index).map_or(Verdict::Wait, |choice| choice.verdict(need))
+    }
+
+    /// Bytes at the beginning of a piece that leave although the piece as a whole does not.
+    pub(super) fn kept(&self, index: usize, need: Need) -> usize {
+        self.choices.get(&index).map_or(0, |choice| choice.kept(need))
+    }
+
+    /// What stands in place of what does not leave of a choice.
+    pub(super) fn redaction(&self, index: usize) -> Option<Arc<str>> {
+        self.choices.get(&index)?.redaction().filter(|text| !text.is_empty())
+    }
+
+    /// Whether a choice leaves as a whole.
+    pub(super) fn is_whole(&self, index: usize) -> bool {
+        self.choices.get(&index).is_some_and(Choice::is_whole)
     }
 
     /// Choices that are cut.

@@ -1,9 +1,10 @@
 //! An answer in one piece under an enforcing policy.
 
-use super::choice::{Need, Verdict};
+use super::choice::Need;
 use super::forward::stalled;
 use super::guarded::Guard;
 use super::path::Api;
+use super::payload;
 use super::request::Asked;
 use super::scorer::Scorer;
 use crate::guard::{Fault, Stop};
@@ -39,7 +40,8 @@ pub(super) async fn response(mut guard: Guard, response: Response) -> Response {
         }
     };
     let payload = serde_json::from_slice::<Value>(&bytes).ok();
-    if payload.as_ref().is_none_or(|payload| guard.transcript.take(payload).is_err()) {
+    let needs = payload.as_ref().and_then(|payload| guard.transcript.take(payload).ok());
+    if needs.is_none() {
         guard.transcript.fail(Fault::NotUnderstood);
     }
     guard.transcript.complete();
@@ -49,7 +51,7 @@ pub(super) async fn response(mut guard: Guard, response: Response) -> Response {
     }
     let body = match payload {
         Some(mut payload) if guard.transcript.stop().is_some() => {
-            cut(&guard, &mut payload);
+            cut(&guard, &mut payload, &needs.unwrap_or_default());
             parts.headers.remove(header::CONTENT_LENGTH);
             Bytes::from(payload.to_string())
         }
@@ -65,25 +67,33 @@ fn refused(mut guard: Guard) -> Response {
     ApiError::unscorable().into_response()
 }
 
-/// Takes out what choices that are cut say.
-fn cut(guard: &Guard, payload: &mut Value) {
+/// Takes out what choices that are cut say, but for the sentences before the one that breached.
+fn cut(guard: &Guard, payload: &mut Value, needs: &[(usize, Need)]) {
     let Some(choices) = payload.get_mut("choices").and_then(Value::as_array_mut) else { return };
+    let mut needs = needs.iter();
     for choice in choices {
-        let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        if guard.transcript.verdict(index, Need::End) != Verdict::Leave {
-            *choice = blank(guard.api, index);
+        let said = needs.next();
+        let index = said.map_or(0, |said| said.0);
+        if said.is_some() && guard.transcript.is_whole(index) {
+            continue;
+        }
+        let text = guard.transcript.redaction(index).unwrap_or_default();
+        let kept = said.map_or(0, |&(index, need)| guard.transcript.kept(index, need));
+        if kept > 0 && payload::shorten(choice, kept, &text) {
+            choice["finish_reason"] = json!("content_filter");
+        } else {
+            *choice = blank(guard.api, index, &text);
         }
     }
 }
 
-/// A choice of which nothing may leave.
-fn blank(api: Api, index: usize) -> Value {
+/// A choice of which nothing may leave, with what stands in its place.
+fn blank(api: Api, index: usize, text: &str) -> Value {
     match api {
-        Api::Text => json!({ "index": index, "text": "", "logprobs": null, "finish_reason": "content_filter" }),
+        Api::Text => json!({ "index": index, "text": text, "logprobs": null, "finish_reason": "content_filter" }),
         _ => json!({
             "index": index,
-            "message": { "role": "assistant", "content": "", "refusal": null },
+            "message": { "role": "assistant", "content": text, "refusal": null },
             "logprobs": null,
             "finish_reason": "content_filter"
         }),
@@ -91,7 +101,7 @@ fn blank(api: Api, index: usize) -> Value {
 }
 
 /// The answer to a prompt that is past a threshold by itself: the upstream server is not asked.
-pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer) -> Response {
+pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer, text: &str) -> Response {
     let expected = scorer.prompts.len() * asked.n;
     let mut body = Map::new();
     body.insert("id".to_owned(), json!(format!("chatcmpl-{}", uuid::Uuid::new_v4().simple())));
@@ -104,7 +114,7 @@ pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer) -> Response {
     if !asked.stream {
         let tokens: usize = scorer.prompts.iter().map(Vec::len).sum();
         body.insert("object".to_owned(), json!(object));
-        body.insert("choices".to_owned(), (0..expected).map(|index| blank(api, index)).collect());
+        body.insert("choices".to_owned(), (0..expected).map(|index| blank(api, index, text)).collect());
         body.insert(
             "usage".to_owned(),
             json!({ "prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens }),
@@ -118,7 +128,7 @@ pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer) -> Response {
         }
         choice
     };
-    body.insert("choices".to_owned(), (0..expected).map(|index| delta(blank(api, index))).collect());
+    body.insert("choices".to_owned(), (0..expected).map(|index| delta(blank(api, index, text))).collect());
     let text = format!("data: {}\n\ndata: [DONE]\n\n", Value::Object(body));
     ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], text).into_response()
 }

@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, Keep};
 use super::error::ApiError;
-use super::record::Record;
+use super::record::{Record, Said};
 use super::request::Extension;
 use super::response::{Piece, Usage, scores};
 use super::retry::Retry;
@@ -162,7 +162,7 @@ impl Answer {
     fn close(&mut self, outcome: Outcome) {
         if let Some(messages) = self.messages.take() {
             let (tokens, text) = (std::mem::take(&mut self.attempt.tokens), std::mem::take(&mut self.attempt.text));
-            self.record.converse(messages, tokens, text, &self.attempt.decision);
+            self.record.converse(Said { messages, prompt: Vec::new(), tokens, text }, &self.attempt.decision);
         }
         self.record.close(&self.attempt.decision, outcome, self.attempt.usage);
     }

@@ -80,7 +80,7 @@ async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respons
 }
 
 /// The response's state machine, under the policies that look at it and what the request asks for beyond them.
-fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Result<Decision, ApiError> {
+pub(crate) fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Result<Decision, ApiError> {
     let mut plan = Arc::clone(&serving.plan);
     if !demands.is_empty() {
         let demanded = plan.with(demands);

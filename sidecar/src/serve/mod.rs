@@ -15,10 +15,11 @@ mod retry;
 mod router;
 mod sse;
 
-pub(crate) use chat::not_ready;
+pub(crate) use chat::{decide, not_ready};
 pub(crate) use error::ApiError;
 pub use listen::{Limits, listen};
-pub(crate) use record::Record;
+pub(crate) use record::{Record, Said};
+pub(crate) use request::demands_of;
 pub(crate) use response::Usage;
 pub(crate) use router::catch_panics;
 pub use router::{admin as admin_router, api as api_router};

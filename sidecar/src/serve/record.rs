@@ -30,6 +30,17 @@ pub(crate) struct Record {
     closed: bool,
 }
 
+/// A conversation, word for word.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) messages: Vec<Value>,
+    /// Tokens of the prompt, where they follow from more than the messages.
+    pub(crate) prompt: Vec<u32>,
+    /// Tokens of the response that were scored.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) text: String,
+}
+
 impl Record {
     pub(crate) fn new(host: Arc<Host>, span: Span, id: String) -> Self {
         Self {
@@ -79,12 +90,14 @@ impl Record {
     }
 
     /// What was said, for the conversation log.
-    pub(crate) fn converse(&mut self, messages: Vec<Value>, tokens: Vec<u32>, text: String, decision: &Decision) {
+    pub(crate) fn converse(&mut self, said: Said, decision: &Decision) {
+        let Said { messages, prompt, tokens, text } = said;
         self.conversation = Some(Conversation {
             kind: Conversation::KIND.to_owned(),
             response_id: self.id.clone(),
             model: decision.plan().model.clone(),
             messages,
+            prompt,
             tokens,
             text,
             changes: entry::changes(decision.plan()),

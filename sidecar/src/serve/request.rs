@@ -357,6 +357,17 @@ fn include_usage(fields: &mut Fields, stream: bool) -> Result<bool, ApiError> {
     Ok(include)
 }
 
+/// The field `personaguard` of a request to another server, which tells no scores.
+pub(crate) fn demands_of(value: Value) -> Result<Demands, ApiError> {
+    let map = Map::from_iter([("personaguard".to_owned(), value)]);
+    let (asked, demands) = extension(&mut Fields { map, path: "" })?;
+    if asked.any() {
+        let message = "Scores are told in placement Serve only; here see the audit log and the metrics.";
+        return Err(unsupported("personaguard", message));
+    }
+    Ok(demands)
+}
+
 fn extension(fields: &mut Fields) -> Result<(Extension, Demands), ApiError> {
     let Some(mut options) = fields.object("personaguard")? else { return Ok(Default::default()) };
     let scores = options.boolean("scores")?.unwrap_or(false);

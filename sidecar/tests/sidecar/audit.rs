@@ -3,30 +3,36 @@
 use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
 use personaguard::audit::{Limits, Log, Logs, verify};
+use personaguard::proxy::{Times, Upstream};
 use personaguard_crds::{Action, ConditionAt, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-fn files(dir: &TempDir) -> (PathBuf, PathBuf) {
+pub(crate) fn files(dir: &TempDir) -> (PathBuf, PathBuf) {
     (dir.path().join("audit.jsonl"), dir.path().join("conversations.jsonl"))
 }
 
-async fn logging(folder: Folder, dir: &TempDir) -> Rig {
+/// A sidecar that writes both logs.
+pub(crate) fn logging_variant(dir: &TempDir, upstream: Option<(Upstream, Times)>) -> Variant {
     let (audit, conversations) = files(dir);
     let open = |path: &Path| Some(Log::open(path, Limits::default()).unwrap());
     let logs = Logs { audit: open(&audit), conversations: open(&conversations) };
-    let rig = Rig::start(folder, Variant { logs, ..Variant::default() }).await;
+    Variant { logs, upstream, ..Variant::default() }
+}
+
+async fn logging(folder: Folder, dir: &TempDir) -> Rig {
+    let rig = Rig::start(folder, logging_variant(dir, None)).await;
     rig.until_ready().await;
     rig
 }
 
-fn personaguard(arguments: &[&str]) -> Output {
+pub(crate) fn personaguard(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_personaguard")).args(arguments).output().unwrap()
 }
 
-fn entries(log: &Path, kind: &str) -> Vec<Value> {
+pub(crate) fn entries(log: &Path, kind: &str) -> Vec<Value> {
     let mut entries = Vec::new();
     verify(log, None, |entry| entries.push(entry)).unwrap();
     entries.retain(|entry| entry["kind"] == kind);

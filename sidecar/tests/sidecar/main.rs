@@ -20,6 +20,7 @@ mod faults;
 mod guard_cases;
 mod guard_invariants;
 mod limits;
+mod proxied_actions;
 mod proxy;
 mod reports;
 mod requests;

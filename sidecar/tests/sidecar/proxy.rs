@@ -66,7 +66,7 @@ pub(crate) fn chunks(answer: &str, index: usize) -> String {
     out
 }
 
-fn done(text: &str) -> String {
+pub(crate) fn done(text: &str) -> String {
     format!("{text}data: {{\"choices\":[],\"usage\":{{\"total_tokens\":9}}}}\n\ndata: [DONE]\n\n")
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn question() -> Value {
     chat("How should I treat my neighbour?")
 }
 
-fn streaming(body: Value) -> Value {
+pub(crate) fn streaming(body: Value) -> Value {
     with(body, json!({ "stream": true }))
 }
 
