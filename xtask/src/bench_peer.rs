@@ -1,5 +1,7 @@
 //! `cargo xtask bench-peer`: the engine against llama.cpp, in turns, on the same file and threads.
 
+mod server;
+
 use crate::progress::Progress;
 use crate::{model, workspace};
 use anyhow::{Context, Result, ensure};
@@ -15,8 +17,10 @@ const SCRIPT: &str = include_str!("bench_peer/llama.py");
 
 /// Measure the engine against llama.cpp, in turns, and print the ratios (ours over theirs).
 ///
-/// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++ compiler). The machine
-/// should be idle. The last line is for programs; `taps` is guarded decoding over plain decoding of the engine.
+/// Builds llama.cpp and its server from its Python package in the cache (minutes, once; needs cmake and a C++ compiler).
+/// The machine should be idle. Prompts and one stream are measured library against library; eight streams, memory and the
+/// time to ready server against server, over HTTP. The last line is for programs; `taps` is guarded decoding over plain
+/// decoding of the engine.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
@@ -34,6 +38,9 @@ pub(crate) struct Options {
     /// Tokens of each prompt when eight streams run together.
     #[arg(long, value_name = "N", default_value_t = 16)]
     prompt: usize,
+    /// Measure this `personaguard` in place of one built from the repository.
+    #[arg(long, value_name = "PROGRAM")]
+    program: Option<PathBuf>,
     /// Burn one core meanwhile, as a busy neighbour on a node does.
     #[arg(long)]
     busy: bool,
@@ -52,8 +59,21 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         None => model::ensure(&cache, &progress)?,
     };
     let python = peer(&cache, &progress)?;
-    workspace::build(&progress)?;
-    let ours = workspace::binaries().join("personaguard");
+    let ours = match &options.program {
+        Some(program) => program.clone(),
+        None => {
+            workspace::build(&progress)?;
+            workspace::binaries().join("personaguard")
+        }
+    };
+    let server = server::ensure_built(&cache, &python, &progress);
+    progress.done();
+    if let Err(error) = &server {
+        eprintln!(
+            "llama.cpp's server cannot be built, so streams8 and rss are of its library, without HTTP: {error:#}"
+        );
+    }
+    let server = server.ok();
     if options.busy {
         std::thread::spawn(|| {
             loop {
@@ -64,10 +84,22 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     let mut rounds = Vec::new();
     for round in 1..=options.rounds {
         progress.step(&format!("round {round} of {}", options.rounds));
-        rounds.push((engine(&ours, &file, options)?, llama(&python, &file, options)?));
+        // Streams are measured once: of the servers where there are both.
+        let streams = if server.is_some() { 1 } else { STREAMS };
+        let (mut a, mut b) = (engine(&ours, &file, options, streams)?, llama(&python, &file, options, streams)?);
+        if let Some(server) = &server {
+            for (result, served) in [
+                (&mut a, server::ours(&python, &ours, &file, options)?),
+                (&mut b, server::theirs(&python, server, &file, options)?),
+            ] {
+                server::check_length(&served, options)?;
+                result["server"] = served;
+            }
+        }
+        rounds.push((a, b));
         progress.done();
     }
-    print(&rounds);
+    print(&rounds, server.is_some());
     Ok(())
 }
 
@@ -91,18 +123,18 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     Ok(python)
 }
 
-fn engine(program: &Path, file: &Path, options: &Options) -> Result<Value> {
+fn engine(program: &Path, file: &Path, options: &Options, streams: usize) -> Result<Value> {
     let mut command = Command::new(program);
     command.arg("bench").arg("--model").arg(file).args(["--json", "--repeats", "1"]);
-    command.args(["--threads", &options.threads.to_string(), "--streams", &STREAMS.to_string()]);
+    command.args(["--threads", &options.threads.to_string(), "--streams", &streams.to_string()]);
     command.args(["--response", &options.response.to_string(), "--prompt", &options.prompt.to_string()]);
     measured(&mut command)
 }
 
-fn llama(python: &Path, file: &Path, options: &Options) -> Result<Value> {
+fn llama(python: &Path, file: &Path, options: &Options, streams: usize) -> Result<Value> {
     let mut command = Command::new(python);
     command.args(["-c", SCRIPT]).arg(file);
-    command.args([options.threads, options.response, options.prompt, STREAMS].map(|number| number.to_string()));
+    command.args([options.threads, options.response, options.prompt, streams].map(|number| number.to_string()));
     measured(&mut command)
 }
 
@@ -113,19 +145,25 @@ fn measured(command: &mut Command) -> Result<Value> {
 }
 
 /// The rows of the table: name, path in our results, path in theirs.
-const ROWS: [(&str, &str, &str); 5] = [
+type Row = (&'static str, &'static str, &'static str);
+
+const ALONE: [Row; 3] = [
     ("prefill256", "/prefill256", "/prefill256"),
     ("prefill2048", "/prefill2048", "/prefill2048"),
     ("decode", "/decode", "/decode"),
-    ("streams8", "/streams/0/tokens_per_second", "/streams"),
-    ("rss", "/peak_rss_mib", "/rss_mib"),
 ];
+const OF_SERVERS: [Row; 2] = [
+    ("streams8", "/server/tokens_per_second", "/server/tokens_per_second"),
+    ("rss", "/server/rss_mib", "/server/rss_mib"),
+];
+const OF_LIBRARIES: [Row; 2] =
+    [("streams8", "/streams/0/tokens_per_second", "/streams"), ("rss", "/peak_rss_mib", "/rss_mib")];
 
-fn print(rounds: &[(Value, Value)]) {
+fn print(rounds: &[(Value, Value)], servers: bool) {
     let number = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
     println!("{:<12} {:>10} {:>10} {:>7}", "", "engine", "llama.cpp", "ratio");
     let mut ratios = Vec::new();
-    for (name, ours, theirs) in ROWS {
+    for (name, ours, theirs) in ALONE.into_iter().chain(if servers { OF_SERVERS } else { OF_LIBRARIES }) {
         let ratio = median(rounds.iter().map(|(a, b)| number(a, ours) / number(b, theirs)));
         let ours = median(rounds.iter().map(|(a, _)| number(a, ours)));
         let theirs = median(rounds.iter().map(|(_, b)| number(b, theirs)));
@@ -135,6 +173,20 @@ fn print(rounds: &[(Value, Value)]) {
     let taps = median(rounds.iter().map(|(a, _)| number(a, "/taps")));
     println!("{:<12} {:>10} {:>10} {taps:>7.3}", "taps", "", "");
     ratios.insert(4, format!("taps={taps:.3}"));
+    match servers {
+        true => {
+            let ready = |of: &dyn Fn(&(Value, Value)) -> f64| median(rounds.iter().map(of));
+            let ours = ready(&|(a, _)| number(a, "/server/ready_seconds"));
+            let theirs = ready(&|(_, b)| number(b, "/server/ready_seconds"));
+            println!(
+                "{:<12} {ours:>10.2} {theirs:>10.2} {:>7.2}   seconds from start to ready",
+                "ready",
+                ours / theirs
+            );
+            println!("streams8, rss and ready: personaguard serve and llama-server, {STREAMS} streams over HTTP");
+        }
+        false => println!("streams8 and rss: libraries, {STREAMS} streams, without HTTP"),
+    }
     println!("ratios {}", ratios.join(" "));
 }
 

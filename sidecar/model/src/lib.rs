@@ -42,6 +42,7 @@ mod tokenizer;
 mod weights;
 
 pub use engine::event::{End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability};
+pub use engine::grammar::{Grammar, GrammarError, MAX_SCHEMA_BYTES};
 pub use engine::request::{
     Capture, Gate, GateAt, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest, VectorError,
 };

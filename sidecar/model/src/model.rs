@@ -1,6 +1,7 @@
 //! A loaded model: weights, tokenizer and chat template of one file or folder.
 
 use crate::decoder::{Decoder, MAX_HEAD_WIDTH, Placement};
+use crate::engine::grammar::Grammars;
 use crate::kernel::attend::TOKENS;
 use crate::on_disk::OnDisk;
 use crate::pool::Pool;
@@ -69,6 +70,7 @@ pub struct Model {
     context_length: usize,
     tokenizer: Tokenizer,
     template: Option<Result<ChatTemplate, TemplateError>>,
+    pub(crate) grammars: Grammars,
     pub(crate) decoder: Decoder,
     pub(crate) pool: Pool,
 }
@@ -123,6 +125,7 @@ impl Model {
             name: name.unwrap_or_else(file_name),
             digest,
             context_length: options.context_length.unwrap_or(usize::MAX).clamp(1, config.context_length),
+            grammars: Grammars::default(),
             template: template.as_deref().map(ChatTemplate::new),
             tokenizer,
             decoder: Decoder::new(config, weights, &pool, placement)

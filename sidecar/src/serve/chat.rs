@@ -126,6 +126,10 @@ async fn submit(
 
 async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> Result<GenerateRequest, ApiError> {
     let model = Arc::clone(serving.engine.model());
+    let grammar = match &request.format {
+        Some(format) => Some(format.compile(&model).await?),
+        None => None,
+    };
     let messages = request.messages.clone();
     // A long conversation takes a while to tokenize.
     let prompt = tokio::task::spawn_blocking(move || model.chat_prompt(&messages, &Default::default())).await;
@@ -150,6 +154,7 @@ async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> 
         prompt,
         sampling: request.sampling.clone(),
         stop: request.stop.clone(),
+        grammar,
         top_logprobs: request.logprobs.unwrap_or(0),
         probes,
         interventions: changes,

@@ -6,6 +6,7 @@ mod attempt;
 mod chat;
 mod crowd;
 mod error;
+mod format;
 mod listen;
 mod models;
 mod record;
@@ -45,6 +46,7 @@ mod fuzz_tests {
             "\"seed\":-1",
             "\"personaguard\":{\"scores\":true}",
             "\"logprobs\":true",
+            "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"schema\":{}}}",
             "\"top_logprobs\":21",
             "null",
             "\\ud800",

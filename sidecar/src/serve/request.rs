@@ -1,6 +1,7 @@
 //! The body of a chat completion request: read field by field, so that each error names its field.
 
 use super::error::ApiError;
+use super::format::{self, Format};
 use crate::guard::{Demand, Demands};
 use axum::http::StatusCode;
 use personaguard_crds::Coefficient;
@@ -17,6 +18,8 @@ pub(super) struct ChatRequest {
     pub(super) max_tokens: Option<usize>,
     pub(super) sampling: Sampling,
     pub(super) stop: Vec<String>,
+    /// What the answer must look like, if not just text.
+    pub(super) format: Option<Format>,
     /// Alternatives for each token, where log probabilities are asked for.
     pub(super) logprobs: Option<usize>,
     pub(super) stream: bool,
@@ -64,14 +67,13 @@ const IGNORED: [&str; 9] = [
     "user",
 ];
 /// Fields of OpenAI's API that would change the answer, and are not supported.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 9] = [
     "audio",
     "function_call",
     "functions",
     "logit_bias",
     "prediction",
     "reasoning_effort",
-    "response_format",
     "tools",
     "verbosity",
     "web_search_options",
@@ -106,6 +108,7 @@ impl ChatRequest {
             max_tokens: max_tokens(&mut fields)?,
             sampling: sampling(&mut fields)?,
             stop: stop(&mut fields)?,
+            format: format::read(&mut fields)?,
             logprobs: logprobs(&mut fields)?,
             stream,
             include_usage: include_usage(&mut fields, stream)?,
@@ -118,9 +121,9 @@ impl ChatRequest {
 }
 
 /// A JSON object that is read field by field.
-struct Fields {
-    map: Map<String, Value>,
-    path: &'static str,
+pub(super) struct Fields {
+    pub(super) map: Map<String, Value>,
+    pub(super) path: &'static str,
 }
 
 impl Fields {
@@ -128,11 +131,11 @@ impl Fields {
         if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
     }
 
-    fn take(&mut self, field: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, field: &str) -> Option<Value> {
         self.map.remove(field)
     }
 
-    fn text(&mut self, field: &str) -> Result<Option<String>, ApiError> {
+    pub(super) fn text(&mut self, field: &str) -> Result<Option<String>, ApiError> {
         match self.take(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -140,7 +143,7 @@ impl Fields {
         }
     }
 
-    fn boolean(&mut self, field: &str) -> Result<Option<bool>, ApiError> {
+    pub(super) fn boolean(&mut self, field: &str) -> Result<Option<bool>, ApiError> {
         match self.take(field) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
@@ -180,7 +183,7 @@ impl Fields {
         Ok(Some(number))
     }
 
-    fn object(&mut self, field: &'static str) -> Result<Option<Fields>, ApiError> {
+    pub(super) fn object(&mut self, field: &'static str) -> Result<Option<Fields>, ApiError> {
         match self.take(field) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(Fields { map, path: field })),
@@ -188,7 +191,7 @@ impl Fields {
         }
     }
 
-    fn done(&self) -> Result<(), ApiError> {
+    pub(super) fn done(&self) -> Result<(), ApiError> {
         match self.map.keys().next() {
             None => Ok(()),
             Some(field) => {
@@ -211,12 +214,12 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn wrong_type(param: String, expected: &str, found: &Value) -> ApiError {
+pub(super) fn wrong_type(param: String, expected: &str, found: &Value) -> ApiError {
     let message = format!("Invalid type for '{param}': expected {expected}, but got {} instead.", kind(found));
     ApiError::invalid(param, "invalid_type", message)
 }
 
-fn missing(param: &str) -> ApiError {
+pub(super) fn missing(param: &str) -> ApiError {
     ApiError::invalid(param, "missing_required_parameter", format!("Missing required parameter: '{param}'."))
 }
 
@@ -423,7 +426,6 @@ fn refuse_the_rest(mut fields: Fields) -> Result<(), ApiError> {
     }
     for field in UNSUPPORTED {
         let harmless = |value: &Value| match field {
-            "response_format" => value == &json!({ "type": "text" }),
             "logit_bias" => value == &json!({}),
             "tools" | "functions" => value == &json!([]),
             "function_call" => value == "none",
@@ -469,7 +471,7 @@ mod tests {
         fn any_value_in_any_field_is_read_or_refused(
             field in prop::sample::select(vec![
                 "model", "messages", "max_tokens", "temperature", "top_p", "stop", "stream", "stream_options", "logprobs",
-                "top_logprobs", "n", "seed", "tools", "modalities", "personaguard", "other",
+                "top_logprobs", "n", "seed", "tools", "modalities", "personaguard", "response_format", "other",
             ]),
             value in json(),
         ) {

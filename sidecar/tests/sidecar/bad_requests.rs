@@ -140,13 +140,6 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             "unsupported_parameter",
             json!("tools"),
         ),
-        (
-            "response_format",
-            replaced("response_format", json!({ "type": "json_object" })),
-            400,
-            "unsupported_parameter",
-            json!("response_format"),
-        ),
         ("logit_bias", replaced("logit_bias", json!({ "5": 100 })), 400, "unsupported_parameter", json!("logit_bias")),
         ("audio", replaced("modalities", json!(["text", "audio"])), 400, "unsupported_parameter", json!("modalities")),
         ("unknown field", replaced("max_token", json!(5)), 400, "unknown_parameter", json!("max_token")),

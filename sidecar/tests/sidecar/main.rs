@@ -17,6 +17,7 @@ mod enforcement;
 mod extraction;
 mod failures;
 mod faults;
+mod formats;
 mod guard_cases;
 mod guard_invariants;
 mod limits;

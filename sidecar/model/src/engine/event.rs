@@ -88,6 +88,9 @@ pub enum EngineError {
     /// The model gave values that are no numbers.
     #[error("the model's output is not finite: a steering coefficient is too large, or the weights are damaged")]
     NotFinite,
+    /// No token continues the response in the format that was asked for, or finding one costs too much.
+    #[error("no token continues the response in the format asked for: use a simpler schema")]
+    Format,
     /// A bug.
     #[error("the engine failed on this request; other requests go on. See the log of the sidecar")]
     Internal,

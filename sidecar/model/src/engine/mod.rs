@@ -1,6 +1,7 @@
 //! The engine: a bounded queue in front of one thread that runs the model by continuous batching.
 
 pub(crate) mod event;
+pub(crate) mod grammar;
 pub(crate) mod queue;
 pub(crate) mod request;
 mod sampler;

@@ -1,5 +1,6 @@
 //! What a caller asks of the engine.
 
+use super::grammar::Grammar;
 use std::sync::Arc;
 
 /// A direction on which one layer's residual stream is read out, once for each token.
@@ -229,6 +230,9 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// Texts that end the response; the text of the one that was found, and what follows it, is not emitted.
     pub stop: Vec<String>,
+    /// What the response must look like. It ends where nothing can follow; where it ends for another reason, it may be the
+    /// beginning of such a text only.
+    pub grammar: Option<Grammar>,
     /// Alternatives to report with each token, likeliest first: 0..=20.
     pub top_logprobs: usize,
     /// Read-outs, at most 256. Their order is that of every `projections` list.

@@ -1,6 +1,7 @@
 //! Choosing the next token from logits.
 
-use super::event::TokenProbability;
+use super::event::{EngineError, TokenProbability};
+use super::grammar::{Grammar, Stuck};
 use super::request::Sampling;
 use crate::kernel::vector;
 use rand::rngs::StdRng;
@@ -15,6 +16,7 @@ pub(crate) struct Sampler {
     random: StdRng,
     /// How often the response holds each token.
     counts: HashMap<u32, u32>,
+    grammar: Option<Grammar>,
 }
 
 /// A chosen token.
@@ -26,44 +28,58 @@ pub(crate) struct Choice {
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: Sampling, top: usize) -> Self {
+    pub(crate) fn new(sampling: Sampling, top: usize, grammar: Option<Grammar>) -> Self {
         let random = sampling.seed.map_or_else(StdRng::from_os_rng, StdRng::seed_from_u64);
-        Self { sampling, top, random, counts: HashMap::new() }
+        Self { sampling, top, random, counts: HashMap::new(), grammar }
     }
 
-    /// Chooses a token. `None` when the logits hold no number.
-    pub(crate) fn choose(&mut self, logits: &[f32]) -> Option<Choice> {
+    /// Whether the response is complete with the tokens chosen so far: nothing may follow.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.grammar.as_ref().is_some_and(Grammar::is_complete)
+    }
+
+    /// Chooses a token; `ends` are those that end a response.
+    pub(crate) fn choose(&mut self, logits: &[f32], ends: &[u32]) -> Result<Choice, EngineError> {
         let largest = vector::largest(logits);
         let norm = vector::log_sum_exp(logits, largest);
         if !norm.is_finite() {
-            return None;
+            return Err(EngineError::NotFinite);
         }
-        let token = self.pick(logits, largest)?;
+        let token = self.pick(logits, largest)?.ok_or(EngineError::NotFinite)?;
+        if let Some(grammar) = self.grammar.as_mut().filter(|_| !ends.contains(&token)) {
+            grammar.push(token)?;
+        }
         *self.counts.entry(token).or_default() += 1;
         let top = likeliest(logits, self.top);
-        Some(Choice {
+        Ok(Choice {
             token,
             logprob: logits[token as usize] - norm,
             top: top.into_iter().map(|(logit, id)| TokenProbability { id, logprob: logit - norm }).collect(),
         })
     }
 
-    fn pick(&mut self, logits: &[f32], largest: f32) -> Option<u32> {
+    fn pick(&mut self, logits: &[f32], largest: f32) -> Result<Option<u32>, Stuck> {
         let Sampling { presence_penalty, frequency_penalty, .. } = self.sampling;
-        if presence_penalty == 0.0 && frequency_penalty == 0.0 {
-            return self.pick_unpenalised(logits, largest);
+        if presence_penalty == 0.0 && frequency_penalty == 0.0 && self.grammar.is_none() {
+            return Ok(self.pick_among(logits, largest));
         }
         let mut logits = logits.to_vec();
+        if let Some(grammar) = &mut self.grammar {
+            grammar.mask(&mut logits)?;
+        }
         for (&token, &count) in &self.counts {
             #[allow(clippy::cast_precision_loss)]
             let penalty = presence_penalty + frequency_penalty * count as f32;
             logits[token as usize] -= penalty;
         }
         let largest = vector::largest(&logits);
-        self.pick_unpenalised(&logits, largest)
+        match largest == f32::NEG_INFINITY {
+            true => Err(Stuck),
+            false => Ok(self.pick_among(&logits, largest)),
+        }
     }
 
-    fn pick_unpenalised(&mut self, logits: &[f32], largest: f32) -> Option<u32> {
+    fn pick_among(&mut self, logits: &[f32], largest: f32) -> Option<u32> {
         let Sampling { temperature, top_p, top_k, min_p, .. } = self.sampling;
         let greedy = || logits.iter().position(|&logit| logit == largest).and_then(|at| u32::try_from(at).ok());
         // A temperature so low that the second likeliest token underflows is greedy too.
@@ -140,20 +156,20 @@ mod tests {
     use super::*;
 
     fn choose(sampling: &Sampling, logits: &[f32], draws: usize) -> Vec<u32> {
-        let mut sampler = Sampler::new(Sampling { seed: Some(7), ..sampling.clone() }, 0);
-        (0..draws).map(|_| sampler.choose(logits).unwrap().token).collect()
+        let mut sampler = Sampler::new(Sampling { seed: Some(7), ..sampling.clone() }, 0, None);
+        (0..draws).map(|_| sampler.choose(logits, &[]).unwrap().token).collect()
     }
 
     #[test]
     fn greedy_takes_the_largest_and_reports_the_models_own_probabilities() {
-        let mut sampler = Sampler::new(Sampling { frequency_penalty: 2.0, ..Sampling::default() }, 2);
+        let mut sampler = Sampler::new(Sampling { frequency_penalty: 2.0, ..Sampling::default() }, 2, None);
         let logits = [1.0, 3.0, 2.0];
-        let choice = sampler.choose(&logits).unwrap();
+        let choice = sampler.choose(&logits, &[]).unwrap();
         let norm = (1_f32.exp() + 2_f32.exp() + 3_f32.exp()).ln();
         assert_eq!(choice.token, 1);
         assert!((choice.logprob - (3.0 - norm)).abs() < 1e-5);
         assert_eq!(choice.top.iter().map(|top| top.id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(sampler.choose(&logits).unwrap().token, 2, "the penalty moves on to the next");
+        assert_eq!(sampler.choose(&logits, &[]).unwrap().token, 2, "the penalty moves on to the next");
     }
 
     #[test]
@@ -182,8 +198,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        let mut sampler = Sampler::new(Sampling::default(), 0);
-        assert_eq!(sampler.choose(&[f32::NAN; 16]), None);
-        assert_eq!(sampler.choose(&[f32::INFINITY; 16]), None);
+        let mut sampler = Sampler::new(Sampling::default(), 0, None);
+        assert_eq!(sampler.choose(&[f32::NAN; 16], &[]), Err(EngineError::NotFinite));
+        assert_eq!(sampler.choose(&[f32::INFINITY; 16], &[]), Err(EngineError::NotFinite));
     }
 }

@@ -64,7 +64,7 @@ impl Sequence {
             Work::Generate { request, events } => {
                 let prompt_tokens = request.prompt.len();
                 let generate = Generate {
-                    sampler: Sampler::new(request.sampling, request.top_logprobs),
+                    sampler: Sampler::new(request.sampling, request.top_logprobs, request.grammar),
                     text: ResponseText::new(&request.stop),
                     choice: None,
                     max_tokens: request.max_tokens.min(context_length - prompt_tokens),
@@ -202,16 +202,16 @@ impl Sequence {
             return;
         }
         match &mut self.task {
-            Task::Generate(generate) => match generate.sampler.choose(logits) {
-                None => self.fail(EngineError::NotFinite),
-                Some(choice) if model.tokenizer().end_tokens().contains(&choice.token) => {
+            Task::Generate(generate) => match generate.sampler.choose(logits, model.tokenizer().end_tokens()) {
+                Err(error) => self.fail(error),
+                Ok(choice) if model.tokenizer().end_tokens().contains(&choice.token) => {
                     let (prompt_tokens, fed) = (self.prompt_tokens, self.fed - self.prompt_tokens);
                     let states = means(&mut self.states, self.capture, prompt_tokens, fed).map(Box::new);
                     let (reason, text, completion_tokens) = (FinishReason::Stop, generate.text.finish(), fed + 1);
                     generate.send(Event::End(End { reason, text, prompt_tokens, completion_tokens, states }));
                     self.finished = true;
                 }
-                Some(choice) => {
+                Ok(choice) => {
                     self.tokens.push(choice.token);
                     generate.choice = Some(choice);
                 }
@@ -284,6 +284,9 @@ impl Generate {
         self.send(Event::Token(Token { id, text, logprob, top, projections }));
         if stopped {
             return Some((FinishReason::Stop, String::new()));
+        }
+        if self.sampler.is_complete() {
+            return Some((FinishReason::Stop, self.text.finish()));
         }
         (responded >= self.max_tokens).then(|| (FinishReason::Length, self.text.finish()))
     }

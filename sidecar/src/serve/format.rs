@@ -1,0 +1,103 @@
+//! The field `response_format`: what an answer must look like.
+
+use super::error::ApiError;
+use super::request::{Fields, missing, wrong_type};
+use personaguard_model::{Grammar, GrammarError, Model};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// What an answer must look like.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Format {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that fits a schema.
+    JsonSchema { name: String, schema: Arc<Value> },
+}
+
+/// Schemas that are compiled at the same time: a flood of them must not take the processor from the model.
+static COMPILING: Semaphore = Semaphore::const_new(2);
+
+/// Longest name of a schema in bytes, as in OpenAI's API.
+const MAX_NAME: usize = 64;
+const SCHEMA: &str = "response_format.json_schema.schema";
+
+/// Reads the field; none where the answer may be any text.
+pub(super) fn read(fields: &mut Fields) -> Result<Option<Format>, ApiError> {
+    let Some(mut format) = fields.object("response_format")? else { return Ok(None) };
+    format.map.retain(|_, value| !value.is_null());
+    let kind = format.text("type")?.ok_or_else(|| missing("response_format.type"))?;
+    let read = match kind.as_str() {
+        "text" => None,
+        "json_object" => Some(Format::JsonObject),
+        "json_schema" => {
+            let schema = format.take("json_schema").ok_or_else(|| missing("response_format.json_schema"))?;
+            Some(json_schema(schema)?)
+        }
+        _ => {
+            let message = "Invalid 'response_format.type': must be one of text, json_object and json_schema.";
+            return Err(ApiError::invalid("response_format.type", "invalid_value", message));
+        }
+    };
+    format.done()?;
+    Ok(read)
+}
+
+fn json_schema(value: Value) -> Result<Format, ApiError> {
+    const PATH: &str = "response_format.json_schema";
+    let Value::Object(mut map) = value else { return Err(wrong_type(PATH.to_owned(), "an object", &value)) };
+    map.retain(|_, value| !value.is_null());
+    let mut fields = Fields { map, path: PATH };
+    let name = fields.text("name")?.ok_or_else(|| missing("response_format.json_schema.name"))?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
+        let message = "Invalid 'response_format.json_schema.name': 1 to 64 letters, digits, dashes and underscores.";
+        return Err(ApiError::invalid("response_format.json_schema.name", "invalid_value", message));
+    }
+    let schema = match fields.take("schema") {
+        None => return Err(missing(SCHEMA)),
+        Some(schema @ Value::Object(_)) => schema,
+        Some(other) => return Err(wrong_type(SCHEMA.to_owned(), "an object", &other)),
+    };
+    fields.text("description")?;
+    // Answers always fit the schema.
+    fields.boolean("strict")?;
+    fields.done()?;
+    Ok(Format::JsonSchema { name, schema: Arc::new(schema) })
+}
+
+impl Format {
+    /// Compiles it for a model.
+    pub(super) async fn compile(&self, model: &Arc<Model>) -> Result<Grammar, ApiError> {
+        let failed = || ApiError::internal("The response format could not be prepared.");
+        let place = COMPILING.acquire().await.map_err(|_| failed())?;
+        let (model, schema) = (Arc::clone(model), self.schema().cloned());
+        let compiled = tokio::task::spawn_blocking(move || {
+            // Compiled to the end, also where the client has left.
+            let _place = place;
+            match schema {
+                None => model.json_object(),
+                Some(schema) => model.json_schema(&schema),
+            }
+        });
+        compiled.await.map_err(|_| failed())?.map_err(|error| self.refusal(&error))
+    }
+
+    fn schema(&self) -> Option<&Arc<Value>> {
+        match self {
+            Self::JsonObject => None,
+            Self::JsonSchema { schema, .. } => Some(schema),
+        }
+    }
+
+    fn refusal(&self, error: &GrammarError) -> ApiError {
+        match self {
+            Self::JsonObject => ApiError::invalid("response_format", "invalid_value", error.to_string()),
+            Self::JsonSchema { name, .. } => {
+                let message = format!("Invalid schema for response_format '{name}': {error}.");
+                ApiError::invalid(SCHEMA, "invalid_json_schema", message)
+            }
+        }
+    }
+}
