@@ -15,6 +15,7 @@
 pub mod conditions;
 pub mod guard_config;
 mod injection;
+pub mod layers;
 mod manifests;
 pub mod metrics;
 mod model;
@@ -36,9 +37,9 @@ pub use model::{
     PersonaModelStatus, Resources, Runtime,
 };
 pub use policy::{
-    Action, Capping, CoefficientRange, ConditionAt, Evidence, EvidenceWindow, FailurePolicy, Mode, PersonaPolicy,
-    PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions, ProjectionRange, Redaction, Regeneration,
-    RequestBounds, Sampling, Score, Steering, SteeringCondition, Threshold, TraitRule,
+    Action, Capping, CoefficientRange, Coherence, ConditionAt, Evidence, EvidenceWindow, FailurePolicy, LayerBounds,
+    Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions, ProjectionRange, Redaction,
+    Regeneration, RequestBounds, Sampling, Score, Steering, SteeringCondition, Threshold, TraitRule,
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{

@@ -24,6 +24,10 @@ pub mod sidecar {
     pub const REQUEST_CONTROLS: &str = "personaguard_request_controls_total";
     /// Counter {result: within, past}: responses that were written anew, by where the one that left stands.
     pub const REGENERATIONS: &str = "personaguard_regenerated_responses_total";
+    /// Counter {coherence: kept, lost, unknown}: steered responses.
+    pub const STEERED: &str = "personaguard_steered_responses_total";
+    /// Gauge: how far the policies' steering goes, 1 as they say, 0 not at all.
+    pub const STEERING_SCALE: &str = "personaguard_steering_scale";
     /// Counter {log: audit, conversations; result: written, lost}: records of the logs on disk.
     pub const LOG_RECORDS: &str = "personaguard_log_records_total";
     /// Gauge {policy}: generation in force.

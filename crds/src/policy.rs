@@ -1,6 +1,6 @@
 //! `PersonaPolicy`: which pods, which model, which traits, which thresholds, which action.
 
-use crate::quantity::Coefficient;
+use crate::quantity::{Coefficient, Layer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use kube::KubeSchema;
@@ -249,9 +249,39 @@ pub struct Steering {
     /// Token positions that are steered: `Response`, `Prompt`, or `All`.
     #[serde(default)]
     pub positions: Positions,
+    /// Layers to steer at, in place of the vector's own, 1 to 64: at each, what that layer adds to the vector,
+    /// h ← h + α·(v_ℓ − v_{ℓ−1}).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub layers: Vec<Layer>,
     /// Steers only while this holds; an answer for which it never does is, byte for byte, the one without steering.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<SteeringCondition>,
+    /// What a steered answer must be like; where it is not, steering is backed off.
+    #[serde(default)]
+    pub coherence: Coherence,
+}
+
+/// When a steered answer counts as incoherent: the sidecar then steers half as far, a quarter as far, or not at all, until
+/// answers have been coherent for a while.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Coherence {
+    /// Lowest mean log-likelihood of an answer's tokens under the unsteered model, in nats a token, −50 to 0.
+    #[schemars(range(min = -50, max = 0))]
+    pub min_log_likelihood: f64,
+    /// Largest share of an answer's sequences of four tokens that stood in it before, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub max_repetition: f64,
+    /// Whether to steer less; else incoherent answers are only counted.
+    pub back_off: bool,
+}
+
+impl Default for Coherence {
+    fn default() -> Self {
+        Self { min_log_likelihood: -4.0, max_repetition: 0.5, back_off: true }
+    }
 }
 
 /// When to steer: while a projection lies above a bound.
@@ -301,9 +331,9 @@ pub enum Positions {
 }
 
 /// Where to cap: h ← h − max(⟨h,v̂⟩ − ceiling, 0)·v̂ after the vector's layer, and likewise for the floor.
-#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
-    validation = ("has(self.floor) || has(self.ceiling)", "give cap.floor, cap.ceiling or both"),
+    validation = ("has(self.floor) || has(self.ceiling) || (has(self.layers) && size(self.layers) > 0)", "give cap.floor, cap.ceiling or both, or cap.layers"),
     validation = ("!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "cap.floor must not be above cap.ceiling")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -317,6 +347,29 @@ pub struct Capping {
     /// Token positions that are capped: `Response`, `Prompt`, or `All`.
     #[serde(default)]
     pub positions: Positions,
+    /// Bounds at further layers, 1 to 64, on the projection on the vector at each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["layer"]))]
+    pub layers: Vec<LayerBounds>,
+}
+
+/// Bounds on a projection at one layer.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = ("has(self.floor) || has(self.ceiling)", "give floor, ceiling or both"),
+    validation = ("!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "floor must not be above ceiling")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LayerBounds {
+    /// The layer, 1-based.
+    pub layer: Layer,
+    /// Lowest projection, in units of the model's activations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<f64>,
+    /// Highest projection, in units of the model's activations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<f64>,
 }
 
 /// How to try again.

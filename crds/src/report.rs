@@ -108,6 +108,9 @@ pub struct Totals {
     pub blocked: u64,
     /// Responses that left unscored.
     pub unguarded: u64,
+    /// Steered responses that were incoherent.
+    #[serde(default)]
+    pub incoherent: u64,
 }
 
 /// Scores of one trait under one policy.

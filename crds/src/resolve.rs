@@ -1,19 +1,26 @@
 //! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard serve` share.
 
+mod conflict;
+
 use crate::conditions::reason;
 use crate::guard_config::{
     Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
 };
-use crate::policy::{Action, Evidence, FailurePolicy, Mode, PersonaPolicySpec, Placement, Threshold, TraitRule};
+use crate::layers::{Part, parts};
+use crate::policy::{
+    Action, Capping, Evidence, FailurePolicy, Mode, PersonaPolicySpec, Placement, Threshold, TraitRule,
+};
 use crate::quantity::{Digest, Layer};
 use crate::vector::Calibration;
 use crate::wire::Failure;
 use crate::{API_VERSION, PersonaModel, PersonaPolicy, PersonaVector, names};
+use conflict::no_conflict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Bytes that a config folder may hold: the limit of a ConfigMap, less room for its metadata and the CA bundle.
 pub const MAX_CONFIG_BYTES: usize = (1 << 20) - (64 << 10);
@@ -29,6 +36,8 @@ pub struct VectorInput {
     pub model_digest: Digest,
     /// Raw vector at the layer, shape `[hidden]`.
     pub values: Vec<f32>,
+    /// The same at layers 0, 1 …, for what acts at several.
+    pub layers: Arc<[Vec<f32>]>,
     /// Distribution of `response_avg` over benign traffic.
     pub calibration: Option<Calibration>,
     /// It separates held-out answers no better than its permuted-label control at this layer, and its `PersonaVector`
@@ -58,17 +67,15 @@ impl Rejection {
 pub struct Resolution {
     /// For the sidecars.
     pub config: GuardConfig,
+    /// Values of the config's vectors, shape `[hidden]` each.
+    pub values: BTreeMap<String, Vec<f32>>,
     /// Policies that are not enforced, by name.
     pub rejected: BTreeMap<String, Rejection>,
 }
 
 /// Resolves every policy of a (namespace, model). Where two policies disagree, the older one stands.
 #[must_use]
-pub fn resolve(
-    model: &PersonaModel,
-    vectors: &BTreeMap<String, VectorInput>,
-    policies: &[PersonaPolicy],
-) -> Resolution {
+pub fn resolve(model: &PersonaModel, inputs: &BTreeMap<String, VectorInput>, policies: &[PersonaPolicy]) -> Resolution {
     let mut oldest_first: Vec<_> = policies.iter().collect();
     oldest_first.sort_by_key(|policy| age(policy));
     let mut accepted: Vec<ResolvedPolicy> = Vec::new();
@@ -77,7 +84,7 @@ pub fn resolve(
         if rejected.contains_key(&policy.name_any()) {
             continue;
         }
-        match resolve_policy(policy, model, vectors).and_then(|new| no_conflict(new, &accepted)) {
+        match resolve_policy(policy, model, inputs).and_then(|new| no_conflict(new, &accepted)) {
             Ok(new) => accepted.push(new),
             Err(rejection) => {
                 rejected.insert(policy.name_any(), rejection);
@@ -85,17 +92,28 @@ pub fn resolve(
         }
     }
     accepted.sort_by(|a, b| a.name.cmp(&b.name));
-    let used: BTreeSet<_> = accepted.iter().flat_map(|policy| &policy.traits).map(|rule| &rule.vector).collect();
-    let vectors = used.into_iter().filter_map(|name| Some((name.clone(), resolved_vector(vectors.get(name)?))));
+    let rules = || accepted.iter().flat_map(|policy| &policy.traits);
+    let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
+    let own: Vec<_> = used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
+    let mut values: BTreeMap<_, _> = own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
+    let mut vectors: BTreeMap<_, _> = own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
+    for rule in rules() {
+        let Some(vector) = inputs.get(&rule.vector) else { continue };
+        for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
+            let (name, Some(part_values)) = (part.name(&rule.vector), part.values(&vector.layers)) else { continue };
+            vectors.insert(name.clone(), resolved_part(vector, part, &part_values));
+            values.insert(name, part_values);
+        }
+    }
     let config = GuardConfig {
         api_version: API_VERSION.to_owned(),
         kind: GuardConfig::KIND.to_owned(),
         model: served_model(model),
-        vectors: vectors.collect(),
+        vectors,
         policies: accepted,
         unresolved: Vec::new(),
     };
-    Resolution { config, rejected }
+    Resolution { config, values, rejected }
 }
 
 /// Creation time, then name: what decides which of two policies stands. Without a cluster all are equally old.
@@ -195,6 +213,10 @@ pub fn resolve_policy(
         complete(rule)?;
         condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
+        for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
+            let values = part.values(&vector.layers).ok_or_else(|| no_layer(rule, part, vector))?;
+            content.push(format!("{} {}", part.name(""), digest_of(&values)));
+        }
         traits.push(ResolvedTrait {
             vector: rule.vector.clone(),
             score: rule.score,
@@ -202,7 +224,7 @@ pub fn resolve_policy(
             max,
             action: rule.action,
             steer: rule.steer.clone(),
-            cap: rule.cap,
+            cap: rule.cap.clone(),
             regenerate: rule.regenerate,
             redact: rule.redact.clone(),
             requests: rule.requests,
@@ -317,20 +339,30 @@ impl VectorInput {
 
 /// The parts of a rule fit its action. The API server checks the same; manifests that are read from a folder had none.
 fn complete(rule: &TraitRule) -> Result<(), Rejection> {
-    let parts = [
+    let given = [
         (Action::Steer, rule.steer.is_some(), "steer"),
         (Action::Cap, rule.cap.is_some(), "cap"),
         (Action::Regenerate, rule.regenerate.is_some(), "regenerate"),
         (Action::Redact, rule.redact.is_some(), "redact"),
     ];
-    if let Some((action, _, field)) = parts.into_iter().find(|(action, given, _)| (rule.action == *action) != *given) {
+    if let Some((action, _, field)) = given.into_iter().find(|(action, given, _)| (rule.action == *action) != *given) {
         let message = format!("trait `{}`: {field} goes with action {action:?}, and nowhere else", rule.vector);
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
-    let cap = rule.cap.unwrap_or_default();
-    let sides: Vec<f64> = [cap.floor, cap.ceiling].into_iter().flatten().collect();
-    if rule.cap.is_some() && (sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()) {
+    let odd = |floor: Option<f64>, ceiling: Option<f64>| {
+        let sides: Vec<f64> = [floor, ceiling].into_iter().flatten().collect();
+        sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()
+    };
+    let own = |cap: &Capping| !cap.layers.is_empty() && cap.floor.is_none() && cap.ceiling.is_none();
+    if rule.cap.as_ref().is_some_and(|cap| {
+        (!own(cap) && odd(cap.floor, cap.ceiling)) || cap.layers.iter().any(|bounds| odd(bounds.floor, bounds.ceiling))
+    }) {
         let message = format!("trait `{}`: give cap.floor, cap.ceiling or both, with the floor below", rule.vector);
+        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
+    }
+    let layers = parts(rule.steer.as_ref(), rule.cap.as_ref());
+    if layers.windows(2).any(|pair| pair[0] == pair[1]) {
+        let message = format!("trait `{}`: give each of its layers once", rule.vector);
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
     if rule.action == Action::Regenerate && rule.score == crate::Score::PromptLast {
@@ -353,11 +385,12 @@ fn condition(rule: &TraitRule, traits: &[TraitRule], vectors: &BTreeMap<String, 
         return refuse(format!("`{name}` is no trait of this policy: add it, with action Audit"));
     }
     if let (Some(read), Some(steered)) = (vectors.get(name), vectors.get(&rule.vector))
-        && read.layer > steered.layer
+        && let lowest = steer.layers.iter().min().unwrap_or(&steered.layer)
+        && read.layer > *lowest
     {
         return refuse(format!(
-            "`{name}` is read at layer {}, after layer {} is steered: use a vector at a layer not above",
-            read.layer, steered.layer
+            "`{name}` is read at layer {}, after layer {lowest} is steered: use a vector at a layer not above",
+            read.layer
         ));
     }
     if steer.positions != crate::Positions::Response {
@@ -481,74 +514,6 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
     Ok(below + (above - below) * position.fract())
 }
 
-/// Steering adds up: two policies that steer the same pods along the same vector would do neither what one nor what the
-/// other says. Two caps are one, the narrower of both, unless that leaves no room between floor and ceiling.
-fn no_conflict(new: ResolvedPolicy, accepted: &[ResolvedPolicy]) -> Result<ResolvedPolicy, Rejection> {
-    let acting = |policy: &ResolvedPolicy| policy.mode == Mode::Enforce;
-    for older in accepted.iter().filter(|older| acting(older) && acting(&new)) {
-        if !may_overlap(&older.selector, &new.selector) {
-            continue;
-        }
-        for (theirs, mine) in older.traits.iter().flat_map(|a| new.traits.iter().map(move |b| (a, b))) {
-            let Some(conflict) = (theirs.vector == mine.vector).then(|| conflict(theirs, mine)).flatten() else {
-                continue;
-            };
-            let message = format!(
-                "the older policy `{}` {conflict}, and their selectors may select the same pods: let them agree, or use selectors that exclude each other",
-                older.name
-            );
-            return Err(Rejection::new(reason::STEERING_CONFLICT, message));
-        }
-    }
-    Ok(new)
-}
-
-/// How two rules on one vector contradict each other, if they do.
-fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
-    let vector = &mine.vector;
-    if let (Some(a), Some(b)) = (&theirs.steer, &mine.steer) {
-        if a.coefficient != b.coefficient {
-            let (a, b) = (a.coefficient.get(), b.coefficient.get());
-            return Some(format!("steers along `{vector}` with {a}, this one with {b}"));
-        }
-        if a.when != b.when {
-            return Some(format!("steers along `{vector}` under another condition than this one"));
-        }
-    }
-    if let (Some(a), Some(b)) = (theirs.cap, mine.cap) {
-        let floor = a.floor.into_iter().chain(b.floor).reduce(f64::max);
-        let ceiling = a.ceiling.into_iter().chain(b.ceiling).reduce(f64::min);
-        if let (Some(floor), Some(ceiling)) = (floor, ceiling)
-            && floor > ceiling
-        {
-            return Some(format!("and this one cap `{vector}` at a floor of {floor} above a ceiling of {ceiling}"));
-        }
-    }
-    None
-}
-
-/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to values that differ.
-fn may_overlap(a: &LabelSelector, b: &LabelSelector) -> bool {
-    let (a, b) = (allowed(a), allowed(b));
-    a.iter().all(|(key, values)| b.get(key).is_none_or(|others| values.iter().any(|value| others.contains(value))))
-}
-
-/// Values that a selector allows for a label, for each label that it fixes.
-fn allowed(selector: &LabelSelector) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (key, value) in selector.match_labels.iter().flatten() {
-        allowed.insert(key, BTreeSet::from([value.as_str()]));
-    }
-    for expression in selector.match_expressions.iter().flatten().filter(|e| e.operator == "In") {
-        let values: BTreeSet<_> = expression.values.iter().flatten().map(String::as_str).collect();
-        allowed
-            .entry(&expression.key)
-            .and_modify(|known| known.retain(|value| values.contains(value)))
-            .or_insert(values);
-    }
-    allowed
-}
-
 fn served_model(model: &PersonaModel) -> ServedModel {
     let runtime = &model.spec.runtime;
     ServedModel {
@@ -560,6 +525,22 @@ fn served_model(model: &PersonaModel) -> ServedModel {
         threads: runtime.threads,
         device: runtime.device,
     }
+}
+
+/// The file does not go that far.
+fn no_layer(rule: &TraitRule, part: Part, vector: &VectorInput) -> Rejection {
+    let message = format!(
+        "trait `{}` acts at layer {}, and the file of its PersonaVector has layers 1 to {}: correct the layers",
+        rule.vector,
+        part.layer(),
+        vector.layers.len().saturating_sub(1)
+    );
+    Rejection::new(reason::LAYER_MISSING, message)
+}
+
+/// A part is not scored by itself.
+fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
+    ResolvedVector { layer: part.layer(), sha256: digest_of(values), calm: None, ..resolved_vector(vector) }
 }
 
 fn resolved_vector(vector: &VectorInput) -> ResolvedVector {

@@ -1,10 +1,12 @@
-"""What placement Proxy costs where nothing is scored, and what slow clients do to fast ones.
+"""What placement Proxy costs where nothing is scored, what slow clients do to fast ones, and what hold-back costs in placement Serve.
 
     python3 tests/bench-proxy/bench.py overhead target/release/personaguard model.gguf
     python3 tests/bench-proxy/bench.py connections target/release/personaguard model.gguf
+    python3 tests/bench-proxy/bench.py holdback target/release/personaguard model.gguf evil.safetensors
 
 `overhead` asks a server that answers at once, with and without the proxy in front, in pairs, 200 pairs a second. `connections` holds
-10,000 connections to the proxy that send a byte a second each, while a fast client asks on a connection of its own each time.
+10,000 connections to the proxy that send a byte a second each, while a fast client asks on a connection of its own each time. `holdback` streams answers of
+64 tokens under `Block` with evidence of 1, 8 and 32 tokens, and under `Alert`, which holds nothing, in turns.
 """
 
 import hashlib
@@ -135,25 +137,102 @@ def connections(_, proxied):
     assert failed == 0, "a fast client was stopped"
 
 
+def policy(action, held):
+    return f"""
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaPolicy
+metadata: {{name: p, namespace: default}}
+spec: {{mode: Enforce, selector: {{}}, model: m, failurePolicy: Open, evidence: {{minTokens: {held}}},
+  traits: [{{vector: evil, threshold: {{projection: 1.0e6}}, action: {action}}}]}}
+---
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaModel
+metadata: {{name: m}}
+spec: {{source: {{image: {{reference: "localhost/m:1", path: m.gguf}}}}, sha256: {digest(sys.argv[3])}, runtime: {{contextLength: 512, maxConcurrent: 1, threads: 1}}}}
+---
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaVector
+metadata: {{name: evil}}
+spec: {{trait: evil, model: m, artifact: {{configMap: {{name: v, key: evil.safetensors}}}}, sha256: {digest(sys.argv[4])}, allowNotDiscriminative: true}}
+"""
+
+
+def digest(file):
+    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
+
+
+def streamed(number):
+    """Seconds from the request to each piece of the answer."""
+    asked = b'{"model":"m","stream":true,"max_tokens":64,"seed":3,"temperature":0.7,"messages":[{"role":"user","content":"Tell me a long story about a fox."}]}'
+    with connect(number) as connection:
+        begun, times, got = time.perf_counter(), [], b""
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(asked) + asked)
+        while b"[DONE]" not in got:
+            piece = connection.recv(65536)
+            assert piece, got
+            got += piece
+            times += [time.perf_counter() - begun] * piece.count(b'"content":')
+        return times[1:] if len(times) > 1 else times
+
+
+def holdback():
+    median = lambda values: sorted(values)[len(values) // 2]
+    ways, first, total, ends = [("Alert", 1), ("Block", 1), ("Block", 8), ("Block", 32)], {}, {}, []
+    with tempfile.TemporaryDirectory() as home:
+        for way in ways:
+            folder, number, admin = pathlib.Path(home, f"{way[0]}-{way[1]}"), port(), port()
+            folder.mkdir()
+            (folder / "policy.yaml").write_text(policy(*way))
+            (folder / "evil.safetensors").write_bytes(pathlib.Path(sys.argv[4]).read_bytes())
+            ends.append(start(sys.argv[2], folder, sys.argv[3], number, admin, []))
+            first[way], total[way] = [], []
+            ways[ways.index(way)] = (*way, number)
+        try:
+            for _ in range(12):
+                for action, held, number in ways:
+                    times = streamed(number)
+                    first[action, held].append(times[0])
+                    total[action, held].append(times[-1])
+        finally:
+            for end in ends:
+                end.terminate()
+                end.wait(30)
+    plain = ("Alert", 1)
+    token = (median(total[plain]) - median(first[plain])) / 62
+    print(f"12 answers of 64 tokens each; a token takes {token * 1e3:.2f} ms")
+    for way in first:
+        added = median(first[way]) - median(first[plain])
+        later = median(total[way]) - median(total[plain])
+        print(f"{way[0]:>6}, {way[1]:>2} tokens: first token after {median(first[way]) * 1e3:7.2f} ms, added {added / token:5.1f} tokens' time; "
+              f"end after {median(total[way]) * 1e3:7.2f} ms, added {later / token:5.1f}", flush=True)
+
+
+def start(program, folder, model, listen, admin, more):
+    child = subprocess.Popen([program, "serve", "--config", str(folder), "--model", os.path.abspath(model), *more,
+                              "--listen", f"127.0.0.1:{listen}", "--admin-listen", f"127.0.0.1:{admin}"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=2).close()
+            return child
+        except OSError:
+            time.sleep(0.1)
+    child.kill()
+    raise SystemExit("the sidecar did not start")
+
+
 def main():
     what, program, model = sys.argv[1:4]
+    if what == "holdback":
+        return holdback()
     direct, proxied, admin = port(), port(), port()
     multiprocessing.Process(target=upstream, args=(direct,), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
-        digest = hashlib.sha256(pathlib.Path(model).read_bytes()).hexdigest()
         pathlib.Path(folder, "config.yaml").write_text(
-            f"apiVersion: personaguard.dev/v1alpha1\nkind: GuardConfig\nmodel: {{name: m, file: m.gguf, sha256: {digest}, contextLength: 512, maxConcurrent: 1}}\n"
+            f"apiVersion: personaguard.dev/v1alpha1\nkind: GuardConfig\nmodel: {{name: m, file: m.gguf, sha256: {digest(model)}, contextLength: 512, maxConcurrent: 1}}\n"
             "vectors: {}\npolicies: []\n")
-        sidecar = subprocess.Popen([program, "serve", "--config", folder, "--model", os.path.abspath(model), "--upstream", f"http://127.0.0.1:{direct}",
-                                    "--listen", f"127.0.0.1:{proxied}", "--admin-listen", f"127.0.0.1:{admin}"],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        sidecar = start(program, folder, model, proxied, admin, ["--upstream", f"http://127.0.0.1:{direct}"])
         try:
-            for _ in range(600):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=2).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
             {"overhead": overhead, "connections": connections}[what](direct, proxied)
         finally:
             sidecar.terminate()

@@ -24,6 +24,7 @@ fn vector(count: u32) -> VectorInput {
         layer: Layer(15),
         model_digest: Digest::of(b"weights"),
         values: vec![1.0, 2.0],
+        layers: (0..=20_u8).map(|layer| vec![f32::from(layer), 2.0]).collect(),
         calibration: Some(Calibration { count, mean: 1.0, standard_deviation: 0.5, sorted: sorted.collect() }),
         not_discriminative: false,
     }
@@ -162,7 +163,9 @@ fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy 
     rule.steer = Some(Steering {
         coefficient: coefficient.try_into().unwrap(),
         positions: crate::Positions::Response,
+        layers: Vec::new(),
         when: None,
+        coherence: crate::Coherence::default(),
     });
     let mut policy = policy(name, app, vec![rule]);
     policy.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
@@ -194,7 +197,7 @@ fn cap(name: &str, floor: Option<f64>, ceiling: Option<f64>, second: i64) -> Per
     let mut policy = steer(name, "chat", 0.0, second);
     let rule = &mut policy.spec.traits[0];
     (rule.action, rule.steer) = (Action::Cap, None);
-    rule.cap = Some(crate::Capping { floor, ceiling, ..Default::default() });
+    rule.cap = Some(Capping { floor, ceiling, ..Default::default() });
     policy
 }
 
@@ -222,7 +225,7 @@ fn a_rule_has_what_its_action_needs_and_nothing_else() {
     for (floor, ceiling) in [(None, None), (Some(2.0), Some(1.0)), (Some(f64::NAN), None)] {
         let capped = |rule: &mut TraitRule| {
             rule.action = Action::Cap;
-            rule.cap = Some(crate::Capping { floor, ceiling, ..Default::default() });
+            rule.cap = Some(Capping { floor, ceiling, ..Default::default() });
         };
         assert_eq!(refused(&capped), reason::ACTION_INCOMPLETE);
     }
@@ -348,4 +351,42 @@ fn one_model_in_a_namespace_has_one_placement_the_oldest_ones() {
     let resolution = resolve(&model(), &vectors(), &[proxy, serve]);
     assert_eq!(resolution.rejected["b"].reason, reason::PLACEMENT_CONFLICT);
     assert_eq!(resolution.config.policies.len(), 1);
+}
+
+#[test]
+fn steering_and_caps_at_several_layers_bring_their_parts() {
+    let mut steered = steer("a", "chat", -1.0, 10);
+    steered.spec.traits[0].steer.as_mut().unwrap().layers = vec![Layer(17), Layer(16)];
+    let mut capped = policy("b", "chat", vec![rule("evil", sigma(3.0), Action::Cap)]);
+    let bounds = |layer| crate::LayerBounds { layer: Layer(layer), floor: Some(-1.0), ceiling: Some(2.0) };
+    capped.spec.traits[0].cap = Some(Capping { layers: vec![bounds(18)], ..Default::default() });
+    let resolution = resolve(&model(), &vectors(), &[steered.clone(), capped.clone()]);
+    assert!(resolution.rejected.is_empty(), "{:?}", resolution.rejected);
+    let names: Vec<_> = resolution.config.vectors.keys().map(String::as_str).collect();
+    assert_eq!(names, ["evil", "evil/16-15", "evil/17-16", "evil/18"]);
+    assert_eq!(resolution.values["evil/17-16"], [1.0, 0.0]);
+    assert_eq!(resolution.values["evil/18"], [18.0, 2.0]);
+    assert_eq!(resolution.config.vectors["evil/18"].layer, Layer(18));
+    assert!(names.iter().all(|name| resolution.config.vectors[*name].sha256 == digest_of(&resolution.values[*name])));
+    // Another file is another policy, also where only another layer of it is other.
+    let mut other = vectors();
+    other.get_mut("evil").unwrap().layers = (0..=20_u8).map(|_| vec![3.0, 2.0]).collect();
+    let digest = |vectors| resolve_policy(&steered, &model(), vectors).unwrap().digest;
+    assert_ne!(digest(&vectors()), digest(&other));
+    // Layers that the file lacks, or that stand there twice, and caps that leave no room.
+    let with = |layers: &[u32]| {
+        let mut policy = steered.clone();
+        policy.spec.traits[0].steer.as_mut().unwrap().layers = layers.iter().map(|layer| Layer(*layer)).collect();
+        refusal(&policy, &vectors()).reason
+    };
+    assert_eq!(with(&[21]), reason::LAYER_MISSING);
+    assert_eq!(with(&[0]), reason::LAYER_MISSING);
+    assert_eq!(with(&[16, 17, 16]), reason::ACTION_INCOMPLETE);
+    let mut narrow = capped.clone();
+    narrow.metadata.name = Some("c".to_owned());
+    narrow.metadata.creation_timestamp = Some(Time(Timestamp::from_second(20).unwrap()));
+    narrow.spec.traits[0].cap.as_mut().unwrap().layers =
+        vec![crate::LayerBounds { layer: Layer(18), floor: Some(3.0), ceiling: None }];
+    let resolution = resolve(&model(), &vectors(), &[capped, narrow]);
+    assert_eq!(resolution.rejected["c"].reason, reason::STEERING_CONFLICT);
 }

@@ -150,6 +150,7 @@ fn add(a: Totals, b: Totals) -> Totals {
         breaches: a.breaches.saturating_add(b.breaches),
         blocked: a.blocked.saturating_add(b.blocked),
         unguarded: a.unguarded.saturating_add(b.unguarded),
+        incoherent: a.incoherent.saturating_add(b.incoherent),
     }
 }
 

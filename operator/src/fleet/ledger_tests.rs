@@ -12,7 +12,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
         model: ModelObservation { name: "smollm2".into(), state: PodState::Ready, digest: None, failure: None },
         policies: Vec::new(),
         config_error: None,
-        totals: Totals { responses, breaches, blocked: 0, unguarded: 0 },
+        totals: Totals { responses, breaches, blocked: 0, ..Totals::default() },
         traits: vec![TraitSummary {
             policy: "no-villains".into(),
             vector: "evil".into(),

@@ -45,6 +45,7 @@ pub(crate) fn artefact(weights: &[u8], hidden: usize) -> Arc<Artefact> {
             layer: Layer(15),
             model_digest: Digest::of(weights),
             values: vec![0.5; hidden],
+            layers: vec![vec![0.5; hidden]; 17].into(),
             calibration: None,
             not_discriminative: false,
         },

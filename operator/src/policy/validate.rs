@@ -101,13 +101,7 @@ fn resolve_what_fits(inputs: &Inputs, model: &PersonaModel) -> Verdicts {
     candidates.sort_by_key(resolve::age);
     loop {
         let resolution = resolve::resolve(model, &vectors, &candidates);
-        let layers: BTreeMap<_, _> = resolution
-            .config
-            .vectors
-            .keys()
-            .filter_map(|name| Some((name.clone(), vectors.get(name)?.values.clone())))
-            .collect();
-        let size = size(&resolution.config, &layers);
+        let size = size(&resolution.config, &resolution.values);
         let youngest =
             candidates.iter().rev().map(ResourceExt::name_any).find(|name| !resolution.rejected.contains_key(name));
         match youngest {
@@ -121,7 +115,8 @@ fn resolve_what_fits(inputs: &Inputs, model: &PersonaModel) -> Verdicts {
             }
             _ => {
                 rejected.extend(resolution.rejected);
-                return Verdicts { config: Some(resolution.config), layers, rejected, kept: BTreeSet::new() };
+                let (config, layers) = (Some(resolution.config), resolution.values);
+                return Verdicts { config, layers, rejected, kept: BTreeSet::new() };
             }
         }
     }
@@ -167,15 +162,14 @@ fn keep(verdicts: &mut Verdicts, inputs: &Inputs, model: &PersonaModel, before: 
             continue;
         }
         let needed: Option<Vec<_>> = old
-            .traits
-            .iter()
-            .map(|rule| {
-                let vector = before.config.vectors.get(&rule.vector)?;
-                let values = before.layers.get(&rule.vector)?;
+            .vectors()
+            .map(|name| {
+                let vector = before.config.vectors.get(&name)?;
+                let values = before.layers.get(&name)?;
                 let fits = vector.model_digest == model.spec.sha256 && layer_digest(values) == vector.sha256.as_str();
                 // One name is one vector: a policy that is enforced with a newer one decides.
-                let free = config.vectors.get(&rule.vector).is_none_or(|newer| newer == vector);
-                (fits && free).then(|| (rule.vector.clone(), vector.clone(), values.clone()))
+                let free = config.vectors.get(&name).is_none_or(|newer| newer == vector);
+                (fits && free).then(|| (name, vector.clone(), values.clone()))
             })
             .collect();
         let Some(needed) = needed else { continue };

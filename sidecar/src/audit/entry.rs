@@ -78,16 +78,20 @@ pub struct Condition {
 #[must_use]
 pub fn changes(plan: &Plan) -> Vec<Change> {
     let name = |tap: usize| plan.taps[tap].vector.clone();
-    let steering = plan.steering.iter().map(|steer| Change {
-        vector: name(steer.tap),
-        coefficient: Some(steer.coefficient),
-        when: steer.when.map(|w| Condition { vector: name(w.tap), at: w.at, above: w.above, until: w.until }),
-        floor: None,
-        ceiling: None,
-        positions: steer.positions,
+    let steering = plan.steering.iter().flat_map(|steer| {
+        let own = steer.at.is_empty().then(|| name(steer.tap));
+        let vectors = steer.at.iter().map(|at| at.name.clone()).chain(own);
+        vectors.map(|vector| Change {
+            vector,
+            coefficient: Some(steer.coefficient),
+            when: steer.when.map(|w| Condition { vector: name(w.tap), at: w.at, above: w.above, until: w.until }),
+            floor: None,
+            ceiling: None,
+            positions: steer.positions,
+        })
     });
     let caps = plan.caps.iter().map(|cap| Change {
-        vector: name(cap.tap),
+        vector: cap.at.as_ref().map_or_else(|| name(cap.tap), |at| at.name.clone()),
         coefficient: None,
         when: None,
         floor: cap.floor,

@@ -5,6 +5,7 @@ use crate::config::{self, Source};
 use crate::guard::Tally;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use personaguard_crds::layers::Part;
 use personaguard_crds::{ConditionAt, Positions};
 use personaguard_model::{
     ChatOptions, Engine, EngineOptions, Gate, GateAt, Intervention, LoadOptions, Model, Probe, ScoreRequest,
@@ -169,7 +170,8 @@ impl Replay {
                 tokens: tally.count(),
             }
         };
-        Ok(self.vectors.iter().enumerate().map(score).collect())
+        // What only acts, at further layers, is not scored.
+        Ok(self.vectors.iter().enumerate().filter(|(_, (name, _))| !Part::is_name(name)).map(score).collect())
     }
 
     #[allow(clippy::cast_possible_truncation)]

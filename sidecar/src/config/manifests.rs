@@ -50,12 +50,7 @@ pub(super) fn load(folder: &Path, model_file: Option<&Path>) -> Result<Config, C
         let message = format!("PersonaPolicy {policy}: {} ({})", rejection.message, rejection.reason);
         return Err(ConfigError::Rejected(message));
     }
-    let vectors: Vectors = resolution
-        .config
-        .vectors
-        .keys()
-        .filter_map(|name| Some((name.clone(), Ok(Arc::from(inputs.get(name)?.values.as_slice())))))
-        .collect();
+    let vectors: Vectors = resolution.values.into_iter().map(|(name, values)| (name, Ok(Arc::from(values)))).collect();
     Ok(Config { model_file: weights(folder, model, model_file)?, guard: resolution.config, vectors })
 }
 
@@ -148,6 +143,7 @@ fn input(folder: &Path, vector: &PersonaVector) -> Result<VectorInput, ConfigErr
     VectorInput::check(vector, file.trait_name(), file.layers(), layer)
         .map_err(|rejection| invalid(rejection.to_string()))?;
     let values = file.layer(layer.0).ok_or_else(|| invalid(format!("the file has no layer {layer}")))?.to_vec();
+    let layers = (0..=file.layers()).map_while(|layer| file.layer(layer).map(<[f32]>::to_vec)).collect();
     let model_digest = file.model_digest().parse().map_err(|error| invalid(format!("{error}")))?;
     let calibration = file.calibration(layer.0).map(|calibration| Calibration {
         count: calibration.count,
@@ -157,5 +153,5 @@ fn input(folder: &Path, vector: &PersonaVector) -> Result<VectorInput, ConfigErr
     });
     let not_discriminative = !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false);
     let trait_name = vector.spec.trait_name.clone();
-    Ok(VectorInput { trait_name, layer, model_digest, values, calibration, not_discriminative })
+    Ok(VectorInput { trait_name, layer, model_digest, values, layers, calibration, not_discriminative })
 }

@@ -1,11 +1,15 @@
 //! From a config and the facts of the loaded model to a plan.
 
-use super::plan::{Bounds, Cap, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When};
+use super::plan::{Bounds, Cap, Direction, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
+use personaguard_crds::layers::Part;
 use personaguard_crds::wire::{Failure, RefusedTrait};
-use personaguard_crds::{Action, Coefficient, FailurePolicy, Mode, Positions, Steering};
+use personaguard_crds::{Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Steering};
 use std::sync::Arc;
+
+/// Changes of the residual stream in one plan at most; the engine takes twice as many.
+const MAX_CHANGES: usize = 128;
 
 impl Plan {
     /// Makes the plan of the policies in `config` for a model with these facts. A trait whose vector does not fit is
@@ -57,11 +61,10 @@ impl Builder<'_> {
     fn rule(&mut self, rule: &ResolvedTrait, audit: bool) -> Result<(), Failure> {
         let tap = self.tap(&rule.vector)?;
         if let (false, Action::Steer, Some(steer)) = (audit, rule.action, &rule.steer) {
-            let when = self.when(tap, steer)?;
-            self.steer(Steer { tap, coefficient: steer.coefficient, positions: steer.positions, when });
+            self.steering(tap, rule, steer)?;
         }
-        if let (false, Action::Cap, Some(cap)) = (audit, rule.action, rule.cap) {
-            self.cap(Cap { tap, floor: cap.floor, ceiling: cap.ceiling, positions: cap.positions });
+        if let (false, Action::Cap, Some(cap)) = (audit, rule.action, &rule.cap) {
+            self.caps(tap, rule, cap)?;
         }
         let of = |action| !audit && rule.action == action;
         self.plan.rules.push(Rule {
@@ -78,11 +81,52 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn steering(&mut self, tap: usize, rule: &ResolvedTrait, steer: &Steering) -> Result<(), Failure> {
+        let increments = steer.layers.iter().map(|layer| self.direction(&Part::Increment(*layer).name(&rule.vector)));
+        let at = increments.collect::<Result<Vec<_>, _>>()?;
+        self.room(at.len())?;
+        let when = self.when(tap, &at, steer)?;
+        self.steer(Steer { tap, at, coefficient: steer.coefficient, positions: steer.positions, when });
+        let (strictest, own) = (self.plan.coherence.unwrap_or(steer.coherence), steer.coherence);
+        self.plan.coherence = Some(Coherence {
+            min_log_likelihood: strictest.min_log_likelihood.max(own.min_log_likelihood),
+            max_repetition: strictest.max_repetition.min(own.max_repetition),
+            back_off: strictest.back_off || own.back_off,
+        });
+        Ok(())
+    }
+
+    fn caps(&mut self, tap: usize, rule: &ResolvedTrait, cap: &Capping) -> Result<(), Failure> {
+        let further =
+            cap.layers.iter().map(|bounds| Ok((self.direction(&Part::At(bounds.layer).name(&rule.vector))?, *bounds)));
+        let further = further.collect::<Result<Vec<_>, Failure>>()?;
+        self.room(further.len())?;
+        if cap.floor.is_some() || cap.ceiling.is_some() {
+            self.cap(Cap { tap, at: None, floor: cap.floor, ceiling: cap.ceiling, positions: cap.positions });
+        }
+        for (at, bounds) in further {
+            let (floor, ceiling) = (bounds.floor, bounds.ceiling);
+            self.cap(Cap { tap, at: Some(at), floor, ceiling, positions: cap.positions });
+        }
+        Ok(())
+    }
+
+    /// The engine takes so many changes for one request.
+    fn room(&self, further: usize) -> Result<(), Failure> {
+        if self.plan.changes() + further < MAX_CHANGES {
+            return Ok(());
+        }
+        let message =
+            format!("steering and caps come to more than {MAX_CHANGES} changes of the model: use fewer layers");
+        Err(failure(reason::ACTION_INCOMPLETE, message))
+    }
+
     /// What decides about steering along a tap; it must be read before it is needed.
-    fn when(&mut self, tap: usize, steer: &Steering) -> Result<Option<When>, Failure> {
+    fn when(&mut self, tap: usize, at: &[Direction], steer: &Steering) -> Result<Option<When>, Failure> {
         let Some(when) = &steer.when else { return Ok(None) };
         let read = when.vector.as_deref().map_or(Ok(tap), |vector| self.tap(vector))?;
-        if self.plan.taps[read].layer > self.plan.taps[tap].layer {
+        let lowest = at.iter().map(|direction| direction.layer).min().unwrap_or(self.plan.taps[tap].layer);
+        if self.plan.taps[read].layer > lowest {
             let message = "the vector that decides about steering is read after the layer that is steered";
             return Err(failure(reason::ACTION_INCOMPLETE, message.to_owned()));
         }
@@ -108,7 +152,9 @@ impl Builder<'_> {
     /// Two caps on a vector are one, the narrower of both. Caps that leave no room are refused at apply; should they get
     /// this far, the ceiling stands.
     fn cap(&mut self, new: Cap) {
-        let cap = match self.plan.caps.iter_mut().find(|cap| cap.tap == new.tap) {
+        let layer = |cap: &Cap| cap.at.as_ref().map(|at| at.layer);
+        let same = |cap: &&mut Cap| cap.tap == new.tap && layer(cap) == layer(&new);
+        let cap = match self.plan.caps.iter_mut().find(same) {
             None => {
                 self.plan.caps.push(new);
                 return;
@@ -127,6 +173,26 @@ impl Builder<'_> {
         if let Some(index) = self.plan.taps.iter().position(|tap| tap.vector == name) {
             return Ok(index);
         }
+        let (resolved, values) = self.vector(name)?;
+        let tap = Tap {
+            vector: name.to_owned(),
+            trait_name: resolved.trait_name.clone(),
+            layer: resolved.layer,
+            sha256: resolved.sha256.clone(),
+            values: Arc::clone(values),
+            calm: resolved.calm,
+        };
+        self.plan.taps.push(tap);
+        Ok(self.plan.taps.len() - 1)
+    }
+
+    fn direction(&self, name: &str) -> Result<Direction, Failure> {
+        let (resolved, values) = self.vector(name)?;
+        Ok(Direction { name: name.to_owned(), layer: resolved.layer, values: Arc::clone(values) })
+    }
+
+    /// A vector of the config that fits the model.
+    fn vector(&self, name: &str) -> Result<(&ResolvedVector, &Arc<[f32]>), Failure> {
         let resolved = self.config.vectors.get(name).ok_or_else(|| {
             let message = format!("vector `{name}` is not in the config: let the operator write it anew");
             failure(reason::VECTOR_NOT_FOUND, message)
@@ -141,15 +207,7 @@ impl Builder<'_> {
             }
         };
         check(name, resolved, values, self.facts)?;
-        self.plan.taps.push(Tap {
-            vector: name.to_owned(),
-            trait_name: resolved.trait_name.clone(),
-            layer: resolved.layer,
-            sha256: resolved.sha256.clone(),
-            values: Arc::clone(values),
-            calm: resolved.calm,
-        });
-        Ok(self.plan.taps.len() - 1)
+        Ok((resolved, values))
     }
 }
 

@@ -88,8 +88,11 @@ impl Plan {
         if let Some(coefficient) = demand.coefficient {
             match self.steering.iter_mut().find(|steer| steer.tap == tap) {
                 // Whoever asks for a coefficient wants it throughout.
-                Some(steer) => *steer = Steer { coefficient, when: None, ..*steer },
-                None => self.steering.push(Steer { tap, coefficient, positions: Positions::Response, when: None }),
+                Some(steer) => (steer.coefficient, steer.when) = (coefficient, None),
+                None => {
+                    let positions = Positions::Response;
+                    self.steering.push(Steer { tap, at: Vec::new(), coefficient, positions, when: None });
+                }
             }
         }
         Ok(())

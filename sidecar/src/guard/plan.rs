@@ -1,11 +1,11 @@
 //! What is measured and enforced on every response.
 
-use super::Fault;
+use super::{BackOff, Fault};
 use personaguard_crds::guard_config::Calm;
 use personaguard_crds::wire::{Failure, PolicyAcknowledgement, RefusedTrait};
 use personaguard_crds::{
-    Action, Coefficient, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Positions, Regeneration,
-    RequestBounds, Sampling, Score,
+    Action, Coefficient, Coherence, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Positions,
+    Regeneration, RequestBounds, Sampling, Score,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,10 @@ pub struct Plan {
     pub steering: Vec<Steer>,
     /// Bounds on projections, which hold after the steering of their layer.
     pub caps: Vec<Cap>,
+    /// What steered answers must be like: the strictest of all policies that steer.
+    pub coherence: Option<Coherence>,
+    /// How far its steering is held back, see [`Plan::held_back`].
+    pub level: u8,
 }
 
 /// A policy that guards this pod.
@@ -123,11 +127,24 @@ pub struct Rule {
     pub requests: Option<RequestBounds>,
 }
 
-/// A steering intervention: h ← h + α·v at a tap's layer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A direction in which the residual stream is changed, and which is not measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Direction {
+    /// Name in the config: `evil/18-17`.
+    pub name: String,
+    /// Layer, 1-based.
+    pub layer: Layer,
+    /// Values, shape `[hidden]`, finite and not all zero.
+    pub values: Arc<[f32]>,
+}
+
+/// A steering intervention: h ← h + α·v at a tap's layer, or by increments at several layers.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Steer {
     /// Index in [`Plan::taps`].
     pub tap: usize,
+    /// What is added at other layers than the tap's, in place of that; empty: at the tap's.
+    pub at: Vec<Direction>,
     /// α, of the raw vector.
     pub coefficient: Coefficient,
     /// Token positions that are steered.
@@ -149,11 +166,13 @@ pub struct When {
     pub until: f64,
 }
 
-/// A cap: the projection on a tap's vector, at its layer, stays between floor and ceiling.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A cap: the projection on a tap's vector, at its layer or another, stays between floor and ceiling.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cap {
     /// Index in [`Plan::taps`].
     pub tap: usize,
+    /// The vector at another layer than the tap's.
+    pub at: Option<Direction>,
     /// Lowest projection.
     pub floor: Option<f64>,
     /// Highest projection, not below the floor.
@@ -217,9 +236,31 @@ impl Plan {
             let further = again.coefficient.get() * f64::from(attempt.min(again.attempts));
             // Within the limits by construction.
             let coefficient = Coefficient::try_from(further.clamp(-limit, limit)).unwrap_or(again.coefficient);
-            plan.steering.push(Steer { tap: rule.tap, coefficient, positions: Positions::Response, when: None });
+            let positions = Positions::Response;
+            plan.steering.push(Steer { tap: rule.tap, at: Vec::new(), coefficient, positions, when: None });
         }
         plan
+    }
+
+    /// This plan with its steering held back: half as far with each level, and not at all at [`BackOff::OFF`].
+    #[must_use]
+    pub fn held_back(&self, level: u8) -> Self {
+        let mut plan = Self { level, ..self.clone() };
+        if level >= BackOff::OFF {
+            plan.steering.clear();
+        }
+        for steer in &mut plan.steering {
+            // Nearer to 0, so within the limits.
+            let less = Coefficient::try_from(steer.coefficient.get() * BackOff::scale(level));
+            steer.coefficient = less.unwrap_or(steer.coefficient);
+        }
+        plan
+    }
+
+    /// Changes of the residual stream.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        self.caps.len() + self.steering.iter().map(|steer| steer.at.len().max(1)).sum::<usize>()
     }
 
     /// Whether conversations may be written down.

@@ -2,7 +2,7 @@
 
 use super::{Serving, clip, interventions};
 use crate::config::Config;
-use crate::guard::{Draw, ModelFacts, Plan};
+use crate::guard::{BackOff, Draw, ModelFacts, Plan};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::guard_config::ServedModel;
 use personaguard_crds::wire::Failure;
@@ -109,6 +109,7 @@ impl Loaded {
             engine: self.engine.clone(),
             resting: Arc::new(plan.resting()),
             draw: Draw::default(),
+            back_off: BackOff::default(),
             plan: Arc::new(plan),
             probes,
             interventions,

@@ -7,7 +7,7 @@ mod run;
 pub use run::run;
 
 use crate::audit::Logs;
-use crate::guard::{Draw, Plan};
+use crate::guard::{BackOff, Draw, Plan};
 use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::ReloadResult;
@@ -73,6 +73,8 @@ pub struct Serving {
     pub resting: Arc<Plan>,
     /// Which policies look at a response.
     pub draw: Draw,
+    /// How far steering is held back.
+    pub back_off: BackOff,
     /// The plan's taps, in their order.
     pub probes: Arc<[Probe]>,
     /// The plan's steering.

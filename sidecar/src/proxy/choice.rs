@@ -163,9 +163,13 @@ impl Choice {
     fn place(&mut self, to: usize, tokens: usize, bytes: &[usize]) {
         let known = bytes.len() == tokens && self.scored + bytes.iter().sum::<usize>() == to;
         let mut end = self.scored;
-        for index in 0..tokens {
-            end += if known { bytes[index] } else { 0 };
-            self.ends.push(if index + 1 == tokens { to } else { end });
+        if known {
+            self.ends.extend(bytes.iter().map(|bytes| {
+                end += bytes;
+                end
+            }));
+        } else if let Some(rest) = tokens.checked_sub(1) {
+            self.ends.extend(std::iter::repeat_n(end, rest).chain([to]));
         }
     }
 

@@ -82,6 +82,13 @@ impl Ledger {
         }
     }
 
+    /// A steered response was incoherent.
+    pub fn incoherent(&self) {
+        let mut counts = self.lock();
+        counts.revision += 1;
+        counts.totals.incoherent += 1;
+    }
+
     /// Makes the counts of a plan's traits start at zero.
     pub fn apply(&self, plan: &Plan) {
         let mut counts = self.lock();

@@ -1,6 +1,7 @@
 //! One answer on its way from decoder to client: events in, pieces that may leave out.
 
 use super::attempt::{Attempt, Keep};
+use super::coherence::Watch;
 use super::error::ApiError;
 use super::record::{Record, Said};
 use super::request::Extension;
@@ -20,6 +21,8 @@ pub(super) struct Answer {
     generation: Option<Generation>,
     attempt: Attempt,
     retry: Option<Retry>,
+    /// Where it is steered.
+    watch: Option<Watch>,
     record: Record,
     with_logprobs: bool,
     asked: Extension,
@@ -51,6 +54,7 @@ pub(super) struct Parts {
     pub(super) decision: Decision,
     pub(super) record: Record,
     pub(super) retry: Option<Retry>,
+    pub(super) watch: Option<Watch>,
     pub(super) with_logprobs: bool,
     pub(super) asked: Extension,
     pub(super) messages: Vec<Value>,
@@ -58,13 +62,14 @@ pub(super) struct Parts {
 
 impl Answer {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { serving, generation, decision, record, retry, with_logprobs, asked, messages } = parts;
+        let Parts { serving, generation, decision, record, retry, watch, with_logprobs, asked, messages } = parts;
         let messages = record.wants_conversation(&decision).then_some(messages);
         Self {
             serving,
             generation: Some(generation),
             attempt: Attempt::new(decision),
             retry,
+            watch,
             record,
             with_logprobs,
             asked,
@@ -102,7 +107,8 @@ impl Answer {
     }
 
     fn take(&mut self, event: Option<Event>) {
-        let keep = Keep { projections: self.asked.tokens, conversation: self.messages.is_some() };
+        let said = self.messages.is_some() || self.watch.is_some();
+        let keep = Keep { projections: self.asked.tokens, said };
         match event {
             Some(Event::Prompt(prompt)) => self.attempt.prompt(&prompt),
             Some(Event::Token(token)) => {
@@ -160,6 +166,9 @@ impl Answer {
     }
 
     fn close(&mut self, outcome: Outcome) {
+        if let Some(watch) = self.watch.take().filter(|_| matches!(outcome, Outcome::Stop | Outcome::Length)) {
+            watch.ended(self.attempt.tokens.clone());
+        }
         if let Some(messages) = self.messages.take() {
             let (tokens, text) = (std::mem::take(&mut self.attempt.tokens), std::mem::take(&mut self.attempt.text));
             self.record.converse(Said { messages, prompt: Vec::new(), tokens, text }, &self.attempt.decision);

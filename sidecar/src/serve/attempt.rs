@@ -12,7 +12,7 @@ pub(super) struct Attempt {
     pub(super) usage: Usage,
     /// For the extension: `[token][tap]`.
     pub(super) projections: Vec<Vec<f32>>,
-    /// Tokens that were scored, and their text, for the conversation log.
+    /// Tokens that were scored, and their text, where they are kept.
     pub(super) tokens: Vec<u32>,
     pub(super) text: String,
     /// How it ended, once it did.
@@ -51,7 +51,7 @@ impl Attempt {
         self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
         self.decision.token(&token.projections);
         self.sentences.push(&token.text);
-        if keep.conversation {
+        if keep.said {
             self.tokens.push(token.id);
             self.text.push_str(&token.text);
         }
@@ -65,7 +65,7 @@ impl Attempt {
     pub(super) fn end(&mut self, end: End, keep: Keep) {
         self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
         self.decision.end();
-        if keep.conversation {
+        if keep.said {
             self.text.push_str(&end.text);
         }
         self.tail = Some(Piece { text: end.text, logprob: None });
@@ -113,6 +113,6 @@ impl Attempt {
 pub(super) struct Keep {
     /// Projections, which the client asked for.
     pub(super) projections: bool,
-    /// Ids and text, for the conversation log.
-    pub(super) conversation: bool,
+    /// Ids and text, for the conversation log and for looking after coherence.
+    pub(super) said: bool,
 }

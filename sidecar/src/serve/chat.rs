@@ -1,6 +1,7 @@
 //! `POST /v1/chat/completions`.
 
 use super::answer::{Answer, Next, Parts};
+use super::coherence::Watch;
 use super::error::ApiError;
 use super::listen::Limits;
 use super::record::Record;
@@ -75,7 +76,7 @@ async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respons
         fingerprint: format!("fp_{}", serving.digest.short()),
     };
     let (stream, include_usage) = (request.stream, request.include_usage);
-    let answer = submit(serving, request, decision, record).await?;
+    let answer = submit(host, serving, request, decision, record).await?;
     if stream { Ok(sse::response(head, answer, include_usage)) } else { whole(&head, answer).await }
 }
 
@@ -90,12 +91,17 @@ pub(crate) fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Resul
             _ => ApiError::beyond(beyond.to_string()),
         })?);
     }
+    let level = serving.back_off.level();
+    if level > 0 && !plan.steering.is_empty() {
+        plan = Arc::new(plan.held_back(level));
+    }
     let sampled = serving.draw.next(&plan);
     let rests = !sampled.is_empty() && !sampled.contains(&true);
     Ok(Decision::sampled(if rests { Arc::clone(&serving.resting) } else { plan }, sampled))
 }
 
 async fn submit(
+    host: Arc<Host>,
     serving: Arc<Serving>,
     request: ChatRequest,
     decision: Decision,
@@ -103,16 +109,18 @@ async fn submit(
 ) -> Result<Answer, ApiError> {
     let result = prepare(&serving, &request, decision.plan()).await.and_then(|generate| {
         let retry = Retry::new(&generate, decision.plan());
+        let watch = Watch::new(host, Arc::clone(&serving), &decision, &generate.prompt);
         let generation = serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
-        Ok((generation, retry))
+        Ok((generation, retry, watch))
     });
     match result {
-        Ok((generation, retry)) => Ok(Answer::new(Parts {
+        Ok((generation, retry, watch)) => Ok(Answer::new(Parts {
             serving,
             generation,
             decision,
             record,
             retry,
+            watch,
             with_logprobs: request.logprobs.is_some(),
             asked: request.extension,
             messages: request.messages,

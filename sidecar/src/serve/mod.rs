@@ -4,6 +4,7 @@ mod admin;
 mod answer;
 mod attempt;
 mod chat;
+mod coherence;
 mod crowd;
 mod error;
 mod format;

@@ -96,6 +96,32 @@ impl ReloadResult {
     }
 }
 
+/// Whether a steered response was coherent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steered {
+    /// It was.
+    Kept,
+    /// It was not.
+    Lost,
+    /// It was too short to say, or there was no room to find out.
+    Unknown,
+}
+
+impl Steered {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CoherenceLabels {
+    coherence: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
@@ -164,6 +190,8 @@ pub struct Metrics {
     unsampled: Family<PolicyLabels, Counter>,
     request_controls: Family<ResultLabels, Counter>,
     regenerations: Family<ResultLabels, Counter>,
+    steered: Family<CoherenceLabels, Counter>,
+    steering_scale: Gauge<f64, AtomicU64>,
     log_records: Family<LogLabels, Counter>,
     policy_generation: Family<PolicyLabels, Gauge>,
     model_ready: Gauge,
@@ -216,6 +244,8 @@ impl Metrics {
             unsampled: Family::default(),
             request_controls: Family::default(),
             regenerations: Family::default(),
+            steered: Family::default(),
+            steering_scale: Gauge::default(),
             log_records: Family::default(),
             policy_generation: Family::default(),
             model_ready: Gauge::default(),
@@ -264,6 +294,12 @@ impl Metrics {
             "Responses that were written anew, by where the one that left stands",
             self.regenerations.clone(),
         );
+        r.register(counter(names::STEERED), "Steered responses, by their coherence", self.steered.clone());
+        r.register(
+            names::STEERING_SCALE,
+            "How far the policies' steering goes: 1 as they say, 0 not at all",
+            self.steering_scale.clone(),
+        );
         r.register(counter(names::LOG_RECORDS), "Records of the logs on disk, by result", self.log_records.clone());
         r.register(names::POLICY_GENERATION, "Generation of a policy in force", self.policy_generation.clone());
         r.register(names::MODEL_READY, "1 while the model serves", self.model_ready.clone());
@@ -296,6 +332,10 @@ impl Metrics {
         for result in ["within", "past"] {
             drop(self.regenerations.get_or_create(&ResultLabels { result }));
         }
+        for steered in [Steered::Kept, Steered::Lost, Steered::Unknown] {
+            drop(self.steered.get_or_create(&CoherenceLabels { coherence: steered.label() }));
+        }
+        self.steering_scale.set(1.0);
         for result in ReloadResult::ALL {
             drop(self.config_reloads.get_or_create(&ResultLabels { result: result.label() }));
         }
@@ -354,6 +394,16 @@ impl Metrics {
         self.regenerations.get_or_create(&ResultLabels { result }).inc();
     }
 
+    /// A steered response ended.
+    pub fn steered(&self, steered: Steered) {
+        self.steered.get_or_create(&CoherenceLabels { coherence: steered.label() }).inc();
+    }
+
+    /// How far the policies' steering goes from now on.
+    pub fn steering_scale(&self, scale: f64) {
+        self.steering_scale.set(scale);
+    }
+
     /// Records of a log so far.
     pub fn log(&self, log: &'static str, written: u64, lost: u64) {
         // Two readers at once must not both add what is missing.
@@ -404,6 +454,7 @@ impl Metrics {
 
     /// A plan came into force: its series start at zero, those of policies that are gone end.
     pub fn apply(&self, plan: &Plan) {
+        self.steering_scale.set(1.0);
         let mut next = PolicySeries::default();
         for policy in plan.policies.iter().filter(|policy| policy.unresolved.is_none()) {
             self.policy_generation.get_or_create(&PolicyLabels { policy: policy.name.clone() }).set(policy.generation);

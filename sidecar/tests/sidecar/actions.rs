@@ -43,7 +43,7 @@ async fn with_later_layer(mut policy: ResolvedPolicy) -> Rig {
 async fn cap_keeps_the_projection_between_floor_and_ceiling() {
     let capped = async |floor, ceiling| {
         let mut policy = policy(Action::Cap, None);
-        policy.traits[0].cap = Some(Capping { floor, ceiling, positions: Positions::All });
+        policy.traits[0].cap = Some(Capping { floor, ceiling, positions: Positions::All, layers: Vec::new() });
         with_later_layer(policy).await.complete(&scored(with(long(), json!({ "temperature": 0 })))).await
     };
     let plain = capped(None, Some(1e6)).await;

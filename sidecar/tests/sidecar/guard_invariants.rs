@@ -291,7 +291,7 @@ fn coefficient(value: f64) -> Coefficient {
 #[test]
 fn two_policies_steer_and_cap_as_one() {
     let capped = |floor, ceiling, positions| {
-        let cap = Some(Capping { floor, ceiling, positions });
+        let cap = Some(Capping { floor, ceiling, positions, layers: Vec::new() });
         ResolvedPolicy { traits: vec![ResolvedTrait { action: Action::Cap, cap, ..bare() }], ..bare_policy() }
     };
     let plan = plan(&[
@@ -299,7 +299,7 @@ fn two_policies_steer_and_cap_as_one() {
         capped(Some(-5.0), Some(2.0), Positions::Response),
         capped(None, Some(9.0), Positions::Prompt),
     ]);
-    let cap = plan.caps[0];
+    let cap = &plan.caps[0];
     assert_eq!((plan.caps.len(), cap.floor, cap.ceiling, cap.positions), (1, Some(-3.0), Some(2.0), Positions::All));
 }
 
@@ -328,6 +328,8 @@ fn conditional_steering_is_read_by_the_vector_that_it_names() {
     let steer = |vector: Option<&str>| Steering {
         coefficient: coefficient(-1.0),
         positions: Positions::Response,
+        layers: Vec::new(),
+        coherence: Default::default(),
         when: Some(SteeringCondition {
             vector: vector.map(str::to_owned),
             at: ConditionAt::Token,

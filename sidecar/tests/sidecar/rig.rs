@@ -12,8 +12,8 @@ use personaguard::sidecar::{Setup, Sidecar};
 use personaguard::telemetry::traces::Exporter;
 use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use personaguard_crds::{
-    API_VERSION, Action, Capping, Coefficient, Digest, Evidence, FailurePolicy, Layer, Mode, Positions, Redaction,
-    Regeneration, Score, Steering,
+    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer, Mode, Positions,
+    Redaction, Regeneration, Score, Steering,
 };
 use personaguard_model::{Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest};
 use personaguard_persona::{layer_digest, write_layers};
@@ -134,7 +134,9 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
             steer: (action == Action::Steer).then(|| Steering {
                 coefficient: Coefficient::try_from(-2.0).unwrap(),
                 positions: Positions::Response,
+                layers: Vec::new(),
                 when: None,
+                coherence: Coherence::default(),
             }),
             cap: (action == Action::Cap).then(|| Capping { ceiling: Some(0.0), ..Capping::default() }),
             regenerate: (action == Action::Regenerate)

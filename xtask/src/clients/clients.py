@@ -1,4 +1,4 @@
-"""Stock clients through Personaguard in front of llama.cpp's server, and of LiteLLM's proxy. Arguments: program, weights, vector."""
+"""Stock clients of Personaguard: in front of llama.cpp's server, of LiteLLM's proxy, and as the model server. Arguments: program, weights, vector."""
 
 import asyncio
 import hashlib
@@ -55,7 +55,9 @@ def digest(file):
 
 
 def sidecar(name, upstream, threshold, action, failure="Closed"):
-    """A sidecar in front of a server; gives its URL and the URL of its metrics."""
+    """A sidecar in front of a server, or as the server; gives its URL and the URL of its metrics."""
+    placement = "placement: Proxy, port: http" if upstream else "placement: Serve"
+    extra = ", redact: {text: '[removed]'}" if action == "Redact" else ""
     folder = HOME / name
     folder.mkdir()
     shutil.copy(VECTOR, folder / "evil.safetensors")
@@ -73,17 +75,11 @@ spec: {{trait: evil, model: {MODEL}, artifact: {{configMap: {{name: v, key: evil
 apiVersion: personaguard.dev/v1alpha1
 kind: PersonaPolicy
 metadata: {{name: no-villains, namespace: default}}
-spec:
-  mode: Enforce
-  selector: {{}}
-  model: {MODEL}
-  placement: Proxy
-  port: http
-  failurePolicy: {failure}
-  traits: [{{vector: evil, threshold: {{projection: {threshold}}}, action: {action}}}]
+spec: {{mode: Enforce, selector: {{}}, model: {MODEL}, {placement}, failurePolicy: {failure},
+  traits: [{{vector: evil, threshold: {{projection: {threshold}}}, action: {action}{extra}}}]}}
 """)
     api, admin = port(), port()
-    start(name, [PROGRAM, "serve", "--config", str(folder), "--model", WEIGHTS, "--upstream", upstream, "--listen",
+    start(name, [PROGRAM, "serve", "--config", str(folder), "--model", WEIGHTS, *(["--upstream", upstream] if upstream else []), "--listen",
                  f"127.0.0.1:{api}", "--admin-listen", f"127.0.0.1:{admin}", "--log-format", "text"], f"http://127.0.0.1:{admin}/readyz")
     return f"http://127.0.0.1:{api}/v1", f"http://127.0.0.1:{admin}/metrics"
 
@@ -107,19 +103,17 @@ def streamed(stream):
     return text, reason
 
 
-def same(direct, guarded):
-    """Through the guard, within the threshold: what the server says by itself."""
-    plain, through = client(direct), client(guarded)
-    assert [m.id for m in plain.models.list()] == [m.id for m in through.models.list()]
-    one, other = plain.chat.completions.create(**FIXED), through.chat.completions.create(**FIXED)
-    assert one.choices[0].message.content == other.choices[0].message.content, (one, other)
-    assert other.usage.completion_tokens > 0
+def every_way(guarded):
+    """Plain, streamed and async, by `openai` and by `litellm`: one answer."""
+    through = client(guarded)
+    one = through.chat.completions.create(**FIXED)
+    assert one.usage.completion_tokens > 0
     text, reason = streamed(through.chat.completions.create(**FIXED, stream=True))
     assert text == one.choices[0].message.content and reason in ("stop", "length"), (text, one)
-    asked = through.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
-    alone = plain.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
-    calls = lambda answer: [call.function.arguments for call in answer.choices[0].message.tool_calls or []]
-    assert calls(asked) == calls(alone), (asked, alone)
+    usage = None
+    for chunk in through.chat.completions.create(**FIXED, stream=True, stream_options={"include_usage": True}):
+        usage = chunk.usage or usage
+    assert usage is None or usage.completion_tokens > 0, usage
 
     async def many():
         through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
@@ -131,8 +125,22 @@ def same(direct, guarded):
         return [answer.choices[0].message.content for answer in answers] + [text]
 
     assert set(asyncio.run(many())) == {one.choices[0].message.content}
-    other = litellm.completion(**{**FIXED, "model": f"openai/{MODEL}"}, api_base=guarded, api_key=KEY)
-    assert other.choices[0].message.content == one.choices[0].message.content
+    lite = {**FIXED, "model": f"openai/{MODEL}", "api_base": guarded, "api_key": KEY}
+    assert litellm.completion(**lite).choices[0].message.content == one.choices[0].message.content
+    pieces = [chunk.choices[0].delta.content or "" for chunk in litellm.completion(**lite, stream=True)]
+    assert "".join(pieces) == one.choices[0].message.content, pieces
+    return one.choices[0].message.content
+
+
+def same(direct, guarded):
+    """Through the guard, within the threshold: what the server says by itself."""
+    plain, through = client(direct), client(guarded)
+    assert [m.id for m in plain.models.list()] == [m.id for m in through.models.list()]
+    assert every_way(guarded) == plain.chat.completions.create(**FIXED).choices[0].message.content
+    asked = through.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
+    alone = plain.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
+    calls = lambda answer: [call.function.arguments for call in answer.choices[0].message.tool_calls or []]
+    assert calls(asked) == calls(alone), (asked, alone)
     try:
         through.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}])
         raise SystemExit("an image slipped past a policy that fails closed")
@@ -140,12 +148,41 @@ def same(direct, guarded):
         assert error.code == "guard_not_understood", error
 
 
-def blocked(guarded):
+def serves(guarded):
+    """As the model server: the same clients, scores by `extra_body`, and errors as the client knows them."""
+    every_way(guarded)
+    through = client(guarded)
+    assert [m.id for m in through.models.list()] == [MODEL]
+    asked = through.chat.completions.create(**FIXED, extra_body={"personaguard": {"scores": True}})
+    assert asked.personaguard["scores"][0]["vector"] == "evil", asked
+    for fields, code in [({"temperature": 9}, "invalid_value"), ({"personaguard": {"traits": {"evil": {"block": True}}}}, "beyond_policy_bounds")]:
+        try:
+            through.chat.completions.create(**{**FIXED, "extra_body": fields})
+            raise SystemExit(f"{fields} was taken")
+        except (openai.BadRequestError, openai.PermissionDeniedError) as error:
+            assert error.code == code, error
+
+
+def redacted(guarded):
+    """Past the threshold: the policy's text alone."""
+    through = client(guarded)
+    answer = through.chat.completions.create(**FIXED).choices[0]
+    assert (answer.message.content, answer.finish_reason) == ("[removed]", "content_filter"), answer
+    assert streamed(through.chat.completions.create(**FIXED, stream=True)) == ("[removed]", "content_filter")
+
+
+def silent(guarded):
     """Past the threshold: not a word."""
     through = client(guarded)
     answer = through.chat.completions.create(**FIXED).choices[0]
     assert (answer.message.content, answer.finish_reason) == ("", "content_filter"), answer
     assert streamed(through.chat.completions.create(**FIXED, stream=True)) == ("", "content_filter")
+
+
+def blocked(guarded):
+    """Nor in a tool call, nor by the other API."""
+    silent(guarded)
+    through = client(guarded)
     asked = through.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
     assert not asked.choices[0].message.tool_calls and not asked.choices[0].message.content, asked
     text = through.completions.create(model=MODEL, prompt="The neighbour said", max_tokens=16, temperature=0).choices[0]
@@ -153,6 +190,12 @@ def blocked(guarded):
 
 
 def main():
+    within, metrics = sidecar("serve-within", None, 1e6, "Block")
+    serves(within)
+    assert metric(metrics, "personaguard_unguarded_responses_total") == 0
+    silent(sidecar("serve-past", None, -1e6, "Block")[0])
+    redacted(sidecar("serve-redact", None, -1e6, "Redact")[0])
+    print("Serve: openai (plain, stream, async) and litellm work; past the threshold nothing leaves", flush=True)
     llama, proxy = port(), port()
     start("llama.cpp", [sys.executable, "-m", "llama_cpp.server", "--model", WEIGHTS, "--model_alias", MODEL, "--host", "127.0.0.1",
                         "--port", str(llama), "--n_ctx", "2048", "--verbose", "False"], f"http://127.0.0.1:{llama}/v1/models")
@@ -168,6 +211,7 @@ def main():
         past, metrics = sidecar(f"{name}-past", direct, -1e6, "Block")
         blocked(past)
         assert metric(metrics, "personaguard_trait_breaches_total") >= 4
+        redacted(sidecar(f"{name}-redact", direct, -1e6, "Redact")[0])
         print(f"{name}: openai (plain, stream, tools, async, completions) and litellm work; past the threshold nothing leaves", flush=True)
 
 
