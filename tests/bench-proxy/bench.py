@@ -188,7 +188,7 @@ def holdback():
             first[way], total[way] = [], []
             ways[ways.index(way)] = (*way, number)
         try:
-            for _ in range(12):
+            for _ in range(8):
                 for action, held, number in ways:
                     times = streamed(number)
                     first[action, held].append(times[0])
@@ -199,7 +199,7 @@ def holdback():
                 end.wait(30)
     plain = ("Alert", 1)
     token = (median(total[plain]) - median(first[plain])) / 62
-    print(f"12 answers of 64 tokens each; a token takes {token * 1e3:.2f} ms")
+    print(f"8 answers of 64 tokens each way; a token takes {token * 1e3:.2f} ms")
     for way in first:
         added = median(first[way]) - median(first[plain])
         later = median(total[way]) - median(total[plain])
