@@ -1,6 +1,6 @@
 //! Every condition type and reason, in one place.
 
-/// Condition types. All are positive but `TraitBreached` and `DriftDetected`.
+/// Condition types. All are positive but `TraitBreached`, `DriftDetected` and `BypassDetected`.
 pub mod condition {
     /// Summary: everything below holds.
     pub const READY: &str = "Ready";
@@ -12,6 +12,8 @@ pub mod condition {
     pub const TRAIT_BREACHED: &str = "TraitBreached";
     /// `PersonaReport`: the scores of a trait have moved from the calibration, and stay there.
     pub const DRIFT_DETECTED: &str = "DriftDetected";
+    /// `PersonaPolicy` in placement Proxy: traffic may reach a selected pod's app past its sidecar.
+    pub const BYPASS_DETECTED: &str = "BypassDetected";
     /// `DatasetScreen`: the ranks are written.
     pub const COMPLETE: &str = "Complete";
     /// `PersonaReport`: every guarded pod of the workload reported of late.
@@ -103,6 +105,12 @@ pub mod reason {
     pub const SCORES_MOVED: &str = "ScoresMoved";
     /// DriftDetected: none is.
     pub const SCORES_STEADY: &str = "ScoresSteady";
+    /// BypassDetected, Ready: a Service targets the app's port by its number, or by another name of it.
+    pub const SERVICE_GOES_PAST: &str = "ServiceGoesPast";
+    /// BypassDetected, Ready: a port of the node leads to the app's port.
+    pub const HOST_PORT_GOES_PAST: &str = "HostPortGoesPast";
+    /// BypassDetected: nothing was found that leads past the sidecar.
+    pub const NO_BYPASS: &str = "NoBypass";
     /// Reporting: all pods report.
     pub const ALL_PODS_REPORT: &str = "AllPodsReport";
     /// Reporting: some are silent.

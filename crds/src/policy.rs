@@ -488,7 +488,7 @@ pub struct PersonaPolicyStatus {
     /// Workloads with a breach in force.
     #[serde(default)]
     pub breached: u32,
-    /// `Accepted`, `Guarded`, `TraitBreached`, `Ready`.
+    /// `Accepted`, `Guarded`, `TraitBreached`, `Ready`; in placement Proxy `BypassDetected`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::pods::PodView;
 use crate::policy::Withdrawals;
 use crate::queue::Queue;
+use crate::services::ServiceView;
 use crate::settings::Settings;
 use crate::vector::extraction::Extractions;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -67,6 +68,8 @@ pub(crate) struct World {
     /// Configs of sidecars only.
     pub(crate) config_maps: Cache<ConfigMap>,
     pub(crate) pods: Cache<PodView>,
+    /// Services that select pods.
+    pub(crate) services: Cache<ServiceView>,
     /// Namespaces that are labelled to stay out.
     pub(crate) muted: Cache<()>,
 }

@@ -21,6 +21,7 @@ mod policy;
 mod queue;
 mod reconcile;
 mod screen;
+mod services;
 mod settings;
 mod telemetry;
 mod vector;

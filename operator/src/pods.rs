@@ -1,6 +1,6 @@
 //! What the operator needs to know of a pod, and no more is kept.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt;
 use personaguard_crds::names;
 use std::collections::BTreeMap;
@@ -22,8 +22,20 @@ pub(crate) struct PodView {
     pub(crate) terminating: bool,
     /// Config that it was last nudged for.
     pub(crate) nudged: Option<String>,
+    /// In placement Proxy: the port of the app that the sidecar stands in front of.
+    pub(crate) app_port: Option<AppPort>,
     /// Why the API server never injects into it, if it never does.
     pub(crate) exempt: Option<&'static str>,
+}
+
+/// The port on which an app is reached without its sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppPort {
+    pub(crate) number: u16,
+    /// Names of it, beside the one that the sidecar took over.
+    pub(crate) names: Vec<String>,
+    /// Port of the node that leads to it.
+    pub(crate) host_port: Option<u16>,
 }
 
 /// A controller, as an owner reference names it.
@@ -53,6 +65,7 @@ impl From<Pod> for PodView {
             sidecar: sidecar.then(|| model.map(str::to_owned).next().unwrap_or_default()),
             owner,
             exempt: exempt(&pod),
+            app_port: pod.spec.as_ref().and_then(app_port),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             nudged: pod.annotations().get(names::CONFIG_DIGEST_ANNOTATION).cloned(),
             namespace: pod.namespace().unwrap_or_default(),
@@ -61,6 +74,17 @@ impl From<Pod> for PodView {
             labels: pod.metadata.labels.unwrap_or_default(),
         }
     }
+}
+
+/// By what the API server told the sidecar when it injected it.
+fn app_port(spec: &PodSpec) -> Option<AppPort> {
+    let sidecar = spec.init_containers.iter().flatten().find(|container| container.name == names::CONTAINER)?;
+    let upstream = sidecar.env.iter().flatten().find(|variable| variable.name == names::UPSTREAM_ENV)?;
+    let number: u16 = upstream.value.as_ref()?.rsplit(':').next()?.parse().ok()?;
+    let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+    let ports: Vec<_> = ports.filter(|port| port.container_port == i32::from(number)).collect();
+    let host_port = ports.iter().find_map(|port| u16::try_from(port.host_port?).ok().filter(|port| *port > 0));
+    Some(AppPort { number, names: ports.iter().filter_map(|port| port.name.clone()).collect(), host_port })
 }
 
 /// What the chart's admission policy leaves alone.
@@ -105,6 +129,24 @@ mod tests {
         assert_eq!(pod.sidecar.as_deref(), Some("smollm2"));
         assert_eq!(pod.owner.unwrap().kind, "ReplicaSet");
         assert_eq!(pod.exempt, None);
+    }
+
+    #[test]
+    fn the_app_is_where_the_api_server_told_the_sidecar() {
+        let pod = |upstream: &str| {
+            view(json!({
+                "metadata": {"name": "a"},
+                "spec": {
+                    "initContainers": [{"name": "personaguard", "env": [{"name": "PERSONAGUARD_UPSTREAM", "value": upstream}]}],
+                    "containers": [{"name": "app", "ports": [
+                        {"containerPort": 8000, "hostPort": 80}, {"containerPort": 8000, "name": "also"}, {"containerPort": 9, "name": "other"}
+                    ]}]
+                }
+            }))
+        };
+        let known = AppPort { number: 8000, names: vec!["also".into()], host_port: Some(80) };
+        assert_eq!(pod("http://127.0.0.1:8000").app_port, Some(known));
+        assert_eq!(pod("nonsense").app_port, None);
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use crate::cache::{Cache, Change};
 use crate::context::{Context, Key, Scope, World, scope_of};
 use crate::pods::{FIELDS, PodView};
+use crate::services::ServiceView;
 use crate::vector;
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use personaguard_crds::{
-    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names,
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, Placement, names,
 };
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -39,6 +40,8 @@ pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     follow(context, tasks, "ConfigMap", stream, |world| &world.config_maps, Some, config_map_changed);
     let stream = watcher(Api::<Pod>::all(client()), config().fields(FIELDS));
     follow(context, tasks, "Pod", stream, |world| &world.pods, |pod| Some(PodView::from(pod)), pod_changed);
+    let stream = watcher(Api::<Service>::all(client()), config());
+    follow(context, tasks, "Service", stream, |world| &world.services, ServiceView::of, service_changed);
     let muted = config().labels(&format!("{}=disabled", names::INJECTION));
     let stream = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), muted);
     follow(context, tasks, "Namespace", stream, |world| &world.muted, |_| Some(()), namespace_changed);
@@ -54,6 +57,7 @@ pub(crate) async fn ready(world: &World) {
     world.injections.ready().await;
     world.config_maps.ready().await;
     world.pods.ready().await;
+    world.services.ready().await;
     world.muted.ready().await;
 }
 
@@ -198,6 +202,15 @@ fn pod_changed(context: &Context, change: Change<PodView>) {
     }
     for scope in context.scopes_within(namespace) {
         context.queue.push(Key::Scope(scope));
+    }
+}
+
+/// It may lead past sidecars in placement Proxy.
+#[allow(clippy::needless_pass_by_value, reason = "the signature that every watch calls")]
+fn service_changed(context: &Context, change: Change<ServiceView>) {
+    let policies = context.world.policies.within(&change.name.namespace);
+    for policy in policies.iter().filter(|policy| policy.spec.placement == Placement::Proxy) {
+        context.queue.push(Key::Scope(scope(policy)));
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::artefact::Artefact;
 use crate::context::{Context, Scope};
 use crate::pods::PodView;
+use crate::services::ServiceView;
 use k8s_openapi::api::core::v1::ConfigMap;
 use personaguard_crds::resolve::Rejection;
 use personaguard_crds::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts};
@@ -22,6 +23,8 @@ pub(crate) struct Inputs {
     pub(crate) vectors: BTreeMap<String, Result<Arc<Artefact>, Rejection>>,
     /// Pods of the namespace that are not being deleted.
     pub(crate) pods: Vec<Arc<PodView>>,
+    /// Services of the namespace that select pods.
+    pub(crate) services: Vec<Arc<ServiceView>>,
     /// Last report of each pod of the namespace, by UID.
     pub(crate) reports: BTreeMap<String, PodCounts>,
     pub(crate) config_map: Option<Arc<ConfigMap>>,
@@ -59,6 +62,7 @@ pub(super) async fn dereference(context: &Context, scope: &Scope) -> kube::Resul
         leaving,
         vectors,
         pods,
+        services: world.services.within(&scope.namespace),
         reports: context.fleet.reports_within(&scope.namespace),
         config_map: world.config_maps.get(&scope.namespace, &name),
         injection: world.injections.get(&scope.namespace, &name),

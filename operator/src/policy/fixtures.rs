@@ -65,6 +65,7 @@ pub(crate) fn inputs(policies: Vec<PersonaPolicy>) -> Inputs {
         leaving: Vec::new(),
         vectors: BTreeMap::from([("evil".to_owned(), Ok(artefact(b"weights", 8)))]),
         pods: Vec::new(),
+        services: Vec::new(),
         reports: BTreeMap::new(),
         config_map: None,
         injection: None,

@@ -3,6 +3,7 @@
 
 mod apply;
 mod build;
+mod bypass;
 mod dereference;
 mod finalize;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Step 5: says what was observed, and only that: what sidecars have not acknowledged is not claimed.
 
+use super::bypass;
 use super::dereference::Inputs;
 use super::validate::Verdicts;
 use crate::conditions::{Answer, Verdict, conditions};
@@ -8,13 +9,14 @@ use crate::events::Notice;
 use crate::fleet::report::{InForce, compared, in_force};
 use crate::pods::PodView;
 use crate::reconcile::Failed;
+use crate::services::ServiceView;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 use personaguard_crds::conditions::{condition, reason};
 use personaguard_crds::guard_config::ResolvedPolicy;
 use personaguard_crds::resolve::{self, Rejection};
-use personaguard_crds::{API_VERSION, PersonaPolicy, PersonaPolicyStatus, PodCounts, PodState, TraitScores};
+use personaguard_crds::{API_VERSION, PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, PodState, TraitScores};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub(super) async fn update(
             rejection: verdicts.rejected.get(&name),
             in_force: verdicts.in_force(&name),
             pods: &inputs.pods,
+            services: &inputs.services,
             reports: &inputs.reports,
             workloads: &scores,
             now: Timestamp::now(),
@@ -100,6 +103,7 @@ struct Observation<'a> {
     /// As sidecars are to enforce it; of an earlier generation where that one stays in force.
     in_force: Option<&'a ResolvedPolicy>,
     pods: &'a [Arc<PodView>],
+    services: &'a [Arc<ServiceView>],
     reports: &'a BTreeMap<String, PodCounts>,
     /// Scores of each workload of the namespace, by `Kind/name`.
     workloads: &'a BTreeMap<String, Vec<TraitScores>>,
@@ -144,8 +148,12 @@ impl Observation<'_> {
             .collect();
         let accepted = self.accepted();
         let guard = self.guarded(&selected);
-        let ready = ready(&accepted, &guard);
-        let verdicts = [ready, accepted, guard, breached(&breaches)];
+        let bypass = (spec.placement == Placement::Proxy).then(|| {
+            let pods: Vec<_> = selected.iter().map(|selected| selected.pod).collect();
+            bypass::detect(&pods, self.services)
+        });
+        let ready = ready(&accepted, &guard, bypass.as_ref());
+        let verdicts: Vec<_> = [ready, accepted, guard, breached(&breaches)].into_iter().chain(bypass).collect();
         let before = self.policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let status = PersonaPolicyStatus {
             observed_generation: self.policy.metadata.generation,
@@ -281,10 +289,13 @@ impl Observation<'_> {
     }
 }
 
-fn ready(accepted: &Verdict, guarded: &Verdict) -> Verdict {
-    match [accepted, guarded].into_iter().find(|verdict| verdict.status != Answer::True) {
-        Some(problem) => Verdict { type_: condition::READY, ..problem.clone() },
-        None => Verdict::yes(condition::READY, reason::GUARDING, guarded.message.clone()),
+fn ready(accepted: &Verdict, guarded: &Verdict, bypass: Option<&Verdict>) -> Verdict {
+    let problem = [accepted, guarded].into_iter().find(|verdict| verdict.status != Answer::True);
+    let bypass = bypass.filter(|verdict| verdict.status == Answer::True);
+    match (problem, bypass) {
+        (Some(problem), _) => Verdict { type_: condition::READY, ..problem.clone() },
+        (None, Some(bypass)) => Verdict::no(condition::READY, bypass.reason.clone(), bypass.message.clone()),
+        (None, None) => Verdict::yes(condition::READY, reason::GUARDING, guarded.message.clone()),
     }
 }
 

@@ -39,6 +39,7 @@ impl Case {
             rejection: verdicts.rejected.get("no-villains"),
             in_force: verdicts.in_force("no-villains"),
             pods: &self.inputs.pods,
+            services: &self.inputs.services,
             reports: &self.inputs.reports,
             workloads: &self.workloads,
             now: now(),
@@ -54,6 +55,29 @@ fn says(status: &PersonaPolicyStatus, type_: &str) -> (String, String) {
 
 fn is(status: &str, reason: &str) -> (String, String) {
     (status.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn a_way_past_the_sidecar_is_not_ready() {
+    let mut case = Case::new(&[("a", Some("smollm2"))]);
+    let policy = Arc::make_mut(&mut case.inputs.policies[0]);
+    (policy.spec.placement, policy.spec.port) = (Placement::Proxy, Some("http".to_owned()));
+    Arc::make_mut(&mut case.inputs.pods[0]).app_port =
+        Some(crate::pods::AppPort { number: 8000, names: Vec::new(), host_port: None });
+    case.report("a", |_| {});
+    let status = case.status();
+    assert_eq!(says(&status, "Ready"), is("True", "Guarding"));
+    assert_eq!(says(&status, "BypassDetected"), is("False", "NoBypass"));
+    case.inputs.services = vec![Arc::new(ServiceView {
+        name: "llm".into(),
+        selector: case.inputs.pods[0].labels.clone(),
+        numbers: vec![8000],
+        names: Vec::new(),
+    })];
+    let status = case.status();
+    assert_eq!(says(&status, "Ready"), is("False", "ServiceGoesPast"));
+    assert_eq!(says(&status, "BypassDetected"), is("True", "ServiceGoesPast"));
+    assert_eq!(says(&status, "Guarded"), is("True", "Acknowledged"));
 }
 
 #[test]

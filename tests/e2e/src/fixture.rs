@@ -58,19 +58,7 @@ impl Fixture {
     }
 
     async fn ensure_catalogue(&self) -> Result<()> {
-        let model_file = environment::path("PERSONAGUARD_TEST_MODEL")?;
-        let sha256 = Digest::of(&std::fs::read(model_file)?);
-        self.apply(&json!({
-            "apiVersion": personaguard_crds::API_VERSION,
-            "kind": "PersonaModel",
-            "metadata": { "name": MODEL },
-            "spec": {
-                "source": { "image": { "reference": "localhost/smollm2-135m:1", "path": "model.gguf" } },
-                "sha256": sha256,
-                "runtime": { "contextLength": 2048, "maxConcurrent": 4 }
-            }
-        }))
-        .await?;
+        self.apply(&model_manifest()?).await?;
         for vector in ["evil", "sycophantic"] {
             let file = environment::path("PERSONAGUARD_TEST_VECTORS")?.join(format!("{vector}.safetensors"));
             let bytes = std::fs::read(&file).with_context(|| format!("{}", file.display()))?;
@@ -216,6 +204,24 @@ impl Fixture {
         let events: Api<Event> = self.api();
         Ok(events.list(&ListParams::default().fields(&fields)).await?.items)
     }
+}
+
+/// The `PersonaModel` of the scenarios.
+///
+/// # Errors
+/// When the weights are not there.
+pub fn model_manifest() -> Result<Value> {
+    let model_file = environment::path("PERSONAGUARD_TEST_MODEL")?;
+    Ok(json!({
+        "apiVersion": personaguard_crds::API_VERSION,
+        "kind": "PersonaModel",
+        "metadata": { "name": MODEL },
+        "spec": {
+            "source": { "image": { "reference": "localhost/smollm2-135m:1", "path": "model.gguf" } },
+            "sha256": Digest::of(&std::fs::read(model_file)?),
+            "runtime": { "contextLength": 2048, "maxConcurrent": 4 }
+        }
+    }))
 }
 
 /// A `PersonaVector` over a ConfigMap that [`Fixture::upload_vector`] made.

@@ -40,3 +40,59 @@ pub fn policy(namespace: &str, labels: &Value, traits: &Value) -> Value {
         "spec": { "mode": "Enforce", "selector": { "matchLabels": labels }, "model": "smollm2-135m", "traits": traits }
     })
 }
+
+/// A Deployment that is itself a model server: port `http` is 8000. Its weights come from the demo's model image, its
+/// config from a ConfigMap of the same name that [`llm_config`] makes.
+#[must_use]
+pub fn llm_server(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "namespace": namespace, "name": name },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": {
+                    "terminationGracePeriodSeconds": 2,
+                    "containers": [{
+                        "name": "llm",
+                        "image": "localhost/personaguard:dev",
+                        "imagePullPolicy": "IfNotPresent",
+                        "args": ["serve", "--config=/config", "--model=/model/model.gguf", "--listen=0.0.0.0:8000"],
+                        "ports": [{ "name": "http", "containerPort": 8000 }],
+                        "readinessProbe": { "httpGet": { "path": "/readyz", "port": "http" }, "periodSeconds": 1 },
+                        "volumeMounts": [
+                            { "name": "config", "mountPath": "/config" },
+                            { "name": "model", "mountPath": "/model", "readOnly": true }
+                        ]
+                    }],
+                    "volumes": [
+                        { "name": "config", "configMap": { "name": name } },
+                        { "name": "model", "image": { "reference": "localhost/smollm2-135m:1", "pullPolicy": "IfNotPresent" } }
+                    ]
+                }
+            }
+        }
+    })
+}
+
+/// The config folder of [`llm_server`]: the model and no policy.
+#[must_use]
+pub fn llm_config(namespace: &str, name: &str, model: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "namespace": namespace, "name": name },
+        // JSON is YAML.
+        "data": { "model.yaml": model.to_string() }
+    })
+}
+
+/// A Service of port 80 before the pods `app: NAME`.
+#[must_use]
+pub fn service(namespace: &str, name: &str, app: &str, target_port: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": namespace, "name": name },
+        "spec": { "selector": { "app": app }, "ports": [{ "name": "http", "port": 80, "targetPort": target_port }] }
+    })
+}

@@ -16,3 +16,5 @@ mod s12_extraction;
 mod s13_drift;
 mod s14_dataset_screen;
 mod s15_alertmanager;
+mod s16_proxy;
+mod s17_invariants;
