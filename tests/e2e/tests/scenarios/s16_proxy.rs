@@ -41,7 +41,7 @@ async fn answer(chat: &Chat, system: &str, question: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn s16_invariants_1_and_2_in_front_of_another_server_and_no_way_past_it_goes_unseen() -> Result<()> {
+async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goes_unseen() -> Result<()> {
     let fixture = Fixture::new("s16").await?;
     fixture.apply(&policy(&fixture, "Audit")).await?;
     fixture.policy_condition("Accepted", "True").await?;

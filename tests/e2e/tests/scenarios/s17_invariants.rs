@@ -39,7 +39,7 @@ async fn streamed(chat: &Chat, system: &str, question: &str) -> Result<(String, 
 }
 
 #[tokio::test]
-async fn s17_invariants_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves() -> Result<()> {
+async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves() -> Result<()> {
     let fixture = Fixture::new("s17").await?;
     // Under a threshold that nothing passes the answers are the model's own.
     fixture
