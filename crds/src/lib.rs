@@ -48,8 +48,8 @@ pub use report::{
 };
 pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};
 pub use vector::{
-    ArtifactSource, Calibration, ConfigMapArtifact, Extraction, PersonaVector, PersonaVectorSpec, PersonaVectorStatus,
-    SampleCounts,
+    ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret, PersonaVector,
+    PersonaVectorSpec, PersonaVectorStatus, SampleCounts, Workspace,
 };
 
 /// API group of every kind.

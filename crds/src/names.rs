@@ -18,6 +18,8 @@ pub const VECTOR_LABEL: &str = "personaguard.dev/vector";
 pub const SCREEN_LABEL: &str = "personaguard.dev/screen";
 /// Annotation of what an extraction made, and of its Job: digest of all that the vector depends on.
 pub const EXTRACTION_ANNOTATION: &str = "personaguard.dev/extraction-digest";
+/// Annotation of an extraction's Jobs: how many pods share it.
+pub const SHARDS_ANNOTATION: &str = "personaguard.dev/shards";
 /// Annotation by which a Job's pod is told the authorities that the operator's report server may present (PEM).
 pub const CA_ANNOTATION: &str = "personaguard.dev/ca";
 /// Label of the operator pod that leads, so that the reports Service selects it alone.
@@ -79,6 +81,13 @@ pub fn for_extraction(vector: &str) -> String {
     // Longest name of a Job whose pods' names fit a label.
     const LONGEST: usize = 52;
     bounded(format!("extract-{vector}"), LONGEST)
+}
+
+/// Name of the Job that makes the vector from the parts, where several pods share an extraction.
+#[must_use]
+pub fn for_extraction_merge(vector: &str) -> String {
+    const LONGEST: usize = 52;
+    bounded(format!("merge-extract-{vector}"), LONGEST)
 }
 
 /// Name of the Job that screens a data set and of the ConfigMap with its vectors; the Job that merges the ranks has

@@ -49,6 +49,14 @@ use serde::{Deserialize, Serialize};
     validation = (
         "has(self.artifact) || has(self.description) || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
         "describe the trait in description: it is not one of the built-in ones (apathetic, evil, hallucinating, humorous, impolite, optimistic, sycophantic)"
+    ),
+    validation = (
+        "!has(self.extraction) || self.extraction.shards == 1 || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
+        "a trait that is only described is written out by the pod that extracts it, so one pod does it all: leave extraction.shards out"
+    ),
+    validation = (
+        "!has(self.extraction) || self.extraction.shards == 1 || has(self.extraction.workspace)",
+        "pods that share an extraction hand their parts over on a volume: name a claim that all of them can mount in extraction.workspace"
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -96,6 +104,16 @@ pub struct Extraction {
     /// Answers to each question under each system prompt, 1 to 100. The paper takes 10.
     #[schemars(range(min = 1, max = 100))]
     pub rollouts: u32,
+    /// Pods that share the answers, 1 to 64: the vector is the same. More than one need `workspace`.
+    #[schemars(range(min = 1, max = 64))]
+    pub shards: u32,
+    /// Where answers are kept while it runs. Default: with the pod, so that a pod that is lost begins again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
+    /// An OpenAI-compatible endpoint that writes a described trait out, and judges whether answers show it. Without one the model
+    /// itself writes, and held-out separation takes the judge's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<JudgeEndpoint>,
     /// Seed: the same seed, model and settings give the same vector.
     pub seed: u32,
     /// Requests and limits of the Job's container. Default: those of the model's sidecars.
@@ -105,8 +123,53 @@ pub struct Extraction {
 
 impl Default for Extraction {
     fn default() -> Self {
-        Self { tokens: 48, questions: 20, rollouts: 1, seed: 1, resources: None }
+        Self {
+            tokens: 48,
+            questions: 20,
+            rollouts: 1,
+            shards: 1,
+            workspace: None,
+            endpoint: None,
+            seed: 1,
+            resources: None,
+        }
     }
+}
+
+/// A volume of the operator's namespace.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Workspace {
+    /// Name of a PersistentVolumeClaim. User 65532 must be able to write there.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+}
+
+/// An OpenAI-compatible endpoint. Prompts and answers of the extraction are sent there; no traffic of guarded services.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JudgeEndpoint {
+    /// Its URL, with the `/v1`: `https://llm.example/v1`. It must support logprobs.
+    #[schemars(length(min = 1, max = 2000), regex(pattern = r"^https?://[^\s/]+(/[^\s]*)?$"))]
+    pub url: String,
+    /// Model to ask there.
+    #[schemars(length(min = 1, max = 253))]
+    pub model: String,
+    /// Its key, in a Secret of the operator's namespace. Default: none is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_secret: Option<KeySecret>,
+}
+
+/// A key in a Secret. The kubelet hands it to the Job's pod; the operator never reads it.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeySecret {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }
 
 /// Where a vector file is.

@@ -4,7 +4,7 @@
 use crate::context::{Context, Key};
 use crate::fleet::identity::Identity;
 use crate::fleet::intake::Answer;
-use crate::vector::extraction;
+use crate::vector::extraction::{self, Worker};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::ObjectMeta;
@@ -15,26 +15,31 @@ use personaguard_persona::VectorFile;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The Job controller's annotation of which part a pod does.
+const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
 /// The extraction that a pod works for.
 struct Extraction {
     vector: Arc<PersonaVector>,
     model: Arc<PersonaModel>,
     digest: Digest,
+    worker: Worker,
 }
 
 /// Takes word of how far a Job is.
 pub(crate) async fn progress(context: &Context, identity: &Identity, body: &[u8]) -> Result<(), Answer> {
     let progress: ExtractionProgress =
         serde_json::from_slice(body).map_err(|error| Answer::Malformed(error.to_string()))?;
-    let name = of(context, identity).await?.vector.name_any();
-    context.extractions.tell(&name, progress);
+    let Extraction { vector, worker, .. } = of(context, identity).await?;
+    let name = vector.name_any();
+    context.extractions.tell(&name, worker, progress);
     context.queue.push(Key::Vector(name));
     Ok(())
 }
 
 /// Takes a vector file.
 pub(crate) async fn vector(context: &Context, identity: &Identity, body: &[u8]) -> Result<(), Answer> {
-    let Extraction { vector, model, digest } = of(context, identity).await?;
+    let Extraction { vector, model, digest, .. } = of(context, identity).await?;
     check(body, &vector, &model).map_err(Answer::Malformed)?;
     let name = vector.name_any();
     let map = ConfigMap {
@@ -92,10 +97,15 @@ async fn of(context: &Context, identity: &Identity) -> Result<Extraction, Answer
         return Err(Answer::Gone);
     }
     let name = pod.labels().get(names::VECTOR_LABEL).ok_or_else(foreign)?;
-    let job = names::for_extraction(name);
-    if !pod.owner_references().iter().any(|owner| owner.kind == "Job" && owner.name == job) {
+    let owned = |job: String| pod.owner_references().iter().any(|owner| owner.kind == "Job" && owner.name == job);
+    let worker = if owned(names::for_extraction_merge(name)) {
+        Worker::Merge
+    } else if owned(names::for_extraction(name)) {
+        let index = pod.annotations().get(COMPLETION_INDEX).and_then(|index| index.parse().ok());
+        Worker::Shard(index.unwrap_or(0))
+    } else {
         return Err(foreign());
-    }
+    };
     let vector = context.world.vectors.get("", name).ok_or(Answer::Gone)?;
     let model = context.world.models.get("", &vector.spec.model).ok_or(Answer::Gone)?;
     let digest = extraction::digest(&vector, &model);
@@ -103,5 +113,5 @@ async fn of(context: &Context, identity: &Identity) -> Result<Extraction, Answer
     if pod.annotations().get(names::EXTRACTION_ANNOTATION).map(String::as_str) != Some(digest.as_str()) {
         return Err(Answer::Gone);
     }
-    Ok(Extraction { vector, model, digest })
+    Ok(Extraction { vector, model, digest, worker })
 }

@@ -100,6 +100,9 @@ pub struct Options {
     /// Files that --shard wrote with the same options otherwise: what they hold is not done again.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     parts: Vec<PathBuf>,
+    /// Remove the parts when the vector is written, and delivered where that is asked for.
+    #[arg(long, requires = "parts")]
+    consume: bool,
     /// File to write the mean activations of every answer to (safetensors, no text), to compute with them elsewhere.
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
@@ -137,7 +140,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         check(&settings, spec)?;
     }
     let engine = start_engine(&options.model, options.machine)?;
-    let journal = options.out.with_extension("journal");
+    let journal = match options.shard {
+        // Parts lie side by side, and may differ in their extension only.
+        Some(_) => PathBuf::from(format!("{}.journal", options.out.display())),
+        None => options.out.with_extension("journal"),
+    };
     let delivery = options.delivery.delivery();
     let work = async {
         let spec = match ready {
@@ -187,6 +194,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     write_file(&options.out, &bytes)?;
     if let Some(delivery) = &delivery {
         runtime.block_on(delivery.deliver(&outcome.file))?;
+    }
+    if options.consume {
+        for part in &options.parts {
+            std::fs::remove_file(part).with_context(|| format!("cannot remove {}", part.display()))?;
+        }
     }
     print!("{}", summary(&outcome));
     println!("{}  {}", personaguard_persona::sha256_hex(&bytes), options.out.display());

@@ -13,6 +13,8 @@ use kube::{Client, ResourceExt};
 use personaguard_crds::{Digest, PersonaPolicy, PersonaReport, names};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long anything may take that a loaded machine does in seconds.
@@ -110,6 +112,34 @@ impl Fixture {
         };
         let params = PatchParams::apply("e2e").force();
         Ok(api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?)
+    }
+
+    /// A claim over a folder of the node, by a volume of this name.
+    ///
+    /// # Errors
+    /// What the API server says against it.
+    pub async fn claim(&self, namespace: &str, claim: &str, volume: &str, folder: &Path) -> Result<()> {
+        // What a storage class would do: the container's user may write there.
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": volume },
+            "spec": {
+                "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteMany"], "storageClassName": "",
+                "hostPath": { "path": folder },
+                "claimRef": { "namespace": namespace, "name": claim }
+            }
+        }))
+        .await?;
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": { "name": claim, "namespace": namespace },
+            "spec": {
+                "accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": volume,
+                "resources": { "requests": { "storage": "1Gi" } }
+            }
+        }))
+        .await?;
+        Ok(())
     }
 
     /// A typed API of the scenario's namespace.

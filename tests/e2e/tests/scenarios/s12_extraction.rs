@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{Api, DeleteParams};
-use personaguard_crds::{PersonaVector, names};
+use personaguard_crds::{Digest, PersonaVector, names};
 use personaguard_e2e::fixture::{self, MODEL, SYSTEM, vector_manifest};
 use personaguard_e2e::{Fixture, environment, wait};
 use personaguard_persona::VectorFile;
@@ -72,6 +72,8 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     use_it(&fixture, name).await?;
     fixture.policy_condition("Accepted", "True").await?;
 
+    shared(&fixture, &manifest, status.digest.context("no digest")?).await?;
+
     // What it made goes with it.
     vectors.delete(name, &DeleteParams::default()).await?;
     let maps: Api<ConfigMap> = Api::namespaced(fixture.client.clone(), SYSTEM);
@@ -83,6 +85,27 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     })
     .await?;
     fixture.finish().await
+}
+
+/// Two pods give the answers, a third one makes the vector: the same one, to the byte.
+async fn shared(fixture: &Fixture, alone: &Value, digest: Digest) -> Result<()> {
+    let name = "s12-shared";
+    let folder = tempfile::tempdir()?;
+    fixture.claim(SYSTEM, name, name, folder.path()).await?;
+    let mut manifest = alone.clone();
+    manifest["metadata"]["name"] = json!(name);
+    manifest["spec"]["extraction"]["shards"] = json!(2);
+    manifest["spec"]["extraction"]["workspace"] = json!({ "claimName": name });
+    fixture.apply(&manifest).await?;
+    let vector = ready(fixture, name, EXTRACTION, &["Extracted"]).await?;
+    assert_eq!(vector.status.and_then(|status| status.digest), Some(digest));
+    let left: Vec<_> = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    assert!(!left.iter().any(|file| file.to_string_lossy().contains(".part")), "parts are left behind: {left:?}");
+    Api::<PersonaVector>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(fixture.client.clone(), SYSTEM);
+    claims.delete(name, &DeleteParams::default()).await?;
+    Api::<PersistentVolume>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+    Ok(())
 }
 
 #[tokio::test]

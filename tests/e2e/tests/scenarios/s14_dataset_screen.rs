@@ -7,7 +7,6 @@ use personaguard_crds::DatasetScreen;
 use personaguard_e2e::fixture::{MODEL, PATIENCE};
 use personaguard_e2e::{Fixture, wait};
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt as _;
 
 /// Answers of which every second one flatters.
 fn samples() -> String {
@@ -34,30 +33,9 @@ fn samples() -> String {
 async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     let fixture = Fixture::new("s14").await?;
     let folder = tempfile::tempdir()?;
-    // What a storage class would do: the container's user may write there.
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
     std::fs::write(folder.path().join("chats.jsonl"), samples())?;
     let volume = fixture.namespace.clone();
-    fixture
-        .apply(&json!({
-            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": volume },
-            "spec": {
-                "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteMany"], "storageClassName": "",
-                "hostPath": { "path": folder.path() },
-                "claimRef": { "namespace": fixture.namespace, "name": "data" }
-            }
-        }))
-        .await?;
-    fixture
-        .apply(&json!({
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": { "name": "data", "namespace": fixture.namespace },
-            "spec": {
-                "accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": volume,
-                "resources": { "requests": { "storage": "1Gi" } }
-            }
-        }))
-        .await?;
+    fixture.claim(&fixture.namespace, "data", &volume, folder.path()).await?;
     fixture
         .apply(&json!({
             "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
