@@ -40,7 +40,12 @@ pub(super) fn build(context: &Context, inputs: &Inputs, verdicts: &Verdicts) -> 
     desired(&context.settings, &context.authorities(), inputs, verdicts)
 }
 
-fn desired(settings: &Settings, authorities: &str, inputs: &Inputs, verdicts: &Verdicts) -> Result<Desired, String> {
+pub(super) fn desired(
+    settings: &Settings,
+    authorities: &str,
+    inputs: &Inputs,
+    verdicts: &Verdicts,
+) -> Result<Desired, String> {
     let in_use = inputs.guarded_pods().next().is_some();
     if inputs.policies.is_empty() || inputs.excluded.is_some() {
         let config = match (in_use, &inputs.config_map) {

@@ -8,6 +8,8 @@ mod dereference;
 mod finalize;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod invariants;
 mod sidecar;
 mod update_status;
 mod validate;

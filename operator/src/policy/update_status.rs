@@ -95,19 +95,19 @@ pub(super) fn acknowledges(report: &PodCounts, policy: &ResolvedPolicy) -> bool 
 }
 
 /// What the status of a policy is made from.
-struct Observation<'a> {
-    policy: &'a PersonaPolicy,
-    model: &'a str,
+pub(super) struct Observation<'a> {
+    pub(super) policy: &'a PersonaPolicy,
+    pub(super) model: &'a str,
     /// Why it is not enforced as it stands.
-    rejection: Option<&'a Rejection>,
+    pub(super) rejection: Option<&'a Rejection>,
     /// As sidecars are to enforce it; of an earlier generation where that one stays in force.
-    in_force: Option<&'a ResolvedPolicy>,
-    pods: &'a [Arc<PodView>],
-    services: &'a [Arc<ServiceView>],
-    reports: &'a BTreeMap<String, PodCounts>,
+    pub(super) in_force: Option<&'a ResolvedPolicy>,
+    pub(super) pods: &'a [Arc<PodView>],
+    pub(super) services: &'a [Arc<ServiceView>],
+    pub(super) reports: &'a BTreeMap<String, PodCounts>,
     /// Scores of each workload of the namespace, by `Kind/name`.
-    workloads: &'a BTreeMap<String, Vec<TraitScores>>,
-    now: Timestamp,
+    pub(super) workloads: &'a BTreeMap<String, Vec<TraitScores>>,
+    pub(super) now: Timestamp,
 }
 
 /// A pod that the policy selects, and where it stands.
@@ -131,7 +131,7 @@ enum Standing {
 
 impl Observation<'_> {
     /// The status, pods that do not enforce the policy, and after how long it may differ by time alone.
-    fn status(&self) -> (PersonaPolicyStatus, usize, Option<Duration>) {
+    pub(super) fn status(&self) -> (PersonaPolicyStatus, usize, Option<Duration>) {
         let spec = &self.policy.spec;
         let selected: Vec<_> = self
             .pods
