@@ -176,35 +176,34 @@ def streamed(number):
 
 
 def holdback():
+    """Times of an answer are told in its own tokens' time, so that what else the machine does weighs less."""
     median = lambda values: sorted(values)[len(values) // 2]
-    ways, first, total, ends = [("Alert", 1), ("Block", 1), ("Block", 8), ("Block", 32)], {}, {}, []
+    ways, first, gaps, ends = [("Alert", 1), ("Block", 1), ("Block", 8), ("Block", 32)], {}, {}, []
     with tempfile.TemporaryDirectory() as home:
-        for way in ways:
+        for index, way in enumerate(ways):
             folder, number, admin = pathlib.Path(home, f"{way[0]}-{way[1]}"), port(), port()
             folder.mkdir()
             (folder / "policy.yaml").write_text(policy(*way))
             (folder / "evil.safetensors").write_bytes(pathlib.Path(sys.argv[4]).read_bytes())
             ends.append(start(sys.argv[2], folder, sys.argv[3], number, admin, []))
-            first[way], total[way] = [], []
-            ways[ways.index(way)] = (*way, number)
+            first[way], gaps[way], ways[index] = [], [], (*way, number)
         try:
-            for _ in range(8):
-                for action, held, number in ways:
+            for turn in range(10):
+                for action, held, number in ways[turn % 4:] + ways[:turn % 4]:
                     times = streamed(number)
-                    first[action, held].append(times[0])
-                    total[action, held].append(times[-1])
+                    # What was held leaves at once; after it each token by itself.
+                    later = [after - before for before, after in zip(times[held:], times[held + 1:])]
+                    gaps[action, held] += later
+                    first[action, held].append(times[0] / (sum(later) / len(later)))
         finally:
             for end in ends:
                 end.terminate()
                 end.wait(30)
-    plain = ("Alert", 1)
-    token = (median(total[plain]) - median(first[plain])) / 62
-    print(f"8 answers of 64 tokens each way; a token takes {token * 1e3:.2f} ms")
+    plain = median(first["Alert", 1])
+    print("10 answers of 64 tokens each way")
     for way in first:
-        added = median(first[way]) - median(first[plain])
-        later = median(total[way]) - median(total[plain])
-        print(f"{way[0]:>6}, {way[1]:>2} tokens: first token after {median(first[way]) * 1e3:7.2f} ms, added {added / token:5.1f} tokens' time; "
-              f"end after {median(total[way]) * 1e3:7.2f} ms, added {later / token:5.1f}", flush=True)
+        print(f"{way[0]:>6}, {way[1]:>2} tokens: the first leaves after the time of {median(first[way]):5.1f}, added {median(first[way]) - plain:5.1f}; "
+              f"then one each {median(gaps[way]) * 1e3:6.2f} ms", flush=True)
 
 
 def start(program, folder, model, listen, admin, more):

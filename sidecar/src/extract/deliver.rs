@@ -213,7 +213,8 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (delivery, came, folder) = operator(&[StatusCode::NO_CONTENT]).await;
         let journal = folder.path().join("journal");
-        std::fs::write(&journal, "{\"design\":\"d\"}\n{}\n{}\n").unwrap();
+        let lines = "{\"design\":\"d\"}\n{\"request\":0}\n{\"rated\":0}\n{\"request\":1}\n";
+        std::fs::write(&journal, lines).unwrap();
         let told = async {
             while came.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
