@@ -260,7 +260,7 @@ impl<R: BufRead> Source<'_, R> {
                 _ => return Err(broken("has an impossible size")),
             };
         }
-        let dtype = dtype(self.u32()?)?;
+        let dtype = dtype(self.u32()?, &name)?;
         let offset = self.u64()?;
         let [columns, rest @ ..] = shape;
         let rows = rest.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
@@ -275,7 +275,7 @@ impl<R: BufRead> Source<'_, R> {
     }
 }
 
-fn dtype(code: u32) -> Result<DType, GgufError> {
+fn dtype(code: u32, tensor: &str) -> Result<DType, GgufError> {
     Ok(match code {
         0 => DType::F32,
         1 => DType::F16,
@@ -289,16 +289,30 @@ fn dtype(code: u32) -> Result<DType, GgufError> {
         12 => DType::Q4K,
         13 => DType::Q5K,
         14 => DType::Q6K,
+        20 => DType::Iq4Nl,
+        23 => DType::Iq4Xs,
         30 => DType::Bf16,
         other => {
             let name = match other {
-                16..=23 | 29 => "IQ (importance-matrix codebook)",
-                34 | 35 => "TQ (ternary)",
+                9 => "Q8_1",
+                15 => "Q8_K",
+                16 => "IQ2_XXS",
+                17 => "IQ2_XS",
+                18 => "IQ3_XXS",
+                19 => "IQ1_S",
+                21 => "IQ3_S",
+                22 => "IQ2_S",
+                24..=28 => "integers, or F64",
+                29 => "IQ1_M",
+                34 => "TQ1_0",
+                35 => "TQ2_0",
                 39 => "MXFP4",
+                40 => "NVFP4",
                 _ => "unknown",
             };
             return Err(GgufError::Unsupported(format!(
-                "a tensor has quantisation type {other} ({name}); use a Q4_0 to Q8_0, a K-quant, F16, BF16 or F32 file"
+                "tensor {tensor} has quantisation type {other} ({name}); use a file in Q4_0 to Q8_0, a K-quant, IQ4_NL, \
+                 IQ4_XS, F16, BF16 or F32"
             )));
         }
     })

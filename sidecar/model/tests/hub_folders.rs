@@ -4,10 +4,15 @@
 
 mod support;
 
-use personaguard_model::{ChatOptions, LoadError, LoadOptions, Model};
+use personaguard_model::{
+    ChatOptions, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, LoadError, LoadOptions, Model,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::sync::Arc;
 use support::hub::{self, Dtype};
 use support::{Shape, tiny};
 
@@ -103,6 +108,56 @@ fn the_digest_is_that_of_the_list_of_digests() {
     assert_eq!(load(folder.path()).unwrap().digest(), hex::encode(Sha256::digest(lines())));
     let options = LoadOptions { expected_sha256: Some(first), ..LoadOptions::default() };
     assert!(matches!(Model::load(folder.path(), &options), Err(LoadError::DigestMismatch { .. })));
+}
+
+#[test]
+fn damaged_folders_are_refused_without_a_panic() {
+    let mut random = StdRng::seed_from_u64(3);
+    let files = [
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    let folder = folder();
+    let sound = files.map(|name| std::fs::read(folder.path().join(name)).unwrap());
+    for round in 0..400 {
+        let file = round % files.len();
+        let mut damaged = sound[file].clone();
+        // Of weights, what describes them.
+        let reach = damaged.len().min(4000);
+        for _ in 0..random.random_range(1..4) {
+            match random.random_range(0..4) {
+                0 => damaged[random.random_range(0..reach.min(8))] = random.random(),
+                1 => damaged.truncate(random.random_range(0..reach).max(reach / 2)),
+                // JSON stays JSON more often where a digit becomes another.
+                2 => {
+                    let digits: Vec<usize> =
+                        (0..reach.min(damaged.len())).filter(|&i| damaged[i].is_ascii_digit()).collect();
+                    if let Some(&at) = digits.get(random.random_range(0..digits.len().max(1))) {
+                        damaged[at] = random.random_range(b'0'..=b'9');
+                    }
+                }
+                _ => {
+                    let at = random.random_range(0..reach.min(damaged.len()));
+                    damaged[at] = random.random();
+                }
+            }
+        }
+        std::fs::write(folder.path().join(files[file]), damaged).unwrap();
+        // What still loads must also run.
+        if let Ok(model) = load(folder.path())
+            && let Ok(engine) = Engine::start(Arc::new(model), EngineOptions::default())
+        {
+            let request = GenerateRequest { prompt: vec![1, 2, 3], max_tokens: 2, ..Default::default() };
+            let mut generation = engine.submit(request).ok();
+            while let Some(event) = generation.as_mut().and_then(Generation::blocking_next) {
+                assert_ne!(event, Event::Failed(EngineError::Internal));
+            }
+        }
+        std::fs::write(folder.path().join(files[file]), &sound[file]).unwrap();
+    }
 }
 
 #[test]

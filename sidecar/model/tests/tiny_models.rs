@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use std::io::Write;
 use std::sync::Arc;
 use support::agree::{agrees, shapes, tokens, vector};
+use support::gguf;
 use support::hub::{self, Dtype};
 use support::{Shape, Tiny, VOCABULARY, tiny};
 
@@ -241,6 +242,36 @@ fn files_are_told_apart_by_digest() {
     assert!(matches!(load(&file, &expecting(&wrong)), Err(LoadError::DigestMismatch { .. })));
     let missing = Model::load(std::path::Path::new("/no/such/model.gguf"), &LoadOptions::default());
     assert!(matches!(missing, Err(LoadError::NotFound { .. })));
+}
+
+#[test]
+fn what_a_file_asks_for_in_vain_is_named() {
+    let refused = |writer: gguf::Writer, with: &str| match load(&writer.finish(), &LoadOptions::default()) {
+        Err(LoadError::Unsupported { what }) => assert!(what.contains(with), "{what}"),
+        other => panic!("{with}: {other:?}"),
+    };
+    let architecture = |name: &str| {
+        let mut writer = gguf::Writer::default();
+        writer.text("general.architecture", name);
+        writer
+    };
+    refused(architecture("mamba"), "architecture mamba");
+    for (kind, name) in [(16, "IQ2_XXS"), (29, "IQ1_M"), (39, "MXFP4"), (200, "type 200")] {
+        let mut writer = architecture("llama");
+        writer.tensor("blk.0.attn_q.weight", 2, 256, kind, &[0; 256]);
+        refused(writer, name);
+    }
+    for (key, name) in [("expert_count", "mixture of experts"), ("attention.key_length_mla", "latent attention")] {
+        let mut writer = architecture("qwen3");
+        writer.int(&format!("qwen3.{key}"), 8);
+        refused(writer, name);
+    }
+    let mut writer = architecture("llama");
+    writer.text("llama.rope.scaling.type", "yarn");
+    for key in ["embedding_length", "attention.head_count", "block_count", "feed_forward_length", "context_length"] {
+        writer.int(&format!("llama.{key}"), if key == "embedding_length" { 64 } else { 8 });
+    }
+    refused(writer, "rotary scaling of type yarn");
 }
 
 #[test]

@@ -6,6 +6,7 @@ until GET READY answers 200, and prints one JSON object. Uses Python's standard 
 
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +63,8 @@ def one(salt, count, usages, together):
     usages.append(usage)
 
 
+# Whoever ends this ends the server too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
 started = time.perf_counter()
 server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 try:

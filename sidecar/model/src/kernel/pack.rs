@@ -22,7 +22,7 @@ pub(crate) fn format_of(dtype: DType) -> Format {
         DType::Q5_0 => Format::U5,
         DType::Q5_1 | DType::Q5K => Format::U5Min,
         DType::Q6K => Format::U6,
-        DType::Q8_0 | DType::Q2K | DType::Q3K => Format::I8,
+        DType::Q8_0 | DType::Q2K | DType::Q3K | DType::Iq4Nl | DType::Iq4Xs => Format::I8,
     }
 }
 
@@ -158,6 +158,16 @@ impl Unpacked {
                 }
                 [largest / 127.0, 0.0]
             }
+            DType::Iq4Nl => {
+                codebook(&block[2..18], &mut codes);
+                [half(0), 0.0]
+            }
+            DType::Iq4Xs => {
+                codebook(&block[8 + 16 * part..][..16], &mut codes);
+                let low = block[4 + part / 2] >> (part % 2 * 4) & 15;
+                let high = u16::from_le_bytes([block[2], block[3]]) >> (2 * part) & 3;
+                [half(0) * (f32::from(low) + f32::from(high) * 16.0 - 32.0), 0.0]
+            }
             DType::F32 | DType::F16 | DType::Bf16 | DType::Q4_0 | DType::Q4_1 => unreachable!("packed elsewhere"),
         };
         Self { codes, scales }
@@ -185,6 +195,15 @@ impl Unpacked {
                 _ => {}
             }
         }
+    }
+}
+
+/// 32 codes of 4 bits, by what they stand for in IQ4_NL and IQ4_XS: numbers of 8 bits.
+fn codebook(packed: &[u8], codes: &mut [u8; BLOCK]) {
+    const MEANT: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+    for (column, code) in codes.iter_mut().enumerate() {
+        let byte = packed[column % 16];
+        *code = MEANT[usize::from(if column < 16 { byte & 15 } else { byte >> 4 })].cast_unsigned();
     }
 }
 

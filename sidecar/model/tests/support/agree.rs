@@ -42,9 +42,12 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
         let push = vector(shape.hidden, 4);
         let wide: Vec<f64> = direction.iter().map(|&v| f64::from(v)).collect();
         let norm = dot(&wide, &wide).sqrt();
-        // Steering after block 1 on the response, and a cap after block 2 everywhere.
+        // Steering of the prompt's embeddings, after block 1 on the response, and a cap after block 2 everywhere.
         let cap = 0.5;
         let change = |layer: usize, position: usize, x: &mut [f64]| {
+            if layer == 0 && position < 41 {
+                x.iter_mut().zip(&push).for_each(|(x, &v)| *x += 0.5 * f64::from(v));
+            }
             if layer == 1 && position >= 41 {
                 x.iter_mut().zip(&push).for_each(|(x, &v)| *x += 2.0 * f64::from(v));
             }
@@ -60,6 +63,7 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
                 response: response.clone(),
                 probes: (0..=shape.layers).map(|layer| Probe::new(layer, &direction).unwrap()).collect(),
                 interventions: Arc::new([
+                    Intervention::add(0, &push, 0.5, Positions::Prompt).unwrap(),
                     Intervention::add(1, &push, 2.0, Positions::Response).unwrap(),
                     Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All).unwrap(),
                 ]),

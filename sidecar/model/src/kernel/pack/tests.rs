@@ -34,7 +34,7 @@ fn random_blocks(dtype: DType, rows: usize, columns: usize, rng: &mut StdRng) ->
             block[at..at + 2].copy_from_slice(&value.to_le_bytes());
         };
         match dtype {
-            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 | DType::F16 => half(0),
+            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 | DType::F16 | DType::Iq4Nl | DType::Iq4Xs => half(0),
             DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => {
                 half(0);
                 half(2);
@@ -84,6 +84,40 @@ fn packed_rows_hold_what_the_file_says() {
             let tolerance = largest * if matches!(dtype, DType::Q2K | DType::Q3K) { 0.005 } else { 0.001 };
             for (found, expected) in row.iter().zip(expected) {
                 assert!((found - expected).abs() <= tolerance, "{dtype:?} row {index}: {found} for {expected}");
+            }
+        }
+    }
+}
+
+/// candle reads neither: against the published rule, value by value.
+#[test]
+fn codebook_quants_hold_what_the_file_says() {
+    const MEANT: [f32; 16] = [-127., -104., -83., -65., -49., -35., -22., -10., 1., 13., 25., 38., 53., 69., 89., 113.];
+    let pool = Pool::new(2).unwrap();
+    let mut rng = StdRng::seed_from_u64(11);
+    let (rows, columns) = (9, 512);
+    for dtype in [DType::Iq4Nl, DType::Iq4Xs] {
+        let raw = random_blocks(dtype, rows, columns, &mut rng);
+        let matrix = whole(&pool, dtype, &raw, rows, columns);
+        let (values, bytes) = dtype.block();
+        let mut row = vec![0.0; columns];
+        for (index, blocks) in raw.chunks_exact(columns / values * bytes).enumerate() {
+            matrix.dequantise_row(index, &mut row);
+            for (column, found) in row.iter().enumerate() {
+                let (block, at) = (&blocks[column / values * bytes..][..bytes], column % values);
+                let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
+                let sub = at / 32;
+                let (scale, codes) = match dtype {
+                    DType::Iq4Nl => (scale, &block[2..]),
+                    _ => {
+                        let low = (block[4 + sub / 2] >> (4 * (sub % 2))) & 0xf;
+                        let high = (u16::from_le_bytes([block[2], block[3]]) >> (2 * sub)) & 3;
+                        (scale * (f32::from(low) + 16.0 * f32::from(high) - 32.0), &block[8 + 16 * sub..])
+                    }
+                };
+                let byte = codes[at % 16];
+                let expected = scale * MEANT[usize::from(if at % 32 < 16 { byte & 0xf } else { byte >> 4 })];
+                assert!((found - expected).abs() <= 1e-3 * expected.abs(), "{dtype:?}: {found} for {expected}");
             }
         }
     }
