@@ -10,6 +10,8 @@ pub mod condition {
     pub const GUARDED: &str = "Guarded";
     /// `PersonaPolicy`, `PersonaReport`: a trait is past its threshold.
     pub const TRAIT_BREACHED: &str = "TraitBreached";
+    /// `PersonaPolicy`: with `calibration.from: Traffic`, there are responses enough to give thresholds in.
+    pub const CALIBRATED: &str = "Calibrated";
     /// `PersonaReport`: the scores of a trait have moved from the calibration, and stay there.
     pub const DRIFT_DETECTED: &str = "DriftDetected";
     /// `PersonaPolicy` in placement Proxy: traffic may reach a selected pod's app past its sidecar.
@@ -50,8 +52,12 @@ pub mod reason {
     pub const EXTRACTION_FAILED: &str = "ExtractionFailed";
     /// Ready, Accepted: the vector separates held-out answers no better than its permuted-label control.
     pub const NOT_DISCRIMINATIVE: &str = "NotDiscriminative";
-    /// Accepted: a quantile or sigma threshold on a vector without a calibration that carries it.
+    /// Accepted: a quantile or sigma threshold without a calibration, of the vector or the traffic, that carries it.
     pub const CALIBRATION_MISSING: &str = "CalibrationMissing";
+    /// Calibrated: responses are being collected, in mode `Audit`.
+    pub const COLLECTING: &str = "Collecting";
+    /// Calibrated: there are enough.
+    pub const CALIBRATED: &str = "Calibrated";
     /// Accepted: a policy names the same vector twice.
     pub const DUPLICATE_VECTOR: &str = "DuplicateVector";
     /// Accepted: a threshold is missing, ambiguous, or a band that is empty.

@@ -207,4 +207,11 @@ pub struct ResolvedTrait {
     /// What callers may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestBounds>,
+    /// While the guarded traffic is calibrated on: what its scores are of. They are to be sampled and reported under this
+    /// digest; another begins at zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrates: Option<Digest>,
+    /// What the guarded traffic scored when it was calibrated on: what drift is measured against, in place of the vector's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm: Option<Calm>,
 }

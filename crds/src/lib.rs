@@ -27,6 +27,7 @@ pub mod resolve;
 #[cfg(test)]
 mod rules;
 mod screen;
+mod sketch;
 mod vector;
 pub mod wire;
 
@@ -37,9 +38,10 @@ pub use model::{
     PersonaModelStatus, Resources, Runtime,
 };
 pub use policy::{
-    Action, Capping, CoefficientRange, Coherence, ConditionAt, Evidence, EvidenceWindow, FailurePolicy, LayerBounds,
-    Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement, Positions, ProjectionRange, Redaction,
-    Regeneration, RequestBounds, Sampling, Score, Steering, SteeringCondition, Threshold, TraitRule,
+    Action, CalibratedFrom, CalibrationSource, Capping, CoefficientRange, Coherence, ConditionAt, Evidence,
+    EvidenceWindow, FailurePolicy, LayerBounds, Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement,
+    Positions, ProjectionRange, Redaction, Regeneration, RequestBounds, Sampling, Score, Steering, SteeringCondition,
+    Threshold, TrafficCalibration, TraitRule,
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{
@@ -47,6 +49,7 @@ pub use report::{
     TraitScores, WorkloadReference,
 };
 pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};
+pub use sketch::{MAX_CENTROIDS, Sketch};
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret, PersonaVector,
     PersonaVectorSpec, PersonaVectorStatus, SampleCounts, Workspace,

@@ -1,6 +1,8 @@
 //! `PersonaPolicy`: which pods, which model, which traits, which thresholds, which action.
 
-use crate::quantity::{Coefficient, Layer};
+use crate::quantity::{Coefficient, Digest, Layer};
+use crate::sketch::Sketch;
+use crate::wire::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use kube::KubeSchema;
@@ -74,6 +76,9 @@ pub struct PersonaPolicySpec {
     /// Scores a part of the responses only; default: all of them. Not for what is enforced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
+    /// What `sigma` and `quantile` of thresholds refer to; default: the calibration of each vector's own file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationSource>,
     /// Whether conversations may be written, word for word, to the sidecar's conversation log, where it has one. They leave
     /// the sidecar in no other way.
     #[serde(default)]
@@ -86,6 +91,51 @@ pub struct PersonaPolicySpec {
 
 fn default_recover_after_seconds() -> u32 {
     600
+}
+
+/// What benign answers are.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct CalibrationSource {
+    /// `Vector`: the calibration of each vector's own file. `Traffic`: what the policy's own pods score in mode `Audit`, numbers
+    /// only; thresholds by `sigma` and `quantile` are in force from mode `Enforce` on, and stay as they are then.
+    pub from: CalibratedFrom,
+    /// With `Traffic`: responses before the calibration can be used, 50 to 100000; more where a quantile needs them.
+    #[schemars(range(min = 50, max = 100_000))]
+    pub min_responses: u32,
+}
+
+impl Default for CalibrationSource {
+    fn default() -> Self {
+        Self { from: CalibratedFrom::default(), min_responses: 200 }
+    }
+}
+
+/// Where a calibration comes from.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CalibratedFrom {
+    /// The vector's own file.
+    #[default]
+    Vector,
+    /// The traffic that the policy guards.
+    Traffic,
+}
+
+impl PersonaPolicySpec {
+    /// Responses before the calibration of a trait from the guarded traffic can be used; nothing where it comes from
+    /// elsewhere. A quantile needs a sample in which at least one response is expected beyond it.
+    #[must_use]
+    pub fn responses_to_calibrate(&self, rule: &TraitRule) -> Option<u64> {
+        let source = self.calibration.filter(|source| source.from == CalibratedFrom::Traffic)?;
+        let quantile = rule.threshold.as_ref().and_then(|threshold| threshold.quantile);
+        Some(u64::from(source.min_responses).max(quantile.map_or(0, responses_for_quantile)))
+    }
+}
+
+/// Responses of which at least one is expected beyond a quantile.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+pub(crate) fn responses_for_quantile(q: f64) -> u64 {
+    (1.0 / (1.0 - q).min(q) - 1e-9).ceil() as u64
 }
 
 /// Whether a policy acts.
@@ -488,8 +538,55 @@ pub struct PersonaPolicyStatus {
     /// Workloads with a breach in force.
     #[serde(default)]
     pub breached: u32,
-    /// `Accepted`, `Guarded`, `TraitBreached`, `Ready`; in placement Proxy `BypassDetected`.
+    /// What the policy's own traffic scored, with `calibration.from: Traffic`, by vector.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]
+    pub calibrations: Vec<TrafficCalibration>,
+    /// `Accepted`, `Guarded`, `TraitBreached`, `Ready`; in placement Proxy `BypassDetected`, with
+    /// `calibration.from: Traffic` `Calibrated`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What the guarded traffic scored on a trait while the policy's mode was `Audit`.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficCalibration {
+    /// Name of the `PersonaVector`.
+    pub vector: String,
+    /// Digest of what the scores are of: policy, model, vector, layer and score. Made anew, it begins at zero.
+    #[schemars(with = "String")] // the rule of a digest would cost too much in an unbounded list
+    pub basis: Digest,
+    /// Responses in it.
+    pub count: u64,
+    /// Their mean score.
+    pub mean: f64,
+    /// Their standard deviation (n − 1).
+    pub standard_deviation: f64,
+    /// Their distribution.
+    pub sketch: Sketch,
+    /// Different system prompts that they were under, each as the first 12 digits of its SHA-256, or `none`; 8 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub system_prompts: Vec<String>,
+}
+
+impl TrafficCalibration {
+    /// Of a sample.
+    #[must_use]
+    pub fn new(vector: &str, sample: Sample) -> Self {
+        let Sample { basis, sketch, system_prompts } = sample;
+        let sketch = sketch.rounded();
+        let round = |value: f64| (value * 1e6).round() / 1e6;
+        let (mean, standard_deviation) = (round(sketch.mean()), round(sketch.standard_deviation()));
+        Self {
+            vector: vector.to_owned(),
+            basis,
+            count: sketch.count(),
+            mean,
+            standard_deviation,
+            sketch,
+            system_prompts,
+        }
+    }
 }

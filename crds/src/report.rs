@@ -2,7 +2,7 @@
 
 use crate::policy::Action;
 use crate::quantity::Digest;
-use crate::wire::{Failure, PolicyAcknowledgement};
+use crate::wire::{Failure, PolicyAcknowledgement, Sample};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
@@ -142,6 +142,9 @@ pub struct TraitScores {
     /// Where the scores stand against the calibration; absent for vectors without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftCharts>,
+    /// What sidecars that are gone left to a policy's calibration; only in `retiredTraits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
 }
 
 /// Where two control charts of raw z-scores against the vector's calibration stand. Of several pods: the mean shift, weighted

@@ -1,6 +1,7 @@
 //! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard serve` share.
 
 mod conflict;
+mod scale;
 
 use crate::conditions::reason;
 use crate::guard_config::{
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
+use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -209,7 +211,8 @@ pub fn resolve_policy(
         })?;
         vector.belongs_to(&rule.vector, model)?;
         vector.discriminates(&rule.vector)?;
-        let (min, max) = bounds(rule, vector)?;
+        let scale = Scale::of(policy, rule, vector);
+        let (min, max) = bounds(rule, &scale)?;
         complete(rule)?;
         condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
@@ -228,6 +231,8 @@ pub fn resolve_policy(
             regenerate: rule.regenerate,
             redact: rule.redact.clone(),
             requests: rule.requests,
+            calibrates: scale.collects(),
+            calm: scale.calm(),
         });
     }
     let mut resolved = ResolvedPolicy {
@@ -430,7 +435,7 @@ fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
 }
 
 /// Thresholds of a trait as raw projections: (min, max).
-fn bounds(rule: &TraitRule, vector: &VectorInput) -> Result<(Option<f64>, Option<f64>), Rejection> {
+fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f64>), Rejection> {
     let Some(threshold) = &rule.threshold else {
         return if rule.action == Action::Alert || rule.action.holds() {
             let message = format!(
@@ -455,11 +460,10 @@ fn bounds(rule: &TraitRule, vector: &VectorInput) -> Result<(Option<f64>, Option
             (Some(range.min), Some(range.max))
         }
         Threshold { sigma: Some(sigma), quantile: None, projection: None, range: None } => {
-            let calibration = calibration(rule, vector, "sigma")?;
-            (None, Some(calibration.mean + sigma * calibration.standard_deviation))
+            (None, scale.sigma(rule, *sigma)?)
         }
         Threshold { quantile: Some(q), sigma: None, projection: None, range: None } => {
-            (None, Some(quantile(&rule.vector, calibration(rule, vector, "quantile")?, *q)?))
+            (None, scale.quantile(rule, *q)?)
         }
         _ => {
             let message = format!(
@@ -475,43 +479,6 @@ fn bounds(rule: &TraitRule, vector: &VectorInput) -> Result<(Option<f64>, Option
         let message = format!("the threshold of trait `{}` is not a finite number", rule.vector);
         Err(Rejection::new(reason::THRESHOLD_INVALID, message))
     }
-}
-
-/// Calibrations are of `response_avg`; no other score can be held against one.
-fn calibration<'a>(rule: &TraitRule, vector: &'a VectorInput, unit: &str) -> Result<&'a Calibration, Rejection> {
-    let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
-    if rule.score != crate::Score::ResponseAvg {
-        return Err(missing(format!(
-            "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give threshold.projection in place of .{unit}",
-            rule.vector, rule.score
-        )));
-    }
-    match &vector.calibration {
-        Some(calibration) if calibration.count >= 2 && calibration.standard_deviation.is_finite() => Ok(calibration),
-        _ => Err(missing(format!(
-            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, or give threshold.projection in place of .{unit}",
-            rule.vector, vector.layer
-        ))),
-    }
-}
-
-/// The q-quantile of a calibration, interpolated between order statistics (type 7 of Hyndman and Fan). A sample carries
-/// it only if at least one of its responses is expected beyond it.
-fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Rejection> {
-    let needed = (1.0 / (1.0 - q).min(q) - 1e-9).ceil();
-    if calibration.sorted.is_empty() || f64::from(calibration.count) < needed {
-        let message = format!(
-            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} responses, and there are {}: calibrate with more, or use threshold.sigma",
-            if calibration.sorted.is_empty() { 0 } else { calibration.count }
-        );
-        return Err(Rejection::new(reason::CALIBRATION_MISSING, message));
-    }
-    #[allow(clippy::cast_precision_loss)] // at most 1,001 values
-    let position = q * (calibration.sorted.len() - 1) as f64;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the list, see above
-    let at = |position: f64| calibration.sorted[(position as usize).min(calibration.sorted.len() - 1)];
-    let (below, above) = (at(position.floor()), at(position.ceil()));
-    Ok(below + (above - below) * position.fract())
 }
 
 fn served_model(model: &PersonaModel) -> ServedModel {

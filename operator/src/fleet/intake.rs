@@ -16,7 +16,7 @@ use axum::{Router, middleware};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use personaguard_crds::names;
-use personaguard_crds::wire::{Failure, MAX_REPORT_BYTES, MAX_VECTOR_BYTES, SidecarReport};
+use personaguard_crds::wire::{Failure, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_VECTOR_BYTES, SidecarReport};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -187,6 +187,9 @@ fn sound(report: &SidecarReport) -> Result<(), &'static str> {
     if report.policies.len() > 128 || report.traits.len() > 256 {
         return Err("at most 128 policies and 256 traits are taken");
     }
+    if report.traits.iter().filter(|scores| scores.sample.is_some()).count() > MAX_SAMPLES {
+        return Err("at most 48 traits with a sample are taken");
+    }
     if report.model.name.len() > NAME || report.config_error.as_ref().is_some_and(|error| error.len() > MESSAGE) {
         return Err("model.name or configError is too long");
     }
@@ -208,6 +211,9 @@ fn sound(report: &SidecarReport) -> Result<(), &'static str> {
         let numbers = [Some(scores.mean), Some(scores.sum_squared_deviations), scores.max];
         if !numbers.into_iter().flatten().chain(drift).all(|number| number.is_finite() && number.abs() < 1e15) {
             return Err("an entry of traits has a score that is no number");
+        }
+        if scores.sample.as_ref().is_some_and(|sample| !sample.is_sound()) {
+            return Err("an entry of traits has a sample that is none");
         }
         if let Some(breach) = &scores.last_breach
             && !(plain(&breach.response_id, 128) && breach.score.is_finite() && breach.threshold.is_finite())
@@ -249,6 +255,48 @@ mod tests {
         assert!(sound(&sent(|r| r["traits"][0]["lastBreach"]["responseId"] = json!("I will destroy you"))).is_err());
         assert!(sound(&sent(|r| r["traits"][0]["vector"] = json!("a b"))).is_err());
         assert!(sound(&sent(|r| r["instance"] = json!(""))).is_err());
+    }
+
+    #[test]
+    fn a_sample_is_taken_only_if_it_can_be_one() {
+        let sample = |mean: f64, count: u64, centroids: usize| {
+            let centroid = json!({"mean": mean, "count": count});
+            let sketch = json!({"sumSquaredDeviations": 0.5, "centroids": vec![centroid; centroids]});
+            json!({"basis": personaguard_crds::Digest::of(b"basis"), "sketch": sketch})
+        };
+        let with = |sample: Value| sound(&sent(|r| r["traits"][0]["sample"] = sample.clone()));
+        assert_eq!(with(sample(1.0, 3, 64)), Ok(()));
+        for bad in [sample(1e300, 3, 1), sample(1.0, 0, 1), sample(1.0, 1, 65), sample(1.0, u64::MAX, 2)] {
+            assert!(with(bad).is_err());
+        }
+        for prompts in [json!(["be kind to all"]), json!(vec!["0123456789ab"; 9]), json!(["none", "0123456789ab"])] {
+            let mut prompted = sample(1.0, 1, 1);
+            prompted["systemPrompts"] = prompts;
+            assert!(with(prompted).is_err());
+        }
+        let many = sent(|r| {
+            r["traits"][0]["sample"] = sample(1.0, 1, 1);
+            r["traits"] = json!(vec![r["traits"][0].clone(); MAX_SAMPLES + 1]);
+        });
+        assert!(sound(&many).is_err());
+    }
+
+    #[test]
+    fn a_full_report_fits_a_body() {
+        let name = "n".repeat(63);
+        let centroids = vec![json!({"mean": -1234.123_456, "count": 1_000_000}); 64];
+        let sketch = json!({"sumSquaredDeviations": 123_456_789.123_456, "centroids": centroids});
+        let full = sent(|r| {
+            r["traits"][0]["policy"] = json!(name);
+            r["traits"][0]["vector"] = json!(name);
+            let mut traits = vec![r["traits"][0].clone(); 256];
+            for scores in &mut traits[..MAX_SAMPLES] {
+                scores["sample"] = json!({"basis": personaguard_crds::Digest::of(b"basis"), "sketch": sketch, "systemPrompts": vec!["0123456789ab"; 8]});
+            }
+            r["traits"] = json!(traits);
+        });
+        let bytes = serde_json::to_vec(&full).unwrap().len();
+        assert!(bytes < MAX_REPORT_BYTES * 9 / 10, "{bytes}");
     }
 
     #[test]

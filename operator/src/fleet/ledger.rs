@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::wire::{SidecarReport, TraitSummary};
-use personaguard_crds::{DriftCharts, LastBreach, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores};
+use personaguard_crds::wire::{Sample, SidecarReport, TraitSummary};
+use personaguard_crds::{
+    Digest, DriftCharts, LastBreach, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores,
+};
 use std::collections::BTreeMap;
 
 /// Traits of which a workload keeps the counts of sidecars that are gone.
@@ -128,11 +130,23 @@ impl Ledger {
 
     /// Scores over the workload's whole life, by policy and vector.
     pub(crate) fn traits(&self) -> Vec<TraitScores> {
-        let mut merged = self.retired_traits.clone();
+        let mut merged: Vec<_> = self.retired_traits.iter().map(without_sample).collect();
         for scores in self.pods.values().flat_map(|pod| &pod.traits) {
-            merge_into(&mut merged, scores, usize::MAX);
+            merge_into(&mut merged, &without_sample(scores), usize::MAX);
         }
         merged
+    }
+
+    /// What was sampled of a trait under a basis, by sidecars that are gone, too.
+    pub(crate) fn sample(&self, policy: &str, vector: &str, basis: &Digest) -> Sample {
+        let mut all_of_it = Sample::new(basis.clone());
+        let all = self.retired_traits.iter().chain(self.pods.values().flat_map(|pod| &pod.traits));
+        let samples = all.filter(|scores| scores.policy == policy && scores.vector == vector);
+        samples
+            .filter_map(|scores| scores.sample.as_ref())
+            .filter(|sample| sample.basis == *basis)
+            .for_each(|sample| all_of_it.merge(sample));
+        all_of_it
     }
 
     fn retire_counts(&mut self, pod: &PodCounts) {
@@ -193,7 +207,23 @@ fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
         },
         last_breach: latest.last_breach.clone(),
         drift: merge_drift(a, b),
+        sample: merge_samples(a.sample.as_ref(), b.sample.as_ref()),
     }
+}
+
+/// Samples of one thing are one sample; of two, the newer, `b`, counts.
+fn merge_samples(a: Option<&Sample>, b: Option<&Sample>) -> Option<Sample> {
+    let (Some(x), Some(y)) = (a, b) else { return b.or(a).cloned() };
+    let mut merged = y.clone();
+    if x.basis == y.basis {
+        merged.merge(x);
+        merged.sketch = merged.sketch.rounded();
+    }
+    Some(merged)
+}
+
+fn without_sample(scores: &TraitScores) -> TraitScores {
+    TraitScores { sample: None, ..scores.clone() }
 }
 
 /// The shift is a mean, weighted by responses; of the rest the most alarming counts. A sidecar that is gone drifts no more.
@@ -277,6 +307,7 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
             down: short(charts.down),
             detected: charts.detected,
         }),
+        sample: summary.sample.clone().map(|sample| Sample { sketch: sample.sketch.rounded(), ..sample }),
     }
 }
 

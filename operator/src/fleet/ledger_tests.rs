@@ -29,6 +29,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
                 response_id: format!("chatcmpl-{breaches}"),
             }),
             drift: None,
+            sample: None,
         }],
     }
 }
@@ -215,4 +216,46 @@ proptest! {
             prop_assert!((merged.max.unwrap() - max).abs() < 1e-5);
         }
     }
+}
+
+/// A report of a sidecar that samples these scores.
+fn sampled(instance: &str, sequence: u64, basis: &Digest, scores: &[f64]) -> SidecarReport {
+    let mut report = report(instance, sequence, scores.len() as u64, scores);
+    let mut sample = Sample::new(basis.clone());
+    scores.iter().for_each(|score| sample.add(*score, Some(&format!("{:012}", score.round().abs()))));
+    report.traits[0].sample = Some(sample);
+    report
+}
+
+#[test]
+fn samples_of_pods_and_of_processes_that_are_gone_are_one_and_another_basis_begins_at_zero() {
+    let (basis, other) = (Digest::of(b"vector"), Digest::of(b"vector made anew"));
+    let mut ledger = Ledger::default();
+    let count = |ledger: &Ledger, basis| ledger.sample("no-villains", "evil", basis).sketch.count();
+    ledger.take("chat-1", "u1", &sampled("a", 1, &basis, &[1.0, 2.0]), now());
+    ledger.take("chat-2", "u2", &sampled("b", 1, &basis, &[3.0]), now());
+    assert_eq!(count(&ledger, &basis), 3);
+    // The first process is followed by another, then the pod goes.
+    ledger.take("chat-1", "u1", &sampled("c", 1, &basis, &[4.0, 5.0]), now());
+    assert_eq!(count(&ledger, &basis), 5);
+    ledger.retire("u1");
+    assert_eq!(count(&ledger, &basis), 5);
+    let sample = ledger.sample("no-villains", "evil", &basis);
+    assert_eq!((sample.sketch.mean(), sample.sketch.quantile(1.0)), (3.0, Some(5.0)));
+    assert_eq!(sample.system_prompts.len(), 5);
+    assert!(ledger.traits()[0].sample.is_none(), "people read counts; samples are kept once");
+
+    // A new leader knows what is gone at once, and of pods that live as soon as they report.
+    let status = crate::fleet::report::counts(&ledger);
+    assert!(status.pods.iter().flat_map(|pod| &pod.traits).all(|scores| scores.sample.is_none()));
+    let mut next = Ledger::from_status(&status);
+    assert_eq!(count(&next, &basis), 4);
+    next.take("chat-2", "u2", &sampled("b", 2, &basis, &[3.0]), now());
+    assert_eq!(count(&next, &basis), 5);
+
+    // The vector is made anew: a pod has taken that up, another not yet.
+    ledger.take("chat-2", "u2", &sampled("b", 2, &other, &[9.0]), now());
+    assert_eq!((count(&ledger, &other), count(&ledger, &basis)), (1, 4));
+    ledger.retire("u2");
+    assert_eq!((count(&ledger, &other), count(&ledger, &basis)), (1, 0), "the newer counts");
 }

@@ -19,9 +19,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource as _, ResourceExt};
 use ledger::{Ledger, NewBreach};
 use personaguard_crds::conditions::condition;
-use personaguard_crds::wire::SidecarReport;
+use personaguard_crds::wire::{Sample, SidecarReport};
 use personaguard_crds::{
-    API_VERSION, Action, PersonaReport, PersonaReportStatus, PodCounts, TraitScores, WorkloadReference, names,
+    API_VERSION, Action, Digest, PersonaReport, PersonaReportStatus, PodCounts, TraitScores, WorkloadReference, names,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -160,6 +160,15 @@ impl Fleet {
         let inner = self.lock();
         let within = inner.workloads.iter().filter(|((within, _), _)| within == namespace);
         within.map(|(_, workload)| (title(&workload.reference), workload.ledger.traits())).collect()
+    }
+
+    /// What was sampled of a trait under a basis, by all workloads of a namespace.
+    pub(crate) fn sample(&self, namespace: &str, policy: &str, vector: &str, basis: &Digest) -> Sample {
+        let inner = self.lock();
+        let within = inner.workloads.iter().filter(|((within, _), _)| within == namespace);
+        let mut all = Sample::new(basis.clone());
+        within.for_each(|(_, workload)| all.merge(&workload.ledger.sample(policy, vector, basis)));
+        all
     }
 
     /// Last report of each sidecar of a model, with its namespace.

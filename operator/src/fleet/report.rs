@@ -72,6 +72,8 @@ pub(crate) fn status(observation: &Observation<'_>) -> (PersonaReportStatus, Opt
 pub(crate) fn counts(ledger: &Ledger) -> PersonaReportStatus {
     let (retired, retired_traits) = ledger.retired();
     let mut pods: Vec<_> = ledger.pods().cloned().collect();
+    // Pods that live say them again; so many would fill the object.
+    pods.iter_mut().flat_map(|pod| &mut pod.traits).for_each(|scores| scores.sample = None);
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     PersonaReportStatus {
         totals: ledger.totals(),
@@ -222,6 +224,7 @@ mod tests {
                 response_id: "chatcmpl-1".into(),
             }),
             drift: None,
+            sample: None,
         }
     }
 

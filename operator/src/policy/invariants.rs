@@ -80,6 +80,7 @@ fn status(inputs: &Inputs, now: Timestamp) -> PersonaPolicyStatus {
         model: "smollm2",
         rejection: verdicts.rejected.get("no-villains"),
         in_force: verdicts.in_force("no-villains"),
+        calibrations: Vec::new(),
         pods: &inputs.pods,
         services: &inputs.services,
         reports: &inputs.reports,

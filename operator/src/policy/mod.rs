@@ -4,6 +4,7 @@
 mod apply;
 mod build;
 mod bypass;
+mod calibrate;
 mod dereference;
 mod finalize;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Step 5: says what was observed, and only that: what sidecars have not acknowledged is not claimed.
 
 use super::bypass;
+use super::calibrate;
 use super::dereference::Inputs;
 use super::validate::Verdicts;
 use crate::conditions::{Answer, Verdict, conditions};
@@ -16,7 +17,10 @@ use kube::{Api, Resource, ResourceExt};
 use personaguard_crds::conditions::{condition, reason};
 use personaguard_crds::guard_config::ResolvedPolicy;
 use personaguard_crds::resolve::{self, Rejection};
-use personaguard_crds::{API_VERSION, PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, PodState, TraitScores};
+use personaguard_crds::{
+    API_VERSION, Digest, PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, PodState, TrafficCalibration,
+    TraitScores,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,11 +36,15 @@ pub(super) async fn update(
     let mut again: Option<Duration> = None;
     for policy in &inputs.policies {
         let name = policy.name_any();
+        let in_force = verdicts.in_force(&name);
+        let sampled =
+            |vector: &str, basis: &Digest| context.fleet.sample(&inputs.scope.namespace, &name, vector, basis);
         let observation = Observation {
             policy,
             model: &inputs.scope.model,
             rejection: verdicts.rejected.get(&name),
-            in_force: verdicts.in_force(&name),
+            in_force,
+            calibrations: calibrate::calibrations(policy, in_force, sampled),
             pods: &inputs.pods,
             services: &inputs.services,
             reports: &inputs.reports,
@@ -44,7 +52,7 @@ pub(super) async fn update(
             now: Timestamp::now(),
         };
         let (status, unguarded, left) = observation.status();
-        again = again.into_iter().chain(left).min();
+        again = again.into_iter().chain(left).chain(calibrate::look_again(in_force)).min();
         let ready = status.conditions.iter().any(|c| c.type_ == condition::READY && c.status != "False");
         context.metrics.policy(&inputs.scope.namespace, &name, ready, unguarded);
         if policy.status.as_ref() != Some(&status) {
@@ -102,6 +110,8 @@ pub(super) struct Observation<'a> {
     pub(super) rejection: Option<&'a Rejection>,
     /// As sidecars are to enforce it; of an earlier generation where that one stays in force.
     pub(super) in_force: Option<&'a ResolvedPolicy>,
+    /// What its traffic scored.
+    pub(super) calibrations: Vec<TrafficCalibration>,
     pub(super) pods: &'a [Arc<PodView>],
     pub(super) services: &'a [Arc<ServiceView>],
     pub(super) reports: &'a BTreeMap<String, PodCounts>,
@@ -153,7 +163,9 @@ impl Observation<'_> {
             bypass::detect(&pods, self.services)
         });
         let ready = ready(&accepted, &guard, bypass.as_ref());
-        let verdicts: Vec<_> = [ready, accepted, guard, breached(&breaches)].into_iter().chain(bypass).collect();
+        let calibrated = calibrate::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
+        let verdicts: Vec<_> =
+            [ready, accepted, guard, breached(&breaches)].into_iter().chain(bypass).chain(calibrated).collect();
         let before = self.policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let status = PersonaPolicyStatus {
             observed_generation: self.policy.metadata.generation,
@@ -161,6 +173,7 @@ impl Observation<'_> {
             traits: u32::try_from(spec.traits.len()).unwrap_or(u32::MAX),
             guarded: Some(format!("{guarded}/{}", selected.len())),
             breached: u32::try_from(breaches.len()).unwrap_or(u32::MAX),
+            calibrations: self.calibrations.clone(),
             conditions: conditions(&verdicts, before, self.policy.metadata.generation, self.now),
         };
         let left = breaches.iter().flat_map(|(_, breaches)| breaches).map(|breach| breach.left).min();

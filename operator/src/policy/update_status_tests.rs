@@ -2,7 +2,7 @@ use super::*;
 use crate::policy::fixtures::{inputs, pod, policy, report};
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::wire::{Failure, RefusedTrait};
+use personaguard_crds::wire::{Failure, RefusedTrait, Sample};
 use personaguard_crds::{Action, LastBreach};
 
 fn now() -> Timestamp {
@@ -11,6 +11,8 @@ fn now() -> Timestamp {
 
 struct Case {
     inputs: Inputs,
+    /// What was sampled of any trait.
+    sampled: Vec<f64>,
     workloads: BTreeMap<String, Vec<TraitScores>>,
 }
 
@@ -18,7 +20,7 @@ impl Case {
     fn new(pods: &[(&str, Option<&str>)]) -> Self {
         let mut inputs = inputs(vec![policy("no-villains", 3, "evil")]);
         inputs.pods = pods.iter().map(|(name, sidecar)| Arc::new(pod(name, *sidecar))).collect();
-        Self { inputs, workloads: BTreeMap::new() }
+        Self { inputs, sampled: Vec::new(), workloads: BTreeMap::new() }
     }
 
     fn resolved(&self) -> ResolvedPolicy {
@@ -38,6 +40,15 @@ impl Case {
             model: "smollm2",
             rejection: verdicts.rejected.get("no-villains"),
             in_force: verdicts.in_force("no-villains"),
+            calibrations: calibrate::calibrations(
+                &self.inputs.policies[0],
+                verdicts.in_force("no-villains"),
+                |_, basis| {
+                    let mut sample = Sample::new(basis.clone());
+                    self.sampled.iter().for_each(|score| sample.add(*score, None));
+                    sample
+                },
+            ),
             pods: &self.inputs.pods,
             services: &self.inputs.services,
             reports: &self.inputs.reports,
@@ -101,7 +112,7 @@ fn invariant_4_what_is_not_acknowledged_is_not_claimed() {
     assert_eq!(says(&status, "Ready"), is("False", "AwaitingAcknowledgement"));
     assert_eq!((status.guarded.as_deref(), status.acknowledged_generation), (Some("1/2"), Some(2)));
     // The same generation with another vector behind it.
-    case.report("chat-2", |said| said.policies[0].digest = Some(personaguard_crds::Digest::of(b"before")));
+    case.report("chat-2", |said| said.policies[0].digest = Some(Digest::of(b"before")));
     assert_eq!(says(&case.status(), "Guarded"), is("False", "AwaitingAcknowledgement"));
     // A policy of the same name before it.
     case.report("chat-2", |said| said.policies[0].uid = "before".into());
@@ -166,6 +177,7 @@ fn a_breach_is_said_until_the_policy_recovers() {
             response_id: "chatcmpl-1".into(),
         }),
         drift: None,
+        sample: None,
     };
     case.workloads.insert("Deployment/chat".into(), vec![scores(3)]);
     let status = case.status();

@@ -5,7 +5,7 @@ use personaguard_crds::conditions::reason;
 use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
 use personaguard_crds::layers::Part;
 use personaguard_crds::wire::{Failure, RefusedTrait};
-use personaguard_crds::{Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Steering};
+use personaguard_crds::{Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Score, Steering};
 use std::sync::Arc;
 
 /// Changes of the residual stream in one plan at most; the engine takes twice as many.
@@ -77,6 +77,9 @@ impl Builder<'_> {
             redaction: rule.redact.as_ref().filter(|_| of(Action::Redact)).map(|redact| redact.text.as_str().into()),
             regenerate: rule.regenerate.filter(|_| of(Action::Regenerate)),
             requests: rule.requests,
+            calibrates: rule.calibrates.clone(),
+            // What benign answers score by a vector's own calibration is known of this score only.
+            calm: rule.calm.or(self.plan.taps[tap].calm.filter(|_| rule.score == Score::ResponseAvg)),
         });
         Ok(())
     }

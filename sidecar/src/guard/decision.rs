@@ -104,6 +104,8 @@ pub struct Decision {
     plan: Arc<Plan>,
     /// For each policy, whether it looks at this response.
     sampled: Arc<[bool]>,
+    /// What the response's system prompt is known by.
+    system_prompt: Option<Arc<str>>,
     tallies: Vec<Tally>,
     watches: Vec<Watch>,
     /// For each rule, the last 64 tokens, the newest in the lowest bit: whether each was past the threshold.
@@ -133,6 +135,7 @@ impl Decision {
         let fault = plan.policies.iter().find_map(super::PlannedPolicy::unenforced);
         let closed = plan.policies.iter().filter(lost).any(|policy| policy.failure_policy == FailurePolicy::Closed);
         Self {
+            system_prompt: None,
             tallies: vec![Tally::default(); plan.taps.len()],
             watches: vec![Watch::default(); plan.rules.len()],
             recent: vec![0; plan.rules.len()],
@@ -152,13 +155,29 @@ impl Decision {
     /// The same response from its beginning, for another attempt at it under this plan.
     #[must_use]
     pub fn again(&self, plan: Plan) -> Self {
-        Self::sampled(Arc::new(plan), Arc::clone(&self.sampled))
+        self.anew(Arc::new(plan))
     }
 
     /// The same from its beginning, for another choice of one answer.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self::sampled(Arc::clone(&self.plan), Arc::clone(&self.sampled))
+        self.anew(Arc::clone(&self.plan))
+    }
+
+    fn anew(&self, plan: Arc<Plan>) -> Self {
+        Self { system_prompt: self.system_prompt.clone(), ..Self::sampled(plan, Arc::clone(&self.sampled)) }
+    }
+
+    /// The same response, under a system prompt that is known by this hash.
+    #[must_use]
+    pub fn under(self, system_prompt: Arc<str>) -> Self {
+        Self { system_prompt: Some(system_prompt), ..self }
+    }
+
+    /// What the response's system prompt is known by.
+    #[must_use]
+    pub fn system_prompt(&self) -> Option<&str> {
+        self.system_prompt.as_deref()
     }
 
     /// Takes the projections at the last prompt token, one for each of [`Plan::taps`].

@@ -100,7 +100,7 @@ pub struct Tap {
     pub sha256: Digest,
     /// Raw values, shape `[hidden]`, finite and not all zero.
     pub values: Arc<[f32]>,
-    /// What benign answers score: what drift is measured against.
+    /// What benign answers score by `ResponseAvg`.
     pub calm: Option<Calm>,
 }
 
@@ -125,6 +125,10 @@ pub struct Rule {
     pub regenerate: Option<Regeneration>,
     /// What callers may ask for.
     pub requests: Option<RequestBounds>,
+    /// While its scores are calibrated on: what they are of.
+    pub calibrates: Option<Digest>,
+    /// What drift of its scores is measured against.
+    pub calm: Option<Calm>,
 }
 
 /// A direction in which the residual stream is changed, and which is not measured.

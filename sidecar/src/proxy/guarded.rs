@@ -9,7 +9,7 @@ use super::{Proxy, observed, stream, whole};
 use crate::guard::{Decision, Demands, Fault, Plan, Stop};
 use crate::host::{Host, Serving};
 use crate::report::Ended;
-use crate::serve::{ApiError, decide, demands_of, not_ready};
+use crate::serve::{ApiError, decide, demands_of, not_ready, system_prompt};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -85,7 +85,10 @@ async fn judged(proxy: &Proxy, api: Api, serving: Arc<Serving>, request: Request
             demands_of(extension)?
         }
     };
-    let decision = decide(&proxy.host, &serving, &demands)?;
+    let mut decision = decide(&proxy.host, &serving, &demands)?;
+    if let Ok(asked) = &asked {
+        decision = decision.under(system_prompt(asked.messages()));
+    }
     let mut transcript = Transcript::new(Arc::clone(&proxy.host), decision, span);
     let prepared = match asked {
         // Nobody looks at this answer.

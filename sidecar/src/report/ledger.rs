@@ -3,8 +3,8 @@
 use crate::guard::{Breach, Decision, Plan};
 use jiff::Timestamp;
 use personaguard_crds::guard_config::Calm;
-use personaguard_crds::wire::{self, TraitSummary};
-use personaguard_crds::{Action, DriftCharts, Score, Totals};
+use personaguard_crds::wire::{self, MAX_SAMPLES, Sample, TraitSummary};
+use personaguard_crds::{Action, DriftCharts, Totals};
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{Drift, Limits};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -72,9 +72,12 @@ impl Ledger {
             let tap = &plan.taps[rule.tap];
             let summary = counts.summary(&plan.policies[rule.policy].name, &tap.vector, rule.declared);
             observe(summary, score);
-            // What benign answers score is known of this score only.
-            let calm = tap.calm.filter(|_| rule.score == Score::ResponseAvg);
-            moved |= drift(summary, score, calm);
+            if let Some(sample) =
+                summary.sample.as_mut().filter(|sample| Some(&sample.basis) == rule.calibrates.as_ref())
+            {
+                sample.add(score, decision.system_prompt());
+            }
+            moved |= drift(summary, score, rule.calm);
         }
         drop(counts);
         if ended.breached || moved {
@@ -89,12 +92,20 @@ impl Ledger {
         counts.totals.incoherent += 1;
     }
 
-    /// Makes the counts of a plan's traits start at zero.
+    /// Makes the counts of a plan's traits start at zero, and the samples that they are calibrated on. What is calibrated on
+    /// no longer, or is another thing now, is forgotten.
     pub fn apply(&self, plan: &Plan) {
         let mut counts = self.lock();
         counts.revision += 1;
+        let mut samples: Vec<_> = counts.traits.iter_mut().filter_map(|summary| summary.sample.take()).collect();
+        let mut room = MAX_SAMPLES;
         for rule in &plan.rules {
-            counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.declared);
+            let summary = counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.declared);
+            let Some(basis) = rule.calibrates.as_ref().filter(|_| room > 0) else { continue };
+            room -= 1;
+            let known =
+                samples.iter().position(|sample| sample.basis == *basis).map(|index| samples.swap_remove(index));
+            summary.sample = Some(known.unwrap_or_else(|| Sample::new(basis.clone())));
         }
     }
 
@@ -144,6 +155,7 @@ impl Counts {
                     max: None,
                     last_breach: None,
                     drift: None,
+                    sample: None,
                 }
             }
         };

@@ -20,6 +20,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use personaguard_model::{GenerateRequest, SubmitError, TemplateError, VectorError};
+use personaguard_persona::sha256_hex;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,7 +64,7 @@ async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respons
     if request.model != serving.name {
         return Err(ApiError::model_not_found(&request.model, &serving.name));
     }
-    let decision = decide(&host, &serving, &request.demands)?;
+    let decision = decide(&host, &serving, &request.demands)?.under(system_prompt(&request.messages));
     if decision.stop().is_some() {
         return Err(ApiError::unscorable());
     }
@@ -98,6 +100,15 @@ pub(crate) fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Resul
     let sampled = serving.draw.next(&plan);
     let rests = !sampled.is_empty() && !sampled.contains(&true);
     Ok(Decision::sampled(if rests { Arc::clone(&serving.resting) } else { plan }, sampled))
+}
+
+/// What a system prompt is known by in statistics: the first digits of its SHA-256, as `personaguard calibrate` shows it, or
+/// `none`.
+pub(crate) fn system_prompt(messages: &[Value]) -> Arc<str> {
+    let texts = messages.iter().filter(|message| message["role"] == "system");
+    let texts: Vec<_> = texts.filter_map(|message| message["content"].as_str()).collect();
+    let text = texts.join("\n");
+    if text.is_empty() { "none".into() } else { sha256_hex(text.as_bytes())[..12].into() }
 }
 
 async fn submit(

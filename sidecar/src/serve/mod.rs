@@ -17,7 +17,7 @@ mod retry;
 mod router;
 mod sse;
 
-pub(crate) use chat::{decide, not_ready};
+pub(crate) use chat::{decide, not_ready, system_prompt};
 pub(crate) use error::ApiError;
 pub use listen::{Limits, listen};
 pub(crate) use record::{Record, Said};

@@ -84,6 +84,8 @@ pub(crate) fn bare() -> ResolvedTrait {
         regenerate: None,
         redact: None,
         requests: None,
+        calibrates: None,
+        calm: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! Reports to the operator.
 
-use crate::rig::{Folder, Rig, Variant, chat, policy};
+use crate::rig::{Folder, Rig, Variant, chat, policy, with};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use personaguard::report::Target;
-use personaguard_crds::wire::SidecarReport;
-use personaguard_crds::{Action, PodState};
+use personaguard_crds::guard_config::ResolvedPolicy;
+use personaguard_crds::wire::{Sample, SidecarReport};
+use personaguard_crds::{Action, Digest, Mode, PodState};
+use serde_json::json;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -117,4 +119,51 @@ async fn a_quiet_sidecar_pushes_next_to_nothing() {
     let before = operator.all().len();
     tokio::time::sleep(Duration::from_secs(12)).await;
     assert!(operator.all().len() <= before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_that_are_calibrated_on_are_reported_as_numbers_until_they_are_enforced() {
+    let (basis, anew) = (Digest::of(b"basis"), Digest::of(b"a vector made anew"));
+    let audit = |basis: &Digest, generation| {
+        let mut policy = policy(Action::Block, None);
+        policy.mode = Mode::Audit;
+        policy.generation = generation;
+        policy.traits[0].calibrates = Some(basis.clone());
+        policy
+    };
+    let mut rig = Rig::ready(vec![audit(&basis, 3)]).await;
+    let evil = |rig: &Rig| rig.sidecar().host().report(1).traits[0].clone();
+    assert_eq!(evil(&rig).sample.unwrap(), Sample::new(basis.clone()));
+    for question in ["Xylocanary, how are you?", "What is a xylocanary?", "Sing, xylocanary!"] {
+        rig.complete(&with(chat(question), json!({ "max_tokens": 6 }))).await;
+    }
+    let scores = evil(&rig);
+    let sample = scores.sample.clone().unwrap();
+    assert_eq!(sample.system_prompts, ["none"]);
+    assert_eq!((sample.basis, sample.sketch.count(), scores.scored), (basis, 3, 3));
+    assert!((sample.sketch.mean() - scores.mean).abs() < 1e-9 && sample.sketch.quantile(1.0) == scores.max);
+    assert!(!serde_json::to_string(&rig.sidecar().host().report(1)).unwrap().contains("ylocanary"));
+
+    // Of another thing, from zero; the counts go on.
+    let mut apply = async |new: ResolvedPolicy| {
+        let generation = new.generation;
+        rig.folder.config.policies[0] = new;
+        rig.folder.write();
+        rig.until("acknowledged", async || {
+            rig.sidecar().host().report(1).policies.iter().any(|known| known.generation == generation)
+        })
+        .await;
+        rig.complete(&with(chat("Hi"), json!({ "max_tokens": 6 }))).await;
+        evil(&rig)
+    };
+    let scores = apply(audit(&anew, 4)).await;
+    assert_eq!((scores.scored, scores.sample.as_ref().unwrap().sketch.count()), (4, 1));
+    // A policy that is edited otherwise goes on.
+    let scores = apply(audit(&anew, 5)).await;
+    let sample = scores.sample.unwrap();
+    assert_eq!((scores.scored, sample.sketch.count(), sample.system_prompts.len()), (5, 2, 1));
+    let mut enforced = policy(Action::Block, Some(1e6));
+    enforced.generation = 6;
+    let scores = apply(enforced).await;
+    assert_eq!((scores.scored, scores.sample), (6, None));
 }

@@ -143,6 +143,8 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
                 .then(|| Regeneration { attempts: 2, coefficient: Coefficient::try_from(-2.0).unwrap() }),
             redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             requests: None,
+            calibrates: None,
+            calm: None,
         }],
     }
 }

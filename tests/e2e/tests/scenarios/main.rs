@@ -18,3 +18,4 @@ mod s14_dataset_screen;
 mod s15_alertmanager;
 mod s16_proxy;
 mod s17_invariants;
+mod s18_calibration;
