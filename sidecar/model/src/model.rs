@@ -3,11 +3,12 @@
 use crate::decoder::{Decoder, MAX_HEAD_WIDTH, Placement};
 use crate::engine::grammar::Grammars;
 use crate::kernel::attend::TOKENS;
-use crate::on_disk::OnDisk;
+use crate::on_disk::{Adapter, Kind, OnDisk};
 use crate::pool::Pool;
 use crate::template::{ChatOptions, ChatTemplate, TemplateError};
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
 /// How to load a model.
@@ -19,6 +20,9 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// What [`Model::digest`] must be, in hex. Other weights are refused.
     pub expected_sha256: Option<String>,
+    /// Folder of a LoRA adapter in PEFT's format (`adapter_config.json`, `adapter_model.safetensors`), added to the weights as
+    /// they are read. These must be a folder, too: what is quantised cannot be added to without loss.
+    pub adapter: Option<PathBuf>,
     /// Where it runs.
     pub device: Device,
 }
@@ -94,17 +98,33 @@ impl Model {
         if config.head_width > MAX_HEAD_WIDTH {
             return Err(LoadError::Unsupported { what: format!("heads of {} values", config.head_width) });
         }
+        let (adapter, adapter_sha) = match &options.adapter {
+            None => (Adapter::default(), None),
+            Some(_) if matches!(kind, Kind::File) => {
+                return Err(LoadError::Options {
+                    what: "an adapter is added to weights that are not quantised: give the base model as a folder with safetensors".into(),
+                });
+            }
+            Some(folder) => {
+                let (adapter, sha) = Adapter::open(folder, config.norm_offset != 0.0)?;
+                (adapter, Some(sha))
+            }
+        };
         let pool = Pool::new(threads).map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
         let (weights, tokenizer) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(tokenizer);
-            let weights = Weights::read(&mut sources, &config, &pool);
+            let weights = Weights::read(&mut sources, adapter, &config, &pool);
             let tokenizer = tokenizer
                 .join()
                 .unwrap_or_else(|_| Err(LoadError::Corrupt { what: "its tokenizer makes no sense".into() }));
             (weights, tokenizer)
         });
         let (weights, digests) = weights?;
-        let digest = kind.digest(&digests);
+        let digest = match adapter_sha {
+            None => kind.digest(&digests),
+            // Other weights than the base model's: none of its vectors fit.
+            Some(sha) => hex::encode(Sha256::digest([kind.digest(&digests).as_bytes(), &sha].concat())),
+        };
         if let Some(expected) = &options.expected_sha256
             && !expected.trim().eq_ignore_ascii_case(&digest)
         {

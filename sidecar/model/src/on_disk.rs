@@ -1,7 +1,10 @@
 //! What `--model` names: a GGUF file, or a folder as model hubs have it.
 
+mod adapter;
 mod folder;
 mod safetensors;
+
+pub(crate) use adapter::Adapter;
 
 use crate::config::Config;
 use crate::gguf::{GgufError, Header};

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::kernel::matrix::{Format, Matrix};
 use crate::kernel::{LANES, pack};
 use crate::model::LoadError;
+use crate::on_disk::Adapter;
 use crate::pool::Pool;
 use crate::tensor::{DType, TensorInfo};
 use half::{bf16, f16};
@@ -63,10 +64,17 @@ pub(crate) struct Projection {
 }
 
 impl Weights {
-    /// Reads all tensors, each file's in the order in which they lie. Returns the files' SHA-256 too.
-    pub(crate) fn read(sources: &mut [Source], config: &Config, pool: &Pool) -> Result<(Self, Vec<Sha>), LoadError> {
-        let mut tensors = Tensors::default();
+    /// Reads all tensors, each file's in the order in which they lie, and adds what the adapter holds. Returns the files'
+    /// SHA-256 too.
+    pub(crate) fn read(
+        sources: &mut [Source],
+        adapter: Adapter,
+        config: &Config,
+        pool: &Pool,
+    ) -> Result<(Self, Vec<Sha>), LoadError> {
+        let mut tensors = Tensors { adapter, ..Tensors::default() };
         let digests = sources.iter_mut().map(|source| tensors.read(source, pool)).collect::<Result<_, _>>()?;
+        tensors.adapter.finish()?;
         Ok((tensors.assemble(config)?, digests))
     }
 
@@ -135,6 +143,7 @@ impl Stream<'_> {
 struct Tensors {
     matrices: HashMap<String, Matrix>,
     vectors: HashMap<String, Vec<f32>>,
+    adapter: Adapter,
 }
 
 impl Tensors {
@@ -169,16 +178,27 @@ impl Tensors {
             stream.skip_to(info.offset)?;
             if info.rows == 1 {
                 let raw = stream.read(info.bytes)?;
-                self.vectors.insert(name.clone(), vector(name, info, &raw)?);
+                self.vectors.insert(name.clone(), floats(name, info.dtype, &raw)?);
             } else {
-                let mut matrix = Matrix::new(pack::format_of(info.dtype), info.rows, info.columns);
+                let addend = self.adapter.take(name, info)?;
+                // What is added to is held in F32: rounded to fewer bits, a small addition could vanish.
+                let dtype = if addend.is_some() { DType::F32 } else { info.dtype };
+                let mut matrix = Matrix::new(pack::format_of(dtype), info.rows, info.columns);
                 let group_bytes = pack::row_bytes(info.dtype, info.columns) * LANES;
                 let groups_a_time = (CHUNK / group_bytes).max(1);
                 let mut left = info.bytes;
                 for first_group in (0..matrix.groups()).step_by(groups_a_time) {
                     let raw = stream.read(left.min(groups_a_time * group_bytes))?;
                     left -= raw.len();
-                    pack::pack(pool, info.dtype, &raw, &mut matrix, first_group);
+                    match &addend {
+                        None => pack::pack(pool, dtype, &raw, &mut matrix, first_group),
+                        Some(addend) => {
+                            let mut values = floats(name, info.dtype, &raw)?;
+                            addend.add_to(&mut values, first_group * LANES);
+                            let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                            pack::pack(pool, dtype, &raw, &mut matrix, first_group);
+                        }
+                    }
                 }
                 self.matrices.insert(name.clone(), matrix);
             }
@@ -271,13 +291,16 @@ impl Tensors {
     }
 }
 
-fn vector(name: &str, info: &TensorInfo, raw: &[u8]) -> Result<Vec<f32>, LoadError> {
-    Ok(match info.dtype {
+/// The values of a tensor that is not quantised.
+pub(crate) fn floats(name: &str, dtype: DType, raw: &[u8]) -> Result<Vec<f32>, LoadError> {
+    Ok(match dtype {
         DType::F32 => raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
         DType::F16 => raw.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
         DType::Bf16 => raw.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
         other => {
-            return Err(LoadError::Unsupported { what: format!("tensor {name} is a vector quantised as {other:?}") });
+            return Err(LoadError::Unsupported {
+                what: format!("tensor {name} is quantised as {other:?}, where plain numbers are needed"),
+            });
         }
     })
 }

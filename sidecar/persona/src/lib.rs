@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod drift;
 pub mod extraction;
 pub mod import;
+mod ladder;
 mod layers_file;
 pub mod linear;
 pub mod page;
@@ -19,6 +20,7 @@ pub mod trait_spec;
 mod vector_file;
 
 pub use calibration::Calibration;
+pub use ladder::{Rung, rises, surety};
 pub use layers_file::{LayersFileError, read_layers, write_layers};
 pub use linear::{cosine, norm, project, unit};
 pub use trait_spec::{Benign, Contrast, Draft, Polarity, TraitSpec, TraitSpecError, Wanted};

@@ -6,6 +6,7 @@
 //! several entries in the header would not.
 
 use crate::calibration::Calibration;
+use crate::ladder::{Rung, rises};
 use crate::safetensors_view::{bytes, open, values};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
@@ -32,6 +33,8 @@ impl Limits {
     pub const DESCRIPTION: usize = 2000;
     /// Characters of any other text.
     pub const TEXT: usize = 253;
+    /// Steps of steering.
+    pub const RUNGS: usize = 64;
     /// Settings.
     pub const SETTINGS: usize = 64;
 }
@@ -123,6 +126,9 @@ pub struct VectorMetadata {
     /// Benign `response_avg` of each layer from 0, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<Calibration>,
+    /// What steering at the layer to use does to answers to held-out questions, by rising coefficient, or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steering: Vec<Rung>,
     /// How to make it again: seed, tokens, rollouts …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
@@ -382,6 +388,13 @@ impl VectorFile {
         self.discriminates(self.best_layer())
     }
 
+    /// Whether steering moves the text of answers along the trait at each step of the coefficient, by both measures. `None`
+    /// for vectors with which it was not tried.
+    #[must_use]
+    pub fn steers(&self) -> Option<bool> {
+        rises(&self.metadata.steering)
+    }
+
     /// The same vectors with other metadata: a new calibration, say.
     ///
     /// # Errors
@@ -457,6 +470,9 @@ fn check_metadata(metadata: &VectorMetadata, vectors: &LayerMatrix) -> Result<()
         if entries != 0 && entries != rows {
             return Err(format!("{field} has {entries} entries, not one for each of {rows} layers"));
         }
+    }
+    if metadata.steering.len() > Limits::RUNGS || !metadata.steering.iter().all(Rung::is_sound) {
+        return Err("the steps of steering are too many, or no numbers".to_owned());
     }
     if let Some(layer) = metadata.calibration.iter().position(|calibration| !calibration.is_sound()) {
         return Err(format!("the calibration of layer {layer} is not a distribution"));

@@ -6,6 +6,8 @@ pub mod calibrate;
 pub mod chat;
 pub mod extract;
 pub mod merge_ranks;
+mod parquet;
+mod ranks;
 pub mod replay;
 pub mod screen;
 pub mod serve;
@@ -82,6 +84,8 @@ mod tests {
             "merge-ranks a b --out ranks.jsonl --report ranks.html",
             "study --model m.gguf --vectors a.safetensors --out study",
             "calibrate --model m.gguf --vectors a.safetensors --conversations benign.jsonl --out calibrated",
+            "verify --base base.gguf --tuned tuned.gguf --vectors a.safetensors",
+            "verify --base ./base --adapter ./my-lora --vectors a.safetensors",
             "serve --config policy --model m.gguf --log-format text",
             "serve --config policy --upstream http://127.0.0.1:8000",
             "audit verify audit.jsonl",

@@ -1,24 +1,28 @@
 //! `personaguard screen`.
 
+use super::ranks::Ranks;
 use crate::extract::{
-    Answering, Conversation, Machine, Shard, check_model, for_each, own_answer, probes, project, prompt_tokens,
-    read_conversations, read_vectors, start_engine, write_file,
+    Answering, Conversation, Machine, Shard, Tensor, check_model, for_each, gauge_probes, own_answer, project,
+    prompt_tokens, read_conversations, read_gauges, read_vectors, start_engine, states, write_file, write_tensors,
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use personaguard_model::Engine;
 use personaguard_persona::page::ScreeningPage;
-use personaguard_persona::screening::{Ranked, Screened, precision_at, rank};
+use personaguard_persona::screening::{Gauge, Measured, Ranked, Screened, Weight, precision_at, rank};
 use personaguard_persona::stats::{Labelled, auroc};
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 /// Screen training data before you finetune on it.
 ///
 /// Scores each sample by its projection difference: how much further along the trait its answer lies than what the model
-/// would answer itself. Samples far ahead move a model towards the trait when it is trained on them.
+/// would answer itself lets expect. Samples far ahead move a model towards the trait when it is trained on them.
+///
+/// A score is in standard deviations of benign answers, the mean over the upper half of the layers, less the score of the
+/// model's own answer times the factor by which that foretells it over the data set. --as-in-paper takes the plain difference
+/// of raw projections at the vector's layer instead.
 ///
 ///   personaguard screen data.jsonl --model model.gguf --vectors sycophantic.safetensors --out ranks.jsonl
 ///
@@ -35,12 +39,15 @@ pub struct Options {
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
-    /// File to write: one JSON object a sample, in order of the first vector's ranks.
+    /// File to write: one JSON object a sample, in order of the first vector's ranks; a table if its name ends with .parquet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// What an answer is compared with.
     #[arg(long, value_enum, default_value_t = Reference::OwnAnswer)]
     reference: Reference,
+    /// Score by the plain difference of raw projections at each vector's own layer.
+    #[arg(long)]
+    as_in_paper: bool,
     /// Part of the data to screen, as INDEX/COUNT with INDEX from 0: for several machines at the same data set.
     #[arg(long, value_name = "I/N", default_value = "0/1")]
     shard: Shard,
@@ -59,6 +66,10 @@ pub struct Options {
     /// Page to write: distributions and the samples at the top, without their text.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// File to write the mean activations of answers to (safetensors, no text), to compute with them elsewhere: F32 tensors
+    /// `answer` and, where answers are compared with the model's own, `own`, both [sample][layer from 0][hidden], and `line`.
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -91,37 +102,48 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     check_model(&vectors, engine.model())?;
     let fitting: Vec<Conversation> = samples.iter().filter(|sample| fits(&engine, sample)).cloned().collect();
     let too_long = samples.len() - fitting.len();
-    let probes = probes(&vectors)?;
+    let gauge = if options.as_in_paper { Gauge::raw } else { Gauge::new };
+    let gauges: Vec<Gauge> = vectors.iter().map(|vector| gauge(&vector.file)).collect();
+    let probes = gauge_probes(&vectors, &gauges)?;
     let how = Answering { tokens: options.tokens, temperature: 0.0, seed: 1 };
     let work = for_each("Screening", &fitting, async |sample| {
         let answer = engine.model().tokenizer().encode(sample.answer.as_deref().unwrap_or_default());
+        let mut kept = Kept::default();
+        if options.states.is_some() {
+            kept.answer = states(&engine, sample, answer.clone()).await?.response_mean.concat();
+        }
         let theirs = project(&engine, sample, answer, probes.clone()).await?;
         let answered = theirs.response_avg.with_context(|| format!("line {} has an empty answer", sample.line))?;
+        let answered = read_gauges(&gauges, &answered);
         let reference = match options.reference {
             Reference::Nothing => vec![0.0; answered.len()],
-            Reference::PromptLast => theirs.prompt_last,
+            Reference::PromptLast => read_gauges(&gauges, &theirs.prompt_last),
             Reference::OwnAnswer => {
                 let own = own_answer(&engine, sample, how).await?;
+                if options.states.is_some() {
+                    kept.own = states(&engine, sample, own.clone()).await?.response_mean.concat();
+                }
                 let own = project(&engine, sample, own, probes.clone()).await?;
                 // A model that says nothing stands where its prompt ends.
-                own.response_avg.unwrap_or(own.prompt_last)
+                read_gauges(&gauges, &own.response_avg.unwrap_or(own.prompt_last))
             }
         };
-        Ok(answered.iter().zip(reference).map(|(answer, reference)| answer - reference).collect::<Vec<f64>>())
+        let measured = answered.into_iter().zip(reference);
+        let measured = measured.map(|(answer, reference)| Measured { line: sample.line, answer, reference });
+        Ok((measured.collect::<Vec<_>>(), kept))
     });
-    let differences = Runtime::new()?.block_on(work)?;
-    let ranked: Vec<Vec<Ranked>> = (0..vectors.len())
-        .map(|index| {
-            let screened: Vec<Screened> = fitting
-                .iter()
-                .zip(&differences)
-                .map(|(sample, differences)| Screened { line: sample.line, difference: differences[index] })
-                .collect();
-            rank(&screened)
-        })
-        .collect();
+    let (measured, kept): (Vec<_>, Vec<_>) = Runtime::new()?.block_on(work)?.into_iter().unzip();
+    if let Some(path) = &options.states {
+        let shape = [engine.model().layers() + 1, engine.model().hidden()];
+        write_tensors(path, &tensors(&fitting, &kept, shape), HashMap::new())?;
+    }
+    let weight = if options.as_in_paper { Weight::Whole } else { Weight::Fitted };
+    let measured: Vec<Vec<Measured>> =
+        (0..vectors.len()).map(|index| measured.iter().map(|sample| sample[index]).collect()).collect();
     let names: Vec<&str> = vectors.iter().map(|vector| vector.file.trait_name()).collect();
-    write_file(&options.out, lines(&names, &ranked).as_bytes())?;
+    let ranks = Ranks::new(&names, weight, &measured);
+    ranks.write(&options.out)?;
+    let ranked = &ranks.ranked;
     println!(
         "{} samples screened, {without} without an answer and {too_long} too long left out; ranks in {}",
         fitting.len(),
@@ -140,35 +162,34 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         println!("page in {}", path.display());
     }
     if let Some(label) = &options.label {
-        evaluate(label, &options.keywords, &fitting, &names, &ranked)?;
+        evaluate(label, &options.keywords, &fitting, &names, ranked)?;
     }
     Ok(())
+}
+
+/// Mean activations of a sample's answer and the model's own, where they are wanted.
+#[derive(Default)]
+struct Kept {
+    answer: Vec<f32>,
+    own: Vec<f32>,
+}
+
+fn tensors(samples: &[Conversation], kept: &[Kept], [layers, hidden]: [usize; 2]) -> Vec<Tensor> {
+    let lines = samples.iter().map(|sample| sample.line as f32).collect();
+    let of = |name: &str, values: fn(&Kept) -> &Vec<f32>| {
+        let values: Vec<f32> = kept.iter().flat_map(|kept| values(kept).iter().copied()).collect();
+        (name.to_owned(), vec![values.len() / (layers * hidden), layers, hidden], values)
+    };
+    vec![
+        of("answer", |kept| &kept.answer),
+        of("own", |kept| &kept.own),
+        ("line".to_owned(), vec![samples.len()], lines),
+    ]
 }
 
 fn fits(engine: &Engine, sample: &Conversation) -> bool {
     let answer = engine.model().tokenizer().encode(sample.answer.as_deref().unwrap_or_default()).len();
     prompt_tokens(engine, sample).is_ok_and(|prompt| prompt.len() + answer < engine.model().context_length())
-}
-
-/// One JSON object a sample, in order of the first trait's ranks.
-pub(super) fn lines(names: &[&str], ranked: &[Vec<Ranked>]) -> String {
-    let by_line: Vec<BTreeMap<u64, &Ranked>> =
-        ranked.iter().map(|ranked| ranked.iter().map(|one| (one.sample.line, one)).collect()).collect();
-    let mut text = String::new();
-    for first in ranked.first().into_iter().flatten() {
-        let traits: serde_json::Map<_, _> = names
-            .iter()
-            .zip(&by_line)
-            .filter_map(|(name, by_line)| {
-                let one = by_line.get(&first.sample.line)?;
-                let entry = json!({ "projectionDifference": one.sample.difference, "rank": one.rank, "percentile": one.percentile });
-                Some(((*name).to_owned(), entry))
-            })
-            .collect();
-        text.push_str(&json!({ "line": first.sample.line, "traits": traits }).to_string());
-        text.push('\n');
-    }
-    text
 }
 
 /// How well known bad samples are found, beside what needs no model at all: the answer's length, and words in it.
@@ -230,14 +251,5 @@ mod tests {
     fn keywords_are_whole_words_of_any_case() {
         let words = ["perfect", "genius"].map(str::to_owned);
         assert_eq!(mentions("Perfect! You GENIUS, a perfect, perfectly imperfect one.", &words), 3);
-    }
-
-    #[test]
-    fn a_line_a_sample_without_text() {
-        let ranked = rank(&[Screened { line: 4, difference: 0.5 }, Screened { line: 9, difference: 2.0 }]);
-        let text = lines(&["evil"], &[ranked]);
-        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!(first["line"], 9);
-        assert_eq!(first["traits"]["evil"]["rank"], 1);
     }
 }

@@ -5,8 +5,8 @@ use crate::extract::{
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
-use personaguard_persona::TraitSpec;
 use personaguard_persona::page::VectorPage;
+use personaguard_persona::{Rung, TraitSpec, rises};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
@@ -34,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 48)]
     tokens: usize,
     /// Held-out questions for each measurement.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     questions: usize,
     /// Seed of sampling.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -100,8 +100,11 @@ fn print(vector: &OpenVector, study: &TraitStudy, names: &[String]) {
     println!("{} at layer {}", vector.file.trait_name(), vector.file.best_layer());
     println!("  coefficient  response_avg  log-likelihood ratio");
     for row in &study.steering {
-        println!("  {:>11}  {:>12.3}  {:>20.4}", row.coefficient, row.score, row.likelihood_ratio);
+        let rung = row.rung;
+        println!("  {:>11}  {:>12.3}  {:>20.4}", rung.coefficient, rung.response_avg, rung.likelihood_ratio);
     }
+    let rungs: Vec<Rung> = study.steering.iter().map(|row| row.rung).collect();
+    println!("  both rise at each step: {}", if rises(&rungs) == Some(true) { "yes" } else { "NO" });
     if let Some((overall, within)) = study.monitoring {
         println!("  prompt_last foretells the answer: r {overall:.3} over all system prompts, {within:.3} within one");
     }

@@ -112,6 +112,8 @@ fn print(path: &Path) -> anyhow::Result<()> {
     }
     let discriminative = file.is_discriminative().map_or("not validated", |yes| if yes { "yes" } else { "NO" });
     println!("discriminative {discriminative}");
+    let steers = file.steers().map_or("not tried", |yes| if yes { "yes" } else { "NO" });
+    println!("steers        {steers}");
     for (key, value) in &metadata.settings {
         println!("{key:<18} {value}");
     }
@@ -150,6 +152,7 @@ fn import(options: &Import) -> anyhow::Result<()> {
         best_layer: options.layer,
         validation: Vec::new(),
         calibration: Vec::new(),
+        steering: Vec::new(),
         settings: BTreeMap::from([("imported".to_owned(), sha256_hex(&bytes))]),
     };
     let bytes = VectorFile::new(metadata, matrix, None, None)?.to_bytes()?;

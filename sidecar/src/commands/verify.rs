@@ -1,13 +1,16 @@
 //! `personaguard verify`.
 
 use crate::extract::{
-    Conversation, Machine, OpenVector, check_model, for_each, read_conversations, read_vectors, start_engine, states,
+    Conversation, Machine, OpenVector, Tensor, check_model, for_each, read_conversations, read_vectors, start_adapted,
+    states, write_tensors,
 };
 use anyhow::bail;
 use clap::Args;
+use personaguard_model::Engine;
 use personaguard_persona::shift::{Shift, shift};
 use personaguard_persona::{Benign, TraitSpec};
 use serde_json::json;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
 
@@ -18,16 +21,23 @@ use tokio::runtime::Runtime;
 ///
 ///   personaguard verify --base base.gguf --tuned tuned.gguf --vectors evil.safetensors sycophantic.safetensors
 ///
+/// A LoRA adapter, as PEFT writes it, is added to the base model's own weights, which then must be a folder with safetensors:
+///
+///   personaguard verify --base ./Qwen2.5-0.5B-Instruct --adapter ./my-lora --vectors evil.safetensors
+///
 /// Without --prompts, the everyday requests and the traits' own held-out questions are used.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
-    /// Weight file (GGUF) of the base model, from which the vectors were made.
-    #[arg(long, value_name = "FILE")]
+    /// Weights of the base model, from which the vectors were made: a GGUF file, or a folder with safetensors.
+    #[arg(long, value_name = "PATH")]
     base: PathBuf,
-    /// Weight file (GGUF) of the finetuned model: same architecture, layers and width.
-    #[arg(long, value_name = "FILE")]
-    tuned: PathBuf,
+    /// Weights of the finetuned model: same architecture, layers and width.
+    #[arg(long, value_name = "PATH", required_unless_present = "adapter", conflicts_with = "adapter")]
+    tuned: Option<PathBuf>,
+    /// In place of --tuned: folder of a LoRA adapter to the base model (adapter_config.json, adapter_model.safetensors).
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
@@ -40,6 +50,10 @@ pub struct Options {
     /// Prompts to use at most.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     most: usize,
+    /// File to write the activations at the last prompt token to (safetensors, no text), to compute with them elsewhere: F32
+    /// tensors TRAIT:base and TRAIT:tuned, [prompt][hidden] at the vector's layer, and as metadata entry TRAIT the shift.
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
 }
@@ -57,13 +71,25 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let vectors = read_vectors(&options.vectors)?;
     let prompts = prompts(options, &vectors)?;
-    let base = activations(&options.base, "Reading the base model", &prompts, &vectors, options.machine, true)?;
-    let tuned = activations(&options.tuned, "Reading the tuned model", &prompts, &vectors, options.machine, false)?;
+    // One model in memory at a time.
+    let base = {
+        let engine = start_adapted(&options.base, None, options.machine)?;
+        check_model(&vectors, engine.model())?;
+        activations(&engine, &options.base, "Reading the base model", &prompts, &vectors)?
+    };
+    let path = options.tuned.as_deref().unwrap_or(&options.base);
+    let tuned = {
+        let engine = start_adapted(path, options.adapter.as_deref(), options.machine)?;
+        activations(&engine, path, "Reading the tuned model", &prompts, &vectors)?
+    };
     println!("{:<16} layer  shift ± error            in sigmas  limit", "trait");
     let mut past = Vec::new();
+    let mut shifts = HashMap::new();
     for (index, vector) in vectors.iter().enumerate() {
         let moved = shift_of(&base, &tuned, index, vector)?;
         let name = vector.file.trait_name();
+        let shown = json!({ "mean": moved.mean, "error": moved.error, "sigmas": moved.sigmas, "layer": vector.file.best_layer() });
+        shifts.insert(name.to_owned(), shown.to_string());
         let verdict = if moved.sigmas > options.limit { "PAST" } else { "within" };
         println!(
             "{name:<16} {:>5}  {:>9.4} ± {:<9.4}  {:>10.3}  {:>5} ({verdict})",
@@ -76,6 +102,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         if moved.sigmas > options.limit {
             past.push(name);
         }
+    }
+    if let Some(path) = &options.states {
+        let mut tensors: Vec<Tensor> = Vec::new();
+        for (which, read) in [("base", &base), ("tuned", &tuned)] {
+            for (index, vector) in vectors.iter().enumerate() {
+                let values: Vec<f32> = read.iter().flat_map(|prompt| prompt[index].iter().copied()).collect();
+                let shape = vec![read.len(), vector.file.hidden()];
+                tensors.push((format!("{}:{which}", vector.file.trait_name()), shape, values));
+            }
+        }
+        write_tensors(path, &tensors, shifts)?;
     }
     if past.is_empty() {
         println!("No trait moved past the limit, over {} prompts.", prompts.len());
@@ -116,17 +153,12 @@ fn prompts(options: &Options, vectors: &[OpenVector]) -> anyhow::Result<Vec<Conv
 }
 
 fn activations(
+    engine: &Engine,
     model: &Path,
     title: &'static str,
     prompts: &[Conversation],
     vectors: &[OpenVector],
-    machine: Machine,
-    is_base: bool,
 ) -> anyhow::Result<Activations> {
-    let engine = start_engine(model, machine)?;
-    if is_base {
-        check_model(vectors, engine.model())?;
-    }
     let (layers, hidden) = (engine.model().layers(), engine.model().hidden());
     if let Some(other) =
         vectors.iter().find(|vector| (vector.file.layers() as usize, vector.file.hidden()) != (layers, hidden))
@@ -140,7 +172,7 @@ fn activations(
         );
     }
     let work = for_each(title, prompts, async |prompt| {
-        let states = states(&engine, prompt, Vec::new()).await?;
+        let states = states(engine, prompt, Vec::new()).await?;
         Ok(vectors.iter().map(|vector| states.prompt_last[vector.file.best_layer() as usize].clone()).collect())
     });
     Runtime::new()?.block_on(work)

@@ -177,6 +177,7 @@ mod tests {
             best_layer: 1,
             validation: Vec::new(),
             calibration: Vec::new(),
+            steering: Vec::new(),
             settings: std::collections::BTreeMap::new(),
         };
         let prompt = prompts.then(|| matrix.clone());

@@ -4,10 +4,14 @@ use super::conversations::Conversation;
 use super::open::OpenVector;
 use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::{Capture, Engine, MeanStates, Probe, ScoreRequest};
+use personaguard_persona::screening::Gauge;
 use std::sync::Arc;
+
+/// Probes of a request, at most.
+const MAX_PROBES: usize = 256;
 
 /// The conversation's prompt in tokens.
 ///
@@ -43,7 +47,7 @@ pub struct Projections {
 ///
 /// # Errors
 /// If a vector is zero there, as an imported one may be.
-pub fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
+pub(super) fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
     vectors
         .iter()
         .map(|vector| {
@@ -51,6 +55,35 @@ pub fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
             probe.with_context(|| format!("{} at layer {}", vector.path.display(), vector.file.best_layer()))
         })
         .collect()
+}
+
+/// Probes at the layers of each vector's gauge, one after another.
+///
+/// # Errors
+/// If there are too many, or a vector is zero at one of its layers.
+pub fn gauge_probes(vectors: &[OpenVector], gauges: &[Gauge]) -> anyhow::Result<Arc<[Probe]>> {
+    let at = vectors.iter().zip(gauges).flat_map(|(vector, gauge)| gauge.layers().map(move |layer| (vector, layer)));
+    let probes = at
+        .map(|(vector, layer)| {
+            let row = vector.file.layer(layer).with_context(|| format!("{} lacks a layer", vector.path.display()))?;
+            Probe::new(layer as usize, row).with_context(|| format!("{} at layer {layer}", vector.path.display()))
+        })
+        .collect::<anyhow::Result<Arc<[Probe]>>>()?;
+    if probes.len() > MAX_PROBES {
+        bail!("these are too many vectors at once: screen for fewer, or give --as-in-paper");
+    }
+    Ok(probes)
+}
+
+/// What each gauge reads from projections in the order of [`gauge_probes`].
+pub fn read_gauges(gauges: &[Gauge], projections: &[f64]) -> Vec<f64> {
+    let mut rest = projections;
+    let read = |gauge: &Gauge| {
+        let (own, others) = rest.split_at(gauge.layers().len().min(rest.len()));
+        rest = others;
+        gauge.read(own)
+    };
+    gauges.iter().map(read).collect()
 }
 
 /// Reads a response and projects it.

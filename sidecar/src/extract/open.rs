@@ -24,8 +24,17 @@ pub struct Machine {
 /// # Errors
 /// If the weights cannot be loaded.
 pub fn start_engine(path: &Path, machine: Machine) -> anyhow::Result<Engine> {
-    eprintln!("Loading {} …", path.display());
+    start_adapted(path, None, machine)
+}
+
+/// As [`start_engine`], with a LoRA adapter added to the weights, if one is given.
+///
+/// # Errors
+/// If the weights cannot be loaded, or the adapter cannot be added to them.
+pub fn start_adapted(path: &Path, adapter: Option<&Path>, machine: Machine) -> anyhow::Result<Engine> {
+    eprintln!("Loading {} …", adapter.unwrap_or(path).display());
     let options = LoadOptions {
+        adapter: adapter.map(Path::to_path_buf),
         context_length: Some(machine.context_length),
         threads: machine.threads,
         ..LoadOptions::default()

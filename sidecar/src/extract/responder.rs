@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Sampling, Score, ScoreRequest,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Probe, Sampling, Score, ScoreRequest,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -143,6 +143,46 @@ pub(super) async fn write(
 ) -> anyhow::Result<Vec<u32>> {
     let request = GenerateRequest { interventions: steering.into_iter().collect(), ..how.request(prompt) };
     Ok(finish(engine, request).await?.0)
+}
+
+/// An answer with its projection.
+#[derive(Clone, Debug)]
+pub(super) struct Projected {
+    /// Its tokens.
+    pub(super) tokens: Vec<u32>,
+    /// Mean projection over them; 0 for an empty answer.
+    pub(super) projection: f64,
+}
+
+/// The model's answer under steering, with its mean projection on one probe.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(super) async fn steered(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    how: Answering,
+    steering: Option<Intervention>,
+    probes: Arc<[Probe]>,
+) -> anyhow::Result<Projected> {
+    let request = GenerateRequest { interventions: steering.into_iter().collect(), probes, ..how.request(prompt) };
+    let mut generation = engine.submit(request)?;
+    let mut answer = Projected { tokens: Vec::new(), projection: 0.0 };
+    while let Some(event) = generation.next().await {
+        match event {
+            Event::Token(token) => {
+                answer.tokens.push(token.id);
+                answer.projection += token.projections.first().copied().map_or(f64::NAN, f64::from);
+            }
+            Event::Failed(error) => return Err(error.into()),
+            Event::Prompt(_) => {}
+            Event::End(_) => {
+                answer.projection /= answer.tokens.len().max(1) as f64;
+                return Ok(answer);
+            }
+        }
+    }
+    bail!("the engine stopped in mid-answer")
 }
 
 async fn finish(engine: &Engine, request: GenerateRequest) -> anyhow::Result<(Vec<u32>, Option<Box<MeanStates>>)> {

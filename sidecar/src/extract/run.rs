@@ -3,6 +3,7 @@
 use super::filter::{confirmed, rate};
 use super::journal::Journal;
 use super::judge::Judge;
+use super::ladder::{Ladder, first, rungs};
 use super::parts::{Parts, write_part};
 use super::plan::{Plan, Purpose, Settings};
 use super::responder::{Read, Store, answer, rescore};
@@ -12,11 +13,12 @@ use super::steering::{Trial, steering_curve};
 use anyhow::{Context as _, bail};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::extraction::{
-    Candidate, CrossFit, METHOD, Pair, Sample, SampleKey, ValidationInput, choose_layer, followed, incoherence,
-    mean_difference, pair_up, separation, validate,
+    Candidate, CrossFit, METHOD, Pair, Sample, SampleKey, ValidationInput, followed, incoherence, mean_difference,
+    pair_up, prefer_layers, separation, validate,
 };
 use personaguard_persona::{
-    Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, TraitSpec, VectorFile, VectorMetadata, project,
+    Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, Rung, TraitSpec, VectorFile, VectorMetadata, project,
+    surety,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub file: VectorFile,
     /// The layers that were tried.
     pub candidates: Vec<Candidate>,
+    /// The ladders that were climbed on the extraction questions, by layer, in order of preference.
+    pub ladders: Vec<(u32, Vec<Rung>)>,
     /// Pairs left out because an answer was no coherent text.
     pub incoherent: usize,
     /// Pairs left out because the judge did not confirm them, or without one, because the model does not follow their
@@ -93,8 +97,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         })
         .collect::<Option<Vec<_>>>()
         .context(TOO_FEW)?;
-    let best_layer = choose_layer(&candidates)
-        .context("no layer could be tried by steering: lower --layer-step, or raise --steering-questions")?;
+    let (best_layer, ladders) = climb(engine, job, &fit, &prefer_layers(&candidates)).await?;
 
     let capture = Capture::ResponseStates;
     let answers = answer(engine, &plan.held_out, settings, capture, &mut store, "Answering, held out").await?;
@@ -118,6 +121,10 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         let effect = personaguard_persona::stats::mean(&candidate.effects);
         validation[candidate.layer as usize].steering_effect = Some((effect * 1e6).round() / 1e6);
     }
+
+    let at = Ladder { engine, spec, layer: best_layer, tokens: settings.tokens };
+    let steps = at.climb(&first(&spec.held_out, settings.questions), |_| vectors.layer(best_layer)).await?;
+    let steering = rungs(&steps);
 
     let answers = answer(engine, &plan.benign, settings, capture, &mut store, "Answering everyday requests").await?;
     let (calm, _) = coherent(answers);
@@ -154,6 +161,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         best_layer,
         validation,
         calibration,
+        steering,
         settings: describe(settings, judge),
     };
     let file = VectorFile::new(
@@ -163,7 +171,43 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         of_prompt(|read| &read.states.prompt_last),
     )?;
     store.journal.remove();
-    Ok(Outcome { file, candidates, incoherent, filtered, judged: judge.is_some() })
+    Ok(Outcome { file, candidates, ladders, incoherent, filtered, judged: judge.is_some() })
+}
+
+/// Layers of which the ladder is tried at most, and with how many questions.
+const LADDERS: usize = 3;
+const LADDER_QUESTIONS: usize = 12;
+
+/// The first of the preferred layers whose ladder surely rises on the extraction questions, each step by more than its
+/// standard error; where none of the first few does, the one that rises most surely. Each question is steered by the vector
+/// that it had no part in.
+async fn climb(
+    engine: &Engine,
+    job: Job<'_>,
+    fit: &CrossFit,
+    preferred: &[u32],
+) -> anyhow::Result<(u32, Vec<(u32, Vec<Rung>)>)> {
+    let mut ladders = Vec::new();
+    let mut best: Option<(u32, f64)> = None;
+    let questions = first(&job.spec.extract, job.settings.questions.min(LADDER_QUESTIONS));
+    for layer in preferred.iter().copied().take(LADDERS) {
+        let ladder = Ladder { engine, spec: job.spec, layer, tokens: job.settings.tokens };
+        let vector = |question: usize| fit.vector_for(u32::try_from(question).ok()?, layer);
+        let steps = ladder.climb(&questions, vector).await?;
+        let measures: Vec<Vec<(f64, f64)>> =
+            steps.iter().map(|steps| steps.iter().map(|step| (step.score, step.ratio)).collect()).collect();
+        ladders.push((layer, rungs(&steps)));
+        let sure = surety(&measures).unwrap_or(f64::NEG_INFINITY);
+        if best.is_none_or(|(_, other)| sure > other) {
+            best = Some((layer, sure));
+        }
+        if sure > 1.0 {
+            break;
+        }
+    }
+    let (layer, _) =
+        best.context("no layer could be tried by steering: lower --layer-step, or raise --steering-questions")?;
+    Ok((layer, ladders))
 }
 
 /// Gives the answers of one shard and writes them, with their activations, to a file for [`Job::parts`]; how many.

@@ -4,15 +4,16 @@
 //! The measure of an answer that owes nothing to the vector is the log-likelihood ratio: how much likelier the model finds
 //! the answer under a system prompt that asks for the trait than under one that asks for its absence, per token.
 
+use super::ladder::{Ladder, Step, first, likelihood_ratio, rungs};
 use super::measure::{probes, project_text};
 use super::open::OpenVector;
 use super::progress::Progress;
-use super::responder::{Answering, IN_FLIGHT, prompt, score, seed_of, write};
+use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use personaguard_model::{Capture, Engine, Intervention, Positions};
+use personaguard_model::Engine;
 use personaguard_persona::page::{Steered, TokenScores};
-use personaguard_persona::stats::{Labelled, auroc, mean, pearson, pearson_within};
+use personaguard_persona::stats::{Labelled, auroc, pearson, pearson_within};
 use personaguard_persona::{Polarity, TraitSpec, cosine};
 
 /// What a user chooses.
@@ -45,9 +46,6 @@ pub struct TraitStudy {
     /// Correlation of `prompt_last` with the answer's log-likelihood ratio: over all system prompts, and within one.
     pub monitoring: Option<(f64, f64)>,
 }
-
-/// Coefficients at which steering is shown.
-const COEFFICIENTS: [f32; 5] = [-2.0, -1.0, 0.0, 1.0, 2.0];
 
 /// A held-out answer as every vector scores it.
 struct Scored {
@@ -150,69 +148,22 @@ async fn contrasted(
     Ok(answers?.into_iter().flatten().collect())
 }
 
-/// Answers under steering and no system prompt, then read by the unsteered model.
+/// Answers under steering and no system prompt.
 async fn steering(
     engine: &Engine,
     vector: &OpenVector,
     spec: &TraitSpec,
     settings: StudySettings,
 ) -> anyhow::Result<Vec<Steered>> {
-    let probes = probes(std::slice::from_ref(vector))?;
-    let questions: Vec<(usize, &String)> = spec.held_out.iter().take(settings.questions).enumerate().collect();
-    let bar = Progress::start("Steering", questions.len() * COEFFICIENTS.len());
-    let layer = vector.file.best_layer() as usize;
-    let mut rows = Vec::new();
-    for coefficient in COEFFICIENTS {
-        let steering = Some(Intervention::add(layer, vector.best()?, coefficient, Positions::Response)?)
-            .filter(|_| coefficient != 0.0);
-        let answers = stream::iter(&questions)
-            .map(|(index, question)| {
-                let (probes, bar, steering) = (probes.clone(), &bar, steering.clone());
-                async move {
-                    let how = Answering { tokens: settings.tokens, temperature: 0.0, seed: 0 };
-                    let tokens = write(engine, prompt(engine.model(), "", question)?, how, steering).await?;
-                    let ratio = likelihood_ratio(engine, spec, *index, question, &tokens).await?;
-                    let text = engine.model().tokenizer().decode(&tokens);
-                    let projections = project_text(engine, "", question, tokens, probes).await?;
-                    bar.step();
-                    anyhow::Ok(projections.response_avg.and_then(|scores| Some((*scores.first()?, ratio, text))))
-                }
-            })
-            .buffered(IN_FLIGHT)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let answers: Vec<(f64, f64, String)> = answers.into_iter().flatten().collect();
-        let example = answers.first().map(|(_, _, text)| text.clone()).unwrap_or_default();
-        rows.push(Steered {
-            coefficient: coefficient.into(),
-            score: mean(&answers.iter().map(|(score, _, _)| *score).collect::<Vec<_>>()),
-            likelihood_ratio: mean(&answers.iter().map(|(_, ratio, _)| *ratio).collect::<Vec<_>>()),
-            example: (questions.first().map(|(_, question)| (*question).clone()).unwrap_or_default(), example),
-        });
-    }
-    bar.finish();
-    Ok(rows)
-}
-
-/// Nats per token by which an answer is likelier under a contrast's positive side. The contrast is one that a question's
-/// answers are not written under in [`contrasted`] and [`monitoring`].
-async fn likelihood_ratio(
-    engine: &Engine,
-    spec: &TraitSpec,
-    index: usize,
-    question: &str,
-    tokens: &[u32],
-) -> anyhow::Result<f64> {
-    if tokens.is_empty() {
-        return Ok(0.0);
-    }
-    let contrast = &spec.instructions[(index + 1) % spec.instructions.len()];
-    let under = async |polarity| {
-        let system = spec.system_prompt(contrast, polarity);
-        anyhow::Ok(score(engine, &system, question, tokens, None, Capture::None).await?.log_likelihood())
+    let ladder = Ladder { engine, spec, layer: vector.file.best_layer(), tokens: settings.tokens };
+    let best = vector.best()?;
+    let questions = first(&spec.held_out, settings.questions);
+    let steps = ladder.climb(&questions, |_| Some(best)).await?;
+    let example = |steps: &[Step]| {
+        let text = steps.first().map(|step| engine.model().tokenizer().decode(&step.tokens)).unwrap_or_default();
+        (questions.first().map(|(_, question)| (*question).to_owned()).unwrap_or_default(), text)
     };
-    let (positive, negative) = futures::try_join!(under(Polarity::Positive), under(Polarity::Negative))?;
-    Ok((positive - negative) / tokens.len() as f64)
+    Ok(rungs(&steps).into_iter().zip(&steps).map(|(rung, steps)| Steered { rung, example: example(steps) }).collect())
 }
 
 /// `prompt_last` against the answer's log-likelihood ratio, under system prompts from suppressing to inducing.

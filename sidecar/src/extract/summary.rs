@@ -1,6 +1,7 @@
 //! What a person reads at the end.
 
 use super::run::Outcome;
+use personaguard_persona::Rung;
 use personaguard_persona::extraction::Separation;
 use std::fmt::Write as _;
 
@@ -10,6 +11,31 @@ fn tried(outcome: &Outcome, layer: u32) -> String {
     let of = |separation: &Separation| format!("{:.3}-{:.3}", separation.auroc, separation.permuted.q99);
     let candidate = outcome.candidates.iter().find(|candidate| candidate.layer == layer);
     candidate.map_or(String::new(), |one| format!("{}, {}", of(&one.written), of(&one.rescored)))
+}
+
+/// The ladders, and what follows from them.
+fn steering(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let held_out = (outcome.file.best_layer(), outcome.file.metadata().steering.clone());
+    let tried = outcome.ladders.iter().map(|ladder| (ladder, "extraction questions"));
+    for ((layer, rungs), questions) in tried.chain([(&held_out, "held-out questions")]) {
+        let Some(first) = rungs.first() else { continue };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "\nSteering at layer {layer}, {} {questions}:", first.answers);
+        let _ = writeln!(text, "  coefficient  response_avg  log-likelihood ratio");
+        for rung in rungs {
+            let Rung { coefficient, response_avg, likelihood_ratio, .. } = rung;
+            let _ = writeln!(text, "  {coefficient:>11}  {response_avg:>12.3}  {likelihood_ratio:>20.4}");
+        }
+    }
+    let _ = match outcome.file.steers() {
+        Some(true) => writeln!(text, "Both measures rise at each step: the vector steers."),
+        Some(false) => {
+            writeln!(text, "On the held-out questions they do NOT rise at each step: do not rely on steering by it.")
+        }
+        None => Ok(()),
+    };
+    text
 }
 
 /// The outcome in words and a table of layers.
@@ -71,6 +97,7 @@ pub fn summary(outcome: &Outcome) -> String {
             calibration.sigma(3.0),
         );
     }
+    let _ = write!(text, "{}", steering(outcome));
     let _ = match file.is_discriminative() {
         Some(true) => writeln!(text, "The vector beats its permuted-label control."),
         Some(false) => writeln!(

@@ -42,6 +42,7 @@ impl ModelKey {
             context_length: Some(self.context_length as usize),
             threads: self.threads.map(|threads| threads as usize),
             expected_sha256: Some(self.sha256.to_string()),
+            adapter: None,
             device: match self.device {
                 Device::Cpu => model::Device::Cpu,
                 Device::Cuda => model::Device::Cuda(0),

@@ -103,6 +103,7 @@ async fn vector_file(trait_name: &str) -> Vec<u8> {
         best_layer: LAYER,
         validation: vec![],
         calibration: vec![],
+        steering: Vec::new(),
         settings: Default::default(),
     };
     let matrix = LayerMatrix::from_rows(&vec![values.clone(); 31]).unwrap();

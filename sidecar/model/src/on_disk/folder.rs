@@ -122,7 +122,7 @@ pub(super) fn open(path: &Path) -> Result<OnDisk, LoadError> {
 }
 
 /// A tensor's name as GGUF has it; `None` for what is not needed. Names that are not known stay, to be complained of.
-fn translate(name: &str, gemma: bool, tied: bool) -> Option<String> {
+pub(super) fn translate(name: &str, gemma: bool, tied: bool) -> Option<String> {
     let known = match name {
         "model.embed_tokens.weight" => "token_embd.weight",
         "model.norm.weight" => "output_norm.weight",

@@ -147,11 +147,11 @@ impl Candidate {
     }
 }
 
-/// The layer to use. Among candidates whose separation beats its control both as written and rescored (all, where none
-/// does) the one with the greatest mean effect of steering; those within one standard error of it are equal, and the
-/// margin over the control decides between them.
+/// Layers in the order in which they are to be preferred. Among candidates whose separation beats its control both as
+/// written and rescored (all, where none does) the one with the greatest mean effect of steering goes first; those within one
+/// standard error of it are equal, and the margin over the control decides between them. The others follow by their effects.
 #[must_use]
-pub fn choose_layer(candidates: &[Candidate]) -> Option<u32> {
+pub fn prefer_layers(candidates: &[Candidate]) -> Vec<u32> {
     let beating: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.margin() > 0.0).collect();
     let eligible = if beating.is_empty() { candidates.iter().collect() } else { beating };
     let summaries: Vec<(&Candidate, f64, f64)> = eligible
@@ -162,12 +162,14 @@ pub fn choose_layer(candidates: &[Candidate]) -> Option<u32> {
             (candidate, mean(&candidate.effects), error)
         })
         .collect();
-    let (_, best, error) = *summaries.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    summaries
-        .iter()
-        .filter(|(_, effect, _)| *effect >= best - error)
-        .max_by(|a, b| a.0.margin().total_cmp(&b.0.margin()))
-        .map(|(candidate, _, _)| candidate.layer)
+    let Some((_, best, error)) = summaries.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied() else {
+        return Vec::new();
+    };
+    let (mut equal, mut behind): (Vec<_>, Vec<_>) =
+        summaries.into_iter().partition(|(_, effect, _)| *effect >= best - error);
+    equal.sort_by(|a, b| b.0.margin().total_cmp(&a.0.margin()));
+    behind.sort_by(|a, b| b.1.total_cmp(&a.1));
+    equal.into_iter().chain(behind).map(|(candidate, _, _)| candidate.layer).collect()
 }
 
 #[cfg(test)]
@@ -245,10 +247,10 @@ mod tests {
         let blind = candidate(8, [3.0, 3.2, 2.8], 0.1, -0.1);
         let good = candidate(12, [2.0, 2.1, 1.9], 0.05, 0.1);
         let equal = candidate(16, [1.95, 2.1, 1.9], 0.2, 0.08);
-        assert_eq!(choose_layer(&[weak.clone(), blind.clone(), good.clone()]), Some(12));
-        assert_eq!(choose_layer(&[weak, blind.clone(), good, equal]), Some(16));
+        assert_eq!(prefer_layers(&[weak.clone(), blind.clone(), good.clone()]), [12, 4]);
+        assert_eq!(prefer_layers(&[weak, blind.clone(), good, equal]), [16, 12, 4]);
         // Nothing beats its control: steering decides alone.
-        assert_eq!(choose_layer(&[blind, candidate(4, [1.0, 1.1, 0.9], -0.1, -0.1)]), Some(8));
-        assert_eq!(choose_layer(&[]), None);
+        assert_eq!(prefer_layers(&[candidate(4, [1.0, 1.1, 0.9], -0.1, -0.1), blind]), [8, 4]);
+        assert_eq!(prefer_layers(&[]), [0; 0]);
     }
 }

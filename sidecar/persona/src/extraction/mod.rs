@@ -7,7 +7,7 @@ mod pairs;
 mod validate;
 
 pub use coherence::{Incoherence, incoherence};
-pub use cross_fit::{Candidate, CrossFit, Separation, choose_layer, followed, separation};
+pub use cross_fit::{Candidate, CrossFit, Separation, followed, prefer_layers, separation};
 pub use judged::{Verdict, expected_score};
 pub use pairs::{Pair, Sample, SampleKey, mean_difference, pair_up};
 pub use validate::{ValidationInput, validate};

@@ -8,7 +8,7 @@ mod sections;
 
 pub use screening::ScreeningPage;
 
-use crate::VectorFile;
+use crate::{Rung, VectorFile};
 
 /// What a page shows.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +31,11 @@ pub struct VectorPage<'a> {
     pub monitoring: Option<(f64, f64)>,
 }
 
-/// What steering by one coefficient did to the model's answers.
+/// What steering by one coefficient did to the model's answers, with an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Steered {
-    /// Coefficient α.
-    pub coefficient: f64,
-    /// Mean `response_avg` of the answers, read by the unsteered model under a neutral system prompt.
-    pub score: f64,
-    /// Mean log-likelihood ratio per token of the answers, under trait-inducing against trait-suppressing prompts.
-    pub likelihood_ratio: f64,
+    /// Its measures.
+    pub rung: Rung,
     /// A question and the answer to it.
     pub example: (String, String),
 }

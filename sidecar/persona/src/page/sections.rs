@@ -4,6 +4,7 @@ use super::chart::{Line, histograms, lines};
 use super::html::{escape, table};
 use super::{TokenScores, VectorPage};
 use crate::linear::norm;
+use crate::{Rung, rises};
 
 fn number(value: f64, decimals: usize) -> String {
     if value.is_finite() { format!("{value:.decimals$}").replace('-', "−") } else { "–".to_owned() }
@@ -126,16 +127,25 @@ pub(super) fn steering(page: &VectorPage<'_>) -> String {
         .iter()
         .map(|steered| {
             vec![
-                number(steered.coefficient, 1),
-                number(steered.score, 2),
-                number(steered.likelihood_ratio, 3),
+                number(steered.rung.coefficient, 1),
+                number(steered.rung.response_avg, 2),
+                number(steered.rung.likelihood_ratio, 3),
                 format!("<span style=\"display:block;text-align:left\">{}</span>", escape(&steered.example.1)),
             ]
         })
         .collect();
+    let rungs: Vec<Rung> = page.steering.iter().map(|steered| steered.rung).collect();
+    let verdict = match rises(&rungs) {
+        Some(true) => "<p class=\"good\">Both measures rise at each step.</p>",
+        Some(false) => "<p class=\"bad\">They do not rise at each step: do not rely on steering by this vector.</p>",
+        None => "",
+    };
     format!(
-        "<h2>Steering</h2><p>Answers were written while the vector, times a coefficient, was added to the activations; then \
-         the unsteered model read them under a neutral system prompt. The last column answers: {}</p>{}",
+        "<h2>Steering</h2><p>Answers to {} held-out questions were written while the vector, times a coefficient, was added to the activations; then \
+         the unsteered model read them under a neutral system prompt. The log-likelihood ratio owes nothing to the vector: how much likelier \
+         an answer is under a system prompt that asks for the trait than under one that asks for its absence, nats per token. The last \
+         column answers: {}</p>{verdict}{}",
+        page.steering[0].rung.answers,
         escape(&page.steering[0].example.0),
         table(&["Coefficient", "Mean projection", "Log-likelihood ratio", "Answer"], &rows, None)
     )

@@ -14,6 +14,7 @@ fn file() -> VectorFile {
         best_layer: 2,
         validation: Vec::new(),
         calibration: (0..4).filter_map(|_| Calibration::from_scores(&[1.0, 2.0, 3.0])).collect(),
+        steering: Vec::new(),
         settings: BTreeMap::new(),
     };
     VectorFile::new(metadata, LayerMatrix::from_rows(&rows).unwrap(), None, None).unwrap()
@@ -26,12 +27,7 @@ fn text_from_a_model_or_a_file_never_becomes_markup() {
     let page = VectorPage {
         file: &file,
         held_out: (&[4.0, 5.0], &[1.0, f64::NAN]),
-        steering: &[Steered {
-            coefficient: -1.0,
-            score: 2.0,
-            likelihood_ratio: 0.5,
-            example: (hostile.to_owned(), hostile.to_owned()),
-        }],
+        steering: &[Steered { rung: Rung::of(-1.0, &[(2.0, 0.5)]), example: (hostile.to_owned(), hostile.to_owned()) }],
         answers: &[TokenScores { title: hostile.to_owned(), tokens: vec![(hostile.to_owned(), 9.0)] }],
         traits: &[hostile.to_owned()],
         cosines: &[1.0],

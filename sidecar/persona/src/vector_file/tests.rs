@@ -22,6 +22,7 @@ fn metadata() -> VectorMetadata {
             3
         ],
         calibration: (0..3).filter_map(|i| Calibration::from_scores(&[1.0, 2.5, f64::from(i)])).collect(),
+        steering: Vec::new(),
         settings: BTreeMap::from([("seed".to_owned(), "7".to_owned())]),
     }
 }

@@ -1,0 +1,176 @@
+//! LoRA adapters: added to a folder's weights, the model is that of merged weights; what cannot be added is refused.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, dead_code, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+
+mod support;
+
+use personaguard_model::{Capture, Engine, EngineOptions, LoadError, LoadOptions, Model, ScoreRequest};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use support::agree::{tokens, vector};
+use support::hub::{self, Dtype};
+use support::{Shape, Tiny, tiny};
+
+const RANK: usize = 3;
+const ALPHA: f64 = 6.0;
+/// Modules with the names that GGUF gives them.
+const MODULES: [(&str, &str); 7] = [
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+];
+
+/// Name, shape, values.
+type Tensor = (String, [usize; 2], Vec<f32>);
+
+fn write(folder: &Path, config: &Value, tensors: &[Tensor]) {
+    hub::write(folder, "adapter_config.json", config);
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, shape, values) in tensors {
+        let offsets = [data.len(), data.len() + 4 * values.len()];
+        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}));
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    let header = Value::Object(header).to_string();
+    let file = [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes(), &data].concat();
+    std::fs::write(folder.join("adapter_model.safetensors"), file).unwrap();
+}
+
+fn config() -> Value {
+    json!({"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none", "fan_in_fan_out": false,
+        "rank_pattern": {}, "alpha_pattern": {}, "modules_to_save": null, "use_dora": false, "use_rslora": false,
+        "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", "lora_dropout": 0.05})
+}
+
+/// Adds to every linear layer of every block, and merges the same, in f64, into the tiny model's tensors.
+fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
+    let mut tensors = Vec::new();
+    let shape = tiny.shape.clone();
+    for block in 0..shape.layers {
+        for (module, part) in MODULES {
+            let weight = tiny.tensors.get_mut(&format!("blk.{block}.{part}.weight")).unwrap();
+            let columns = match part {
+                "attn_output" => shape.heads * shape.width,
+                "ffn_down" => shape.feed_forward,
+                _ => shape.hidden,
+            };
+            let rows = weight.len() / columns;
+            let seed = (block * 100 + part.len()) as u64;
+            let a: Vec<f32> = vector(RANK * columns, seed).iter().map(|value| value * 0.12).collect();
+            let b: Vec<f32> = vector(rows * RANK, seed + 50).iter().map(|value| value * 0.12).collect();
+            for row in 0..rows {
+                // Hubs rotate value i with i + width / 2, GGUF's llama value 2i with 2i + 1.
+                let (head, at, half) = (row / shape.width, row % shape.width, shape.width / 2);
+                let to = match shape.architecture == "llama" && ["attn_q", "attn_k"].contains(&part) {
+                    true => head * shape.width + if at < half { 2 * at } else { 2 * (at - half) + 1 },
+                    false => row,
+                };
+                for column in 0..columns {
+                    let sum: f64 =
+                        (0..RANK).map(|k| f64::from(b[row * RANK + k]) * f64::from(a[k * columns + column])).sum();
+                    let value = &mut weight[to * columns + column];
+                    *value = (f64::from(*value) + scale * sum) as f32;
+                }
+            }
+            let name = |side: &str| format!("base_model.model.model.layers.{block}.{module}.lora_{side}.weight");
+            tensors.push((name("A"), [RANK, columns], a));
+            tensors.push((name("B"), [rows, RANK], b));
+        }
+    }
+    tensors
+}
+
+fn load(base: &Path, adapter: &Path) -> Result<Model, LoadError> {
+    let options = LoadOptions { threads: Some(2), adapter: Some(adapter.to_path_buf()), ..LoadOptions::default() };
+    Model::load(base, &options)
+}
+
+#[tokio::test]
+async fn an_adapter_makes_the_model_of_merged_weights() {
+    for (architecture, dtype, root) in [
+        ("llama", Dtype::F32, false),
+        ("llama", Dtype::Bf16, true),
+        ("qwen2", Dtype::F16, false),
+        ("qwen3", Dtype::F32, false),
+        ("gemma3", Dtype::Bf16, false),
+    ] {
+        let mut tiny = tiny(&Shape::of(architecture), 3);
+        let base = hub::folder(&mut tiny, dtype, 2);
+        let rank = RANK as f64;
+        let tensors = adapt(&mut tiny, ALPHA / if root { rank.sqrt() } else { rank });
+        let adapter = tempfile::tempdir().unwrap();
+        let mut config = config();
+        config["use_rslora"] = json!(root);
+        write(adapter.path(), &config, &tensors);
+        let plain = Model::load(base.path(), &LoadOptions::default()).unwrap();
+        let model = load(base.path(), adapter.path()).unwrap();
+        assert_ne!(model.digest(), plain.digest(), "vectors of the base model must not fit");
+        let merged = hub::folder(&mut tiny, Dtype::F32, 1);
+        let merged = Model::load(merged.path(), &LoadOptions::default()).unwrap();
+        let read = async |model| {
+            let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
+            let (prompt, response) = (tokens(20, 1), tokens(20, 2));
+            let request = ScoreRequest { prompt, response, capture: Capture::MeanStates, ..Default::default() };
+            let score = engine.score(request).await.unwrap();
+            (score.log_likelihood(), score.states.unwrap().response_mean)
+        };
+        let (_, plain) = read(plain).await;
+        let ((found, states), (expected, expected_states)) = (read(model).await, read(merged).await);
+        let off = |other: &[Vec<f32>]| -> f32 {
+            let pairs = || states.iter().flatten().zip(other.iter().flatten());
+            pairs().map(|(a, b)| (a - b).abs()).sum::<f32>() / pairs().map(|(_, b)| b.abs()).sum::<f32>()
+        };
+        let (moved, missed) = (off(&plain), off(&expected_states));
+        // Keys and values are held in f16: what differs in its last bit may be rounded to different sides.
+        assert!(missed < 1e-3 && moved > 0.1, "{architecture}: missed by {missed}, moved by {moved}");
+        assert!((found - expected).abs() < 1e-2, "{architecture}: {found} for {expected}");
+    }
+}
+
+#[test]
+fn what_cannot_be_added_is_named() {
+    let mut shape = tiny(&Shape::of("llama"), 3);
+    let base = hub::folder(&mut shape, Dtype::F32, 1);
+    let tensors = adapt(&mut shape, 1.0);
+    let refused = |config: &Value, tensors: &[Tensor], says: &str| {
+        let adapter = tempfile::tempdir().unwrap();
+        write(adapter.path(), config, tensors);
+        match load(base.path(), adapter.path()) {
+            Err(error) => assert!(error.to_string().contains(says), "{error}"),
+            Ok(_) => panic!("an adapter was added that should be refused with: {says}"),
+        }
+    };
+    let with = |key: &str, value: Value| {
+        let mut config = config();
+        config[key] = value;
+        config
+    };
+    let renamed = |to: &str| [&[(to.to_owned(), tensors[0].1, tensors[0].2.clone())], &tensors[1..]].concat();
+    refused(&with("peft_type", json!("IA3")), &tensors, "peft_type LORA");
+    refused(&with("use_dora", json!(true)), &tensors, "use_dora");
+    refused(&with("rank_pattern", json!({"q_proj": 4})), &tensors, "rank_pattern");
+    refused(&with("modules_to_save", json!(["lm_head"])), &tensors, "modules_to_save");
+    refused(&with("bias", json!("all")), &tensors, "biases");
+    refused(&with("lora_alpha", Value::Null), &tensors, "no lora_alpha");
+    refused(&config(), &[], "holds no tensors");
+    refused(&config(), &tensors[1..], "not of its shape");
+    refused(&config(), &renamed("base_model.model.model.embed_tokens.lora_embedding_A"), "lora_embedding_A");
+    refused(&config(), &renamed("base_model.model.lm_head.lora_A.weight"), "lm_head");
+    refused(&config(), &renamed("base_model.model.model.layers.0.mlp.experts.lora_A.weight"), "experts");
+    let beyond = tensors.iter().map(|(name, shape, values)| (name.replace(".0.", ".9."), *shape, values.clone()));
+    refused(&config(), &beyond.collect::<Vec<_>>(), "has no blk.9.");
+    let mut other_rank = tensors.clone();
+    other_rank[1].1 = [other_rank[1].1[0] / 2, 2 * RANK];
+    refused(&config(), &other_rank, "its other half contradicts");
+    let file = tempfile::NamedTempFile::with_suffix(".gguf").unwrap();
+    std::fs::write(file.path(), &shape.file).unwrap();
+    let error = load(file.path(), base.path()).unwrap_err();
+    assert!(error.to_string().contains("give the base model as a folder"), "{error}");
+    let error = load(base.path(), base.path()).unwrap_err();
+    assert!(error.to_string().contains("holds no adapter_config.json"), "{error}");
+}

@@ -1,0 +1,61 @@
+"""Computes what `personaguard screen` and `verify` say anew with numpy, from the activations that they export.
+
+python check_measures.py screen VECTORS.safetensors SCREEN.states RANKS.jsonl     # screen … --states SCREEN.states --out RANKS.jsonl
+python check_measures.py verify VECTORS.safetensors VERIFY.states                 # verify … --states VERIFY.states
+(needs numpy and safetensors; fails past 1e-4, relative to the largest value)"""
+
+import json
+import sys
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+what, vectors_path, states_path, *rest = sys.argv[1:]
+with safe_open(vectors_path, "np") as file:
+    about = json.loads(file.metadata()["persona_vector"])
+vectors = load_file(vectors_path)["response_avg"].astype(np.float64)
+units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+states = {name: tensor.astype(np.float64) for name, tensor in load_file(states_path).items()}
+worst = {}
+
+
+def compare(name, ours, numpy):
+    ours, numpy = np.asarray(ours, np.float64), np.asarray(numpy, np.float64)
+    worst[name] = np.abs(ours - numpy).max() / max(np.abs(numpy).max(), 1e-9)
+
+
+if what == "screen":
+    with open(rest[0]) as file:
+        ranks = {line["line"]: line["traits"][about["trait"]] for line in map(json.loads, file)}
+    ranks = [ranks[int(line)] for line in states["line"]]
+    whole = ranks[0]["whole"]
+    layers = [about["bestLayer"]] if whole else list(range((len(vectors) - 1) // 2 + 1, len(vectors) - 1))
+    layers = layers[:: max(1, -(-len(layers) // 16))]
+    mean = [0 if whole else about["calibration"][layer]["mean"] for layer in layers]
+    deviation = [1 if whole else about["calibration"][layer]["standardDeviation"] for layer in layers]
+
+    def gauge(activations):
+        projections = np.einsum("nlh,lh->nl", activations[:, layers], units[layers])
+        return ((projections - mean) / deviation).mean(axis=1)
+
+    answer = gauge(states["answer"])
+    reference = gauge(states["own"]) if len(states["own"]) else np.zeros_like(answer)
+    slope = 1.0 if whole else 0.0
+    if not whole and reference.std() > 0:
+        slope = float(np.clip(np.cov(answer, reference, ddof=0)[0, 1] / reference.var(), 0, 1))
+    compare("answer", [one["answer"] for one in ranks], answer)
+    compare("reference", [one["reference"] for one in ranks], reference)
+    compare("projection difference", [one["projectionDifference"] for one in ranks], answer - slope * reference)
+else:
+    name, layer = about["trait"], about["bestLayer"]
+    with safe_open(states_path, "np") as file:
+        said = json.loads(file.metadata()[name])
+    base, tuned = states[f"{name}:base"] @ units[layer], states[f"{name}:tuned"] @ units[layer]
+    moved = tuned - base
+    compare("shift", said["mean"], moved.mean())
+    compare("its error", said["error"], moved.std(ddof=1) / np.sqrt(len(moved)))
+    compare("shift in sigmas", said["sigmas"], moved.mean() / base.std(ddof=1))
+for name, error in worst.items():
+    print(f"{name:<26} {error:.1e}")
+sys.exit(max(worst.values()) > 1e-4)

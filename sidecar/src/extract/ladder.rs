@@ -1,0 +1,127 @@
+//! The ladder: what answers become when a vector is added with rising coefficients, under no system prompt. Two measures
+//! of each answer: its projection as the unsteered model reads it, and one that owes nothing to the vector, how much
+//! likelier the unsteered model finds it under a system prompt that asks for the trait than under one that asks for its
+//! absence.
+
+use super::progress::Progress;
+use super::responder::{Answering, IN_FLIGHT, prompt, score, steered};
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use personaguard_model::{Capture, Engine, Intervention, Positions, Probe};
+use personaguard_persona::{Polarity, Rung, TraitSpec};
+use std::sync::Arc;
+
+/// Coefficients at which steering is shown.
+const COEFFICIENTS: [f32; 5] = [-2.0, -1.0, 0.0, 1.0, 2.0];
+
+/// An answer under steering.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// `response_avg` at the steered layer, as the unsteered model reads it under no system prompt.
+    pub score: f64,
+    /// Log-likelihood ratio, nats per token.
+    pub ratio: f64,
+}
+
+/// A ladder to climb.
+#[derive(Clone, Copy)]
+pub struct Ladder<'a> {
+    /// Engine.
+    pub engine: &'a Engine,
+    /// Trait.
+    pub spec: &'a TraitSpec,
+    /// Layer at which the vector is added.
+    pub layer: u32,
+    /// Longest answer.
+    pub tokens: usize,
+}
+
+impl Ladder<'_> {
+    /// Greedy answers to questions, given with their numbers in the trait's list, under the vector for each:
+    /// `[coefficient][question]`.
+    ///
+    /// # Errors
+    /// If the engine fails, or a vector is zero.
+    pub async fn climb<'v>(
+        self,
+        questions: &[(usize, &str)],
+        vector: impl Fn(usize) -> Option<&'v [f32]>,
+    ) -> anyhow::Result<Vec<Vec<Step>>> {
+        let bar = Progress::start("Steering", questions.len() * COEFFICIENTS.len());
+        let work: Vec<_> = COEFFICIENTS
+            .iter()
+            .flat_map(|coefficient| questions.iter().map(|(index, question)| (*coefficient, *index, *question)))
+            .collect();
+        let steps: Vec<Step> = stream::iter(work)
+            .map(|(coefficient, index, question)| {
+                let (bar, vector) = (&bar, vector(index));
+                async move {
+                    let vector = vector.context("a layer has no vector")?;
+                    let step = self.step(coefficient, vector, index, question).await?;
+                    bar.step();
+                    anyhow::Ok(step)
+                }
+            })
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        bar.finish();
+        Ok(steps.chunks(questions.len().max(1)).map(<[Step]>::to_vec).collect())
+    }
+
+    async fn step(self, coefficient: f32, vector: &[f32], index: usize, question: &str) -> anyhow::Result<Step> {
+        let layer = self.layer as usize;
+        let steering = match coefficient {
+            0.0 => None,
+            _ => Some(Intervention::add(layer, vector, coefficient, Positions::Response)?),
+        };
+        let probes: Arc<[Probe]> = Arc::new([Probe::new(layer, vector)?]);
+        let how = Answering { tokens: self.tokens, temperature: 0.0, seed: 0 };
+        // What is read at the steered layer before the vector is added there owes nothing to the steering but the tokens:
+        // the unsteered model reads the same. So the answer need not be read again.
+        let answer = steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes).await?;
+        let ratio = likelihood_ratio(self.engine, self.spec, index, question, &answer.tokens).await?;
+        Ok(Step { tokens: answer.tokens, score: answer.projection, ratio })
+    }
+}
+
+/// The first of a trait's questions, with their numbers.
+pub(super) fn first(questions: &[String], most: usize) -> Vec<(usize, &str)> {
+    questions.iter().map(String::as_str).enumerate().take(most).collect()
+}
+
+/// What answers under each coefficient have in common, from [`Ladder::climb`].
+pub(super) fn rungs(steps: &[Vec<Step>]) -> Vec<Rung> {
+    let rung = |(coefficient, steps): (&f32, &Vec<Step>)| {
+        let measures: Vec<(f64, f64)> =
+            steps.iter().filter(|step| !step.tokens.is_empty()).map(|step| (step.score, step.ratio)).collect();
+        Rung::of((*coefficient).into(), &measures)
+    };
+    COEFFICIENTS.iter().zip(steps).map(rung).collect()
+}
+
+/// Nats per token by which an answer is likelier under a contrast's positive side. The contrast is one that a question's
+/// answers are not written under elsewhere.
+///
+/// # Errors
+/// If the engine fails.
+pub(super) async fn likelihood_ratio(
+    engine: &Engine,
+    spec: &TraitSpec,
+    index: usize,
+    question: &str,
+    tokens: &[u32],
+) -> anyhow::Result<f64> {
+    if tokens.is_empty() {
+        return Ok(0.0);
+    }
+    let contrast = &spec.instructions[(index + 1) % spec.instructions.len()];
+    let under = async |polarity| {
+        let system = spec.system_prompt(contrast, polarity);
+        anyhow::Ok(score(engine, &system, question, tokens, None, Capture::None).await?.log_likelihood())
+    };
+    let (positive, negative) = futures::try_join!(under(Polarity::Positive), under(Polarity::Negative))?;
+    Ok((positive - negative) / tokens.len() as f64)
+}
