@@ -46,14 +46,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn view(spec: serde_json::Value) -> Option<ServiceView> {
+    fn view(spec: &serde_json::Value) -> Option<ServiceView> {
         ServiceView::of(serde_json::from_value(json!({ "metadata": { "name": "chat" }, "spec": spec })).unwrap())
     }
 
     #[test]
     fn ports_go_by_name_by_number_or_by_their_own() {
         let ports = json!([{"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 8000}, {"port": 8080}]);
-        let service = view(json!({"selector": {"app": "chat"}, "ports": ports})).unwrap();
+        let service = view(&json!({"selector": {"app": "chat"}, "ports": ports})).unwrap();
         assert_eq!(
             (service.numbers.as_slice(), service.names.as_slice()),
             ([8000, 8080].as_slice(), ["http".to_owned()].as_slice())
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_service_that_selects_nothing_by_itself_is_left_out() {
-        assert_eq!(view(json!({"ports": [{"port": 80}]})), None);
-        assert_eq!(view(json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}})), None);
+        assert_eq!(view(&json!({"ports": [{"port": 80}]})), None);
+        assert_eq!(view(&json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}})), None);
     }
 }

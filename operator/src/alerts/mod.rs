@@ -135,7 +135,7 @@ pub(crate) async fn run(context: Arc<Context>) {
         tasks.spawn(tell(Arc::clone(&context), receiver));
     }
     if tasks.join_next().await.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

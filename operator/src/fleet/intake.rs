@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_full_report_fits_a_body() {
         let name = "n".repeat(63);
-        let centroids = vec![json!({"mean": -1234.123_456, "count": 1_000_000}); 64];
+        let centroids = vec![json!({"mean": -1_234.123_456, "count": 1_000_000}); 64];
         let sketch = json!({"sumSquaredDeviations": 123_456_789.123_456, "centroids": centroids});
         let full = sent(|r| {
             r["traits"][0]["policy"] = json!(name);

@@ -183,7 +183,7 @@ mod tests {
     use crate::policy::fixtures;
     use k8s_openapi::api::core::v1::PodSpec;
 
-    fn vector(spec: Value) -> PersonaVector {
+    fn vector(spec: &Value) -> PersonaVector {
         serde_json::from_value(json!({
             "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaVector",
             "metadata": { "name": "evil", "uid": "u1" }, "spec": spec
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_job_runs_the_command_confined_and_belongs_to_its_vector() {
         let spec = json!({ "trait": "evil", "description": "evil: wishes harm", "model": "smollm2", "extraction": { "tokens": 32 } });
-        let mut vector = vector(spec);
+        let mut vector = vector(&spec);
         let job = with(&vector, |plan| plan.answers()).unwrap();
         assert_eq!(job.metadata.owner_references.as_ref().unwrap()[0].uid, "u1");
         let template = job.spec.clone().unwrap().template;
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn several_pods_write_a_part_each_and_one_more_makes_the_vector() {
         let extraction = json!({ "shards": 3, "workspace": { "claimName": "work" } });
-        let vector = vector(json!({ "trait": "evil", "model": "smollm2", "extraction": extraction }));
+        let vector = vector(&json!({ "trait": "evil", "model": "smollm2", "extraction": extraction }));
         let (answers, merge) = with(&vector, |plan| (plan.answers().unwrap(), plan.merge().unwrap()));
         let spec = answers.spec.clone().unwrap();
         assert_eq!((spec.completions, spec.completion_mode.as_deref()), (Some(3), Some("Indexed")));
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn an_endpoint_is_asked_with_a_key_that_the_operator_never_sees() {
         let endpoint = json!({ "url": "https://llm.example/v1", "model": "judge", "keySecret": { "name": "llm", "key": "token" } });
-        let vector = vector(json!({ "trait": "evil", "model": "smollm2", "extraction": { "endpoint": endpoint } }));
+        let vector = vector(&json!({ "trait": "evil", "model": "smollm2", "extraction": { "endpoint": endpoint } }));
         let job = with(&vector, |plan| plan.answers()).unwrap();
         let given = arguments(&job);
         assert!(given.contains(&"--endpoint=https://llm.example/v1".to_owned()), "{given:?}");
