@@ -219,7 +219,9 @@ impl Tokenizer {
         String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
-    pub(crate) fn token_bytes(&self, token: u32) -> &[u8] {
+    /// Bytes of one token, which may be a part of a character; none for a control token.
+    #[must_use]
+    pub fn token_bytes(&self, token: u32) -> &[u8] {
         let index = token as usize;
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(index).copied().unwrap_or(start);

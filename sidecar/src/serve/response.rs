@@ -49,14 +49,11 @@ pub(super) struct TokenLogprob {
 impl TokenLogprob {
     pub(super) fn new(token: &Token, tokenizer: &Tokenizer) -> Self {
         let text = |id| tokenizer.decode(&[id]);
-        let top = |t: &personaguard_model::TokenProbability| {
-            let token = text(t.id);
-            json!({ "bytes": token.as_bytes(), "logprob": t.logprob, "token": token })
-        };
-        let own = text(token.id);
+        let top = |t: &personaguard_model::TokenProbability| json!({ "bytes": tokenizer.token_bytes(t.id), "logprob": t.logprob, "token": text(t.id) });
         Self {
-            bytes: own.clone().into_bytes(),
-            token: own,
+            // The token's own: where it holds a part of a character only, the text has a replacement character.
+            bytes: tokenizer.token_bytes(token.id).to_vec(),
+            token: text(token.id),
             logprob: token.logprob,
             top_logprobs: token.top.iter().map(top).collect(),
         }
