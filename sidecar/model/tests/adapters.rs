@@ -126,9 +126,9 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
             pairs().map(|(a, b)| (a - b).abs()).sum::<f32>() / pairs().map(|(_, b)| b.abs()).sum::<f32>()
         };
         let (moved, missed) = (off(&plain), off(&expected_states));
-        // Keys and values are held in f16: what differs in its last bit may be rounded to different sides.
+        // With a base in 16 bits keys and values are held in f16, with the merged weights in f32.
         assert!(missed < 1e-3 && moved > 0.1, "{architecture}: missed by {missed}, moved by {moved}");
-        assert!((found - expected).abs() < 1e-2, "{architecture}: {found} for {expected}");
+        assert!((found - expected).abs() < 3e-4 * expected.abs(), "{architecture}: {found} for {expected}");
     }
 }
 
