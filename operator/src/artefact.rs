@@ -177,11 +177,6 @@ pub(crate) fn no_model(name: &str) -> Rejection {
     Rejection::new(reason::MODEL_NOT_FOUND, message)
 }
 
-/// The vector at layers 0, 1 ….
-fn layers(file: &VectorFile) -> Arc<[Vec<f32>]> {
-    (0..=file.layers()).map_while(|layer| file.layer(layer).map(<[f32]>::to_vec)).collect()
-}
-
 /// Reads a vector file against what its `PersonaVector` says.
 fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefact, Rejection> {
     let name = vector.name_any();
@@ -213,7 +208,7 @@ fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefac
             layer,
             model_digest,
             values: values.to_vec(),
-            layers: layers(&file),
+            layers: file.response_avg().rows().map(<[f32]>::to_vec).collect(),
             calibration,
             not_discriminative: !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false),
         },

@@ -171,7 +171,12 @@ impl LayerMatrix {
     /// The vector after block `layer`, shape `[hidden]`; 0 is the embedding output.
     #[must_use]
     pub fn layer(&self, layer: u32) -> Option<&[f32]> {
-        self.values.chunks_exact(self.hidden).nth(layer as usize)
+        self.rows().nth(layer as usize)
+    }
+
+    /// The vectors of layers 0, 1 …, shape `[hidden]` each.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.hidden)
     }
 }
 

@@ -143,7 +143,7 @@ fn input(folder: &Path, vector: &PersonaVector) -> Result<VectorInput, ConfigErr
     VectorInput::check(vector, file.trait_name(), file.layers(), layer)
         .map_err(|rejection| invalid(rejection.to_string()))?;
     let values = file.layer(layer.0).ok_or_else(|| invalid(format!("the file has no layer {layer}")))?.to_vec();
-    let layers = (0..=file.layers()).map_while(|layer| file.layer(layer).map(<[f32]>::to_vec)).collect();
+    let layers = file.response_avg().rows().map(<[f32]>::to_vec).collect();
     let model_digest = file.model_digest().parse().map_err(|error| invalid(format!("{error}")))?;
     let calibration = file.calibration(layer.0).map(|calibration| Calibration {
         count: calibration.count,

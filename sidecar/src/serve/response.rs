@@ -49,7 +49,10 @@ pub(super) struct TokenLogprob {
 impl TokenLogprob {
     pub(super) fn new(token: &Token, tokenizer: &Tokenizer) -> Self {
         let text = |id| tokenizer.decode(&[id]);
-        let top = |t: &personaguard_model::TokenProbability| json!({ "bytes": tokenizer.token_bytes(t.id), "logprob": t.logprob, "token": text(t.id) });
+        let top = |t: &personaguard_model::TokenProbability| {
+            let (token, bytes) = (text(t.id), tokenizer.token_bytes(t.id));
+            json!({ "bytes": bytes, "logprob": t.logprob, "token": token })
+        };
         Self {
             // The token's own: where it holds a part of a character only, the text has a replacement character.
             bytes: tokenizer.token_bytes(token.id).to_vec(),

@@ -161,6 +161,20 @@ impl Fixture {
         self.ready_pod(name).await
     }
 
+    /// Applies `no-villains` with these traits for a plainly prompted `chat`, deploys that, and waits until it is guarded. Gives
+    /// the pod.
+    ///
+    /// # Errors
+    /// When the policy is refused or does not become Ready.
+    pub async fn guarded_chat(&self, traits: &Value) -> Result<Pod> {
+        self.apply_policy("chat", traits).await?;
+        // A pod is injected as it is created.
+        self.policy_condition("Accepted", "True").await?;
+        let pod = self.deploy_chat("chat", prompts::PLAIN).await?;
+        self.policy_condition("Ready", "True").await?;
+        Ok(pod)
+    }
+
     /// The one ready pod with label `app: NAME` that is not being deleted.
     ///
     /// # Errors

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// A Deployment of the demo's chat app, whose pods carry `labels`, with a system prompt.
-#[must_use]
-pub fn chat_app(namespace: &str, name: &str, labels: &Value, system_prompt: &str) -> Value {
+/// A Deployment of one pod that carries `labels`.
+fn deployment(namespace: &str, name: &str, labels: &Value, containers: &Value, volumes: &Value) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -14,20 +13,24 @@ pub fn chat_app(namespace: &str, name: &str, labels: &Value, system_prompt: &str
             "selector": { "matchLabels": labels },
             "template": {
                 "metadata": { "labels": labels },
-                "spec": {
-                    "terminationGracePeriodSeconds": 2,
-                    "containers": [{
-                        "name": "chat",
-                        "image": "localhost/chat-app:dev",
-                        "imagePullPolicy": "IfNotPresent",
-                        "ports": [{ "name": "http", "containerPort": 8080 }],
-                        "env": [{ "name": "SYSTEM_PROMPT", "value": system_prompt }],
-                        "readinessProbe": { "httpGet": { "path": "/healthz", "port": "http" }, "periodSeconds": 1 }
-                    }]
-                }
+                "spec": { "terminationGracePeriodSeconds": 2, "containers": containers, "volumes": volumes }
             }
         }
     })
+}
+
+/// A Deployment of the demo's chat app, whose pods carry `labels`, with a system prompt.
+#[must_use]
+pub fn chat_app(namespace: &str, name: &str, labels: &Value, system_prompt: &str) -> Value {
+    let chat = json!({
+        "name": "chat",
+        "image": "localhost/chat-app:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{ "name": "http", "containerPort": 8080 }],
+        "env": [{ "name": "SYSTEM_PROMPT", "value": system_prompt }],
+        "readinessProbe": { "httpGet": { "path": "/healthz", "port": "http" }, "periodSeconds": 1 }
+    });
+    deployment(namespace, name, labels, &json!([chat]), &json!([]))
 }
 
 /// A PersonaPolicy named `no-villains` with the given traits.
@@ -45,37 +48,23 @@ pub fn policy(namespace: &str, labels: &Value, traits: &Value) -> Value {
 /// config from a ConfigMap of the same name that [`llm_config`] makes.
 #[must_use]
 pub fn llm_server(namespace: &str, name: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "namespace": namespace, "name": name },
-        "spec": {
-            "replicas": 1,
-            "selector": { "matchLabels": { "app": name } },
-            "template": {
-                "metadata": { "labels": { "app": name } },
-                "spec": {
-                    "terminationGracePeriodSeconds": 2,
-                    "containers": [{
-                        "name": "llm",
-                        "image": "localhost/personaguard:dev",
-                        "imagePullPolicy": "IfNotPresent",
-                        "args": ["serve", "--config=/config", "--model=/model/model.gguf", "--listen=0.0.0.0:8000"],
-                        "ports": [{ "name": "http", "containerPort": 8000 }],
-                        "readinessProbe": { "httpGet": { "path": "/readyz", "port": "http" }, "periodSeconds": 1 },
-                        "volumeMounts": [
-                            { "name": "config", "mountPath": "/config" },
-                            { "name": "model", "mountPath": "/model", "readOnly": true }
-                        ]
-                    }],
-                    "volumes": [
-                        { "name": "config", "configMap": { "name": name } },
-                        { "name": "model", "image": { "reference": "localhost/smollm2-135m:1", "pullPolicy": "IfNotPresent" } }
-                    ]
-                }
-            }
-        }
-    })
+    let llm = json!({
+        "name": "llm",
+        "image": "localhost/personaguard:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["serve", "--config=/config", "--model=/model/model.gguf", "--listen=0.0.0.0:8000"],
+        "ports": [{ "name": "http", "containerPort": 8000 }],
+        "readinessProbe": { "httpGet": { "path": "/readyz", "port": "http" }, "periodSeconds": 1 },
+        "volumeMounts": [
+            { "name": "config", "mountPath": "/config" },
+            { "name": "model", "mountPath": "/model", "readOnly": true }
+        ]
+    });
+    let volumes = json!([
+        { "name": "config", "configMap": { "name": name } },
+        { "name": "model", "image": { "reference": "localhost/smollm2-135m:1", "pullPolicy": "IfNotPresent" } }
+    ]);
+    deployment(namespace, name, &json!({ "app": name }), &json!([llm]), &volumes)
 }
 
 /// The config folder of [`llm_server`]: the model and no policy.

@@ -32,18 +32,12 @@ fn chart_rules() -> Result<tempfile::NamedTempFile> {
 #[tokio::test]
 async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<()> {
     let fixture = Fixture::new("s03").await?;
-    fixture
-        .apply_policy(
-            "chat",
-            &json!([
-                { "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" },
-                { "vector": "sycophantic", "action": "Audit" }
-            ]),
-        )
+    let pod = fixture
+        .guarded_chat(&json!([
+            { "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" },
+            { "vector": "sycophantic", "action": "Audit" }
+        ]))
         .await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
     let rules = chart_rules()?;
     let metrics_target = format!("{}:{}", fixture::address(&pod)?, names::ADMIN_PORT);
     let alerting = Alerting::start(rules.path(), std::slice::from_ref(&metrics_target))?;

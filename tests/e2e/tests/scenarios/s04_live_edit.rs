@@ -41,9 +41,7 @@ fn traits(action: &str, coefficient: Option<f64>) -> Value {
 #[tokio::test]
 async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only_when_acknowledged() -> Result<()> {
     let fixture = Fixture::new("s04").await?;
-    fixture.apply_policy("chat", &traits("Alert", None)).await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
+    let pod = fixture.guarded_chat(&traits("Alert", None)).await?;
     let (before, _) = fixture.policy_condition("Ready", "True").await?;
     let alerted = mean_score(&fixture, &pod).await?;
 

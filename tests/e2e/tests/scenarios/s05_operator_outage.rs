@@ -34,12 +34,8 @@ async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
 #[tokio::test]
 async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic() -> Result<()> {
     let fixture = Fixture::new("s05").await?;
-    fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }]))
-        .await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let first = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let first =
+        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
     fixture.chat(&first)?.ask(None, prompts::QUESTIONS[0]).await?;
     fixture.report("chat", "one response", |r| r.status.as_ref().is_some_and(|s| s.totals.responses == 1)).await?;
 

@@ -11,12 +11,8 @@ use std::time::Duration;
 #[tokio::test]
 async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guarding() -> Result<()> {
     let fixture = Fixture::new("s06").await?;
-    fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
-        .await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let pod =
+        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
     let client = fixture.chat(&pod)?;
     let mut body = chat::request(None, "Tell me a very long story about a lighthouse.");
     body["stream"] = json!(true);

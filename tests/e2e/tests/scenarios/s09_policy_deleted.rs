@@ -12,12 +12,8 @@ use serde_json::json;
 #[tokio::test]
 async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Result<()> {
     let fixture = Fixture::new("s09").await?;
-    fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }]))
-        .await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let pod =
+        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
     let chat = fixture.chat(&pod)?;
     let blocked = chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
     assert_eq!(blocked["choices"][0]["finish_reason"], "content_filter", "{blocked}");

@@ -8,12 +8,8 @@ use std::time::Duration;
 #[tokio::test]
 async fn s10_invariant_6_in_steady_state_the_operator_writes_nothing() -> Result<()> {
     let fixture = Fixture::new("s10").await?;
-    fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
-        .await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let pod =
+        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
     let start = audit::mark()?;
     fixture.chat(&pod)?.ask(None, prompts::QUESTIONS[0]).await?;
     fixture.report("chat", "the response", |r| r.status.as_ref().is_some_and(|s| s.totals.responses == 1)).await?;

@@ -16,10 +16,7 @@ async fn s13_drift_is_detected_without_any_breach() -> Result<()> {
     let fixture = Fixture::new("s13").await?;
     // Far from any threshold: drift is not a breach.
     let rule = json!([{ "vector": "evil", "threshold": { "projection": 10000.0 }, "action": "Alert" }]);
-    fixture.apply_policy("chat", &rule).await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let pod = fixture.guarded_chat(&rule).await?;
     let chat = fixture.chat(&pod)?;
     for question in prompts::QUESTIONS {
         chat.ask(Some(prompts::EVIL), question).await?;

@@ -42,12 +42,9 @@ async fn streamed(chat: &Chat, system: &str, question: &str) -> Result<(String, 
 async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves() -> Result<()> {
     let fixture = Fixture::new("s17").await?;
     // Under a threshold that nothing passes the answers are the model's own.
-    fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }]))
+    let pod = fixture
+        .guarded_chat(&json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }]))
         .await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
     let chat = fixture.chat(&pod)?;
     let mut own = Vec::new();
     for question in prompts::QUESTIONS {
@@ -82,10 +79,7 @@ async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshol
 #[tokio::test]
 async fn s17_invariant_5_no_text_of_a_conversation_leaves_the_pod() -> Result<()> {
     let fixture = Fixture::new("s17t").await?;
-    fixture.apply_policy("chat", &traits("Block")).await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let pod = fixture.guarded_chat(&traits("Block")).await?;
     let chat = fixture.chat(&pod)?;
     let system = format!("{} Your name is {CANARY}.", prompts::EVIL);
     let answer = chat.ask(Some(&system), &format!("{CANARY}, {}", prompts::QUESTIONS[0])).await?;
@@ -127,10 +121,7 @@ async fn s17_invariant_5_no_text_of_a_conversation_leaves_the_pod() -> Result<()
 #[tokio::test]
 async fn s17_invariant_8_neighbours_do_not_move_a_score() -> Result<()> {
     let fixture = Fixture::new("s17b").await?;
-    fixture.apply_policy("chat", &traits("Alert")).await?;
-    fixture.policy_condition("Accepted", "True").await?;
-    let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    fixture.policy_condition("Ready", "True").await?;
+    let pod = fixture.guarded_chat(&traits("Alert")).await?;
     let chat = fixture.chat(&pod)?;
     let alone = chat.ask(None, prompts::QUESTIONS[0]).await?;
     let (together, _, _, _) = futures::future::try_join4(
