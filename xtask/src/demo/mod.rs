@@ -24,7 +24,7 @@ pub(crate) const SUPPORT: &str = "support";
 /// Builds what it needs, starts a local single-node cluster (root; in a folder and namespaces of its own), installs
 /// the charts, deploys a chat service, applies a PersonaModel, two PersonaVectors and a PersonaPolicy, talks to the
 /// service plainly and as an evil assistant, and shows the report, the conditions, the events and the alert. The first
-/// run builds Kubernetes (10 minutes), Personaguard (10) and two vectors (5) on 2 cores; later ones take a minute or two. Run it
+/// run builds Kubernetes (10 minutes), Personaguard (10) and two vectors (7) on 2 cores; later ones take a minute or two. Run it
 /// again at any time; the cluster stays up until `--down`.
 #[derive(Args)]
 pub(crate) struct Options {
