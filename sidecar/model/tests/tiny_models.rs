@@ -191,6 +191,31 @@ fn a_full_queue_refuses_and_a_dropped_generation_makes_room() {
 }
 
 #[test]
+fn requests_run_only_as_far_as_the_memory_of_the_cache_goes() {
+    let tiny = tiny(&Shape::of("llama"), 45);
+    let long = |seed| GenerateRequest { max_tokens: 400, ..request(64, tokens(40, seed)) };
+    let model = Arc::new(load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap());
+    // Two of them and a half.
+    let kv_bytes = Some(model.kv_bytes(1100));
+    let engine = Engine::start(model, EngineOptions { max_concurrent: 8, max_waiting: 8, kv_bytes }).unwrap();
+    let alone = generate(&engine, long(0));
+    let most = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..5).map(|_| scope.spawn(|| generate(&engine, long(0)))).collect();
+        let mut most = 0;
+        while !all.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            most = most.max(engine.running());
+        }
+        for found in all {
+            let found = found.join().unwrap();
+            assert_eq!((found.0, found.1), (alone.0.clone(), alone.1.clone()));
+        }
+        most
+    });
+    assert!(most <= 2, "{most} ran at once");
+    assert!(matches!(engine.submit(request(64, tokens(600, 46))), Err(SubmitError::ContextTooLong { .. })));
+}
+
+#[test]
 fn dropping_the_engine_fails_what_runs() {
     let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());
     let mut generation = engine.submit(GenerateRequest { max_tokens: 500, ..request(64, tokens(4, 51)) }).unwrap();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Measure a model's speed here: prompts, responses, concurrency, and what monitoring costs.
 ///
 /// Every figure is the median of --repeats runs, in tokens per second. Monitored decoding alternates with plain decoding,
-/// and its cost is the median ratio of neighbours, so that a busy machine disturbs it less.
+/// and its cost is the median ratio of neighbours (nine at least), so that a busy machine disturbs it less.
 ///
 ///   personaguard bench --model model.gguf
 ///   personaguard bench --model model.gguf --threads 2 --json
@@ -46,6 +46,9 @@ pub struct Options {
     #[arg(long)]
     json: bool,
 }
+
+/// Least number of neighbouring runs whose ratio tells what monitoring costs: single ones scatter by a tenth and more.
+const PAIRS: usize = 9;
 
 /// What was measured; speeds in tokens per second.
 #[derive(Debug, Serialize)]
@@ -120,7 +123,7 @@ impl Bench<'_> {
         let steered = self.request(true, true)?;
         let plain = GenerateRequest::default();
         let mut runs: [Vec<f64>; 3] = Default::default();
-        for _ in 0..self.options.repeats {
+        for _ in 0..self.options.repeats.max(PAIRS) {
             for (runs, request) in runs.iter_mut().zip([&plain, &monitored, &steered]) {
                 runs.push(self.decode(request)?);
             }

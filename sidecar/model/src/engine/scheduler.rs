@@ -78,7 +78,7 @@ impl Scheduler {
 
     fn step(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut [Sequence]) -> Result<(), DeviceError> {
         let model = &*self.model;
-        let counts = share(running);
+        let counts = share(running.iter().map(|sequence| (sequence.is_decoding(), sequence.ready())));
         let mut segments: Vec<_> = running
             .iter_mut()
             .zip(&counts)
@@ -111,17 +111,39 @@ impl Scheduler {
     }
 }
 
-/// How many tokens each request feeds: responses one each, then prompts in order of arrival.
-fn share(running: &[Sequence]) -> Vec<usize> {
-    let decoding = running.iter().any(Sequence::is_decoding);
-    let mut left = if decoding { PREFILL_TOKENS_BESIDE } else { PREFILL_TOKENS };
-    let mut of = |sequence: &Sequence| {
-        if sequence.is_decoding() {
-            return sequence.ready().min(1);
+/// How many tokens each request feeds, of pairs (writes its response, tokens that it could feed): responses one each,
+/// then prompts in order of arrival, as many as leave the responses their pace.
+fn share(running: impl Iterator<Item = (bool, usize)> + Clone) -> Vec<usize> {
+    let beside = running.clone().any(|(decoding, _)| decoding);
+    let mut left = if beside { PREFILL_TOKENS_BESIDE } else { PREFILL_TOKENS };
+    let of = |(decoding, ready): (bool, usize)| {
+        if decoding {
+            return ready.min(1);
         }
-        let count = sequence.ready().min(left);
+        let count = ready.min(left);
         left -= count;
         count
     };
-    running.iter().map(&mut of).collect()
+    running.map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_prompt_neither_stalls_responses_nor_is_it_starved_by_them() {
+        let (writes, reads) = (true, false);
+        let share = |running: &[(bool, usize)]| share(running.iter().copied());
+        assert_eq!(share(&[(reads, 3000)]), [PREFILL_TOKENS]);
+        assert_eq!(share(&[(writes, 1), (reads, 3000), (writes, 1)]), [1, PREFILL_TOKENS_BESIDE, 1]);
+        // Whoever came first reads first, and the rest of the step goes to the next.
+        assert_eq!(
+            share(&[(reads, 60), (writes, 1), (reads, 3000), (reads, 5)]),
+            [60, 1, PREFILL_TOKENS_BESIDE - 60, 0]
+        );
+        assert_eq!(share(&[(reads, 100), (reads, 200)]), [100, PREFILL_TOKENS - 100]);
+        // A response whose next token is not known yet feeds none.
+        assert_eq!(share(&[(writes, 0), (reads, 10)]), [0, 10]);
+    }
 }
