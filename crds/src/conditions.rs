@@ -16,6 +16,8 @@ pub mod condition {
     pub const DRIFT_DETECTED: &str = "DriftDetected";
     /// `PersonaPolicy` in placement Proxy: traffic may reach a selected pod's app past its sidecar.
     pub const BYPASS_DETECTED: &str = "BypassDetected";
+    /// `PersonaVector`: adding the vector moves the text of answers along the trait, further with each coefficient.
+    pub const STEERS: &str = "Steers";
     /// `DatasetScreen`: the ranks are written.
     pub const COMPLETE: &str = "Complete";
     /// `PersonaReport`: every guarded pod of the workload reported of late.
@@ -52,6 +54,12 @@ pub mod reason {
     pub const EXTRACTION_FAILED: &str = "ExtractionFailed";
     /// Ready, Accepted: the vector separates held-out answers no better than its permuted-label control.
     pub const NOT_DISCRIMINATIVE: &str = "NotDiscriminative";
+    /// Steers: on held-out questions both measures of answers rise with each coefficient.
+    pub const STEERING_RISES: &str = "SteeringRises";
+    /// Steers, Ready, Accepted: they do not, at some step.
+    pub const DOES_NOT_STEER: &str = "DoesNotSteer";
+    /// Steers (Unknown): the file does not say, for this layer.
+    pub const STEERING_NOT_MEASURED: &str = "SteeringNotMeasured";
     /// Accepted: a quantile or sigma threshold without a calibration, of the vector or the traffic, that carries it.
     pub const CALIBRATION_MISSING: &str = "CalibrationMissing";
     /// Calibrated: responses are being collected, in mode `Audit`.

@@ -52,7 +52,7 @@ pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetS
 pub use sketch::{MAX_CENTROIDS, Sketch};
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret, PersonaVector,
-    PersonaVectorSpec, PersonaVectorStatus, SampleCounts, Workspace,
+    PersonaVectorSpec, PersonaVectorStatus, SampleCounts, SteeringStep, Workspace,
 };
 
 /// API group of every kind.

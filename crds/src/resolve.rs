@@ -45,6 +45,8 @@ pub struct VectorInput {
     /// It separates held-out answers no better than its permuted-label control at this layer, and its `PersonaVector`
     /// does not allow that.
     pub not_discriminative: bool,
+    /// Answers do not follow it at each step of the coefficient, and its `PersonaVector` does not allow that.
+    pub does_not_steer: bool,
 }
 
 /// Why a policy is not enforced: a reason of [`crate::conditions::reason`] and a sentence that says what to do.
@@ -211,6 +213,9 @@ pub fn resolve_policy(
         })?;
         vector.belongs_to(&rule.vector, model)?;
         vector.discriminates(&rule.vector)?;
+        if moves_activations(rule) {
+            vector.steers(&rule.vector)?;
+        }
         let scale = Scale::of(policy, rule, vector);
         let (min, max) = bounds(rule, &scale)?;
         complete(rule)?;
@@ -340,6 +345,27 @@ impl VectorInput {
         );
         Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
     }
+
+    /// Refuses to steer by a vector that answers do not follow, unless that is allowed. Scores of it mean what they say.
+    ///
+    /// # Errors
+    /// With reason `DoesNotSteer`.
+    pub fn steers(&self, name: &str) -> Result<(), Rejection> {
+        if !self.does_not_steer {
+            return Ok(());
+        }
+        let message = format!(
+            "the text of answers does not follow PersonaVector `{name}` at each step of the coefficient at layer {}: look at its status.steering. Policies may measure by it. To steer, cap or regenerate, extract it with more rollouts or from a larger model, or set spec.allowNotSteering: true on it",
+            self.layer
+        );
+        Err(Rejection::new(reason::DOES_NOT_STEER, message))
+    }
+}
+
+/// Whether answers may be written under the vector, by the policy or because a caller asks.
+fn moves_activations(rule: &TraitRule) -> bool {
+    matches!(rule.action, Action::Steer | Action::Cap | Action::Regenerate)
+        || rule.requests.is_some_and(|requests| requests.coefficient.is_some())
 }
 
 /// The parts of a rule fit its action. The API server checks the same; manifests that are read from a folder had none.

@@ -85,6 +85,9 @@ pub struct PersonaVectorSpec {
     /// Use the vector although it separates held-out answers no better than chance (reason `NotDiscriminative`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_not_discriminative: bool,
+    /// Steer by the vector although the text of answers does not follow it at each step (reason `DoesNotSteer`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_not_steering: bool,
     /// Layer to use, 1-based (0 is the embedding output). Default: the one that the file names as best.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -218,6 +221,11 @@ pub struct PersonaVectorStatus {
     /// Area under the ROC curve on held-out questions at that layer, 0 to 1 with three decimals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auroc: Option<String>,
+    /// What answers to held-out questions become as the vector is added at that layer with rising coefficients. Empty where
+    /// the file does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub steering: Vec<SteeringStep>,
     /// Distribution of `response_avg` over benign traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
@@ -230,7 +238,8 @@ pub struct PersonaVectorStatus {
     /// While it is extracted: answers given of those to give, `120/548`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// `Ready`: the file is the one named, fits the model and has the layer.
+    /// `Ready`: the file is the one named, fits the model, has the layer, tells the trait and steers by it, as far as it says.
+    /// `Steers`: answers follow the vector at each step of `steering`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -244,6 +253,20 @@ pub struct SampleCounts {
     pub positive: u32,
     /// Responses that don't.
     pub negative: u32,
+}
+
+/// Answers under steering by one coefficient, as the unsteered model reads them.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SteeringStep {
+    /// Coefficient α of the raw vector.
+    pub coefficient: f64,
+    /// Mean `response_avg` under no system prompt.
+    pub response_avg: f64,
+    /// Mean log-likelihood ratio under trait-inducing against trait-suppressing system prompts, nats per token.
+    pub likelihood_ratio: f64,
+    /// Answers.
+    pub answers: u32,
 }
 
 /// The distribution of a projection over benign traffic of one (model, system prompt).

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::resolve::{Rejection, VectorInput};
-use personaguard_crds::{Calibration, Digest, Layer, PersonaModel, PersonaVector, SampleCounts, names};
-use personaguard_persona::{VectorFile, norm};
+use personaguard_crds::{Calibration, Digest, Layer, PersonaModel, PersonaVector, SampleCounts, SteeringStep, names};
+use personaguard_persona::{Rung, VectorFile, norm};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ pub(crate) struct Artefact {
     pub(crate) samples: SampleCounts,
     /// Held-out AUROC at the layer.
     pub(crate) auroc: Option<f64>,
+    /// Answers under steering at the layer, and whether they follow it.
+    pub(crate) steering: Vec<SteeringStep>,
+    pub(crate) steers: Option<bool>,
     /// SHA-256 of the file.
     pub(crate) digest: Digest,
 }
@@ -203,6 +206,8 @@ fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefac
         method: file.method().to_owned(),
         samples: SampleCounts { positive: counts.positive, negative: counts.negative },
         auroc: file.auroc(layer.0),
+        steering: file.steering(layer.0).iter().map(step).collect(),
+        steers: file.steers_at(layer.0),
         input: VectorInput {
             trait_name: vector.spec.trait_name.clone(),
             layer,
@@ -211,7 +216,13 @@ fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefac
             layers: file.response_avg().rows().map(<[f32]>::to_vec).collect(),
             calibration,
             not_discriminative: !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false),
+            does_not_steer: !vector.spec.allow_not_steering && file.steers_at(layer.0) == Some(false),
         },
         digest,
     })
+}
+
+fn step(rung: &Rung) -> SteeringStep {
+    let Rung { coefficient, response_avg, likelihood_ratio, answers } = *rung;
+    SteeringStep { coefficient, response_avg, likelihood_ratio, answers }
 }

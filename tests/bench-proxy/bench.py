@@ -153,7 +153,7 @@ spec: {{source: {{image: {{reference: "localhost/m:1", path: m.gguf}}}}, sha256:
 apiVersion: personaguard.dev/v1alpha1
 kind: PersonaVector
 metadata: {{name: evil}}
-spec: {{trait: evil, model: m, artifact: {{configMap: {{name: v, key: evil.safetensors}}}}, sha256: {digest(sys.argv[4])}, allowNotDiscriminative: true}}
+spec: {{trait: evil, model: m, artifact: {{configMap: {{name: v, key: evil.safetensors}}}}, sha256: {digest(sys.argv[4])}, allowNotDiscriminative: true, allowNotSteering: true}}
 """
 
 

@@ -48,12 +48,15 @@ pub(crate) fn artefact(weights: &[u8], hidden: usize) -> Arc<Artefact> {
             layers: vec![vec![0.5; hidden]; 17].into(),
             calibration: None,
             not_discriminative: false,
+            does_not_steer: false,
         },
         digest: Digest::of(b"file"),
         norm: 1.0,
         method: "mean-difference/response-avg".into(),
         samples: SampleCounts { positive: 20, negative: 20 },
         auroc: Some(0.9),
+        steering: Vec::new(),
+        steers: None,
     })
 }
 

@@ -397,7 +397,19 @@ impl VectorFile {
     /// for vectors with which it was not tried.
     #[must_use]
     pub fn steers(&self) -> Option<bool> {
-        rises(&self.metadata.steering)
+        self.steers_at(self.best_layer())
+    }
+
+    /// As [`Self::steers`], at a layer. It was tried at the best one only.
+    #[must_use]
+    pub fn steers_at(&self, layer: u32) -> Option<bool> {
+        rises(self.steering(layer))
+    }
+
+    /// What answers became as the vector was added at a layer; empty where that was not tried.
+    #[must_use]
+    pub fn steering(&self, layer: u32) -> &[Rung] {
+        if layer == self.best_layer() { &self.metadata.steering } else { &[] }
     }
 
     /// The same vectors with other metadata: a new calibration, say.

@@ -152,6 +152,7 @@ fn input(folder: &Path, vector: &PersonaVector) -> Result<VectorInput, ConfigErr
         sorted: calibration.sorted.clone(),
     });
     let not_discriminative = !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false);
+    let does_not_steer = !vector.spec.allow_not_steering && file.steers_at(layer.0) == Some(false);
     let trait_name = vector.spec.trait_name.clone();
-    Ok(VectorInput { trait_name, layer, model_digest, values, layers, calibration, not_discriminative })
+    Ok(VectorInput { trait_name, layer, model_digest, values, layers, calibration, not_discriminative, does_not_steer })
 }

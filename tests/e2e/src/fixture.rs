@@ -280,8 +280,9 @@ pub fn vector_manifest(name: &str, trait_name: &str, config_map: &str, sha256: &
             "model": MODEL,
             "artifact": { "configMap": { "name": config_map, "key": "vector.safetensors" } },
             "sha256": sha256,
-            // Whether a trait of this small model beats its control is not what scenarios are about.
-            "allowNotDiscriminative": true
+            // Whether a trait of this small model beats its control, and steers, is not what scenarios are about.
+            "allowNotDiscriminative": true,
+            "allowNotSteering": true
         }
     })
 }

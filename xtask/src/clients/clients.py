@@ -70,7 +70,7 @@ spec: {{source: {{image: {{reference: "localhost/m:1", path: m.gguf}}}}, sha256:
 apiVersion: personaguard.dev/v1alpha1
 kind: PersonaVector
 metadata: {{name: evil}}
-spec: {{trait: evil, model: {MODEL}, artifact: {{configMap: {{name: v, key: evil.safetensors}}}}, sha256: {digest(VECTOR)}, allowNotDiscriminative: true}}
+spec: {{trait: evil, model: {MODEL}, artifact: {{configMap: {{name: v, key: evil.safetensors}}}}, sha256: {digest(VECTOR)}, allowNotDiscriminative: true, allowNotSteering: true}}
 ---
 apiVersion: personaguard.dev/v1alpha1
 kind: PersonaPolicy

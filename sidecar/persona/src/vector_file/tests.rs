@@ -67,6 +67,17 @@ fn a_vector_that_does_not_beat_its_control_is_not_discriminative() {
 }
 
 #[test]
+fn a_ladder_speaks_of_the_layer_that_it_was_climbed_at() {
+    let rung = |at: f64| Rung::of(at, &[(at, at), (at + 1.0, at)]);
+    let with = |steering| VectorFile::new(VectorMetadata { steering, ..metadata() }, rows(1.0), None, None).unwrap();
+    let rises = with(vec![rung(-1.0), rung(0.0), rung(1.0)]);
+    assert_eq!((rises.steers(), rises.steers_at(2), rises.steers_at(1)), (Some(true), Some(true), None));
+    assert_eq!((rises.steering(2).len(), rises.steering(1).len()), (3, 0));
+    assert_eq!(with(vec![rung(0.0), rung(-1.0)]).steers(), Some(false));
+    assert_eq!(with(Vec::new()).steers(), None);
+}
+
+#[test]
 fn metadata_that_make_no_sense_are_refused_with_a_reason() {
     assert!(problem(|m| m.best_layer = 0).contains("bestLayer is 0"));
     assert!(problem(|m| m.best_layer = 3).contains("layers 1 to 2"));

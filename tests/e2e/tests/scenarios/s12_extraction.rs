@@ -58,14 +58,22 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     assert!(progress.split_once('/').is_some_and(|(done, total)| done.parse::<u32>().is_ok() && total != "0"));
 
     // So few short answers may or may not tell the trait: either is a verdict.
-    let vector = ready(&fixture, name, EXTRACTION, &["Extracted", "NotDiscriminative"]).await?;
+    let vector = ready(&fixture, name, EXTRACTION, &["Extracted", "NotDiscriminative", "DoesNotSteer"]).await?;
     let status = vector.status.clone().unwrap_or_default();
     assert!(status.digest.is_some() && status.model_digest.is_some() && status.auroc.is_some(), "{status:?}");
     assert!(status.layer.is_some_and(|layer| layer.0 > 0) && status.calibration.is_some(), "{status:?}");
     assert!(status.progress.is_none(), "{status:?}");
+    assert_eq!(status.steering.len(), 5, "{status:?}");
+    let rises = status
+        .steering
+        .windows(2)
+        .all(|step| step[1].response_avg > step[0].response_avg && step[1].likelihood_ratio > step[0].likelihood_ratio);
+    let steers = status.conditions.iter().find(|condition| condition.type_ == "Steers").context("no condition")?;
+    assert_eq!(steers.status, if rises { "True" } else { "False" }, "{steers:?}");
 
     // A policy uses it by name.
     manifest["spec"]["allowNotDiscriminative"] = json!(true);
+    manifest["spec"]["allowNotSteering"] = json!(true);
     fixture.apply(&manifest).await?;
     let again = ready(&fixture, name, fixture::PATIENCE, &["Extracted"]).await?;
     assert_eq!(again.status.unwrap_or_default().digest, status.digest, "allowing it does not extract it again");
