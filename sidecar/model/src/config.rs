@@ -1,10 +1,13 @@
 //! What distinguishes one decoder from another: each model family is a description, not code of its own.
 
 mod hub;
+mod rope;
 
 use crate::gguf::Header;
 use crate::kernel::vector::Gate;
 use crate::model::LoadError;
+use rope::Yarn;
+pub(crate) use rope::{Pairs, Rope};
 
 /// A decoder-only transformer with gated feed-forward layers.
 ///
@@ -35,28 +38,6 @@ pub(crate) struct Config {
     pub(crate) window: Option<Window>,
 }
 
-/// Rotary position embedding.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rope {
-    pub(crate) pairs: Pairs,
-    /// Values of a head that are rotated, even.
-    pub(crate) width: usize,
-    pub(crate) base: f64,
-    /// Positions are divided by this (linear scaling).
-    pub(crate) stretch: f64,
-    /// Divisors of each pair's frequency besides, where the weights have none.
-    pub(crate) factors: Option<Vec<f32>>,
-}
-
-/// Which two values of a head are rotated together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pairs {
-    /// 2i and 2i + 1.
-    Neighbours,
-    /// i and i + width / 2.
-    Halves,
-}
-
 /// Blocks that see only the last tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Window {
@@ -79,7 +60,12 @@ impl Config {
         let architecture = header.text("general.architecture").ok_or_else(|| corrupt("it names no architecture"))?;
         let family = Family::of(architecture)?;
         let reader = Reader { header, architecture };
-        for (key, what) in [("expert_count", "mixture of experts"), ("attention.key_length_mla", "latent attention")] {
+        for (key, what) in [
+            ("expert_count", "mixture of experts"),
+            ("attention.key_length_mla", "latent attention"),
+            ("attention.temperature_scale", "attention scaled by position"),
+            ("rope.scaling.yarn_log_multiplier", "a YaRN magnitude of its own"),
+        ] {
             if reader.int(key).is_some_and(|value| value > 0) || reader.float(key).is_some_and(|value| value > 0.0) {
                 return Err(LoadError::Unsupported { what: format!("{architecture} with {what}") });
             }
@@ -103,12 +89,6 @@ impl Config {
                 what: format!("{heads} heads of {head_width} values over {kv_heads} key heads"),
             });
         }
-        let scaling = reader.text("rope.scaling.type").unwrap_or("none");
-        let stretch = match scaling {
-            "none" => 1.0,
-            "linear" => reader.positive("rope.scaling.factor")?.unwrap_or(1.0),
-            other => return Err(LoadError::Unsupported { what: format!("rotary scaling of type {other}") }),
-        };
         let rope_width = match reader.int("rope.dimension_count") {
             None => head_width,
             Some(_) => size("rope.dimension_count", head_width)?,
@@ -116,7 +96,7 @@ impl Config {
         if !rope_width.is_multiple_of(2) {
             return Err(corrupt("the rotary width is odd"));
         }
-        let base = reader.positive("rope.freq_base")?.unwrap_or(family.base);
+        let plain = Rope::plain(family.pairs, rope_width, reader.positive("rope.freq_base")?.unwrap_or(family.base));
         let layers = size("block_count", 1 << 10)?;
         // The largest of the Gemmas scale by what their heads would be wide if they shared the hidden state out; no key
         // says so.
@@ -128,6 +108,7 @@ impl Config {
             Some(_) => Some(size("attention.sliding_window", 1 << 24)?),
             None => family.window_tokens,
         };
+        let context_length = size("context_length", 1 << 24)?;
         let window_base = reader.positive("rope.freq_base_swa")?.or(family.window_base);
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
         Ok(Self {
@@ -137,7 +118,7 @@ impl Config {
             kv_heads,
             head_width,
             feed_forward: size("feed_forward_length", 1 << 20)?,
-            context_length: size("context_length", 1 << 24)?,
+            context_length,
             norm_epsilon: reader.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
             norm_offset: 0.0,
             gate: family.gate,
@@ -145,7 +126,7 @@ impl Config {
             attention_scale: 1.0 / (scale_width as f32).sqrt(),
             score_cap: reader.cap("attn_logit_softcapping", family.score_cap)?,
             logit_cap: reader.cap("final_logit_softcapping", family.logit_cap)?,
-            rope: Rope { pairs: family.pairs, width: rope_width, base, stretch, factors: None },
+            rope: reader.scaled(plain, context_length)?,
             window: window_tokens.zip(family.window_period).map(|(tokens, period)| Window {
                 tokens,
                 period,
@@ -240,6 +221,27 @@ impl Reader<'_> {
             Some(Ok(value)) if (1..=most).contains(&value) => Ok(value),
             Some(_) => Err(corrupt(&format!("{} is out of range", self.key(name)))),
             None => Err(corrupt(&format!("{} is missing", self.key(name)))),
+        }
+    }
+
+    /// The rotation as the file scales it.
+    #[allow(clippy::cast_precision_loss)]
+    fn scaled(&self, plain: Rope, context_length: usize) -> Result<Rope, LoadError> {
+        let or = |key: &str, usual: f64| Ok(self.positive(&format!("rope.scaling.{key}"))?.unwrap_or(usual));
+        match self.text("rope.scaling.type").unwrap_or("none") {
+            "none" => Ok(plain),
+            "linear" => Ok(Rope { stretch: or("factor", 1.0)?, ..plain }),
+            "yarn" => Ok(plain.yarn(Yarn {
+                factor: or("factor", 1.0)?,
+                context: match self.int("rope.scaling.original_context_length") {
+                    Some(_) => self.size("rope.scaling.original_context_length", 1 << 24)? as f64,
+                    None => context_length as f64,
+                },
+                fast: or("yarn_beta_fast", Yarn::FAST)?,
+                slow: or("yarn_beta_slow", Yarn::SLOW)?,
+                attention: or("attn_factor", 1.0)?,
+            })),
+            other => Err(LoadError::Unsupported { what: format!("rotary scaling of type {other}") }),
         }
     }
 

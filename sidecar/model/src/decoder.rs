@@ -7,7 +7,7 @@ pub(crate) mod hooks;
 mod multiply;
 mod rope;
 
-use crate::config::Config;
+use crate::config::{Config, Rope};
 use crate::kernel::acts::Acts;
 use crate::kernel::vector;
 use crate::kv::{Block, Layout, Precision};
@@ -112,10 +112,10 @@ impl Decoder {
         pool: &Pool,
         placement: &Placement,
     ) -> Result<Self, DeviceError> {
-        let factors = weights.rope_factors.as_deref().or(config.rope.factors.as_deref());
-        let frequencies = Frequencies::new(&config.rope, config.rope.base, config.rope.stretch, factors);
+        let frequencies = Frequencies::new(&config.rope, weights.rope_factors.as_deref());
         let window_base = config.window.as_ref().and_then(|window| window.base);
-        let windowed_frequencies = window_base.map(|base| Frequencies::new(&config.rope, base, 1.0, None));
+        let windowed_frequencies =
+            window_base.map(|base| Frequencies::new(&Rope::plain(config.rope.pairs, config.rope.width, base), None));
         let (vocabulary, bytes) = (weights.embedding.rows, weights.bytes());
         let cache = Layout::new(&config, if weights.are_exact() { Precision::Full } else { Precision::Half });
         let (backend, bytes) = match placement {

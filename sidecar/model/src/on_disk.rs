@@ -77,6 +77,11 @@ impl OnDisk {
                 GgufError::Unsupported(what) => LoadError::Unsupported { what },
             },
         )?;
+        if let Some(parts @ 2..) = header.int("split.count") {
+            let what =
+                format!("one of {parts} files of a split model; merge them into one with llama-gguf-split --merge");
+            return Err(LoadError::Unsupported { what });
+        }
         let tensors = std::mem::take(&mut header.tensors).into_iter().collect();
         Ok(Self {
             config: Config::from_gguf(&header)?,

@@ -286,17 +286,24 @@ fn what_a_file_asks_for_in_vain_is_named() {
         writer.tensor("blk.0.attn_q.weight", 2, 256, kind, &[0; 256]);
         refused(writer, name);
     }
-    for (key, name) in [("expert_count", "mixture of experts"), ("attention.key_length_mla", "latent attention")] {
+    for (key, name) in [
+        ("expert_count", "mixture of experts"),
+        ("attention.key_length_mla", "latent attention"),
+        ("rope.scaling.yarn_log_multiplier", "YaRN"),
+    ] {
         let mut writer = architecture("qwen3");
         writer.int(&format!("qwen3.{key}"), 8);
         refused(writer, name);
     }
     let mut writer = architecture("llama");
-    writer.text("llama.rope.scaling.type", "yarn");
+    writer.text("llama.rope.scaling.type", "longrope");
     for key in ["embedding_length", "attention.head_count", "block_count", "feed_forward_length", "context_length"] {
         writer.int(&format!("llama.{key}"), if key == "embedding_length" { 64 } else { 8 });
     }
-    refused(writer, "rotary scaling of type yarn");
+    refused(writer, "rotary scaling of type longrope");
+    let mut writer = architecture("llama");
+    writer.int("split.count", 3);
+    refused(writer, "one of 3 files");
 }
 
 #[test]

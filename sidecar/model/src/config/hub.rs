@@ -1,5 +1,6 @@
 //! A decoder's description from a hub's `config.json`.
 
+use super::rope::{Yarn, llama3_factors};
 use super::{Config, Pairs, Rope, Window, corrupt};
 use crate::kernel::vector::Gate;
 use crate::model::LoadError;
@@ -167,7 +168,7 @@ impl<'a> Reader<'a> {
         };
         let needed =
             |key: &str| inner.number(key)?.ok_or_else(|| corrupt(&format!("config.json lacks the rotary {key}")));
-        let plain = Rope { pairs: Pairs::Halves, width, base, stretch: 1.0, factors: None };
+        let plain = Rope::plain(Pairs::Halves, width, base);
         match inner.text("rope_type").or_else(|| inner.text("type")).unwrap_or("default") {
             "default" => Ok(plain),
             "linear" => Ok(Rope { stretch: needed("factor")?, ..plain }),
@@ -176,6 +177,32 @@ impl<'a> Reader<'a> {
                     ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"].map(needed);
                 let factors = llama3_factors(width, base, factor?, low?, high?, context?);
                 Ok(Rope { factors: Some(factors), ..plain })
+            }
+            "yarn" => {
+                let rare = ["mscale", "mscale_all_dim"].into_iter().find(|key| inner.get(key).is_some());
+                let rare = rare.or(inner.get("truncate").is_some_and(|on| on == false).then_some("truncate: false"));
+                if let Some(rare) = rare {
+                    return unsupported(format!("rotary scaling of type yarn with {rare}"));
+                }
+                let or = |key: &str, usual: f64| Ok(inner.number(key)?.unwrap_or(usual));
+                let context = match inner.number("original_max_position_embeddings")? {
+                    Some(context) => context,
+                    None => self
+                        .number("max_position_embeddings")?
+                        .ok_or_else(|| corrupt("config.json lacks max_position_embeddings"))?,
+                };
+                let yarn = plain.yarn(Yarn {
+                    factor: needed("factor")?,
+                    context,
+                    fast: or("beta_fast", Yarn::FAST)?,
+                    slow: or("beta_slow", Yarn::SLOW)?,
+                    attention: 1.0,
+                });
+                #[allow(clippy::cast_possible_truncation)]
+                Ok(match inner.number("attention_factor")? {
+                    Some(magnitude) => Rope { magnitude: magnitude as f32, ..yarn },
+                    None => yarn,
+                })
             }
             other => unsupported(format!("rotary scaling of type {other}")),
         }
@@ -217,23 +244,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Divisors of each pair's frequency in Llama 3's scaling: 1 for short waves, `factor` for long ones, between the two in between.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-fn llama3_factors(width: usize, base: f64, factor: f64, low: f64, high: f64, context: f64) -> Vec<f32> {
-    let divisor = |pair: usize| {
-        let wavelength = 2.0 * std::f64::consts::PI * base.powf(2.0 * pair as f64 / width as f64);
-        if wavelength < context / high {
-            return 1.0;
-        }
-        if wavelength > context / low {
-            return factor;
-        }
-        let smooth = (context / wavelength - low) / (high - low);
-        1.0 / ((1.0 - smooth) / factor + smooth)
-    };
-    (0..width / 2).map(|pair| divisor(pair) as f32).collect()
-}
-
 fn unsupported<T>(what: String) -> Result<T, LoadError> {
     Err(LoadError::Unsupported { what })
 }
@@ -261,7 +271,8 @@ mod tests {
         for (changes, name) in [
             (json!({"model_type": "phi3"}), "phi3"),
             (json!({"hidden_act": "relu2"}), "relu2"),
-            (json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}), "yarn"),
+            (json!({"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}), "longrope"),
+            (json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0}}), "mscale"),
             (json!({"quantization_config": {"quant_method": "awq"}}), "quantised for another program"),
             (json!({"model_type": "qwen2", "use_sliding_window": true, "sliding_window": 9}), "sliding windows"),
             (json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),

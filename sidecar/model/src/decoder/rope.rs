@@ -3,23 +3,27 @@
 use super::Place;
 use crate::config::{Pairs, Rope};
 
-/// Rotation of each pair, in radians a position.
+/// Rotation of each pair, in radians a position, and what it multiplies lengths by.
 #[derive(Debug)]
-pub(super) struct Frequencies(Vec<f64>);
+pub(super) struct Frequencies {
+    pairs: Vec<f64>,
+    magnitude: f64,
+}
 
 impl Frequencies {
-    /// base^(−2i / width), divided by the stretch and, where there are such, by each pair's factor.
-    pub(super) fn new(rope: &Rope, base: f64, stretch: f64, factors: Option<&[f32]>) -> Self {
+    /// base^(−2i / width), divided by the stretch and by each pair's factor, those of the weights before those of the description.
+    pub(super) fn new(rope: &Rope, of_weights: Option<&[f32]>) -> Self {
+        let factors = of_weights.or(rope.factors.as_deref());
         #[allow(clippy::cast_precision_loss)]
         let frequency = |pair: usize| {
             let factor = factors.and_then(|factors| factors.get(pair)).map_or(1.0, |&factor| f64::from(factor));
-            base.powf(-2.0 * pair as f64 / rope.width as f64) / stretch / factor
+            rope.base.powf(-2.0 * pair as f64 / rope.width as f64) / rope.stretch / factor
         };
-        Self((0..rope.width / 2).map(frequency).collect())
+        Self { pairs: (0..rope.width / 2).map(frequency).collect(), magnitude: f64::from(rope.magnitude) }
     }
 }
 
-/// Cosine and sine of each pair's angle for each row of a batch.
+/// Cosine and sine of each pair's angle for each row of a batch, times the magnitude.
 #[derive(Debug, Default)]
 pub(super) struct Rotation {
     pairs: usize,
@@ -31,14 +35,14 @@ pub(super) struct Rotation {
 impl Rotation {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     pub(super) fn fill(&mut self, frequencies: &Frequencies, places: &[Place]) {
-        self.pairs = frequencies.0.len();
+        self.pairs = frequencies.pairs.len();
         self.cosines.clear();
         self.sines.clear();
         for place in places {
-            for frequency in &frequencies.0 {
+            for frequency in &frequencies.pairs {
                 let (sine, cosine) = (place.position as f64 * frequency).sin_cos();
-                self.cosines.push(cosine as f32);
-                self.sines.push(sine as f32);
+                self.cosines.push((cosine * frequencies.magnitude) as f32);
+                self.sines.push((sine * frequencies.magnitude) as f32);
             }
         }
     }

@@ -20,6 +20,8 @@ pub fn tokens(count: usize, seed: u64) -> Vec<u32> {
 pub fn shapes() -> Vec<Shape> {
     let mut shapes: Vec<Shape> = ["llama", "qwen2", "qwen3", "gemma2", "gemma3"].map(Shape::of).into();
     shapes.push(Shape { rope_factors: true, ..Shape::of("llama") });
+    shapes.push(Shape { yarn: Some(8.0), ..Shape::of("llama") });
+    shapes.push(Shape { yarn: Some(4.0), width: 32, ..Shape::of("qwen2") });
     shapes.push(Shape { window: Some(7), kv_heads: 4, ..Shape::of("llama") });
     shapes.push(Shape { heads: 7, kv_heads: 1, width: 24, hidden: 40, ..Shape::of("qwen2") });
     shapes

@@ -1,6 +1,6 @@
 //! A writer of folders as model hubs have them.
 
-use super::{BASE, EPSILON, Tiny, VOCABULARY};
+use super::{BASE, EPSILON, Tiny, VOCABULARY, YARN_CONTEXT};
 use half::{bf16, f16};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -149,13 +149,16 @@ fn config(shape: &super::Shape) -> Value {
         ("llama", Some(_)) => "mistral",
         (other, _) => other,
     };
+    let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64});
+    let yarn =
+        |factor: f64| json!({"type": "yarn", "factor": factor, "original_max_position_embeddings": YARN_CONTEXT});
     json!({
         "model_type": model_type,
         "hidden_size": shape.hidden, "num_hidden_layers": shape.layers, "intermediate_size": shape.feed_forward,
         "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads, "head_dim": shape.width,
         "max_position_embeddings": 512, "vocab_size": VOCABULARY, "rms_norm_eps": EPSILON, "rope_theta": BASE,
-        "rope_scaling": shape.rope_factors.then(|| json!({"rope_type": "llama3", "factor": 8.0,
-            "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})),
+        "rope_scaling": shape.yarn.map(yarn).or(shape.rope_factors.then_some(llama3)),
         "sliding_window": shape.window, "query_pre_attn_scalar": gemma.then_some(shape.width),
         "attn_logit_softcapping": shape.caps.map(|[score, _]| score),
         "final_logit_softcapping": shape.caps.map(|[_, logit]| logit),

@@ -22,6 +22,8 @@ pub struct Shape {
     pub feed_forward: usize,
     pub window: Option<usize>,
     pub rope_factors: bool,
+    /// YaRN of this factor, from [`YARN_CONTEXT`].
+    pub yarn: Option<f64>,
     pub tied: bool,
     /// Caps of attention scores and of logits, low enough to be felt.
     pub caps: Option<[f32; 2]>,
@@ -43,6 +45,7 @@ impl Shape {
             feed_forward: 96,
             window: architecture.starts_with("gemma").then_some(5),
             rope_factors: false,
+            yarn: None,
             tied: architecture != "qwen3",
             caps: (architecture == "gemma2").then_some([3.0, 4.0]),
         }
@@ -56,6 +59,8 @@ impl Shape {
 pub const VOCABULARY: usize = 260;
 pub const EPSILON: f64 = 1e-5;
 pub const BASE: f64 = 50_000.0;
+/// Context of training where YaRN stretches it, in tokens.
+pub const YARN_CONTEXT: u32 = 256;
 
 /// Weights by tensor name, `[rows][columns]` in a row.
 pub struct Tiny {
@@ -92,6 +97,11 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     }
     writer.float(&format!("{arch}.attention.layer_norm_rms_epsilon"), EPSILON as f32);
     writer.float(&format!("{arch}.rope.freq_base"), BASE as f32);
+    if let Some(factor) = shape.yarn {
+        writer.text(&format!("{arch}.rope.scaling.type"), "yarn");
+        writer.float(&format!("{arch}.rope.scaling.factor"), factor as f32);
+        writer.int(&format!("{arch}.rope.scaling.original_context_length"), YARN_CONTEXT);
+    }
     writer.byte_tokenizer(VOCABULARY);
 
     let mut tensors = HashMap::new();

@@ -1,6 +1,6 @@
 //! A decoder in f64, one position after another, as the papers write it.
 
-use super::{BASE, EPSILON, Tiny, VOCABULARY};
+use super::{BASE, EPSILON, Tiny, VOCABULARY, YARN_CONTEXT};
 
 /// Adds to the residual stream after a layer: (layer, position, stream).
 pub type Change<'a> = &'a dyn Fn(usize, usize, &mut [f64]);
@@ -42,11 +42,23 @@ impl Tiny {
             if let Some(factors) = &factors {
                 angle /= factors[pair];
             }
+            let mut length = 1.0;
+            if let Some(factor) = self.shape.yarn {
+                // As the paper's authors implement it: the ramp runs over whole pairs, from those that turn 32 times within the
+                // context of training to those that turn once.
+                let turning = |times: f64| {
+                    pairs as f64 * (f64::from(YARN_CONTEXT) / (2.0 * std::f64::consts::PI * times)).ln() / base.ln()
+                };
+                let (first, last) = (turning(32.0).floor().max(0.0), turning(1.0).ceil().min(head.len() as f64 - 1.0));
+                let kept = 1.0 - ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
+                angle = angle * kept + angle / factor * (1.0 - kept);
+                length = 0.1 * factor.ln() + 1.0;
+            }
             let (a, b) =
                 if self.shape.architecture == "llama" { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
             let (x, y) = (head[a], head[b]);
-            head[a] = x * angle.cos() - y * angle.sin();
-            head[b] = x * angle.sin() + y * angle.cos();
+            head[a] = length * (x * angle.cos() - y * angle.sin());
+            head[b] = length * (x * angle.sin() + y * angle.cos());
         }
     }
 
