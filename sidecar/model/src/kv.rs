@@ -1,6 +1,6 @@
 //! The KV cache: blocks of 32 tokens for all layers, taken as they are needed and given back.
 //!
-//! Full blocks of finished prompts stay, findable by what they were computed from, until the memory is needed: a
+//! Full blocks of prompts that were read stay, findable by what they were computed from, until the memory is needed: a
 //! request with the same beginning takes them over instead of computing them again.
 #![allow(unsafe_code)]
 
@@ -246,6 +246,17 @@ impl Cache {
             }
         }
         found
+    }
+
+    /// Keeps blocks of a request that goes on: the first of them, as many as `tokens` fill. Nothing of them is written again.
+    pub(crate) fn keep(&mut self, start: Origin, blocks: &[Arc<Block>], tokens: &[u32]) {
+        self.clock += 1;
+        let mut origin = start;
+        for (block, tokens) in blocks.iter().zip(tokens.chunks_exact(TOKENS)) {
+            origin = origin.then(tokens);
+            let (_, used) = self.kept.entry(origin).or_insert_with(|| (block.clone(), 0));
+            *used = self.clock;
+        }
     }
 
     /// An empty block for the holder of a reservation.

@@ -5,8 +5,8 @@
 mod support;
 
 use personaguard_model::{
-    Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Intervention, LoadError, LoadOptions, Model,
-    Positions, Probe, ScoreRequest, SubmitError,
+    Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadError,
+    LoadOptions, Model, Positions, Probe, ScoreRequest, SubmitError,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -98,6 +98,29 @@ fn generate(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<Vec<f32
 fn request(hidden: usize, prompt: Vec<u32>) -> GenerateRequest {
     let probes = Arc::new([Probe::new(1, &vector(hidden, 8)).unwrap(), Probe::new(3, &vector(hidden, 9)).unwrap()]);
     GenerateRequest { prompt, max_tokens: 40, probes, ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_prompt_is_taken_over_from_a_request_that_still_runs() {
+    let engine = engine(&tiny(&Shape::of("llama"), 52), EngineOptions::default());
+    let request = GenerateRequest { max_tokens: 400, ..request(64, tokens(100, 53)) };
+    let read = async |generation: &mut Generation| match generation.next().await {
+        Some(Event::Prompt(read)) => read,
+        other => panic!("{other:?}"),
+    };
+    let mut first = engine.submit(request.clone()).unwrap();
+    let first_read = read(&mut first).await;
+    let mut second = engine.submit(request).unwrap();
+    let second_read = read(&mut second).await;
+    assert_eq!((first_read.cached, second_read.cached), (0, 96));
+    assert_eq!(first_read.projections, second_read.projections);
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    for (generation, events) in [(&mut first, &mut one), (&mut second, &mut other)] {
+        while let Some(event) = generation.next().await {
+            events.push(event);
+        }
+    }
+    assert_eq!(one, other);
 }
 
 #[tokio::test]

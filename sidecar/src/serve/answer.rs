@@ -57,13 +57,12 @@ pub(super) struct Parts {
     pub(super) watch: Option<Watch>,
     pub(super) with_logprobs: bool,
     pub(super) asked: Extension,
-    pub(super) messages: Vec<Value>,
+    pub(super) messages: Option<Vec<Value>>,
 }
 
 impl Answer {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { serving, generation, decision, record, retry, watch, with_logprobs, asked, messages } = parts;
-        let messages = record.wants_conversation(&decision).then_some(messages);
         Self {
             serving,
             generation: Some(generation),
@@ -81,6 +80,21 @@ impl Answer {
     /// Whether pieces bring log probabilities.
     pub(super) fn with_logprobs(&self) -> bool {
         self.with_logprobs
+    }
+
+    /// Waits until the prompt was read, or the answer ended before that.
+    pub(super) async fn prompted(&mut self) {
+        while self.attempt.usage.prompt_tokens == 0 && self.attempt.outcome.is_none() {
+            let Some(generation) = &mut self.generation else { return };
+            let event = generation.next().await;
+            self.take(event);
+        }
+    }
+
+    /// It never was: nothing is counted.
+    pub(super) fn forget(mut self) {
+        self.ended = true;
+        self.record.forget();
     }
 
     /// What comes next; nothing after the end or an error.

@@ -1,39 +1,31 @@
 //! `POST /v1/chat/completions`.
 
-use super::answer::{Answer, Next, Parts};
-use super::coherence::Watch;
+use super::answer::Next;
+use super::begin::{Asked, begin};
+use super::body;
+use super::choices::Choices;
 use super::error::ApiError;
-use super::listen::Limits;
-use super::record::Record;
 use super::request::ChatRequest;
-use super::response::{Head, completion};
-use super::retry::Retry;
+use super::response::{Head, Usage, Whole, completion};
 use super::router::Shared;
 use super::sse;
-use crate::guard::{Beyond, Decision, Demands, Plan};
-use crate::host::{Host, ModelState, Serving, interventions};
+use crate::guard::{Beyond, Decision, Demands};
+use crate::host::{Host, ModelState, Serving};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt as _;
-use personaguard_model::{GenerateRequest, SubmitError, TemplateError, VectorError};
 use personaguard_persona::sha256_hex;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Most of a body that is too large that is read on, so that a client which sends all before it listens gets its answer.
-const DRAIN_BYTES: usize = 64 << 20;
-/// Longest time for that.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
+use std::time::Duration;
 
 /// Answers a chat.
 pub(super) async fn completions(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
     let host = Arc::clone(&shared.host);
-    match begin(shared, headers, body).await {
+    match answer(shared, headers, body).await {
         Ok(response) => response,
         Err(error) => {
             host.metrics.response(Outcome::Rejected, Duration::ZERO);
@@ -55,9 +47,9 @@ pub(crate) fn not_ready(host: &Host) -> ApiError {
     }
 }
 
-async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn answer(shared: Shared, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let Shared { host, limits, .. } = shared;
-    let body = read(&headers, body, limits).await?;
+    let body = body::read(&headers, body, limits).await?;
     let request = ChatRequest::parse(&body)?;
     drop(body);
     let serving = host.serving().ok_or_else(|| not_ready(&host))?;
@@ -68,18 +60,18 @@ async fn begin(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respons
     if decision.stop().is_some() {
         return Err(ApiError::unscorable());
     }
-    let span = chat_span(&serving.name, &headers);
-    let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
-    let record = Record::new(Arc::clone(&host), span, id.clone());
     let head = Head {
-        id,
+        id: format!("chatcmpl-{}", uuid::Uuid::new_v4().simple()),
         created: jiff::Timestamp::now().as_second(),
         model: serving.name.clone(),
         fingerprint: format!("fp_{}", serving.digest.short()),
+        choices: request.n,
     };
+    let span = chat_span(&serving.name, &headers);
     let (stream, include_usage) = (request.stream, request.include_usage);
-    let answer = submit(host, serving, request, decision, record).await?;
-    if stream { Ok(sse::response(head, answer, include_usage)) } else { whole(&head, answer).await }
+    let asked = Asked { host, serving, request, decision, span, id: head.id.clone() };
+    let choices = Choices::new(begin(asked).await?);
+    Ok(if stream { sse::response(head, choices, include_usage) } else { whole(&head, choices).await })
 }
 
 /// The response's state machine, under the policies that look at it and what the request asks for beyond them.
@@ -111,165 +103,19 @@ pub(crate) fn system_prompt(messages: &[Value]) -> Arc<str> {
     if text.is_empty() { "none".into() } else { sha256_hex(text.as_bytes())[..12].into() }
 }
 
-async fn submit(
-    host: Arc<Host>,
-    serving: Arc<Serving>,
-    request: ChatRequest,
-    decision: Decision,
-    mut record: Record,
-) -> Result<Answer, ApiError> {
-    let result = prepare(&serving, &request, decision.plan()).await.and_then(|generate| {
-        let retry = Retry::new(&generate, decision.plan());
-        let watch = Watch::new(host, Arc::clone(&serving), &decision, &generate.prompt);
-        let generation = serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
-        Ok((generation, retry, watch))
-    });
-    match result {
-        Ok((generation, retry, watch)) => Ok(Answer::new(Parts {
-            serving,
-            generation,
-            decision,
-            record,
-            retry,
-            watch,
-            with_logprobs: request.logprobs.is_some(),
-            asked: request.extension,
-            messages: request.messages,
-        })),
-        Err(error) => {
-            record.forget();
-            Err(error)
-        }
-    }
-}
-
-async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> Result<GenerateRequest, ApiError> {
-    let model = Arc::clone(serving.engine.model());
-    let grammar = match &request.format {
-        Some(format) => Some(format.compile(&model).await?),
-        None => None,
-    };
-    let messages = request.messages.clone();
-    // A long conversation takes a while to tokenize.
-    let prompt = tokio::task::spawn_blocking(move || model.chat_prompt(&messages, &Default::default())).await;
-    let prompt = match prompt {
-        Ok(Ok(prompt)) => prompt,
-        Ok(Err(error)) => return Err(template_error(&error)),
-        Err(_) => return Err(ApiError::internal("The messages could not be turned into a prompt.")),
-    };
-    let limit = serving.engine.model().context_length();
-    let wanted = request.max_tokens.unwrap_or(1);
-    if prompt.len().saturating_add(wanted) > limit {
-        return Err(ApiError::context_length(prompt.len().saturating_add(wanted), limit, prompt.len()));
-    }
-    let (probes, changes) = if Arc::ptr_eq(plan, &serving.plan) {
-        (Arc::clone(&serving.probes), Arc::clone(&serving.interventions))
-    } else {
-        let unfit = |error: VectorError| ApiError::internal(error.to_string());
-        (interventions::probes(plan).map_err(unfit)?, interventions::interventions(plan).map_err(unfit)?)
-    };
-    Ok(GenerateRequest {
-        max_tokens: request.max_tokens.unwrap_or(limit - prompt.len()),
-        prompt,
-        sampling: request.sampling.clone(),
-        stop: request.stop.clone(),
-        grammar,
-        top_logprobs: request.logprobs.unwrap_or(0),
-        probes,
-        interventions: changes,
-        ..GenerateRequest::default()
-    })
-}
-
-fn template_error(error: &TemplateError) -> ApiError {
-    match error {
-        TemplateError::Refused(_) => ApiError::invalid("messages", "invalid_value", error.to_string()),
-        TemplateError::Missing => ApiError::body(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string()),
-        TemplateError::Failed(_) => ApiError::internal(error.to_string()),
-    }
-}
-
-fn submit_error(error: &SubmitError) -> ApiError {
-    match error {
-        SubmitError::QueueFull { retry_after } => ApiError::busy(*retry_after),
-        SubmitError::ContextTooLong { tokens, context_length } => {
-            ApiError::context_length(*tokens, *context_length, *tokens)
-        }
-        SubmitError::Parameter { name, .. } => ApiError::invalid(*name, "invalid_value", error.to_string()),
-        SubmitError::Stopped => ApiError::unavailable("stopping", error.to_string()),
-        other => {
-            tracing::error!(error = %other, "the engine refused a request");
-            ApiError::internal("The engine refused this request.")
-        }
-    }
-}
-
-async fn whole(head: &Head, mut answer: Answer) -> Result<Response, ApiError> {
-    let mut text = String::new();
-    let mut logprobs = answer.with_logprobs().then(Vec::new);
-    loop {
-        match answer.next().await {
-            Some(Ok(Next::Piece(piece))) => {
-                text.push_str(&piece.text);
-                if let (Some(all), Some(one)) = (&mut logprobs, piece.logprob) {
-                    all.push(one);
-                }
+/// All choices, once the last has ended. What fails one of them fails the response.
+async fn whole(head: &Head, mut choices: Choices) -> Response {
+    let mut said = vec![Whole::new(choices.with_logprobs()); choices.count()];
+    let mut usage = Usage::default();
+    while let Some((index, next)) = choices.next().await {
+        match next {
+            Ok(Next::Piece(piece)) => said[index].add(piece),
+            Ok(Next::End { finish_reason, usage: own, scores }) => {
+                usage = usage.beside(own);
+                said[index].end(finish_reason, scores);
             }
-            Some(Ok(Next::End { finish_reason, usage, scores })) => {
-                let body = completion(head, &text, logprobs, finish_reason, usage, scores);
-                return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
-            }
-            Some(Err(error)) => return Ok(error.into_response()),
-            None => return Ok(ApiError::internal("The answer ended without an end.").into_response()),
+            Err(error) => return error.into_response(),
         }
     }
-}
-
-/// Reads a body within its limits.
-async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        let message = format!("The body is larger than {} bytes.", limits.body_bytes);
-        ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
-    };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let mut chunks = body.into_data_stream();
-    if announced.is_some_and(|length| length > limits.body_bytes) {
-        // A client that asks first has sent nothing yet.
-        if !headers.contains_key(header::EXPECT) {
-            drain(&mut chunks, 0).await;
-        }
-        return Err(too_large());
-    }
-    let deadline = Instant::now() + limits.body_time;
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(4096));
-    loop {
-        match tokio::time::timeout_at(deadline.into(), chunks.next()).await {
-            Ok(None) => return Ok(bytes.into()),
-            Ok(Some(Ok(chunk))) if bytes.len() + chunk.len() > limits.body_bytes => {
-                drain(&mut chunks, bytes.len() + chunk.len()).await;
-                return Err(too_large());
-            }
-            Ok(Some(Ok(chunk))) => bytes.extend_from_slice(&chunk),
-            Ok(Some(Err(_))) => {
-                return Err(ApiError::body(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early."));
-            }
-            Err(_) => {
-                let message = format!("The body did not arrive within {} s.", limits.body_time.as_secs());
-                return Err(ApiError::body(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
-            }
-        }
-    }
-}
-
-async fn drain(chunks: &mut axum::body::BodyDataStream, mut read: usize) {
-    let rest = async {
-        while let Some(Ok(chunk)) = chunks.next().await {
-            read += chunk.len();
-            if read > DRAIN_BYTES {
-                break;
-            }
-        }
-    };
-    // What happens to the rest matters to nobody.
-    let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
+    ([(header::CONTENT_TYPE, "application/json")], completion(head, said, usage)).into_response()
 }

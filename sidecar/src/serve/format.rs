@@ -1,7 +1,7 @@
 //! The field `response_format`: what an answer must look like.
 
 use super::error::ApiError;
-use super::request::{Fields, missing, wrong_type};
+use super::request::fields::{Fields, missing, wrong_type};
 use personaguard_model::{Grammar, GrammarError, Model};
 use serde_json::Value;
 use std::sync::Arc;
@@ -26,7 +26,6 @@ const SCHEMA: &str = "response_format.json_schema.schema";
 /// Reads the field; none where the answer may be any text.
 pub(super) fn read(fields: &mut Fields) -> Result<Option<Format>, ApiError> {
     let Some(mut format) = fields.object("response_format")? else { return Ok(None) };
-    format.map.retain(|_, value| !value.is_null());
     let kind = format.text("type")?.ok_or_else(|| missing("response_format.type"))?;
     let read = match kind.as_str() {
         "text" => None,
@@ -46,9 +45,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Format>, ApiError> {
 
 fn json_schema(value: Value) -> Result<Format, ApiError> {
     const PATH: &str = "response_format.json_schema";
-    let Value::Object(mut map) = value else { return Err(wrong_type(PATH.to_owned(), "an object", &value)) };
-    map.retain(|_, value| !value.is_null());
-    let mut fields = Fields { map, path: PATH };
+    let mut fields = Fields::of(value, PATH)?;
     let name = fields.text("name")?.ok_or_else(|| missing("response_format.json_schema.name"))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {

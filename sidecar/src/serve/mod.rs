@@ -3,7 +3,10 @@
 mod admin;
 mod answer;
 mod attempt;
+mod begin;
+mod body;
 mod chat;
+mod choices;
 mod coherence;
 mod crowd;
 mod error;

@@ -14,6 +14,8 @@ pub(super) struct Head {
     pub(super) created: i64,
     pub(super) model: String,
     pub(super) fingerprint: String,
+    /// How many choices there are.
+    pub(super) choices: usize,
 }
 
 /// Tokens of a response.
@@ -27,6 +29,11 @@ pub(crate) struct Usage {
 impl Usage {
     pub(crate) fn new(prompt_tokens: usize, completion_tokens: usize) -> Self {
         Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    }
+
+    /// Of two choices: they share one prompt.
+    pub(super) fn beside(self, other: Self) -> Self {
+        Self::new(self.prompt_tokens.max(other.prompt_tokens), self.completion_tokens + other.completion_tokens)
     }
 }
 
@@ -63,6 +70,44 @@ impl TokenLogprob {
     }
 }
 
+/// One choice of a whole response.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    text: String,
+    logprobs: Option<Vec<TokenLogprob>>,
+    finish_reason: &'static str,
+    scores: Option<Value>,
+}
+
+impl Whole {
+    /// One that has said nothing yet.
+    pub(super) fn new(with_logprobs: bool) -> Self {
+        Self { text: String::new(), logprobs: with_logprobs.then(Vec::new), finish_reason: "", scores: None }
+    }
+
+    /// It says more.
+    pub(super) fn add(&mut self, piece: Piece) {
+        self.text.push_str(&piece.text);
+        if let (Some(all), Some(one)) = (&mut self.logprobs, piece.logprob) {
+            all.push(one);
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn end(&mut self, finish_reason: &'static str, scores: Option<Value>) {
+        (self.finish_reason, self.scores) = (finish_reason, scores);
+    }
+
+    fn choice(self, index: usize) -> Value {
+        json!({
+            "index": index,
+            "message": { "role": "assistant", "content": self.text, "refusal": null },
+            "logprobs": self.logprobs.map(|content| json!({ "content": content, "refusal": null })),
+            "finish_reason": self.finish_reason,
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Completion<'a> {
     id: &'a str,
@@ -70,37 +115,45 @@ struct Completion<'a> {
     created: i64,
     model: &'a str,
     system_fingerprint: &'a str,
-    choices: [Value; 1],
+    choices: Vec<Value>,
     usage: Usage,
     #[serde(skip_serializing_if = "Option::is_none")]
     personaguard: Option<Value>,
 }
 
 /// The body of a whole response.
-pub(super) fn completion(
-    head: &Head,
-    text: &str,
-    logprobs: Option<Vec<TokenLogprob>>,
-    finish_reason: &'static str,
-    usage: Usage,
-    personaguard: Option<Value>,
-) -> Vec<u8> {
-    let choice = json!({
-        "index": 0,
-        "message": { "role": "assistant", "content": text, "refusal": null },
-        "logprobs": logprobs.map(|content| json!({ "content": content, "refusal": null })),
-        "finish_reason": finish_reason,
-    });
+pub(super) fn completion(head: &Head, said: Vec<Whole>, usage: Usage) -> Vec<u8> {
+    let mut personaguard = None;
+    let choice = |(index, mut said): (usize, Whole)| {
+        let scores = said.scores.take();
+        let mut choice = said.choice(index);
+        personaguard = head.place(&mut choice, scores);
+        choice
+    };
+    let choices = said.into_iter().enumerate().map(choice).collect();
     to_bytes(&Completion {
         id: &head.id,
         object: "chat.completion",
         created: head.created,
         model: &head.model,
         system_fingerprint: &head.fingerprint,
-        choices: [choice],
+        choices,
         usage,
         personaguard,
     })
+}
+
+impl Head {
+    /// Puts scores where they belong: into the choice where there are several, else beside it (given back).
+    fn place(&self, choice: &mut Value, scores: Option<Value>) -> Option<Value> {
+        if self.choices == 1 {
+            return scores;
+        }
+        if let Some(scores) = scores {
+            choice["personaguard"] = scores;
+        }
+        None
+    }
 }
 
 #[derive(Serialize)]
@@ -121,32 +174,41 @@ struct Chunk<'a> {
 /// What a chunk of a stream brings.
 #[derive(Debug)]
 pub(super) enum Delta {
+    /// Something of a choice, by its index.
+    Choice(usize, Said),
+    /// The usage of all choices.
+    Usage(Usage),
+}
+
+/// What a chunk says of its choice.
+#[derive(Debug)]
+pub(super) enum Said {
     /// The assistant begins.
     Role,
     /// A piece of the answer.
     Piece(Piece),
     /// Why it ended, and the scores.
     Finish(&'static str, Option<Value>),
-    /// The usage.
-    Usage(Usage),
 }
 
 /// The body of one chunk. With `include_usage`, every chunk has the field `usage`.
 pub(super) fn chunk(head: &Head, delta: Delta, include_usage: bool) -> Vec<u8> {
-    let choice = |delta: Value, logprobs: Option<Value>, finish_reason: Option<&str>| {
-        vec![json!({ "index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason })]
-    };
     let mut usage = include_usage.then_some(None);
     let mut personaguard = None;
     let choices = match delta {
-        Delta::Role => choice(json!({ "role": "assistant", "content": "", "refusal": null }), None, None),
-        Delta::Piece(piece) => {
-            let logprobs = piece.logprob.map(|logprob| json!({ "content": [logprob], "refusal": null }));
-            choice(json!({ "content": piece.text }), logprobs, None)
-        }
-        Delta::Finish(reason, scores) => {
-            personaguard = scores;
-            choice(json!({}), None, Some(reason))
+        Delta::Choice(index, said) => {
+            let (delta, logprobs, finish_reason, scores) = match said {
+                Said::Role => (json!({ "role": "assistant", "content": "", "refusal": null }), None, None, None),
+                Said::Piece(piece) => {
+                    let logprobs = piece.logprob.map(|logprob| json!({ "content": [logprob], "refusal": null }));
+                    (json!({ "content": piece.text }), logprobs, None, None)
+                }
+                Said::Finish(reason, scores) => (json!({}), None, Some(reason), scores),
+            };
+            let mut choice =
+                json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason });
+            personaguard = head.place(&mut choice, scores);
+            vec![choice]
         }
         Delta::Usage(tokens) => {
             usage = Some(Some(tokens));

@@ -1,8 +1,8 @@
-//! Server-sent events: an answer in chunks, one for each piece.
+//! Server-sent events: a response in chunks, one for each piece of a choice.
 
-use super::answer::{Answer, Next};
-use super::error::ApiError;
-use super::response::{Delta, Head, Usage, chunk};
+use super::answer::Next;
+use super::choices::Choices;
+use super::response::{Delta, Head, Said, Usage, chunk};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -10,9 +10,11 @@ use futures::stream;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-/// The answer as a stream. When the client goes away, the answer is dropped, which cancels it.
-pub(super) fn response(head: Head, answer: Answer, include_usage: bool) -> Response {
-    let events = Events { head, answer, include_usage, ready: VecDeque::new(), state: State::Begin };
+/// The choices as one stream. When the client goes away, they are dropped, which cancels them.
+pub(super) fn response(head: Head, choices: Choices, include_usage: bool) -> Response {
+    let roles = (0..choices.count()).map(|index| event(&chunk(&head, Delta::Choice(index, Said::Role), include_usage)));
+    let ready = roles.collect();
+    let events = Events { head, choices, include_usage, ready, usage: Usage::default(), done: false };
     let body = Body::from_stream(stream::unfold(events, |mut events| async {
         events.next().await.map(|bytes| (Ok::<_, Infallible>(bytes), events))
     }));
@@ -23,60 +25,49 @@ pub(super) fn response(head: Head, answer: Answer, include_usage: bool) -> Respo
     (headers, body).into_response()
 }
 
-enum State {
-    Begin,
-    Middle,
-    Done,
-}
-
 struct Events {
     head: Head,
-    answer: Answer,
+    choices: Choices,
     include_usage: bool,
     ready: VecDeque<Bytes>,
-    state: State,
+    /// Of the choices that have ended.
+    usage: Usage,
+    /// Nothing follows what is ready.
+    done: bool,
 }
 
 impl Events {
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(event) = self.ready.pop_front() {
-            return Some(event);
+        if self.ready.is_empty() && !self.done {
+            self.advance().await;
         }
-        match self.state {
-            State::Done => None,
-            State::Begin => {
-                self.state = State::Middle;
-                Some(self.chunk(Delta::Role))
+        self.ready.pop_front()
+    }
+
+    async fn advance(&mut self) {
+        match self.choices.next().await {
+            Some((index, Ok(Next::Piece(piece)))) => self.push(Delta::Choice(index, Said::Piece(piece))),
+            Some((index, Ok(Next::End { finish_reason, usage, scores }))) => {
+                self.usage = self.usage.beside(usage);
+                self.push(Delta::Choice(index, Said::Finish(finish_reason, scores)));
             }
-            State::Middle => Some(match self.answer.next().await {
-                Some(Ok(Next::Piece(piece))) => self.chunk(Delta::Piece(piece)),
-                Some(Ok(Next::End { finish_reason, usage, scores })) => {
-                    self.state = State::Done;
-                    self.finish(usage);
-                    self.chunk(Delta::Finish(finish_reason, scores))
+            // An error in mid-stream is told, and no `[DONE]` follows: the client must not take the answers for complete.
+            Some((_, Err(error))) => {
+                self.done = true;
+                self.ready.push_back(event(&serde_json::to_vec(&error.body).unwrap_or_default()));
+            }
+            None => {
+                self.done = true;
+                if self.include_usage {
+                    self.push(Delta::Usage(self.usage));
                 }
-                Some(Err(error)) => self.fail(&error),
-                None => self.fail(&ApiError::internal("The answer ended without an end.")),
-            }),
+                self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
+            }
         }
     }
 
-    fn chunk(&self, delta: Delta) -> Bytes {
-        event(&chunk(&self.head, delta, self.include_usage))
-    }
-
-    fn finish(&mut self, usage: Usage) {
-        if self.include_usage {
-            let usage = self.chunk(Delta::Usage(usage));
-            self.ready.push_back(usage);
-        }
-        self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
-    }
-
-    /// An error in mid-stream is told, and no `[DONE]` follows: the client must not take the answer for complete.
-    fn fail(&mut self, error: &ApiError) -> Bytes {
-        self.state = State::Done;
-        event(&serde_json::to_vec(&error.body).unwrap_or_default())
+    fn push(&mut self, delta: Delta) {
+        self.ready.push_back(event(&chunk(&self.head, delta, self.include_usage)));
     }
 }
 

@@ -119,7 +119,8 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
         ("top_k 0", replaced("top_k", json!(0)), 400, "integer_below_min_value", json!("top_k")),
         ("presence_penalty 3", replaced("presence_penalty", json!(3)), 400, "invalid_value", json!("presence_penalty")),
         ("seed decimal", replaced("seed", json!(0.5)), 400, "invalid_type", json!("seed")),
-        ("n 2", replaced("n", json!(2)), 400, "unsupported_parameter", json!("n")),
+        ("n 9", replaced("n", json!(9)), 400, "integer_above_max_value", json!("n")),
+        ("n decimal", replaced("n", json!(1.5)), 400, "invalid_type", json!("n")),
         ("n 0", replaced("n", json!(0)), 400, "integer_below_min_value", json!("n")),
         ("stream is a string", replaced("stream", json!("yes")), 400, "invalid_type", json!("stream")),
         (

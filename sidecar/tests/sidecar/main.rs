@@ -12,6 +12,7 @@ mod actions;
 mod api;
 mod audit;
 mod bad_requests;
+mod choices;
 mod config;
 mod enforcement;
 mod extraction;

@@ -96,6 +96,7 @@ impl Scheduler {
         let (mut row, mut read) = (0, projections.iter());
         for (index, (sequence, &count)) in running.iter_mut().zip(&counts).enumerate().filter(|(_, (_, c))| **c > 0) {
             let offsets: Range<usize> = sequence.fed(count, read.next().map_or(&[], Vec::as_slice), model);
+            sequence.share_prompt(count, cache);
             let start = sequence.piece_start(count);
             wanted.extend(offsets.map(|offset| (index, start + offset, row + offset)));
             row += count;

@@ -196,6 +196,13 @@ impl Sequence {
         }
     }
 
+    /// Once the last `count` tokens completed the prompt: lets requests that begin alike take it over.
+    pub(crate) fn share_prompt(&self, count: usize, cache: &mut Cache) {
+        if self.fed >= self.prompt_tokens && self.piece_start(count) < self.prompt_tokens {
+            cache.keep(self.origin, &self.blocks, &self.tokens[..self.prompt_tokens]);
+        }
+    }
+
     /// Takes in the logits after the fed token at `position`.
     pub(crate) fn logits(&mut self, position: usize, logits: &[f32], model: &Model) {
         if self.finished {
