@@ -13,6 +13,7 @@ use std::process::Command;
 
 /// llama.cpp's Python package, which is built from source.
 const PEER: &str = "llama-cpp-python>=0.3.16,<0.4";
+const PACKAGE: &str = "llama-cpp-python";
 const SCRIPT: &str = include_str!("bench_peer/llama.py");
 
 /// Measure the engine against llama.cpp, in turns, and print the ratios (ours over theirs).

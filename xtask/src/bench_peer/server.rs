@@ -1,6 +1,6 @@
 //! Both servers, with the same number of streams over HTTP: ours, and llama.cpp's, built from the source in its Python package.
 
-use super::{Options, PEER, STREAMS, measured};
+use super::{Options, PACKAGE, PEER, STREAMS, measured};
 use crate::progress::Progress;
 use anyhow::{Context, Result, ensure};
 use personaguard_cluster::{Cache, run};
@@ -26,16 +26,9 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("source");
     let mut fetch = Command::new(python);
-    fetch.args([
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-    ]);
+    fetch.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    // Of this package alone: what reads its name and version would otherwise be built from source too, cmake among it.
+    fetch.args(["--no-binary", PACKAGE]);
     run(fetch.arg("--dest").arg(folder.path()).arg(PEER))?;
     let archive = std::fs::read_dir(folder.path())?
         .filter_map(|entry| Some(entry.ok()?.path()))
