@@ -6,7 +6,7 @@ mod support;
 
 use personaguard_model::{
     Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadError,
-    LoadOptions, Model, Positions, Probe, ScoreRequest, SubmitError,
+    LoadOptions, Model, Positions, Probe, Score, ScoreRequest, SubmitError,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -65,12 +65,17 @@ fn scores_of_any_length_come_also_many_at_a_time() {
                 probes,
                 ..ScoreRequest::default()
             };
-            runtime.spawn(async move { (response, engine.score(request).await.unwrap()) })
+            runtime.spawn(async move {
+                let skipped = ScoreRequest { skip_logprobs: true, ..request.clone() };
+                let (score, skipped) = tokio::join!(engine.score(request), engine.score(skipped));
+                (response, score.unwrap(), skipped.unwrap())
+            })
         })
         .collect();
     for score in scores {
-        let (response, score) = runtime.block_on(score).unwrap();
+        let (response, score, skipped) = runtime.block_on(score).unwrap();
         assert_eq!((score.prompt.len(), score.response.len(), score.logprobs.len()), (1, response, response));
+        assert_eq!(skipped, Score { logprobs: Vec::new(), ..score });
     }
 }
 

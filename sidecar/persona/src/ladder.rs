@@ -73,6 +73,18 @@ mod tests {
     }
 
     #[test]
+    fn no_ladder_is_surer_than_one_of_its_measures() {
+        let rung = |a: f64, b: f64, ratios: (f64, f64)| vec![(a, ratios.0), (b, ratios.1)];
+        let both = [rung(0.0, 0.0, (0.0, 0.0)), rung(1.0, 3.0, (0.1, 0.5)), rung(3.0, 5.5, (0.2, 0.9))];
+        let alone = |measure: fn(&(f64, f64)) -> f64| {
+            let alone = both.iter().map(|rung| rung.iter().map(|it| (measure(it), measure(it))).collect());
+            surety(&alone.collect::<Vec<_>>()).unwrap()
+        };
+        let (scores, ratios) = (alone(|answer| answer.0), alone(|answer| answer.1));
+        assert_eq!(surety(&both).unwrap(), scores.min(ratios));
+    }
+
+    #[test]
     fn a_ladder_rises_only_if_both_measures_rise_at_each_step() {
         let rung = |at: f64, score: f64, ratio: f64| Rung::of(at, &[(score - 1.0, ratio), (score + 1.0, ratio)]);
         let (low, middle, high) = (rung(-1.0, 1.0, -0.2), rung(0.0, 2.0, -0.1), rung(1.0, 3.0, 0.1));

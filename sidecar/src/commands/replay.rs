@@ -153,6 +153,7 @@ impl Replay {
             response: conversation.tokens.clone(),
             probes: probes.collect::<Result<Vec<_>, _>>()?.into(),
             interventions: interventions.collect::<anyhow::Result<Vec<_>>>()?.into(),
+            skip_logprobs: true,
             ..ScoreRequest::default()
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,10 +4,10 @@
 //! absence.
 
 use super::progress::Progress;
-use super::responder::{Answering, IN_FLIGHT, prompt, score, steered};
+use super::responder::{Answering, IN_FLIGHT, Projected, log_likelihood, prompt, steered};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use personaguard_model::{Capture, Engine, Intervention, Positions, Probe};
+use personaguard_model::{Engine, Intervention, Positions, Probe};
 use personaguard_persona::{Polarity, Rung, TraitSpec};
 use std::sync::Arc;
 
@@ -49,19 +49,59 @@ impl Ladder<'_> {
         questions: &[(usize, &str)],
         vector: impl Fn(usize) -> Option<&'v [f32]>,
     ) -> anyhow::Result<Vec<Vec<Step>>> {
+        let written = self.write(questions, vector).await?;
+        self.weigh(questions, written).await
+    }
+
+    /// The answers as they were written, with the first measure.
+    ///
+    /// # Errors
+    /// As [`Self::climb`].
+    pub(super) async fn write<'v>(
+        self,
+        questions: &[(usize, &str)],
+        vector: impl Fn(usize) -> Option<&'v [f32]>,
+    ) -> anyhow::Result<Vec<Vec<Projected>>> {
         let bar = Progress::start("Steering", questions.len() * COEFFICIENTS.len());
         let work: Vec<_> = COEFFICIENTS
             .iter()
             .flat_map(|coefficient| questions.iter().map(|(index, question)| (*coefficient, *index, *question)))
             .collect();
-        let steps: Vec<Step> = stream::iter(work)
+        let written: Vec<Projected> = stream::iter(work)
             .map(|(coefficient, index, question)| {
                 let (bar, vector) = (&bar, vector(index));
                 async move {
                     let vector = vector.context("a layer has no vector")?;
-                    let step = self.step(coefficient, vector, index, question).await?;
+                    let answer = self.answer(coefficient, vector, question).await?;
                     bar.step();
-                    anyhow::Ok(step)
+                    anyhow::Ok(answer)
+                }
+            })
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        bar.finish();
+        Ok(written.chunks(questions.len().max(1)).map(<[Projected]>::to_vec).collect())
+    }
+
+    /// Takes the second measure of answers, which [`Self::write`] gave to these questions.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub(super) async fn weigh(
+        self,
+        questions: &[(usize, &str)],
+        written: Vec<Vec<Projected>>,
+    ) -> anyhow::Result<Vec<Vec<Step>>> {
+        let bar = Progress::start("Weighing what was steered", written.iter().map(Vec::len).sum());
+        let work: Vec<_> = written.into_iter().flat_map(|answers| questions.iter().copied().zip(answers)).collect();
+        let steps: Vec<Step> = stream::iter(work)
+            .map(|((index, question), Projected { tokens, projection })| {
+                let bar = &bar;
+                async move {
+                    let ratio = likelihood_ratio(self.engine, self.spec, index, question, &tokens).await?;
+                    bar.step();
+                    anyhow::Ok(Step { tokens, score: projection, ratio })
                 }
             })
             .buffered(IN_FLIGHT)
@@ -71,7 +111,7 @@ impl Ladder<'_> {
         Ok(steps.chunks(questions.len().max(1)).map(<[Step]>::to_vec).collect())
     }
 
-    async fn step(self, coefficient: f32, vector: &[f32], index: usize, question: &str) -> anyhow::Result<Step> {
+    async fn answer(self, coefficient: f32, vector: &[f32], question: &str) -> anyhow::Result<Projected> {
         let layer = self.layer as usize;
         let steering = match coefficient {
             0.0 => None,
@@ -81,9 +121,7 @@ impl Ladder<'_> {
         let how = Answering { tokens: self.tokens, temperature: 0.0, seed: 0 };
         // What is read at the steered layer before the vector is added there owes nothing to the steering but the tokens:
         // the unsteered model reads the same. So the answer need not be read again.
-        let answer = steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes).await?;
-        let ratio = likelihood_ratio(self.engine, self.spec, index, question, &answer.tokens).await?;
-        Ok(Step { tokens: answer.tokens, score: answer.projection, ratio })
+        steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes).await
     }
 }
 
@@ -120,7 +158,7 @@ pub(super) async fn likelihood_ratio(
     let contrast = &spec.instructions[(index + 1) % spec.instructions.len()];
     let under = async |polarity| {
         let system = spec.system_prompt(contrast, polarity);
-        anyhow::Ok(score(engine, &system, question, tokens, None, Capture::None).await?.log_likelihood())
+        log_likelihood(engine, &system, question, tokens, None).await
     };
     let (positive, negative) = futures::try_join!(under(Polarity::Positive), under(Polarity::Negative))?;
     Ok((positive - negative) / tokens.len() as f64)

@@ -120,7 +120,8 @@ async fn read(
     response: Vec<u32>,
     probes: Arc<[Probe]>,
 ) -> anyhow::Result<Projections> {
-    let score = engine.score(ScoreRequest { prompt, response, probes, ..ScoreRequest::default() }).await?;
+    let score =
+        engine.score(ScoreRequest { prompt, response, probes, skip_logprobs: true, ..ScoreRequest::default() }).await?;
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
     Ok(Projections { response_avg: score.response_avg().map(wide), prompt_last: wide(score.prompt) })
 }
@@ -131,7 +132,8 @@ async fn read(
 /// If the engine refuses or fails.
 pub async fn states(engine: &Engine, conversation: &Conversation, response: Vec<u32>) -> anyhow::Result<MeanStates> {
     let prompt = prompt_tokens(engine, conversation)?;
-    let request = ScoreRequest { prompt, response, capture: Capture::MeanStates, ..ScoreRequest::default() };
+    let capture = Capture::MeanStates;
+    let request = ScoreRequest { prompt, response, capture, skip_logprobs: true, ..ScoreRequest::default() };
     let score = engine.score(request).await.with_context(|| format!("line {}", conversation.line))?;
     score.states.context("the engine returned no activations")
 }

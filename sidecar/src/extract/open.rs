@@ -8,6 +8,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Requests that the engine runs at the same time.
+pub(super) const BATCH: usize = 32;
+/// Tokens of KV cache for each of them. The memory fills with prompts that may come again, however short the requests are, so
+/// that it must fit the pod of an extraction; a batch of longer requests is smaller.
+const KV_TOKENS: usize = 384;
+
 /// Options about the machine.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Machine {
@@ -40,7 +46,8 @@ pub fn start_adapted(path: &Path, adapter: Option<&Path>, machine: Machine) -> a
         ..LoadOptions::default()
     };
     let model = Arc::new(Model::load(path, &options)?);
-    Ok(Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None })?)
+    let kv_bytes = Some(model.kv_bytes((BATCH * KV_TOKENS).max(machine.context_length)));
+    Ok(Engine::start(model, EngineOptions { max_concurrent: BATCH, max_waiting: 16 * BATCH, kv_bytes })?)
 }
 
 /// A vector file with where it was read from.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Probe, Sampling, Score, ScoreRequest,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Probe, Sampling, ScoreRequest,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,7 @@ pub(super) struct Read {
 }
 
 /// Requests in flight: enough to fill the engine's batch, few enough to bound memory.
-pub(super) const IN_FLIGHT: usize = 32;
+pub(super) const IN_FLIGHT: usize = 2 * super::open::BATCH;
 
 /// The prompt's tokens.
 ///
@@ -230,29 +230,34 @@ pub(super) async fn rescore(engine: &Engine, answers: &[Read], parts: &mut Parts
 }
 
 async fn reread(engine: &Engine, ask: Ask, tokens: Vec<u32>, system: &str, capture: Capture) -> anyhow::Result<Read> {
-    let score = score(engine, system, &ask.question, &tokens, None, capture).await?;
+    let request = ScoreRequest {
+        prompt: prompt(engine.model(), system, &ask.question)?,
+        response: tokens.clone(),
+        capture,
+        skip_logprobs: true,
+        ..ScoreRequest::default()
+    };
+    let score = engine.score(request).await?;
     let states = score.states.context("the engine returned no activations")?;
     Ok(Read { ask, tokens, states })
 }
 
-/// One teacher-forced pass over an answer.
+/// Log-likelihood of an answer in nats, from one teacher-forced pass.
 ///
 /// # Errors
 /// If the engine fails.
-pub(super) async fn score(
+pub(super) async fn log_likelihood(
     engine: &Engine,
     system: &str,
     question: &str,
     tokens: &[u32],
     steering: Option<Intervention>,
-    capture: Capture,
-) -> anyhow::Result<Score> {
+) -> anyhow::Result<f64> {
     let request = ScoreRequest {
         prompt: prompt(engine.model(), system, question)?,
         response: tokens.to_vec(),
         interventions: steering.into_iter().collect::<Arc<[_]>>(),
-        capture,
         ..ScoreRequest::default()
     };
-    Ok(engine.score(request).await?)
+    Ok(engine.score(request).await?.log_likelihood())
 }

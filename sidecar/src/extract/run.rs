@@ -30,8 +30,8 @@ pub struct Outcome {
     pub file: VectorFile,
     /// The layers that were tried.
     pub candidates: Vec<Candidate>,
-    /// The ladders that were climbed on the extraction questions, by layer, in order of preference.
-    pub ladders: Vec<(u32, Vec<Rung>)>,
+    /// The ladders that were climbed on the extraction questions.
+    pub ladders: Ladders,
     /// Pairs left out because an answer was no coherent text.
     pub incoherent: usize,
     /// Pairs left out because the judge did not confirm them, or without one, because the model does not follow their
@@ -39,6 +39,15 @@ pub struct Outcome {
     pub filtered: usize,
     /// Whether a judge decided.
     pub judged: bool,
+}
+
+/// The ladders that were climbed on the extraction questions.
+#[derive(Debug, Default)]
+pub struct Ladders {
+    /// By layer, in order of preference.
+    pub climbed: Vec<(u32, Vec<Rung>)>,
+    /// Layers whose ladder was left when it could not rise as surely any more as another one's.
+    pub left: Vec<u32>,
 }
 
 /// What is to be extracted, and with what.
@@ -181,23 +190,23 @@ const LADDER_QUESTIONS: usize = 12;
 /// The first of the preferred layers whose ladder surely rises on the extraction questions, each step by more than its
 /// standard error; where none of the first few does, the one that rises most surely. Each question is steered by the vector
 /// that it had no part in.
-async fn climb(
-    engine: &Engine,
-    job: Job<'_>,
-    fit: &CrossFit,
-    preferred: &[u32],
-) -> anyhow::Result<(u32, Vec<(u32, Vec<Rung>)>)> {
-    let mut ladders = Vec::new();
+async fn climb(engine: &Engine, job: Job<'_>, fit: &CrossFit, preferred: &[u32]) -> anyhow::Result<(u32, Ladders)> {
+    let mut ladders = Ladders::default();
     let mut best: Option<(u32, f64)> = None;
     let questions = first(&job.spec.extract, job.settings.questions.min(LADDER_QUESTIONS));
     for layer in preferred.iter().copied().take(LADDERS) {
         let ladder = Ladder { engine, spec: job.spec, layer, tokens: job.settings.tokens };
         let vector = |question: usize| fit.vector_for(u32::try_from(question).ok()?, layer);
-        let steps = ladder.climb(&questions, vector).await?;
-        let measures: Vec<Vec<(f64, f64)>> =
-            steps.iter().map(|steps| steps.iter().map(|step| (step.score, step.ratio)).collect()).collect();
-        ladders.push((layer, rungs(&steps)));
-        let sure = surety(&measures).unwrap_or(f64::NEG_INFINITY);
+        let written = ladder.write(&questions, vector).await?;
+        // No ladder is surer than one of its measures: the second is not taken where the first decides already.
+        let by_projection = sure_of(&written, |answer| (answer.projection, answer.projection));
+        if best.is_some_and(|(_, other)| by_projection <= other) {
+            ladders.left.push(layer);
+            continue;
+        }
+        let steps = ladder.weigh(&questions, written).await?;
+        ladders.climbed.push((layer, rungs(&steps)));
+        let sure = sure_of(&steps, |step| (step.score, step.ratio));
         if best.is_none_or(|(_, other)| sure > other) {
             best = Some((layer, sure));
         }
@@ -208,6 +217,12 @@ async fn climb(
     let (layer, _) =
         best.context("no layer could be tried by steering: lower --layer-step, or raise --steering-questions")?;
     Ok((layer, ladders))
+}
+
+fn sure_of<T>(answers: &[Vec<T>], measures: impl Fn(&T) -> (f64, f64)) -> f64 {
+    let measured: Vec<Vec<(f64, f64)>> =
+        answers.iter().map(|answers| answers.iter().map(&measures).collect()).collect();
+    surety(&measured).unwrap_or(f64::NEG_INFINITY)
 }
 
 /// Gives the answers of one shard and writes them, with their activations, to a file for [`Job::parts`]; how many.

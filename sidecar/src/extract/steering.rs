@@ -6,10 +6,10 @@ use super::journal::{Journal, Rating};
 use super::judge::Judge;
 use super::plan::Settings;
 use super::progress::Progress;
-use super::responder::{Answering, IN_FLIGHT, Read, prompt, score, write};
+use super::responder::{Answering, IN_FLIGHT, Read, log_likelihood, prompt, write};
 use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
-use personaguard_model::{Capture, Engine, Intervention, Positions};
+use personaguard_model::{Engine, Intervention, Positions};
 use personaguard_persona::extraction::CrossFit;
 
 /// Coefficient of the trial: the raw vector itself, once added and once subtracted.
@@ -113,8 +113,8 @@ impl Trying<'_> {
     async fn likelihood(self, trial: Trial<'_>) -> anyhow::Result<f64> {
         let per_token = async |read: &Read, coefficient: f32| {
             let steering = Some(self.steering(coefficient)?);
-            let score = score(self.engine, "", &read.ask.question, &read.tokens, steering, Capture::None).await?;
-            anyhow::Ok(score.log_likelihood() / read.tokens.len().max(1) as f64)
+            let nats = log_likelihood(self.engine, "", &read.ask.question, &read.tokens, steering).await?;
+            anyhow::Ok(nats / read.tokens.len().max(1) as f64)
         };
         let (up_positive, up_negative, down_positive, down_negative) = futures::try_join!(
             per_token(trial.positive, COEFFICIENT),

@@ -17,7 +17,7 @@ fn tried(outcome: &Outcome, layer: u32) -> String {
 fn steering(outcome: &Outcome) -> String {
     let mut text = String::new();
     let held_out = (outcome.file.best_layer(), outcome.file.metadata().steering.clone());
-    let tried = outcome.ladders.iter().map(|ladder| (ladder, "extraction questions"));
+    let tried = outcome.ladders.climbed.iter().map(|ladder| (ladder, "extraction questions"));
     for ((layer, rungs), questions) in tried.chain([(&held_out, "held-out questions")]) {
         let Some(first) = rungs.first() else { continue };
         // Writing to a string does not fail.
@@ -27,6 +27,9 @@ fn steering(outcome: &Outcome) -> String {
             let Rung { coefficient, response_avg, likelihood_ratio, .. } = rung;
             let _ = writeln!(text, "  {coefficient:>11}  {response_avg:>12.3}  {likelihood_ratio:>20.4}");
         }
+    }
+    for layer in &outcome.ladders.left {
+        let _ = writeln!(text, "Layer {layer} was left: by response_avg alone it rises less surely than another one.");
     }
     let _ = match outcome.file.steers() {
         Some(true) => writeln!(text, "Both measures rise at each step: the vector steers."),

@@ -31,6 +31,7 @@ impl Scorer {
             prompt: [prompt, before].concat(),
             response: tokens.clone(),
             probes: Arc::clone(&self.serving.probes),
+            skip_logprobs: true,
             ..ScoreRequest::default()
         };
         let prompt_tokens = prompt.len();

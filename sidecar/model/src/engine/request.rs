@@ -256,6 +256,8 @@ pub struct ScoreRequest {
     pub interventions: Arc<[Intervention]>,
     /// Whether to return mean hidden states of every layer.
     pub capture: Capture,
+    /// Leaves [`crate::Score::logprobs`] empty, and saves the output head's product for each token.
+    pub skip_logprobs: bool,
 }
 
 /// Whether a request returns hidden states.

@@ -10,7 +10,8 @@ pub struct Score {
     pub prompt: Vec<f32>,
     /// `response[token][probe]`: one list for each response token.
     pub response: Vec<Vec<f32>>,
-    /// Natural logarithm of the probability of each response token, given all before it.
+    /// Natural logarithm of the probability of each response token, given all before it. Empty where
+    /// the request left them out.
     pub logprobs: Vec<f32>,
     /// Mean hidden states, where the request asked for them.
     pub states: Option<MeanStates>,

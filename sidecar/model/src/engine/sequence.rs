@@ -33,7 +33,7 @@ pub(crate) struct Sequence {
 
 enum Task {
     Generate(Box<Generate>),
-    Score { score: Score, result: Option<oneshot::Sender<Result<Score, EngineError>>> },
+    Score { score: Score, likelihood: bool, result: Option<oneshot::Sender<Result<Score, EngineError>>> },
 }
 
 struct Generate {
@@ -80,7 +80,13 @@ impl Sequence {
                 tokens.extend(&request.response);
                 let score = Score { prompt: Vec::new(), response: Vec::new(), logprobs: Vec::new(), states: None };
                 let hooks = hooks(request.probes, request.interventions);
-                (tokens, prompt_tokens, hooks, request.capture, Task::Score { score, result: Some(result) })
+                (
+                    tokens,
+                    prompt_tokens,
+                    hooks,
+                    request.capture,
+                    Task::Score { score, likelihood: !request.skip_logprobs, result: Some(result) },
+                )
             }
         };
         let origin = Origin::start(&describe(hooks.interventions()));
@@ -178,7 +184,8 @@ impl Sequence {
                 self.finished = true;
                 0..0
             }
-            Task::Score { score, .. } => {
+            Task::Score { score, likelihood, .. } => {
+                let likelihood = *likelihood;
                 for index in 0..count.saturating_sub(first_read) {
                     if start + first_read + index + 1 == self.prompt_tokens {
                         score.prompt = read(index);
@@ -187,8 +194,12 @@ impl Sequence {
                     }
                 }
                 // No response, or its last token is a piece by itself: no logits are wanted after it that would end this.
-                if self.fed == self.tokens.len() && score.logprobs.len() == self.fed - self.prompt_tokens {
+                let known = !likelihood || score.logprobs.len() == self.fed - self.prompt_tokens;
+                if self.fed == self.tokens.len() && known {
                     self.finish_score();
+                }
+                if !likelihood {
+                    return 0..0;
                 }
                 // The last token's successor is not asked for.
                 first_read.min(count)..count.min(self.tokens.len() - 1 - start)
@@ -243,7 +254,7 @@ impl Sequence {
     fn finish_score(&mut self) {
         let (prompt, response) = (self.prompt_tokens, self.tokens.len() - self.prompt_tokens);
         let states = means(&mut self.states, self.capture, prompt, response);
-        if let Task::Score { score, result } = &mut self.task
+        if let Task::Score { score, result, .. } = &mut self.task
             && let Some(result) = result.take()
         {
             let empty = Score { prompt: Vec::new(), response: Vec::new(), logprobs: Vec::new(), states: None };

@@ -70,6 +70,7 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
                     Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All).unwrap(),
                 ]),
                 capture: Capture::MeanStates,
+                skip_logprobs: false,
             })
             .await
             .unwrap();
