@@ -1,4 +1,4 @@
-//! `cargo xtask clients`: placement Proxy in front of model servers that are not ours, with clients that are not ours.
+//! `cargo xtask clients`: both placements with clients that are not ours, and Proxy in front of model servers that are not ours.
 
 use crate::progress::Progress;
 use crate::{bench_peer, model, vectors, workspace};
@@ -20,8 +20,8 @@ const PACKAGES: [&str; 7] = [
 ];
 const SCRIPT: &str = include_str!("clients/clients.py");
 
-/// Test placement Proxy in front of llama.cpp's server, and of LiteLLM's proxy in front of that one, with the stock
-/// clients `openai` (plain, streaming, tools, async) and `litellm`.
+/// Test placement Serve, and placement Proxy in front of llama.cpp's server and of LiteLLM's proxy in front of that one,
+/// with the stock clients `openai` (plain, streaming, tools, async, two choices) and `litellm`.
 ///
 /// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++ compiler).
 #[derive(Args)]

@@ -39,9 +39,11 @@ mod pool;
 mod template;
 mod tensor;
 mod tokenizer;
+mod tools;
 mod weights;
 
 pub use engine::event::{End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability};
+pub use engine::grammar::calls::{Around, Callable};
 pub use engine::grammar::{Grammar, GrammarError, MAX_SCHEMA_BYTES};
 pub use engine::request::{
     Capture, Gate, GateAt, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest, VectorError,
@@ -51,6 +53,7 @@ pub use engine::{Engine, EngineOptions, StartError, SubmitError};
 pub use model::{Device, LoadError, LoadOptions, Model};
 pub use template::{ChatOptions, TemplateError};
 pub use tokenizer::{TextStream, Tokenizer};
+pub use tools::{CALL_BEGIN, CALL_END, CallForm};
 
 // The tiny models of the integration tests, for tests that need what is private here.
 #[cfg(test)]

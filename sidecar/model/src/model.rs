@@ -7,6 +7,7 @@ use crate::on_disk::{Adapter, Kind, OnDisk};
 use crate::pool::Pool;
 use crate::template::{ChatOptions, ChatTemplate, TemplateError};
 use crate::tokenizer::Tokenizer;
+use crate::tools::CallForm;
 use crate::weights::Weights;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -234,7 +235,13 @@ impl Model {
             Some(Ok(template)) => template.prompt(&self.tokenizer, messages, options),
         }
     }
+
+    /// How the chat template writes tool calls; none where it knows no tools.
+    pub(crate) fn template_form(&self) -> Option<CallForm> {
+        self.template.as_ref()?.as_ref().ok()?.form(&self.tokenizer)
+    }
 }
+
 /// Why a model was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

@@ -1,10 +1,12 @@
 //! Chat templates: jinja from the model file, rendered under limits, because a model file is anybody's.
 
 use crate::tokenizer::Tokenizer;
+use crate::tools::{self, CallForm};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, ErrorKind};
 use serde_json::Map;
+use std::sync::OnceLock;
 
 /// Steps that a template may take, thousands of messages' worth. A step also pays for 64 bytes of text that is made, so
 /// that doubling a text over and over ends at 128 MB.
@@ -47,6 +49,8 @@ pub enum TemplateError {
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
+    /// How it writes tool calls; made when it is first asked for.
+    form: OnceLock<Option<CallForm>>,
 }
 
 impl ChatTemplate {
@@ -67,7 +71,17 @@ impl ChatTemplate {
         environment
             .add_template_owned("chat", source.to_owned())
             .map_err(|error| TemplateError::Failed(error.to_string()))?;
-        Ok(Self { environment })
+        Ok(Self { environment, form: OnceLock::new() })
+    }
+
+    /// How it writes tool calls; none where it knows no tools.
+    pub(crate) fn form(&self, tokenizer: &Tokenizer) -> Option<CallForm> {
+        *self.form.get_or_init(|| {
+            let (messages, tools) = tools::probe();
+            let variables = Map::from_iter([("messages".to_owned(), messages), ("tools".to_owned(), tools)]);
+            let (rendered, _) = self.render(tokenizer, variables, false).ok()?;
+            tools::form(&rendered)
+        })
     }
 
     /// Renders the messages and tokenizes the result.
@@ -79,13 +93,26 @@ impl ChatTemplate {
     ) -> Result<Vec<u32>, TemplateError> {
         let mut variables = options.variables.clone();
         variables.insert("messages".into(), messages.to_vec().into());
+        let (text, mark) = self.render(tokenizer, variables, options.add_generation_prompt)?;
+        let mut tokens = tokenizer.encode_marked(&text, Some(mark));
+        tokenizer.begin(&mut tokens);
+        Ok(tokens)
+    }
+
+    /// The text, and the mark in everything that only reads like a control token.
+    fn render(
+        &self,
+        tokenizer: &Tokenizer,
+        variables: Map<String, serde_json::Value>,
+        add_generation_prompt: bool,
+    ) -> Result<(String, char), TemplateError> {
         let mut values = serde_json::Value::Object(variables);
         let mark = unused_mark(&values)?;
         shield(&mut values, mark, tokenizer);
         let serde_json::Value::Object(mut variables) = values else {
             return Err(TemplateError::Failed("its variables are no object".into()));
         };
-        variables.insert("add_generation_prompt".into(), options.add_generation_prompt.into());
+        variables.insert("add_generation_prompt".into(), add_generation_prompt.into());
         for (name, text) in ["bos_token", "eos_token"].into_iter().zip(tokenizer.boundary_texts()) {
             variables.insert(name.into(), text.unwrap_or_default().into());
         }
@@ -94,9 +121,7 @@ impl ChatTemplate {
             self.environment.get_template("chat").map_err(|error| TemplateError::Failed(error.to_string()))?;
         template.render_captured_to(Serde(&variables), &mut out).map_err(|error| explain(&error))?;
         let text = String::from_utf8(out.0).map_err(|_| TemplateError::Failed("its output is no text".into()))?;
-        let mut tokens = tokenizer.encode_marked(&text, Some(mark));
-        tokenizer.begin(&mut tokens);
-        Ok(tokens)
+        Ok((text, mark))
     }
 }
 
@@ -124,7 +149,13 @@ fn shield(value: &mut serde_json::Value, mark: char, tokenizer: &Tokenizer) {
     match value {
         serde_json::Value::String(text) => *text = tokenizer.break_control(std::mem::take(text), mark),
         serde_json::Value::Array(values) => values.iter_mut().for_each(|value| shield(value, mark, tokenizer)),
-        serde_json::Value::Object(values) => values.values_mut().for_each(|value| shield(value, mark, tokenizer)),
+        serde_json::Value::Object(values) => {
+            let shielded = std::mem::take(values).into_iter().map(|(name, mut value)| {
+                shield(&mut value, mark, tokenizer);
+                (tokenizer.break_control(name, mark), value)
+            });
+            *values = shielded.collect();
+        }
         _ => {}
     }
 }

@@ -1,11 +1,12 @@
 //! One answer on its way from decoder to client: events in, pieces that may leave out.
 
 use super::attempt::{Attempt, Keep};
+use super::calls::{CallReader, Callables, Part};
 use super::coherence::Watch;
 use super::error::ApiError;
 use super::record::{Record, Said};
 use super::request::Extension;
-use super::response::{Piece, Usage, scores};
+use super::response::{Usage, scores};
 use super::retry::Retry;
 use crate::guard::{Decision, Stop};
 use crate::host::Serving;
@@ -26,19 +27,21 @@ pub(super) struct Answer {
     record: Record,
     with_logprobs: bool,
     asked: Extension,
-    /// The prompt, where the conversation is to be written down.
-    messages: Option<Vec<Value>>,
+    /// What can be called, if anything.
+    callables: Option<Arc<Callables>>,
+    /// Where the conversation is to be written down.
+    prompt: Option<Prompt>,
     ended: bool,
 }
 
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// A piece that may leave.
-    Piece(Piece),
+    /// Something that may leave.
+    Part(Part),
     /// The answer is complete.
     End {
-        /// `stop`, `length` or `content_filter`.
+        /// `stop`, `length`, `tool_calls` or `content_filter`.
         finish_reason: &'static str,
         /// Tokens.
         usage: Usage,
@@ -57,22 +60,33 @@ pub(super) struct Parts {
     pub(super) watch: Option<Watch>,
     pub(super) with_logprobs: bool,
     pub(super) asked: Extension,
-    pub(super) messages: Option<Vec<Value>>,
+    pub(super) callables: Option<Arc<Callables>>,
+    pub(super) prompt: Option<Prompt>,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) messages: Vec<Value>,
+    /// Where its tokens follow from more than the messages: those.
+    pub(super) tokens: Vec<u32>,
 }
 
 impl Answer {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { serving, generation, decision, record, retry, watch, with_logprobs, asked, messages } = parts;
+        let Parts { serving, generation, decision, record, retry, watch, with_logprobs, asked, callables, prompt } =
+            parts;
         Self {
             serving,
             generation: Some(generation),
-            attempt: Attempt::new(decision),
+            attempt: Attempt::new(decision, reader(callables.as_ref())),
             retry,
             watch,
             record,
             with_logprobs,
             asked,
-            messages,
+            callables,
+            prompt,
             ended: false,
         }
     }
@@ -103,9 +117,14 @@ impl Answer {
             if self.ended {
                 return None;
             }
-            if let Some(piece) = self.attempt.release() {
+            let part = self.attempt.release();
+            if self.attempt.ends_here() {
+                self.end(Outcome::Stop);
+                self.judged();
+            }
+            if let Some(part) = part {
                 self.record.left();
-                return Some(Ok(Next::Piece(piece)));
+                return Some(Ok(Next::Part(part)));
             }
             if let Some(outcome) = self.attempt.outcome {
                 self.ended = true;
@@ -121,7 +140,7 @@ impl Answer {
     }
 
     fn take(&mut self, event: Option<Event>) {
-        let said = self.messages.is_some() || self.watch.is_some();
+        let said = self.prompt.is_some() || self.watch.is_some();
         let keep = Keep { projections: self.asked.tokens, said };
         match event {
             Some(Event::Prompt(prompt)) => self.attempt.prompt(&prompt),
@@ -143,6 +162,11 @@ impl Answer {
             }
             None => self.end(Outcome::Error),
         }
+        self.judged();
+    }
+
+    /// Acts on what was decided last.
+    fn judged(&mut self) {
         let breaches = self.attempt.decision.take_breaches();
         self.record.breaches(&self.attempt.decision, &breaches);
         match self.attempt.decision.stop() {
@@ -166,7 +190,7 @@ impl Answer {
         let Some(retry) = &mut self.retry else { return };
         if let Some((generation, decision)) = retry.next(&self.serving, &self.attempt) {
             self.record.again();
-            let attempt = std::mem::replace(&mut self.attempt, Attempt::new(decision));
+            let attempt = std::mem::replace(&mut self.attempt, Attempt::new(decision, reader(self.callables.as_ref())));
             self.record.discard(retry.keep(attempt));
             self.generation = Some(generation);
             return;
@@ -183,9 +207,9 @@ impl Answer {
         if let Some(watch) = self.watch.take().filter(|_| matches!(outcome, Outcome::Stop | Outcome::Length)) {
             watch.ended(self.attempt.tokens.clone());
         }
-        if let Some(messages) = self.messages.take() {
+        if let Some(Prompt { messages, tokens: prompt }) = self.prompt.take() {
             let (tokens, text) = (std::mem::take(&mut self.attempt.tokens), std::mem::take(&mut self.attempt.text));
-            self.record.converse(Said { messages, prompt: Vec::new(), tokens, text }, &self.attempt.decision);
+            self.record.converse(Said { messages, prompt, tokens, text }, &self.attempt.decision);
         }
         self.record.close(&self.attempt.decision, outcome, self.attempt.usage);
     }
@@ -200,11 +224,18 @@ impl Answer {
     fn ending(&self, outcome: Outcome) -> Next {
         let attempt = &self.attempt;
         Next::End {
-            finish_reason: outcome.label(),
+            finish_reason: match outcome {
+                Outcome::Stop if attempt.has_called() => "tool_calls",
+                _ => outcome.label(),
+            },
             usage: attempt.usage,
             scores: scores(&attempt.decision, &attempt.projections, self.asked, self.record.attempts()),
         }
     }
+}
+
+fn reader(callables: Option<&Arc<Callables>>) -> Option<CallReader> {
+    callables.map(|callables| CallReader::new(Arc::clone(callables)))
 }
 
 impl Drop for Answer {

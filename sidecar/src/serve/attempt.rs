@@ -1,5 +1,6 @@
 //! One attempt at an answer: what was written so far, and what of it may leave.
 
+use super::calls::{CallReader, Part};
 use super::response::{Piece, TokenLogprob, Usage};
 use crate::guard::{Decision, Holdback, Sentences, Stop};
 use crate::telemetry::metrics::Outcome;
@@ -23,10 +24,12 @@ pub(super) struct Attempt {
     tail: Option<Piece>,
     /// Whether the policy's own text has left.
     replaced: bool,
+    /// Where functions may be called.
+    calls: Option<CallReader>,
 }
 
 impl Attempt {
-    pub(super) fn new(decision: Decision) -> Self {
+    pub(super) fn new(decision: Decision, calls: Option<CallReader>) -> Self {
         Self {
             decision,
             usage: Usage::default(),
@@ -38,6 +41,7 @@ impl Attempt {
             sentences: Sentences::default(),
             tail: None,
             replaced: false,
+            calls,
         }
     }
 
@@ -71,8 +75,45 @@ impl Attempt {
         self.tail = Some(Piece { text: end.text, logprob: None });
     }
 
+    /// What may leave next. A call of a function leaves when its last token may.
+    pub(super) fn release(&mut self) -> Option<Part> {
+        loop {
+            if let Some(part) = self.calls.as_mut().and_then(CallReader::next) {
+                return Some(part);
+            }
+            let piece = self.release_piece();
+            let Some(calls) = &mut self.calls else { return piece.or_else(|| self.replacement()).map(Part::Text) };
+            match piece {
+                Some(piece) => calls.push(piece),
+                None if self.outcome.is_none() => return None,
+                None if self.decision.stop().is_none() => {
+                    calls.finish();
+                    return calls.next();
+                }
+                None => {
+                    calls.abandon();
+                    return self.replacement().map(Part::Text);
+                }
+            }
+        }
+    }
+
+    /// Whether functions were called, as far as that may leave.
+    pub(super) fn has_called(&self) -> bool {
+        self.calls.as_ref().is_some_and(|calls| calls.calls() > 0)
+    }
+
+    /// Whether it is still written, although nothing more of it would leave. Then it is to end here, and is judged as it is.
+    pub(super) fn ends_here(&mut self) -> bool {
+        let ends = self.outcome.is_none() && self.calls.as_ref().is_some_and(CallReader::is_full);
+        if ends {
+            self.decision.end();
+        }
+        ends
+    }
+
     /// The next piece that may leave. Pieces without text wait for the text that completes them.
-    pub(super) fn release(&mut self) -> Option<Piece> {
+    fn release_piece(&mut self) -> Option<Piece> {
         let whole = self.outcome.is_some() && self.decision.stop().is_none();
         let mut limit = self.decision.releasable(self.held.taken());
         if self.decision.plan().redacts() && !whole {
@@ -82,7 +123,7 @@ impl Attempt {
             let piece = match self.held.release(limit) {
                 Some(piece) => piece,
                 None if whole => self.tail.take()?,
-                None => return self.replacement(),
+                None => return None,
             };
             if !piece.text.is_empty() || piece.logprob.is_some() {
                 return Some(piece);

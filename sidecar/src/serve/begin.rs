@@ -1,8 +1,10 @@
 //! From a request that makes sense to answers that are written.
 
-use super::answer::{Answer, Parts};
+use super::answer::{Answer, Parts, Prompt};
+use super::calls::Callables;
 use super::coherence::Watch;
 use super::error::ApiError;
+use super::grammar;
 use super::record::Record;
 use super::request::ChatRequest;
 use super::retry::Retry;
@@ -55,7 +57,15 @@ impl Asked {
     fn choice(&self, mut generate: GenerateRequest, choice: usize, record: Record) -> Result<Answer, ApiError> {
         let (host, serving, decision) = (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
         generate.sampling.seed = generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
-        let messages = record.wants_conversation(&decision).then(|| self.request.messages.clone());
+        let prompt = record.wants_conversation(&decision).then(|| Prompt {
+            messages: self.request.messages.clone(),
+            tokens: if self.request.has_calls() { generate.prompt.clone() } else { Vec::new() },
+        });
+        let callables = self.request.tools.as_ref().map(|tools| Callables {
+            form: serving.engine.model().call_form(),
+            names: tools.functions.iter().map(|function| function.name.clone()).collect(),
+            most: tools.most,
+        });
         let retry = Retry::new(&generate, decision.plan());
         let watch = Watch::new(host, Arc::clone(&serving), &decision, &generate.prompt);
         let generation = serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
@@ -68,20 +78,19 @@ impl Asked {
             watch,
             with_logprobs: self.request.logprobs.is_some(),
             asked: self.request.extension,
-            messages,
+            callables: callables.map(Arc::new),
+            prompt,
         }))
     }
 }
 
 async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> Result<GenerateRequest, ApiError> {
     let model = Arc::clone(serving.engine.model());
-    let grammar = match &request.format {
-        Some(format) => Some(format.compile(&model).await?),
-        None => None,
-    };
+    let grammar = grammar::compile(&model, request).await?;
     let messages = request.messages.clone();
+    let tools: Vec<_> = request.tools.iter().flat_map(|tools| &tools.functions).map(|f| f.told.clone()).collect();
     // A long conversation takes a while to tokenize.
-    let prompt = tokio::task::spawn_blocking(move || model.chat_prompt(&messages, &Default::default())).await;
+    let prompt = tokio::task::spawn_blocking(move || model.tool_prompt(&messages, &tools)).await;
     let prompt = match prompt {
         Ok(Ok(prompt)) => prompt,
         Ok(Err(error)) => return Err(template_error(&error)),

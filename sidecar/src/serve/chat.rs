@@ -109,7 +109,7 @@ async fn whole(head: &Head, mut choices: Choices) -> Response {
     let mut usage = Usage::default();
     while let Some((index, next)) = choices.next().await {
         match next {
-            Ok(Next::Piece(piece)) => said[index].add(piece),
+            Ok(Next::Part(part)) => said[index].add(part),
             Ok(Next::End { finish_reason, usage: own, scores }) => {
                 usage = usage.beside(own);
                 said[index].end(finish_reason, scores);

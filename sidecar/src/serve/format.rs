@@ -3,9 +3,8 @@
 use super::error::ApiError;
 use super::request::fields::{Fields, missing, wrong_type};
 use personaguard_model::{Grammar, GrammarError, Model};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What an answer must look like.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +14,6 @@ pub(super) enum Format {
     /// JSON that fits a schema.
     JsonSchema { name: String, schema: Arc<Value> },
 }
-
-/// Schemas that are compiled at the same time: a flood of them must not take the processor from the model.
-static COMPILING: Semaphore = Semaphore::const_new(2);
 
 /// Longest name of a schema in bytes, as in OpenAI's API.
 const MAX_NAME: usize = 64;
@@ -65,27 +61,17 @@ fn json_schema(value: Value) -> Result<Format, ApiError> {
 }
 
 impl Format {
-    /// Compiles it for a model.
-    pub(super) async fn compile(&self, model: &Arc<Model>) -> Result<Grammar, ApiError> {
-        let failed = || ApiError::internal("The response format could not be prepared.");
-        let place = COMPILING.acquire().await.map_err(|_| failed())?;
-        let (model, schema) = (Arc::clone(model), self.schema().cloned());
-        let compiled = tokio::task::spawn_blocking(move || {
-            // Compiled to the end, also where the client has left.
-            let _place = place;
-            match schema {
-                None => model.json_object(),
-                Some(schema) => model.json_schema(&schema),
-            }
-        });
-        compiled.await.map_err(|_| failed())?.map_err(|error| self.refusal(&error))
+    /// The schema that an answer fits.
+    pub(super) fn schema(&self) -> Value {
+        match self {
+            Self::JsonObject => json!({ "type": "object" }),
+            Self::JsonSchema { schema, .. } => Value::clone(schema),
+        }
     }
 
-    fn schema(&self) -> Option<&Arc<Value>> {
-        match self {
-            Self::JsonObject => None,
-            Self::JsonSchema { schema, .. } => Some(schema),
-        }
+    /// Compiles it for a model. Takes a while.
+    pub(super) fn compile(&self, model: &Model) -> Result<Grammar, ApiError> {
+        model.json_schema(&self.schema()).map_err(|error| self.refusal(&error))
     }
 
     fn refusal(&self, error: &GrammarError) -> ApiError {

@@ -5,12 +5,14 @@ mod answer;
 mod attempt;
 mod begin;
 mod body;
+mod calls;
 mod chat;
 mod choices;
 mod coherence;
 mod crowd;
 mod error;
 mod format;
+mod grammar;
 mod listen;
 mod models;
 mod record;
@@ -52,6 +54,12 @@ mod fuzz_tests {
             "\"logprobs\":true",
             "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"schema\":{}}}",
             "\"top_logprobs\":21",
+            "\"n\":2",
+            "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{}}}]",
+            "\"tool_choice\":\"required\"",
+            "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}",
+            "\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]",
+            "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"1\"}",
             "null",
             "\\ud800",
             "1e999",
@@ -59,7 +67,11 @@ mod fuzz_tests {
             ",",
         ];
         run("chat-request", &words, |input| match ChatRequest::parse(input) {
-            Ok(request) => outcome(&[1, request.messages.len() as u64, request.stop.len() as u64]),
+            Ok(request) => {
+                let calls = request.messages.iter().filter(|message| message.get("tool_calls").is_some()).count();
+                let offered = request.tools.as_ref().map_or(0, |tools| 1 + tools.functions.len());
+                outcome(&[1, request.messages.len() as u64, request.stop.len() as u64, calls as u64, offered as u64])
+            }
             Err(error) => outcome(
                 &error.code().bytes().map(u64::from).chain([u64::from(error.status.as_u16())]).collect::<Vec<_>>(),
             ),

@@ -3,6 +3,7 @@
 mod extension;
 pub(super) mod fields;
 mod messages;
+pub(super) mod tools;
 
 use super::choices::MAX_CHOICES;
 use super::error::ApiError;
@@ -14,13 +15,16 @@ pub(crate) use extension::demands_of;
 use fields::{Fields, missing, unsupported, wrong_type};
 use personaguard_model::Sampling;
 use serde_json::{Value, json};
+use tools::Tools;
 
 /// A chat completion request that makes sense; whether it fits the model is told later.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ChatRequest {
     pub(super) model: String,
-    /// `{"role", "content"}`, with text content and the roles that chat templates know.
+    /// As chat templates know them: text content, calls with their arguments as objects.
     pub(super) messages: Vec<Value>,
+    /// What the answer may call, if anything.
+    pub(super) tools: Option<Tools>,
     /// Choices, at least 1.
     pub(super) n: usize,
     /// Most tokens of each; none: what the context has left.
@@ -44,31 +48,26 @@ const MAX_STOPS: usize = 4;
 const MAX_STOP_BYTES: usize = 1024;
 
 /// Fields that change nothing here.
-const IGNORED: [&str; 9] = [
-    "metadata",
-    "parallel_tool_calls",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "tool_choice",
-    "user",
-];
+const IGNORED: [&str; 7] =
+    ["metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"];
 /// Fields of OpenAI's API that would change the answer, and are not supported.
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 8] = [
     "audio",
     "function_call",
     "functions",
     "logit_bias",
     "prediction",
     "reasoning_effort",
-    "tools",
     "verbosity",
     "web_search_options",
 ];
 
 impl ChatRequest {
+    /// Whether calls of functions are offered, or in the conversation.
+    pub(super) fn has_calls(&self) -> bool {
+        self.tools.is_some() || self.messages.iter().any(|message| message.get("tool_calls").is_some())
+    }
+
     /// Reads a body.
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let text = std::str::from_utf8(body).map_err(|error| {
@@ -93,6 +92,7 @@ impl ChatRequest {
         let request = Self {
             model,
             messages,
+            tools: tools::read(&mut fields)?,
             n: choices(&mut fields)?,
             max_tokens: max_tokens(&mut fields)?,
             sampling: sampling(&mut fields)?,
@@ -192,7 +192,7 @@ fn refuse_the_rest(mut fields: Fields) -> Result<(), ApiError> {
     for field in UNSUPPORTED {
         let harmless = |value: &Value| match field {
             "logit_bias" => value == &json!({}),
-            "tools" | "functions" => value == &json!([]),
+            "functions" => value == &json!([]),
             "function_call" => value == "none",
             _ => false,
         };

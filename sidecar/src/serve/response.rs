@@ -1,5 +1,6 @@
 //! Bodies of chat completions, whole and in chunks.
 
+use super::calls::{Call, Part};
 use super::request::Extension;
 use crate::guard::{Bounds, Decision};
 use personaguard_crds::{Action, Score};
@@ -74,6 +75,7 @@ impl TokenLogprob {
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
     text: String,
+    calls: Vec<Call>,
     logprobs: Option<Vec<TokenLogprob>>,
     finish_reason: &'static str,
     scores: Option<Value>,
@@ -82,14 +84,20 @@ pub(super) struct Whole {
 impl Whole {
     /// One that has said nothing yet.
     pub(super) fn new(with_logprobs: bool) -> Self {
-        Self { text: String::new(), logprobs: with_logprobs.then(Vec::new), finish_reason: "", scores: None }
+        let logprobs = with_logprobs.then(Vec::new);
+        Self { text: String::new(), calls: Vec::new(), logprobs, finish_reason: "", scores: None }
     }
 
     /// It says more.
-    pub(super) fn add(&mut self, piece: Piece) {
-        self.text.push_str(&piece.text);
-        if let (Some(all), Some(one)) = (&mut self.logprobs, piece.logprob) {
-            all.push(one);
+    pub(super) fn add(&mut self, part: Part) {
+        match part {
+            Part::Call(call) => self.calls.push(call),
+            Part::Text(piece) => {
+                self.text.push_str(&piece.text);
+                if let (Some(all), Some(one)) = (&mut self.logprobs, piece.logprob) {
+                    all.push(one);
+                }
+            }
         }
     }
 
@@ -99,13 +107,24 @@ impl Whole {
     }
 
     fn choice(self, index: usize) -> Value {
+        let said = self.calls.is_empty() || !self.text.is_empty();
+        let mut message = json!({ "role": "assistant", "content": said.then_some(self.text), "refusal": null });
+        if !self.calls.is_empty() {
+            message["tool_calls"] = self.calls.iter().map(tool_call).collect();
+        }
         json!({
             "index": index,
-            "message": { "role": "assistant", "content": self.text, "refusal": null },
+            "message": message,
             "logprobs": self.logprobs.map(|content| json!({ "content": content, "refusal": null })),
             "finish_reason": self.finish_reason,
         })
     }
+}
+
+/// A call as OpenAI's API writes it.
+fn tool_call(call: &Call) -> Value {
+    let id = format!("call_{}", uuid::Uuid::new_v4().simple());
+    json!({ "id": id, "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
 }
 
 #[derive(Serialize)]
@@ -185,8 +204,8 @@ pub(super) enum Delta {
 pub(super) enum Said {
     /// The assistant begins.
     Role,
-    /// A piece of the answer.
-    Piece(Piece),
+    /// A part of the answer.
+    Part(Part),
     /// Why it ended, and the scores.
     Finish(&'static str, Option<Value>),
 }
@@ -199,7 +218,12 @@ pub(super) fn chunk(head: &Head, delta: Delta, include_usage: bool) -> Vec<u8> {
         Delta::Choice(index, said) => {
             let (delta, logprobs, finish_reason, scores) = match said {
                 Said::Role => (json!({ "role": "assistant", "content": "", "refusal": null }), None, None, None),
-                Said::Piece(piece) => {
+                Said::Part(Part::Call(call)) => {
+                    let mut made = tool_call(&call);
+                    made["index"] = call.index.into();
+                    (json!({ "tool_calls": [made] }), None, None, None)
+                }
+                Said::Part(Part::Text(piece)) => {
                     let logprobs = piece.logprob.map(|logprob| json!({ "content": [logprob], "refusal": null }));
                     (json!({ "content": piece.text }), logprobs, None, None)
                 }

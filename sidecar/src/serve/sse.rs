@@ -46,7 +46,7 @@ impl Events {
 
     async fn advance(&mut self) {
         match self.choices.next().await {
-            Some((index, Ok(Next::Piece(piece)))) => self.push(Delta::Choice(index, Said::Piece(piece))),
+            Some((index, Ok(Next::Part(part)))) => self.push(Delta::Choice(index, Said::Part(part))),
             Some((index, Ok(Next::End { finish_reason, usage, scores }))) => {
                 self.usage = self.usage.beside(usage);
                 self.push(Delta::Choice(index, Said::Finish(finish_reason, scores)));

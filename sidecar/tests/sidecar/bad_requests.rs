@@ -18,6 +18,18 @@ fn messages(value: Value) -> Vec<u8> {
     replaced("messages", value)
 }
 
+fn tool(parameters: Value) -> Value {
+    json!({ "type": "function", "function": { "name": "f", "parameters": parameters } })
+}
+
+fn with_tools(tools: Value, choice: Value) -> Vec<u8> {
+    with(chat("Hi"), json!({ "tools": tools, "tool_choice": choice })).to_string().into_bytes()
+}
+
+fn call(arguments: &str) -> Value {
+    json!({ "id": "a", "type": "function", "function": { "name": "f", "arguments": arguments } })
+}
+
 /// Name, body, status, code, param.
 fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
     let user = |content: Value| json!([{ "role": "user", "content": content }]);
@@ -56,8 +68,22 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             json!("messages[0].role"),
         ),
         (
-            "role of a tool",
+            "a result without a call",
+            messages(json!([{ "role": "tool", "content": "hi", "tool_call_id": "a" }])),
+            400,
+            "invalid_value",
+            json!("messages[0].tool_call_id"),
+        ),
+        (
+            "a result without an id",
             messages(json!([{ "role": "tool", "content": "hi" }])),
+            400,
+            "missing_required_parameter",
+            json!("messages[0].tool_call_id"),
+        ),
+        (
+            "role of a function",
+            messages(json!([{ "role": "function", "name": "f", "content": "hi" }])),
             400,
             "unsupported_parameter",
             json!("messages[0].role"),
@@ -85,10 +111,31 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             json!("messages[0].content[0]"),
         ),
         (
-            "tool calls in a message",
+            "a call that is empty",
             messages(json!([{ "role": "assistant", "content": "x", "tool_calls": [{}] }])),
             400,
+            "missing_required_parameter",
+            json!("messages[0].tool_calls[0].id"),
+        ),
+        (
+            "calls of a user",
+            messages(json!([{ "role": "user", "content": "x", "tool_calls": [call("{}")] }])),
+            400,
             "unsupported_parameter",
+            json!("messages[0].tool_calls"),
+        ),
+        (
+            "arguments that are no object",
+            messages(json!([{ "role": "assistant", "tool_calls": [call("[1")] }])),
+            400,
+            "invalid_value",
+            json!("messages[0].tool_calls[0].function.arguments"),
+        ),
+        (
+            "too many calls",
+            messages(json!([{ "role": "assistant", "tool_calls": vec![call("{}"); 129] }])),
+            400,
+            "array_above_max_length",
             json!("messages[0].tool_calls"),
         ),
         ("max_tokens 0", replaced("max_tokens", json!(0)), 400, "integer_below_min_value", json!("max_tokens")),
@@ -134,12 +181,97 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
         ("stop of five", replaced("stop", json!(["a", "b", "c", "d", "e"])), 400, "invalid_value", json!("stop")),
         ("stop of numbers", replaced("stop", json!([1])), 400, "invalid_type", json!("stop")),
         ("top_logprobs alone", replaced("top_logprobs", json!(2)), 400, "invalid_value", json!("top_logprobs")),
+        ("tools is an object", replaced("tools", json!({})), 400, "invalid_type", json!("tools")),
         (
-            "tools",
-            replaced("tools", json!([{ "type": "function", "function": { "name": "f" } }])),
+            "a tool of another type",
+            replaced("tools", json!([{ "type": "web_search" }])),
             400,
             "unsupported_parameter",
+            json!("tools[0].type"),
+        ),
+        (
+            "a tool without a function",
+            replaced("tools", json!([tool(json!({})), { "type": "function" }])),
+            400,
+            "missing_required_parameter",
+            json!("tools[1].function"),
+        ),
+        (
+            "a function of an odd name",
+            replaced("tools", json!([{ "type": "function", "function": { "name": "a b" } }])),
+            400,
+            "invalid_value",
+            json!("tools[0].function.name"),
+        ),
+        (
+            "two functions of one name",
+            replaced("tools", json!([tool(json!({})), tool(json!({}))])),
+            400,
+            "invalid_value",
+            json!("tools[1].function.name"),
+        ),
+        (
+            "parameters of another type",
+            replaced("tools", json!([tool(json!({ "type": "array" }))])),
+            400,
+            "invalid_function_parameters",
+            json!("tools[0].function.parameters"),
+        ),
+        (
+            "parameters that cannot be held to",
+            with_tools(json!([tool(json!({ "if": {} }))]), json!("required")),
+            400,
+            "invalid_function_parameters",
+            json!("tools[0].function.parameters"),
+        ),
+        (
+            "an unknown field of a function",
+            replaced("tools", json!([{ "type": "function", "function": { "name": "f", "secret": 1 } }])),
+            400,
+            "unknown_parameter",
+            json!("tools[0].function.secret"),
+        ),
+        (
+            "too many tools",
+            replaced("tools", json!(vec![tool(json!({})); 129])),
+            400,
+            "array_above_max_length",
             json!("tools"),
+        ),
+        (
+            "tools of 70 KB",
+            replaced("tools", json!([tool(json!({ "description": "x".repeat(70_000) }))])),
+            400,
+            "invalid_value",
+            json!("tools"),
+        ),
+        (
+            "a choice without tools",
+            replaced("tool_choice", json!("required")),
+            400,
+            "invalid_value",
+            json!("tool_choice"),
+        ),
+        (
+            "an odd choice of tools",
+            with_tools(json!([tool(json!({}))]), json!("always")),
+            400,
+            "invalid_value",
+            json!("tool_choice"),
+        ),
+        (
+            "a choice of a tool that there is not",
+            with_tools(json!([tool(json!({}))]), json!({ "type": "function", "function": { "name": "g" } })),
+            400,
+            "invalid_value",
+            json!("tool_choice.function.name"),
+        ),
+        (
+            "parallel_tool_calls is a number",
+            replaced("parallel_tool_calls", json!(1)),
+            400,
+            "invalid_type",
+            json!("parallel_tool_calls"),
         ),
         ("logit_bias", replaced("logit_bias", json!({ "5": 100 })), 400, "unsupported_parameter", json!("logit_bias")),
         ("audio", replaced("modalities", json!(["text", "audio"])), 400, "unsupported_parameter", json!("modalities")),
@@ -294,7 +426,7 @@ async fn harmless_fields_and_text_parts_are_taken() {
         json!({
             "messages": [{ "role": "user", "content": parts, "name": "ann" }],
             "n": 1, "user": "u", "store": false, "metadata": { "a": "b" }, "response_format": { "type": "text" },
-            "tools": null, "logit_bias": {}, "modalities": ["text"], "service_tier": "auto", "logprobs": false,
+            "tools": null, "tool_choice": "auto", "parallel_tool_calls": true, "logit_bias": {}, "modalities": ["text"], "service_tier": "auto", "logprobs": false,
         }),
     );
     assert_eq!(rig.complete(&body).await["choices"], plain["choices"]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 #[path = "../../model/tests/support/schema.rs"]
 #[allow(unreachable_pub, reason = "shared with another crate's tests")]
-mod schema;
+pub(crate) mod schema;
 
 fn schemas() -> Vec<Value> {
     let text = |most: u32| json!({"type": "string", "maxLength": most});

@@ -31,4 +31,5 @@ mod rig;
 mod serve_faults;
 mod silence;
 mod steering;
+mod tools;
 mod upstream;

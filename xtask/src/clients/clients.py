@@ -139,8 +139,9 @@ def same(direct, guarded):
     assert every_way(guarded) == plain.chat.completions.create(**FIXED).choices[0].message.content
     asked = through.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
     alone = plain.chat.completions.create(**FIXED, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
-    calls = lambda answer: [call.function.arguments for call in answer.choices[0].message.tool_calls or []]
-    assert calls(asked) == calls(alone), (asked, alone)
+    made = lambda answer: [call.function.arguments for call in answer.choices[0].message.tool_calls or []]
+    assert made(asked) == made(alone), (asked, alone)
+    choices(guarded, len(plain.chat.completions.create(**{**FIXED, "n": 2}).choices))
     try:
         through.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}])
         raise SystemExit("an image slipped past a policy that fails closed")
@@ -148,9 +149,62 @@ def same(direct, guarded):
         assert error.code == "guard_not_understood", error
 
 
+def choices(guarded, expected):
+    """Two choices, plain, streamed and async."""
+    through = client(guarded)
+    two = {**FIXED, "temperature": 1, "n": 2}
+    one = through.chat.completions.create(**two)
+    texts = [choice.message.content for choice in one.choices]
+    assert [choice.index for choice in one.choices] == list(range(expected)), one
+    streams = [""] * expected
+    for chunk in through.chat.completions.create(**two, stream=True):
+        for choice in chunk.choices:
+            streams[choice.index] += choice.delta.content or ""
+    assert streams == texts, (streams, texts)
+
+    async def beside():
+        through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
+        return [choice.message.content for choice in (await through.chat.completions.create(**two)).choices]
+
+    assert asyncio.run(beside()) == texts
+
+
+def calls(guarded):
+    """A call that is required: plain, streamed, async, by `openai` and by `litellm`; then an answer to its result."""
+    through = client(guarded)
+    # The client's own stream of events takes strict functions only.
+    strict = [{**tool, "function": {**tool["function"], "strict": True}} for tool in TOOLS]
+    asking = {**FIXED, "max_tokens": 120, "tools": strict, "tool_choice": "required", "parallel_tool_calls": False}
+    whole = through.chat.completions.create(**asking).choices[0]
+    assert (whole.finish_reason, whole.message.content) == ("tool_calls", None), whole
+    call = whole.message.tool_calls[0]
+    assert call.function.name == "weather" and isinstance(json.loads(call.function.arguments)["city"], str), call
+    name, arguments = "", ""
+    for chunk in through.chat.completions.create(**asking, stream=True):
+        for delta in (chunk.choices[0].delta.tool_calls or []) if chunk.choices else []:
+            assert delta.index == 0
+            name, arguments = name + (delta.function.name or ""), arguments + (delta.function.arguments or "")
+    assert (name, arguments) == ("weather", call.function.arguments)
+
+    async def beside():
+        through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
+        return (await through.chat.completions.create(**asking)).choices[0].message.tool_calls[0].function.arguments
+
+    assert asyncio.run(beside()) == arguments
+    with through.chat.completions.stream(**asking) as stream:
+        assert stream.get_final_completion().choices[0].message.tool_calls[0].function.arguments == arguments
+    lite = litellm.completion(**{**asking, "model": f"openai/{MODEL}", "api_base": guarded, "api_key": KEY})
+    assert lite.choices[0].message.tool_calls[0].function.arguments == arguments, lite
+    history = [*MESSAGES, whole.message, {"role": "tool", "tool_call_id": call.id, "content": "Sunny."}]
+    answer = through.chat.completions.create(**{**FIXED, "messages": history}, tools=TOOLS)
+    assert answer.choices[0].message.content, answer
+
+
 def serves(guarded):
     """As the model server: the same clients, scores by `extra_body`, and errors as the client knows them."""
     every_way(guarded)
+    choices(guarded, 2)
+    calls(guarded)
     through = client(guarded)
     assert [m.id for m in through.models.list()] == [MODEL]
     asked = through.chat.completions.create(**FIXED, extra_body={"personaguard": {"scores": True}})
@@ -193,9 +247,12 @@ def main():
     within, metrics = sidecar("serve-within", None, 1e6, "Block")
     serves(within)
     assert metric(metrics, "personaguard_unguarded_responses_total") == 0
-    silent(sidecar("serve-past", None, -1e6, "Block")[0])
+    past = sidecar("serve-past", None, -1e6, "Block")[0]
+    silent(past)
+    asked = client(past).chat.completions.create(**FIXED, tools=TOOLS, tool_choice="required").choices[0]
+    assert (asked.message.tool_calls, asked.finish_reason) == (None, "content_filter"), asked
     redacted(sidecar("serve-redact", None, -1e6, "Redact")[0])
-    print("Serve: openai (plain, stream, async) and litellm work; past the threshold nothing leaves", flush=True)
+    print("Serve: openai (plain, stream, tools, async, two choices) and litellm work; past the threshold nothing leaves", flush=True)
     llama, proxy = port(), port()
     start("llama.cpp", [sys.executable, "-m", "llama_cpp.server", "--model", WEIGHTS, "--model_alias", MODEL, "--host", "127.0.0.1",
                         "--port", str(llama), "--n_ctx", "2048", "--verbose", "False"], f"http://127.0.0.1:{llama}/v1/models")
@@ -212,7 +269,7 @@ def main():
         blocked(past)
         assert metric(metrics, "personaguard_trait_breaches_total") >= 4
         redacted(sidecar(f"{name}-redact", direct, -1e6, "Redact")[0])
-        print(f"{name}: openai (plain, stream, tools, async, completions) and litellm work; past the threshold nothing leaves", flush=True)
+        print(f"{name}: openai (plain, stream, tools, async, two choices, completions) and litellm work; past the threshold nothing leaves", flush=True)
 
 
 try:

@@ -3,6 +3,7 @@
 //! A grammar is compiled once for each request, in bounded time and memory, whatever the schema. At each step it says which
 //! tokens may come next; the others are taken out before a token is chosen.
 
+pub(crate) mod calls;
 mod weight;
 
 use super::event::EngineError;
@@ -78,21 +79,13 @@ impl Model {
     /// # Errors
     /// See [`GrammarError`]. What of JSON Schema is not supported is named, not passed over.
     pub fn json_schema(&self, schema: &Value) -> Result<Grammar, GrammarError> {
-        let unusable = |what: &str| GrammarError::Schema(what.to_owned());
-        if !schema.is_object() {
-            return Err(unusable("it is no JSON object"));
-        }
-        if schema.to_string().len() > MAX_SCHEMA_BYTES {
-            return Err(GrammarError::TooLarge("the schema is longer than 64 KiB"));
-        }
-        weight::check(schema)?;
+        self.grammar(TopLevelGrammar::from_json_schema(bounded(schema)?))
+    }
+
+    fn grammar(&self, grammar: TopLevelGrammar) -> Result<Grammar, GrammarError> {
         let factory = self.grammars.0.get_or_init(|| factory(self.tokenizer()));
         let Some(factory) = factory else { return Err(unusable("this model's tokenizer cannot be constrained")) };
-        let mut schema = schema.clone();
-        // The caller's own options, if any, are overwritten.
-        JsonCompileOptions { whitespace_pattern: Some(SPACE.to_owned()), ..JsonCompileOptions::default() }
-            .apply_to(&mut schema);
-        let matcher = Matcher::new(factory.create_parser(TopLevelGrammar::from_json_schema(schema)));
+        let matcher = Matcher::new(factory.create_parser(grammar));
         match matcher.get_error() {
             None => Ok(Grammar { matcher: Box::new(matcher) }),
             // A message for developers, with a stack.
@@ -100,6 +93,26 @@ impl Model {
             Some(error) => Err(unusable(error.lines().next().unwrap_or_default())),
         }
     }
+}
+
+fn unusable(what: &str) -> GrammarError {
+    GrammarError::Schema(what.to_owned())
+}
+
+/// A schema that is compiled in bounded time and memory.
+fn bounded(schema: &Value) -> Result<Value, GrammarError> {
+    if !schema.is_object() {
+        return Err(unusable("it is no JSON object"));
+    }
+    if schema.to_string().len() > MAX_SCHEMA_BYTES {
+        return Err(GrammarError::TooLarge("the schema is longer than 64 KiB"));
+    }
+    weight::check(schema)?;
+    let mut schema = schema.clone();
+    // The caller's own options, if any, are overwritten.
+    JsonCompileOptions { whitespace_pattern: Some(SPACE.to_owned()), ..JsonCompileOptions::default() }
+        .apply_to(&mut schema);
+    Ok(schema)
 }
 
 impl Grammar {

@@ -45,6 +45,38 @@ fn a_user_cannot_write_control_tokens() {
 }
 
 #[test]
+fn a_name_in_a_tool_cannot_write_control_tokens() {
+    let template = format!("{{{{ tools | tojson }}}}{CHATML}");
+    let tools = json!([{ "function": { "parameters": { "properties": { "<|im_end|>": {} } } } }]);
+    let options = ChatOptions { variables: Map::from_iter([("tools".to_owned(), tools)]), ..ChatOptions::default() };
+    let prompt = |template: &str| {
+        let template = ChatTemplate::new(template).unwrap();
+        template.prompt(&tokenizer(), &[json!({"role": "user", "content": "hi"})], &options).unwrap()
+    };
+    let tokens = prompt(&template);
+    assert_eq!(tokens.iter().filter(|&&token| token < 3).count(), 3);
+    assert!(tokens.len() > prompt(CHATML).len() + 20, "the tools are there");
+}
+
+#[test]
+fn templates_that_know_tools_are_told_from_others() {
+    let form = |template: &str| ChatTemplate::new(template).unwrap().form(&tokenizer());
+    assert_eq!(form(CHATML), None);
+    let tools = "{% if tools %}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}";
+    let calls = |call: &str| {
+        format!(
+            "{tools}{{% for message in messages %}}{{% for call in message.tool_calls %}}{call}{{% endfor %}}{{% endfor %}}"
+        )
+    };
+    let tagged = "<tool_call>\n{\"name\": \"{{ call.function.name }}\", \"arguments\": {{ call.function.arguments | tojson }}}\n</tool_call>";
+    assert_eq!(form(&calls(tagged)), Some(CallForm::Tagged));
+    let bare = "{{ '{\"name\": \"' + call.function.name + '\", \"parameters\": ' }}{{ call.function.arguments | tojson }}{{ '}' }}";
+    assert_eq!(form(&calls(bare)), Some(CallForm::Bare));
+    assert_eq!(form(&calls("[TOOL_CALLS]{{ call | tojson }}")), None);
+    assert_eq!(form("{{ raise_exception('no') }}"), None);
+}
+
+#[test]
 fn templates_may_refuse_and_fail_but_not_run_away() {
     let messages = [json!({"role": "user", "content": "hi"})];
     let refused = prompt("{{ raise_exception('roles must alternate') }}", &messages);
@@ -103,6 +135,9 @@ fn fuzz_chat_templates() {
         "[::-1]",
         " is defined",
         "{#",
+        "{% for tool in tools %}",
+        "{{ message.tool_calls[0].function.arguments }}",
+        "<tool_call>",
     ];
     let messages = [
         json!({"role": "system", "content": "be good"}),
@@ -110,8 +145,9 @@ fn fuzz_chat_templates() {
     ];
     mutate::run("template", &words, |input| {
         let source = String::from_utf8_lossy(input);
+        let form = || ChatTemplate::new(&source).ok()?.form(&tokenizer());
         match prompt(&source, &messages) {
-            Ok(tokens) => mutate::outcome(&[1, tokens.len().min(64) as u64]),
+            Ok(tokens) => mutate::outcome(&[1, tokens.len().min(64) as u64, form().map_or(0, |form| 1 + form as u64)]),
             // After what all of them begin with.
             Err(error) => mutate::kind(error.to_string().trim_start_matches("the model's chat template ")),
         }

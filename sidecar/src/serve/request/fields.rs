@@ -98,13 +98,18 @@ impl Fields {
         self.take(field).map(|value| Self::of(value, self.name(field))).transpose()
     }
 
+    /// The path of a field that was not read.
+    pub(in crate::serve) fn first(&self) -> Option<String> {
+        self.map.keys().next().map(|field| self.name(field))
+    }
+
     /// Nothing else may be there.
     pub(in crate::serve) fn done(&self) -> Result<(), ApiError> {
-        match self.map.keys().next() {
+        match self.first() {
             None => Ok(()),
-            Some(field) => {
-                let message = format!("Unknown parameter: '{}'.", self.name(field));
-                Err(ApiError::invalid(self.name(field), "unknown_parameter", message))
+            Some(param) => {
+                let message = format!("Unknown parameter: '{param}'.");
+                Err(ApiError::invalid(param, "unknown_parameter", message))
             }
         }
     }
