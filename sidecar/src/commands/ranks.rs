@@ -35,7 +35,7 @@ impl<'a> Ranks<'a> {
     /// If the file cannot be written.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let table = path.extension().is_some_and(|extension| extension == "parquet");
-        if table { write_file(path, &table_of(&self.columns())) } else { write_file(path, self.lines().as_bytes()) }
+        if table { write_file(path, &table_of(&self.columns())?) } else { write_file(path, self.lines().as_bytes()) }
     }
 
     /// Columns `line` and, for each trait, `TRAIT_rank` and so on.
