@@ -94,6 +94,15 @@ def client(url):
     return openai.OpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=300)
 
 
+def beside(guarded, asking):
+    """The same by the asynchronous client."""
+    async def ask():
+        async with openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300) as through:
+            return await through.chat.completions.create(**asking)
+
+    return asyncio.run(ask())
+
+
 def streamed(stream):
     text, reason = "", None
     for chunk in stream:
@@ -116,13 +125,12 @@ def every_way(guarded):
     assert usage is None or usage.completion_tokens > 0, usage
 
     async def many():
-        through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
-        whole = [through.chat.completions.create(**FIXED) for _ in range(3)]
-        answers = await asyncio.gather(*whole)
-        text = ""
-        async for chunk in await through.chat.completions.create(**FIXED, stream=True):
-            text += chunk.choices[0].delta.content or "" if chunk.choices else ""
-        return [answer.choices[0].message.content for answer in answers] + [text]
+        async with openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300) as through:
+            answers = await asyncio.gather(*[through.chat.completions.create(**FIXED) for _ in range(3)])
+            text = ""
+            async for chunk in await through.chat.completions.create(**FIXED, stream=True):
+                text += chunk.choices[0].delta.content or "" if chunk.choices else ""
+            return [answer.choices[0].message.content for answer in answers] + [text]
 
     assert set(asyncio.run(many())) == {one.choices[0].message.content}
     lite = {**FIXED, "model": f"openai/{MODEL}", "api_base": guarded, "api_key": KEY}
@@ -161,12 +169,7 @@ def choices(guarded, expected):
         for choice in chunk.choices:
             streams[choice.index] += choice.delta.content or ""
     assert streams == texts, (streams, texts)
-
-    async def beside():
-        through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
-        return [choice.message.content for choice in (await through.chat.completions.create(**two)).choices]
-
-    assert asyncio.run(beside()) == texts
+    assert [choice.message.content for choice in beside(guarded, two).choices] == texts
 
 
 def calls(guarded):
@@ -185,12 +188,7 @@ def calls(guarded):
             assert delta.index == 0
             name, arguments = name + (delta.function.name or ""), arguments + (delta.function.arguments or "")
     assert (name, arguments) == ("weather", call.function.arguments)
-
-    async def beside():
-        through = openai.AsyncOpenAI(base_url=guarded, api_key=KEY, max_retries=0, timeout=300)
-        return (await through.chat.completions.create(**asking)).choices[0].message.tool_calls[0].function.arguments
-
-    assert asyncio.run(beside()) == arguments
+    assert beside(guarded, asking).choices[0].message.tool_calls[0].function.arguments == arguments
     with through.chat.completions.stream(**asking) as stream:
         assert stream.get_final_completion().choices[0].message.tool_calls[0].function.arguments == arguments
     lite = litellm.completion(**{**asking, "model": f"openai/{MODEL}", "api_base": guarded, "api_key": KEY})
