@@ -132,7 +132,8 @@ pub(super) fn histograms(label: &str, samples: [(&str, &str, &[f64]); 2], marks:
         values.iter().filter(|value| value.is_finite()).for_each(|value| counts[bin(*value)] += 1);
         counts
     });
-    let highest = counts.iter().flatten().max().copied().unwrap_or(1).max(1);
+    // High enough for an axis of whole numbers.
+    let highest = counts.iter().flatten().max().copied().unwrap_or(0).max(4);
     let plane = Plane { x, y: (0.0, f64::from(highest)) };
     let width = (plane.x(x.1) - plane.x(x.0)) / BINS as f64;
     let mut body = String::new();

@@ -40,9 +40,13 @@ pub(super) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// A table of cells that are HTML already; the first column is text. `chosen` marks a row.
+/// A table of cells that are HTML already; the first column is text, and so are those that hold other than numbers. `chosen`
+/// marks a row.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>], chosen: Option<usize>) -> String {
-    let class = |column: usize| if column == 0 { " class=\"text\"" } else { "" };
+    let number =
+        |cell: &String| cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || "+-−–".contains(c));
+    let text = |column: usize| column == 0 || !rows.iter().filter_map(|row| row.get(column)).all(number);
+    let class = |column: usize| if text(column) { " class=\"text\"" } else { "" };
     let row = |tag: &str, cells: &[String]| -> String {
         cells.iter().enumerate().map(|(column, cell)| format!("<{tag}{}>{cell}</{tag}>", class(column))).collect()
     };
@@ -56,4 +60,17 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], chosen: Option<usize>
         })
         .collect();
     format!("<table><thead><tr>{}</tr></thead><tbody>\n{body}</tbody></table>\n", row("th", &header))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_to_the_right_and_text_to_the_left() {
+        let rows = [["−2.0", "1.5", "Yes."], ["0.0", "−3", "2 of them."]].map(|row| row.map(str::to_owned).to_vec());
+        let table = table(&["Coefficient", "Score", "Answer"], &rows, None);
+        assert!(table.contains("<th>Score</th><th class=\"text\">Answer</th>"), "{table}");
+        assert!(table.contains("<td>−3</td><td class=\"text\">2 of them.</td>"), "{table}");
+    }
 }

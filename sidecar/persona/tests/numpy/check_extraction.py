@@ -62,4 +62,4 @@ for layer, vector in enumerate(difference):
     compare("benign standard deviation", calibration["standardDeviation"], benign.std(ddof=1))
 for what, error in worst.items():
     print(f"{what:<26} {error:.1e}")
-sys.exit(max(worst.values()) > TOLERANCE)
+sys.exit(int(max(worst.values()) > TOLERANCE))

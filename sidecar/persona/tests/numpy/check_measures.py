@@ -58,4 +58,4 @@ else:
     compare("shift in sigmas", said["sigmas"], moved.mean() / base.std(ddof=1))
 for name, error in worst.items():
     print(f"{name:<26} {error:.1e}")
-sys.exit(max(worst.values()) > 1e-4)
+sys.exit(int(max(worst.values()) > 1e-4))
