@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod retry;
 mod router;
+mod scores;
 mod sse;
 
 pub(crate) use chat::{decide, not_ready, system_prompt};

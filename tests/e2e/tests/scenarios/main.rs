@@ -19,3 +19,4 @@ mod s15_alertmanager;
 mod s16_proxy;
 mod s17_invariants;
 mod s18_calibration;
+mod s19_actions;
