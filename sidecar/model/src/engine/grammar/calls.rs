@@ -1,6 +1,6 @@
 //! The format of tool calls: names of functions that there are, and arguments that fit their schemas.
 
-use super::{Grammar, GrammarError, bounded};
+use super::{Grammar, GrammarError, bounded, weight};
 use crate::Model;
 use crate::tools::{CALL_BEGIN, CALL_END, CallForm};
 use llguidance::api::TopLevelGrammar;
@@ -44,6 +44,11 @@ fn source(form: CallForm, functions: &[Callable], around: &Around, most: usize) 
         CallForm::Tagged => "arguments",
         CallForm::Bare => "parameters",
     };
+    let answer = match around {
+        Around::Json(schema) => Some(schema),
+        Around::Nothing | Around::Text => None,
+    };
+    weight::check_all(functions.iter().map(|function| &function.arguments).chain(answer))?;
     let mut objects = Vec::with_capacity(functions.len());
     for Callable { name, arguments: schema } in functions {
         let begin = quoted(&format!(r#"{{"name": "{name}", "{arguments}": "#));
@@ -181,5 +186,13 @@ mod tests {
             .map(|index| Callable { name: format!("f{index}"), arguments: json!({ "type": "object" }) })
             .collect();
         assert!(model.calls(&many, &Around::Text, 32).is_ok());
+        // Each by itself can be used, all together cannot.
+        let either =
+            |name: usize| json!({ "anyOf": [{ "properties": { name.to_string(): {} } }, { "minProperties": 1 }] });
+        let rich = json!({ "type": "object", "allOf": (0..8).map(either).collect::<Vec<_>>() });
+        weight::check(&rich).unwrap();
+        let many: Vec<_> =
+            (0..128).map(|index| Callable { name: format!("f{index}"), arguments: rich.clone() }).collect();
+        assert!(matches!(model.calls(&many, &Around::Text, 32), Err(GrammarError::TooLarge(_))));
     }
 }

@@ -38,11 +38,21 @@ const SILENT: [&str; 12] = [
 /// # Errors
 /// The schema could become too large.
 pub(super) fn check(schema: &Value) -> Result<(), GrammarError> {
-    let mut walk = Walk { root: schema, visits: 0, open: Vec::new() };
-    match walk.weigh(schema, false)? {
-        weight if weight > MOST => Err(TOO_RICH),
-        _ => Ok(()),
+    check_all([schema])
+}
+
+/// The same of schemas of which one grammar is made.
+///
+/// # Errors
+/// Together they could become too large.
+pub(super) fn check_all<'a>(schemas: impl IntoIterator<Item = &'a Value>) -> Result<(), GrammarError> {
+    let (mut visits, mut weight) = (0, 0_u64);
+    for schema in schemas {
+        let mut walk = Walk { root: schema, visits, open: Vec::new() };
+        weight = weight.saturating_add(walk.weigh(schema, false)?);
+        visits = walk.visits;
     }
+    if weight > MOST { Err(TOO_RICH) } else { Ok(()) }
 }
 
 struct Walk<'a> {
