@@ -88,6 +88,11 @@ impl Sampler {
         }
         let mut weights: Vec<f32> = logits.iter().map(|logit| (logit - largest) / temperature).collect();
         vector::exp_sum(&mut weights, 0.0);
+        if top_k.is_none() && top_p >= 1.0 {
+            // Nothing is ranked: no list of the whole vocabulary is made for it.
+            let kept = weights.iter().copied().zip(0..).filter(|&(weight, _)| weight >= min_p);
+            return self.draw(kept).or_else(greedy);
+        }
         let mut candidates: Vec<(f32, u32)> =
             weights.into_iter().zip(0..).filter(|&(weight, _)| weight > 0.0 && weight >= min_p).collect();
         if let Some(k) = top_k.filter(|&k| k < candidates.len()) {
@@ -97,15 +102,22 @@ impl Sampler {
         if top_p < 1.0 {
             keep_nucleus(&mut candidates, top_p);
         }
-        let total: f64 = candidates.iter().map(|&(weight, _)| f64::from(weight)).sum();
+        self.draw(candidates.into_iter()).or_else(greedy)
+    }
+
+    /// One of these by weight; `None` where none weighs anything.
+    fn draw(&mut self, candidates: impl Iterator<Item = (f32, u32)> + Clone) -> Option<u32> {
+        let total: f64 = candidates.clone().map(|(weight, _)| f64::from(weight)).sum();
         let mut left = self.random.random::<f64>() * total;
-        for &(weight, token) in &candidates {
+        let mut last = None;
+        for (weight, token) in candidates.filter(|&(weight, _)| weight > 0.0) {
             left -= f64::from(weight);
+            last = Some(token);
             if left < 0.0 {
-                return Some(token);
+                break;
             }
         }
-        candidates.last().map(|&(_, token)| token).or_else(greedy)
+        last
     }
 }
 
