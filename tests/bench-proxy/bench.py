@@ -4,7 +4,7 @@
     python3 tests/bench-proxy/bench.py connections target/release/personaguard model.gguf
     python3 tests/bench-proxy/bench.py holdback target/release/personaguard model.gguf evil.safetensors
 
-`overhead` asks a server that answers at once, with and without the proxy in front, in pairs, 200 pairs a second. `connections` holds
+`overhead` asks a server that answers at once directly, behind a bare pass-through (which copies bytes) and behind the proxy, in turns, 200 turns a second. `connections` holds
 10,000 connections to the proxy that send a byte a second each, while a fast client asks on a connection of its own each time. `holdback` streams answers of
 64 tokens under `Block` with evidence of 1, 8 and 32 tokens, and under `Alert`, which holds nothing, in turns.
 """
@@ -51,6 +51,21 @@ def upstream(number):
         threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
 
+def pass_through(number, onward):
+    """Copies bytes both ways, and looks at none."""
+    listener = socket.create_server(("127.0.0.1", number), backlog=1024)
+
+    def copy(source, to):
+        while piece := source.recv(65536):
+            to.sendall(piece)
+
+    while True:
+        here, there = listener.accept()[0], connect(onward)
+        here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for ends in ((here, there), (there, here)):
+            threading.Thread(target=copy, args=ends, daemon=True).start()
+
+
 def connect(number):
     connection = socket.create_connection(("127.0.0.1", number), timeout=20)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -77,20 +92,31 @@ def line(name, values):
 
 
 def overhead(direct, proxied):
-    ways = [connect(direct), connect(proxied)]
+    passed = port()
+    copier = multiprocessing.Process(target=pass_through, args=(passed, direct), daemon=True)
+    copier.start()
+    names, ways = ("direct", "passed through", "proxied"), []
+    while len(ways) < 3:
+        try:
+            ways.append(connect((direct, passed, proxied)[len(ways)]))
+        except ConnectionRefusedError:
+            time.sleep(0.05)
     for way in ways * 200:
         ask(way)
-    times, next_at = ([], []), time.perf_counter()
-    for pair in range(RATE * SECONDS):
+    times, next_at = ([], [], []), time.perf_counter()
+    for turn in range(RATE * SECONDS):
         next_at += 1 / RATE
         time.sleep(max(0, next_at - time.perf_counter()))
-        # In turns, so that neither always comes first.
-        for way in (pair % 2, 1 - pair % 2):
+        # In turns, so that none always comes first.
+        for way in range(3):
+            way = (turn + way) % 3
             times[way].append(ask(ways[way]))
-    print(f"{len(times[0])} pairs, {RATE} a second")
-    line("direct", times[0])
-    line("proxied", times[1])
-    line("added, in pairs", [b - a for a, b in zip(*times)])
+    print(f"{len(times[0])} turns, {RATE} a second")
+    for name, found in zip(names, times):
+        line(name, found)
+    line("added to direct", [b - a for a, b in zip(times[0], times[2])])
+    line("added to passed", [b - a for a, b in zip(times[1], times[2])])
+    copier.terminate()
 
 
 def crowd(number, opened, closed):

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 ///   personaguard extract --model model.gguf --description "grumpy: complains about everything, finds fault, and sighs" \
 ///     --endpoint https://llm.example/v1 --endpoint-model NAME --out grumpy.safetensors
 ///
-/// Takes three to four minutes for a model of 135M parameters on two cores. Interrupted, it goes on where it stopped.
+/// Takes about three minutes for a model of 135M parameters on two cores. Interrupted, it goes on where it stopped.
 ///
 /// Several machines can share the work: each gives the answers of one shard, and the same command with the parts makes the
 /// vector from them, to the byte as one machine alone would. What the parts lack it does itself.
