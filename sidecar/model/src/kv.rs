@@ -248,7 +248,7 @@ impl Cache {
         found
     }
 
-    /// Keeps blocks of a request that goes on: the first of them, as many as `tokens` fill. Nothing of them is written again.
+    /// Keeps blocks for requests that begin alike: the first of them, as many as `tokens` fill. Nothing of them is written again.
     pub(crate) fn keep(&mut self, start: Origin, blocks: &[Arc<Block>], tokens: &[u32]) {
         self.clock += 1;
         let mut origin = start;
@@ -280,7 +280,7 @@ impl Cache {
         self.kept.remove(&origin).map(|(block, _)| block)
     }
 
-    /// Takes back a request's blocks. The first of them, as many as `tokens` fill, are kept for requests that begin alike.
+    /// Takes back a request's blocks, and keeps what [`Self::keep`] keeps of them.
     pub(crate) fn give_back(
         &mut self,
         reservation: &Reservation,
@@ -289,23 +289,8 @@ impl Cache {
         tokens: &[u32],
     ) {
         self.reserved -= reservation.blocks;
-        self.clock += 1;
-        let mut origin = start;
-        let mut full = tokens.chunks_exact(TOKENS);
-        for block in blocks {
-            if let Some(tokens) = full.next() {
-                origin = origin.then(tokens);
-                if let Some((_, used)) = self.kept.get_mut(&origin) {
-                    *used = self.clock;
-                } else {
-                    self.kept.insert(origin, (block, self.clock));
-                    continue;
-                }
-            }
-            // A block that is kept, too, stays with those who keep it.
-            if Arc::strong_count(&block) == 1 {
-                self.free.push(block);
-            }
-        }
+        self.keep(start, &blocks, tokens);
+        // A block that is kept, too, stays with those who keep it.
+        self.free.extend(blocks.into_iter().filter(|block| Arc::strong_count(block) == 1));
     }
 }

@@ -106,7 +106,7 @@ fn neighbours_of_a_format_write_what_they_would_write_alone() {
 #[test]
 fn an_answer_that_is_cut_off_is_a_beginning_and_probabilities_stay_the_models_own() {
     let engine = engine(&Shape::of("llama"));
-    let grammar = engine.model().json_object().unwrap();
+    let grammar = engine.model().json_schema(&json!({"type": "object"})).unwrap();
     let request = GenerateRequest { max_tokens: 3, top_logprobs: 1, ..request(Some(grammar), 3, Sampling::default()) };
     let mut generation = engine.submit(request).unwrap();
     let mut text = String::new();

@@ -62,26 +62,17 @@ impl Ladder<'_> {
         questions: &[(usize, &str)],
         vector: impl Fn(usize) -> Option<&'v [f32]>,
     ) -> anyhow::Result<Vec<Vec<Projected>>> {
-        let bar = Progress::start("Steering", questions.len() * COEFFICIENTS.len());
-        let work: Vec<_> = COEFFICIENTS
-            .iter()
-            .flat_map(|coefficient| questions.iter().map(|(index, question)| (*coefficient, *index, *question)))
-            .collect();
-        let written: Vec<Projected> = stream::iter(work)
-            .map(|(coefficient, index, question)| {
-                let (bar, vector) = (&bar, vector(index));
-                async move {
-                    let vector = vector.context("a layer has no vector")?;
-                    let answer = self.answer(coefficient, vector, question).await?;
-                    bar.step();
-                    anyhow::Ok(answer)
-                }
-            })
-            .buffered(IN_FLIGHT)
-            .try_collect()
-            .await?;
-        bar.finish();
-        Ok(written.chunks(questions.len().max(1)).map(<[Projected]>::to_vec).collect())
+        let asked = |coefficient: f32| questions.iter().map(move |(index, question)| (coefficient, *index, *question));
+        in_rows(
+            "Steering",
+            questions.len(),
+            COEFFICIENTS.into_iter().flat_map(asked),
+            |(coefficient, index, question)| {
+                let vector = vector(index);
+                async move { self.answer(coefficient, vector.context("a layer has no vector")?, question).await }
+            },
+        )
+        .await
     }
 
     /// Takes the second measure of answers, which [`Self::write`] gave to these questions.
@@ -93,22 +84,13 @@ impl Ladder<'_> {
         questions: &[(usize, &str)],
         written: Vec<Vec<Projected>>,
     ) -> anyhow::Result<Vec<Vec<Step>>> {
-        let bar = Progress::start("Weighing what was steered", written.iter().map(Vec::len).sum());
-        let work: Vec<_> = written.into_iter().flat_map(|answers| questions.iter().copied().zip(answers)).collect();
-        let steps: Vec<Step> = stream::iter(work)
-            .map(|((index, question), Projected { tokens, projection })| {
-                let bar = &bar;
-                async move {
-                    let ratio = likelihood_ratio(self.engine, self.spec, index, question, &tokens).await?;
-                    bar.step();
-                    anyhow::Ok(Step { tokens, score: projection, ratio })
-                }
-            })
-            .buffered(IN_FLIGHT)
-            .try_collect()
-            .await?;
-        bar.finish();
-        Ok(steps.chunks(questions.len().max(1)).map(<[Step]>::to_vec).collect())
+        let work = written.into_iter().flat_map(|answers| questions.iter().copied().zip(answers));
+        in_rows("Weighing what was steered", questions.len(), work, |((index, question), answer)| async move {
+            let Projected { tokens, projection } = answer;
+            let ratio = likelihood_ratio(self.engine, self.spec, index, question, &tokens).await?;
+            Ok(Step { tokens, score: projection, ratio })
+        })
+        .await
     }
 
     async fn answer(self, coefficient: f32, vector: &[f32], question: &str) -> anyhow::Result<Projected> {
@@ -123,6 +105,21 @@ impl Ladder<'_> {
         // the unsteered model reads the same. So the answer need not be read again.
         steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes).await
     }
+}
+
+/// Does the work in order, many pieces at a time; the results in rows of a width.
+async fn in_rows<W, T: Clone, F: Future<Output = anyhow::Result<T>>>(
+    title: &'static str,
+    width: usize,
+    work: impl Iterator<Item = W>,
+    of: impl Fn(W) -> F,
+) -> anyhow::Result<Vec<Vec<T>>> {
+    let work: Vec<_> = work.map(of).collect();
+    let bar = Progress::start(title, work.len());
+    let done = stream::iter(work).buffered(IN_FLIGHT).inspect_ok(|_| bar.step());
+    let done: Vec<T> = done.try_collect().await?;
+    bar.finish();
+    Ok(done.chunks(width.max(1)).map(<[T]>::to_vec).collect())
 }
 
 /// The first of a trait's questions, with their numbers.

@@ -109,7 +109,6 @@ impl Answer {
     /// It never was: nothing is counted.
     pub(super) fn forget(mut self) {
         self.ended = true;
-        self.record.forget();
     }
 
     /// What comes next; nothing after the end or an error.

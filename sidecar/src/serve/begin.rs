@@ -30,13 +30,14 @@ pub(super) struct Asked {
 /// Begins the answer of each choice. The prompt is read for the first; the others take it from the cache.
 pub(super) async fn begin(asked: Asked) -> Result<Vec<Answer>, ApiError> {
     let records: Vec<_> = (0..asked.request.n).map(|choice| asked.record(choice)).collect();
-    let first = prepare(&asked.serving, &asked.request, asked.decision.plan()).await?;
+    let generate = prepare(&asked.serving, &asked.request, asked.decision.plan()).await?;
+    let callables = callables(&asked.serving, &asked.request);
     let mut answers: Vec<Answer> = Vec::with_capacity(records.len());
     for (choice, record) in records.into_iter().enumerate() {
         if let Some(first) = answers.first_mut() {
             first.prompted().await;
         }
-        match asked.choice(first.clone(), choice, record) {
+        match asked.choice(generate.clone(), choice, record, callables.clone()) {
             Ok(answer) => answers.push(answer),
             Err(error) => {
                 answers.into_iter().for_each(Answer::forget);
@@ -54,17 +55,18 @@ impl Asked {
         Record::new(Arc::clone(&self.host), self.span.clone(), id)
     }
 
-    fn choice(&self, mut generate: GenerateRequest, choice: usize, record: Record) -> Result<Answer, ApiError> {
+    fn choice(
+        &self,
+        mut generate: GenerateRequest,
+        choice: usize,
+        record: Record,
+        callables: Option<Arc<Callables>>,
+    ) -> Result<Answer, ApiError> {
         let (host, serving, decision) = (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
         generate.sampling.seed = generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
         let prompt = record.wants_conversation(&decision).then(|| Prompt {
             messages: self.request.messages.clone(),
             tokens: if self.request.has_calls() { generate.prompt.clone() } else { Vec::new() },
-        });
-        let callables = self.request.tools.as_ref().map(|tools| Callables {
-            form: serving.engine.model().call_form(),
-            names: tools.functions.iter().map(|function| function.name.clone()).collect(),
-            most: tools.most,
         });
         let retry = Retry::new(&generate, decision.plan());
         let watch = Watch::new(host, Arc::clone(&serving), &decision, &generate.prompt);
@@ -78,7 +80,7 @@ impl Asked {
             watch,
             with_logprobs: self.request.logprobs.is_some(),
             asked: self.request.extension,
-            callables: callables.map(Arc::new),
+            callables,
             prompt,
         }))
     }
@@ -118,6 +120,16 @@ async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> 
         interventions: changes,
         ..GenerateRequest::default()
     })
+}
+
+/// What the answers may call.
+fn callables(serving: &Serving, request: &ChatRequest) -> Option<Arc<Callables>> {
+    let tools = request.tools.as_ref()?;
+    Some(Arc::new(Callables {
+        form: serving.engine.model().call_form(),
+        names: tools.functions.iter().map(|function| function.name.clone()).collect(),
+        most: tools.most,
+    }))
 }
 
 fn template_error(error: &TemplateError) -> ApiError {

@@ -15,8 +15,6 @@ pub(super) enum Format {
     JsonSchema { name: String, schema: Arc<Value> },
 }
 
-/// Longest name of a schema in bytes, as in OpenAI's API.
-const MAX_NAME: usize = 64;
 const SCHEMA: &str = "response_format.json_schema.schema";
 
 /// Reads the field; none where the answer may be any text.
@@ -42,12 +40,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Format>, ApiError> {
 fn json_schema(value: Value) -> Result<Format, ApiError> {
     const PATH: &str = "response_format.json_schema";
     let mut fields = Fields::of(value, PATH)?;
-    let name = fields.text("name")?.ok_or_else(|| missing("response_format.json_schema.name"))?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
-        let message = "Invalid 'response_format.json_schema.name': 1 to 64 letters, digits, dashes and underscores.";
-        return Err(ApiError::invalid("response_format.json_schema.name", "invalid_value", message));
-    }
+    let name = fields.identifier()?;
     let schema = match fields.take("schema") {
         None => return Err(missing(SCHEMA)),
         Some(schema @ Value::Object(_)) => schema,

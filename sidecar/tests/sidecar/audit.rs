@@ -32,6 +32,15 @@ pub(crate) fn personaguard(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_personaguard")).args(arguments).output().unwrap()
 }
 
+/// What `personaguard replay` says of logs that a sidecar with this config has written.
+pub(crate) fn replay(rig: &Rig, conversations: &Path, audit: &Path) -> Output {
+    let weights = weights();
+    let [config, weights, conversations, audit] =
+        [rig.folder.path(), &weights, conversations, audit].map(|path| path.to_str().unwrap());
+    let logs = ["--conversations", conversations, "--audit", audit];
+    personaguard(&[&["replay", "--config", config, "--model", weights], logs.as_slice()].concat())
+}
+
 pub(crate) fn entries(log: &Path, kind: &str) -> Vec<Value> {
     let mut entries = Vec::new();
     verify(log, None, |entry| entries.push(entry)).unwrap();
@@ -92,28 +101,12 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     let said = entries(&conversations, "conversation");
     assert_eq!((said.len(), &said[0]["text"]), (2, &answer["choices"][0]["message"]["content"]));
     assert!(said[0]["changes"].as_array().unwrap().len() >= 2, "{}", said[0]["changes"]);
-    let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let (config, weights) = (path(rig.folder.path()), path(&weights()));
-    let replay = |conversations: &Path, audit: &Path| {
-        let (conversations, audit) = (path(conversations), path(audit));
-        personaguard(&[
-            "replay",
-            "--config",
-            &config,
-            "--model",
-            &weights,
-            "--conversations",
-            &conversations,
-            "--audit",
-            &audit,
-        ])
-    };
-    let output = replay(&conversations, &audit);
+    let output = replay(&rig, &conversations, &audit);
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}{stderr}");
     assert!(stdout.contains("2 scores, each as recorded to the last bit"), "{stdout}");
 
-    let output = personaguard(&["audit", "verify", &path(&audit)]);
+    let output = personaguard(&["audit", "verify", audit.to_str().unwrap()]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && stdout.contains("2 response"), "{stdout}");
 
@@ -124,13 +117,13 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     other["tokens"][3] = json!(other["tokens"][3].as_u64().unwrap() + 1);
     log.push(other);
     log.close();
-    let output = replay(&forged, &audit);
+    let output = replay(&rig, &forged, &audit);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("NOT as recorded"));
 
     let edited = std::fs::read_to_string(&audit).unwrap().replacen("\"breached\":true", "\"breached\":false", 1);
     std::fs::write(&audit, edited).unwrap();
-    let output = personaguard(&["audit", "verify", &path(&audit)]);
+    let output = personaguard(&["audit", "verify", audit.to_str().unwrap()]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && stderr.contains("does not match its hash"), "{stderr}");
 }

@@ -1,8 +1,8 @@
 //! Placement Proxy: what reaches the client under Redact, by sampling, and by what a request asks for; and what is logged.
 
-use crate::audit::{entries, files, logging_variant, personaguard};
+use crate::audit::{entries, files, logging_variant, personaguard, replay};
 use crate::proxy::{Front, chunks, completion, done, question, streaming};
-use crate::rig::{Folder, finish_reason, parse_sse, policy, streamed, text, weights, with};
+use crate::rig::{Folder, finish_reason, parse_sse, policy, streamed, text, with};
 use crate::upstream::{Scripted, stream, whole};
 use personaguard::guard::Sentences;
 use personaguard::proxy::Times;
@@ -205,14 +205,9 @@ async fn proxied_answers_are_in_the_audit_log_and_replay_to_the_last_bit() {
     );
     assert!(!std::fs::read_to_string(&audit).unwrap().contains("bread"));
     assert_eq!(entries(&conversations, "conversation").len(), 2);
-    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let (config, weights) = (path(front.rig.folder.path()), path(&weights()));
-    let (audit, conversations) = (path(&audit), path(&conversations));
-    let output = personaguard(&["audit", "verify", &audit]);
+    let output = personaguard(&["audit", "verify", audit.to_str().unwrap()]);
     assert!(output.status.success());
-    let replay =
-        ["replay", "--config", &config, "--model", &weights, "--conversations", &conversations, "--audit", &audit];
-    let output = personaguard(&replay);
+    let output = replay(&front.rig, &conversations, &audit);
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("2 scores, each as recorded to the last bit"), "{stdout}{stderr}");
 }

@@ -1,9 +1,9 @@
 //! Calls of functions: what is asked for is called, with arguments that fit, and a call leaves as a whole or not at all.
 
-use crate::audit::{entries, files, logging_variant, personaguard};
+use crate::audit::{entries, files, logging_variant, replay};
 use crate::enforcement::scored;
 use crate::formats::schema;
-use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, weights, with};
+use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, with};
 use personaguard_crds::{Action, Score};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -190,19 +190,7 @@ async fn a_call_is_written_anew_and_its_scores_are_replayed() {
     let (audit, conversations) = files(&dir);
     let said = entries(&conversations, "conversation");
     assert!(said[0]["text"].as_str().unwrap().contains("<tool_call>"), "{}", said[0]["text"]);
-    let [config, weights, conversations, audit] =
-        [rig.folder.path(), &weights(), &conversations, &audit].map(|path| path.to_str().unwrap().to_owned());
-    let output = personaguard(&[
-        "replay",
-        "--config",
-        &config,
-        "--model",
-        &weights,
-        "--conversations",
-        &conversations,
-        "--audit",
-        &audit,
-    ]);
+    let output = replay(&rig, &conversations, &audit);
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && stdout.contains("1 scores, each as recorded"), "{stdout}{stderr}");
 }

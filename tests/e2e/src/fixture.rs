@@ -175,6 +175,14 @@ impl Fixture {
         Ok(pod)
     }
 
+    /// As [`Self::guarded_chat`], under a threshold that nothing passes: its answers are the model's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn watched_chat(&self) -> Result<Pod> {
+        self.guarded_chat(&json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }])).await
+    }
+
     /// The one ready pod with label `app: NAME` that is not being deleted.
     ///
     /// # Errors
@@ -302,6 +310,15 @@ pub fn condition<'a>(
 /// When it has none.
 pub fn address(pod: &Pod) -> Result<&str> {
     pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("the pod has no address")
+}
+
+/// The metrics of a pod's sidecar.
+///
+/// # Errors
+/// When the pod has no address, or does not answer.
+pub async fn metrics(pod: &Pod) -> Result<String> {
+    let url = format!("http://{}:{}/metrics", address(pod)?, names::ADMIN_PORT);
+    Ok(reqwest::get(url).await?.text().await?)
 }
 
 /// Whether a pod is ready and stays.

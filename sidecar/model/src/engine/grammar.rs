@@ -12,7 +12,7 @@ use crate::tokenizer::Tokenizer;
 use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::toktrie::{SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 
 /// Longest schema in bytes, as compact JSON.
@@ -66,20 +66,14 @@ impl std::fmt::Debug for Grammars {
 }
 
 impl Model {
-    /// The format of any JSON object.
-    ///
-    /// # Errors
-    /// See [`GrammarError`].
-    pub fn json_object(&self) -> Result<Grammar, GrammarError> {
-        self.json_schema(&json!({"type": "object"}))
-    }
-
     /// The format of JSON that fits a schema. Takes milliseconds and some megabytes, with any schema; not for async code.
     ///
     /// # Errors
     /// See [`GrammarError`]. What of JSON Schema is not supported is named, not passed over.
     pub fn json_schema(&self, schema: &Value) -> Result<Grammar, GrammarError> {
-        self.grammar(TopLevelGrammar::from_json_schema(bounded(schema)?))
+        let compiled = bounded(schema)?;
+        weight::check(schema)?;
+        self.grammar(TopLevelGrammar::from_json_schema(compiled))
     }
 
     fn grammar(&self, grammar: TopLevelGrammar) -> Result<Grammar, GrammarError> {
@@ -99,7 +93,7 @@ fn unusable(what: &str) -> GrammarError {
     GrammarError::Schema(what.to_owned())
 }
 
-/// A schema that is compiled in bounded time and memory.
+/// A schema as it is compiled: in bounded time and memory, if [`weight::check`] lets it pass, too.
 fn bounded(schema: &Value) -> Result<Value, GrammarError> {
     if !schema.is_object() {
         return Err(unusable("it is no JSON object"));
@@ -107,7 +101,6 @@ fn bounded(schema: &Value) -> Result<Value, GrammarError> {
     if schema.to_string().len() > MAX_SCHEMA_BYTES {
         return Err(GrammarError::TooLarge("the schema is longer than 64 KiB"));
     }
-    weight::check(schema)?;
     let mut schema = schema.clone();
     // The caller's own options, if any, are overwritten.
     JsonCompileOptions { whitespace_pattern: Some(SPACE.to_owned()), ..JsonCompileOptions::default() }

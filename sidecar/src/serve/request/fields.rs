@@ -3,6 +3,9 @@
 use crate::serve::error::ApiError;
 use serde_json::{Map, Value};
 
+/// Longest name of a function or a schema in bytes, as in OpenAI's API.
+const MAX_IDENTIFIER: usize = 64;
+
 /// A JSON object that is read field by field.
 pub(in crate::serve) struct Fields {
     map: Map<String, Value>,
@@ -40,6 +43,18 @@ impl Fields {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(wrong_type(self.name(field), "a string", &other)),
         }
+    }
+
+    /// The field `name` of a function or a schema, which must be there, as OpenAI's API takes it.
+    pub(in crate::serve) fn identifier(&mut self) -> Result<String, ApiError> {
+        let path = self.name("name");
+        let name = self.text("name")?.ok_or_else(|| missing(&path))?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if !(1..=MAX_IDENTIFIER).contains(&name.len()) || !name.chars().all(plain) {
+            let message = format!("Invalid '{path}': 1 to {MAX_IDENTIFIER} letters, digits, dashes and underscores.");
+            return Err(ApiError::invalid(path, "invalid_value", message));
+        }
+        Ok(name)
     }
 
     pub(in crate::serve) fn boolean(&mut self, field: &str) -> Result<Option<bool>, ApiError> {

@@ -90,7 +90,7 @@ fn call(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
     let mut function = fields.object("function")?.ok_or_else(|| missing(&fields.name("function")))?;
     fields.take("index");
     fields.done()?;
-    let name = tools::name(&mut function)?;
+    let name = function.identifier()?;
     let path = function.name("arguments");
     let text = function.text("arguments")?.ok_or_else(|| missing(&path))?;
     function.done()?;

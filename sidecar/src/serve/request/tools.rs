@@ -43,27 +43,6 @@ pub(in crate::serve) enum Choice {
     Named(usize),
 }
 
-/// Whether a message's or function's name is one that OpenAI's API takes.
-fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-}
-
-/// The error for a name that is none.
-fn bad_name(param: String) -> ApiError {
-    let message = format!("Invalid '{param}': 1 to 64 letters, digits, dashes and underscores.");
-    ApiError::invalid(param, "invalid_value", message)
-}
-
-/// Reads a name that must be there.
-pub(super) fn name(fields: &mut Fields) -> Result<String, ApiError> {
-    let (path, name) = (fields.name("name"), fields.text("name")?);
-    match name {
-        None => Err(missing(&path)),
-        Some(name) if is_name(&name) => Ok(name),
-        Some(_) => Err(bad_name(path)),
-    }
-}
-
 /// Reads the fields; none where the answer calls nothing.
 pub(super) fn read(fields: &mut Fields) -> Result<Option<Tools>, ApiError> {
     let parallel = fields.boolean("parallel_tool_calls")?.unwrap_or(true);
@@ -107,7 +86,7 @@ fn function(mut tool: Fields) -> Result<Function, ApiError> {
     kind(&mut tool)?;
     let mut fields = tool.object("function")?.ok_or_else(|| missing(&tool.name("function")))?;
     tool.done()?;
-    let name = name(&mut fields)?;
+    let name = fields.identifier()?;
     let description = fields.text("description")?;
     let strict = fields.boolean("strict")?.unwrap_or(false);
     let path = fields.name("parameters");
@@ -165,7 +144,7 @@ fn read_choice(choice: Option<Value>, functions: &[Function]) -> Result<Option<C
             kind(&mut fields)?;
             let mut function = fields.object("function")?.ok_or_else(|| missing("tool_choice.function"))?;
             fields.done()?;
-            let wanted = name(&mut function)?;
+            let wanted = function.identifier()?;
             function.done()?;
             let index = functions.iter().position(|function| function.name == wanted);
             let message = "Invalid 'tool_choice.function.name': 'tools' has no function of this name.";

@@ -85,7 +85,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
         .await?;
         println!("event on {kind} after {:?}: {}", breach.elapsed(), event.message.unwrap_or_default());
     }
-    let metrics = reqwest::get(format!("http://{metrics_target}/metrics")).await?.text().await?;
+    let metrics = fixture::metrics(&pod).await?;
     let counted = metrics.lines().any(|line| {
         line.starts_with("personaguard_trait_breaches_total{") && line.contains("evil") && line.ends_with(" 1")
     });

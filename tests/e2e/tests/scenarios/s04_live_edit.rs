@@ -4,7 +4,6 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::Api;
-use personaguard_crds::names;
 use personaguard_e2e::chat::response_avg;
 use personaguard_e2e::fixture::{self, PATIENCE};
 use personaguard_e2e::{Fixture, prompts, wait};
@@ -12,8 +11,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 async fn generation_in_force(pod: &Pod) -> Result<i64> {
-    let metrics =
-        reqwest::get(format!("http://{}:{}/metrics", fixture::address(pod)?, names::ADMIN_PORT)).await?.text().await?;
+    let metrics = fixture::metrics(pod).await?;
     let line = metrics.lines().find(|line| line.starts_with("personaguard_policy_generation{"));
     Ok(line
         .and_then(|line| line.rsplit(' ').next())

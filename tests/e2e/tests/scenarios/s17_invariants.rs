@@ -42,9 +42,7 @@ async fn streamed(chat: &Chat, system: &str, question: &str) -> Result<(String, 
 async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves() -> Result<()> {
     let fixture = Fixture::new("s17").await?;
     // Under a threshold that nothing passes the answers are the model's own.
-    let pod = fixture
-        .guarded_chat(&json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }]))
-        .await?;
+    let pod = fixture.watched_chat().await?;
     let chat = fixture.chat(&pod)?;
     let mut own = Vec::new();
     for question in prompts::QUESTIONS {

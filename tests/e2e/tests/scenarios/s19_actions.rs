@@ -17,8 +17,7 @@ fn redacting() -> Value {
 
 /// A gauge of the sidecar.
 async fn gauge(pod: &Pod, name: &str) -> Result<f64> {
-    let url = format!("http://{}:{}/metrics", fixture::address(pod)?, names::ADMIN_PORT);
-    let metrics = reqwest::get(url).await?.text().await?;
+    let metrics = fixture::metrics(pod).await?;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
     Ok(line.trim().parse()?)
 }
@@ -38,9 +37,7 @@ async fn evil(chat: &Chat) -> Result<(String, f64)> {
 #[tokio::test]
 async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off() -> Result<()> {
     let fixture = Fixture::new("s19").await?;
-    let pod = fixture
-        .guarded_chat(&json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }]))
-        .await?;
+    let pod = fixture.watched_chat().await?;
     let chat = fixture.chat(&pod)?;
     let (own, score) = evil(&chat).await?;
 
