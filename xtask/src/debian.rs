@@ -1,12 +1,24 @@
 //! Programs from Debian packages that are unpacked into the cache, not installed: a package that starts a service of its
 //! own would change the machine.
+//!
+//! Debian builds programs that look for their files in `/usr/share`: each sees that of its package there, in a mount
+//! namespace of its own. Alertmanager does not start without its templates.
 
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use personaguard_cluster::{Cache, program_of, run};
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Starts the program after which it is named. Only root may mount; others do without the files.
+const STARTER: &str = r#"#!/bin/sh
+folder=$(dirname "$(dirname "$(readlink -f "$0")")")
+program=$folder/usr/bin/$(basename "$0")
+[ "$(id -u)" = 0 ] && [ -d "$folder/usr/share" ] || exec "$program" "$@"
+exec unshare --mount sh -c 'mount --bind "$0/usr/share" /usr/share && exec "$@"' "$folder" "$program" "$@"
+"#;
 
 /// Where a program is: on the machine, or unpacked from its package.
 ///
@@ -15,8 +27,11 @@ use std::process::Command;
 pub(crate) fn ensure(cache: &Cache, package: &str, program: &str, why: &str, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("debian").join(package);
     let unpacked = folder.join("usr/bin").join(program);
-    if let Some(found) = program_of(program).or_else(|| unpacked.is_file().then(|| unpacked.clone())) {
+    if let Some(found) = program_of(program) {
         return Ok(found);
+    }
+    if unpacked.is_file() {
+        return starter(&folder, program);
     }
     progress.step(&format!("unpacking the Debian package {package} into {} ({why})", folder.display()));
     fs::create_dir_all(&folder)?;
@@ -33,5 +48,14 @@ pub(crate) fn ensure(cache: &Cache, package: &str, program: &str, why: &str, pro
     }
     progress.done();
     anyhow::ensure!(unpacked.is_file(), "the Debian package {package} has no {program}");
-    Ok(unpacked)
+    starter(&folder, program)
+}
+
+/// The script that starts a program of an unpacked package.
+fn starter(folder: &Path, program: &str) -> Result<PathBuf> {
+    let starter = folder.join("bin").join(program);
+    fs::create_dir_all(folder.join("bin"))?;
+    fs::write(&starter, STARTER)?;
+    fs::set_permissions(&starter, fs::Permissions::from_mode(0o755))?;
+    Ok(starter)
 }
