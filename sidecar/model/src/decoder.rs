@@ -162,6 +162,25 @@ impl Decoder {
         Ok(())
     }
 
+    /// Stores keys and values of a block's first `tokens` in another block, which nobody else uses. Not while segments are fed.
+    pub(crate) fn copy_beginning(
+        &self,
+        #[cfg_attr(not(any(test, feature = "cuda")), allow(unused_variables, reason = "holds a device's cache"))]
+        scratch: &mut Scratch,
+        from: &Block,
+        to: &Block,
+        tokens: usize,
+    ) -> Result<(), DeviceError> {
+        match &self.backend {
+            #[allow(unsafe_code)]
+            // SAFETY: blocks are written while segments are fed, and here; nobody else uses `to`.
+            Backend::Processor(_) => unsafe { to.copy_beginning(from, tokens) },
+            #[cfg(any(test, feature = "cuda"))]
+            Backend::Device(device) => device.copy_beginning(&self.config, scratch, from.number, to.number, tokens)?,
+        }
+        Ok(())
+    }
+
     fn run_here(&self, weights: &Weights, pool: &Pool, scratch: &mut Scratch, segments: &mut [Segment<'_>]) {
         let config = &self.config;
         let places = Place::of(segments);

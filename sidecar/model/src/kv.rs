@@ -1,14 +1,17 @@
 //! The KV cache: blocks of 32 tokens for all layers, taken as they are needed and given back.
 //!
-//! Full blocks of prompts that were read stay, findable by what they were computed from, until the memory is needed: a
-//! request with the same beginning takes them over instead of computing them again.
+//! Blocks of what was read stay, findable by what they were computed from, until the memory is needed: a request that
+//! begins alike takes them over instead of computing them again, and of the block in which it parts ways a copy.
 #![allow(unsafe_code)]
+
+mod prefixes;
 
 use crate::config::Config;
 use crate::kernel::attend::{Cached, TOKENS};
 use half::f16;
+use prefixes::Prefixes;
+pub(crate) use prefixes::{Found, Origin};
 use std::cell::UnsafeCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How keys and values are held.
@@ -134,6 +137,22 @@ impl Block {
             }
         }
     }
+
+    /// Stores keys and values of the first `tokens` of another block of the same cache.
+    ///
+    /// # Safety
+    /// Nobody reads this block, writes to it, or writes those tokens of the other, at the same time.
+    pub(crate) unsafe fn copy_beginning(&self, other: &Self, tokens: usize) {
+        assert!(tokens <= TOKENS && !std::ptr::eq(self, other));
+        // SAFETY: exclusive by the caller's contract.
+        unsafe {
+            match (&self.data, &other.data) {
+                (Data::Half(to), Data::Half(from)) => copy(to, from, self.layout.plane(), tokens),
+                (Data::Full(to), Data::Full(from)) => copy(to, from, self.layout.plane(), tokens),
+                _ => unreachable!("blocks of one cache are held alike"),
+            }
+        }
+    }
 }
 
 /// A zeroed allocation, which costs no memory until it is written.
@@ -163,30 +182,18 @@ unsafe fn write<T: Cached>(cells: &[UnsafeCell<T>], token: usize, key: &[f32], v
     }
 }
 
-/// What a block's numbers depend on besides the weights: its tokens, the blocks before it, and the interventions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Origin([u8; 16]);
-
-impl Origin {
-    /// The beginning of a sequence that is computed under `interventions`, described by some bytes.
-    pub(crate) fn start(interventions: &[u8]) -> Self {
-        Self::digest(&[interventions])
-    }
-
-    /// The origin of the block with these tokens, after a block or start with origin `self`.
-    pub(crate) fn then(self, tokens: &[u32]) -> Self {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-        Self::digest(&[&self.0, &bytes])
-    }
-
-    /// Cryptographic, because a collision would let one request read another's numbers.
-    fn digest(parts: &[&[u8]]) -> Self {
-        use sha2::{Digest, Sha256};
-        let mut hasher = Sha256::new();
-        parts.iter().for_each(|part| hasher.update(part));
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hasher.finalize()[..16]);
-        Self(bytes)
+/// # Safety
+/// Nobody uses `to`, or writes the first `tokens` of `from`, meanwhile.
+unsafe fn copy<T: Cached>(to: &[UnsafeCell<T>], from: &[UnsafeCell<T>], plane: usize, tokens: usize) {
+    let width = plane / TOKENS;
+    let copy = |start: usize, count: usize| {
+        let (to, from) = (&to[start..start + count], &from[start..start + count]);
+        // SAFETY: both ranges lie within their blocks, which are not the same; exclusive by the caller's contract.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr().cast::<T>(), to.as_ptr().cast_mut().cast::<T>(), count) }
+    };
+    for head in (0..to.len()).step_by(2 * plane) {
+        (0..width).for_each(|d| copy(head + d * TOKENS, tokens));
+        copy(head + plane, tokens * width);
     }
 }
 
@@ -196,13 +203,11 @@ pub(crate) struct Cache {
     layout: Layout,
     /// Most blocks that may exist.
     capacity: usize,
-    /// Blocks promised to running requests, taken or not. Those in `kept` alone are not among them.
+    /// Blocks promised to running requests, taken or not. Those that are only kept are not among them.
     reserved: usize,
     free: Vec<Arc<Block>>,
     existing: usize,
-    /// Full blocks by origin, with the time of last use.
-    kept: HashMap<Origin, (Arc<Block>, u64)>,
-    clock: u64,
+    kept: Prefixes,
 }
 
 /// Blocks that a request may take: promised until it is given back.
@@ -213,7 +218,7 @@ pub(crate) struct Reservation {
 
 impl Cache {
     pub(crate) fn new(layout: Layout, capacity: usize) -> Self {
-        Self { layout, capacity, reserved: 0, free: Vec::new(), existing: 0, kept: HashMap::new(), clock: 0 }
+        Self { layout, capacity, reserved: 0, free: Vec::new(), existing: 0, kept: Prefixes::default() }
     }
 
     /// Whether so many blocks could be promised now.
@@ -229,55 +234,33 @@ impl Cache {
         })
     }
 
-    /// Kept blocks that hold the beginning of `tokens`, in order: at most as many as leave one token to compute.
-    pub(crate) fn find(&mut self, start: Origin, tokens: &[u32]) -> Vec<Arc<Block>> {
-        self.clock += 1;
-        let mut origin = start;
-        let mut found = Vec::new();
-        let usable = tokens.len().saturating_sub(1) / TOKENS * TOKENS;
-        for tokens in tokens[..usable].chunks_exact(TOKENS) {
-            origin = origin.then(tokens);
-            match self.kept.get_mut(&origin) {
-                Some((block, used)) => {
-                    *used = self.clock;
-                    found.push(block.clone());
-                }
-                None => break,
-            }
-        }
-        found
+    /// What is kept of the beginning of `tokens`: at most as much as leaves one token to compute.
+    pub(crate) fn find(&mut self, start: Origin, tokens: &[u32]) -> Found {
+        self.kept.find(start, &tokens[..tokens.len().saturating_sub(1)])
     }
 
-    /// Keeps blocks for requests that begin alike: the first of them, as many as `tokens` fill. Nothing of them is written again.
+    /// Keeps blocks for requests that begin alike: as many as `tokens` need. Nothing of these tokens is written again.
     pub(crate) fn keep(&mut self, start: Origin, blocks: &[Arc<Block>], tokens: &[u32]) {
-        self.clock += 1;
-        let mut origin = start;
-        for (block, tokens) in blocks.iter().zip(tokens.chunks_exact(TOKENS)) {
-            origin = origin.then(tokens);
-            let (_, used) = self.kept.entry(origin).or_insert_with(|| (block.clone(), 0));
-            *used = self.clock;
-        }
+        let replaced = self.kept.keep(start, blocks, tokens);
+        self.free.extend(replaced.into_iter().filter(|block| Arc::strong_count(block) == 1));
     }
 
     /// An empty block for the holder of a reservation.
     pub(crate) fn take(&mut self) -> Arc<Block> {
-        if let Some(block) = self.free.pop() {
-            return block;
-        }
-        if self.existing >= self.capacity
-            && let Some(block) = self.evict()
-        {
-            return block;
-        }
-        self.existing += 1;
-        Arc::new(Block::new(self.layout, self.existing - 1))
+        self.spare().unwrap_or_else(|| self.another())
     }
 
-    /// The kept block that was not used for the longest time, if nobody else holds it.
-    fn evict(&mut self) -> Option<Arc<Block>> {
-        let unused = self.kept.iter().filter(|(_, (block, _))| Arc::strong_count(block) == 1);
-        let origin = *unused.min_by_key(|(_, (_, used))| *used)?.0;
-        self.kept.remove(&origin).map(|(block, _)| block)
+    /// A block that nobody uses; `None` where all that may exist are in use.
+    pub(crate) fn spare(&mut self) -> Option<Arc<Block>> {
+        self.free.pop().or_else(|| match self.existing < self.capacity {
+            true => Some(self.another()),
+            false => self.kept.evict(),
+        })
+    }
+
+    fn another(&mut self) -> Arc<Block> {
+        self.existing += 1;
+        Arc::new(Block::new(self.layout, self.existing - 1))
     }
 
     /// Takes back a request's blocks, and keeps what [`Self::keep`] keeps of them.
@@ -294,3 +277,7 @@ impl Cache {
         self.free.extend(blocks.into_iter().filter(|block| Arc::strong_count(block) == 1));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::cast_precision_loss)]
+mod tests;

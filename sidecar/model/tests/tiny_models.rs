@@ -117,7 +117,7 @@ async fn a_prompt_is_taken_over_from_a_request_that_still_runs() {
     let first_read = read(&mut first).await;
     let mut second = engine.submit(request).unwrap();
     let second_read = read(&mut second).await;
-    assert_eq!((first_read.cached, second_read.cached), (0, 96));
+    assert_eq!((first_read.cached, second_read.cached), (0, 99));
     assert_eq!(first_read.projections, second_read.projections);
     let (mut one, mut other) = (Vec::new(), Vec::new());
     for (generation, events) in [(&mut first, &mut one), (&mut second, &mut other)] {
@@ -165,16 +165,31 @@ fn a_shared_beginning_is_reused_bit_for_bit_and_never_across_interventions() {
     let prompt = tokens(100, 21);
     let first = generate(&engine, request(64, prompt.clone()));
     let second = generate(&engine, request(64, prompt.clone()));
-    assert_eq!((first.2, second.2), (0, 96));
+    assert_eq!((first.2, second.2), (0, 99));
     assert_eq!((&first.0, &first.1), (&second.0, &second.1));
     let steered = |positions| GenerateRequest {
         interventions: Arc::new([Intervention::add(1, &vector(64, 22), 1.0, positions).unwrap()]),
         ..request(64, prompt.clone())
     };
-    assert_eq!(generate(&engine, steered(Positions::Response)).2, 96, "the prompt's numbers are the same");
+    assert_eq!(generate(&engine, steered(Positions::Response)).2, 99, "the prompt's numbers are the same");
     assert_eq!(generate(&engine, steered(Positions::All)).2, 0, "the prompt's numbers differ");
-    assert_eq!(generate(&engine, steered(Positions::All)).2, 96);
+    assert_eq!(generate(&engine, steered(Positions::All)).2, 99);
     assert_eq!(generate(&engine, request(64, prompt)), second, "nothing steered has got into the cache");
+}
+
+#[test]
+fn prompts_that_part_ways_anywhere_take_over_what_they_share() {
+    let tiny = tiny(&Shape::of("gemma3"), 23);
+    let engine = || engine(&tiny, EngineOptions::default());
+    let shared = engine();
+    let whole = tokens(100, 24);
+    generate(&shared, request(64, whole.clone()));
+    for same in [1, 31, 32, 33, 50, 64, 99] {
+        let prompt = [&whole[..same], &[250; 20][..]].concat();
+        let alone = generate(&engine(), request(64, prompt.clone()));
+        let found = generate(&shared, request(64, prompt));
+        assert_eq!((&found.0, &found.1, found.2), (&alone.0, &alone.1, same));
+    }
 }
 
 #[test]

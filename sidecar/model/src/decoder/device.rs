@@ -9,6 +9,7 @@ mod taps;
 use super::rope::Rotation;
 use super::{Config, Decoder, Place, Scratch, Segment};
 use crate::config::Pairs;
+use crate::kernel::attend::TOKENS;
 use crate::kernel::matrix::Matrix;
 use crate::kernel::vector::Gate;
 use crate::pool::{Pool, Shards};
@@ -84,7 +85,7 @@ impl State {
         }
         let room = blocks.next_power_of_two().max(64);
         let width = config.kv_heads * config.head_width;
-        let zeros = || Tensor::zeros((room * crate::kernel::attend::TOKENS, width), decoder.dtype, &decoder.device);
+        let zeros = || Tensor::zeros((room * TOKENS, width), decoder.dtype, &decoder.device);
         let mut cache = Vec::new();
         for index in 0..config.layers {
             let (keys, values) = (zeros()?, zeros()?);
@@ -173,6 +174,24 @@ impl DeviceDecoder {
         }
         taps.finish(segments)?;
         state.stream = Some(stream);
+        Ok(())
+    }
+
+    /// See [`Decoder::copy_beginning`]; blocks by their numbers.
+    pub(super) fn copy_beginning(
+        &self,
+        config: &Config,
+        scratch: &mut Scratch,
+        from: usize,
+        to: usize,
+        tokens: usize,
+    ) -> Result<()> {
+        let state = &mut scratch.device;
+        state.reserve(self, config, from.max(to) + 1)?;
+        for cache in state.cache.iter().flat_map(|(keys, values)| [keys, values]) {
+            let beginning = cache.narrow(0, from * TOKENS, tokens)?.force_contiguous()?;
+            cache.slice_set(&beginning, 0, to * TOKENS)?;
+        }
         Ok(())
     }
 

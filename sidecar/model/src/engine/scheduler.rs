@@ -40,7 +40,7 @@ impl Scheduler {
             if self.queue.is_closed() {
                 break;
             }
-            self.admit(&mut cache, &mut running);
+            self.admit(&mut cache, &mut scratch, &mut running);
             self.queue.set_running(running.len());
             let step = catch_unwind(AssertUnwindSafe(|| self.step(&mut cache, &mut scratch, &mut running)));
             if !matches!(step, Ok(Ok(()))) {
@@ -65,11 +65,11 @@ impl Scheduler {
         self.queue.set_running(0);
     }
 
-    fn admit(&self, cache: &mut Cache, running: &mut Vec<Sequence>) {
+    fn admit(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut Vec<Sequence>) {
         while running.len() < self.max_concurrent {
             let job = self.queue.pop(|job| cache.has_room(blocks_needed(job, self.context_length)));
             let Some(job) = job else { return };
-            match Sequence::start(job, &self.model, cache, self.context_length) {
+            match Sequence::start(job, &self.model, cache, scratch, self.context_length) {
                 Ok(sequence) => running.push(sequence),
                 Err(job) => return job.fail(EngineError::Internal),
             }

@@ -7,10 +7,10 @@ use super::sampler::{Choice, Sampler, logprob};
 use super::score::{MeanStates, Score};
 use super::text::{Grown, ResponseText};
 use crate::Model;
-use crate::decoder::Segment;
 use crate::decoder::hooks::{Hooks, StateSums};
+use crate::decoder::{Scratch, Segment};
 use crate::kernel::attend::TOKENS;
-use crate::kv::{Block, Cache, Origin, Reservation};
+use crate::kv::{Block, Cache, Found, Origin, Reservation};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -57,7 +57,13 @@ pub(crate) fn blocks_needed(job: &Job, context_length: usize) -> usize {
 
 impl Sequence {
     /// Starts a job for which the cache has room; gives it back where it has none.
-    pub(crate) fn start(job: Job, model: &Model, cache: &mut Cache, context_length: usize) -> Result<Self, Box<Job>> {
+    pub(crate) fn start(
+        job: Job,
+        model: &Model,
+        cache: &mut Cache,
+        scratch: &mut Scratch,
+        context_length: usize,
+    ) -> Result<Self, Box<Job>> {
         let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else { return Err(Box::new(job)) };
         let hooks = |probes: Arc<[Probe]>, changes: Arc<[Intervention]>| Hooks::new(probes, changes, model.layers());
         let (tokens, prompt_tokens, hooks, capture, task) = match job.work {
@@ -92,9 +98,11 @@ impl Sequence {
         let origin = Origin::start(&describe(hooks.interventions()));
         let states = (capture != Capture::None).then(|| StateSums::new(model.layers(), model.hidden()));
         // Whoever sums up the prompt's hidden states must see every token.
-        let blocks =
-            if capture == Capture::MeanStates { Vec::new() } else { cache.find(origin, &tokens[..prompt_tokens]) };
-        let fed = blocks.len() * TOKENS;
+        let found = match capture {
+            Capture::MeanStates => Found::default(),
+            _ => cache.find(origin, &tokens[..prompt_tokens]),
+        };
+        let (blocks, fed) = take_over(found, model, cache, scratch);
         let mut sequence = Self {
             tokens,
             prompt_tokens,
@@ -308,6 +316,22 @@ impl Generate {
         }
         (responded >= self.max_tokens).then(|| (FinishReason::Length, self.text.finish()))
     }
+}
+
+/// The blocks that a sequence begins with, and how many tokens they hold of it.
+fn take_over(found: Found, model: &Model, cache: &mut Cache, scratch: &mut Scratch) -> (Vec<Arc<Block>>, usize) {
+    let mut blocks = found.whole;
+    let mut fed = blocks.len() * TOKENS;
+    if let Some((begun, tokens)) = found.begun
+        && let Some(block) = cache.spare()
+    {
+        match model.decoder.copy_beginning(scratch, &begun, &block, tokens) {
+            Ok(()) => fed += tokens,
+            Err(error) => tracing::warn!(%error, "kept tokens were not copied; they are computed again"),
+        }
+        blocks.push(block);
+    }
+    (blocks, fed)
 }
 
 /// Everything about the interventions that a prompt's numbers depend on.
