@@ -6,12 +6,17 @@
 //! says nothing about the sample's score, taking it off only adds its noise. So by default it is taken off as far as it
 //! foretells the score over the data set, by least squares; and the score is a mean over several layers, each in standard
 //! deviations of benign answers.
+//!
+//! Text in a manner that the model never uses lies far along many directions. Where it is asked for, a second witness is heard
+//! that such text says nothing to: how much likelier the model finds the answer when it is told to show the trait.
 
-use crate::stats::mean;
+use crate::stats::{mean, standard_deviation};
 use crate::vector_file::VectorFile;
 
 /// Layers that a score is the mean of, at most.
 const MAX_LAYERS: usize = 16;
+/// Weight of the likelihood ratio beside the projection difference, both in their standard deviations over the data set.
+const LIKELIHOOD_WEIGHT: f64 = 0.25;
 
 /// How a text's place along a trait is read: projections at some layers, brought to one scale.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +73,9 @@ pub struct Measured {
     pub answer: f64,
     /// The model's own answer, or what stands for it.
     pub reference: f64,
+    /// How much likelier the sample's answer is under system prompts that ask for the trait than under opposite ones, in nats;
+    /// `None` where it was not asked for.
+    pub likelihood_ratio: Option<f64>,
 }
 
 /// How much of the reference is taken off.
@@ -99,11 +107,23 @@ impl Weight {
     #[must_use]
     pub fn differences(self, samples: &[Measured]) -> Vec<Screened> {
         let factor = self.factor(samples);
-        let screened = samples
-            .iter()
-            .map(|sample| Screened { line: sample.line, difference: sample.answer - factor * sample.reference });
+        let differences: Vec<f64> = samples.iter().map(|sample| sample.answer - factor * sample.reference).collect();
+        let likelihoods = likelihoods(samples, &differences).unwrap_or_else(|| vec![0.0; samples.len()]);
+        let measures = samples.iter().zip(differences).zip(likelihoods);
+        let screened = measures.map(|((sample, difference), likelihood)| Screened {
+            line: sample.line,
+            difference: difference + likelihood,
+        });
         screened.collect()
     }
+}
+
+/// What the likelihood ratio adds to each difference, in its unit. `None` where a sample has none, or all have the same.
+fn likelihoods(samples: &[Measured], differences: &[f64]) -> Option<Vec<f64>> {
+    let ratios: Vec<f64> = samples.iter().map(|sample| sample.likelihood_ratio).collect::<Option<_>>()?;
+    let scatter = if ratios.len() > 1 { standard_deviation(&ratios) } else { 0.0 };
+    let (centre, unit) = (mean(&ratios), LIKELIHOOD_WEIGHT * standard_deviation(differences) / scatter);
+    (scatter > 0.0).then(|| ratios.iter().map(|ratio| unit * (ratio - centre)).collect())
 }
 
 /// A screened sample.
@@ -185,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_reference_is_taken_off_as_far_as_it_foretells() {
-        let sample = |(line, answer, reference)| Measured { line, answer, reference };
+        let sample = |(line, answer, reference)| Measured { line, answer, reference, likelihood_ratio: None };
         let half = [(1, 1.0, 0.0), (2, 3.0, 4.0), (3, 2.0, 2.0)].map(sample);
         assert_eq!(Weight::Fitted.factor(&half), 0.5);
         assert_eq!(Weight::Whole.differences(&half)[1], Screened { line: 2, difference: -1.0 });
@@ -194,6 +214,19 @@ mod tests {
         assert_eq!(Weight::Fitted.factor(&against), 0.0);
         let nothing = [(1, 1.0, 0.0), (2, 3.0, 0.0)].map(sample);
         assert_eq!(Weight::Fitted.factor(&nothing), 0.0);
+    }
+
+    #[test]
+    fn the_likelihood_ratio_counts_by_a_quarter_of_its_spread() {
+        let sample = |(line, answer, ratio)| Measured { line, answer, reference: 0.0, likelihood_ratio: Some(ratio) };
+        // Standard deviations of 1 and 10, so that 10 nats weigh as much as a quarter.
+        let samples = [(1, 1.0, 20.0), (2, 2.0, 10.0), (3, 3.0, 30.0)].map(sample);
+        let found = Weight::Fitted.differences(&samples).into_iter().map(|one| one.difference);
+        assert_eq!(found.collect::<Vec<_>>(), [1.0, 1.75, 3.25]);
+        let same = samples.map(|sample| Measured { likelihood_ratio: Some(5.0), ..sample });
+        let without = samples.map(|sample| Measured { likelihood_ratio: None, ..sample });
+        assert_eq!(Weight::Fitted.differences(&same), Weight::Fitted.differences(&without));
+        assert_eq!(Weight::Fitted.differences(&samples[..1])[0].difference, 1.0);
     }
 
     #[test]

@@ -81,8 +81,17 @@ mod tests {
 
     /// Writes a part and returns what stands in it.
     fn part(folder: &Path, name: &str, samples: &[(u64, f64)]) -> String {
-        let measured =
-            samples.iter().map(|(line, answer)| Measured { line: *line, answer: *answer, reference: *line as f64 });
+        weighed(folder, name, samples, |_| None)
+    }
+
+    /// As [`part`], with a likelihood ratio for each line.
+    fn weighed(folder: &Path, name: &str, samples: &[(u64, f64)], ratio: impl Fn(u64) -> Option<f64>) -> String {
+        let measured = samples.iter().map(|&(line, answer)| Measured {
+            line,
+            answer,
+            reference: line as f64,
+            likelihood_ratio: ratio(line),
+        });
         let path = folder.join(name);
         Ranks::new(&["evil"], Weight::Fitted, &[measured.collect()]).write(&path).unwrap();
         std::fs::read_to_string(path).unwrap()
@@ -100,6 +109,20 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.path().join("count")).unwrap(), "4");
         assert!(std::fs::read_to_string(folder.path().join("ranks.html")).unwrap().contains("evil"));
         assert!(!folder.path().join("a").exists(), "it is consumed");
+    }
+
+    #[test]
+    fn likelihood_ratios_are_weighed_over_the_whole_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let ratio = |line: u64| Some((line * line % 7) as f64);
+        weighed(folder.path(), "a", &[(1, 0.5), (3, 1.0)], ratio);
+        weighed(folder.path(), "b", &[(2, 3.0), (4, 2.0)], ratio);
+        run(&Options { consume: false, ..options(folder.path(), &["a", "b"]) }).unwrap();
+        let whole = weighed(folder.path(), "whole", &[(1, 0.5), (2, 3.0), (3, 1.0), (4, 2.0)], ratio);
+        assert_eq!(std::fs::read_to_string(folder.path().join("ranks.jsonl")).unwrap(), whole);
+        part(folder.path(), "c", &[(5, 0.5)]);
+        let error = run(&options(folder.path(), &["a", "c"])).unwrap_err();
+        assert!(format!("{error:#}").contains("--contrast"), "{error:#}");
     }
 
     #[test]

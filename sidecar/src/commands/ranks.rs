@@ -53,6 +53,10 @@ impl<'a> Ranks<'a> {
             add("percentile", Column::Real(ranked().map(|one| one.percentile).collect()));
             add("answer", Column::Real(measured().map(|sample| sample.answer).collect()));
             add("reference", Column::Real(measured().map(|sample| sample.reference).collect()));
+            let ratios: Option<Vec<f64>> = measured().map(|sample| sample.likelihood_ratio).collect();
+            if let Some(ratios) = ratios {
+                add("likelihood_ratio", Column::Real(ratios));
+            }
         }
         columns
     }
@@ -67,14 +71,18 @@ impl<'a> Ranks<'a> {
             let line = first.sample.line;
             let entry = |index: usize| {
                 let (one, measured) = (by_line[index].get(&line)?, self.measured[index].get(&line)?);
-                Some(json!({
+                let mut entry = json!({
                     "projectionDifference": one.sample.difference,
                     "rank": one.rank,
                     "percentile": one.percentile,
                     "answer": measured.answer,
                     "reference": measured.reference,
                     "whole": self.weight == Weight::Whole,
-                }))
+                });
+                if let Some(ratio) = measured.likelihood_ratio {
+                    entry["likelihoodRatio"] = json!(ratio);
+                }
+                Some(entry)
             };
             let traits: serde_json::Map<_, _> =
                 (0..).zip(self.names).filter_map(|(index, name)| Some(((*name).to_owned(), entry(index)?))).collect();
@@ -92,7 +100,8 @@ pub(super) struct Parts {
     pub(super) names: Vec<String>,
     /// Samples by line of the data set, one measurement a trait.
     samples: BTreeMap<u64, Vec<Measured>>,
-    weight: Option<Weight>,
+    /// How they were scored: how much of the reference is taken off, and whether likelihood ratios are weighed in.
+    how: Option<(Weight, bool)>,
 }
 
 #[derive(Deserialize)]
@@ -103,10 +112,12 @@ struct Line {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Entry {
     answer: f64,
     reference: f64,
     whole: bool,
+    likelihood_ratio: Option<f64>,
 }
 
 impl Parts {
@@ -129,14 +140,16 @@ impl Parts {
             };
             for entry in &entries {
                 let weight = if entry.whole { Weight::Whole } else { Weight::Fitted };
-                if *self.weight.get_or_insert(weight) != weight {
-                    bail!("{}: some parts were screened --as-in-paper and others were not", at());
+                let how = (weight, entry.likelihood_ratio.is_some());
+                if *self.how.get_or_insert(how) != how {
+                    bail!("{}: some parts were screened --as-in-paper or with --contrast and others were not", at());
                 }
             }
             let measured = entries.iter().map(|entry| Measured {
                 line: line.line,
                 answer: entry.answer,
                 reference: entry.reference,
+                likelihood_ratio: entry.likelihood_ratio,
             });
             if self.samples.insert(line.line, measured.collect()).is_some() {
                 bail!("sample {} stands in two parts: give each shard's file once", line.line);
@@ -153,7 +166,7 @@ impl Parts {
     /// All of them, for each trait, and how much of the reference is to be taken off.
     pub(super) fn measured(&self) -> (Weight, Vec<Vec<Measured>>) {
         let of = |index: usize| self.samples.values().map(|sample| sample[index]).collect();
-        (self.weight.unwrap_or(Weight::Fitted), (0..self.names.len()).map(of).collect())
+        (self.how.map_or(Weight::Fitted, |(weight, _)| weight), (0..self.names.len()).map(of).collect())
     }
 }
 
@@ -163,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_line_a_sample_without_text() {
-        let sample = |(line, answer)| Measured { line, answer, reference: 0.0 };
+        let sample = |(line, answer)| Measured { line, answer, reference: 0.0, likelihood_ratio: None };
         let ranks = Ranks::new(&["evil"], Weight::Fitted, &[vec![sample((4, 0.5)), sample((9, 2.0))]]);
         let text = ranks.lines();
         let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();

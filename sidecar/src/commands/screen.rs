@@ -2,12 +2,14 @@
 
 use super::ranks::Ranks;
 use crate::extract::{
-    Answering, Conversation, Machine, Shard, Tensor, check_model, for_each, gauge_probes, own_answer, project,
-    prompt_tokens, read_conversations, read_gauges, read_vectors, start_engine, states, write_file, write_tensors,
+    Answering, Conversation, Machine, Shard, Tensor, check_model, contrasted_prompts, for_each, gauge_probes,
+    likelihood_ratio, own_answer, project, prompt_tokens, read_conversations, read_gauges, read_vectors, specs_of,
+    start_engine, states, write_file, write_tensors,
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use personaguard_model::Engine;
+use personaguard_persona::TraitSpec;
 use personaguard_persona::page::ScreeningPage;
 use personaguard_persona::screening::{Gauge, Measured, Ranked, Screened, Weight, precision_at, rank};
 use personaguard_persona::stats::{Labelled, auroc};
@@ -22,7 +24,8 @@ use tokio::runtime::Runtime;
 ///
 /// A score is in standard deviations of benign answers, the mean over the upper half of the layers, less the score of the
 /// model's own answer times the factor by which that foretells it over the data set. --as-in-paper takes the plain difference
-/// of raw projections at the vector's layer instead.
+/// of raw projections at the vector's layer instead. --contrast finds more, in about five times the time: it also weighs how much
+/// likelier the model finds an answer when it is told to show the trait than when it is told not to.
 ///
 ///   personaguard screen data.jsonl --model model.gguf --vectors sycophantic.safetensors --out ranks.jsonl
 ///
@@ -48,6 +51,13 @@ pub struct Options {
     /// Score by the plain difference of raw projections at each vector's own layer.
     #[arg(long)]
     as_in_paper: bool,
+    /// Also weigh how much likelier the model finds each answer under system prompts that ask for the trait than under opposite
+    /// ones: by a quarter of its spread over the data set. Six more readings of each answer for each trait.
+    #[arg(long, conflicts_with = "as_in_paper")]
+    contrast: bool,
+    /// With --contrast: trait files (YAML) of traits that are not built in.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "contrast")]
+    trait_files: Vec<PathBuf>,
     /// Part of the data to screen, as INDEX/COUNT with INDEX from 0: for several machines at the same data set.
     #[arg(long, value_name = "I/N", default_value = "0/1")]
     shard: Shard,
@@ -91,6 +101,7 @@ pub enum Reference {
 /// With what to do about it.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let vectors = read_vectors(&options.vectors)?;
+    let specs = if options.contrast { specs_of(&vectors, &options.trait_files)? } else { Vec::new() };
     let mut samples = read_conversations(&options.data, options.most)?;
     samples.retain(|sample| options.shard.takes(sample.line));
     let without = samples.iter().filter(|sample| sample.answer.as_deref().is_none_or(str::is_empty)).count();
@@ -100,7 +111,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let engine = start_engine(&options.model, options.machine)?;
     check_model(&vectors, engine.model())?;
-    let fitting: Vec<Conversation> = samples.iter().filter(|sample| fits(&engine, sample)).cloned().collect();
+    let fitting: Vec<Conversation> = samples.iter().filter(|sample| fits(&engine, sample, &specs)).cloned().collect();
     let too_long = samples.len() - fitting.len();
     let gauge = if options.as_in_paper { Gauge::raw } else { Gauge::new };
     let gauges: Vec<Gauge> = vectors.iter().map(|vector| gauge(&vector.file)).collect();
@@ -111,6 +122,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let mut kept = Kept::default();
         if options.states.is_some() {
             kept.answer = states(&engine, sample, answer.clone()).await?.response_mean.concat();
+        }
+        let mut ratios = vec![None; vectors.len()];
+        for (ratio, spec) in ratios.iter_mut().zip(&specs) {
+            *ratio = Some(likelihood_ratio(&engine, sample, &answer, spec).await?);
         }
         let theirs = project(&engine, sample, answer, probes.clone()).await?;
         let answered = theirs.response_avg.with_context(|| format!("line {} has an empty answer", sample.line))?;
@@ -128,8 +143,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                 read_gauges(&gauges, &own.response_avg.unwrap_or(own.prompt_last))
             }
         };
-        let measured = answered.into_iter().zip(reference);
-        let measured = measured.map(|(answer, reference)| Measured { line: sample.line, answer, reference });
+        let measured = answered.into_iter().zip(reference).zip(ratios);
+        let measured = measured.map(|((answer, reference), likelihood_ratio)| Measured {
+            line: sample.line,
+            answer,
+            reference,
+            likelihood_ratio,
+        });
         Ok((measured.collect::<Vec<_>>(), kept))
     });
     let (measured, kept): (Vec<_>, Vec<_>) = Runtime::new()?.block_on(work)?.into_iter().unzip();
@@ -187,9 +207,13 @@ fn tensors(samples: &[Conversation], kept: &[Kept], [layers, hidden]: [usize; 2]
     ]
 }
 
-fn fits(engine: &Engine, sample: &Conversation) -> bool {
+/// Whether a sample's answer can be read, under the system prompts of these traits, too.
+fn fits(engine: &Engine, sample: &Conversation, specs: &[TraitSpec]) -> bool {
     let answer = engine.model().tokenizer().encode(sample.answer.as_deref().unwrap_or_default()).len();
-    prompt_tokens(engine, sample).is_ok_and(|prompt| prompt.len() + answer < engine.model().context_length())
+    let fits = |prompt: &Vec<u32>| prompt.len() + answer < engine.model().context_length();
+    let contrasted =
+        |spec| contrasted_prompts(engine, sample, spec).is_ok_and(|all| all.as_flattened().iter().all(fits));
+    prompt_tokens(engine, sample).is_ok_and(|prompt| fits(&prompt)) && specs.iter().all(contrasted)
 }
 
 /// How well known bad samples are found, beside what needs no model at all: the answer's length, and words in it.

@@ -1,12 +1,13 @@
 //! `personaguard study`.
 
 use crate::extract::{
-    Machine, OpenVector, StudySettings, TraitStudy, check_model, read_vectors, start_engine, study, write_file,
+    Machine, OpenVector, StudySettings, TraitStudy, check_model, read_vectors, specs_of, start_engine, study,
+    write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
 use personaguard_persona::page::VectorPage;
-use personaguard_persona::{Rung, TraitSpec, rises};
+use personaguard_persona::{Rung, rises};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
@@ -52,7 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         bail!("--questions must be at least 2, --tokens at least 8");
     }
     let vectors = read_vectors(&options.vectors)?;
-    let specs = specs(options, &vectors)?;
+    let specs = specs_of(&vectors, &options.trait_files)?;
     let engine = start_engine(&options.model, options.machine)?;
     check_model(&vectors, engine.model())?;
     let settings = StudySettings { tokens: options.tokens, questions: options.questions, seed: options.seed };
@@ -76,24 +77,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         println!("  {}\n", path.display());
     }
     Ok(())
-}
-
-fn specs(options: &Options, vectors: &[OpenVector]) -> anyhow::Result<Vec<TraitSpec>> {
-    let own = options
-        .trait_files
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            TraitSpec::parse(&text).with_context(|| path.display().to_string())
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    vectors
-        .iter()
-        .map(|vector| match own.iter().find(|spec| spec.name == vector.file.trait_name()) {
-            Some(spec) => Ok(spec.clone()),
-            None => Ok(TraitSpec::builtin(vector.file.trait_name())?),
-        })
-        .collect()
 }
 
 fn print(vector: &OpenVector, study: &TraitStudy, names: &[String]) {

@@ -8,7 +8,12 @@ use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::{Capture, Engine, MeanStates, Probe, ScoreRequest};
 use personaguard_persona::screening::Gauge;
+use personaguard_persona::{Polarity, TraitSpec};
+use serde_json::json;
 use std::sync::Arc;
+
+/// Contrasts of a trait that its likelihood ratio is the mean over.
+const CONTRASTS: usize = 3;
 
 /// Probes of a request, at most.
 const MAX_PROBES: usize = 256;
@@ -124,6 +129,51 @@ async fn read(
         engine.score(ScoreRequest { prompt, response, probes, skip_logprobs: true, ..ScoreRequest::default() }).await?;
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
     Ok(Projections { response_avg: score.response_avg().map(wide), prompt_last: wide(score.prompt) })
+}
+
+/// The conversation's prompts under system prompts that ask for the trait, in place of its own, each with that which asks for its
+/// absence.
+///
+/// # Errors
+/// If the chat template refuses the messages.
+pub fn contrasted_prompts(
+    engine: &Engine,
+    conversation: &Conversation,
+    spec: &TraitSpec,
+) -> anyhow::Result<Vec<[Vec<u32>; 2]>> {
+    let rest = conversation.prompt.iter().skip_while(|message| message["role"] == "system");
+    let prompt = |system: String| {
+        let messages: Vec<_> =
+            [json!({ "role": "system", "content": system })].into_iter().chain(rest.clone().cloned()).collect();
+        engine.model().chat_prompt(&messages, &Default::default())
+    };
+    let of = |contrast| {
+        let [positive, negative] =
+            [Polarity::Positive, Polarity::Negative].map(|polarity| prompt(spec.system_prompt(contrast, polarity)));
+        Ok([positive?, negative?])
+    };
+    let prompts: anyhow::Result<Vec<_>> = spec.instructions.iter().take(CONTRASTS).map(of).collect();
+    prompts.with_context(|| format!("line {}", conversation.line))
+}
+
+/// Nats by which a response is likelier where the trait is asked for than where its absence is: mean over the trait's first contrasts.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub async fn likelihood_ratio(
+    engine: &Engine,
+    conversation: &Conversation,
+    response: &[u32],
+    spec: &TraitSpec,
+) -> anyhow::Result<f64> {
+    let prompts = contrasted_prompts(engine, conversation, spec)?;
+    let mut ratio = 0.0;
+    for (prompt, sign) in prompts.iter().flat_map(|[asked, not]| [(asked, 1.0), (not, -1.0)]) {
+        let request = ScoreRequest { prompt: prompt.clone(), response: response.to_vec(), ..ScoreRequest::default() };
+        let score = engine.score(request).await.with_context(|| format!("line {}", conversation.line))?;
+        ratio += sign * score.log_likelihood() / prompts.len() as f64;
+    }
+    Ok(ratio)
 }
 
 /// Mean activations of a response at every layer.

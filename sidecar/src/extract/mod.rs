@@ -32,8 +32,13 @@ pub use deliver::{Delivery, DeliveryOptions};
 pub use endpoint::Endpoint;
 pub use judge::Judge;
 pub use ladder::{Ladder, Step};
-pub use measure::{Projections, for_each, gauge_probes, own_answer, project, prompt_tokens, read_gauges, states};
-pub use open::{Machine, OpenVector, check_model, read_file, read_vectors, start_adapted, start_engine, write_file};
+pub use measure::{
+    Projections, contrasted_prompts, for_each, gauge_probes, likelihood_ratio, own_answer, project, prompt_tokens,
+    read_gauges, states,
+};
+pub use open::{
+    Machine, OpenVector, check_model, read_file, read_vectors, specs_of, start_adapted, start_engine, write_file,
+};
 pub use plan::{Settings, answers};
 pub use responder::Answering;
 pub use run::{Job, Outcome, check, run, run_shard};

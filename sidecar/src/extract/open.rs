@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
-use personaguard_persona::VectorFile;
+use personaguard_persona::{TraitSpec, VectorFile};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,6 +84,23 @@ pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<OpenVector>> {
         vectors.push(OpenVector { path: path.clone(), file });
     }
     Ok(vectors)
+}
+
+/// What the vectors' traits are, in their order: from trait files, else what is built in.
+///
+/// # Errors
+/// If a file is no trait's, or a trait is neither in one nor built in.
+pub fn specs_of(vectors: &[OpenVector], files: &[PathBuf]) -> anyhow::Result<Vec<TraitSpec>> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        TraitSpec::parse(&text).with_context(|| path.display().to_string())
+    };
+    let own = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let of = |vector: &OpenVector| match own.iter().find(|spec| spec.name == vector.file.trait_name()) {
+        Some(spec) => Ok(spec.clone()),
+        None => TraitSpec::builtin(vector.file.trait_name()).context("give its file: --trait-files"),
+    };
+    vectors.iter().map(of).collect()
 }
 
 /// Reads a file of bounded size.

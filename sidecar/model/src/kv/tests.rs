@@ -17,7 +17,7 @@ fn write_all(blocks: &[Arc<Block>], tokens: &[u32], from: usize) {
             let n = number(&tokens[..=at]) + (2 * layer + head) as f32;
             // SAFETY: one thread.
             unsafe {
-                blocks[at / TOKENS].write(layer, head, at % TOKENS, &[n, n + 1.0, n + 2.0], &[-n, 1.0 - n, 2.0 - n])
+                blocks[at / TOKENS].write(layer, head, at % TOKENS, &[n, n + 1.0, n + 2.0], &[-n, 1.0 - n, 2.0 - n]);
             };
         }
     }
