@@ -52,6 +52,10 @@ pub struct DatasetScreenSpec {
     /// What an answer is compared with.
     #[serde(default)]
     pub reference: Reference,
+    /// Also weigh how much likelier the model finds each answer under system prompts that ask for the trait than under
+    /// opposite ones: finds more, in about five times the time. For traits that are built in.
+    #[serde(default)]
+    pub contrast: bool,
     /// Longest answer of the model's own, in tokens, 1 to 4096.
     #[serde(default = "default_tokens")]
     #[schemars(range(min = 1, max = 4096))]

@@ -104,6 +104,12 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Compiler flags for llama.cpp: without AMX, in which it crashes (SIGSEGV at `ldtilecfg`, 0.3.36) on machines that have it.
+pub(super) fn compiler_flags() -> [String; 2] {
+    let flags = if cfg!(target_arch = "x86_64") { "-mno-amx-int8 -mno-amx-tile" } else { "" };
+    ["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={flags}"))
+}
+
 /// Python with llama.cpp.
 pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("bench-peer");
@@ -115,9 +121,11 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     progress.step(&format!("building {PEER} from source in {} (minutes)", folder.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEER]);
+    // No wheel from a cache: it may have been built with other flags.
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", PEER]);
     // Images and sounds are not compared, and take half of the time.
-    install.env("CMAKE_ARGS", "-DLLAVA_BUILD=OFF");
+    install
+        .env("CMAKE_ARGS", format!("-DLLAVA_BUILD=OFF {}", compiler_flags().map(|flag| format!("'{flag}'")).join(" ")));
     run(&mut install)
         .context("llama.cpp cannot be built: it needs cmake and a C++ compiler (apt-get install cmake g++)")?;
     progress.done();

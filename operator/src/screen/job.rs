@@ -33,6 +33,9 @@ pub(super) fn screen(settings: &Settings, screen: &DatasetScreen, model: &Person
     give("out", part(spec.output.as_str(), "$(JOB_COMPLETION_INDEX)"));
     give("reference", spec.reference.argument().to_owned());
     give("tokens", spec.tokens.to_string());
+    if spec.contrast {
+        arguments.push("--contrast".to_owned());
+    }
     let volumes = json!([
         weights(MODEL, &model.spec.source),
         { "name": VECTORS, "configMap": { "name": names::for_screen(&screen.name_any()) } },
@@ -132,7 +135,7 @@ mod tests {
             "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
             "metadata": { "name": "chats", "namespace": "training", "uid": "u1" },
             "spec": {
-                "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "output": "out/ranks.jsonl",
+                "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "contrast": true, "output": "out/ranks.jsonl",
                 "dataset": { "claimName": "data", "path": "chats.jsonl" }
             }
         }))
@@ -153,9 +156,14 @@ mod tests {
             "--shard=$(JOB_COMPLETION_INDEX)/3",
             "--out=/data/out/ranks.jsonl.part-$(JOB_COMPLETION_INDEX)",
             "--vectors=/vectors/rude.safetensors",
+            "--contrast",
         ] {
             assert!(arguments.iter().any(|known| known == argument), "{argument} is not in {arguments:?}");
         }
+        let mut plain = of_three();
+        plain.spec.contrast = false;
+        let plain = screen(&settings, &plain, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
+        assert!(!plain.containers[0].args.clone().unwrap().contains(&"--contrast".to_owned()));
         let second = merge(&settings, &of_three()).unwrap();
         let arguments = second.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
         assert!(arguments.iter().any(|argument| argument == "/data/out/ranks.jsonl.part-2"), "{arguments:?}");

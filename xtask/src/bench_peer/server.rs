@@ -1,6 +1,6 @@
 //! Both servers, with the same number of streams over HTTP: ours, and llama.cpp's, built from the source in its Python package.
 
-use super::{Options, PACKAGE, PEER, STREAMS, measured};
+use super::{Options, PACKAGE, PEER, STREAMS, compiler_flags, measured};
 use crate::progress::Progress;
 use anyhow::{Context, Result, ensure};
 use personaguard_cluster::{Cache, run};
@@ -43,6 +43,7 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
     configure.args(["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_OPENSSL=OFF"]);
     configure.args(["-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_TESTS=OFF"]);
     configure.args(["-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF"]);
+    configure.args(compiler_flags());
     run(&mut configure).context("cmake: apt-get install cmake g++")?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     run(Command::new("cmake").arg("--build").arg(&build).args(["--target", "llama-server", "-j", &jobs]))?;

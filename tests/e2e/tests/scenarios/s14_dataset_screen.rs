@@ -41,7 +41,7 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
             "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
             "metadata": { "name": "chats", "namespace": fixture.namespace },
             "spec": {
-                "model": MODEL, "vectors": ["sycophantic", "evil"], "output": "ranks.jsonl", "tokens": 16, "shards": 2,
+                "model": MODEL, "vectors": ["sycophantic", "evil"], "output": "ranks.jsonl", "tokens": 16, "shards": 2, "contrast": true,
                 "dataset": { "claimName": "data", "path": "chats.jsonl" }
             }
         }))
@@ -63,7 +63,9 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     let ranks: Vec<Value> = ranks.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     assert_eq!(ranks.len(), 4);
     for rank in &ranks {
-        assert!(rank["traits"]["sycophantic"]["rank"].is_u64() && rank["traits"]["evil"]["rank"].is_u64(), "{rank}");
+        for found in ["sycophantic", "evil"].map(|vector| &rank["traits"][vector]) {
+            assert!(found["rank"].is_u64() && found["likelihoodRatio"].is_f64(), "{rank}");
+        }
     }
     assert!(!ranks.iter().any(|rank| rank.to_string().contains("masterpiece")), "text of a sample is in the ranks");
     assert!(folder.path().join("ranks.jsonl.html").exists());
