@@ -151,12 +151,13 @@ pub(super) fn histograms(label: &str, samples: [(&str, &str, &[f64]); 2], marks:
     }
     for (at, name) in marks {
         let x = plane.x(*at);
+        // Beside the line, on the side where there is room.
+        let (label, anchor) = if x > WIDTH / 2.0 { (x - 4.0, "end") } else { (x + 4.0, "start") };
         let _ = write!(
             body,
             "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{}\" stroke=\"var(--ink)\" stroke-dasharray=\"4 3\"/>\
-             <text x=\"{:.1}\" y=\"{}\">{}</text>",
+             <text x=\"{label:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
             HEIGHT - BOTTOM,
-            x + 4.0,
             TOP + 10.0,
             escape(name)
         );
@@ -167,6 +168,16 @@ pub(super) fn histograms(label: &str, samples: [(&str, &str, &[f64]); 2], marks:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_at_the_edge_is_named_within_the_chart() {
+        let chart =
+            histograms("x", [("a", "red", &[0.0, 1.0]), ("b", "blue", &[0.5])], &[(9.0, "sigma 3"), (0.0, "low")]);
+        assert!(
+            chart.contains("text-anchor=\"end\">sigma 3") && chart.contains("text-anchor=\"start\">low"),
+            "{chart}"
+        );
+    }
 
     #[test]
     fn ticks_are_round_and_within_the_range() {
