@@ -15,6 +15,9 @@ use std::process::Command;
 const PEER: &str = "llama-cpp-python>=0.3.16,<0.4";
 const PACKAGE: &str = "llama-cpp-python";
 const SCRIPT: &str = include_str!("bench_peer/llama.py");
+const OTHER_FILES: &str = include_str!("bench_peer/files.py");
+/// Writes the other files: llama.cpp's package quantises, this one writes a random model.
+const GGUF: &str = "gguf>=0.17,<1";
 
 /// Measure the engine against llama.cpp, in turns, and print the ratios (ours over theirs).
 ///
@@ -27,6 +30,10 @@ pub(crate) struct Options {
     /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// Measure four other files: the demo's model and a random one of rows of 2,048, each as Q4_K_M and as Q8_0. They are made
+    /// in the cache (a minute and 1.2 GB, once).
+    #[arg(long, conflicts_with = "model")]
+    other_files: bool,
     /// Threads of each.
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
@@ -55,11 +62,12 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0, "--rounds must be at least 1");
     let cache = Cache::open()?;
     let progress = Progress::new();
-    let file = match &options.model {
-        Some(file) => file.clone(),
-        None => model::ensure(&cache, &progress)?,
-    };
     let python = peer(&cache, &progress)?;
+    let files = match &options.model {
+        Some(file) => vec![file.clone()],
+        None if options.other_files => other_files(&cache, &python, &progress)?,
+        None => vec![model::ensure(&cache, &progress)?],
+    };
     let ours = match &options.program {
         Some(program) => program.clone(),
         None => {
@@ -82,26 +90,36 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
             }
         });
     }
-    let mut rounds = Vec::new();
-    for round in 1..=options.rounds {
-        progress.step(&format!("round {round} of {}", options.rounds));
-        // Streams are measured once: of the servers where there are both.
-        let streams = if server.is_some() { 1 } else { STREAMS };
-        let (mut a, mut b) = (engine(&ours, &file, options, streams)?, llama(&python, &file, options, streams)?);
-        if let Some(server) = &server {
-            for (result, served) in [
-                (&mut a, server::ours(&python, &ours, &file, options)?),
-                (&mut b, server::theirs(&python, server, &file, options)?),
-            ] {
-                server::check_length(&served, options)?;
-                result["server"] = served;
-            }
+    for file in &files {
+        if files.len() > 1 {
+            println!("{}", file.file_name().unwrap_or_default().display());
         }
-        rounds.push((a, b));
-        progress.done();
+        let mut rounds = Vec::new();
+        for round in 1..=options.rounds {
+            progress.step(&format!("round {round} of {}", options.rounds));
+            rounds.push(turn(&ours, &python, server.as_deref(), file, options)?);
+            progress.done();
+        }
+        print(&rounds, server.is_some());
     }
-    print(&rounds, server.is_some());
     Ok(())
+}
+
+/// One turn of each: what the engine measured, and what llama.cpp did.
+fn turn(ours: &Path, python: &Path, server: Option<&Path>, file: &Path, options: &Options) -> Result<(Value, Value)> {
+    // Streams are measured once: of the servers where there are both.
+    let streams = if server.is_some() { 1 } else { STREAMS };
+    let (mut a, mut b) = (engine(ours, file, options, streams)?, llama(python, file, options, streams)?);
+    if let Some(server) = server {
+        for (result, served) in [
+            (&mut a, server::ours(python, ours, file, options)?),
+            (&mut b, server::theirs(python, server, file, options)?),
+        ] {
+            server::check_length(&served, options)?;
+            result["server"] = served;
+        }
+    }
+    Ok((a, b))
 }
 
 /// Compiler flags for llama.cpp: without AMX, in which it crashes (SIGSEGV at `ldtilecfg`, 0.3.36) on machines that have it.
@@ -130,6 +148,19 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         .context("llama.cpp cannot be built: it needs cmake and a C++ compiler (apt-get install cmake g++)")?;
     progress.done();
     Ok(python)
+}
+
+/// The files of `--other-files`, made where they are missing.
+fn other_files(cache: &Cache, python: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
+    let smollm2 = model::ensure(cache, progress)?;
+    let folder = cache.join("bench-peer/files");
+    std::fs::create_dir_all(&folder)?;
+    progress.step(&format!("making other files in {}", folder.display()));
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", GGUF]))?;
+    let output = Command::new(python).args(["-c", OTHER_FILES]).arg(smollm2).arg(folder).output()?;
+    ensure!(output.status.success(), "the files cannot be made: {}", String::from_utf8_lossy(&output.stderr));
+    progress.done();
+    Ok(String::from_utf8(output.stdout)?.lines().map(PathBuf::from).collect())
 }
 
 fn engine(program: &Path, file: &Path, options: &Options, streams: usize) -> Result<Value> {

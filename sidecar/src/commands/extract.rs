@@ -1,14 +1,14 @@
 //! `personaguard extract`.
 
 use crate::extract::{
-    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Outcome, Settings, Shard, answers, check, run as extract,
-    run_shard, start_engine, summary, write_file,
+    Author, DeliveryOptions, Endpoint, Job, Judge, Machine, Outcome, Settings, Shard, answers, check, read_text,
+    run as extract, run_shard, start_engine, summary, write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
 use personaguard_model::Engine;
 use personaguard_persona::TraitSpec;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 /// Extract a trait's persona vectors from a model.
@@ -224,7 +224,7 @@ fn ready(options: &Options) -> anyhow::Result<Option<TraitSpec>> {
             if !path.exists() {
                 return Ok(None);
             }
-            let spec = TraitSpec::parse(&read_trait(&path)?).with_context(|| path.display().to_string())?;
+            let spec = TraitSpec::parse(&read_text(&path)?).with_context(|| path.display().to_string())?;
             let (name, _) = described_name(options, description)?;
             if spec.name != name || spec.description != description {
                 bail!(
@@ -236,16 +236,12 @@ fn ready(options: &Options) -> anyhow::Result<Option<TraitSpec>> {
             return Ok(Some(spec));
         }
     };
-    let text = read_trait(&path)?;
+    let text = read_text(&path)?;
     if path.extension().is_some_and(|extension| extension == "json") {
         let name = options.trait_name.as_deref().context("a trait file of the paper's format needs --trait NAME")?;
         return Ok(Some(TraitSpec::parse_paper(name, described.unwrap_or_default(), &text)?));
     }
     Ok(Some(TraitSpec::parse(&text)?))
-}
-
-fn read_trait(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read the trait file {}", path.display()))
 }
 
 fn written_path(options: &Options) -> PathBuf {

@@ -155,7 +155,7 @@ pub(super) async fn likelihood_ratio(
     let contrast = &spec.instructions[(index + 1) % spec.instructions.len()];
     let under = async |polarity| {
         let system = spec.system_prompt(contrast, polarity);
-        log_likelihood(engine, &system, question, tokens, None).await
+        log_likelihood(engine, prompt(engine.model(), &system, question)?, tokens, None).await
     };
     let (positive, negative) = futures::try_join!(under(Polarity::Positive), under(Polarity::Negative))?;
     Ok((positive - negative) / tokens.len() as f64)

@@ -3,7 +3,7 @@
 use super::conversations::Conversation;
 use super::open::OpenVector;
 use super::progress::Progress;
-use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
+use super::responder::{Answering, IN_FLIGHT, log_likelihood, prompt, seed_of, write};
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::{Capture, Engine, MeanStates, Probe, ScoreRequest};
@@ -169,9 +169,8 @@ pub async fn likelihood_ratio(
     let prompts = contrasted_prompts(engine, conversation, spec)?;
     let mut ratio = 0.0;
     for (prompt, sign) in prompts.iter().flat_map(|[asked, not]| [(asked, 1.0), (not, -1.0)]) {
-        let request = ScoreRequest { prompt: prompt.clone(), response: response.to_vec(), ..ScoreRequest::default() };
-        let score = engine.score(request).await.with_context(|| format!("line {}", conversation.line))?;
-        ratio += sign * score.log_likelihood() / prompts.len() as f64;
+        let nats = log_likelihood(engine, prompt.clone(), response, None).await;
+        ratio += sign * nats.with_context(|| format!("line {}", conversation.line))? / prompts.len() as f64;
     }
     Ok(ratio)
 }

@@ -37,7 +37,8 @@ pub use measure::{
     read_gauges, states,
 };
 pub use open::{
-    Machine, OpenVector, check_model, read_file, read_vectors, specs_of, start_adapted, start_engine, write_file,
+    Machine, OpenVector, check_model, read_file, read_text, read_vectors, specs_of, start_adapted, start_engine,
+    write_file,
 };
 pub use plan::{Settings, answers};
 pub use responder::Answering;

@@ -91,16 +91,21 @@ pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<OpenVector>> {
 /// # Errors
 /// If a file is no trait's, or a trait is neither in one nor built in.
 pub fn specs_of(vectors: &[OpenVector], files: &[PathBuf]) -> anyhow::Result<Vec<TraitSpec>> {
-    let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        TraitSpec::parse(&text).with_context(|| path.display().to_string())
-    };
+    let read = |path: &PathBuf| TraitSpec::parse(&read_text(path)?).with_context(|| path.display().to_string());
     let own = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
     let of = |vector: &OpenVector| match own.iter().find(|spec| spec.name == vector.file.trait_name()) {
         Some(spec) => Ok(spec.clone()),
         None => TraitSpec::builtin(vector.file.trait_name()).context("give its file: --trait-files"),
     };
     vectors.iter().map(of).collect()
+}
+
+/// Reads a text of bounded size.
+///
+/// # Errors
+/// If it cannot be read, is too large or is not UTF-8.
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(read_file(path)?).with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Reads a file of bounded size.

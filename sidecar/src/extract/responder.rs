@@ -248,13 +248,12 @@ async fn reread(engine: &Engine, ask: Ask, tokens: Vec<u32>, system: &str, captu
 /// If the engine fails.
 pub(super) async fn log_likelihood(
     engine: &Engine,
-    system: &str,
-    question: &str,
+    prompt: Vec<u32>,
     tokens: &[u32],
     steering: Option<Intervention>,
 ) -> anyhow::Result<f64> {
     let request = ScoreRequest {
-        prompt: prompt(engine.model(), system, question)?,
+        prompt,
         response: tokens.to_vec(),
         interventions: steering.into_iter().collect::<Arc<[_]>>(),
         ..ScoreRequest::default()

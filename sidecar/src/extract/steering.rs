@@ -113,7 +113,8 @@ impl Trying<'_> {
     async fn likelihood(self, trial: Trial<'_>) -> anyhow::Result<f64> {
         let per_token = async |read: &Read, coefficient: f32| {
             let steering = Some(self.steering(coefficient)?);
-            let nats = log_likelihood(self.engine, "", &read.ask.question, &read.tokens, steering).await?;
+            let prompt = prompt(self.engine.model(), "", &read.ask.question)?;
+            let nats = log_likelihood(self.engine, prompt, &read.tokens, steering).await?;
             anyhow::Ok(nats / read.tokens.len().max(1) as f64)
         };
         let (up_positive, up_negative, down_positive, down_negative) = futures::try_join!(
