@@ -6,8 +6,8 @@
 #
 # `cargo xtask image` puts the same together without Docker.
 ARG DEVICE=cpu
-# CUDA of the image. Kernels are PTX, which the node's driver compiles: 12.9 asks for driver 575, 13.0 for 580, or newer ones.
-ARG CUDA=12.9.1
+# CUDA of the image. Kernels are PTX, which the node's driver compiles: 13.0 asks for driver 580 or newer.
+ARG CUDA=13.0.1
 
 FROM rust:1.95-bookworm AS toolchain-cpu
 

@@ -58,7 +58,11 @@ impl Device {
             #[cfg(feature = "cuda")]
             Self::Cuda(number) => candle_core::Device::new_cuda(number)
                 .map(Placement::Device)
-                .map_err(|error| LoadError::Options { what: format!("CUDA device {number} cannot be used: {error}") }),
+                .map_err(|error| LoadError::Options {
+                    what: format!(
+                        "CUDA device {number} cannot be used: {error}. It takes an NVIDIA driver, and a container that is given the GPU"
+                    ),
+                }),
             #[cfg(not(feature = "cuda"))]
             Self::Cuda(_) => Err(LoadError::Options {
                 what: "this build has no CUDA: use an image that was built with DEVICE=cuda, or device cpu".into(),
