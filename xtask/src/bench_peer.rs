@@ -3,10 +3,10 @@
 mod server;
 
 use crate::progress::Progress;
-use crate::{model, workspace};
+use crate::{model, python, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use personaguard_cluster::{Cache, run};
+use personaguard_cluster::{Cache, capture, run};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -156,11 +156,11 @@ fn other_files(cache: &Cache, python: &Path, progress: &Progress) -> Result<Vec<
     let folder = cache.join("bench-peer/files");
     std::fs::create_dir_all(&folder)?;
     progress.step(&format!("making other files in {}", folder.display()));
-    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", GGUF]))?;
-    let output = Command::new(python).args(["-c", OTHER_FILES]).arg(smollm2).arg(folder).output()?;
-    ensure!(output.status.success(), "the files cannot be made: {}", String::from_utf8_lossy(&output.stderr));
+    python::install(python, &[GGUF])?;
+    let paths = capture(Command::new(python).args(["-c", OTHER_FILES]).arg(smollm2).arg(folder))
+        .context("the files cannot be made")?;
     progress.done();
-    Ok(String::from_utf8(output.stdout)?.lines().map(PathBuf::from).collect())
+    Ok(paths.lines().map(PathBuf::from).collect())
 }
 
 fn engine(program: &Path, file: &Path, options: &Options, streams: usize) -> Result<Value> {

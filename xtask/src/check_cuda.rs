@@ -1,6 +1,7 @@
 //! `cargo xtask check-cuda`: whether the decoder compiles for NVIDIA GPUs, on a machine that has neither one nor CUDA.
 
 use crate::progress::Progress;
+use crate::python;
 use crate::workspace::{cargo, show};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -54,9 +55,7 @@ fn toolkit(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     }
     progress.step(&format!("fetching NVIDIA's compiler from PyPI into {}", folder.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    run(Command::new(folder.join("bin/python")).args(pip).args(PACKAGES))
-        .context("the compiler cannot be fetched from PyPI")?;
+    python::install(&folder.join("bin/python"), &PACKAGES).context("the compiler cannot be fetched from PyPI")?;
     let home = find(&folder).context("the packages hold no nvcc")?;
     // Builds look for lib64, as an installed toolkit has it.
     if !home.join("lib64").exists() {

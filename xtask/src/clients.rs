@@ -1,10 +1,10 @@
 //! `cargo xtask clients`: both placements with clients that are not ours, and Proxy in front of model servers that are not ours.
 
 use crate::progress::Progress;
-use crate::{bench_peer, model, vectors, workspace};
+use crate::{bench_peer, model, python, vectors, workspace};
 use anyhow::{Context, Result};
 use clap::Args;
-use personaguard_cluster::{Cache, run};
+use personaguard_cluster::Cache;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -48,8 +48,7 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     };
     let python = bench_peer::peer(&cache, &progress)?;
     progress.step("fetching LiteLLM's proxy, and the clients");
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))
-        .context("the servers and clients cannot be fetched from PyPI")?;
+    python::install(&python, &PACKAGES).context("the servers and clients cannot be fetched from PyPI")?;
     progress.done();
     let program = match &options.program {
         Some(program) => program.clone(),

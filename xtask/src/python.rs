@@ -3,7 +3,7 @@
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use personaguard_cluster::{Cache, install_packages, run};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PACKAGES: [&str; 1] = ["openai>=2,<3"];
@@ -29,9 +29,16 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         install_packages(&[("python3-venv", "makes the Python environment")], &|text| progress.step(text))?;
         make()?;
     }
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))
-        .context("the clients cannot be fetched from PyPI")?;
+    install(&python, &PACKAGES).context("the clients cannot be fetched from PyPI")?;
     std::fs::write(stamp, wanted)?;
     progress.done();
     Ok(python)
+}
+
+/// Installs packages from PyPI into the environment of `python`.
+///
+/// # Errors
+/// One of them cannot be fetched or built.
+pub(crate) fn install(python: &Path, packages: &[&str]) -> Result<()> {
+    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))
 }

@@ -23,7 +23,8 @@ l.llama_backend_init()
 
 def random_llama(path):
     source = gguf.GGUFReader(smollm2)
-    writer = gguf.GGUFWriter(path, "llama")
+    partial = f"{path}.partial"
+    writer = gguf.GGUFWriter(partial, "llama")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(BLOCKS)
@@ -59,6 +60,7 @@ def random_llama(path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    os.rename(partial, path)
 
 
 def quantise(source, path, kind):
