@@ -10,13 +10,15 @@ pub mod condition {
     pub const GUARDED: &str = "Guarded";
     /// `PersonaPolicy`, `PersonaReport`: a trait is past its threshold.
     pub const TRAIT_BREACHED: &str = "TraitBreached";
-    /// `PersonaPolicy`: with `calibration.from: Traffic`, there are responses enough to give thresholds in.
+    /// `PersonaPolicy`: with `calibration.from: Traffic`, there are responses enough to give
+    /// thresholds in.
     pub const CALIBRATED: &str = "Calibrated";
     /// `PersonaReport`: the scores of a trait have moved from the calibration, and stay there.
     pub const DRIFT_DETECTED: &str = "DriftDetected";
     /// `PersonaPolicy` in placement Proxy: traffic may reach a selected pod's app past its sidecar.
     pub const BYPASS_DETECTED: &str = "BypassDetected";
-    /// `PersonaVector`: adding the vector moves the text of answers along the trait, further with each coefficient.
+    /// `PersonaVector`: adding the vector moves the text of answers along the trait, further with
+    /// each coefficient.
     pub const STEERS: &str = "Steers";
     /// `DatasetScreen`: the ranks are written.
     pub const COMPLETE: &str = "Complete";
@@ -52,7 +54,8 @@ pub mod reason {
     pub const EXTRACTING: &str = "Extracting";
     /// Ready: the Job that was to extract the vector failed.
     pub const EXTRACTION_FAILED: &str = "ExtractionFailed";
-    /// Ready, Accepted: the vector separates held-out answers no better than its permuted-label control.
+    /// Ready, Accepted: the vector separates held-out answers no better than its permuted-label
+    /// control.
     pub const NOT_DISCRIMINATIVE: &str = "NotDiscriminative";
     /// Steers: on held-out questions both measures of answers rise with each coefficient.
     pub const STEERING_RISES: &str = "SteeringRises";
@@ -60,7 +63,8 @@ pub mod reason {
     pub const DOES_NOT_STEER: &str = "DoesNotSteer";
     /// Steers (Unknown): the file does not say, for this layer.
     pub const STEERING_NOT_MEASURED: &str = "SteeringNotMeasured";
-    /// Accepted: a quantile or sigma threshold without a calibration, of the vector or the traffic, that carries it.
+    /// Accepted: a quantile or sigma threshold without a calibration, of the vector or the traffic,
+    /// that carries it.
     pub const CALIBRATION_MISSING: &str = "CalibrationMissing";
     /// Calibrated: responses are being collected, in mode `Audit`.
     pub const COLLECTING: &str = "Collecting";
@@ -80,14 +84,16 @@ pub mod reason {
     pub const SELECTOR_INVALID: &str = "SelectorInvalid";
     /// Accepted: nothing is injected in this namespace.
     pub const NAMESPACE_EXCLUDED: &str = "NamespaceExcluded";
-    /// Accepted: two policies steer the same pod along the same vector with different coefficients, or cap it at a floor
-    /// above the other's ceiling.
+    /// Accepted: two policies steer the same pod along the same vector with different coefficients,
+    /// or cap it at a floor above the other's ceiling.
     pub const STEERING_CONFLICT: &str = "SteeringConflict";
-    /// Accepted: policies of one model in a namespace disagree on placement or port; the oldest one's stands.
+    /// Accepted: policies of one model in a namespace disagree on placement or port; the oldest
+    /// one's stands.
     pub const PLACEMENT_CONFLICT: &str = "PlacementConflict";
     /// Accepted: placement Proxy without a port, or with an action that it does not have.
     pub const PLACEMENT_INVALID: &str = "PlacementInvalid";
-    /// Accepted: a pod is selected by policies of different models; it gets the first one's sidecar.
+    /// Accepted: a pod is selected by policies of different models; it gets the first one's
+    /// sidecar.
     pub const MODEL_CONFLICT: &str = "ModelConflict";
     /// Guarded: every selected pod acknowledged.
     pub const ACKNOWLEDGED: &str = "Acknowledged";
@@ -119,7 +125,8 @@ pub mod reason {
     pub const SCORES_MOVED: &str = "ScoresMoved";
     /// DriftDetected: none is.
     pub const SCORES_STEADY: &str = "ScoresSteady";
-    /// BypassDetected, Ready: a Service targets the app's port by its number, or by another name of it.
+    /// BypassDetected, Ready: a Service targets the app's port by its number, or by another name of
+    /// it.
     pub const SERVICE_GOES_PAST: &str = "ServiceGoesPast";
     /// BypassDetected, Ready: a port of the node leads to the app's port.
     pub const HOST_PORT_GOES_PAST: &str = "HostPortGoesPast";

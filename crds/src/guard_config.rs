@@ -1,9 +1,11 @@
-//! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable YAML.
+//! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable
+//! YAML.
 
 use crate::API_VERSION;
 use crate::model::Device;
 use crate::policy::{
-    Action, Capping, Evidence, FailurePolicy, Mode, Redaction, Regeneration, RequestBounds, Sampling, Score, Steering,
+    Action, Capping, Evidence, FailurePolicy, Mode, Redaction, Regeneration, RequestBounds,
+    Sampling, Score, Steering,
 };
 use crate::quantity::{Digest, Layer};
 use crate::wire::Failure;
@@ -21,12 +23,14 @@ pub struct GuardConfig {
     pub kind: String,
     /// The model to serve.
     pub model: ServedModel,
-    /// Vectors that the policies use, by `PersonaVector` name; each is a tensor of `vectors.safetensors`.
+    /// Vectors that the policies use, by `PersonaVector` name; each is a tensor of
+    /// `vectors.safetensors`.
     pub vectors: BTreeMap<String, ResolvedVector>,
-    /// Policies, in order of their names. A sidecar enforces those that select its pod; without a cluster, all.
+    /// Policies, in order of their names. A sidecar enforces those that select its pod; without a
+    /// cluster, all.
     pub policies: Vec<ResolvedPolicy>,
-    /// Policies that should be enforced and cannot, in order of their names. What they select is unguarded, or refused where
-    /// they fail closed.
+    /// Policies that should be enforced and cannot, in order of their names. What they select is
+    /// unguarded, or refused where they fail closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<UnresolvedPolicy>,
 }
@@ -40,7 +44,8 @@ impl GuardConfig {
     /// # Errors
     /// If a number in it cannot be written; with thresholds that are finite this does not happen.
     pub fn to_yaml(&self) -> Result<String, GuardConfigError> {
-        serde_saphyr::to_string(self).map_err(|error| GuardConfigError::Unwritable(error.to_string()))
+        serde_saphyr::to_string(self)
+            .map_err(|error| GuardConfigError::Unwritable(error.to_string()))
     }
 
     /// Reads `config.yaml`.
@@ -48,8 +53,8 @@ impl GuardConfig {
     /// # Errors
     /// If the text is not a config of this version; the message says where.
     pub fn from_yaml(text: &[u8]) -> Result<Self, GuardConfigError> {
-        let config: Self =
-            serde_saphyr::from_slice(text).map_err(|error| GuardConfigError::Unreadable(error.to_string()))?;
+        let config: Self = serde_saphyr::from_slice(text)
+            .map_err(|error| GuardConfigError::Unreadable(error.to_string()))?;
         if config.api_version == API_VERSION && config.kind == Self::KIND {
             Ok(config)
         } else {
@@ -110,7 +115,8 @@ pub struct ResolvedVector {
     pub trait_name: String,
     /// Layer, 1-based.
     pub layer: Layer,
-    /// SHA-256 of the weight file that the vector was extracted from; for another model it is not enforced.
+    /// SHA-256 of the weight file that the vector was extracted from; for another model it is not
+    /// enforced.
     pub model_digest: Digest,
     /// SHA-256 of the layer's values (F32, little-endian), as they stand in `vectors.safetensors`.
     pub sha256: Digest,
@@ -140,8 +146,9 @@ pub struct ResolvedPolicy {
     pub uid: String,
     /// Its generation; what a sidecar acknowledges.
     pub generation: i64,
-    /// Digest of all that it resolves to, vectors and model included: a vector that is made anew changes what a policy
-    /// enforces without changing its generation. A sidecar acknowledges it together with the generation.
+    /// Digest of all that it resolves to, vectors and model included: a vector that is made anew
+    /// changes what a policy enforces without changing its generation. A sidecar acknowledges it
+    /// together with the generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Whether it acts.
@@ -207,11 +214,12 @@ pub struct ResolvedTrait {
     /// What callers may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestBounds>,
-    /// While the guarded traffic is calibrated on: what its scores are of. They are to be sampled and reported under this
-    /// digest; another begins at zero.
+    /// While the guarded traffic is calibrated on: what its scores are of. They are to be sampled
+    /// and reported under this digest; another begins at zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibrates: Option<Digest>,
-    /// What the guarded traffic scored when it was calibrated on: what drift is measured against, in place of the vector's.
+    /// What the guarded traffic scored when it was calibrated on: what drift is measured against,
+    /// in place of the vector's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calm: Option<Calm>,
 }

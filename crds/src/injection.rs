@@ -6,7 +6,8 @@ use kube::CustomResource;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Internal: written by the operator, read by the MutatingAdmissionPolicy `personaguard`. Do not edit.
+/// Internal: written by the operator, read by the MutatingAdmissionPolicy `personaguard`. Do not
+/// edit.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
@@ -24,7 +25,8 @@ use serde::{Deserialize, Serialize};
 pub struct PersonaInjectionSpec {
     /// A pod that any of these selects is injected.
     pub selectors: Vec<LabelSelector>,
-    /// A pod that any of these selects does not start without its sidecar: selectors of policies that fail closed.
+    /// A pod that any of these selects does not start without its sidecar: selectors of policies
+    /// that fail closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed_selectors: Vec<LabelSelector>,
     /// The sidecar: an init container with `restartPolicy: Always`, put first.
@@ -33,10 +35,12 @@ pub struct PersonaInjectionSpec {
     /// Volumes to add.
     #[schemars(schema_with = "preserved_objects")]
     pub volumes: Vec<Volume>,
-    /// In placement Proxy: name of the container port that the sidecar has in the app's place. A pod without it is left alone.
+    /// In placement Proxy: name of the container port that the sidecar has in the app's place. A
+    /// pod without it is left alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<String>,
-    /// Environment of every regular container; a variable that the container already has stays as it is.
+    /// Environment of every regular container; a variable that the container already has stays as
+    /// it is.
     pub env: Vec<EnvVar>,
 }
 

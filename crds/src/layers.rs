@@ -37,8 +37,8 @@ impl Part {
         name.contains('/')
     }
 
-    /// Its values, out of those of layers 0, 1 …; none where there is no such layer. Layer 0, the embedding output, cannot
-    /// be changed.
+    /// Its values, out of those of layers 0, 1 …; none where there is no such layer. Layer 0, the
+    /// embedding output, cannot be changed.
     #[must_use]
     pub fn values(self, layers: &[Vec<f32>]) -> Option<Vec<f32>> {
         let at = usize::try_from(self.layer().0).ok()?;
@@ -53,7 +53,8 @@ impl Part {
 /// Parts that steering or a cap uses, in rising order of layers.
 #[must_use]
 pub fn parts(steer: Option<&Steering>, cap: Option<&Capping>) -> Vec<Part> {
-    let increments = steer.into_iter().flat_map(|steer| &steer.layers).map(|layer| Part::Increment(*layer));
+    let increments =
+        steer.into_iter().flat_map(|steer| &steer.layers).map(|layer| Part::Increment(*layer));
     let capped = cap.into_iter().flat_map(|cap| &cap.layers).map(|bounds| Part::At(bounds.layer));
     let mut parts: Vec<_> = increments.chain(capped).collect();
     parts.sort_unstable();
@@ -84,7 +85,10 @@ mod tests {
             part.values(&layers).unwrap().iter().zip(&mut sum).for_each(|(part, sum)| *sum += part);
             assert_eq!(sum, Part::At(Layer(layer)).values(&layers).unwrap());
         }
-        assert_eq!((Part::At(Layer(0)).values(&layers), Part::Increment(Layer(3)).values(&layers)), (None, None));
+        assert_eq!(
+            (Part::At(Layer(0)).values(&layers), Part::Increment(Layer(3)).values(&layers)),
+            (None, None)
+        );
         assert_eq!(Part::At(Layer(18)).name("evil"), "evil/18");
         assert_eq!(Part::Increment(Layer(18)).name("evil"), "evil/18-17");
         assert!(Part::is_name("evil/18") && !Part::is_name("evil"));

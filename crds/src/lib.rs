@@ -1,12 +1,15 @@
-//! Kubernetes API types of Personaguard (group `personaguard.dev`, version `v1alpha1`), and the contract between its
-//! operator and its sidecar.
+//! Kubernetes API types of Personaguard (group `personaguard.dev`, version `v1alpha1`), and the
+//! contract between its operator and its sidecar.
 //!
-//! - The kinds: [`PersonaModel`], [`PersonaVector`], [`PersonaPolicy`], [`PersonaReport`], [`DatasetScreen`],
-//!   [`PersonaInjection`].
-//! - [`resolve`]: from those kinds to what a sidecar enforces, a pure function that operator and sidecar share.
-//! - [`guard_config`]: the file it results in, mounted in every guarded pod of one (namespace, model).
+//! - The kinds: [`PersonaModel`], [`PersonaVector`], [`PersonaPolicy`], [`PersonaReport`],
+//!   [`DatasetScreen`], [`PersonaInjection`].
+//! - [`resolve`]: from those kinds to what a sidecar enforces, a pure function that operator and
+//!   sidecar share.
+//! - [`guard_config`]: the file it results in, mounted in every guarded pod of one (namespace,
+//!   model).
 //! - [`wire`]: what a sidecar pushes back.
-//! - [`conditions`], [`metrics`], [`names`]: the one home of every condition, reason, metric, label and path.
+//! - [`conditions`], [`metrics`], [`names`]: the one home of every condition, reason, metric, label
+//!   and path.
 
 // KubeSchema copies each `pub struct` into the body of a function, where nothing can reach it.
 #![allow(unreachable_pub)]
@@ -34,25 +37,26 @@ pub mod wire;
 pub use injection::{PersonaInjection, PersonaInjectionSpec};
 pub use manifests::manifests;
 pub use model::{
-    Device, ImagePullPolicy, ImageSource, ModelSource, PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec,
-    PersonaModelStatus, Resources, Runtime,
+    Device, ImagePullPolicy, ImageSource, ModelSource, PersistentVolumeClaimSource, PersonaModel,
+    PersonaModelSpec, PersonaModelStatus, Resources, Runtime,
 };
 pub use policy::{
-    Action, CalibratedFrom, CalibrationSource, Capping, CoefficientRange, Coherence, ConditionAt, Evidence,
-    EvidenceWindow, FailurePolicy, LayerBounds, Mode, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus, Placement,
-    Positions, ProjectionRange, Redaction, Regeneration, RequestBounds, Sampling, Score, Steering, SteeringCondition,
-    Threshold, TrafficCalibration, TraitRule,
+    Action, CalibratedFrom, CalibrationSource, Capping, CoefficientRange, Coherence, ConditionAt,
+    Evidence, EvidenceWindow, FailurePolicy, LayerBounds, Mode, PersonaPolicy, PersonaPolicySpec,
+    PersonaPolicyStatus, Placement, Positions, ProjectionRange, Redaction, Regeneration,
+    RequestBounds, Sampling, Score, Steering, SteeringCondition, Threshold, TrafficCalibration,
+    TraitRule,
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{
-    DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts, PodState, Totals,
-    TraitScores, WorkloadReference,
+    DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts,
+    PodState, Totals, TraitScores, WorkloadReference,
 };
 pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};
 pub use sketch::{MAX_CENTROIDS, Sketch};
 pub use vector::{
-    ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret, PersonaVector,
-    PersonaVectorSpec, PersonaVectorStatus, SampleCounts, SteeringStep, Workspace,
+    ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret,
+    PersonaVector, PersonaVectorSpec, PersonaVectorStatus, SampleCounts, SteeringStep, Workspace,
 };
 
 /// API group of every kind.

@@ -1,6 +1,8 @@
 //! The CustomResourceDefinitions as YAML.
 
-use crate::{DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector};
+use crate::{
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
+};
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +17,9 @@ pub fn manifests() -> Vec<(String, String)> {
         ("personareports", PersonaReport::crd()),
         ("personavectors", PersonaVector::crd()),
     ];
-    all.into_iter().map(|(name, crd)| (format!("{name}.yaml"), yaml(serde_json::to_value(&crd)))).collect()
+    all.into_iter()
+        .map(|(name, crd)| (format!("{name}.yaml"), yaml(serde_json::to_value(&crd))))
+        .collect()
 }
 
 fn yaml(crd: serde_json::Result<Value>) -> String {
@@ -34,8 +38,9 @@ fn yaml(crd: serde_json::Result<Value>) -> String {
     serde_saphyr::to_string(&crd).expect("a CustomResourceDefinition is YAML")
 }
 
-/// What the API server knows: formats other than its own give warnings, titles are noise, and `nullable` would let an
-/// explicit null through to the rules, where without it null is the same as absent.
+/// What the API server knows: formats other than its own give warnings, titles are noise, and
+/// `nullable` would let an explicit null through to the rules, where without it null is the same as
+/// absent.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -94,7 +99,11 @@ mod tests {
             for folder in ["yaml", "../charts/personaguard-crds/templates"] {
                 let path = root.join(folder).join(&name);
                 let found = std::fs::read_to_string(&path).unwrap_or_default();
-                assert!(found == expected, "{} is out of date: run `cargo xtask crdgen`", path.display());
+                assert!(
+                    found == expected,
+                    "{} is out of date: run `cargo xtask crdgen`",
+                    path.display()
+                );
             }
         }
     }

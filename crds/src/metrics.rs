@@ -2,7 +2,8 @@
 
 /// Metrics of the sidecar.
 pub mod sidecar {
-    /// Counter {outcome: stop, length, content_filter, error, cancelled, rejected}: responses that ended.
+    /// Counter {outcome: stop, length, content_filter, error, cancelled, rejected}: responses that
+    /// ended.
     pub const RESPONSES: &str = "personaguard_responses_total";
     /// Histogram, seconds, no labels: from request to the first token that left.
     pub const TIME_TO_FIRST_TOKEN: &str = "personaguard_time_to_first_token_seconds";
@@ -14,7 +15,8 @@ pub mod sidecar {
     pub const TRAIT_SCORE: &str = "personaguard_trait_score";
     /// Gauge {policy, trait, bound: min, max}: thresholds in force.
     pub const TRAIT_THRESHOLD: &str = "personaguard_trait_threshold";
-    /// Counter {policy, trait, action}: responses past the threshold. Starts at 0 when the policy is applied.
+    /// Counter {policy, trait, action}: responses past the threshold. Starts at 0 when the policy
+    /// is applied.
     pub const TRAIT_BREACHES: &str = "personaguard_trait_breaches_total";
     /// Counter {reason}: responses that left unscored.
     pub const UNGUARDED: &str = "personaguard_unguarded_responses_total";
@@ -22,7 +24,8 @@ pub mod sidecar {
     pub const UNSAMPLED: &str = "personaguard_unsampled_responses_total";
     /// Counter {result: applied, refused}: requests that asked for more than the policies do.
     pub const REQUEST_CONTROLS: &str = "personaguard_request_controls_total";
-    /// Counter {result: within, past}: responses that were written anew, by where the one that left stands.
+    /// Counter {result: within, past}: responses that were written anew, by where the one that left
+    /// stands.
     pub const REGENERATIONS: &str = "personaguard_regenerated_responses_total";
     /// Counter {coherence: kept, lost, unknown}: steered responses.
     pub const STEERED: &str = "personaguard_steered_responses_total";
@@ -46,13 +49,16 @@ pub mod sidecar {
 
 /// Metrics of the operator.
 pub mod operator {
-    /// Counter {kind, reason}: reconciliations by what came of them; a condition reason, or `ApiError`.
+    /// Counter {kind, reason}: reconciliations by what came of them; a condition reason, or
+    /// `ApiError`.
     pub const RECONCILIATIONS: &str = "personaguard_operator_reconciliations_total";
     /// Histogram {kind}, seconds.
     pub const RECONCILE_DURATION: &str = "personaguard_operator_reconcile_duration_seconds";
-    /// Counter {result: accepted, malformed, unauthenticated, forbidden, gone, overloaded, not_leader}: report pushes.
+    /// Counter {result: accepted, malformed, unauthenticated, forbidden, gone, overloaded,
+    /// not_leader}: report pushes.
     pub const REPORTS: &str = "personaguard_operator_reports_total";
-    /// Counter {receiver: alertmanager, webhook; result: delivered, failed, dropped}: alerts that the operator itself sends.
+    /// Counter {receiver: alertmanager, webhook; result: delivered, failed, dropped}: alerts that
+    /// the operator itself sends.
     pub const ALERTS: &str = "personaguard_operator_alerts_total";
     /// Gauge: 1 on the leader.
     pub const LEADER: &str = "personaguard_operator_leader";
@@ -60,12 +66,15 @@ pub mod operator {
     pub const POLICY_READY: &str = "personaguard_policy_ready";
     /// Gauge {namespace, policy}: pods selected that do not enforce it.
     pub const POLICY_UNGUARDED_PODS: &str = "personaguard_policy_unguarded_pods";
-    /// Counter {namespace, workload, policy, trait}: breaches over a workload's whole life; at most 2,000 series, further ones are left out.
+    /// Counter {namespace, workload, policy, trait}: breaches over a workload's whole life; at most
+    /// 2,000 series, further ones are left out.
     pub const WORKLOAD_BREACHES: &str = "personaguard_workload_breaches_total";
     /// Gauge {namespace, workload}: guarded pods that have not reported of late.
     pub const WORKLOAD_SILENT_PODS: &str = "personaguard_workload_silent_pods";
-    /// Gauge {namespace, workload, policy, trait}: 1 while drift is in force, else 0; the series of [`WORKLOAD_BREACHES`].
+    /// Gauge {namespace, workload, policy, trait}: 1 while drift is in force, else 0; the series of
+    /// [`WORKLOAD_BREACHES`].
     pub const WORKLOAD_DRIFT: &str = "personaguard_workload_drift_detected";
     /// Gauge, seconds since the epoch: end of the report server's certificate.
-    pub const CERTIFICATE_EXPIRY: &str = "personaguard_operator_certificate_expiry_timestamp_seconds";
+    pub const CERTIFICATE_EXPIRY: &str =
+        "personaguard_operator_certificate_expiry_timestamp_seconds";
 }

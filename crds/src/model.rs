@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A language model that sidecars serve: where its weights come from, their digest, and how to run it.
+/// A language model that sidecars serve: where its weights come from, their digest, and how to run
+/// it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
@@ -54,7 +55,8 @@ pub struct ModelSource {
     /// An OCI image whose file system holds the weights, mounted read-only as an image volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
-    /// A PersistentVolumeClaim that exists, by this name, in every guarded namespace. Mounted read-only.
+    /// A PersistentVolumeClaim that exists, by this name, in every guarded namespace. Mounted
+    /// read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
 }
@@ -115,16 +117,20 @@ pub struct PersistentVolumeClaimSource {
 }]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Runtime {
-    /// Device on which the model runs: `Cpu`, or `Cuda` (an NVIDIA GPU; needs a sidecar image built with the `cuda` feature).
+    /// Device on which the model runs: `Cpu`, or `Cuda` (an NVIDIA GPU; needs a sidecar image built
+    /// with the `cuda` feature).
     pub device: Device,
-    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for, 1 to 16; device Cuda only, 1 where it is not given.
+    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for, 1 to 16; device Cuda only, 1 where it is
+    /// not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub gpus: Option<u32>,
-    /// Longest context in tokens, prompt and answer together, 64 to 1048576. The model's own limit where it is lower.
+    /// Longest context in tokens, prompt and answer together, 64 to 1048576. The model's own limit
+    /// where it is lower.
     #[schemars(range(min = 64, max = 1_048_576))]
     pub context_length: u32,
-    /// Requests that run at the same time in one sidecar, 1 to 256; further ones wait in a bounded queue.
+    /// Requests that run at the same time in one sidecar, 1 to 256; further ones wait in a bounded
+    /// queue.
     #[schemars(range(min = 1, max = 256))]
     pub max_concurrent: u32,
     /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.

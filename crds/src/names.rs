@@ -1,4 +1,5 @@
-//! Labels, annotations, ports, paths and object names that operator, sidecar, charts and tests agree on.
+//! Labels, annotations, ports, paths and object names that operator, sidecar, charts and tests
+//! agree on.
 
 use crate::quantity::Digest;
 
@@ -8,7 +9,8 @@ pub const CONTAINER: &str = "personaguard";
 pub const FIELD_MANAGER: &str = "personaguard";
 /// Finalizer of a `PersonaPolicy`: running sidecars must be told before it goes.
 pub const FINALIZER: &str = "personaguard.dev/withdraw";
-/// Pod annotation patched after the config changed, so that the kubelet refreshes the mount at once.
+/// Pod annotation patched after the config changed, so that the kubelet refreshes the mount at
+/// once.
 pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
 /// Label of everything the operator makes: the model it is for.
 pub const MODEL_LABEL: &str = "personaguard.dev/model";
@@ -20,7 +22,8 @@ pub const SCREEN_LABEL: &str = "personaguard.dev/screen";
 pub const EXTRACTION_ANNOTATION: &str = "personaguard.dev/extraction-digest";
 /// Annotation of an extraction's Jobs: how many pods share it.
 pub const SHARDS_ANNOTATION: &str = "personaguard.dev/shards";
-/// Annotation by which a Job's pod is told the authorities that the operator's report server may present (PEM).
+/// Annotation by which a Job's pod is told the authorities that the operator's report server may
+/// present (PEM).
 pub const CA_ANNOTATION: &str = "personaguard.dev/ca";
 /// Label of the operator pod that leads, so that the reports Service selects it alone.
 pub const LEADER_LABEL: &str = "personaguard.dev/leader";
@@ -28,12 +31,14 @@ pub const LEADER_LABEL: &str = "personaguard.dev/leader";
 pub const INJECT: &str = "personaguard.dev/inject";
 /// Label of a namespace in which nothing is injected, with value `disabled`.
 pub const INJECTION: &str = "personaguard.dev/injection";
-/// Prefix of the ConfigMap and of the `PersonaInjection` for a model in a namespace; the model's name follows.
+/// Prefix of the ConfigMap and of the `PersonaInjection` for a model in a namespace; the model's
+/// name follows.
 pub const CONFIG_PREFIX: &str = "personaguard-";
 /// Namespaces in which nothing is ever injected, beside the operator's own.
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
-/// Port of the OpenAI-compatible API: on the pod's loopback in placement Serve, on its address in placement Proxy.
+/// Port of the OpenAI-compatible API: on the pod's loopback in placement Serve, on its address in
+/// placement Proxy.
 pub const API_PORT: u16 = 8790;
 /// Port of `/healthz`, `/readyz` and `/metrics`, on the pod's address.
 pub const ADMIN_PORT: u16 = 8791;
@@ -53,7 +58,8 @@ pub const TOKEN_AUDIENCE: &str = "reports.personaguard.dev";
 /// Environment variable by which the app container finds the sidecar.
 pub const BASE_URL_ENV: &str = "OPENAI_BASE_URL";
 
-/// Environment variable by which a sidecar in placement Proxy finds the app; the API server sets it, by the app's port.
+/// Environment variable by which a sidecar in placement Proxy finds the app; the API server sets
+/// it, by the app's port.
 pub const UPSTREAM_ENV: &str = "PERSONAGUARD_UPSTREAM";
 
 /// Where the (namespace, model) ConfigMap is mounted in the sidecar.
@@ -67,7 +73,8 @@ pub const MODEL_DIR: &str = "/var/lib/personaguard/model";
 
 /// Config-folder file: a [`crate::guard_config::GuardConfig`] as YAML.
 pub const CONFIG_FILE: &str = "config.yaml";
-/// Config-folder file: each vector's chosen layer, F32, one tensor of shape `[hidden]` named after the `PersonaVector`.
+/// Config-folder file: each vector's chosen layer, F32, one tensor of shape `[hidden]` named after
+/// the `PersonaVector`.
 pub const VECTORS_FILE: &str = "vectors.safetensors";
 /// Config-folder file: PEM bundle of the authorities that the operator's report server may present.
 pub const CA_FILE: &str = "ca.crt";
@@ -90,8 +97,8 @@ pub fn for_extraction_merge(vector: &str) -> String {
     bounded(format!("merge-extract-{vector}"), LONGEST)
 }
 
-/// Name of the Job that screens a data set and of the ConfigMap with its vectors; the Job that merges the ranks has
-/// `-merge` after it.
+/// Name of the Job that screens a data set and of the ConfigMap with its vectors; the Job that
+/// merges the ranks has `-merge` after it.
 #[must_use]
 pub fn for_screen(screen: &str) -> String {
     format!("screen-{screen}")
@@ -103,8 +110,8 @@ pub fn for_model(model: &str) -> String {
     format!("{CONFIG_PREFIX}{model}")
 }
 
-/// Name of a workload's `PersonaReport`: `deployment-chat` for Deployment `chat`. A name that would be longer than an
-/// object's may be ends in a digest of the whole.
+/// Name of a workload's `PersonaReport`: `deployment-chat` for Deployment `chat`. A name that would
+/// be longer than an object's may be ends in a digest of the whole.
 #[must_use]
 pub fn report(kind: &str, name: &str) -> String {
     const LONGEST: usize = 253;
@@ -128,7 +135,10 @@ mod tests {
     #[test]
     fn report_names_fit_an_object_and_differ() {
         assert_eq!(report("Deployment", "chat"), "deployment-chat");
-        let (a, b) = (report("Deployment", &"a".repeat(253)), report("Deployment", &format!("{}b", "a".repeat(252))));
+        let (a, b) = (
+            report("Deployment", &"a".repeat(253)),
+            report("Deployment", &format!("{}b", "a".repeat(252))),
+        );
         assert_eq!(a.len(), 253);
         assert_ne!(a, b);
         assert_eq!(for_extraction("evil"), "extract-evil");

@@ -28,7 +28,11 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Traits", type_ = "integer", json_path = ".status.traits"),
     printcolumn(name = "Guarded", type_ = "string", json_path = ".status.guarded"),
     printcolumn(name = "Breached", type_ = "integer", json_path = ".status.breached"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -48,7 +52,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaPolicySpec {
-    /// `Audit` records and changes nothing; `Enforce` acts. Required: nobody should learn by accident which one they chose.
+    /// `Audit` records and changes nothing; `Enforce` acts. Required: nobody should learn by
+    /// accident which one they chose.
     pub mode: Mode,
     /// Pods of this namespace that the policy guards. An empty selector guards all of them.
     pub selector: LabelSelector,
@@ -59,15 +64,18 @@ pub struct PersonaPolicySpec {
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]
     pub traits: Vec<TraitRule>,
-    /// `Serve`: the sidecar is the model server; the app finds it by `OPENAI_BASE_URL`. `Proxy`: the app is the model server;
-    /// the sidecar stands in front of it and scores what it says with the same model.
+    /// `Serve`: the sidecar is the model server; the app finds it by `OPENAI_BASE_URL`. `Proxy`:
+    /// the app is the model server; the sidecar stands in front of it and scores what it says with
+    /// the same model.
     #[serde(default)]
     pub placement: Placement,
-    /// With placement Proxy: name of the container port that the sidecar takes over, by which Services target the app.
+    /// With placement Proxy: name of the container port that the sidecar takes over, by which
+    /// Services target the app.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub port: Option<String>,
-    /// What happens to traffic that cannot be scored: `Open` lets it through and counts it, `Closed` refuses it.
+    /// What happens to traffic that cannot be scored: `Open` lets it through and counts it,
+    /// `Closed` refuses it.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
     /// What it takes, while an answer is being written, to call it a breach.
@@ -76,11 +84,12 @@ pub struct PersonaPolicySpec {
     /// Scores a part of the responses only; default: all of them. Not for what is enforced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
-    /// What `sigma` and `quantile` of thresholds refer to; default: the calibration of each vector's own file.
+    /// What `sigma` and `quantile` of thresholds refer to; default: the calibration of each
+    /// vector's own file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationSource>,
-    /// Whether conversations may be written, word for word, to the sidecar's conversation log, where it has one. They leave
-    /// the sidecar in no other way.
+    /// Whether conversations may be written, word for word, to the sidecar's conversation log,
+    /// where it has one. They leave the sidecar in no other way.
     #[serde(default)]
     pub record_conversations: bool,
     /// Seconds without a further breach after which a workload counts as recovered, 10 to 86400.
@@ -97,10 +106,12 @@ fn default_recover_after_seconds() -> u32 {
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CalibrationSource {
-    /// `Vector`: the calibration of each vector's own file. `Traffic`: what the policy's own pods score in mode `Audit`, numbers
-    /// only; thresholds by `sigma` and `quantile` are in force from mode `Enforce` on, and stay as they are then.
+    /// `Vector`: the calibration of each vector's own file. `Traffic`: what the policy's own pods
+    /// score in mode `Audit`, numbers only; thresholds by `sigma` and `quantile` are in force from
+    /// mode `Enforce` on, and stay as they are then.
     pub from: CalibratedFrom,
-    /// With `Traffic`: responses before the calibration can be used, 50 to 100000; more where a quantile needs them.
+    /// With `Traffic`: responses before the calibration can be used, 50 to 100000; more where a
+    /// quantile needs them.
     #[schemars(range(min = 50, max = 100_000))]
     pub min_responses: u32,
 }
@@ -122,8 +133,9 @@ pub enum CalibratedFrom {
 }
 
 impl PersonaPolicySpec {
-    /// Responses before the calibration of a trait from the guarded traffic can be used; nothing where it comes from
-    /// elsewhere. A quantile needs a sample in which at least one response is expected beyond it.
+    /// Responses before the calibration of a trait from the guarded traffic can be used; nothing
+    /// where it comes from elsewhere. A quantile needs a sample in which at least one response is
+    /// expected beyond it.
     #[must_use]
     pub fn responses_to_calibrate(&self, rule: &TraitRule) -> Option<u64> {
         let source = self.calibration.filter(|source| source.from == CalibratedFrom::Traffic)?;
@@ -158,7 +170,9 @@ pub enum Placement {
 }
 
 /// What happens to traffic that cannot be scored.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum FailurePolicy {
     /// It passes unguarded, and is counted.
     #[default]
@@ -186,16 +200,18 @@ pub struct TraitRule {
     /// Past this the trait is breached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
-    /// The score that is compared with the threshold. `ResponseAvg`: mean projection over the response tokens.
-    /// `PromptLast`: projection at the last prompt token, known before the first token is written.
+    /// The score that is compared with the threshold. `ResponseAvg`: mean projection over the
+    /// response tokens. `PromptLast`: projection at the last prompt token, known before the first
+    /// token is written.
     #[serde(default)]
     pub score: Score,
-    /// What to do, in rising order of intrusion. `Audit`: record the score. `Alert`: also tell people of a breach.
-    /// `Steer`: add the vector, times a coefficient, to the activations of every answer; tell people of a breach.
-    /// `Cap`: keep the activations' projection between a floor and a ceiling. `Regenerate`: write an answer that is past its
-    /// threshold anew, steered, and send the one that scores best. `Redact`: send a text of the policy's in place of the
-    /// first breaching sentence and all that would have followed.
-    /// `Block`: stop an answer at the breach; what would have followed never leaves.
+    /// What to do, in rising order of intrusion. `Audit`: record the score. `Alert`: also tell
+    /// people of a breach. `Steer`: add the vector, times a coefficient, to the activations of
+    /// every answer; tell people of a breach. `Cap`: keep the activations' projection between a
+    /// floor and a ceiling. `Regenerate`: write an answer that is past its threshold anew, steered,
+    /// and send the one that scores best. `Redact`: send a text of the policy's in place of the
+    /// first breaching sentence and all that would have followed. `Block`: stop an answer at the
+    /// breach; what would have followed never leaves.
     pub action: Action,
     /// How to steer; with action `Steer` only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,7 +235,8 @@ pub struct TraitRule {
 #[x_kube(validation = ("[has(self.quantile), has(self.sigma), has(self.projection), has(self.range)].filter(x, x).size() == 1", "give exactly one of quantile, sigma, projection and range"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Threshold {
-    /// Quantile of the vector's calibration, 0.5 to 0.99999: 0.999 is passed by one benign answer in a thousand.
+    /// Quantile of the vector's calibration, 0.5 to 0.99999: 0.999 is passed by one benign answer
+    /// in a thousand.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.5, max = 0.99999))]
     pub quantile: Option<f64>,
@@ -257,19 +274,24 @@ pub enum Score {
 }
 
 /// What to do about a trait, in rising order of intrusion.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Action {
     /// Record the score.
     Audit,
     /// Record it and, on a breach, tell people.
     Alert,
-    /// Add the vector, times a coefficient, to the activations of every answer; on a breach, tell people.
+    /// Add the vector, times a coefficient, to the activations of every answer; on a breach, tell
+    /// people.
     Steer,
-    /// Keep the projection of the activations between a floor and a ceiling; on a breach, tell people.
+    /// Keep the projection of the activations between a floor and a ceiling; on a breach, tell
+    /// people.
     Cap,
     /// Write an answer that is past its threshold anew, steered; send the one that scores best.
     Regenerate,
-    /// Send a text of the policy's in place of the first breaching sentence and all that would have followed.
+    /// Send a text of the policy's in place of the first breaching sentence and all that would have
+    /// followed.
     Redact,
     /// Stop an answer at the breach; what would have followed never leaves.
     Block,
@@ -294,18 +316,20 @@ impl Action {
 #[x_kube(validation = ("!has(self.when) || self.positions == 'Response'", "steer.when goes with positions Response: what decides is known at the end of the prompt"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Steering {
-    /// Coefficient α of the raw vector, −4 to 4: negative steers away from the trait. −1 to −1.5 is usual.
+    /// Coefficient α of the raw vector, −4 to 4: negative steers away from the trait. −1 to −1.5 is
+    /// usual.
     pub coefficient: Coefficient,
     /// Token positions that are steered: `Response`, `Prompt`, or `All`.
     #[serde(default)]
     pub positions: Positions,
-    /// Layers to steer at, in place of the vector's own, 1 to 64: at each, what that layer adds to the vector,
-    /// h ← h + α·(v_ℓ − v_{ℓ−1}).
+    /// Layers to steer at, in place of the vector's own, 1 to 64: at each, what that layer adds to
+    /// the vector, h ← h + α·(v_ℓ − v_{ℓ−1}).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub layers: Vec<Layer>,
-    /// Steers only while this holds; an answer for which it never does is, byte for byte, the one without steering.
+    /// Steers only while this holds; an answer for which it never does is, byte for byte, the one
+    /// without steering.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<SteeringCondition>,
     /// What a steered answer must be like; where it is not, steering is backed off.
@@ -313,12 +337,13 @@ pub struct Steering {
     pub coherence: Coherence,
 }
 
-/// When a steered answer counts as incoherent: the sidecar then steers half as far, a quarter as far, or not at all, until
-/// answers have been coherent for a while.
+/// When a steered answer counts as incoherent: the sidecar then steers half as far, a quarter as
+/// far, or not at all, until answers have been coherent for a while.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Coherence {
-    /// Lowest mean log-likelihood of an answer's tokens under the unsteered model, in nats a token, −50 to 0.
+    /// Lowest mean log-likelihood of an answer's tokens under the unsteered model, in nats a token,
+    /// −50 to 0.
     #[schemars(range(min = -50, max = 0))]
     pub min_log_likelihood: f64,
     /// Largest share of an answer's sequences of four tokens that stood in it before, 0 to 1.
@@ -342,18 +367,19 @@ impl Default for Coherence {
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SteeringCondition {
-    /// Name of the `PersonaVector` whose projection decides, one of the policy's traits at a layer not above the steered one;
-    /// default: the trait's own.
+    /// Name of the `PersonaVector` whose projection decides, one of the policy's traits at a layer
+    /// not above the steered one; default: the trait's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub vector: Option<String>,
-    /// Where the projection is read. `PromptLast`: at the last prompt token, for the whole answer. `Token`: at each token of the
-    /// answer, for that token.
+    /// Where the projection is read. `PromptLast`: at the last prompt token, for the whole answer.
+    /// `Token`: at each token of the answer, for that token.
     #[serde(default)]
     pub at: ConditionAt,
     /// Steers while the projection lies above this, in units of the model's activations.
     pub above: f64,
-    /// With `Token`: once it steers, it steers on until the projection is no longer above this; default: `above`.
+    /// With `Token`: once it steers, it steers on until the projection is no longer above this;
+    /// default: `above`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
 }
@@ -380,7 +406,8 @@ pub enum Positions {
     All,
 }
 
-/// Where to cap: h ← h − max(⟨h,v̂⟩ − ceiling, 0)·v̂ after the vector's layer, and likewise for the floor.
+/// Where to cap: h ← h − max(⟨h,v̂⟩ − ceiling, 0)·v̂ after the vector's layer, and likewise for the
+/// floor.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = ("has(self.floor) || has(self.ceiling) || (has(self.layers) && size(self.layers) > 0)", "give cap.floor, cap.ceiling or both, or cap.layers"),
@@ -430,7 +457,8 @@ pub struct Regeneration {
     #[serde(default = "default_attempts")]
     #[schemars(range(min = 1, max = 4))]
     pub attempts: u32,
-    /// Coefficient of the first further attempt, −4 to 4; the second is steered twice as far, and so on, to −4 or 4 at most.
+    /// Coefficient of the first further attempt, −4 to 4; the second is steered twice as far, and
+    /// so on, to −4 or 4 at most.
     pub coefficient: Coefficient,
 }
 
@@ -442,12 +470,14 @@ fn default_attempts() -> u32 {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Redaction {
-    /// Text that takes the place of the first breaching sentence and of all that would have followed; at most 2000 characters.
+    /// Text that takes the place of the first breaching sentence and of all that would have
+    /// followed; at most 2000 characters.
     #[schemars(length(max = 2000))]
     pub text: String,
 }
 
-/// What callers may ask for, request by request: stricter enforcement, or a steering coefficient. Never less than the policy.
+/// What callers may ask for, request by request: stricter enforcement, or a steering coefficient.
+/// Never less than the policy.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RequestBounds {
@@ -486,13 +516,14 @@ pub struct Sampling {
     pub every: Option<u32>,
 }
 
-/// What it takes, while an answer is being written, to call it a breach: the running mean past the threshold, or so many
-/// of the last tokens.
+/// What it takes, while an answer is being written, to call it a breach: the running mean past the
+/// threshold, or so many of the last tokens.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Evidence {
-    /// Response tokens before the running mean first decides, 1 to 256; a shorter answer is decided at its end. With an action
-    /// that holds back (Redact, Block), so many tokens are held back. Without effect where `window` is given.
+    /// Response tokens before the running mean first decides, 1 to 256; a shorter answer is decided
+    /// at its end. With an action that holds back (Redact, Block), so many tokens are held back.
+    /// Without effect where `window` is given.
     #[schemars(range(min = 1, max = 256))]
     pub min_tokens: u32,
     /// Decide by single tokens in place of the running mean.
@@ -506,7 +537,8 @@ impl Default for Evidence {
     }
 }
 
-/// A breach is: `past` of the last `ofLast` tokens are past the threshold, each by its own projection.
+/// A breach is: `past` of the last `ofLast` tokens are past the threshold, each by its own
+/// projection.
 #[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = ("self.past <= self.ofLast", "window.past must not be above window.ofLast"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -514,7 +546,8 @@ pub struct EvidenceWindow {
     /// Tokens past the threshold, 1 to 64.
     #[schemars(range(min = 1, max = 64))]
     pub past: u32,
-    /// Of so many last tokens, 1 to 64. With an action that holds back, a token past the threshold waits for as many.
+    /// Of so many last tokens, 1 to 64. With an action that holds back, a token past the threshold
+    /// waits for as many.
     #[schemars(range(min = 1, max = 64))]
     pub of_last: u32,
 }
@@ -555,8 +588,10 @@ pub struct PersonaPolicyStatus {
 pub struct TrafficCalibration {
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// Digest of what the scores are of: policy, model, vector, layer and score. Made anew, it begins at zero.
-    #[schemars(with = "String")] // the rule of a digest would cost too much in an unbounded list
+    /// Digest of what the scores are of: policy, model, vector, layer and score. Made anew, it
+    /// begins at zero.
+    #[schemars(with = "String")]
+    // the rule of a digest would cost too much in an unbounded list
     pub basis: Digest,
     /// Responses in it.
     pub count: u64,
@@ -566,7 +601,8 @@ pub struct TrafficCalibration {
     pub standard_deviation: f64,
     /// Their distribution.
     pub sketch: Sketch,
-    /// Different system prompts that they were under, each as the first 12 digits of its SHA-256, or `none`; 8 at most.
+    /// Different system prompts that they were under, each as the first 12 digits of its SHA-256,
+    /// or `none`; 8 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub system_prompts: Vec<String>,
 }

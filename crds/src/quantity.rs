@@ -7,8 +7,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// A layer ℓ, 1-based as in the persona-vectors paper: the residual stream after block ℓ; 0 is the embedding output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// A layer ℓ, 1-based as in the persona-vectors paper: the residual stream after block ℓ; 0 is the
+/// embedding output.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Layer(pub u32);
 
@@ -18,7 +21,8 @@ impl fmt::Display for Layer {
     }
 }
 
-/// A steering coefficient α in h ← h + α·v, with the raw persona vector v. Within ±[`Coefficient::LIMIT`].
+/// A steering coefficient α in h ← h + α·v, with the raw persona vector v. Within
+/// ±[`Coefficient::LIMIT`].
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Coefficient(f64);

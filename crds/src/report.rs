@@ -46,7 +46,9 @@ pub struct PersonaReportSpec {
 }
 
 /// A workload of the report's namespace.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadReference {
     /// API version: `apps/v1` …
@@ -147,8 +149,8 @@ pub struct TraitScores {
     pub sample: Option<Sample>,
 }
 
-/// Where two control charts of raw z-scores against the vector's calibration stand. Of several pods: the mean shift, weighted
-/// by responses, and the highest of the rest.
+/// Where two control charts of raw z-scores against the vector's calibration stand. Of several
+/// pods: the mean shift, weighted by responses, and the highest of the rest.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DriftCharts {
@@ -158,7 +160,8 @@ pub struct DriftCharts {
     pub up: f64,
     /// Lower CUSUM, in standard deviations, at least 0.
     pub down: f64,
-    /// Whether drift is in force: from an alarm until both charts have fallen below half their limits.
+    /// Whether drift is in force: from an alarm until both charts have fallen below half their
+    /// limits.
     pub detected: bool,
 }
 
@@ -204,7 +207,8 @@ pub struct PodCounts {
     pub state: PodState,
     /// Digest of the model it serves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")] // the rule of a digest would cost too much in an unbounded list
+    #[schemars(with = "Option<String>")]
+    // the rule of a digest would cost too much in an unbounded list
     pub model_digest: Option<Digest>,
     /// Its counts.
     pub totals: Totals,

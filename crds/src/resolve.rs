@@ -1,4 +1,5 @@
-//! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard serve` share.
+//! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard
+//! serve` share.
 
 mod conflict;
 mod scale;
@@ -9,7 +10,8 @@ use crate::guard_config::{
 };
 use crate::layers::{Part, parts};
 use crate::policy::{
-    Action, Capping, Evidence, FailurePolicy, Mode, PersonaPolicySpec, Placement, Threshold, TraitRule,
+    Action, Capping, Evidence, FailurePolicy, Mode, PersonaPolicySpec, Placement, Threshold,
+    TraitRule,
 };
 use crate::quantity::{Digest, Layer};
 use crate::vector::Calibration;
@@ -24,7 +26,8 @@ use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Bytes that a config folder may hold: the limit of a ConfigMap, less room for its metadata and the CA bundle.
+/// Bytes that a config folder may hold: the limit of a ConfigMap, less room for its metadata and
+/// the CA bundle.
 pub const MAX_CONFIG_BYTES: usize = (1 << 20) - (64 << 10);
 
 /// A `PersonaVector` whose file was read and checked.
@@ -42,14 +45,16 @@ pub struct VectorInput {
     pub layers: Arc<[Vec<f32>]>,
     /// Distribution of `response_avg` over benign traffic.
     pub calibration: Option<Calibration>,
-    /// It separates held-out answers no better than its permuted-label control at this layer, and its `PersonaVector`
-    /// does not allow that.
+    /// It separates held-out answers no better than its permuted-label control at this layer, and
+    /// its `PersonaVector` does not allow that.
     pub not_discriminative: bool,
-    /// Answers do not follow it at each step of the coefficient, and its `PersonaVector` does not allow that.
+    /// Answers do not follow it at each step of the coefficient, and its `PersonaVector` does not
+    /// allow that.
     pub does_not_steer: bool,
 }
 
-/// Why a policy is not enforced: a reason of [`crate::conditions::reason`] and a sentence that says what to do.
+/// Why a policy is not enforced: a reason of [`crate::conditions::reason`] and a sentence that says
+/// what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Rejection {
@@ -77,9 +82,14 @@ pub struct Resolution {
     pub rejected: BTreeMap<String, Rejection>,
 }
 
-/// Resolves every policy of a (namespace, model). Where two policies disagree, the older one stands.
+/// Resolves every policy of a (namespace, model). Where two policies disagree, the older one
+/// stands.
 #[must_use]
-pub fn resolve(model: &PersonaModel, inputs: &BTreeMap<String, VectorInput>, policies: &[PersonaPolicy]) -> Resolution {
+pub fn resolve(
+    model: &PersonaModel,
+    inputs: &BTreeMap<String, VectorInput>,
+    policies: &[PersonaPolicy],
+) -> Resolution {
     let mut oldest_first: Vec<_> = policies.iter().collect();
     oldest_first.sort_by_key(|policy| age(policy));
     let mut accepted: Vec<ResolvedPolicy> = Vec::new();
@@ -98,13 +108,19 @@ pub fn resolve(model: &PersonaModel, inputs: &BTreeMap<String, VectorInput>, pol
     accepted.sort_by(|a, b| a.name.cmp(&b.name));
     let rules = || accepted.iter().flat_map(|policy| &policy.traits);
     let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
-    let own: Vec<_> = used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
-    let mut values: BTreeMap<_, _> = own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
-    let mut vectors: BTreeMap<_, _> = own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
+    let own: Vec<_> =
+        used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
+    let mut values: BTreeMap<_, _> =
+        own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
+    let mut vectors: BTreeMap<_, _> =
+        own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
     for rule in rules() {
         let Some(vector) = inputs.get(&rule.vector) else { continue };
         for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
-            let (name, Some(part_values)) = (part.name(&rule.vector), part.values(&vector.layers)) else { continue };
+            let (name, Some(part_values)) = (part.name(&rule.vector), part.values(&vector.layers))
+            else {
+                continue;
+            };
             vectors.insert(name.clone(), resolved_part(vector, part, &part_values));
             values.insert(name, part_values);
         }
@@ -120,18 +136,23 @@ pub fn resolve(model: &PersonaModel, inputs: &BTreeMap<String, VectorInput>, pol
     Resolution { config, values, rejected }
 }
 
-/// Creation time, then name: what decides which of two policies stands. Without a cluster all are equally old.
+/// Creation time, then name: what decides which of two policies stands. Without a cluster all are
+/// equally old.
 #[must_use]
 pub fn age(policy: &PersonaPolicy) -> (Timestamp, String) {
     (policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0), policy.name_any())
 }
 
-/// Policies that do not go with the oldest one's placement, by name: a pod has one sidecar for a model, and it stands in one
-/// place.
+/// Policies that do not go with the oldest one's placement, by name: a pod has one sidecar for a
+/// model, and it stands in one place.
 #[must_use]
-pub fn misplaced<'a>(policies: impl IntoIterator<Item = &'a PersonaPolicy>) -> BTreeMap<String, Rejection> {
+pub fn misplaced<'a>(
+    policies: impl IntoIterator<Item = &'a PersonaPolicy>,
+) -> BTreeMap<String, Rejection> {
     let policies: Vec<_> = policies.into_iter().collect();
-    let Some(oldest) = policies.iter().min_by_key(|policy| age(policy)) else { return BTreeMap::new() };
+    let Some(oldest) = policies.iter().min_by_key(|policy| age(policy)) else {
+        return BTreeMap::new();
+    };
     let place = |policy: &PersonaPolicy| (policy.spec.placement, policy.spec.port.clone());
     let other = policies.iter().filter(|policy| place(policy) != place(oldest));
     let rejection = || {
@@ -146,15 +167,18 @@ pub fn misplaced<'a>(policies: impl IntoIterator<Item = &'a PersonaPolicy>) -> B
     other.map(|policy| (policy.name_any(), rejection())).collect()
 }
 
-/// A sidecar in front of another server changes no activations, and needs to know which port to take.
+/// A sidecar in front of another server changes no activations, and needs to know which port to
+/// take.
 fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
     let spec = &policy.spec;
     let invalid = |message| Err(Rejection::new(reason::PLACEMENT_INVALID, message));
     match (spec.placement, &spec.port) {
-        (Placement::Serve, Some(_)) => invalid("spec.port goes with placement Proxy: leave it out".to_owned()),
-        (Placement::Proxy, None) => {
-            invalid("placement Proxy takes over a container port: give its name in spec.port".to_owned())
+        (Placement::Serve, Some(_)) => {
+            invalid("spec.port goes with placement Proxy: leave it out".to_owned())
         }
+        (Placement::Proxy, None) => invalid(
+            "placement Proxy takes over a container port: give its name in spec.port".to_owned(),
+        ),
         (Placement::Proxy, Some(_)) => {
             if let Some(rule) = spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
                 return invalid(format!(
@@ -162,7 +186,9 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
                     rule.vector, rule.action
                 ));
             }
-            let steers = |rule: &&TraitRule| rule.requests.is_some_and(|requests| requests.coefficient.is_some());
+            let steers = |rule: &&TraitRule| {
+                rule.requests.is_some_and(|requests| requests.coefficient.is_some())
+            };
             match spec.traits.iter().find(steers) {
                 Some(rule) => invalid(format!(
                     "trait `{}` lets callers steer, and another server writes the answers in placement Proxy: leave requests.coefficient out",
@@ -188,12 +214,17 @@ pub fn resolve_policy(
     if let Err(error) = Selector::try_from(spec.selector.clone()) {
         return Err(Rejection::new(
             reason::SELECTOR_INVALID,
-            format!("spec.selector does not parse ({error}): use operators In, NotIn, Exists and DoesNotExist"),
+            format!(
+                "spec.selector does not parse ({error}): use operators In, NotIn, Exists and DoesNotExist"
+            ),
         ));
     }
     placed(policy)?;
     if spec.traits.is_empty() {
-        return Err(Rejection::new(reason::VECTOR_NOT_FOUND, "spec.traits is empty: name at least one PersonaVector"));
+        return Err(Rejection::new(
+            reason::VECTOR_NOT_FOUND,
+            "spec.traits is empty: name at least one PersonaVector",
+        ));
     }
     consistent(spec)?;
     let mut seen = BTreeSet::new();
@@ -201,7 +232,8 @@ pub fn resolve_policy(
     let mut content = vec![model.spec.sha256.to_string()];
     for rule in &spec.traits {
         if !seen.insert(&rule.vector) {
-            let message = format!("spec.traits names vector `{}` twice: keep one entry of it", rule.vector);
+            let message =
+                format!("spec.traits names vector `{}` twice: keep one entry of it", rule.vector);
             return Err(Rejection::new(reason::DUPLICATE_VECTOR, message));
         }
         let vector = vectors.get(&rule.vector).ok_or_else(|| {
@@ -258,14 +290,18 @@ pub fn resolve_policy(
     Ok(resolved)
 }
 
-/// What sidecars are told of a policy that is not enforced; nothing of one that would change nothing.
+/// What sidecars are told of a policy that is not enforced; nothing of one that would change
+/// nothing.
 #[must_use]
 pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<UnresolvedPolicy> {
     (policy.spec.mode == Mode::Enforce).then(|| UnresolvedPolicy {
         name: policy.name_any(),
         selector: policy.spec.selector.clone(),
         failure_policy: policy.spec.failure_policy,
-        failure: Failure { reason: rejection.reason.to_owned(), message: rejection.message.clone() },
+        failure: Failure {
+            reason: rejection.reason.to_owned(),
+            message: rejection.message.clone(),
+        },
     })
 }
 
@@ -285,7 +321,8 @@ impl ResolvedPolicy {
     }
 }
 
-/// Whether a selector selects a pod with these labels. An empty one selects every pod, one that does not parse none.
+/// Whether a selector selects a pod with these labels. An empty one selects every pod, one that
+/// does not parse none.
 #[must_use]
 pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
@@ -296,7 +333,12 @@ impl VectorInput {
     ///
     /// # Errors
     /// If the file is for another trait, or the layer is one that it does not have.
-    pub fn check(vector: &PersonaVector, file_trait: &str, file_layers: u32, layer: Layer) -> Result<(), Rejection> {
+    pub fn check(
+        vector: &PersonaVector,
+        file_trait: &str,
+        file_layers: u32,
+        layer: Layer,
+    ) -> Result<(), Rejection> {
         let name = vector.name_any();
         if file_trait != vector.spec.trait_name {
             let message = format!(
@@ -346,7 +388,8 @@ impl VectorInput {
         Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
     }
 
-    /// Refuses to steer by a vector that answers do not follow, unless that is allowed. Scores of it mean what they say.
+    /// Refuses to steer by a vector that answers do not follow, unless that is allowed. Scores of
+    /// it mean what they say.
     ///
     /// # Errors
     /// With reason `DoesNotSteer`.
@@ -368,7 +411,8 @@ fn moves_activations(rule: &TraitRule) -> bool {
         || rule.requests.is_some_and(|requests| requests.coefficient.is_some())
 }
 
-/// The parts of a rule fit its action. The API server checks the same; manifests that are read from a folder had none.
+/// The parts of a rule fit its action. The API server checks the same; manifests that are read from
+/// a folder had none.
 fn complete(rule: &TraitRule) -> Result<(), Rejection> {
     let given = [
         (Action::Steer, rule.steer.is_some(), "steer"),
@@ -376,19 +420,29 @@ fn complete(rule: &TraitRule) -> Result<(), Rejection> {
         (Action::Regenerate, rule.regenerate.is_some(), "regenerate"),
         (Action::Redact, rule.redact.is_some(), "redact"),
     ];
-    if let Some((action, _, field)) = given.into_iter().find(|(action, given, _)| (rule.action == *action) != *given) {
-        let message = format!("trait `{}`: {field} goes with action {action:?}, and nowhere else", rule.vector);
+    if let Some((action, _, field)) =
+        given.into_iter().find(|(action, given, _)| (rule.action == *action) != *given)
+    {
+        let message = format!(
+            "trait `{}`: {field} goes with action {action:?}, and nowhere else",
+            rule.vector
+        );
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
     let odd = |floor: Option<f64>, ceiling: Option<f64>| {
         let sides: Vec<f64> = [floor, ceiling].into_iter().flatten().collect();
         sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()
     };
-    let own = |cap: &Capping| !cap.layers.is_empty() && cap.floor.is_none() && cap.ceiling.is_none();
+    let own =
+        |cap: &Capping| !cap.layers.is_empty() && cap.floor.is_none() && cap.ceiling.is_none();
     if rule.cap.as_ref().is_some_and(|cap| {
-        (!own(cap) && odd(cap.floor, cap.ceiling)) || cap.layers.iter().any(|bounds| odd(bounds.floor, bounds.ceiling))
+        (!own(cap) && odd(cap.floor, cap.ceiling))
+            || cap.layers.iter().any(|bounds| odd(bounds.floor, bounds.ceiling))
     }) {
-        let message = format!("trait `{}`: give cap.floor, cap.ceiling or both, with the floor below", rule.vector);
+        let message = format!(
+            "trait `{}`: give cap.floor, cap.ceiling or both, with the floor below",
+            rule.vector
+        );
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
     let layers = parts(rule.steer.as_ref(), rule.cap.as_ref());
@@ -397,19 +451,29 @@ fn complete(rule: &TraitRule) -> Result<(), Rejection> {
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
     if rule.action == Action::Regenerate && rule.score == crate::Score::PromptLast {
-        let message = format!("trait `{}`: action Regenerate goes with score ResponseAvg", rule.vector);
+        let message =
+            format!("trait `{}`: action Regenerate goes with score ResponseAvg", rule.vector);
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
     Ok(())
 }
 
 /// What decides about steering is read before it steers, and is measured anyway.
-fn condition(rule: &TraitRule, traits: &[TraitRule], vectors: &BTreeMap<String, VectorInput>) -> Result<(), Rejection> {
-    let Some((steer, when)) = rule.steer.as_ref().and_then(|steer| Some((steer, steer.when.as_ref()?))) else {
+fn condition(
+    rule: &TraitRule,
+    traits: &[TraitRule],
+    vectors: &BTreeMap<String, VectorInput>,
+) -> Result<(), Rejection> {
+    let Some((steer, when)) =
+        rule.steer.as_ref().and_then(|steer| Some((steer, steer.when.as_ref()?)))
+    else {
         return Ok(());
     };
     let refuse = |problem: String| {
-        Err(Rejection::new(reason::ACTION_INCOMPLETE, format!("steer.when of trait `{}`: {problem}", rule.vector)))
+        Err(Rejection::new(
+            reason::ACTION_INCOMPLETE,
+            format!("steer.when of trait `{}`: {problem}", rule.vector),
+        ))
     };
     let name = when.vector.as_ref().unwrap_or(&rule.vector);
     if !traits.iter().any(|rule| rule.vector == *name) {
@@ -437,7 +501,8 @@ fn condition(rule: &TraitRule, traits: &[TraitRule], vectors: &BTreeMap<String, 
 /// What is enforced cannot be sampled; evidence that can never come together decides nothing.
 fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
     let idle = |rule: &TraitRule| rule.action <= Action::Alert && rule.requests.is_none();
-    let free = spec.mode == Mode::Audit || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
+    let free = spec.mode == Mode::Audit
+        || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
     if spec.sampling.is_some() && !free {
         let message = "what is enforced cannot be sampled: leave spec.sampling out, or use actions Audit and Alert with failurePolicy Open and without requests";
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));
@@ -474,7 +539,9 @@ fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f6
         };
     };
     let limits = match threshold {
-        Threshold { projection: Some(max), quantile: None, sigma: None, range: None } => (None, Some(*max)),
+        Threshold { projection: Some(max), quantile: None, sigma: None, range: None } => {
+            (None, Some(*max))
+        }
         Threshold { range: Some(range), quantile: None, sigma: None, projection: None } => {
             if range.min >= range.max {
                 let message = format!(
@@ -533,7 +600,12 @@ fn no_layer(rule: &TraitRule, part: Part, vector: &VectorInput) -> Rejection {
 
 /// A part is not scored by itself.
 fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
-    ResolvedVector { layer: part.layer(), sha256: digest_of(values), calm: None, ..resolved_vector(vector) }
+    ResolvedVector {
+        layer: part.layer(),
+        sha256: digest_of(values),
+        calm: None,
+        ..resolved_vector(vector)
+    }
 }
 
 fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
@@ -546,7 +618,10 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
             .calibration
             .as_ref()
             .filter(|calibration| calibration.standard_deviation > 0.0)
-            .map(|calibration| Calm { mean: calibration.mean, standard_deviation: calibration.standard_deviation }),
+            .map(|calibration| Calm {
+                mean: calibration.mean,
+                standard_deviation: calibration.standard_deviation,
+            }),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tests of the rules that the API server enforces on what users write: each with what it lets through and what not.
+//! Tests of the rules that the API server enforces on what users write: each with what it lets
+//! through and what not.
 
 use crate::{PersonaModel, PersonaPolicy, PersonaVector};
 use serde_json::{Value, json};
@@ -81,7 +82,10 @@ fn a_threshold_has_exactly_one_unit() {
         json!({"sigma": 3.0, "quantile": 0.99}),
         json!({"projection": 1.0, "range": {"min": 0.0, "max": 1.0}}),
     ] {
-        refused(policy(with(&rule(), "/threshold", bad)), "exactly one of quantile, sigma, projection and range");
+        refused(
+            policy(with(&rule(), "/threshold", bad)),
+            "exactly one of quantile, sigma, projection and range",
+        );
     }
 }
 
@@ -96,7 +100,10 @@ fn a_range_has_min_below_max() {
 #[test]
 fn alert_and_block_need_a_threshold_and_audit_and_steer_do_not() {
     for action in ["Alert", "Block"] {
-        refused(policy(json!({"vector": "evil", "action": action})), "this action needs a threshold");
+        refused(
+            policy(json!({"vector": "evil", "action": action})),
+            "this action needs a threshold",
+        );
     }
     taken(policy(json!({"vector": "evil", "action": "Audit"})));
     taken(policy(json!({"vector": "evil", "action": "Steer", "steer": {"coefficient": -1.5}})));
@@ -147,7 +154,11 @@ fn a_cap_has_a_side_and_room() {
 #[test]
 fn evidence_and_sampling_make_sense() {
     let window = |past: u32, of_last: u32| {
-        with(&policy(rule()), "/spec/evidence", json!({"minTokens": 8, "window": {"past": past, "ofLast": of_last}}))
+        with(
+            &policy(rule()),
+            "/spec/evidence",
+            json!({"minTokens": 8, "window": {"past": past, "ofLast": of_last}}),
+        )
     };
     taken(window(3, 8));
     refused(window(9, 8), "must not be above window.ofLast");
@@ -159,8 +170,14 @@ fn evidence_and_sampling_make_sense() {
     };
     taken(sampled(json!({"every": 10}), "Enforce", "Alert"));
     taken(sampled(json!({"fraction": 0.1}), "Audit", "Block"));
-    refused(sampled(json!({"every": 10}), "Enforce", "Block"), "what is enforced cannot be sampled");
-    refused(sampled(json!({"every": 10, "fraction": 0.5}), "Audit", "Block"), "exactly one of sampling.fraction");
+    refused(
+        sampled(json!({"every": 10}), "Enforce", "Block"),
+        "what is enforced cannot be sampled",
+    );
+    refused(
+        sampled(json!({"every": 10, "fraction": 0.5}), "Audit", "Block"),
+        "exactly one of sampling.fraction",
+    );
 }
 
 #[test]
@@ -170,8 +187,13 @@ fn callers_start_from_a_threshold() {
         bare["requests"] = requests;
         policy(bare)
     };
-    taken(asked(json!({"block": false, "threshold": false, "coefficient": {"min": -2.0, "max": 0.0}})));
-    refused(asked(json!({"block": true, "threshold": false})), "need a threshold that callers start from");
+    taken(asked(
+        json!({"block": false, "threshold": false, "coefficient": {"min": -2.0, "max": 0.0}}),
+    ));
+    refused(
+        asked(json!({"block": true, "threshold": false})),
+        "need a threshold that callers start from",
+    );
     refused(
         asked(json!({"block": false, "threshold": false, "coefficient": {"min": 1.0, "max": 0.0}})),
         "coefficient.min must not be above",
@@ -185,16 +207,28 @@ fn conditional_steering_is_of_the_answer() {
             "steer": {"coefficient": -1.0, "positions": positions, "when": when}}))
     };
     taken(steered("Response", json!({"at": "Token", "above": 2.0, "until": 1.0})));
-    refused(steered("All", json!({"at": "PromptLast", "above": 2.0})), "goes with positions Response");
-    refused(steered("Response", json!({"at": "Token", "above": 2.0, "until": 3.0})), "when.until must not lie above");
-    refused(steered("Response", json!({"at": "PromptLast", "above": 2.0, "until": 1.0})), "goes with at Token");
+    refused(
+        steered("All", json!({"at": "PromptLast", "above": 2.0})),
+        "goes with positions Response",
+    );
+    refused(
+        steered("Response", json!({"at": "Token", "above": 2.0, "until": 3.0})),
+        "when.until must not lie above",
+    );
+    refused(
+        steered("Response", json!({"at": "PromptLast", "above": 2.0, "until": 1.0})),
+        "goes with at Token",
+    );
 }
 
 #[test]
 fn a_coefficient_beyond_the_limit_is_refused_with_the_limit() {
     // The Rust type refuses such a value before the rule could: the schema is asked alone.
     let check = |coefficient: f64| {
-        kube::core::cel::validate_cel_schema::<crate::Steering>(&json!({"coefficient": coefficient}), None)
+        kube::core::cel::validate_cel_schema::<crate::Steering>(
+            &json!({"coefficient": coefficient}),
+            None,
+        )
     };
     assert!(check(-4.0).is_ok() && check(4.0).is_ok());
     for coefficient in [-4.01, 9.0] {
@@ -204,7 +238,8 @@ fn a_coefficient_beyond_the_limit_is_refused_with_the_limit() {
 
 #[test]
 fn a_digest_is_64_hexadecimal_digits() {
-    let check = |text: &str| kube::core::cel::validate_cel_schema::<crate::Digest>(&json!(text), None);
+    let check =
+        |text: &str| kube::core::cel::validate_cel_schema::<crate::Digest>(&json!(text), None);
     assert!(check(&"0af3".repeat(16)).is_ok());
     for wrong in ["", "0af3", &"0AF3".repeat(16), &"0af3".repeat(17)] {
         assert!(check(wrong).unwrap_err().to_string().contains("64 lower-case hexadecimal digits"));
@@ -213,21 +248,30 @@ fn a_digest_is_64_hexadecimal_digits() {
 
 #[test]
 fn a_selector_knows_four_operators_and_when_they_take_values() {
-    let selected =
-        |expression: Value| with(&policy(rule()), "/spec/selector", json!({"matchExpressions": [expression]}));
+    let selected = |expression: Value| {
+        with(&policy(rule()), "/spec/selector", json!({"matchExpressions": [expression]}))
+    };
     taken(selected(json!({"key": "tier", "operator": "In", "values": ["a"]})));
     taken(selected(json!({"key": "tier", "operator": "DoesNotExist"})));
-    refused(selected(json!({"key": "tier", "operator": "Near", "values": ["a"]})), "knows the operators In");
-    refused(selected(json!({"key": "tier", "operator": "In"})), "needs values with operators In and NotIn");
-    refused(selected(json!({"key": "tier", "operator": "Exists", "values": ["a"]})), "needs values with operators");
+    refused(
+        selected(json!({"key": "tier", "operator": "Near", "values": ["a"]})),
+        "knows the operators In",
+    );
+    refused(
+        selected(json!({"key": "tier", "operator": "In"})),
+        "needs values with operators In and NotIn",
+    );
+    refused(
+        selected(json!({"key": "tier", "operator": "Exists", "values": ["a"]})),
+        "needs values with operators",
+    );
 }
 
 #[test]
 fn a_model_has_one_source_and_gpus_only_with_cuda() {
     taken(model());
     refused(with(&model(), "/spec/source", json!({})), "give exactly one source");
-    let both =
-        json!({"image": {"reference": "a", "path": "b"}, "persistentVolumeClaim": {"claimName": "c", "path": "d"}});
+    let both = json!({"image": {"reference": "a", "path": "b"}, "persistentVolumeClaim": {"claimName": "c", "path": "d"}});
     refused(with(&model(), "/spec/source", both), "give exactly one source");
     let mut gpus = with(&model(), "/spec/runtime/device", json!("Cuda"));
     gpus["spec"]["runtime"]["gpus"] = json!(2);
@@ -246,9 +290,13 @@ fn names_that_become_labels_are_short() {
 #[test]
 fn a_vector_is_imported_or_extracted() {
     let mut extracted = vector();
-    extracted["spec"].as_object_mut().unwrap().retain(|key, _| !["artifact", "sha256"].contains(&key.as_str()));
+    extracted["spec"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|key, _| !["artifact", "sha256"].contains(&key.as_str()));
     taken(extracted.clone());
-    extracted["spec"]["extraction"] = json!({ "tokens": 32, "questions": 10, "rollouts": 2, "seed": 1 });
+    extracted["spec"]["extraction"] =
+        json!({ "tokens": 32, "questions": 10, "rollouts": 2, "seed": 1 });
     taken(extracted.clone());
     refused(with(&extracted, "/spec/trait", json!("pompous")), "describe the trait in description");
     let mut described = with(&extracted, "/spec/trait", json!("pompous"));
@@ -273,7 +321,10 @@ fn placement_proxy_names_a_port_and_leaves_activations_alone() {
     let mut portless = proxied(rule());
     portless["spec"].as_object_mut().unwrap().remove("port");
     refused(portless, "port goes with placement Proxy");
-    refused(with(&proxied(rule()), "/spec/placement", json!("Serve")), "port goes with placement Proxy");
+    refused(
+        with(&proxied(rule()), "/spec/placement", json!("Serve")),
+        "port goes with placement Proxy",
+    );
     let steer = json!({"vector": "evil", "score": "ResponseAvg", "action": "Steer", "steer": {"coefficient": -1.0, "positions": "Response"}});
     refused(proxied(steer), "activations cannot be changed");
     let mut redact = rule();

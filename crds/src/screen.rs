@@ -7,8 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A data set on a PersistentVolumeClaim, screened by projection difference in a Job: how far each sample would move a
-/// model along a trait. It runs once; to screen again, create another.
+/// A data set on a PersistentVolumeClaim, screened by projection difference in a Job: how far each
+/// sample would move a model along a trait. It runs once; to screen again, create another.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
@@ -45,22 +45,24 @@ pub struct DatasetScreenSpec {
     pub vectors: Vec<String>,
     /// The data set: JSON lines, `{"messages": [… , {"role": "assistant", "content": "…"}]}` each.
     pub dataset: DatasetSource,
-    /// Path of the file of ranks to write, inside the same volume: one JSON object a sample, without text. A page with plots
-    /// goes beside it, as `.html`.
+    /// Path of the file of ranks to write, inside the same volume: one JSON object a sample,
+    /// without text. A page with plots goes beside it, as `.html`.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s$]+(/[^/\s$]+)*$"))]
     pub output: String,
     /// What an answer is compared with.
     #[serde(default)]
     pub reference: Reference,
-    /// Also weigh how much likelier the model finds each answer under system prompts that ask for the trait than under
-    /// opposite ones: finds more, in about five times the time. For traits that are built in.
+    /// Also weigh how much likelier the model finds each answer under system prompts that ask for
+    /// the trait than under opposite ones: finds more, in about five times the time. For traits
+    /// that are built in.
     #[serde(default)]
     pub contrast: bool,
     /// Longest answer of the model's own, in tokens, 1 to 4096.
     #[serde(default = "default_tokens")]
     #[schemars(range(min = 1, max = 4096))]
     pub tokens: u32,
-    /// Pods that share the work, 1 to 256. More than one need a volume that can be mounted by all of them.
+    /// Pods that share the work, 1 to 256. More than one need a volume that can be mounted by all
+    /// of them.
     #[serde(default = "default_shards")]
     #[schemars(range(min = 1, max = 256))]
     pub shards: u32,

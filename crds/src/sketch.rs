@@ -1,6 +1,7 @@
-//! The distribution of scores in bounded space, numbers only: a merging t-digest (Dunning and Ertl, 2019,
-//! arXiv:1902.04023). Neighbouring scores share a centroid; the nearer to an end of the distribution, the fewer do, so that
-//! high quantiles stay sharp. Sketches of sidecars that never met merge into one.
+//! The distribution of scores in bounded space, numbers only: a merging t-digest (Dunning and Ertl,
+//! 2019, arXiv:1902.04023). Neighbouring scores share a centroid; the nearer to an end of the
+//! distribution, the fewer do, so that high quantiles stay sharp. Sketches of sidecars that never
+//! met merge into one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// Centroids of a sketch, at most. Up to so many scores are kept exactly.
 pub const MAX_CENTROIDS: usize = 64;
 
-/// Scores of a sketch that comes from outside, at most; far below 2^53, so that sums of counts stay exact.
+/// Scores of a sketch that comes from outside, at most; far below 2^53, so that sums of counts stay
+/// exact.
 const MAX_COUNT: u64 = 1 << 40;
 
 /// δ of the scale function k₂: what compression leaves is below it.
@@ -43,7 +45,10 @@ impl Sketch {
     /// Takes a score in; one that is no number is left out.
     pub fn add(&mut self, score: f64) {
         if score.is_finite() {
-            self.merge(&Self { sum_squared_deviations: 0.0, centroids: vec![Centroid { mean: score, count: 1 }] });
+            self.merge(&Self {
+                sum_squared_deviations: 0.0,
+                centroids: vec![Centroid { mean: score, count: 1 }],
+            });
         }
     }
 
@@ -55,7 +60,8 @@ impl Sketch {
         let (n, m) = (float(self.count()), float(other.count()));
         // Chan, Golub and LeVeque (1979).
         let delta = other.mean() - self.mean();
-        self.sum_squared_deviations += other.sum_squared_deviations + delta * delta * n * m / (n + m);
+        self.sum_squared_deviations +=
+            other.sum_squared_deviations + delta * delta * n * m / (n + m);
         self.centroids.extend_from_slice(&other.centroids);
         self.centroids.sort_by(|a, b| a.mean.total_cmp(&b.mean).then(a.count.cmp(&b.count)));
         if self.centroids.len() > MAX_CENTROIDS {
@@ -63,11 +69,12 @@ impl Sketch {
         }
     }
 
-    /// Joins neighbours as long as they span at most 1 on the scale k₂(q) = δ / (4 ln(n/δ) + 24) · ln(q / (1−q)), which
-    /// is infinite at both ends.
+    /// Joins neighbours as long as they span at most 1 on the scale k₂(q) = δ / (4 ln(n/δ) + 24) ·
+    /// ln(q / (1−q)), which is infinite at both ends.
     fn compress(&mut self) {
         let n = float(self.count());
-        let scale = |q: f64| COMPRESSION / (4.0 * (n / COMPRESSION).ln() + 24.0) * (q / (1.0 - q)).ln();
+        let scale =
+            |q: f64| COMPRESSION / (4.0 * (n / COMPRESSION).ln() + 24.0) * (q / (1.0 - q)).ln();
         let mut joined: Vec<Centroid> = Vec::with_capacity(MAX_CENTROIDS);
         // Scores below the last of `joined`.
         let mut below = 0;
@@ -97,7 +104,8 @@ impl Sketch {
     /// Their mean; 0 where there are none.
     #[must_use]
     pub fn mean(&self) -> f64 {
-        let sum: f64 = self.centroids.iter().map(|centroid| centroid.mean * float(centroid.count)).sum();
+        let sum: f64 =
+            self.centroids.iter().map(|centroid| centroid.mean * float(centroid.count)).sum();
         sum / float(self.count().max(1))
     }
 
@@ -107,8 +115,8 @@ impl Sketch {
         (self.sum_squared_deviations / float(self.count().saturating_sub(1).max(1))).sqrt()
     }
 
-    /// The score that a fraction `q` (0 to 1) of them stays below, interpolated between centroids; among scores that are
-    /// kept exactly, type 7 of Hyndman and Fan. `None` where there are none.
+    /// The score that a fraction `q` (0 to 1) of them stays below, interpolated between centroids;
+    /// among scores that are kept exactly, type 7 of Hyndman and Fan. `None` where there are none.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let position = q.clamp(0.0, 1.0) * float(self.count().checked_sub(1)?);

@@ -12,7 +12,10 @@ fn of(scores: &[f64]) -> Sketch {
 fn rank_error(sketch: &Sketch, scores: &[f64], q: f64) -> f64 {
     let found = sketch.quantile(q).unwrap();
     let n = scores.len() as f64;
-    let (below, at) = (scores.iter().filter(|s| **s < found).count(), scores.iter().filter(|s| **s <= found).count());
+    let (below, at) = (
+        scores.iter().filter(|s| **s < found).count(),
+        scores.iter().filter(|s| **s <= found).count(),
+    );
     // Ties: any rank among them is right.
     (below as f64 / n - q).max(q - at as f64 / n).max(0.0)
 }
@@ -86,8 +89,8 @@ proptest! {
 
 #[test]
 fn the_false_positive_rate_on_held_out_scores_lies_in_its_confidence_interval() {
-    // Over many calibrations of 1,000 answers the rate past the 0.99 quantile averages 1%, and spreads as the sampling of
-    // an exact order statistic does: √(q(1−q)/n).
+    // Over many calibrations of 1,000 answers the rate past the 0.99 quantile averages 1%, and
+    // spreads as the sampling of an exact order statistic does: √(q(1−q)/n).
     let (runs, n, q) = (200_u32, 1000_u32, 0.99);
     let mut state = 1;
     let rates: Vec<f64> = (0..runs)
@@ -106,7 +109,8 @@ fn the_false_positive_rate_on_held_out_scores_lies_in_its_confidence_interval() 
     let spread = (q * (1.0 - q) * (1.0 / f64::from(n) + 1.0 / f64::from(2 * n))).sqrt();
     let bias = 2.0 / f64::from(n);
     assert!((mean - (1.0 - q)).abs() < 3.0 * spread / f64::from(runs).sqrt() + bias, "{mean}");
-    let within = rates.iter().filter(|rate| (**rate - (1.0 - q)).abs() < 2.58 * spread + bias).count();
+    let within =
+        rates.iter().filter(|rate| (**rate - (1.0 - q)).abs() < 2.58 * spread + bias).count();
     assert!(within >= 190, "{within} of {runs} rates lie within the 99% interval");
 }
 
@@ -132,15 +136,29 @@ fn a_million_scores_take_no_more_room_than_a_thousand() {
 #[test]
 fn what_is_no_sketch_is_not_sound() {
     let read = |text: &str| serde_json::from_str::<Sketch>(text).unwrap().is_sound();
-    let of = |centroids: &str| format!("{{\"sumSquaredDeviations\": 1.0, \"centroids\": [{centroids}]}}");
+    let of = |centroids: &str| {
+        format!("{{\"sumSquaredDeviations\": 1.0, \"centroids\": [{centroids}]}}")
+    };
     assert!(read(&of("{\"mean\": -1.0, \"count\": 1}, {\"mean\": 2.0, \"count\": 3}")));
-    assert!(!read(&of("{\"mean\": 2.0, \"count\": 1}, {\"mean\": -1.0, \"count\": 3}")), "out of order");
+    assert!(
+        !read(&of("{\"mean\": 2.0, \"count\": 1}, {\"mean\": -1.0, \"count\": 3}")),
+        "out of order"
+    );
     assert!(!read(&of("{\"mean\": 2.0, \"count\": 0}")), "a centroid of nothing");
     assert!(!read(&of("{\"mean\": 1e200, \"count\": 1}")), "no projection");
-    assert!(!read(&of(&format!("{{\"mean\": 1.0, \"count\": {}}}", u64::MAX))), "more than there can be");
-    assert!(!read(&of(&vec!["{\"mean\": 1.0, \"count\": 1}"; MAX_CENTROIDS + 1].join(","))), "too long");
+    assert!(
+        !read(&of(&format!("{{\"mean\": 1.0, \"count\": {}}}", u64::MAX))),
+        "more than there can be"
+    );
+    assert!(
+        !read(&of(&vec!["{\"mean\": 1.0, \"count\": 1}"; MAX_CENTROIDS + 1].join(","))),
+        "too long"
+    );
     assert!(!read("{\"sumSquaredDeviations\": -1.0, \"centroids\": []}"));
-    assert!(serde_json::from_str::<Sketch>(&of("{\"mean\": 1.0, \"count\": 1, \"text\": \"hello\"}")).is_err());
+    assert!(
+        serde_json::from_str::<Sketch>(&of("{\"mean\": 1.0, \"count\": 1, \"text\": \"hello\"}"))
+            .is_err()
+    );
     let mut nan = Sketch::default();
     nan.add(f64::NAN);
     assert_eq!((nan.count(), nan.quantile(0.5)), (0, None));

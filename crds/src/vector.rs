@@ -8,8 +8,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A persona vector: for one trait and one exact model, the mean activation of responses that show the trait minus the
-/// mean of those that don't, per layer.
+/// A persona vector: for one trait and one exact model, the mean activation of responses that show
+/// the trait minus the mean of those that don't, per layer.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
@@ -72,23 +72,27 @@ pub struct PersonaVectorSpec {
     /// Name of the `PersonaModel` whose activations the vector lives in.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// Where the vector file is, if there is one. Without it a Job extracts the vector from the model.
+    /// Where the vector file is, if there is one. Without it a Job extracts the vector from the
+    /// model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactSource>,
     /// SHA-256 of the file that `artifact` names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-    /// How the Job extracts the vector, where `artifact` is not given. Default: as in the paper, with one answer to each
-    /// question.
+    /// How the Job extracts the vector, where `artifact` is not given. Default: as in the paper,
+    /// with one answer to each question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extraction: Option<Extraction>,
-    /// Use the vector although it separates held-out answers no better than chance (reason `NotDiscriminative`).
+    /// Use the vector although it separates held-out answers no better than chance (reason
+    /// `NotDiscriminative`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_not_discriminative: bool,
-    /// Steer by the vector although the text of answers does not follow it at each step (reason `DoesNotSteer`).
+    /// Steer by the vector although the text of answers does not follow it at each step (reason
+    /// `DoesNotSteer`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_not_steering: bool,
-    /// Layer to use, 1-based (0 is the embedding output). Default: the one that the file names as best.
+    /// Layer to use, 1-based (0 is the embedding output). Default: the one that the file names as
+    /// best.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub layer: Option<Layer>,
@@ -107,14 +111,17 @@ pub struct Extraction {
     /// Answers to each question under each system prompt, 1 to 100. The paper takes 10.
     #[schemars(range(min = 1, max = 100))]
     pub rollouts: u32,
-    /// Pods that share the answers, 1 to 64: the vector is the same. More than one need `workspace`.
+    /// Pods that share the answers, 1 to 64: the vector is the same. More than one need
+    /// `workspace`.
     #[schemars(range(min = 1, max = 64))]
     pub shards: u32,
-    /// Where answers are kept while it runs. Default: with the pod, so that a pod that is lost begins again.
+    /// Where answers are kept while it runs. Default: with the pod, so that a pod that is lost
+    /// begins again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
-    /// An OpenAI-compatible endpoint that writes a described trait out, and judges whether answers show it. Without one the model
-    /// itself writes, and held-out separation takes the judge's place.
+    /// An OpenAI-compatible endpoint that writes a described trait out, and judges whether answers
+    /// show it. Without one the model itself writes, and held-out separation takes the judge's
+    /// place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<JudgeEndpoint>,
     /// Seed: the same seed, model and settings give the same vector.
@@ -148,7 +155,8 @@ pub struct Workspace {
     pub claim_name: String,
 }
 
-/// An OpenAI-compatible endpoint. Prompts and answers of the extraction are sent there; no traffic of guarded services.
+/// An OpenAI-compatible endpoint. Prompts and answers of the extraction are sent there; no traffic
+/// of guarded services.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JudgeEndpoint {
@@ -221,8 +229,8 @@ pub struct PersonaVectorStatus {
     /// Area under the ROC curve on held-out questions at that layer, 0 to 1 with three decimals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auroc: Option<String>,
-    /// What answers to held-out questions become as the vector is added at that layer with rising coefficients. Empty where
-    /// the file does not say.
+    /// What answers to held-out questions become as the vector is added at that layer with rising
+    /// coefficients. Empty where the file does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub steering: Vec<SteeringStep>,
@@ -238,8 +246,9 @@ pub struct PersonaVectorStatus {
     /// While it is extracted: answers given of those to give, `120/548`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// `Ready`: the file is the one named, fits the model, has the layer, tells the trait and steers by it, as far as it says.
-    /// `Steers`: answers follow the vector at each step of `steering`.
+    /// `Ready`: the file is the one named, fits the model, has the layer, tells the trait and
+    /// steers by it, as far as it says. `Steers`: answers follow the vector at each step of
+    /// `steering`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -263,7 +272,8 @@ pub struct SteeringStep {
     pub coefficient: f64,
     /// Mean `response_avg` under no system prompt.
     pub response_avg: f64,
-    /// Mean log-likelihood ratio under trait-inducing against trait-suppressing system prompts, nats per token.
+    /// Mean log-likelihood ratio under trait-inducing against trait-suppressing system prompts,
+    /// nats per token.
     pub likelihood_ratio: f64,
     /// Answers.
     pub answers: u32,
@@ -279,7 +289,8 @@ pub struct Calibration {
     pub mean: f64,
     /// Their standard deviation (n − 1).
     pub standard_deviation: f64,
-    /// The projections in rising order, thinned to at most 1,001 evenly spaced order statistics (first and last kept).
+    /// The projections in rising order, thinned to at most 1,001 evenly spaced order statistics
+    /// (first and last kept).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sorted: Vec<f64>,
 }

@@ -1,8 +1,10 @@
-//! What a sidecar pushes to the operator: cumulative and content-free, so that a lost push or a new leader loses nothing.
+//! What a sidecar pushes to the operator: cumulative and content-free, so that a lost push or a new
+//! leader loses nothing.
 //!
-//! `POST https://…:8443/v1/reports` with `Authorization: Bearer <projected token>`; whose report it is follows from the
-//! token alone. Answers: 204 taken; 400 malformed; 401 token not good; 403 not a pod's token; 410 the pod is gone;
-//! 413 too large; 503 with Retry-After: not the leader, or overloaded.
+//! `POST https://…:8443/v1/reports` with `Authorization: Bearer <projected token>`; whose report it
+//! is follows from the token alone. Answers: 204 taken; 400 malformed; 401 token not good; 403 not
+//! a pod's token; 410 the pod is gone; 413 too large; 503 with Retry-After: not the leader, or
+//! overloaded.
 
 use crate::policy::Action;
 use crate::quantity::Digest;
@@ -12,7 +14,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Longest vector file in bytes that an extraction Job may deliver: what a ConfigMap holds, less room for its metadata.
+/// Longest vector file in bytes that an extraction Job may deliver: what a ConfigMap holds, less
+/// room for its metadata.
 pub const MAX_VECTOR_BYTES: usize = (1 << 20) - (16 << 10);
 
 /// How far an extraction Job is.
@@ -40,7 +43,8 @@ pub struct SidecarReport {
     pub model: ModelObservation,
     /// Policies that select this pod, as they are enforced now.
     pub policies: Vec<PolicyAcknowledgement>,
-    /// Why the config folder as it is now cannot be applied, where it cannot; the config before it stays in force.
+    /// Why the config folder as it is now cannot be applied, where it cannot; the config before it
+    /// stays in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
     /// Counts since the process started.
@@ -87,7 +91,8 @@ pub struct PolicyAcknowledgement {
     pub generation: i64,
     /// Digest of all that the policy resolved to, as it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")] // the rule of a digest would cost too much in an unbounded list
+    #[schemars(with = "Option<String>")]
+    // the rule of a digest would cost too much in an unbounded list
     pub digest: Option<Digest>,
     /// Traits of it that this sidecar refuses to serve, by vector name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -131,7 +136,8 @@ pub struct TraitSummary {
     /// Where the scores stand against the calibration; absent for vectors without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftCharts>,
-    /// The scores themselves, while they are calibrated on; at most [`MAX_SAMPLES`] traits have one.
+    /// The scores themselves, while they are calibrated on; at most [`MAX_SAMPLES`] traits have
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
 }
@@ -143,13 +149,15 @@ pub const MAX_SAMPLES: usize = 48;
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sample {
-    /// What the scores are of, as the config said ([`crate::guard_config::ResolvedTrait::calibrates`]).
-    #[schemars(with = "String")] // the rule of a digest would cost too much in an unbounded list
+    /// What the scores are of, as the config said
+    /// ([`crate::guard_config::ResolvedTrait::calibrates`]).
+    #[schemars(with = "String")]
+    // the rule of a digest would cost too much in an unbounded list
     pub basis: Digest,
     /// Their distribution.
     pub sketch: Sketch,
-    /// Different system prompts that they were under, each as the first 12 digits of its SHA-256, or `none`; in order, and at
-    /// most [`MAX_SYSTEM_PROMPTS`].
+    /// Different system prompts that they were under, each as the first 12 digits of its SHA-256,
+    /// or `none`; in order, and at most [`MAX_SYSTEM_PROMPTS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub system_prompts: Vec<String>,
 }
@@ -177,7 +185,8 @@ impl Sample {
     }
 
     fn note(&mut self, system_prompt: &str) {
-        if let Err(place) = self.system_prompts.binary_search_by(|known| known.as_str().cmp(system_prompt))
+        if let Err(place) =
+            self.system_prompts.binary_search_by(|known| known.as_str().cmp(system_prompt))
             && self.system_prompts.len() < MAX_SYSTEM_PROMPTS
         {
             self.system_prompts.insert(place, system_prompt.to_owned());
@@ -187,7 +196,9 @@ impl Sample {
     /// Whether it can be one: what comes from outside is to be asked this first.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let hash = |text: &String| text == "none" || (text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit()));
+        let hash = |text: &String| {
+            text == "none" || (text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit()))
+        };
         self.sketch.is_sound()
             && self.system_prompts.len() <= MAX_SYSTEM_PROMPTS
             && self.system_prompts.iter().all(hash)

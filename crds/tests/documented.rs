@@ -22,7 +22,8 @@ fn explains(document: &str, source: &str, least: usize) {
     let text = read(document);
     let constants = constants(source);
     assert!(constants.len() >= least, "only {} constants were found in {source}", constants.len());
-    let missing: Vec<_> = constants.iter().filter(|value| !text.contains(&format!("| `{value}` |"))).collect();
+    let missing: Vec<_> =
+        constants.iter().filter(|value| !text.contains(&format!("| `{value}` |"))).collect();
     assert!(missing.is_empty(), "{document} has no row for {missing:?} of {source}");
 }
 
@@ -47,15 +48,25 @@ fn every_invariant_has_a_test_that_is_named_after_it() {
     functions(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut functions_found);
     let architecture = read("ARCHITECTURE.md");
     for number in 1..=9 {
-        let row = architecture.lines().find(|line| line.starts_with(&format!("| {number} |"))).unwrap();
+        let row =
+            architecture.lines().find(|line| line.starts_with(&format!("| {number} |"))).unwrap();
         let named: Vec<_> = row.split('`').filter(|word| word.contains("invariant_")).collect();
         assert!(!named.is_empty(), "invariant {number} has no test in ARCHITECTURE.md");
         for test in named {
-            assert!(test.contains(&format!("_{number}_")), "{test} in the row of invariant {number}");
-            assert!(functions_found.iter().any(|function| function == test), "{test} is no test of this repository");
+            assert!(
+                test.contains(&format!("_{number}_")),
+                "{test} in the row of invariant {number}"
+            );
+            assert!(
+                functions_found.iter().any(|function| function == test),
+                "{test} is no test of this repository"
+            );
         }
     }
-    for test in functions_found.iter().filter(|name| name.contains("invariant_") && !name.starts_with("every_")) {
+    for test in functions_found
+        .iter()
+        .filter(|name| name.contains("invariant_") && !name.starts_with("every_"))
+    {
         assert!(architecture.contains(test.as_str()), "ARCHITECTURE.md does not name {test}");
     }
 }

@@ -25,7 +25,8 @@ impl Ready {
 
 /// Serves until the process ends.
 pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Ready) -> Result<()> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(is_ready))
@@ -40,9 +41,16 @@ pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Rea
 }
 
 async fn is_ready(State(ready): State<Ready>) -> (StatusCode, &'static str) {
-    if ready.0.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") }
+    if ready.0.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting")
+    }
 }
 
 async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.encode())
+    (
+        [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        metrics.encode(),
+    )
 }

@@ -1,12 +1,14 @@
-//! Vector files: fetched from their ConfigMaps, checked, and kept as long as the `PersonaVector` (and, of one that is
-//! extracted, its model) stays the same.
+//! Vector files: fetched from their ConfigMaps, checked, and kept as long as the `PersonaVector`
+//! (and, of one that is extracted, its model) stays the same.
 
 use crate::vector::extraction;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt};
 use personaguard_crds::conditions::reason;
 use personaguard_crds::resolve::{Rejection, VectorInput};
-use personaguard_crds::{Calibration, Digest, Layer, PersonaModel, PersonaVector, SampleCounts, SteeringStep, names};
+use personaguard_crds::{
+    Calibration, Digest, Layer, PersonaModel, PersonaVector, SampleCounts, SteeringStep, names,
+};
 use personaguard_persona::{Rung, VectorFile, norm};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,15 +76,24 @@ impl Artefacts {
     ///
     /// # Errors
     /// If the API server could not be asked.
-    pub(crate) async fn of(&self, vector: &PersonaVector, model: Option<&PersonaModel>) -> kube::Result<Checked> {
+    pub(crate) async fn of(
+        &self,
+        vector: &PersonaVector,
+        model: Option<&PersonaModel>,
+    ) -> kube::Result<Checked> {
         let (place, expected) = match self.wanted(vector, model) {
             Ok(wanted) => wanted,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let (uid, generation) = (vector.uid().unwrap_or_default(), vector.metadata.generation.unwrap_or(0));
+        let (uid, generation) =
+            (vector.uid().unwrap_or_default(), vector.metadata.generation.unwrap_or(0));
         if let Some(kept) = self.lock().get(&vector.name_any()) {
             let fresh = kept.checked.is_ok() || kept.at.elapsed() < REFUSED_FOR;
-            if fresh && kept.uid == uid && kept.generation == generation && kept.expected == expected {
+            if fresh
+                && kept.uid == uid
+                && kept.generation == generation
+                && kept.expected == expected
+            {
                 return Ok(kept.checked.clone());
             }
         }
@@ -108,7 +119,10 @@ impl Artefacts {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &namespace);
         let found = api.get_opt(&map).await?.and_then(|found| found.binary_data?.remove(&key));
         Ok(found.and_then(|bytes| VectorFile::parse(&bytes.0).ok()).ok_or_else(|| {
-            let message = format!("the file of PersonaVector `{}` cannot be read any more", vector.name_any());
+            let message = format!(
+                "the file of PersonaVector `{}` cannot be read any more",
+                vector.name_any()
+            );
             Rejection::new(reason::ARTIFACT_NOT_FOUND, message)
         }))
     }
@@ -117,7 +131,11 @@ impl Artefacts {
         self.lock().remove(name);
     }
 
-    fn wanted(&self, vector: &PersonaVector, model: Option<&PersonaModel>) -> Result<(Place, Expected), Rejection> {
+    fn wanted(
+        &self,
+        vector: &PersonaVector,
+        model: Option<&PersonaModel>,
+    ) -> Result<(Place, Expected), Rejection> {
         let spec = &vector.spec;
         if let (Some(artifact), Some(sha256)) = (&spec.artifact, &spec.sha256) {
             let map = &artifact.config_map;
@@ -134,19 +152,29 @@ impl Artefacts {
         Ok((place, Expected::Extraction(extraction::digest(vector, model))))
     }
 
-    async fn fetch(&self, vector: &PersonaVector, place: &Place, expected: &Expected) -> kube::Result<Checked> {
+    async fn fetch(
+        &self,
+        vector: &PersonaVector,
+        place: &Place,
+        expected: &Expected,
+    ) -> kube::Result<Checked> {
         let Place { namespace, map: name, key } = place;
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let found = api.get_opt(name).await?;
         if let Expected::Extraction(digest) = expected {
-            let made = found.as_ref().and_then(|map| map.annotations().get(names::EXTRACTION_ANNOTATION));
+            let made =
+                found.as_ref().and_then(|map| map.annotations().get(names::EXTRACTION_ANNOTATION));
             if made.map(String::as_str) != Some(digest.as_str()) {
-                return Ok(Err(Rejection::new(reason::EXTRACTING, "the vector has not been extracted yet")));
+                return Ok(Err(Rejection::new(
+                    reason::EXTRACTING,
+                    "the vector has not been extracted yet",
+                )));
             }
         }
         let Some(map) = found else {
-            let message =
-                format!("ConfigMap {namespace}/{name} does not exist: create it, or correct spec.artifact.configMap");
+            let message = format!(
+                "ConfigMap {namespace}/{name} does not exist: create it, or correct spec.artifact.configMap"
+            );
             return Ok(Err(Rejection::new(reason::ARTIFACT_NOT_FOUND, message)));
         };
         let Some(bytes) = map.binary_data.as_ref().and_then(|data| data.get(key)) else {
@@ -175,8 +203,9 @@ impl Artefacts {
 
 /// Says that a vector's model is not there.
 pub(crate) fn no_model(name: &str) -> Rejection {
-    let message =
-        format!("PersonaModel `{name}` does not exist: create it, or correct spec.model (kubectl get personamodels)");
+    let message = format!(
+        "PersonaModel `{name}` does not exist: create it, or correct spec.model (kubectl get personamodels)"
+    );
     Rejection::new(reason::MODEL_NOT_FOUND, message)
 }
 
@@ -191,9 +220,12 @@ fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefac
     })?;
     let layer = vector.spec.layer.unwrap_or(Layer(file.best_layer()));
     VectorInput::check(vector, file.trait_name(), file.layers(), layer)?;
-    let values = file.layer(layer.0).ok_or_else(|| invalid(format!("the file lacks layer {layer}")))?;
-    let model_digest =
-        file.model_digest().parse().map_err(|error| invalid(format!("its model digest is none: {error}")))?;
+    let values =
+        file.layer(layer.0).ok_or_else(|| invalid(format!("the file lacks layer {layer}")))?;
+    let model_digest = file
+        .model_digest()
+        .parse()
+        .map_err(|error| invalid(format!("its model digest is none: {error}")))?;
     let calibration = file.calibration(layer.0).map(|calibration| Calibration {
         count: calibration.count,
         mean: calibration.mean,
@@ -215,8 +247,10 @@ fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefac
             values: values.to_vec(),
             layers: file.response_avg().rows().map(<[f32]>::to_vec).collect(),
             calibration,
-            not_discriminative: !vector.spec.allow_not_discriminative && file.discriminates(layer.0) == Some(false),
-            does_not_steer: !vector.spec.allow_not_steering && file.steers_at(layer.0) == Some(false),
+            not_discriminative: !vector.spec.allow_not_discriminative
+                && file.discriminates(layer.0) == Some(false),
+            does_not_steer: !vector.spec.allow_not_steering
+                && file.steers_at(layer.0) == Some(false),
         },
         digest,
     })

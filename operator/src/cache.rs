@@ -40,12 +40,13 @@ struct Entry<V> {
 #[derive(Debug)]
 struct Inner<V> {
     objects: BTreeMap<Name, Entry<V>>,
-    /// Filled while the watch lists; takes the place of `objects` when it is complete, so that an empty cache is never
-    /// mistaken for a cluster without objects.
+    /// Filled while the watch lists; takes the place of `objects` when it is complete, so that an
+    /// empty cache is never mistaken for a cluster without objects.
     listing: Option<BTreeMap<Name, Entry<V>>>,
     /// Resource version at which an object was deleted.
     graves: BTreeMap<Name, u64>,
-    /// What stands for the graves that were cleared, and for what happened while the watch was away.
+    /// What stands for the graves that were cleared, and for what happened while the watch was
+    /// away.
     floor: u64,
 }
 
@@ -76,7 +77,8 @@ pub(crate) struct Cache<V> {
 
 impl<V> Default for Cache<V> {
     fn default() -> Self {
-        let inner = Inner { objects: BTreeMap::new(), listing: None, graves: BTreeMap::new(), floor: 0 };
+        let inner =
+            Inner { objects: BTreeMap::new(), listing: None, graves: BTreeMap::new(), floor: 0 };
         Self { inner: RwLock::new(inner), ready: watch::Sender::new(false) }
     }
 }
@@ -105,7 +107,11 @@ impl<V: PartialEq> Cache<V> {
     }
 
     /// Takes in what a watch says; gives what it changed.
-    pub(crate) fn feed<K: Resource>(&self, event: Event<K>, convert: impl FnOnce(K) -> Option<V>) -> Vec<Change<V>> {
+    pub(crate) fn feed<K: Resource>(
+        &self,
+        event: Event<K>,
+        convert: impl FnOnce(K) -> Option<V>,
+    ) -> Vec<Change<V>> {
         match event {
             Event::Init => {
                 self.write().listing = Some(BTreeMap::new());
@@ -123,20 +129,26 @@ impl<V: PartialEq> Cache<V> {
             Event::InitDone => self.listed(),
             Event::Apply(object) => {
                 let (name, version) = (Name::of(&object), version(&object));
-                convert(object).and_then(|value| self.insert(name, version, value, false)).into_iter().collect()
+                convert(object)
+                    .and_then(|value| self.insert(name, version, value, false))
+                    .into_iter()
+                    .collect()
             }
             Event::Delete(object) => {
                 let name = Name::of(&object);
                 let mut inner = self.write();
                 inner.bury(name.clone(), version(&object));
                 let removed = inner.objects.remove(&name);
-                removed.map(|entry| Change { name, before: Some(entry.value), after: None }).into_iter().collect()
+                removed
+                    .map(|entry| Change { name, before: Some(entry.value), after: None })
+                    .into_iter()
+                    .collect()
             }
         }
     }
 
-    /// Takes in what a write of our own answered, ahead of the watch: the next reconciliation sees it. Nothing if the
-    /// watch is past it.
+    /// Takes in what a write of our own answered, ahead of the watch: the next reconciliation sees
+    /// it. Nothing if the watch is past it.
     pub(crate) fn absorb<K: Resource>(&self, object: K, convert: impl FnOnce(K) -> Option<V>) {
         let (name, version) = (Name::of(&object), version(&object));
         if let Some(value) = convert(object) {
@@ -153,7 +165,8 @@ impl<V: PartialEq> Cache<V> {
             return None;
         }
         let value = Arc::new(value);
-        let before = inner.objects.insert(name.clone(), Entry { version, value: Arc::clone(&value) });
+        let before =
+            inner.objects.insert(name.clone(), Entry { version, value: Arc::clone(&value) });
         let before = before.map(|entry| entry.value);
         (before.as_ref() != Some(&value)).then_some(Change { name, before, after: Some(value) })
     }
@@ -178,8 +191,13 @@ impl<V: PartialEq> Cache<V> {
             }
         }
         let gone = before.into_iter().filter(|(name, _)| !listing.contains_key(name));
-        changes.extend(gone.map(|(name, entry)| Change { name, before: Some(entry.value), after: None }));
-        inner.floor = listing.values().map(|entry| entry.version).max().unwrap_or(0).max(inner.floor);
+        changes.extend(gone.map(|(name, entry)| Change {
+            name,
+            before: Some(entry.value),
+            after: None,
+        }));
+        inner.floor =
+            listing.values().map(|entry| entry.version).max().unwrap_or(0).max(inner.floor);
         inner.graves.clear();
         inner.objects = listing;
         drop(inner);

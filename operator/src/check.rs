@@ -3,7 +3,9 @@
 use crate::leader::LEASE;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use personaguard_crds::API_VERSION;
@@ -24,7 +26,9 @@ pub(crate) async fn run(client: Client, namespace: &str) -> Result<()> {
         Ok(Some(_)) => println!("injection policy `{INJECTION}`: there"),
         Ok(None) => {
             // The kind may be missing, or the object.
-            if !serves(&client, "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy").await? {
+            if !serves(&client, "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy")
+                .await?
+            {
                 bail!(
                     "API server {} has no MutatingAdmissionPolicy v1, with which sidecars are injected: Kubernetes 1.36 or newer is needed",
                     version.git_version
@@ -43,9 +47,13 @@ pub(crate) async fn run(client: Client, namespace: &str) -> Result<()> {
         );
     }
     println!("its binding: there");
-    for kind in ["PersonaModel", "PersonaVector", "PersonaPolicy", "PersonaReport", "PersonaInjection"] {
+    for kind in
+        ["PersonaModel", "PersonaVector", "PersonaPolicy", "PersonaReport", "PersonaInjection"]
+    {
         if !serves(&client, API_VERSION, kind).await? {
-            bail!("the API server does not serve {API_VERSION} {kind}: install the chart personaguard-crds");
+            bail!(
+                "the API server does not serve {API_VERSION} {kind}: install the chart personaguard-crds"
+            );
         }
     }
     println!("kinds: served");

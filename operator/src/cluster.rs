@@ -81,13 +81,21 @@ impl Cluster {
     }
 
     /// A merge patch.
-    pub(crate) async fn merge<K>(&self, api: &Api<K>, name: &str, patch: &Value) -> Result<K, WriteError>
+    pub(crate) async fn merge<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        patch: &Value,
+    ) -> Result<K, WriteError>
     where
         K: Resource + Clone + DeserializeOwned + Debug,
         K::DynamicType: Default,
     {
         self.fence.check()?;
-        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         api.patch(name, &params, &Patch::Merge(patch)).await.map_err(failed::<K>(name))
     }
 

@@ -33,19 +33,36 @@ impl Answer {
 }
 
 impl Verdict {
-    fn new(type_: &'static str, status: Answer, reason: impl Into<String>, message: impl Into<String>) -> Self {
+    fn new(
+        type_: &'static str,
+        status: Answer,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self { type_, status, reason: reason.into(), message: message.into() }
     }
 
-    pub(crate) fn yes(type_: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn yes(
+        type_: &'static str,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(type_, Answer::True, reason, message)
     }
 
-    pub(crate) fn no(type_: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn no(
+        type_: &'static str,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(type_, Answer::False, reason, message)
     }
 
-    pub(crate) fn unknown(type_: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn unknown(
+        type_: &'static str,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(type_, Answer::Unknown, reason, message)
     }
 }
@@ -60,14 +77,17 @@ pub(crate) fn conditions(
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let condition = |verdict: &Verdict| {
         let status = verdict.status.as_str();
-        let known = before.iter().find(|condition| condition.type_ == verdict.type_ && condition.status == status);
+        let known = before
+            .iter()
+            .find(|condition| condition.type_ == verdict.type_ && condition.status == status);
         Condition {
             type_: verdict.type_.to_owned(),
             status: status.to_owned(),
             reason: reason(&verdict.reason),
             message: verdict.message.chars().take(LONGEST).collect(),
             observed_generation: generation,
-            last_transition_time: known.map_or(Time(now), |known| known.last_transition_time.clone()),
+            last_transition_time: known
+                .map_or(Time(now), |known| known.last_transition_time.clone()),
         }
     };
     verdicts.iter().map(condition).collect()
@@ -78,7 +98,11 @@ fn reason(text: &str) -> String {
     let sound = text.len() <= 100
         && text.starts_with(|c: char| c.is_ascii_uppercase())
         && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    if sound { text.to_owned() } else { personaguard_crds::conditions::reason::REFUSED_BY_SIDECAR.to_owned() }
+    if sound {
+        text.to_owned()
+    } else {
+        personaguard_crds::conditions::reason::REFUSED_BY_SIDECAR.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use crate::settings::Settings;
 use crate::vector::extraction::Extractions;
 use k8s_openapi::api::core::v1::ConfigMap;
 use personaguard_crds::{
-    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, names,
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
+    names,
 };
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -83,7 +84,10 @@ impl World {
             ));
         }
         self.muted.get("", namespace).map(|_| {
-            format!("Namespace {namespace} is labelled {}=disabled: remove the label, or the policy.", names::INJECTION)
+            format!(
+                "Namespace {namespace} is labelled {}=disabled: remove the label, or the policy.",
+                names::INJECTION
+            )
         })
     }
 
@@ -122,16 +126,27 @@ impl Context {
             namespace: policy.metadata.namespace.clone().unwrap_or_default(),
             model: policy.spec.model.clone(),
         });
-        let configs = self.world.config_maps.all().into_iter().filter_map(|map| scope_of(&map.metadata));
-        let injections = self.world.injections.all().into_iter().filter_map(|object| scope_of(&object.metadata));
+        let configs =
+            self.world.config_maps.all().into_iter().filter_map(|map| scope_of(&map.metadata));
+        let injections =
+            self.world.injections.all().into_iter().filter_map(|object| scope_of(&object.metadata));
         policies.chain(configs).chain(injections).collect()
     }
 
     /// The scopes of a namespace.
     pub(crate) fn scopes_within(&self, namespace: &str) -> impl Iterator<Item = Scope> {
-        let policies = self.world.policies.within(namespace).into_iter().map(|policy| policy.spec.model.clone());
-        let configs =
-            self.world.config_maps.within(namespace).into_iter().filter_map(|map| Some(scope_of(&map.metadata)?.model));
+        let policies = self
+            .world
+            .policies
+            .within(namespace)
+            .into_iter()
+            .map(|policy| policy.spec.model.clone());
+        let configs = self
+            .world
+            .config_maps
+            .within(namespace)
+            .into_iter()
+            .filter_map(|map| Some(scope_of(&map.metadata)?.model));
         let models: std::collections::BTreeSet<String> = policies.chain(configs).collect();
         let namespace = namespace.to_owned();
         models.into_iter().map(move |model| Scope { namespace: namespace.clone(), model })

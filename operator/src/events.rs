@@ -34,12 +34,15 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(client: Client, instance: String, fence: Fence) -> Self {
-        let reporter = Reporter { controller: "personaguard.dev/operator".to_owned(), instance: Some(instance) };
+        let reporter = Reporter {
+            controller: "personaguard.dev/operator".to_owned(),
+            instance: Some(instance),
+        };
         Self { recorder: Recorder::new(client, reporter), fence }
     }
 
-    /// Publishes an event; the same one again within some minutes is counted, not repeated. An event that cannot be
-    /// published is logged: conditions say the same.
+    /// Publishes an event; the same one again within some minutes is counted, not repeated. An
+    /// event that cannot be published is logged: conditions say the same.
     pub(crate) async fn publish(&self, notice: &Notice, about: &ObjectReference) {
         if self.fence.check().is_err() {
             return;

@@ -1,8 +1,9 @@
-//! Leader election by a Lease, with fencing: nothing is written after the time for which the Lease surely is ours.
+//! Leader election by a Lease, with fencing: nothing is written after the time for which the Lease
+//! surely is ours.
 //!
-//! kube 5 has no elector that fences, so this is one: the holder renews every few seconds; another may take over only
-//! [`DURATION`] after the last renewal that it saw; the holder stops writing [`DEADLINE`] after the *start* of its last
-//! renewal, which is sooner by the clock of either.
+//! kube 5 has no elector that fences, so this is one: the holder renews every few seconds; another
+//! may take over only [`DURATION`] after the last renewal that it saw; the holder stops writing
+//! [`DEADLINE`] after the *start* of its last renewal, which is sooner by the clock of either.
 
 use crate::metrics::Metrics;
 use anyhow::{Context, Result};
@@ -54,7 +55,8 @@ impl Fence {
     }
 }
 
-/// A Lease of another as it was last seen to change, by the own clock: clocks of two nodes may differ.
+/// A Lease of another as it was last seen to change, by the own clock: clocks of two nodes may
+/// differ.
 #[derive(Debug, Default)]
 struct Observed {
     renewal: Option<(String, Option<Timestamp>)>,
@@ -74,7 +76,8 @@ impl Observed {
             self.since = Some(now);
         }
         let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        self.since.is_some_and(|since| now - since >= duration.map_or(DURATION, Duration::from_secs))
+        self.since
+            .is_some_and(|since| now - since >= duration.map_or(DURATION, Duration::from_secs))
     }
 }
 
@@ -102,7 +105,10 @@ impl Elector {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the Lease could not be read or taken; trying again");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the Lease could not be read or taken; trying again"
+                    );
                 }
             }
             tokio::time::sleep(RETRY).await;
@@ -123,7 +129,10 @@ impl Elector {
                         metrics.leader.set(0);
                         return NotLeader;
                     }
-                    Ok(Err(error)) => tracing::warn!(error = format!("{error:#}"), "the Lease could not be renewed"),
+                    Ok(Err(error)) => tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the Lease could not be renewed"
+                    ),
                     Err(_) => tracing::warn!("renewing the Lease takes too long"),
                 }
                 if self.fence.check().is_err() {
@@ -155,7 +164,8 @@ impl Elector {
         }
     }
 
-    /// Takes or renews the Lease. Writes name the version that was read, so of two only one succeeds.
+    /// Takes or renews the Lease. Writes name the version that was read, so of two only one
+    /// succeeds.
     async fn attempt(&mut self) -> Result<bool> {
         let started = Instant::now();
         let Some(mut lease) = self.api.get_opt(LEASE).await.context("reading it")? else {
@@ -254,7 +264,10 @@ mod tests {
         let first = claim("a", None);
         assert_eq!(first.lease_transitions, Some(0));
         let renewed = claim("a", Some(&first));
-        assert_eq!((renewed.lease_transitions, &renewed.acquire_time), (Some(0), &first.acquire_time));
+        assert_eq!(
+            (renewed.lease_transitions, &renewed.acquire_time),
+            (Some(0), &first.acquire_time)
+        );
         assert_eq!(claim("b", Some(&renewed)).lease_transitions, Some(1));
     }
 }

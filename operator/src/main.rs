@@ -135,7 +135,13 @@ async fn lead(settings: Settings) -> Result<()> {
     result
 }
 
-fn context(settings: Settings, client: Client, fence: Fence, me: &str, metrics: Arc<Metrics>) -> Arc<Context> {
+fn context(
+    settings: Settings,
+    client: Client,
+    fence: Fence,
+    me: &str,
+    metrics: Arc<Metrics>,
+) -> Arc<Context> {
     let namespace = settings.place.namespace.clone();
     Arc::new(Context {
         cluster: Cluster::new(client.clone(), fence.clone()),
@@ -153,8 +159,9 @@ fn context(settings: Settings, client: Client, fence: Fence, me: &str, metrics: 
     })
 }
 
-/// Everything that the leader does. The order matters: certificates before configs that carry their authority, caches
-/// before anything is concluded from them, counts of the leader before before new ones are taken.
+/// Everything that the leader does. The order matters: certificates before configs that carry their
+/// authority, caches before anything is concluded from them, counts of the leader before before new
+/// ones are taken.
 async fn work(context: Arc<Context>, ready: &admin::Ready) -> Result<()> {
     let mut tasks = JoinSet::new();
     watches::start(&context, &mut tasks);
@@ -166,7 +173,8 @@ async fn work(context: Arc<Context>, ready: &admin::Ready) -> Result<()> {
     tasks.spawn(renew(Arc::clone(&context), serving.clone(), renewal));
     tasks.spawn(alerts::run(Arc::clone(&context)));
     let handle = Handle::new();
-    let server = axum_server::bind_rustls(context.settings.reports_listen, serving).handle(handle.clone());
+    let server =
+        axum_server::bind_rustls(context.settings.reports_listen, serving).handle(handle.clone());
     let router = fleet::intake::router(Arc::clone(&context)).into_make_service();
     let mut server = tokio::spawn(server.serve(router));
     if handle.listening().await.is_none() {
@@ -194,20 +202,27 @@ async fn renew(context: Arc<Context>, serving: RustlsConfig, first: Duration) {
         wait = match certs::keep(&context, &serving).await {
             Ok(wait) => wait,
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "certificates could not be renewed; trying again");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "certificates could not be renewed; trying again"
+                );
                 Duration::from_secs(30)
             }
         };
     }
 }
 
-/// Puts the leader's label on the own pod, or takes it away. Also from other pods: an operator that was cut off may not
-/// have been able to.
+/// Puts the leader's label on the own pod, or takes it away. Also from other pods: an operator that
+/// was cut off may not have been able to.
 async fn label(client: &Client, settings: &Settings, leads: bool) -> Result<()> {
     let Some(me) = &settings.pod_name else { return Ok(()) };
     let api: Api<Pod> = Api::namespaced(client.clone(), &settings.place.namespace);
-    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let labelled = kube::api::ListParams::default().labels(&format!("{}=true", names::LEADER_LABEL));
+    let params = PatchParams {
+        field_manager: Some(names::FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let labelled =
+        kube::api::ListParams::default().labels(&format!("{}=true", names::LEADER_LABEL));
     let labelled: Vec<String> =
         api.list_metadata(&labelled).await?.items.iter().map(kube::ResourceExt::name_any).collect();
     for name in labelled.iter().filter(|name| if leads { *name != me } else { *name == me }) {

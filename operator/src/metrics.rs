@@ -104,13 +104,21 @@ impl Metrics {
             "Reconciliations by what came of them",
             self.reconciliations.clone(),
         );
-        registry.register(name::RECONCILE_DURATION, "Time that a reconciliation took", self.duration.clone());
+        registry.register(
+            name::RECONCILE_DURATION,
+            "Time that a reconciliation took",
+            self.duration.clone(),
+        );
         registry.register(
             counter(name::REPORTS),
             "Report pushes of sidecars by what came of them",
             self.reports.clone(),
         );
-        registry.register(counter(name::ALERTS), "Alerts that the operator itself sent", self.alerts.clone());
+        registry.register(
+            counter(name::ALERTS),
+            "Alerts that the operator itself sent",
+            self.alerts.clone(),
+        );
         registry.register(name::LEADER, "1 on the operator that leads", self.leader.clone());
         registry.register(
             name::POLICY_READY,
@@ -168,7 +176,9 @@ impl Metrics {
     pub(crate) fn policy(&self, namespace: &str, policy: &str, ready: bool, unguarded: usize) {
         let labels = Policy { namespace: namespace.to_owned(), policy: policy.to_owned() };
         self.policy_ready.get_or_create(&labels).set(i64::from(ready));
-        self.unguarded_pods.get_or_create(&labels).set(i64::try_from(unguarded).unwrap_or(i64::MAX));
+        self.unguarded_pods
+            .get_or_create(&labels)
+            .set(i64::try_from(unguarded).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn policy_gone(&self, namespace: &str, policy: &str) {
@@ -183,7 +193,8 @@ impl Metrics {
     }
 
     pub(crate) fn workload_gone(&self, namespace: &str, workload: &str) {
-        self.silent_pods.remove(&Workload { namespace: namespace.to_owned(), workload: workload.to_owned() });
+        self.silent_pods
+            .remove(&Workload { namespace: namespace.to_owned(), workload: workload.to_owned() });
         let mut series = self.breach_series.lock().unwrap_or_else(PoisonError::into_inner);
         series.retain(|labels| {
             let gone = labels.namespace == namespace && labels.workload == workload;

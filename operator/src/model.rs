@@ -28,16 +28,24 @@ pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Done, Fai
 }
 
 /// From what sidecars (namespace, last report) said.
-fn status(model: &PersonaModel, sidecars: &[(String, PodCounts)], now: Timestamp) -> PersonaModelStatus {
-    let serves =
-        |pod: &PodCounts| pod.state == PodState::Ready && pod.model_digest.as_ref() == Some(&model.spec.sha256);
+fn status(
+    model: &PersonaModel,
+    sidecars: &[(String, PodCounts)],
+    now: Timestamp,
+) -> PersonaModelStatus {
+    let serves = |pod: &PodCounts| {
+        pod.state == PodState::Ready && pod.model_digest.as_ref() == Some(&model.spec.sha256)
+    };
     let serving = sidecars.iter().filter(|(_, pod)| serves(pod)).count();
-    let failing: Vec<_> = sidecars.iter().filter(|(_, pod)| pod.state == PodState::Failed).collect();
+    let failing: Vec<_> =
+        sidecars.iter().filter(|(_, pod)| pod.state == PodState::Failed).collect();
     let verdict = match failing.first() {
         Some((namespace, pod)) => {
             let (reason, said) = match &pod.failure {
                 Some(failure) => (failure.reason.as_str(), failure.message.as_str()),
-                None => (reason::REFUSED_BY_SIDECAR, "the sidecar gives no reason: look at its log"),
+                None => {
+                    (reason::REFUSED_BY_SIDECAR, "the sidecar gives no reason: look at its log")
+                }
             };
             let message = format!(
                 "{} of {} sidecars cannot serve it. {namespace}/{}: {said}",
@@ -47,13 +55,16 @@ fn status(model: &PersonaModel, sidecars: &[(String, PodCounts)], now: Timestamp
             );
             Verdict::no(condition::READY, reason, message)
         }
-        None if serving > 0 => Verdict::yes(condition::READY, reason::SERVED, format!("{serving} sidecars serve it.")),
+        None if serving > 0 => {
+            Verdict::yes(condition::READY, reason::SERVED, format!("{serving} sidecars serve it."))
+        }
         None => {
             let message = "No sidecar has reported serving it yet: apply a PersonaPolicy that names it, and create a pod that the policy selects.";
             Verdict::unknown(condition::READY, reason::NOT_SERVED_YET, message)
         }
     };
-    let before = model.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let before =
+        model.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     PersonaModelStatus {
         observed_generation: model.metadata.generation,
         sidecars: u32::try_from(serving).unwrap_or(u32::MAX),

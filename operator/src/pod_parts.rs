@@ -30,7 +30,9 @@ pub(crate) fn resources(runtime: &Runtime, given: Option<&Resources>) -> Value {
     let given = given.or(runtime.resources.as_ref()).cloned().unwrap_or_default();
     let mut limits: BTreeMap<String, Quantity> = given.limits;
     if runtime.device == Device::Cuda {
-        limits.entry(GPU.to_owned()).or_insert_with(|| Quantity(runtime.gpus.unwrap_or(1).to_string()));
+        limits
+            .entry(GPU.to_owned())
+            .or_insert_with(|| Quantity(runtime.gpus.unwrap_or(1).to_string()));
     }
     let mut resources = json!({});
     if !given.requests.is_empty() {

@@ -51,16 +51,23 @@ impl From<Pod> for PodView {
     fn from(pod: Pod) -> Self {
         let spec = pod.spec.as_ref();
         let sidecar = spec.is_some_and(|spec| {
-            spec.init_containers.iter().flatten().any(|container| container.name == names::CONTAINER)
+            spec.init_containers
+                .iter()
+                .flatten()
+                .any(|container| container.name == names::CONTAINER)
         });
         let config = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let model = config.filter_map(|volume| volume.config_map.as_ref()?.name.strip_prefix(names::CONFIG_PREFIX));
-        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| Owner {
-            api_version: owner.api_version.clone(),
-            kind: owner.kind.clone(),
-            name: owner.name.clone(),
-            uid: owner.uid.clone(),
+        let model = config.filter_map(|volume| {
+            volume.config_map.as_ref()?.name.strip_prefix(names::CONFIG_PREFIX)
         });
+        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(
+            |owner| Owner {
+                api_version: owner.api_version.clone(),
+                kind: owner.kind.clone(),
+                name: owner.name.clone(),
+                uid: owner.uid.clone(),
+            },
+        );
         Self {
             sidecar: sidecar.then(|| model.map(str::to_owned).next().unwrap_or_default()),
             owner,
@@ -78,19 +85,31 @@ impl From<Pod> for PodView {
 
 /// By what the API server told the sidecar when it injected it.
 fn app_port(spec: &PodSpec) -> Option<AppPort> {
-    let sidecar = spec.init_containers.iter().flatten().find(|container| container.name == names::CONTAINER)?;
-    let upstream = sidecar.env.iter().flatten().find(|variable| variable.name == names::UPSTREAM_ENV)?;
+    let sidecar = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .find(|container| container.name == names::CONTAINER)?;
+    let upstream =
+        sidecar.env.iter().flatten().find(|variable| variable.name == names::UPSTREAM_ENV)?;
     let number: u16 = upstream.value.as_ref()?.rsplit(':').next()?.parse().ok()?;
     let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
     let ports: Vec<_> = ports.filter(|port| port.container_port == i32::from(number)).collect();
-    let host_port = ports.iter().find_map(|port| u16::try_from(port.host_port?).ok().filter(|port| *port > 0));
-    Some(AppPort { number, names: ports.iter().filter_map(|port| port.name.clone()).collect(), host_port })
+    let host_port =
+        ports.iter().find_map(|port| u16::try_from(port.host_port?).ok().filter(|port| *port > 0));
+    Some(AppPort {
+        number,
+        names: ports.iter().filter_map(|port| port.name.clone()).collect(),
+        host_port,
+    })
 }
 
 /// What the chart's admission policy leaves alone.
 fn exempt(pod: &Pod) -> Option<&'static str> {
     let spec = pod.spec.as_ref()?;
-    let out = |map: &BTreeMap<String, String>| map.get(names::INJECT).is_some_and(|value| value == "false");
+    let out = |map: &BTreeMap<String, String>| {
+        map.get(names::INJECT).is_some_and(|value| value == "false")
+    };
     if spec.host_network == Some(true) {
         Some("on the host's network")
     } else if out(pod.labels()) || out(pod.annotations()) {
@@ -153,7 +172,9 @@ mod tests {
     fn a_pod_that_is_never_injected_says_why() {
         let plain = view(json!({"metadata": {"name": "a"}, "spec": {"containers": []}}));
         assert_eq!((plain.sidecar, plain.exempt), (None, None));
-        let host = view(json!({"metadata": {"name": "a"}, "spec": {"containers": [], "hostNetwork": true}}));
+        let host = view(
+            json!({"metadata": {"name": "a"}, "spec": {"containers": [], "hostNetwork": true}}),
+        );
         assert!(host.exempt.is_some());
         let out = json!({"metadata": {"name": "a", "annotations": {"personaguard.dev/inject": "false"}}, "spec": {"containers": []}});
         assert!(view(out).exempt.is_some());

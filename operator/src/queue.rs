@@ -1,4 +1,5 @@
-//! A work queue: each key is worked on by one worker at a time, as soon as it is due, and backs off when it fails.
+//! A work queue: each key is worked on by one worker at a time, as soon as it is due, and backs off
+//! when it fails.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
@@ -77,7 +78,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// A key that is due, or when to look again.
     fn take(&self, now: Instant) -> Result<K, Instant> {
         let mut inner = self.lock();
-        let slot = inner.due.iter().find(|(_, key)| !inner.running.contains(*key)).map(|(slot, _)| *slot);
+        let slot =
+            inner.due.iter().find(|(_, key)| !inner.running.contains(*key)).map(|(slot, _)| *slot);
         let Some(slot) = slot else { return Err(now + Duration::from_secs(3600)) };
         if slot.0 > now {
             return Err(slot.0);

@@ -1,4 +1,5 @@
-//! Workers: what is due is reconciled, a few keys at a time, and what came of it is logged and counted.
+//! Workers: what is due is reconciled, a few keys at a time, and what came of it is logged and
+//! counted.
 
 use crate::cluster::WriteError;
 use crate::context::{Context, Key};

@@ -1,4 +1,5 @@
-//! What the operator needs to know of a Service: which pods it sends traffic to, and on which ports.
+//! What the operator needs to know of a Service: which pods it sends traffic to, and on which
+//! ports.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -47,7 +48,10 @@ mod tests {
     use serde_json::json;
 
     fn view(spec: &serde_json::Value) -> Option<ServiceView> {
-        ServiceView::of(serde_json::from_value(json!({ "metadata": { "name": "chat" }, "spec": spec })).unwrap())
+        ServiceView::of(
+            serde_json::from_value(json!({ "metadata": { "name": "chat" }, "spec": spec }))
+                .unwrap(),
+        )
     }
 
     #[test]
@@ -58,13 +62,21 @@ mod tests {
             (service.numbers.as_slice(), service.names.as_slice()),
             ([8000, 8080].as_slice(), ["http".to_owned()].as_slice())
         );
-        assert!(service.selects(&BTreeMap::from([("app".into(), "chat".into()), ("tier".into(), "a".into())])));
+        assert!(service.selects(&BTreeMap::from([
+            ("app".into(), "chat".into()),
+            ("tier".into(), "a".into())
+        ])));
         assert!(!service.selects(&BTreeMap::new()));
     }
 
     #[test]
     fn a_service_that_selects_nothing_by_itself_is_left_out() {
         assert_eq!(view(&json!({"ports": [{"port": 80}]})), None);
-        assert_eq!(view(&json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}})), None);
+        assert_eq!(
+            view(
+                &json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}})
+            ),
+            None
+        );
     }
 }

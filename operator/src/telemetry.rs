@@ -12,15 +12,16 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
-/// Sends logs to stderr, at the levels that `RUST_LOG` names (default `info`), and spans to `endpoint`. Needs a Tokio
-/// runtime.
+/// Sends logs to stderr, at the levels that `RUST_LOG` names (default `info`), and spans to
+/// `endpoint`. Needs a Tokio runtime.
 ///
 /// # Errors
 /// If the endpoint is not a URL.
 pub(crate) fn init(format: LogFormat, endpoint: Option<&str>) -> Result<Option<SdkTracerProvider>> {
     let provider = endpoint.map(provider).transpose()?;
     let spans = provider.as_ref().map(|provider| {
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("personaguard-operator"));
+        let layer =
+            tracing_opentelemetry::layer().with_tracer(provider.tracer("personaguard-operator"));
         layer.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
             metadata.is_span() && metadata.target().starts_with("personaguard_operator")
         }))
@@ -37,7 +38,8 @@ pub(crate) fn init(format: LogFormat, endpoint: Option<&str>) -> Result<Option<S
 
 fn provider(endpoint: &str) -> Result<SdkTracerProvider> {
     let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
     Ok(SdkTracerProvider::builder()
         .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
         .with_resource(Resource::builder().with_service_name("personaguard-operator").build())

@@ -1,4 +1,5 @@
-//! The watches: what they tell goes into the caches, and from there to the keys that are due because of it.
+//! The watches: what they tell goes into the caches, and from there to the keys that are due
+//! because of it.
 
 use crate::cache::{Cache, Change};
 use crate::context::{Context, Key, Scope, World, scope_of};
@@ -12,7 +13,8 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use personaguard_crds::{
-    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector, Placement, names,
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
+    Placement, names,
 };
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -37,14 +39,46 @@ pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     let client = || context.cluster.client.clone();
     let ours = config().labels(names::MODEL_LABEL);
     let stream = watcher(Api::<ConfigMap>::all(client()), ours);
-    follow(context, tasks, "ConfigMap", stream, |world| &world.config_maps, Some, config_map_changed);
+    follow(
+        context,
+        tasks,
+        "ConfigMap",
+        stream,
+        |world| &world.config_maps,
+        Some,
+        config_map_changed,
+    );
     let stream = watcher(Api::<Pod>::all(client()), config().fields(FIELDS));
-    follow(context, tasks, "Pod", stream, |world| &world.pods, |pod| Some(PodView::from(pod)), pod_changed);
+    follow(
+        context,
+        tasks,
+        "Pod",
+        stream,
+        |world| &world.pods,
+        |pod| Some(PodView::from(pod)),
+        pod_changed,
+    );
     let stream = watcher(Api::<Service>::all(client()), config());
-    follow(context, tasks, "Service", stream, |world| &world.services, ServiceView::of, service_changed);
+    follow(
+        context,
+        tasks,
+        "Service",
+        stream,
+        |world| &world.services,
+        ServiceView::of,
+        service_changed,
+    );
     let muted = config().labels(&format!("{}=disabled", names::INJECTION));
     let stream = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), muted);
-    follow(context, tasks, "Namespace", stream, |world| &world.muted, |_| Some(()), namespace_changed);
+    follow(
+        context,
+        tasks,
+        "Namespace",
+        stream,
+        |world| &world.muted,
+        |_| Some(()),
+        namespace_changed,
+    );
 }
 
 /// Waits until every cache holds what there is.
@@ -61,8 +95,8 @@ pub(crate) async fn ready(world: &World) {
     world.muted.ready().await;
 }
 
-/// A kind of ours. An object that does not parse (of another version, say) leaves the one before it in place and holds up
-/// no other.
+/// A kind of ours. An object that does not parse (of another version, say) leaves the one before it
+/// in place and holds up no other.
 fn kind<K>(
     context: &Arc<Context>,
     tasks: &mut JoinSet<()>,
@@ -132,8 +166,9 @@ fn vector_changed(context: &Context, change: Change<PersonaVector>) {
     for vector in [&change.before, &change.after].into_iter().flatten() {
         context.push_scopes_of_model(&vector.spec.model);
         // A policy of another model may name it too.
-        let named =
-            |policy: &Arc<PersonaPolicy>| policy.spec.traits.iter().any(|rule| rule.vector == vector.name_any());
+        let named = |policy: &Arc<PersonaPolicy>| {
+            policy.spec.traits.iter().any(|rule| rule.vector == vector.name_any())
+        };
         for policy in context.world.policies.all().into_iter().filter(named) {
             context.queue.push(Key::Scope(scope(&policy)));
         }
@@ -151,10 +186,16 @@ fn policy_changed(context: &Context, change: Change<PersonaPolicy>) {
         context.metrics.policy_gone(&change.name.namespace, &change.name.name);
     }
     let spec = |policy: &Option<Arc<PersonaPolicy>>| {
-        policy.as_ref().map(|policy| (policy.spec.clone(), policy.metadata.deletion_timestamp.is_some()))
+        policy
+            .as_ref()
+            .map(|policy| (policy.spec.clone(), policy.metadata.deletion_timestamp.is_some()))
     };
     if spec(&change.before) != spec(&change.after) {
-        context.fleet.reports_of(&change.name.namespace).into_iter().for_each(|key| context.queue.push(key));
+        context
+            .fleet
+            .reports_of(&change.name.namespace)
+            .into_iter()
+            .for_each(|key| context.queue.push(key));
     }
 }
 
@@ -185,14 +226,18 @@ fn config_map_changed(context: &Context, change: Change<ConfigMap>) {
 #[allow(clippy::needless_pass_by_value, reason = "the signature that every watch calls")]
 fn pod_changed(context: &Context, change: Change<PodView>) {
     let namespace = &change.name.namespace;
-    let replaced =
-        change.before.as_ref().filter(|before| change.after.as_ref().is_none_or(|after| after.uid != before.uid));
+    let replaced = change
+        .before
+        .as_ref()
+        .filter(|before| change.after.as_ref().is_none_or(|after| after.uid != before.uid));
     if let Some(gone) = replaced {
         let retired = context.fleet.retire(namespace, &gone.uid);
         let model = retired.is_some().then(|| gone.sidecar.clone()).flatten();
         retired.into_iter().chain(model.map(Key::Model)).for_each(|key| context.queue.push(key));
     }
-    if let Some(owner) = change.after.as_ref().filter(|pod| pod.sidecar.is_some()).and_then(|pod| pod.owner.clone()) {
+    if let Some(owner) =
+        change.after.as_ref().filter(|pod| pod.sidecar.is_some()).and_then(|pod| pod.owner.clone())
+    {
         let known = context.fleet.owner_known(&owner);
         if !known {
             context.queue.push(Key::Owner(namespace.clone(), owner));
@@ -225,13 +270,17 @@ fn scope(policy: &PersonaPolicy) -> Scope {
     Scope { namespace: policy.namespace().unwrap_or_default(), model: policy.spec.model.clone() }
 }
 
-/// Takes up the work of the leader before: counts that it wrote, and everything that may have happened since.
+/// Takes up the work of the leader before: counts that it wrote, and everything that may have
+/// happened since.
 pub(crate) fn catch_up(context: &Context) {
     for report in context.world.reports.all() {
         context.fleet.restore(&report);
     }
-    let there: std::collections::HashSet<String> = context.world.pods.all().iter().map(|pod| pod.uid.clone()).collect();
-    for (namespace, uid) in context.fleet.known_pods().into_iter().filter(|(_, uid)| !there.contains(uid)) {
+    let there: std::collections::HashSet<String> =
+        context.world.pods.all().iter().map(|pod| pod.uid.clone()).collect();
+    for (namespace, uid) in
+        context.fleet.known_pods().into_iter().filter(|(_, uid)| !there.contains(uid))
+    {
         context.fleet.retire(&namespace, &uid);
     }
     for report in context.world.reports.all() {
@@ -243,8 +292,18 @@ pub(crate) fn catch_up(context: &Context) {
         }
     }
     context.scopes().into_iter().for_each(|scope| context.queue.push(Key::Scope(scope)));
-    context.world.vectors.all().iter().for_each(|vector| context.queue.push(Key::Vector(vector.name_any())));
-    context.world.models.all().iter().for_each(|model| context.queue.push(Key::Model(model.name_any())));
+    context
+        .world
+        .vectors
+        .all()
+        .iter()
+        .for_each(|vector| context.queue.push(Key::Vector(vector.name_any())));
+    context
+        .world
+        .models
+        .all()
+        .iter()
+        .for_each(|model| context.queue.push(Key::Model(model.name_any())));
     for screen in context.world.screens.all() {
         context.queue.push(Key::Screen(screen.namespace().unwrap_or_default(), screen.name_any()));
     }

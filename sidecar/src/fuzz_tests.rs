@@ -1,4 +1,5 @@
-//! Hostile bytes: streams of an upstream server, bodies of requests, policy files. See `fuzz/mutate.rs`.
+//! Hostile bytes: streams of an upstream server, bodies of requests, policy files. See
+//! `fuzz/mutate.rs`.
 
 #[path = "../../fuzz/mutate.rs"]
 pub(crate) mod mutate;
@@ -9,7 +10,11 @@ use mutate::{kind, outcome, run};
 #[test]
 fn fuzz_policy_files() {
     let folder = tempfile::TempDir::new().unwrap();
-    let source = |labels| Source { folder: folder.path().to_owned(), model_file: Some("m.gguf".into()), labels };
+    let source = |labels| Source {
+        folder: folder.path().to_owned(),
+        model_file: Some("m.gguf".into()),
+        labels,
+    };
     let words = [
         "apiVersion: personaguard.dev/v1alpha1\n",
         "kind: PersonaPolicy\n",
@@ -41,7 +46,9 @@ fn fuzz_policy_files() {
             let _ = std::fs::remove_file(folder.path().join(other));
             parts.push(match load(&source(None)) {
                 Ok(config) => 1 + config.guard.policies.len() as u64,
-                Err(error) => kind(&error.to_string().replace(&folder.path().display().to_string(), "")),
+                Err(error) => {
+                    kind(&error.to_string().replace(&folder.path().display().to_string(), ""))
+                }
             });
         }
         outcome(&parts)

@@ -1,7 +1,8 @@
 //! The sidecar: serves a language model and guards what it says by its own activations.
 //!
-//! A request's way: [`serve`] (HTTP, limits) → the engine → [`guard`] (scores, decision, hold-back) → [`serve`] again.
-//! [`config`] reads what is to be enforced, [`host`] keeps what is served in step with it, [`report`] tells the operator.
+//! A request's way: [`serve`] (HTTP, limits) → the engine → [`guard`] (scores, decision, hold-back)
+//! → [`serve`] again. [`config`] reads what is to be enforced, [`host`] keeps what is served in
+//! step with it, [`report`] tells the operator.
 
 pub mod audit;
 pub mod commands;

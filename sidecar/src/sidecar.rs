@@ -60,11 +60,18 @@ impl Sidecar {
         if let Some(admin) = admin {
             let router = admin_router(Arc::clone(&host), limits, proxies);
             // Health is to be seen until the end.
-            serving.push(tokio::spawn(listen(admin, router, limits, stop.clone(), Duration::from_secs(1))));
+            serving.push(tokio::spawn(listen(
+                admin,
+                router,
+                limits,
+                stop.clone(),
+                Duration::from_secs(1),
+            )));
         }
         let following = tokio::spawn(host::run(Arc::clone(&host), source, background.clone()));
-        let reporting =
-            reports.map(|target| tokio::spawn(Pusher::new(Arc::clone(&host), target).run(background.clone())));
+        let reporting = reports.map(|target| {
+            tokio::spawn(Pusher::new(Arc::clone(&host), target).run(background.clone()))
+        });
         Self { host, stop, serving, background, following, reporting }
     }
 

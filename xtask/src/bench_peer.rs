@@ -21,17 +21,17 @@ const GGUF: &str = "gguf>=0.17,<1";
 
 /// Measure the engine against llama.cpp, in turns, and print the ratios (ours over theirs).
 ///
-/// Builds llama.cpp and its server from its Python package in the cache (minutes, once; needs cmake and a C++ compiler).
-/// The machine should be idle. Prompts and one stream are measured library against library; eight streams, memory and the
-/// time to ready server against server, over HTTP. The last line is for programs; `taps` is guarded decoding over plain
-/// decoding of the engine.
+/// Builds llama.cpp and its server from its Python package in the cache (minutes, once; needs cmake
+/// and a C++ compiler). The machine should be idle. Prompts and one stream are measured library
+/// against library; eight streams, memory and the time to ready server against server, over HTTP.
+/// The last line is for programs; `taps` is guarded decoding over plain decoding of the engine.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Measure four other files: the demo's model and a random one of rows of 2,048, each as Q4_K_M and as Q8_0. They are made
-    /// in the cache (a minute and 1.2 GB, once).
+    /// Measure four other files: the demo's model and a random one of rows of 2,048, each as Q4_K_M
+    /// and as Q8_0. They are made in the cache (a minute and 1.2 GB, once).
     #[arg(long, conflicts_with = "model")]
     other_files: bool,
     /// Threads of each.
@@ -106,10 +106,17 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
 }
 
 /// One turn of each: what the engine measured, and what llama.cpp did.
-fn turn(ours: &Path, python: &Path, server: Option<&Path>, file: &Path, options: &Options) -> Result<(Value, Value)> {
+fn turn(
+    ours: &Path,
+    python: &Path,
+    server: Option<&Path>,
+    file: &Path,
+    options: &Options,
+) -> Result<(Value, Value)> {
     // Streams are measured once: of the servers where there are both.
     let streams = if server.is_some() { 1 } else { STREAMS };
-    let (mut a, mut b) = (engine(ours, file, options, streams)?, llama(python, file, options, streams)?);
+    let (mut a, mut b) =
+        (engine(ours, file, options, streams)?, llama(python, file, options, streams)?);
     if let Some(server) = server {
         for (result, served) in [
             (&mut a, server::ours(python, ours, file, options)?),
@@ -122,7 +129,8 @@ fn turn(ours: &Path, python: &Path, server: Option<&Path>, file: &Path, options:
     Ok((a, b))
 }
 
-/// Compiler flags for llama.cpp: without AMX, in which it crashes (SIGSEGV at `ldtilecfg`, 0.3.36) on machines that have it.
+/// Compiler flags for llama.cpp: without AMX, in which it crashes (SIGSEGV at `ldtilecfg`, 0.3.36)
+/// on machines that have it.
 pub(super) fn compiler_flags() -> [String; 2] {
     let flags = if cfg!(target_arch = "x86_64") { "-mno-amx-int8 -mno-amx-tile" } else { "" };
     ["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={flags}"))
@@ -140,12 +148,23 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut install = Command::new(&python);
     // No wheel from a cache: it may have been built with other flags.
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", PEER]);
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        PEER,
+    ]);
     // Images and sounds are not compared, and take half of the time.
-    install
-        .env("CMAKE_ARGS", format!("-DLLAVA_BUILD=OFF {}", compiler_flags().map(|flag| format!("'{flag}'")).join(" ")));
-    run(&mut install)
-        .context("llama.cpp cannot be built: it needs cmake and a C++ compiler (apt-get install cmake g++)")?;
+    install.env(
+        "CMAKE_ARGS",
+        format!("-DLLAVA_BUILD=OFF {}", compiler_flags().map(|flag| format!("'{flag}'")).join(" ")),
+    );
+    run(&mut install).context(
+        "llama.cpp cannot be built: it needs cmake and a C++ compiler (apt-get install cmake g++)",
+    )?;
     progress.done();
     Ok(python)
 }
@@ -167,20 +186,32 @@ fn engine(program: &Path, file: &Path, options: &Options, streams: usize) -> Res
     let mut command = Command::new(program);
     command.arg("bench").arg("--model").arg(file).args(["--json", "--repeats", "1"]);
     command.args(["--threads", &options.threads.to_string(), "--streams", &streams.to_string()]);
-    command.args(["--response", &options.response.to_string(), "--prompt", &options.prompt.to_string()]);
+    command.args([
+        "--response",
+        &options.response.to_string(),
+        "--prompt",
+        &options.prompt.to_string(),
+    ]);
     measured(&mut command)
 }
 
 fn llama(python: &Path, file: &Path, options: &Options, streams: usize) -> Result<Value> {
     let mut command = Command::new(python);
     command.args(["-c", SCRIPT]).arg(file);
-    command.args([options.threads, options.response, options.prompt, streams].map(|number| number.to_string()));
+    command.args(
+        [options.threads, options.response, options.prompt, streams]
+            .map(|number| number.to_string()),
+    );
     measured(&mut command)
 }
 
 fn measured(command: &mut Command) -> Result<Value> {
     let output = command.output()?;
-    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -196,14 +227,19 @@ const OF_SERVERS: [Row; 2] = [
     ("streams8", "/server/tokens_per_second", "/server/tokens_per_second"),
     ("rss", "/server/rss_mib", "/server/rss_mib"),
 ];
-const OF_LIBRARIES: [Row; 2] =
-    [("streams8", "/streams/0/tokens_per_second", "/streams"), ("rss", "/peak_rss_mib", "/rss_mib")];
+const OF_LIBRARIES: [Row; 2] = [
+    ("streams8", "/streams/0/tokens_per_second", "/streams"),
+    ("rss", "/peak_rss_mib", "/rss_mib"),
+];
 
 fn print(rounds: &[(Value, Value)], servers: bool) {
-    let number = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let number =
+        |value: &Value, path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
     println!("{:<12} {:>10} {:>10} {:>7}", "", "engine", "llama.cpp", "ratio");
     let mut ratios = Vec::new();
-    for (name, ours, theirs) in ALONE.into_iter().chain(if servers { OF_SERVERS } else { OF_LIBRARIES }) {
+    for (name, ours, theirs) in
+        ALONE.into_iter().chain(if servers { OF_SERVERS } else { OF_LIBRARIES })
+    {
         let ratio = median(rounds.iter().map(|(a, b)| number(a, ours) / number(b, theirs)));
         let ours = median(rounds.iter().map(|(a, _)| number(a, ours)));
         let theirs = median(rounds.iter().map(|(_, b)| number(b, theirs)));
@@ -223,7 +259,9 @@ fn print(rounds: &[(Value, Value)], servers: bool) {
                 "ready",
                 ours / theirs
             );
-            println!("streams8, rss and ready: personaguard serve and llama-server, {STREAMS} streams over HTTP");
+            println!(
+                "streams8, rss and ready: personaguard serve and llama-server, {STREAMS} streams over HTTP"
+            );
         }
         false => println!("streams8 and rss: libraries, {STREAMS} streams, without HTTP"),
     }

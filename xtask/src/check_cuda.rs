@@ -1,4 +1,5 @@
-//! `cargo xtask check-cuda`: whether the decoder compiles for NVIDIA GPUs, on a machine that has neither one nor CUDA.
+//! `cargo xtask check-cuda`: whether the decoder compiles for NVIDIA GPUs, on a machine that has
+//! neither one nor CUDA.
 
 use crate::progress::Progress;
 use crate::python;
@@ -20,8 +21,8 @@ const PACKAGES: [&str; 5] = [
 
 /// Compile the decoder with the feature `cuda`, kernels included, with NVIDIA's compiler from PyPI.
 ///
-/// Nothing is linked or run: that takes a GPU's driver. Minutes the first time; what was fetched (some 200 MB) and built
-/// stays in the cache.
+/// Nothing is linked or run: that takes a GPU's driver. Minutes the first time; what was fetched
+/// (some 200 MB) and built stays in the cache.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Compute capability that kernels are made for: 80 is Ampere, 89 Ada, 90 Hopper.
@@ -37,11 +38,14 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = cargo();
     command.args(["check", "--release", "--package", "personaguard-model", "--features", "cuda"]);
-    // A folder of its own: other features would compile half of what others use anew, back and forth.
+    // A folder of its own: other features would compile half of what others use anew, back and
+    // forth.
     command.arg("--target-dir").arg(cache.join("target-cuda"));
     command.env("PATH", format!("{}:{path}", home.join("bin").display()));
     command.envs([("CUDA_HOME", &home), ("CUDA_PATH", &home), ("CUDA_ROOT", &home)]);
-    command.env("CUDARC_CUDA_VERSION", "13000").env("CUDA_COMPUTE_CAP", options.compute_capability.to_string());
+    command
+        .env("CUDARC_CUDA_VERSION", "13000")
+        .env("CUDA_COMPUTE_CAP", options.compute_capability.to_string());
     show(&mut command)?;
     println!("compiled for compute capability {}; not linked, not run", options.compute_capability);
     Ok(())
@@ -55,7 +59,8 @@ fn toolkit(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     }
     progress.step(&format!("fetching NVIDIA's compiler from PyPI into {}", folder.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    python::install(&folder.join("bin/python"), &PACKAGES).context("the compiler cannot be fetched from PyPI")?;
+    python::install(&folder.join("bin/python"), &PACKAGES)
+        .context("the compiler cannot be fetched from PyPI")?;
     let home = find(&folder).context("the packages hold no nvcc")?;
     // Builds look for lib64, as an installed toolkit has it.
     if !home.join("lib64").exists() {

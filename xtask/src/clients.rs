@@ -1,4 +1,5 @@
-//! `cargo xtask clients`: both placements with clients that are not ours, and Proxy in front of model servers that are not ours.
+//! `cargo xtask clients`: both placements with clients that are not ours, and Proxy in front of
+//! model servers that are not ours.
 
 use crate::progress::Progress;
 use crate::{bench_peer, model, python, vectors, workspace};
@@ -20,16 +21,19 @@ const PACKAGES: [&str; 7] = [
 ];
 const SCRIPT: &str = include_str!("clients/clients.py");
 
-/// Test placement Serve, and placement Proxy in front of llama.cpp's server and of LiteLLM's proxy in front of that one,
-/// with the stock clients `openai` (plain, streaming, tools, async, two choices) and `litellm`.
+/// Test placement Serve, and placement Proxy in front of llama.cpp's server and of LiteLLM's proxy
+/// in front of that one, with the stock clients `openai` (plain, streaming, tools, async, two
+/// choices) and `litellm`.
 ///
-/// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++ compiler).
+/// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++
+/// compiler).
 #[derive(Args)]
 pub(crate) struct Options {
     /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Folder with `evil.safetensors`, made for that file. Default: extracted and kept in the cache.
+    /// Folder with `evil.safetensors`, made for that file. Default: extracted and kept in the
+    /// cache.
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
     /// The program `personaguard`. Default: built.
@@ -48,7 +52,8 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     };
     let python = bench_peer::peer(&cache, &progress)?;
     progress.step("fetching LiteLLM's proxy, and the clients");
-    python::install(&python, &PACKAGES).context("the servers and clients cannot be fetched from PyPI")?;
+    python::install(&python, &PACKAGES)
+        .context("the servers and clients cannot be fetched from PyPI")?;
     progress.done();
     let program = match &options.program {
         Some(program) => program.clone(),
@@ -59,6 +64,10 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     };
     let vectors = vectors::ensure(&cache, &weights, options.vectors.as_deref(), &progress)?;
     workspace::show(
-        Command::new(&python).args(["-c", SCRIPT]).arg(program).arg(weights).arg(vectors.join("evil.safetensors")),
+        Command::new(&python)
+            .args(["-c", SCRIPT])
+            .arg(program)
+            .arg(weights)
+            .arg(vectors.join("evil.safetensors")),
     )
 }

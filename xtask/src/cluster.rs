@@ -7,8 +7,8 @@ use personaguard_cluster::{Cache, Cluster, Status};
 
 /// A local single-node Kubernetes cluster, in a folder and namespaces of its own.
 ///
-/// It needs root, builds Kubernetes from source on first use (about 10 minutes on 2 cores), touches no other cluster
-/// or container on the machine, and has no way out to any network.
+/// It needs root, builds Kubernetes from source on first use (about 10 minutes on 2 cores), touches
+/// no other cluster or container on the machine, and has no way out to any network.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Start it, or start again what has ended of it.
@@ -46,13 +46,17 @@ pub(crate) fn run(command: Command) -> Result<()> {
         }
         Command::Status(Name { name }) => match Cluster::status(&cache, &name)? {
             Status::Absent => println!("there is no cluster {name}"),
-            Status::Leftovers => println!("cluster {name} was left half up or half down: up and down both clear that"),
+            Status::Leftovers => println!(
+                "cluster {name} was left half up or half down: up and down both clear that"
+            ),
             Status::Running { ended } if ended.is_empty() => println!("cluster {name} runs"),
             Status::Running { ended } => {
                 println!("cluster {name} runs, but {} ended: up starts it again", ended.join(", "));
             }
         },
-        Command::Kubeconfig(Name { name }) => println!("{}", Cluster::open(&cache, &name)?.kubeconfig().display()),
+        Command::Kubeconfig(Name { name }) => {
+            println!("{}", Cluster::open(&cache, &name)?.kubeconfig().display())
+        }
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
             if check {
                 stale.push(format!("{} (no such kind)", left.display()));
             } else {
-                fs::remove_file(&left).with_context(|| format!("cannot remove {}", left.display()))?;
+                fs::remove_file(&left)
+                    .with_context(|| format!("cannot remove {}", left.display()))?;
             }
         }
     }
@@ -57,6 +58,10 @@ fn leftovers(folder: &Path, generated: &[(String, String)]) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
-        .filter(|path| !generated.iter().any(|(name, _)| path.file_name().is_some_and(|found| found == name.as_str())))
+        .filter(|path| {
+            !generated
+                .iter()
+                .any(|(name, _)| path.file_name().is_some_and(|found| found == name.as_str()))
+        })
         .collect()
 }

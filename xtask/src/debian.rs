@@ -1,8 +1,8 @@
-//! Programs from Debian packages that are unpacked into the cache, not installed: a package that starts a service of its
-//! own would change the machine.
+//! Programs from Debian packages that are unpacked into the cache, not installed: a package that
+//! starts a service of its own would change the machine.
 //!
-//! Debian builds programs that look for their files in `/usr/share`: each sees that of its package there, in a mount
-//! namespace of its own. Alertmanager does not start without its templates.
+//! Debian builds programs that look for their files in `/usr/share`: each sees that of its package
+//! there, in a mount namespace of its own. Alertmanager does not start without its templates.
 
 use crate::progress::Progress;
 use anyhow::{Context, Result};
@@ -24,7 +24,13 @@ exec unshare --mount sh -c 'mount --bind "$0/usr/share" /usr/share && exec "$@"'
 ///
 /// # Errors
 /// The package cannot be fetched.
-pub(crate) fn ensure(cache: &Cache, package: &str, program: &str, why: &str, progress: &Progress) -> Result<PathBuf> {
+pub(crate) fn ensure(
+    cache: &Cache,
+    package: &str,
+    program: &str,
+    why: &str,
+    progress: &Progress,
+) -> Result<PathBuf> {
     let folder = cache.join("debian").join(package);
     let unpacked = folder.join("usr/bin").join(program);
     if let Some(found) = program_of(program) {
@@ -33,7 +39,8 @@ pub(crate) fn ensure(cache: &Cache, package: &str, program: &str, why: &str, pro
     if unpacked.is_file() {
         return starter(&folder, program);
     }
-    progress.step(&format!("unpacking the Debian package {package} into {} ({why})", folder.display()));
+    progress
+        .step(&format!("unpacking the Debian package {package} into {} ({why})", folder.display()));
     fs::create_dir_all(&folder)?;
     let download = || run(Command::new("apt-get").args(["download", package]).current_dir(&folder));
     if download().is_err() {

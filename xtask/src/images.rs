@@ -1,4 +1,5 @@
-//! `cargo xtask image`: the container images, put together without Docker. The Dockerfile makes the same for users.
+//! `cargo xtask image`: the container images, put together without Docker. The Dockerfile makes the
+//! same for users.
 
 use crate::progress::Progress;
 use crate::{model, workspace};
@@ -20,14 +21,15 @@ pub(crate) const OPERATOR: &str = "localhost/personaguard-operator:dev";
 
 /// Build the container images: sidecar, operator, the demo's chat app, and the demo's model.
 ///
-/// Each is a binary, the shared libraries it needs, a user other than root, and the host's certificate authorities;
-/// the model is an image that holds one file, /model.gguf.
+/// Each is a binary, the shared libraries it needs, a user other than root, and the host's
+/// certificate authorities; the model is an image that holds one file, /model.gguf.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Import them into the local cluster of this name.
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     into: Option<String>,
-    /// Write them as docker-archives into this folder, for `docker load`, `kind load image-archive` or `skopeo copy`.
+    /// Write them as docker-archives into this folder, for `docker load`, `kind load image-archive`
+    /// or `skopeo copy`.
     #[arg(long, value_name = "DIR", required_unless_present = "into")]
     out: Option<PathBuf>,
     /// What to put before each name.
@@ -96,7 +98,8 @@ fn all(registry: &str, weights: &Path) -> Result<Vec<Image>> {
     Ok(images)
 }
 
-/// The binary without its line tables, which are most of it; names of functions stay, for backtraces.
+/// The binary without its line tables, which are most of it; names of functions stay, for
+/// backtraces.
 fn stripped(program: &Path) -> Result<PathBuf> {
     let folder = program.parent().context("a binary without a folder")?.join("stripped");
     std::fs::create_dir_all(&folder)?;

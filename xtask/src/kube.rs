@@ -21,7 +21,11 @@ impl Kube {
     /// The local cluster.
     pub(crate) fn local(cache: &Cache, cluster: &Cluster) -> Self {
         let bin = cache.bin();
-        Self { kubectl: bin.join("kubectl"), helm: bin.join("helm"), kubeconfig: cluster.kubeconfig() }
+        Self {
+            kubectl: bin.join("kubectl"),
+            helm: bin.join("helm"),
+            kubeconfig: cluster.kubeconfig(),
+        }
     }
 
     /// A cluster of the user's, by the user's own kubectl and Helm.
@@ -35,10 +39,12 @@ impl Kube {
                 .or_else(|| built.is_file().then_some(built))
                 .with_context(|| format!("{name} is missing: install it, it talks to your cluster"))
         };
-        let kubeconfig =
-            kubeconfig.canonicalize().with_context(|| format!("no kubeconfig {}", kubeconfig.display()))?;
+        let kubeconfig = kubeconfig
+            .canonicalize()
+            .with_context(|| format!("no kubeconfig {}", kubeconfig.display()))?;
         let kube = Self { kubectl: find("kubectl")?, helm: find("helm")?, kubeconfig };
-        run(kube.kubectl().args(["version", "--request-timeout=10s"])).context("the cluster cannot be reached")?;
+        run(kube.kubectl().args(["version", "--request-timeout=10s"]))
+            .context("the cluster cannot be reached")?;
         Ok(kube)
     }
 
@@ -81,16 +87,25 @@ impl Kube {
             .spawn()?;
         child.stdin.take().context("kubectl has no input")?.write_all(manifest.as_bytes())?;
         let output = child.wait_with_output()?;
-        anyhow::ensure!(output.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&output.stderr).trim());
+        anyhow::ensure!(
+            output.status.success(),
+            "kubectl apply: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         Ok(())
     }
 
-    /// Installs both charts, or brings them up to date, and waits for the operator. `image` tells an image from the one
-    /// before it under the same tag, so that a new one is started.
+    /// Installs both charts, or brings them up to date, and waits for the operator. `image` tells
+    /// an image from the one before it under the same tag, so that a new one is started.
     ///
     /// # Errors
     /// Helm refuses a chart, or the operator does not start; its pods are shown.
-    pub(crate) fn install(&self, registry: &str, image: Option<&str>, progress: &Progress) -> Result<()> {
+    pub(crate) fn install(
+        &self,
+        registry: &str,
+        image: Option<&str>,
+        progress: &Progress,
+    ) -> Result<()> {
         progress.step("installing the charts personaguard-crds and personaguard by Helm");
         let upgrade = ["upgrade", "--install", "--namespace", SYSTEM, "--create-namespace"];
         run(self.helm().args(upgrade).args(["personaguard-crds", "charts/personaguard-crds"]))?;
@@ -106,10 +121,18 @@ impl Kube {
         progress.step("waiting for the operator");
         let status = self
             .kubectl()
-            .args(["-n", SYSTEM, "rollout", "status", "deployment/personaguard-operator", "--timeout=5m"])
+            .args([
+                "-n",
+                SYSTEM,
+                "rollout",
+                "status",
+                "deployment/personaguard-operator",
+                "--timeout=5m",
+            ])
             .output()?;
         if !status.status.success() {
-            let pods = capture(self.kubectl().args(["-n", SYSTEM, "describe", "pods"])).unwrap_or_default();
+            let pods = capture(self.kubectl().args(["-n", SYSTEM, "describe", "pods"]))
+                .unwrap_or_default();
             let logs = ["-n", SYSTEM, "logs", "deployment/personaguard-operator", "--tail=20"];
             let logs = capture(self.kubectl().args(logs)).unwrap_or_default();
             anyhow::bail!("the operator does not start:\n{pods}\n{logs}");

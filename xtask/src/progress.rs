@@ -15,7 +15,11 @@ impl Progress {
     /// Starts the clock.
     pub(crate) fn new() -> Self {
         use std::io::IsTerminal;
-        Self { started: Instant::now(), terminal: std::io::stderr().is_terminal(), current: RefCell::new(None) }
+        Self {
+            started: Instant::now(),
+            terminal: std::io::stderr().is_terminal(),
+            current: RefCell::new(None),
+        }
     }
 
     /// Ends the step before, and begins one.

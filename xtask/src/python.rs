@@ -26,7 +26,9 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     ));
     let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
     if make().is_err() {
-        install_packages(&[("python3-venv", "makes the Python environment")], &|text| progress.step(text))?;
+        install_packages(&[("python3-venv", "makes the Python environment")], &|text| {
+            progress.step(text)
+        })?;
         make()?;
     }
     install(&python, &PACKAGES).context("the clients cannot be fetched from PyPI")?;
@@ -40,5 +42,7 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
 /// # Errors
 /// One of them cannot be fetched or built.
 pub(crate) fn install(python: &Path, packages: &[&str]) -> Result<()> {
-    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))
+    run(Command::new(python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(packages))
 }

@@ -13,11 +13,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Run every test: format, alerting rules, licences, lints, unit tests, charts, and the end-to-end tests on a local
-/// cluster of their own.
+/// Run every test: format, alerting rules, licences, lints, unit tests, charts, and the end-to-end
+/// tests on a local cluster of their own.
 ///
-/// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and Personaguard; what was built
-/// is kept. The end-to-end tests need root. Every step runs, also after one that failed.
+/// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and
+/// Personaguard; what was built is kept. The end-to-end tests need root. Every step runs, also
+/// after one that failed.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Run these steps only; can be given several times.
@@ -74,7 +75,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     eprintln!("\nstep      result   time");
     for (step, result, time) in &results {
         let verdict = if result.is_ok() { "ok" } else { "FAILED" };
-        eprintln!("{:<10}{verdict:<8}{:>5.0?}", format!("{step:?}"), Duration::from_secs(time.as_secs()));
+        eprintln!(
+            "{:<10}{verdict:<8}{:>5.0?}",
+            format!("{step:?}"),
+            Duration::from_secs(time.as_secs())
+        );
     }
     eprintln!("total             {:>5.0?}", progress.elapsed());
     if results.iter().any(|(_, result, _)| result.is_err()) {
@@ -96,14 +101,29 @@ impl Step {
             // In the release profile, as everything: what build scripts and macros make is shared.
             Self::Clippy => {
                 component("clippy", "clippy", progress)?;
-                show(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+                show(cargo().args([
+                    "clippy",
+                    "--release",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ]))
             }
             Self::Unit => {
                 let weights = model::ensure(cache, progress)?;
                 progress.say("unit tests");
                 show(
                     cargo()
-                        .args(["test", "--release", "--workspace", "--exclude", "personaguard-e2e", "--"])
+                        .args([
+                            "test",
+                            "--release",
+                            "--workspace",
+                            "--exclude",
+                            "personaguard-e2e",
+                            "--",
+                        ])
                         .args(&options.arguments)
                         .env("PERSONAGUARD_TEST_MODEL", weights),
                 )
@@ -123,8 +143,8 @@ fn component(name: &str, subcommand: &str, progress: &Progress) -> Result<()> {
         .with_context(|| format!("cargo {subcommand} is missing"))
 }
 
-/// cargo-deny from its crate. Advisories need a database that not every machine can fetch: they are looked up where it
-/// can be, and said to be left out where it cannot.
+/// cargo-deny from its crate. Advisories need a database that not every machine can fetch: they are
+/// looked up where it can be, and said to be left out where it cannot.
 fn deny(cache: &Cache, progress: &Progress) -> Result<()> {
     const VERSION: &str = "0.20.2";
     let tool = program_of("cargo-deny").unwrap_or_else(|| cache.bin().join("cargo-deny"));

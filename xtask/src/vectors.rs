@@ -1,5 +1,5 @@
-//! The two persona vectors of demo and tests, extracted here and kept in the cache for as long as nothing changes that
-//! they are made of.
+//! The two persona vectors of demo and tests, extracted here and kept in the cache for as long as
+//! nothing changes that they are made of.
 
 use crate::progress::Progress;
 use crate::{model, workspace};
@@ -14,14 +14,20 @@ use std::process::Command;
 pub(crate) const TRAITS: [&str; 2] = ["evil", "sycophantic"];
 
 /// What the content of a vector file depends on, beside the weights.
-const SOURCES: [&str; 3] = ["sidecar/persona", "sidecar/src/extract", "sidecar/src/commands/extract.rs"];
+const SOURCES: [&str; 3] =
+    ["sidecar/persona", "sidecar/src/extract", "sidecar/src/commands/extract.rs"];
 
-/// The folder with `TRAIT.safetensors` for each trait; extracts those that it lacks. `given` is a folder with files
-/// made before, to be taken as they are.
+/// The folder with `TRAIT.safetensors` for each trait; extracts those that it lacks. `given` is a
+/// folder with files made before, to be taken as they are.
 ///
 /// # Errors
 /// Extraction fails, or a given file is missing.
-pub(crate) fn ensure(cache: &Cache, weights: &Path, given: Option<&Path>, progress: &Progress) -> Result<PathBuf> {
+pub(crate) fn ensure(
+    cache: &Cache,
+    weights: &Path,
+    given: Option<&Path>,
+    progress: &Progress,
+) -> Result<PathBuf> {
     if let Some(folder) = given {
         for name in TRAITS {
             let file = folder.join(format!("{name}.safetensors"));
@@ -36,7 +42,10 @@ pub(crate) fn ensure(cache: &Cache, weights: &Path, given: Option<&Path>, progre
         if file.is_file() {
             continue;
         }
-        progress.say(&format!("extracting the persona vector {name} (a few minutes; kept in {})", folder.display()));
+        progress.say(&format!(
+            "extracting the persona vector {name} (a few minutes; kept in {})",
+            folder.display()
+        ));
         let new = folder.join(format!(".{name}.safetensors"));
         workspace::show(
             Command::new(workspace::binaries().join("personaguard"))
@@ -45,7 +54,8 @@ pub(crate) fn ensure(cache: &Cache, weights: &Path, given: Option<&Path>, progre
                 .arg("--out")
                 .arg(&new),
         )?;
-        fs::rename(&new, &file).with_context(|| format!("personaguard extract wrote no {}", new.display()))?;
+        fs::rename(&new, &file)
+            .with_context(|| format!("personaguard extract wrote no {}", new.display()))?;
     }
     Ok(folder)
 }

@@ -13,7 +13,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// Folder of the release binaries.
 pub(crate) fn binaries() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     root().join(target).join("release")
 }
 
@@ -22,7 +23,8 @@ pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     // Set by the cargo that runs this program, for this package alone.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
+    for (name, _) in std::env::vars()
+        .filter(|(name, _)| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
     {
         command.env_remove(name);
     }
@@ -36,13 +38,14 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn show(command: &mut Command) -> Result<()> {
     let name = format!("{command:?}").replace('"', "");
     let name = name.rsplit_once('/').map_or(name.as_str(), |(_, name)| name).to_owned();
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {name}"))?;
+    let status =
+        command.stdin(Stdio::null()).status().with_context(|| format!("starting {name}"))?;
     ensure!(status.success(), "{name}: {status}");
     Ok(())
 }
 
-/// Builds the binaries that images are made of. All packages are selected, so that a dependency is compiled once for
-/// binaries and tests; but not this program, which runs.
+/// Builds the binaries that images are made of. All packages are selected, so that a dependency is
+/// compiled once for binaries and tests; but not this program, which runs.
 ///
 /// # Errors
 /// The build fails.

@@ -8,16 +8,24 @@ use crate::quantity::Layer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Steering adds up: two policies that steer the same pods along the same vector would do neither what one nor what the
-/// other says. Two caps are one, the narrower of both, unless that leaves no room between floor and ceiling.
-pub(super) fn no_conflict(new: ResolvedPolicy, accepted: &[ResolvedPolicy]) -> Result<ResolvedPolicy, Rejection> {
+/// Steering adds up: two policies that steer the same pods along the same vector would do neither
+/// what one nor what the other says. Two caps are one, the narrower of both, unless that leaves no
+/// room between floor and ceiling.
+pub(super) fn no_conflict(
+    new: ResolvedPolicy,
+    accepted: &[ResolvedPolicy],
+) -> Result<ResolvedPolicy, Rejection> {
     let acting = |policy: &ResolvedPolicy| policy.mode == Mode::Enforce;
     for older in accepted.iter().filter(|older| acting(older) && acting(&new)) {
         if !may_overlap(&older.selector, &new.selector) {
             continue;
         }
-        for (theirs, mine) in older.traits.iter().flat_map(|a| new.traits.iter().map(move |b| (a, b))) {
-            let Some(conflict) = (theirs.vector == mine.vector).then(|| conflict(theirs, mine)).flatten() else {
+        for (theirs, mine) in
+            older.traits.iter().flat_map(|a| new.traits.iter().map(move |b| (a, b)))
+        {
+            let Some(conflict) =
+                (theirs.vector == mine.vector).then(|| conflict(theirs, mine)).flatten()
+            else {
                 continue;
             };
             let message = format!(
@@ -47,14 +55,19 @@ fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
     }
     if let (Some(a), Some(b)) = (&theirs.cap, &mine.cap) {
         for (layer, mine) in bounds(b) {
-            let both =
-                bounds(a).into_iter().filter(|(other, _)| *other == layer).map(|(_, bounds)| bounds).chain([mine]);
+            let both = bounds(a)
+                .into_iter()
+                .filter(|(other, _)| *other == layer)
+                .map(|(_, bounds)| bounds)
+                .chain([mine]);
             let floor = both.clone().filter_map(|(floor, _)| floor).reduce(f64::max);
             let ceiling = both.filter_map(|(_, ceiling)| ceiling).reduce(f64::min);
             if let (Some(floor), Some(ceiling)) = (floor, ceiling)
                 && floor > ceiling
             {
-                return Some(format!("and this one cap `{vector}` at a floor of {floor} above a ceiling of {ceiling}"));
+                return Some(format!(
+                    "and this one cap `{vector}` at a floor of {floor} above a ceiling of {ceiling}"
+                ));
             }
         }
     }
@@ -65,14 +78,18 @@ type Bounds = (Option<f64>, Option<f64>);
 
 /// Floor and ceiling at the vector's own layer (none), and at further ones.
 fn bounds(cap: &Capping) -> Vec<(Option<Layer>, Bounds)> {
-    let further = cap.layers.iter().map(|bounds| (Some(bounds.layer), (bounds.floor, bounds.ceiling)));
+    let further =
+        cap.layers.iter().map(|bounds| (Some(bounds.layer), (bounds.floor, bounds.ceiling)));
     std::iter::once((None, (cap.floor, cap.ceiling))).chain(further).collect()
 }
 
-/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to values that differ.
+/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to
+/// values that differ.
 fn may_overlap(a: &LabelSelector, b: &LabelSelector) -> bool {
     let (a, b) = (allowed(a), allowed(b));
-    a.iter().all(|(key, values)| b.get(key).is_none_or(|others| values.iter().any(|value| others.contains(value))))
+    a.iter().all(|(key, values)| {
+        b.get(key).is_none_or(|others| values.iter().any(|value| others.contains(value)))
+    })
 }
 
 /// Values that a selector allows for a label, for each label that it fixes.

@@ -1,4 +1,5 @@
-//! What `sigma` and `quantile` of a threshold refer to: the calibration of the vector's file, or the guarded traffic.
+//! What `sigma` and `quantile` of a threshold refer to: the calibration of the vector's file, or
+//! the guarded traffic.
 
 use super::{Rejection, VectorInput, digest_of};
 use crate::conditions::reason;
@@ -13,7 +14,8 @@ use kube::ResourceExt;
 pub(super) enum Scale<'a> {
     /// The calibration of the vector's file.
     Vector(&'a VectorInput),
-    /// The guarded traffic, which is being calibrated on under this digest: nothing is in force yet.
+    /// The guarded traffic, which is being calibrated on under this digest: nothing is in force
+    /// yet.
     Collecting(Digest),
     /// The guarded traffic, calibrated on as far as that came, and how many responses it takes.
     Traffic { calibration: Option<&'a TrafficCalibration>, needed: u64 },
@@ -21,13 +23,16 @@ pub(super) enum Scale<'a> {
 
 impl<'a> Scale<'a> {
     pub(super) fn of(policy: &'a PersonaPolicy, rule: &TraitRule, vector: &'a VectorInput) -> Self {
-        let Some(needed) = policy.spec.responses_to_calibrate(rule) else { return Self::Vector(vector) };
+        let Some(needed) = policy.spec.responses_to_calibrate(rule) else {
+            return Self::Vector(vector);
+        };
         let basis = basis(policy, rule, vector);
         if policy.spec.mode == Mode::Audit {
             return Self::Collecting(basis);
         }
         let known = policy.status.iter().flat_map(|status| &status.calibrations);
-        let calibration = known.filter(|known| known.vector == rule.vector).find(|known| known.basis == basis);
+        let calibration =
+            known.filter(|known| known.vector == rule.vector).find(|known| known.basis == basis);
         Self::Traffic { calibration, needed }
     }
 
@@ -40,7 +45,10 @@ impl<'a> Scale<'a> {
     pub(super) fn calm(&self) -> Option<Calm> {
         let Self::Traffic { calibration: Some(calibration), needed } = self else { return None };
         let known = calibration.count >= *needed && calibration.standard_deviation > 0.0;
-        known.then_some(Calm { mean: calibration.mean, standard_deviation: calibration.standard_deviation })
+        known.then_some(Calm {
+            mean: calibration.mean,
+            standard_deviation: calibration.standard_deviation,
+        })
     }
 
     /// The projection that lies `sigma` standard deviations above the mean.
@@ -63,8 +71,12 @@ impl<'a> Scale<'a> {
     pub(super) fn quantile(&self, rule: &TraitRule, q: f64) -> Result<Option<f64>, Rejection> {
         match self {
             Self::Collecting(_) => Ok(None),
-            Self::Vector(vector) => quantile(&rule.vector, of_vector(rule, vector, "quantile")?, q).map(Some),
-            Self::Traffic { calibration, needed } => Ok(of_traffic(rule, *calibration, *needed)?.sketch.quantile(q)),
+            Self::Vector(vector) => {
+                quantile(&rule.vector, of_vector(rule, vector, "quantile")?, q).map(Some)
+            }
+            Self::Traffic { calibration, needed } => {
+                Ok(of_traffic(rule, *calibration, *needed)?.sketch.quantile(q))
+            }
         }
     }
 }
@@ -97,7 +109,11 @@ fn of_traffic<'a>(
 }
 
 /// Calibrations of vectors are of `response_avg`; no other score can be held against one.
-fn of_vector<'a>(rule: &TraitRule, vector: &'a VectorInput, unit: &str) -> Result<&'a Calibration, Rejection> {
+fn of_vector<'a>(
+    rule: &TraitRule,
+    vector: &'a VectorInput,
+    unit: &str,
+) -> Result<&'a Calibration, Rejection> {
     let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
     if rule.score != crate::Score::ResponseAvg {
         return Err(missing(format!(
@@ -106,7 +122,11 @@ fn of_vector<'a>(rule: &TraitRule, vector: &'a VectorInput, unit: &str) -> Resul
         )));
     }
     match &vector.calibration {
-        Some(calibration) if calibration.count >= 2 && calibration.standard_deviation.is_finite() => Ok(calibration),
+        Some(calibration)
+            if calibration.count >= 2 && calibration.standard_deviation.is_finite() =>
+        {
+            Ok(calibration)
+        }
         _ => Err(missing(format!(
             "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, calibrate on the guarded traffic (spec.calibration.from: Traffic), or give threshold.projection in place of .{unit}",
             rule.vector, vector.layer
@@ -114,8 +134,8 @@ fn of_vector<'a>(rule: &TraitRule, vector: &'a VectorInput, unit: &str) -> Resul
     }
 }
 
-/// The q-quantile of a calibration, interpolated between order statistics (type 7 of Hyndman and Fan). A sample carries
-/// it only if at least one of its responses is expected beyond it.
+/// The q-quantile of a calibration, interpolated between order statistics (type 7 of Hyndman and
+/// Fan). A sample carries it only if at least one of its responses is expected beyond it.
 fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Rejection> {
     let needed = responses_for_quantile(q);
     if calibration.sorted.is_empty() || u64::from(calibration.count) < needed {
@@ -128,7 +148,8 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
     #[allow(clippy::cast_precision_loss)] // at most 1,001 values
     let position = q * (calibration.sorted.len() - 1) as f64;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the list, see above
-    let at = |position: f64| calibration.sorted[(position as usize).min(calibration.sorted.len() - 1)];
+    let at =
+        |position: f64| calibration.sorted[(position as usize).min(calibration.sorted.len() - 1)];
     let (below, above) = (at(position.floor()), at(position.ceil()));
     Ok(below + (above - below) * position.fract())
 }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::wire::Sample;
 use crate::{
-    CalibratedFrom, CalibrationSource, Device, ImageSource, ModelSource, PersonaModelSpec, PersonaPolicySpec,
-    ProjectionRange, Runtime, Score, Steering, TrafficCalibration,
+    CalibratedFrom, CalibrationSource, Device, ImageSource, ModelSource, PersonaModelSpec,
+    PersonaPolicySpec, ProjectionRange, Runtime, Score, Steering, TrafficCalibration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelectorRequirement, Time};
 
@@ -16,18 +16,27 @@ fn model() -> PersonaModel {
         persistent_volume_claim: None,
     };
     let runtime = Runtime { device: Device::Cpu, ..Runtime::default() };
-    PersonaModel::new("smollm2", PersonaModelSpec { source, sha256: Digest::of(b"weights"), runtime })
+    PersonaModel::new(
+        "smollm2",
+        PersonaModelSpec { source, sha256: Digest::of(b"weights"), runtime },
+    )
 }
 
 fn vector(count: u32) -> VectorInput {
-    let sorted = (0..count.min(1001)).map(|i| f64::from(i) * f64::from(count - 1) / f64::from(count.min(1001) - 1));
+    let sorted = (0..count.min(1001))
+        .map(|i| f64::from(i) * f64::from(count - 1) / f64::from(count.min(1001) - 1));
     VectorInput {
         trait_name: "evil".into(),
         layer: Layer(15),
         model_digest: Digest::of(b"weights"),
         values: vec![1.0, 2.0],
         layers: (0..=20_u8).map(|layer| vec![f32::from(layer), 2.0]).collect(),
-        calibration: Some(Calibration { count, mean: 1.0, standard_deviation: 0.5, sorted: sorted.collect() }),
+        calibration: Some(Calibration {
+            count,
+            mean: 1.0,
+            standard_deviation: 0.5,
+            sorted: sorted.collect(),
+        }),
         not_discriminative: false,
         does_not_steer: false,
     }
@@ -90,13 +99,19 @@ fn sigma_quantile_projection_and_range_become_raw_projections() {
         (Threshold { quantile: Some(0.99), ..Threshold::default() }, (None, Some(0.99 * 199.0))),
         (Threshold { projection: Some(-4.25), ..Threshold::default() }, (None, Some(-4.25))),
         (
-            Threshold { range: Some(ProjectionRange { min: -1.0, max: 2.0 }), ..Threshold::default() },
+            Threshold {
+                range: Some(ProjectionRange { min: -1.0, max: 2.0 }),
+                ..Threshold::default()
+            },
             (Some(-1.0), Some(2.0)),
         ),
     ];
     for (threshold, expected) in thresholds {
-        let resolved =
-            resolve_policy(&policy("p", "chat", vec![rule("evil", threshold, Action::Block)]), &model(), &vectors());
+        let resolved = resolve_policy(
+            &policy("p", "chat", vec![rule("evil", threshold, Action::Block)]),
+            &model(),
+            &vectors(),
+        );
         let found = &resolved.unwrap().traits[0];
         assert_eq!((found.min, found.max.map(|max| (max * 1e9).round() / 1e9)), expected);
     }
@@ -104,12 +119,18 @@ fn sigma_quantile_projection_and_range_become_raw_projections() {
 
 #[test]
 fn a_quantile_that_the_sample_does_not_carry_is_refused_with_the_number_it_needs() {
-    let strict = rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
+    let strict =
+        rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
     let refused = refusal(&policy("p", "chat", vec![strict]), &vectors());
     assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
     assert!(refused.message.contains("at least 1000 responses, and there are 200"), "{refused}");
-    let carried = rule("sycophantic", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
-    let resolved = resolve_policy(&policy("p", "chat", vec![carried]), &model(), &vectors()).unwrap();
+    let carried = rule(
+        "sycophantic",
+        Threshold { quantile: Some(0.999), ..Threshold::default() },
+        Action::Block,
+    );
+    let resolved =
+        resolve_policy(&policy("p", "chat", vec![carried]), &model(), &vectors()).unwrap();
     assert!((resolved.traits[0].max.unwrap() - 0.999 * 1999.0).abs() < 1e-6);
 }
 
@@ -117,7 +138,8 @@ fn a_quantile_that_the_sample_does_not_carry_is_refused_with_the_number_it_needs
 fn on_traffic(mode: Mode, rule: TraitRule, known: Option<(Digest, u32)>) -> PersonaPolicy {
     let mut policy = policy("p", "chat", vec![rule]);
     policy.spec.mode = mode;
-    policy.spec.calibration = Some(CalibrationSource { from: CalibratedFrom::Traffic, min_responses: 50 });
+    policy.spec.calibration =
+        Some(CalibrationSource { from: CalibratedFrom::Traffic, min_responses: 50 });
     policy.status = known.map(|(basis, count)| {
         let mut sample = Sample::new(basis);
         (0..count).for_each(|score| sample.add(f64::from(score), None));
@@ -133,7 +155,8 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
     let mut uncalibrated = vectors();
     uncalibrated.get_mut("evil").unwrap().calibration = None;
     let resolve = |policy: &PersonaPolicy| resolve_policy(policy, &model(), &uncalibrated);
-    let mut block = rule("evil", Threshold { quantile: Some(0.9), ..Threshold::default() }, Action::Block);
+    let mut block =
+        rule("evil", Threshold { quantile: Some(0.9), ..Threshold::default() }, Action::Block);
     block.score = Score::PromptLast;
     let audit = resolve(&on_traffic(Mode::Audit, block.clone(), None)).unwrap();
     let basis = audit.traits[0].calibrates.clone().expect("scores are collected");
@@ -141,9 +164,18 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
 
     let known = |count| Some((basis.clone(), count));
     let enforced = resolve(&on_traffic(Mode::Enforce, block.clone(), known(51))).unwrap();
-    assert_eq!((enforced.traits[0].max, enforced.traits[0].calibrates.as_ref()), (Some(45.0), None));
-    assert_eq!(enforced.traits[0].calm.unwrap().mean, 25.0, "drift is measured against the traffic, too");
-    for (known, said) in [(None, "0 of 50"), (known(49), "49 of 50"), (Some((Digest::of(b"before"), 60)), "0 of 50")] {
+    assert_eq!(
+        (enforced.traits[0].max, enforced.traits[0].calibrates.as_ref()),
+        (Some(45.0), None)
+    );
+    assert_eq!(
+        enforced.traits[0].calm.unwrap().mean,
+        25.0,
+        "drift is measured against the traffic, too"
+    );
+    for (known, said) in
+        [(None, "0 of 50"), (known(49), "49 of 50"), (Some((Digest::of(b"before"), 60)), "0 of 50")]
+    {
         let refused = resolve(&on_traffic(Mode::Enforce, block.clone(), known)).unwrap_err();
         assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
         assert!(refused.message.contains(said) && refused.message.contains("Audit"), "{refused}");
@@ -168,13 +200,17 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
 
 #[test]
 fn a_quantile_asks_for_the_traffic_that_carries_it() {
-    let strict = rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
+    let strict =
+        rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
     let policy = on_traffic(Mode::Enforce, strict, None);
     assert!(refusal(&policy, &vectors()).message.contains("0 of 1000"));
     // A raw projection needs none.
-    let raw = rule("evil", Threshold { projection: Some(4.0), ..Threshold::default() }, Action::Block);
+    let raw =
+        rule("evil", Threshold { projection: Some(4.0), ..Threshold::default() }, Action::Block);
     assert_eq!(
-        resolve_policy(&on_traffic(Mode::Enforce, raw, None), &model(), &vectors()).unwrap().traits[0].max,
+        resolve_policy(&on_traffic(Mode::Enforce, raw, None), &model(), &vectors()).unwrap().traits
+            [0]
+        .max,
         Some(4.0)
     );
 }
@@ -183,34 +219,47 @@ fn a_quantile_asks_for_the_traffic_that_carries_it() {
 fn calibrated_thresholds_need_a_calibration_of_the_same_score() {
     let mut uncalibrated = vectors();
     uncalibrated.get_mut("evil").unwrap().calibration = None;
-    let refused = refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &uncalibrated);
+    let refused =
+        refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &uncalibrated);
     assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
     let mut prompt = rule("evil", sigma(3.0), Action::Alert);
     prompt.score = Score::PromptLast;
-    assert_eq!(refusal(&policy("p", "chat", vec![prompt]), &vectors()).reason, reason::CALIBRATION_MISSING);
+    assert_eq!(
+        refusal(&policy("p", "chat", vec![prompt]), &vectors()).reason,
+        reason::CALIBRATION_MISSING
+    );
 }
 
 #[test]
 fn invariant_7_a_vector_of_another_model_is_refused() {
     let mut foreign = vectors();
     foreign.get_mut("evil").unwrap().model_digest = Digest::of(b"other weights");
-    let refused = refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &foreign);
+    let refused =
+        refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &foreign);
     assert_eq!(refused.reason, reason::MODEL_MISMATCH);
-    assert!(refused.message.contains("`evil`") && refused.message.contains("`smollm2`"), "{refused}");
+    assert!(
+        refused.message.contains("`evil`") && refused.message.contains("`smollm2`"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn what_only_the_cluster_can_know_becomes_a_reason() {
     let unknown = policy("p", "chat", vec![rule("rude", sigma(3.0), Action::Alert)]);
     assert_eq!(refusal(&unknown, &vectors()).reason, reason::VECTOR_NOT_FOUND);
-    let twice = vec![rule("evil", sigma(3.0), Action::Alert), rule("evil", sigma(4.0), Action::Block)];
+    let twice =
+        vec![rule("evil", sigma(3.0), Action::Alert), rule("evil", sigma(4.0), Action::Block)];
     assert_eq!(refusal(&policy("p", "chat", twice), &vectors()).reason, reason::DUPLICATE_VECTOR);
-    let inverted = Threshold { range: Some(ProjectionRange { min: 2.0, max: 1.0 }), ..Threshold::default() };
+    let inverted =
+        Threshold { range: Some(ProjectionRange { min: 2.0, max: 1.0 }), ..Threshold::default() };
     let inverted = policy("p", "chat", vec![rule("evil", inverted, Action::Alert)]);
     assert_eq!(refusal(&inverted, &vectors()).reason, reason::THRESHOLD_INVALID);
     let mut selector = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
-    selector.spec.selector.match_expressions =
-        Some(vec![LabelSelectorRequirement { key: "tier".into(), operator: "Near".into(), values: None }]);
+    selector.spec.selector.match_expressions = Some(vec![LabelSelectorRequirement {
+        key: "tier".into(),
+        operator: "Near".into(),
+        values: None,
+    }]);
     assert_eq!(refusal(&selector, &vectors()).reason, reason::SELECTOR_INVALID);
 }
 
@@ -246,7 +295,10 @@ fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy 
 fn of_two_policies_that_steer_differently_the_younger_is_refused() {
     let policies = [steer("a-younger", "chat", -1.0, 20), steer("b-older", "chat", -1.5, 10)];
     let resolution = resolve(&model(), &vectors(), &policies);
-    assert_eq!(resolution.config.policies.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["b-older"]);
+    assert_eq!(
+        resolution.config.policies.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(),
+        ["b-older"]
+    );
     let rejection = &resolution.rejected["a-younger"];
     assert_eq!(rejection.reason, reason::STEERING_CONFLICT);
     assert!(rejection.message.contains("`b-older`"), "{rejection}");
@@ -323,8 +375,12 @@ fn a_condition_on_steering_is_read_before_it_steers() {
     let conditional = |vector: &str, layer: u32, above: f64, until: Option<f64>| {
         let mut policy = steer("p", "chat", -1.0, 1);
         policy.spec.traits.push(rule("sycophantic", sigma(3.0), Action::Alert));
-        policy.spec.traits[0].steer.as_mut().unwrap().when =
-            Some(crate::SteeringCondition { vector: Some(vector.into()), at: Default::default(), above, until });
+        policy.spec.traits[0].steer.as_mut().unwrap().when = Some(crate::SteeringCondition {
+            vector: Some(vector.into()),
+            at: Default::default(),
+            above,
+            until,
+        });
         let mut vectors = vectors();
         vectors.get_mut("sycophantic").unwrap().layer = Layer(layer);
         resolve_policy(&policy, &model(), &vectors).map_err(|rejection| rejection.reason)
@@ -344,12 +400,19 @@ fn only_vectors_in_use_are_in_the_config_and_it_reads_back() {
     let yaml = config.to_yaml().unwrap();
     assert_eq!(GuardConfig::from_yaml(yaml.as_bytes()).unwrap(), config);
     let foreign = yaml.replace("v1alpha1", "v9");
-    assert!(GuardConfig::from_yaml(foreign.as_bytes()).unwrap_err().to_string().contains("of one version"));
+    assert!(
+        GuardConfig::from_yaml(foreign.as_bytes())
+            .unwrap_err()
+            .to_string()
+            .contains("of one version")
+    );
 }
 
 #[test]
 fn selection_is_that_of_the_api_server() {
-    let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let labels = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    };
     let mut policy = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
     policy.spec.selector.match_expressions = Some(vec![LabelSelectorRequirement {
         key: "tier".into(),
@@ -381,7 +444,10 @@ fn a_layer_that_the_file_lacks_is_named() {
     let missing = VectorInput::check(&vector, "evil", 30, Layer(31)).unwrap_err();
     assert_eq!(missing.reason, reason::LAYER_MISSING);
     assert!(missing.message.contains("layers 1 to 30"), "{missing}");
-    assert_eq!(VectorInput::check(&vector, "kind", 30, Layer(3)).unwrap_err().reason, reason::ARTIFACT_INVALID);
+    assert_eq!(
+        VectorInput::check(&vector, "kind", 30, Layer(3)).unwrap_err().reason,
+        reason::ARTIFACT_INVALID
+    );
 }
 
 #[test]
@@ -400,7 +466,8 @@ fn a_vector_that_does_not_steer_may_be_measured_and_needs_to_be_allowed_to_steer
     vectors.get_mut("evil").unwrap().does_not_steer = true;
     let of = |rule: serde_json::Value| {
         let rule: TraitRule = serde_json::from_value(rule).unwrap();
-        resolve_policy(&policy("no-villains", "chat", vec![rule]), &model(), &vectors).map_err(|refused| refused.reason)
+        resolve_policy(&policy("no-villains", "chat", vec![rule]), &model(), &vectors)
+            .map_err(|refused| refused.reason)
     };
     let threshold = serde_json::json!({ "projection": 4.0 });
     for rule in [
@@ -455,7 +522,8 @@ fn steering_and_caps_at_several_layers_bring_their_parts() {
     let mut steered = steer("a", "chat", -1.0, 10);
     steered.spec.traits[0].steer.as_mut().unwrap().layers = vec![Layer(17), Layer(16)];
     let mut capped = policy("b", "chat", vec![rule("evil", sigma(3.0), Action::Cap)]);
-    let bounds = |layer| crate::LayerBounds { layer: Layer(layer), floor: Some(-1.0), ceiling: Some(2.0) };
+    let bounds =
+        |layer| crate::LayerBounds { layer: Layer(layer), floor: Some(-1.0), ceiling: Some(2.0) };
     capped.spec.traits[0].cap = Some(Capping { layers: vec![bounds(18)], ..Default::default() });
     let resolution = resolve(&model(), &vectors(), &[steered.clone(), capped.clone()]);
     assert!(resolution.rejected.is_empty(), "{:?}", resolution.rejected);
@@ -464,7 +532,9 @@ fn steering_and_caps_at_several_layers_bring_their_parts() {
     assert_eq!(resolution.values["evil/17-16"], [1.0, 0.0]);
     assert_eq!(resolution.values["evil/18"], [18.0, 2.0]);
     assert_eq!(resolution.config.vectors["evil/18"].layer, Layer(18));
-    assert!(names.iter().all(|name| resolution.config.vectors[*name].sha256 == digest_of(&resolution.values[*name])));
+    assert!(names.iter().all(
+        |name| resolution.config.vectors[*name].sha256 == digest_of(&resolution.values[*name])
+    ));
     // Another file is another policy, also where only another layer of it is other.
     let mut other = vectors();
     other.get_mut("evil").unwrap().layers = (0..=20_u8).map(|_| vec![3.0, 2.0]).collect();
@@ -473,7 +543,8 @@ fn steering_and_caps_at_several_layers_bring_their_parts() {
     // Layers that the file lacks, or that stand there twice, and caps that leave no room.
     let with = |layers: &[u32]| {
         let mut policy = steered.clone();
-        policy.spec.traits[0].steer.as_mut().unwrap().layers = layers.iter().map(|layer| Layer(*layer)).collect();
+        policy.spec.traits[0].steer.as_mut().unwrap().layers =
+            layers.iter().map(|layer| Layer(*layer)).collect();
         refusal(&policy, &vectors()).reason
     };
     assert_eq!(with(&[21]), reason::LAYER_MISSING);

@@ -1,4 +1,5 @@
-//! An Alertmanager, by its API v2. It is told again and again while an alert is in force, and merges by labels.
+//! An Alertmanager, by its API v2. It is told again and again while an alert is in force, and
+//! merges by labels.
 
 use super::{Alert, Undelivered};
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 /// Between two times that an alert in force is sent.
 pub(super) const REPEAT: Duration = Duration::from_secs(60);
-/// An alert ends by itself when it was not sent again for so long: an operator that died says no end.
+/// An alert ends by itself when it was not sent again for so long: an operator that died says no
+/// end.
 const ENDS_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Clone, Debug)]

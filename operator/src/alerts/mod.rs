@@ -1,5 +1,6 @@
-//! Breaches and drift told to people where no Prometheus evaluates the chart's rules: to an Alertmanager, to a webhook, or
-//! both. Each has an outbox of its own, so that one that is away holds up no other.
+//! Breaches and drift told to people where no Prometheus evaluates the chart's rules: to an
+//! Alertmanager, to a webhook, or both. Each has an outbox of its own, so that one that is away
+//! holds up no other.
 
 mod alertmanager;
 mod outbox;
@@ -115,11 +116,15 @@ impl Alerts {
     /// From the settings; an empty URL is none.
     pub(crate) fn new(settings: &crate::settings::Settings) -> Self {
         let given = |url: &Option<String>| url.clone().filter(|url| !url.is_empty());
-        let alertmanager = given(&settings.alertmanager_url).map(|url| Receiver::Alertmanager(Alertmanager::new(&url)));
+        let alertmanager = given(&settings.alertmanager_url)
+            .map(|url| Receiver::Alertmanager(Alertmanager::new(&url)));
         let webhook = given(&settings.alert_webhook_url)
             .zip(settings.alert_webhook_secret_file.clone())
             .map(|(url, secret)| Receiver::Webhook(Webhook::new(url, secret)));
-        Self { receivers: alertmanager.into_iter().chain(webhook).collect(), changed: watch::Sender::new(()) }
+        Self {
+            receivers: alertmanager.into_iter().chain(webhook).collect(),
+            changed: watch::Sender::new(()),
+        }
     }
 
     /// There is something that was not told yet.
@@ -140,7 +145,11 @@ pub(crate) async fn run(context: Arc<Context>) {
 }
 
 async fn tell(context: Arc<Context>, receiver: Receiver) {
-    let http = match reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build() {
+    let http = match reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+    {
         Ok(http) => http,
         Err(error) => {
             tracing::error!(%error, "no alerts are sent");
@@ -193,7 +202,9 @@ fn firing(context: &Context, now: Timestamp) -> Vec<Alert> {
         let name = policy.name_any();
         for (workload, scores) in context.fleet.scores_within(&namespace) {
             for breach in in_force(&policy, &scores, now) {
-                let of = scores.iter().find(|scores| scores.policy == breach.policy && scores.vector == breach.vector);
+                let of = scores.iter().find(|scores| {
+                    scores.policy == breach.policy && scores.vector == breach.vector
+                });
                 let action = of.map_or(Action::Audit, |scores| scores.action);
                 if action >= Action::Alert {
                     alerts.push(Alert::breach(&namespace, &workload, &breach, action));
@@ -202,20 +213,29 @@ fn firing(context: &Context, now: Timestamp) -> Vec<Alert> {
             let moved = scores.iter().filter(|scores| scores.policy == name).filter_map(|scores| {
                 let charts = scores.drift.filter(|charts| charts.detected)?;
                 let named = policy.spec.traits.iter().any(|rule| rule.vector == scores.vector);
-                named.then(|| Alert::drift(&namespace, &workload, &name, &scores.vector, charts.shift, now))
+                named.then(|| {
+                    Alert::drift(&namespace, &workload, &name, &scores.vector, charts.shift, now)
+                })
             });
             alerts.extend(moved);
         }
     }
     for alert in &mut alerts {
         let heading = alert.labels["alertname"].to_lowercase();
-        alert.annotations.insert("runbook_url", format!("{}#{heading}", context.settings.runbook_url));
+        alert
+            .annotations
+            .insert("runbook_url", format!("{}#{heading}", context.settings.runbook_url));
     }
     alerts
 }
 
 impl Alert {
-    fn breach(namespace: &str, workload: &str, breach: &crate::fleet::report::InForce, action: Action) -> Self {
+    fn breach(
+        namespace: &str,
+        workload: &str,
+        breach: &crate::fleet::report::InForce,
+        action: Action,
+    ) -> Self {
         let severity = if action >= Action::Redact { "critical" } else { "warning" };
         Self {
             labels: BTreeMap::from([
@@ -228,7 +248,10 @@ impl Alert {
                 ("severity", severity.to_owned()),
             ]),
             annotations: BTreeMap::from([
-                ("summary", format!("{namespace}/{workload} is past its threshold for {}", breach.vector)),
+                (
+                    "summary",
+                    format!("{namespace}/{workload} is past its threshold for {}", breach.vector),
+                ),
                 (
                     "description",
                     format!(
@@ -243,7 +266,14 @@ impl Alert {
         }
     }
 
-    fn drift(namespace: &str, workload: &str, policy: &str, vector: &str, shift: f64, now: Timestamp) -> Self {
+    fn drift(
+        namespace: &str,
+        workload: &str,
+        policy: &str,
+        vector: &str,
+        shift: f64,
+        now: Timestamp,
+    ) -> Self {
         Self {
             labels: BTreeMap::from([
                 ("alertname", "PersonaGuardTraitDrift".to_owned()),
@@ -254,10 +284,17 @@ impl Alert {
                 ("severity", "warning".to_owned()),
             ]),
             annotations: BTreeMap::from([
-                ("summary", format!("Scores of {vector} in {namespace}/{workload} have moved from their calibration")),
+                (
+                    "summary",
+                    format!(
+                        "Scores of {vector} in {namespace}/{workload} have moved from their calibration"
+                    ),
+                ),
                 (
                     "description",
-                    format!("They lie {shift:+.1} standard deviations from it. It need not be past a threshold yet."),
+                    format!(
+                        "They lie {shift:+.1} standard deviations from it. It need not be past a threshold yet."
+                    ),
                 ),
             ]),
             starts_at: now,
@@ -280,13 +317,24 @@ mod tests {
         let breach = InForce {
             policy: "no-villains".into(),
             vector: "evil".into(),
-            breach: LastBreach { at: Time(at), score: 5.14, threshold: 4.2, response_id: "chatcmpl-1".into() },
+            breach: LastBreach {
+                at: Time(at),
+                score: 5.14,
+                threshold: 4.2,
+                response_id: "chatcmpl-1".into(),
+            },
             left: Duration::from_secs(600),
         };
         let alert = Alert::breach("support", "Deployment/chat", &breach, Action::Block);
-        assert_eq!((alert.labels["severity"].as_str(), alert.labels["action"].as_str()), ("critical", "Block"));
+        assert_eq!(
+            (alert.labels["severity"].as_str(), alert.labels["action"].as_str()),
+            ("critical", "Block")
+        );
         assert!(alert.annotations["description"].contains("evil 5.1 > 4.2"), "{alert:?}");
-        assert_eq!(Alert::breach("support", "Deployment/chat", &breach, Action::Steer).labels["severity"], "warning");
+        assert_eq!(
+            Alert::breach("support", "Deployment/chat", &breach, Action::Steer).labels["severity"],
+            "warning"
+        );
         assert_eq!(alert.starts_at, at);
     }
 

@@ -1,7 +1,8 @@
 //! What one receiver was told, and what it is still to be told. Pure.
 //!
-//! An alert is told once when it begins and once when it ends, whatever happens to the receiver in between: one that
-//! began and ended while the receiver was away is told as over. Bounded: past its limit the oldest are dropped, and counted.
+//! An alert is told once when it begins and once when it ends, whatever happens to the receiver in
+//! between: one that began and ended while the receiver was away is told as over. Bounded: past its
+//! limit the oldest are dropped, and counted.
 
 use super::Alert;
 use jiff::Timestamp;
@@ -62,7 +63,11 @@ impl Outbox {
         self.entries.extend(new);
         let over = self.entries.len().saturating_sub(MAX_ALERTS);
         for _ in 0..over {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.alert.starts_at).map(|(key, _)| key.clone());
+            let oldest = self
+                .entries
+                .iter()
+                .min_by_key(|(_, entry)| entry.alert.starts_at)
+                .map(|(key, _)| key.clone());
             oldest.and_then(|labels| self.entries.remove(&labels));
         }
         over
@@ -111,7 +116,11 @@ mod tests {
     }
 
     fn names(parcel: &Parcel) -> Vec<(String, bool)> {
-        parcel.alerts().iter().map(|alert| (alert.labels["trait"].clone(), alert.ends_at.is_some())).collect()
+        parcel
+            .alerts()
+            .iter()
+            .map(|alert| (alert.labels["trait"].clone(), alert.ends_at.is_some()))
+            .collect()
     }
 
     #[test]
@@ -123,7 +132,10 @@ mod tests {
         outbox.observe(vec![], at(60));
         let parcel = outbox.due(at(60));
         assert_eq!(names(&parcel), [("evil".to_owned(), true)]);
-        assert_eq!((parcel.alerts()[0].starts_at, parcel.alerts()[0].ends_at), (at(0), Some(at(60))));
+        assert_eq!(
+            (parcel.alerts()[0].starts_at, parcel.alerts()[0].ends_at),
+            (at(0), Some(at(60)))
+        );
         outbox.delivered(&parcel, 1, at(61));
         assert!(outbox.due(at(61)).alerts().is_empty());
     }
@@ -153,11 +165,15 @@ mod tests {
         let many = (0..1010).map(|i| alert(&format!("t{i}"), i)).collect();
         assert_eq!(outbox.observe(many, at(2000)), 10);
         let parcel = outbox.due(at(2000));
-        assert_eq!((parcel.alerts().len(), parcel.alerts()[0].labels["trait"].as_str()), (1000, "t10"));
+        assert_eq!(
+            (parcel.alerts().len(), parcel.alerts()[0].labels["trait"].as_str()),
+            (1000, "t10")
+        );
     }
 
     proptest! {
-        /// Whatever fails: a receiver is told of each alert as often as it began and as often as it ended, in turns.
+        /// Whatever fails: a receiver is told of each alert as often as it began and as often as it
+        /// ended, in turns.
         #[test]
         fn each_beginning_and_each_end_is_told_once(steps in proptest::collection::vec((any::<bool>(), any::<bool>()), 1..60)) {
             let mut outbox = Outbox::new(None);

@@ -1,5 +1,6 @@
-//! A webhook that is signed as <https://www.standardwebhooks.com> says: headers `webhook-id`, `webhook-timestamp` and
-//! `webhook-signature`, the last one an HMAC-SHA-256 over `id.timestamp.body`.
+//! A webhook that is signed as <https://www.standardwebhooks.com> says: headers `webhook-id`,
+//! `webhook-timestamp` and `webhook-signature`, the last one an HMAC-SHA-256 over
+//! `id.timestamp.body`.
 
 use super::{Alert, Undelivered};
 use base64::Engine as _;
@@ -32,9 +33,9 @@ impl Webhook {
         alert: &Alert,
         now: Timestamp,
     ) -> Result<(), Undelivered> {
-        let text = tokio::fs::read_to_string(&self.secret_file)
-            .await
-            .map_err(|error| Undelivered::Secret(format!("the webhook's secret cannot be read: {error}")))?;
+        let text = tokio::fs::read_to_string(&self.secret_file).await.map_err(|error| {
+            Undelivered::Secret(format!("the webhook's secret cannot be read: {error}"))
+        })?;
         let message = Message::new(alert, &key(&text).map_err(Undelivered::Secret)?, now);
         let request = http
             .post(&self.url)
@@ -74,9 +75,9 @@ impl Message {
 fn key(text: &str) -> Result<hmac::Key, String> {
     let text = text.trim();
     let bytes = match text.strip_prefix(SECRET_PREFIX) {
-        Some(encoded) => {
-            STANDARD.decode(encoded).map_err(|error| format!("the webhook's secret is not base64: {error}"))?
-        }
+        Some(encoded) => STANDARD
+            .decode(encoded)
+            .map_err(|error| format!("the webhook's secret is not base64: {error}"))?,
         None => text.as_bytes().to_vec(),
     };
     if bytes.len() < SHORTEST_SECRET {
@@ -110,7 +111,8 @@ mod tests {
     #[test]
     fn the_signature_is_the_one_of_the_specification() {
         let key = key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signed = hmac::sign(&key, br#"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}"#);
+        let signed =
+            hmac::sign(&key, br#"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}"#);
         assert_eq!(STANDARD.encode(signed), "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
@@ -119,7 +121,10 @@ mod tests {
         let key = key(&"k".repeat(32)).unwrap();
         let now = Timestamp::from_second(1_700_000_100).unwrap();
         let first = Message::new(&alert(None), &key, now);
-        assert_eq!(first.id, Message::new(&alert(None), &key, now + jiff::SignedDuration::from_secs(9)).id);
+        assert_eq!(
+            first.id,
+            Message::new(&alert(None), &key, now + jiff::SignedDuration::from_secs(9)).id
+        );
         assert_ne!(first.id, Message::new(&alert(Some(now)), &key, now).id);
         assert!(first.body.contains("\"type\":\"alert.firing\""), "{}", first.body);
         assert!(!first.body.contains("endsAt"), "{}", first.body);
@@ -151,7 +156,8 @@ mod tests {
         webhook.deliver(&reqwest::Client::new(), &alert(None), Timestamp::now()).await.unwrap();
         let (headers, body) = told.recv().await.unwrap();
         let header = |name: &str| headers[name].to_str().unwrap().to_owned();
-        let signature = STANDARD.decode(header("webhook-signature").strip_prefix("v1,").unwrap()).unwrap();
+        let signature =
+            STANDARD.decode(header("webhook-signature").strip_prefix("v1,").unwrap()).unwrap();
         let signed = format!("{}.{}.{body}", header("webhook-id"), header("webhook-timestamp"));
         let theirs = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         hmac::verify(&theirs, signed.as_bytes(), &signature).unwrap();

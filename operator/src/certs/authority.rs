@@ -1,11 +1,13 @@
 //! The rotation of authority and serving certificate, as a pure function of time.
 //!
-//! A new authority is first *announced*: it joins the bundle that sidecars trust. Only when they have had
-//! [`Schedule::overlap`] to read that bundle does it *sign*. The old one stays in the bundle until it ends.
+//! A new authority is first *announced*: it joins the bundle that sidecars trust. Only when they
+//! have had [`Schedule::overlap`] to read that bundle does it *sign*. The old one stays in the
+//! bundle until it ends.
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 
 /// Lifetimes.
@@ -74,15 +76,20 @@ impl Certificates {
 
     /// When something is to be done next, at the latest.
     pub(crate) fn look_again(&self, schedule: Schedule, now: Timestamp) -> SignedDuration {
-        let third = |pair: &Pair| pair.until.duration_since(now) - pair.until.duration_since(pair.from) / 3;
-        let announced = self.next.as_ref().map(|next| next.from.duration_since(now) + BACKDATE + schedule.overlap);
+        let third =
+            |pair: &Pair| pair.until.duration_since(now) - pair.until.duration_since(pair.from) / 3;
+        let announced = self
+            .next
+            .as_ref()
+            .map(|next| next.from.duration_since(now) + BACKDATE + schedule.overlap);
         let next = [Some(third(&self.serving)), announced.or(Some(third(&self.authority)))];
         let soonest = next.into_iter().flatten().min().unwrap_or(SignedDuration::ZERO);
         soonest.clamp(SignedDuration::from_secs(10), SignedDuration::from_hours(1))
     }
 }
 
-/// The certificates as they should be at `now`, from those that are there; the same ones if nothing is to be done.
+/// The certificates as they should be at `now`, from those that are there; the same ones if nothing
+/// is to be done.
 ///
 /// # Errors
 /// If a key or certificate cannot be made.
@@ -105,7 +112,9 @@ pub(crate) fn rotate(
             certificates.serving = new_serving(&certificates.authority, hosts, schedule, now)?;
         }
         Some(next) => certificates.next = Some(next),
-        None if certificates.authority.old(now) => certificates.next = Some(new_authority(schedule, now)?),
+        None if certificates.authority.old(now) => {
+            certificates.next = Some(new_authority(schedule, now)?)
+        }
         None => {}
     }
     if certificates.serving.old(now) || !names(&certificates.serving.certificate, hosts) {
@@ -117,15 +126,23 @@ pub(crate) fn rotate(
 fn new_authority(schedule: Schedule, now: Timestamp) -> Result<Pair, rcgen::Error> {
     let key = KeyPair::generate()?;
     let mut params = params(Vec::new(), now, schedule.authority)?;
-    params.distinguished_name.push(DnType::CommonName, format!("personaguard reports {}", now.as_second()));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("personaguard reports {}", now.as_second()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key)?.pem();
     Ok(pair(certificate, &key, now, schedule.authority))
 }
 
-fn new_serving(authority: &Pair, hosts: &[String], schedule: Schedule, now: Timestamp) -> Result<Pair, rcgen::Error> {
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
+fn new_serving(
+    authority: &Pair,
+    hosts: &[String],
+    schedule: Schedule,
+    now: Timestamp,
+) -> Result<Pair, rcgen::Error> {
+    let issuer =
+        Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     let key = KeyPair::generate()?;
     // No longer than the authority.
     let lifetime = schedule.serving.min(authority.until.duration_since(now));
@@ -137,7 +154,11 @@ fn new_serving(authority: &Pair, hosts: &[String], schedule: Schedule, now: Time
     Ok(pair(certificate, &key, now, lifetime))
 }
 
-fn params(hosts: Vec<String>, now: Timestamp, lifetime: SignedDuration) -> Result<CertificateParams, rcgen::Error> {
+fn params(
+    hosts: Vec<String>,
+    now: Timestamp,
+    lifetime: SignedDuration,
+) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(hosts)?;
     params.not_before = time(now - BACKDATE);
     params.not_after = time(now + lifetime);
@@ -147,14 +168,23 @@ fn params(hosts: Vec<String>, now: Timestamp, lifetime: SignedDuration) -> Resul
 
 fn pair(certificate: String, key: &KeyPair, now: Timestamp, lifetime: SignedDuration) -> Pair {
     let second = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap_or(time);
-    Pair { certificate, key: key.serialize_pem(), from: second(now - BACKDATE), until: second(now + lifetime) }
+    Pair {
+        certificate,
+        key: key.serialize_pem(),
+        from: second(now - BACKDATE),
+        until: second(now + lifetime),
+    }
 }
 
 fn time(at: Timestamp) -> time::OffsetDateTime {
-    time::OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+    time::OffsetDateTime::from_unix_timestamp(at.as_second())
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
-fn parsed<T>(pem: &str, read: impl FnOnce(&x509_parser::certificate::X509Certificate<'_>) -> Option<T>) -> Option<T> {
+fn parsed<T>(
+    pem: &str,
+    read: impl FnOnce(&x509_parser::certificate::X509Certificate<'_>) -> Option<T>,
+) -> Option<T> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
     read(&pem.parse_x509().ok()?)
 }
@@ -181,7 +211,9 @@ fn names(certificate: &str, hosts: &[String]) -> bool {
                 x509_parser::extensions::GeneralName::DNSName(name) => Some((*name).to_owned()),
                 x509_parser::extensions::GeneralName::IPAddress(bytes) => match *bytes {
                     [a, b, c, d] => Some(std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string()),
-                    bytes => <[u8; 16]>::try_from(bytes).ok().map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
+                    bytes => <[u8; 16]>::try_from(bytes)
+                        .ok()
+                        .map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
                 },
                 _ => None,
             })

@@ -24,8 +24,11 @@ fn hosts() -> Vec<String> {
 fn trusted(bundle: &str, serving: &Pair, now: Timestamp) -> bool {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(bundle.as_bytes()).map(Result::unwrap));
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    roots.add_parsable_certificates(
+        CertificateDer::pem_slice_iter(bundle.as_bytes()).map(Result::unwrap),
+    );
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let certificate = CertificateDer::from_pem_slice(serving.certificate.as_bytes()).unwrap();
     let name = ServerName::try_from(hosts()[0].clone()).unwrap();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().cast_unsigned()));
@@ -42,7 +45,10 @@ fn a_bundle_that_is_older_than_the_overlap_at_most_always_trusts_the_server() {
         bundles.push((hour, certificates.bundle()));
         authorities.insert(certificates.authority.certificate.clone());
         for (seen, bundle) in bundles.iter().filter(|(seen, _)| hour - seen < 10) {
-            assert!(trusted(bundle, &certificates.serving, at(hour)), "hour {hour}, bundle of hour {seen}");
+            assert!(
+                trusted(bundle, &certificates.serving, at(hour)),
+                "hour {hour}, bundle of hour {seen}"
+            );
         }
     }
     assert!(authorities.len() >= 4, "authorities rotate");
@@ -52,7 +58,10 @@ fn a_bundle_that_is_older_than_the_overlap_at_most_always_trusts_the_server() {
 #[test]
 fn nothing_changes_while_nothing_is_due() {
     let certificates = rotate(None, &hosts(), SCHEDULE, at(0)).unwrap();
-    assert_eq!(rotate(Some(certificates.clone()), &hosts(), SCHEDULE, at(19)).unwrap(), certificates);
+    assert_eq!(
+        rotate(Some(certificates.clone()), &hosts(), SCHEDULE, at(19)).unwrap(),
+        certificates
+    );
     let renewed = rotate(Some(certificates.clone()), &hosts(), SCHEDULE, at(21)).unwrap();
     assert_ne!(renewed.serving, certificates.serving);
     assert_eq!(renewed.authority, certificates.authority);

@@ -20,21 +20,27 @@ const SERVING: (&str, &str) = ("tls.crt", "tls.key");
 /// Authorities that signed before, one PEM after the other.
 const FORMER: &str = "former-authorities.crt";
 
-/// Brings the certificates up to date and puts them into use: once, and then as often as they are due. The first round
-/// must succeed before reports are taken.
+/// Brings the certificates up to date and puts them into use: once, and then as often as they are
+/// due. The first round must succeed before reports are taken.
 pub(crate) async fn keep(context: &Context, serving: &Serving) -> Result<Duration> {
     let schedule = Schedule::default();
-    let api: Api<Secret> = Api::namespaced(context.cluster.client.clone(), &context.settings.place.namespace);
+    let api: Api<Secret> =
+        Api::namespaced(context.cluster.client.clone(), &context.settings.place.namespace);
     let hosts = vec![context.settings.report_host(), "localhost".to_owned()];
     let secret = api.get_opt(SECRET).await.context("reading the Secret of the certificates")?;
     let there = secret.as_ref().and_then(read);
     let now = Timestamp::now();
-    let certificates = rotate(there.clone(), &hosts, schedule, now).context("making certificates")?;
+    let certificates =
+        rotate(there.clone(), &hosts, schedule, now).context("making certificates")?;
     if there.as_ref() != Some(&certificates) {
         // A version that is named: of two operators only one succeeds.
         context.cluster.check()?;
-        let wanted = wanted(&certificates, secret.and_then(|secret| secret.metadata.resource_version));
-        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let wanted =
+            wanted(&certificates, secret.and_then(|secret| secret.metadata.resource_version));
+        let params = PostParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         if wanted.metadata.resource_version.is_some() {
             api.replace(SECRET, &params, &wanted).await
         } else {
@@ -43,11 +49,16 @@ pub(crate) async fn keep(context: &Context, serving: &Serving) -> Result<Duratio
         .context("writing the Secret of the certificates")?;
         tracing::info!(until = %certificates.serving.until, "certificates were renewed");
     }
-    serving.reload_from_config(server_config(&certificates.serving.certificate, &certificates.serving.key)?);
+    serving.reload_from_config(server_config(
+        &certificates.serving.certificate,
+        &certificates.serving.key,
+    )?);
     context.metrics.certificate_expiry.set(certificates.serving.until.as_second());
     let bundle = certificates.bundle();
-    let before =
-        std::mem::replace(&mut *context.authorities.write().unwrap_or_else(PoisonError::into_inner), bundle.clone());
+    let before = std::mem::replace(
+        &mut *context.authorities.write().unwrap_or_else(PoisonError::into_inner),
+        bundle.clone(),
+    );
     if before != bundle && !before.is_empty() {
         for scope in context.scopes() {
             context.queue.push(Key::Scope(scope));
@@ -74,7 +85,8 @@ fn read(secret: &Secret) -> Option<Certificates> {
 
 fn wanted(certificates: &Certificates, version: Option<String>) -> Secret {
     let mut data = BTreeMap::new();
-    let mut put = |key: &str, text: &str| data.insert(key.to_owned(), ByteString(text.as_bytes().to_vec()));
+    let mut put =
+        |key: &str, text: &str| data.insert(key.to_owned(), ByteString(text.as_bytes().to_vec()));
     let pairs = [
         (AUTHORITY, Some(&certificates.authority)),
         (NEXT, certificates.next.as_ref()),
@@ -88,7 +100,11 @@ fn wanted(certificates: &Certificates, version: Option<String>) -> Secret {
     }
     put(FORMER, &certificates.former.concat());
     Secret {
-        metadata: ObjectMeta { name: Some(SECRET.to_owned()), resource_version: version, ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(SECRET.to_owned()),
+            resource_version: version,
+            ..ObjectMeta::default()
+        },
         data: Some(data),
         ..Secret::default()
     }
@@ -109,9 +125,18 @@ mod tests {
         };
         let mut certificates = rotate(None, &hosts, schedule, start).unwrap();
         for hour in [61, 72, 73] {
-            certificates =
-                rotate(Some(certificates), &hosts, schedule, start + SignedDuration::from_hours(hour)).unwrap();
-            assert_eq!(read(&wanted(&certificates, None)), Some(certificates.clone()), "hour {hour}");
+            certificates = rotate(
+                Some(certificates),
+                &hosts,
+                schedule,
+                start + SignedDuration::from_hours(hour),
+            )
+            .unwrap();
+            assert_eq!(
+                read(&wanted(&certificates, None)),
+                Some(certificates.clone()),
+                "hour {hour}"
+            );
         }
         assert_eq!(certificates.former.len(), 1);
     }

@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 const MAX_TOKEN: usize = 16 << 10;
 /// Tokens whose review is remembered at most.
 const MAX_REMEMBERED: usize = 10_000;
-/// For how long. A token is good for as long as its pod exists, which is checked each time by other means; an idle
-/// fleet must not keep the API server busy.
+/// For how long. A token is good for as long as its pod exists, which is checked each time by other
+/// means; an idle fleet must not keep the API server busy.
 const REMEMBER: Duration = Duration::from_secs(600);
 /// Reviews at the same time.
 const MAX_REVIEWS: usize = 16;
@@ -65,7 +65,11 @@ pub(crate) struct Identities {
 
 impl Identities {
     pub(crate) fn new(client: Client) -> Self {
-        Self { api: Api::all(client), reviews: Semaphore::new(MAX_REVIEWS), remembered: Mutex::default() }
+        Self {
+            api: Api::all(client),
+            reviews: Semaphore::new(MAX_REVIEWS),
+            remembered: Mutex::default(),
+        }
     }
 
     /// The pod that a token belongs to.
@@ -78,9 +82,13 @@ impl Identities {
             return Ok(known.identity.clone());
         }
         let _permit = self.reviews.try_acquire().map_err(|_| Unidentified::Overloaded)?;
-        let spec = TokenReviewSpec { token: token.to_owned(), audiences: Some(vec![names::TOKEN_AUDIENCE.to_owned()]) };
+        let spec = TokenReviewSpec {
+            token: token.to_owned(),
+            audiences: Some(vec![names::TOKEN_AUDIENCE.to_owned()]),
+        };
         let review = TokenReview { spec, ..TokenReview::default() };
-        let status = self.api.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
+        let status =
+            self.api.create(&PostParams::default(), &review).await?.status.unwrap_or_default();
         let identity = identity(status)?;
         let until = Instant::now() + REMEMBER.min(left(token, Timestamp::now()));
         let mut remembered = self.lock();
@@ -108,7 +116,10 @@ fn identity(status: TokenReviewStatus) -> Result<Identity, Unidentified> {
     }
     let ours = status.audiences.iter().flatten().any(|audience| audience == names::TOKEN_AUDIENCE);
     if !ours {
-        return Err(Unidentified::Unauthenticated(format!("it is not for audience {}", names::TOKEN_AUDIENCE)));
+        return Err(Unidentified::Unauthenticated(format!(
+            "it is not for audience {}",
+            names::TOKEN_AUDIENCE
+        )));
     }
     let user = status.user.unwrap_or_default();
     let extra: BTreeMap<String, Vec<String>> = user.extra.unwrap_or_default();
@@ -116,8 +127,10 @@ fn identity(status: TokenReviewStatus) -> Result<Identity, Unidentified> {
         Some([value]) => Ok(value.clone()),
         _ => Err(Unidentified::NotAPod),
     };
-    let namespace = user.username.as_deref().and_then(|name| name.strip_prefix("system:serviceaccount:"));
-    let (namespace, _) = namespace.and_then(|rest| rest.split_once(':')).ok_or(Unidentified::NotAPod)?;
+    let namespace =
+        user.username.as_deref().and_then(|name| name.strip_prefix("system:serviceaccount:"));
+    let (namespace, _) =
+        namespace.and_then(|rest| rest.split_once(':')).ok_or(Unidentified::NotAPod)?;
     Ok(Identity { namespace: namespace.to_owned(), pod: single(POD_NAME)?, uid: single(POD_UID)? })
 }
 
@@ -128,7 +141,9 @@ fn left(token: &str, now: Timestamp) -> Duration {
         let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
         Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
     };
-    expiry().map_or(Duration::ZERO, |expiry| Duration::try_from(expiry.duration_since(now)).unwrap_or_default())
+    expiry().map_or(Duration::ZERO, |expiry| {
+        Duration::try_from(expiry.duration_since(now)).unwrap_or_default()
+    })
 }
 
 #[cfg(test)]
@@ -152,7 +167,10 @@ mod tests {
     #[test]
     fn a_pod_is_who_its_token_says() {
         let identity = identity(status(|_| {})).unwrap();
-        assert_eq!(identity, Identity { namespace: "support".into(), pod: "chat-1".into(), uid: "u1".into() });
+        assert_eq!(
+            identity,
+            Identity { namespace: "support".into(), pod: "chat-1".into(), uid: "u1".into() }
+        );
     }
 
     #[test]
@@ -165,9 +183,18 @@ mod tests {
             identity(status(|s| s["audiences"] = json!(["https://kubernetes"]))),
             Err(Unidentified::Unauthenticated(_))
         ));
-        assert!(matches!(identity(status(|s| s["audiences"] = json!(null))), Err(Unidentified::Unauthenticated(_))));
-        assert!(matches!(identity(status(|s| s["user"]["extra"] = json!({}))), Err(Unidentified::NotAPod)));
-        assert!(matches!(identity(status(|s| s["user"]["username"] = json!("alice"))), Err(Unidentified::NotAPod)));
+        assert!(matches!(
+            identity(status(|s| s["audiences"] = json!(null))),
+            Err(Unidentified::Unauthenticated(_))
+        ));
+        assert!(matches!(
+            identity(status(|s| s["user"]["extra"] = json!({}))),
+            Err(Unidentified::NotAPod)
+        ));
+        assert!(matches!(
+            identity(status(|s| s["user"]["username"] = json!("alice"))),
+            Err(Unidentified::NotAPod)
+        ));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The server that takes reports, and what extraction Jobs deliver: HTTPS, bounded in every direction, each push identified
-//! by its pod's token.
+//! The server that takes reports, and what extraction Jobs deliver: HTTPS, bounded in every
+//! direction, each push identified by its pod's token.
 
 use super::identity::{Identities, Identity, Unidentified};
 use super::workload;
@@ -16,7 +16,9 @@ use axum::{Router, middleware};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use personaguard_crds::names;
-use personaguard_crds::wire::{Failure, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_VECTOR_BYTES, SidecarReport};
+use personaguard_crds::wire::{
+    Failure, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_VECTOR_BYTES, SidecarReport,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -70,8 +72,13 @@ impl IntoResponse for Answer {
             Self::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, why).into_response(),
             Self::Forbidden(why) => (StatusCode::FORBIDDEN, why).into_response(),
             Self::Gone => (StatusCode::GONE, "the pod does not exist any more").into_response(),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, again, "too busy: come again").into_response(),
-            Self::NotLeader => (StatusCode::SERVICE_UNAVAILABLE, again, "this operator does not lead").into_response(),
+            Self::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, again, "too busy: come again").into_response()
+            }
+            Self::NotLeader => {
+                (StatusCode::SERVICE_UNAVAILABLE, again, "this operator does not lead")
+                    .into_response()
+            }
         }
     }
 }
@@ -109,12 +116,15 @@ async fn push(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes
 }
 
 async fn vector(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Answer {
-    let taken = async { delivery::vector(&intake.context, &intake.identify(&headers).await?, &body).await };
+    let taken =
+        async { delivery::vector(&intake.context, &intake.identify(&headers).await?, &body).await };
     intake.answer(taken.await)
 }
 
 async fn progress(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bytes) -> Answer {
-    let taken = async { delivery::progress(&intake.context, &intake.identify(&headers).await?, &body).await };
+    let taken = async {
+        delivery::progress(&intake.context, &intake.identify(&headers).await?, &body).await
+    };
     intake.answer(taken.await)
 }
 
@@ -131,7 +141,9 @@ impl Intake {
     fn answer(&self, taken: Result<(), Answer>) -> Answer {
         let answer = taken.err().unwrap_or(Answer::Taken);
         self.context.metrics.report(answer.label());
-        if let Answer::Malformed(why) | Answer::Unauthenticated(why) | Answer::Forbidden(why) = &answer {
+        if let Answer::Malformed(why) | Answer::Unauthenticated(why) | Answer::Forbidden(why) =
+            &answer
+        {
             tracing::debug!(result = answer.label(), why, "a push was refused");
         }
         answer
@@ -139,7 +151,8 @@ impl Intake {
 }
 
 async fn report(context: &Context, identity: &Identity, body: &[u8]) -> Result<(), Answer> {
-    let report: SidecarReport = serde_json::from_slice(body).map_err(|error| Answer::Malformed(error.to_string()))?;
+    let report: SidecarReport =
+        serde_json::from_slice(body).map_err(|error| Answer::Malformed(error.to_string()))?;
     sound(&report).map_err(|why| Answer::Malformed(why.to_owned()))?;
     let pod = pod(context, identity).await?;
     let workload = workload::of(context, &pod).await.map_err(|_| Answer::Overloaded)?;
@@ -151,13 +164,19 @@ async fn report(context: &Context, identity: &Identity, body: &[u8]) -> Result<(
 
 fn token(headers: &HeaderMap) -> Result<&str, Answer> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let missing = || Answer::Unauthenticated("send the header `Authorization: Bearer TOKEN`".to_owned());
+    let missing =
+        || Answer::Unauthenticated("send the header `Authorization: Bearer TOKEN`".to_owned());
     header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(missing)
 }
 
-/// The pod as the cache has it. The cache may lag: a pod that it does not have is asked for before it is called gone.
+/// The pod as the cache has it. The cache may lag: a pod that it does not have is asked for before
+/// it is called gone.
 async fn pod(context: &Context, identity: &Identity) -> Result<Arc<PodView>, Answer> {
-    if let Some(pod) = context.world.pods.get(&identity.namespace, &identity.pod).filter(|pod| pod.uid == identity.uid)
+    if let Some(pod) = context
+        .world
+        .pods
+        .get(&identity.namespace, &identity.pod)
+        .filter(|pod| pod.uid == identity.uid)
     {
         return if pod.sidecar.is_some() {
             Ok(pod)
@@ -173,13 +192,17 @@ async fn pod(context: &Context, identity: &Identity) -> Result<Arc<PodView>, Ans
     }
 }
 
-/// What a sidecar never sends. Everything here reaches an object that people read, so it is bounded.
+/// What a sidecar never sends. Everything here reaches an object that people read, so it is
+/// bounded.
 fn sound(report: &SidecarReport) -> Result<(), &'static str> {
     const NAME: usize = 253;
     const MESSAGE: usize = 2000;
-    let failure = |failure: &Failure| failure.reason.len() <= 100 && failure.message.len() <= MESSAGE;
+    let failure =
+        |failure: &Failure| failure.reason.len() <= 100 && failure.message.len() <= MESSAGE;
     let plain = |text: &str, most: usize| {
-        !text.is_empty() && text.len() <= most && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        !text.is_empty()
+            && text.len() <= most
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     if !plain(&report.instance, 64) {
         return Err("instance must be 1 to 64 letters, digits, `-`, `_` or `.`");
@@ -190,7 +213,9 @@ fn sound(report: &SidecarReport) -> Result<(), &'static str> {
     if report.traits.iter().filter(|scores| scores.sample.is_some()).count() > MAX_SAMPLES {
         return Err("at most 48 traits with a sample are taken");
     }
-    if report.model.name.len() > NAME || report.config_error.as_ref().is_some_and(|error| error.len() > MESSAGE) {
+    if report.model.name.len() > NAME
+        || report.config_error.as_ref().is_some_and(|error| error.len() > MESSAGE)
+    {
         return Err("model.name or configError is too long");
     }
     if report.model.failure.as_ref().is_some_and(|it| !failure(it)) {
@@ -198,27 +223,42 @@ fn sound(report: &SidecarReport) -> Result<(), &'static str> {
     }
     for policy in &report.policies {
         let refused = policy.refused.len() <= 64
-            && policy.refused.iter().all(|refused| plain(&refused.vector, NAME) && failure(&refused.failure));
+            && policy
+                .refused
+                .iter()
+                .all(|refused| plain(&refused.vector, NAME) && failure(&refused.failure));
         if !plain(&policy.name, NAME) || policy.uid.len() > 64 || !refused {
-            return Err("an entry of policies has a name, uid or refusal that is empty, too long or no name");
+            return Err(
+                "an entry of policies has a name, uid or refusal that is empty, too long or no name",
+            );
         }
     }
     for scores in &report.traits {
         if !plain(&scores.policy, NAME) || !plain(&scores.vector, NAME) {
             return Err("an entry of traits has a policy or vector that is no name");
         }
-        let drift = scores.drift.map(|charts| [charts.shift, charts.up, charts.down]).unwrap_or_default();
+        let drift =
+            scores.drift.map(|charts| [charts.shift, charts.up, charts.down]).unwrap_or_default();
         let numbers = [Some(scores.mean), Some(scores.sum_squared_deviations), scores.max];
-        if !numbers.into_iter().flatten().chain(drift).all(|number| number.is_finite() && number.abs() < 1e15) {
+        if !numbers
+            .into_iter()
+            .flatten()
+            .chain(drift)
+            .all(|number| number.is_finite() && number.abs() < 1e15)
+        {
             return Err("an entry of traits has a score that is no number");
         }
         if scores.sample.as_ref().is_some_and(|sample| !sample.is_sound()) {
             return Err("an entry of traits has a sample that is none");
         }
         if let Some(breach) = &scores.last_breach
-            && !(plain(&breach.response_id, 128) && breach.score.is_finite() && breach.threshold.is_finite())
+            && !(plain(&breach.response_id, 128)
+                && breach.score.is_finite()
+                && breach.threshold.is_finite())
         {
-            return Err("a lastBreach has a responseId that is no id, or a score that is no number");
+            return Err(
+                "a lastBreach has a responseId that is no id, or a score that is no number",
+            );
         }
     }
     Ok(())
@@ -252,7 +292,12 @@ mod tests {
 
     #[test]
     fn invariant_5_nothing_that_could_carry_text_of_a_conversation_is_taken_where_an_id_belongs() {
-        assert!(sound(&sent(|r| r["traits"][0]["lastBreach"]["responseId"] = json!("I will destroy you"))).is_err());
+        assert!(
+            sound(&sent(
+                |r| r["traits"][0]["lastBreach"]["responseId"] = json!("I will destroy you")
+            ))
+            .is_err()
+        );
         assert!(sound(&sent(|r| r["traits"][0]["vector"] = json!("a b"))).is_err());
         assert!(sound(&sent(|r| r["instance"] = json!(""))).is_err());
     }
@@ -261,15 +306,22 @@ mod tests {
     fn a_sample_is_taken_only_if_it_can_be_one() {
         let sample = |mean: f64, count: u64, centroids: usize| {
             let centroid = json!({"mean": mean, "count": count});
-            let sketch = json!({"sumSquaredDeviations": 0.5, "centroids": vec![centroid; centroids]});
+            let sketch =
+                json!({"sumSquaredDeviations": 0.5, "centroids": vec![centroid; centroids]});
             json!({"basis": personaguard_crds::Digest::of(b"basis"), "sketch": sketch})
         };
         let with = |sample: Value| sound(&sent(|r| r["traits"][0]["sample"] = sample.clone()));
         assert_eq!(with(sample(1.0, 3, 64)), Ok(()));
-        for bad in [sample(1e300, 3, 1), sample(1.0, 0, 1), sample(1.0, 1, 65), sample(1.0, u64::MAX, 2)] {
+        for bad in
+            [sample(1e300, 3, 1), sample(1.0, 0, 1), sample(1.0, 1, 65), sample(1.0, u64::MAX, 2)]
+        {
             assert!(with(bad).is_err());
         }
-        for prompts in [json!(["be kind to all"]), json!(vec!["0123456789ab"; 9]), json!(["none", "0123456789ab"])] {
+        for prompts in [
+            json!(["be kind to all"]),
+            json!(vec!["0123456789ab"; 9]),
+            json!(["none", "0123456789ab"]),
+        ] {
             let mut prompted = sample(1.0, 1, 1);
             prompted["systemPrompts"] = prompts;
             assert!(with(prompted).is_err());
@@ -301,7 +353,8 @@ mod tests {
 
     #[test]
     fn what_would_fill_the_report_without_bound_is_refused() {
-        let many: Vec<_> = (0..300).map(|_| json!({"name": "p", "uid": "u", "generation": 1})).collect();
+        let many: Vec<_> =
+            (0..300).map(|_| json!({"name": "p", "uid": "u", "generation": 1})).collect();
         assert!(sound(&sent(|r| r["policies"] = json!(many))).is_err());
         assert!(sound(&sent(|r| r["configError"] = json!("x".repeat(5000)))).is_err());
         assert!(sound(&sent(|r| r["traits"][0]["mean"] = json!(1e300))).is_err());

@@ -1,4 +1,5 @@
-//! Counts of one workload, exact over restarts of sidecars, of pods and of the operator: the merge of cumulative pushes.
+//! Counts of one workload, exact over restarts of sidecars, of pods and of the operator: the merge
+//! of cumulative pushes.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,15 +15,16 @@ const MAX_RETIRED_TRAITS: usize = 256;
 /// Processes of one pod that are remembered as followed by another.
 const MAX_FORMER: usize = 16;
 
-/// What is known of a workload's sidecars. Rebuilt from a `PersonaReport`'s status, so that a new leader knows the same.
+/// What is known of a workload's sidecars. Rebuilt from a `PersonaReport`'s status, so that a new
+/// leader knows the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Ledger {
     /// Last push of each pod that exists, by pod UID.
     pods: BTreeMap<String, PodCounts>,
     retired: Totals,
     retired_traits: Vec<TraitScores>,
-    /// Sidecar processes of each pod that were followed by another: a push of theirs that comes late is stale. Not kept
-    /// over a change of leader, which takes longer than a push may.
+    /// Sidecar processes of each pod that were followed by another: a push of theirs that comes
+    /// late is stale. Not kept over a change of leader, which takes longer than a push may.
     former: BTreeMap<String, Vec<String>>,
 }
 
@@ -60,17 +62,27 @@ impl Ledger {
         }
     }
 
-    /// Merges a push of a pod that exists. A push that is not newer than the last one of the same process changes nothing.
-    pub(crate) fn take(&mut self, name: &str, uid: &str, report: &SidecarReport, now: Timestamp) -> Taken {
+    /// Merges a push of a pod that exists. A push that is not newer than the last one of the same
+    /// process changes nothing.
+    pub(crate) fn take(
+        &mut self,
+        name: &str,
+        uid: &str,
+        report: &SidecarReport,
+        now: Timestamp,
+    ) -> Taken {
         let known = self.pods.get(uid);
-        if known.is_some_and(|known| known.instance == report.instance && report.sequence <= known.sequence) {
+        if known.is_some_and(|known| {
+            known.instance == report.instance && report.sequence <= known.sequence
+        }) {
             return Taken::default();
         }
         if self.former.get(uid).is_some_and(|former| former.contains(&report.instance)) {
             return Taken::default();
         }
         // A name is given anew only when the pod before is gone.
-        let before: Vec<_> = self.pods.values().filter(|pod| pod.name == name && pod.uid != uid).cloned().collect();
+        let before: Vec<_> =
+            self.pods.values().filter(|pod| pod.name == name && pod.uid != uid).cloned().collect();
         before.iter().for_each(|pod| {
             self.retire(&pod.uid);
         });
@@ -78,7 +90,13 @@ impl Ledger {
         let Some(known) = self.pods.insert(uid.to_owned(), new.clone()) else {
             let breach_counted = new.totals.breaches > 0;
             let drift = new.traits.iter().any(drifts);
-            return Taken { counts: true, state: true, breach_counted, drift, breaches: breaches(None, &new) };
+            return Taken {
+                counts: true,
+                state: true,
+                breach_counted,
+                drift,
+                breaches: breaches(None, &new),
+            };
         };
         let breaches = breaches(Some(&known), &new);
         if known.instance != new.instance {
@@ -91,11 +109,14 @@ impl Ledger {
             }
         }
         let state = |pod: &PodCounts| {
-            let PodCounts { model, policies, failure, config_error, state, model_digest, .. } = pod.clone();
+            let PodCounts { model, policies, failure, config_error, state, model_digest, .. } =
+                pod.clone();
             (model, policies, failure, config_error, state, model_digest)
         };
         Taken {
-            counts: known.totals != new.totals || known.traits != new.traits || known.instance != new.instance,
+            counts: known.totals != new.totals
+                || known.traits != new.traits
+                || known.instance != new.instance,
             state: state(&known) != state(&new),
             breach_counted: new.totals.breaches != known.totals.breaches,
             drift: known.traits.iter().map(drifts).ne(new.traits.iter().map(drifts)),
@@ -103,7 +124,8 @@ impl Ledger {
         }
     }
 
-    /// The pod is gone: its counts stay in the sum. Says whether there were any; a second time changes nothing.
+    /// The pod is gone: its counts stay in the sum. Says whether there were any; a second time
+    /// changes nothing.
     pub(crate) fn retire(&mut self, uid: &str) -> bool {
         self.former.remove(uid);
         let Some(pod) = self.pods.remove(uid) else { return false };
@@ -178,14 +200,17 @@ fn merge_into(list: &mut Vec<TraitScores>, scores: &TraitScores, most: usize) {
     }
 }
 
-/// Two samples as one: counts add up, mean and squared deviations by Chan, Golub and LeVeque (1979).
+/// Two samples as one: counts add up, mean and squared deviations by Chan, Golub and LeVeque
+/// (1979).
 #[allow(clippy::cast_precision_loss)] // counts of responses are far below 2^53
 fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
     let (n, m) = (a.scored as f64, b.scored as f64);
     let (mean, squares) = match (a.mean.filter(|_| a.scored > 0), b.mean.filter(|_| b.scored > 0)) {
         (Some(x), Some(y)) => {
             let delta = y - x;
-            let squares = a.sum_squared_deviations + b.sum_squared_deviations + delta * delta * n * m / (n + m);
+            let squares = a.sum_squared_deviations
+                + b.sum_squared_deviations
+                + delta * delta * n * m / (n + m);
             (Some(x + delta * m / (n + m)), squares)
         }
         (Some(x), None) => (Some(x), a.sum_squared_deviations),
@@ -226,7 +251,8 @@ fn without_sample(scores: &TraitScores) -> TraitScores {
     TraitScores { sample: None, ..scores.clone() }
 }
 
-/// The shift is a mean, weighted by responses; of the rest the most alarming counts. A sidecar that is gone drifts no more.
+/// The shift is a mean, weighted by responses; of the rest the most alarming counts. A sidecar that
+/// is gone drifts no more.
 #[allow(clippy::cast_precision_loss)] // counts of responses are far below 2^53
 fn merge_drift(a: &TraitScores, b: &TraitScores) -> Option<DriftCharts> {
     let (Some(x), Some(y)) = (a.drift, b.drift) else { return a.drift.or(b.drift) };
@@ -252,7 +278,9 @@ fn breaches(before: Option<&PodCounts>, after: &PodCounts) -> Vec<NewBreach> {
     let new = after.traits.iter().filter_map(|scores| {
         let breach = scores.last_breach.as_ref()?;
         let before = known
-            .and_then(|known| known.traits.iter().find(|t| t.policy == scores.policy && t.vector == scores.vector))
+            .and_then(|known| {
+                known.traits.iter().find(|t| t.policy == scores.policy && t.vector == scores.vector)
+            })
             .map_or(0, |known| known.breaches);
         (scores.breaches > before).then(|| NewBreach {
             policy: scores.policy.clone(),
@@ -295,7 +323,8 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
         sum_squared_deviations: short(summary.sum_squared_deviations),
         max: summary.max.map(short),
         last_breach: summary.last_breach.as_ref().map(|breach| LastBreach {
-            // Seconds, as the API keeps them; a clock that is ahead must not keep a breach in force for ever.
+            // Seconds, as the API keeps them; a clock that is ahead must not keep a breach in force
+            // for ever.
             at: Time(Timestamp::from_second(breach.at.min(now).as_second()).unwrap_or(now)),
             score: short(breach.score),
             threshold: short(breach.threshold),
@@ -307,7 +336,10 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
             down: short(charts.down),
             detected: charts.detected,
         }),
-        sample: summary.sample.clone().map(|sample| Sample { sketch: sample.sketch.rounded(), ..sample }),
+        sample: summary
+            .sample
+            .clone()
+            .map(|sample| Sample { sketch: sample.sketch.rounded(), ..sample }),
     }
 }
 

@@ -4,12 +4,18 @@ use personaguard_crds::wire::{Breach, ModelObservation};
 use proptest::prelude::*;
 
 fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> SidecarReport {
-    let mean = if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 };
+    let mean =
+        if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 };
     let breaches = scores.iter().filter(|score| **score > 4.0).count() as u64;
     SidecarReport {
         instance: instance.into(),
         sequence,
-        model: ModelObservation { name: "smollm2".into(), state: PodState::Ready, digest: None, failure: None },
+        model: ModelObservation {
+            name: "smollm2".into(),
+            state: PodState::Ready,
+            digest: None,
+            failure: None,
+        },
         policies: Vec::new(),
         config_error: None,
         totals: Totals { responses, breaches, blocked: 0, ..Totals::default() },
@@ -44,7 +50,10 @@ fn counts_are_cumulative_so_a_push_replaces_the_one_before_and_a_stale_one_is_ig
     assert!(ledger.take("chat-1", "u1", &report("i", 1, 5, &[1.0]), now()).counts);
     assert!(ledger.take("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()).counts);
     assert_eq!(ledger.take("chat-1", "u1", &report("i", 2, 7, &[1.0]), now()), Taken::default());
-    assert_eq!(ledger.take("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()), Taken::default());
+    assert_eq!(
+        ledger.take("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()),
+        Taken::default()
+    );
     assert_eq!(ledger.totals().responses, 9);
 }
 
@@ -83,15 +92,21 @@ fn a_breach_is_new_once() {
     let first = ledger.take("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
     assert_eq!(first.breaches.len(), 1);
     assert_eq!(first.breaches[0].pod, "chat-1");
-    assert!(ledger.take("chat-1", "u1", &report("a", 2, 6, &[5.0, 1.0]), now()).breaches.is_empty());
-    assert_eq!(ledger.take("chat-1", "u1", &report("a", 3, 7, &[5.0, 1.0, 6.0]), now()).breaches.len(), 1);
+    assert!(
+        ledger.take("chat-1", "u1", &report("a", 2, 6, &[5.0, 1.0]), now()).breaches.is_empty()
+    );
+    assert_eq!(
+        ledger.take("chat-1", "u1", &report("a", 3, 7, &[5.0, 1.0, 6.0]), now()).breaches.len(),
+        1
+    );
 }
 
 #[test]
 fn a_clock_that_is_ahead_does_not_put_a_breach_into_the_future() {
     let mut ledger = Ledger::default();
     let mut early = report("a", 1, 1, &[5.0]);
-    early.traits[0].last_breach.as_mut().unwrap().at = Timestamp::from_second(1_900_000_000).unwrap();
+    early.traits[0].last_breach.as_mut().unwrap().at =
+        Timestamp::from_second(1_900_000_000).unwrap();
     let taken = ledger.take("chat-1", "u1", &early, now());
     assert_eq!(taken.breaches[0].at.at.0, now());
 }
@@ -130,7 +145,12 @@ struct Pod {
 impl Pod {
     fn push(&mut self) -> SidecarReport {
         self.sequence += 1;
-        let report = report(&self.instance.to_string(), self.sequence, self.scores.len() as u64, &self.scores);
+        let report = report(
+            &self.instance.to_string(),
+            self.sequence,
+            self.scores.len() as u64,
+            &self.scores,
+        );
         self.sent.push(report.clone());
         report
     }
@@ -141,7 +161,8 @@ fn name(pod: usize) -> String {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: the sum is what the sidecars last told, no more and no less.
+    /// Whatever happens in whatever order: the sum is what the sidecars last told, no more and no
+    /// less.
     #[test]
     fn counts_are_exact_in_any_order_of_pushes_restarts_deletions_and_new_leaders(
         happenings in prop::collection::vec(happening(), 1..120),
@@ -222,7 +243,9 @@ proptest! {
 fn sampled(instance: &str, sequence: u64, basis: &Digest, scores: &[f64]) -> SidecarReport {
     let mut report = report(instance, sequence, scores.len() as u64, scores);
     let mut sample = Sample::new(basis.clone());
-    scores.iter().for_each(|score| sample.add(*score, Some(&format!("{:012}", score.round().abs()))));
+    scores
+        .iter()
+        .for_each(|score| sample.add(*score, Some(&format!("{:012}", score.round().abs()))));
     report.traits[0].sample = Some(sample);
     report
 }

@@ -21,7 +21,8 @@ use ledger::{Ledger, NewBreach};
 use personaguard_crds::conditions::condition;
 use personaguard_crds::wire::{Sample, SidecarReport};
 use personaguard_crds::{
-    API_VERSION, Action, Digest, PersonaReport, PersonaReportStatus, PodCounts, TraitScores, WorkloadReference, names,
+    API_VERSION, Action, Digest, PersonaReport, PersonaReportStatus, PodCounts, TraitScores,
+    WorkloadReference, names,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,7 +36,8 @@ const WRITE_EVERY: Duration = Duration::from_secs(10);
 const MOURNING: Duration = Duration::from_secs(5);
 /// Event reason of a breach.
 const TRAIT_BREACHED: &str = condition::TRAIT_BREACHED;
-/// Breaches of one workload for which events wait to be published; more are counted and in the report.
+/// Breaches of one workload for which events wait to be published; more are counted and in the
+/// report.
 const MAX_PENDING: usize = 16;
 
 /// Namespace and name of a `PersonaReport`.
@@ -94,16 +96,26 @@ impl Fleet {
         let mut inner = self.lock();
         inner.since.get_or_insert_with(Instant::now);
         let reference = report.spec.workload.clone();
-        inner.workloads.entry(name).or_insert_with(|| Workload { was_there: true, ..Workload::new(reference, ledger) });
+        inner
+            .workloads
+            .entry(name)
+            .or_insert_with(|| Workload { was_there: true, ..Workload::new(reference, ledger) });
     }
 
     /// Takes a push in; says which keys are due because of it.
-    fn take(&self, pod: &PodView, workload: &WorkloadReference, report: &SidecarReport) -> Vec<Key> {
+    fn take(
+        &self,
+        pod: &PodView,
+        workload: &WorkloadReference,
+        report: &SidecarReport,
+    ) -> Vec<Key> {
         let name = (pod.namespace.clone(), names::report(&workload.kind, &workload.name));
         let mut inner = self.lock();
         inner.since.get_or_insert_with(Instant::now);
-        let entry =
-            inner.workloads.entry(name.clone()).or_insert_with(|| Workload::new(workload.clone(), Ledger::default()));
+        let entry = inner
+            .workloads
+            .entry(name.clone())
+            .or_insert_with(|| Workload::new(workload.clone(), Ledger::default()));
         // A workload of the same name that was made anew.
         entry.reference = workload.clone();
         let was_silent = entry
@@ -111,7 +123,11 @@ impl Fleet {
             .insert(pod.uid.clone(), Instant::now())
             .is_none_or(|last| last.elapsed() > report::SILENT_AFTER);
         let taken = entry.ledger.take(&pod.name, &pod.uid, report, Timestamp::now());
-        entry.urgent |= taken.state || taken.breach_counted || taken.drift || !taken.breaches.is_empty() || was_silent;
+        entry.urgent |= taken.state
+            || taken.breach_counted
+            || taken.drift
+            || !taken.breaches.is_empty()
+            || was_silent;
         let mut keys = Vec::new();
         if taken.counts || taken.state || was_silent {
             keys.push(Key::Report(name.0, name.1));
@@ -152,7 +168,10 @@ impl Fleet {
     pub(crate) fn reports_within(&self, namespace: &str) -> BTreeMap<String, PodCounts> {
         let inner = self.lock();
         let within = inner.workloads.iter().filter(|((within, _), _)| within == namespace);
-        within.flat_map(|(_, workload)| workload.ledger.pods()).map(|pod| (pod.uid.clone(), pod.clone())).collect()
+        within
+            .flat_map(|(_, workload)| workload.ledger.pods())
+            .map(|pod| (pod.uid.clone(), pod.clone()))
+            .collect()
     }
 
     /// Scores of each workload of a namespace, by `Kind/name`.
@@ -163,7 +182,13 @@ impl Fleet {
     }
 
     /// What was sampled of a trait under a basis, by all workloads of a namespace.
-    pub(crate) fn sample(&self, namespace: &str, policy: &str, vector: &str, basis: &Digest) -> Sample {
+    pub(crate) fn sample(
+        &self,
+        namespace: &str,
+        policy: &str,
+        vector: &str,
+        basis: &Digest,
+    ) -> Sample {
         let inner = self.lock();
         let within = inner.workloads.iter().filter(|((within, _), _)| within == namespace);
         let mut all = Sample::new(basis.clone());
@@ -175,7 +200,11 @@ impl Fleet {
     pub(crate) fn sidecars_of(&self, model: &str) -> Vec<(String, PodCounts)> {
         let inner = self.lock();
         let all = inner.workloads.iter().flat_map(|((namespace, _), workload)| {
-            workload.ledger.pods().filter(|pod| pod.model == model).map(|pod| (namespace.clone(), pod.clone()))
+            workload
+                .ledger
+                .pods()
+                .filter(|pod| pod.model == model)
+                .map(|pod| (namespace.clone(), pod.clone()))
         });
         all.collect()
     }
@@ -222,16 +251,18 @@ impl Fleet {
         let listening = since.map(|since| since.elapsed()).unwrap_or_default();
         let mine = |pod: &&std::sync::Arc<PodView>| {
             let owner = pod.owner.as_ref().and_then(|owner| owners.get(&owner.uid));
-            let same =
-                owner.is_some_and(|owner| owner.uid == workload.reference.uid) || pod.uid == workload.reference.uid;
+            let same = owner.is_some_and(|owner| owner.uid == workload.reference.uid)
+                || pod.uid == workload.reference.uid;
             pod.sidecar.is_some() && !pod.terminating && same
         };
         let guarded: Vec<_> = pods.iter().filter(mine).collect();
-        // A pod that has never reported may be loading its weights; that it does not serve shows elsewhere.
-        let silent = guarded
-            .iter()
-            .filter(|pod| workload.ledger.pod(&pod.uid).is_some())
-            .filter(|pod| workload.heard.get(&pod.uid).map_or(listening, Instant::elapsed) > report::SILENT_AFTER);
+        // A pod that has never reported may be loading its weights; that it does not serve shows
+        // elsewhere.
+        let silent =
+            guarded.iter().filter(|pod| workload.ledger.pod(&pod.uid).is_some()).filter(|pod| {
+                workload.heard.get(&pod.uid).map_or(listening, Instant::elapsed)
+                    > report::SILENT_AFTER
+            });
         Some(Snapshot {
             reference: workload.reference.clone(),
             ledger: workload.ledger.clone(),
@@ -259,8 +290,8 @@ impl Fleet {
         }
     }
 
-    /// Time left in which a report that was there and is missing is not made anew: it may have gone with its workload,
-    /// whose pods go a moment later.
+    /// Time left in which a report that was there and is missing is not made anew: it may have gone
+    /// with its workload, whose pods go a moment later.
     fn mourning(&self, name: &ReportName) -> Option<Duration> {
         let mut inner = self.lock();
         let workload = inner.workloads.get_mut(name).filter(|workload| workload.was_there)?;
@@ -274,9 +305,14 @@ impl Fleet {
 }
 
 /// Brings a `PersonaReport` up to date, and tells people of new breaches.
-pub(crate) async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Done, Failed> {
+pub(crate) async fn reconcile(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Done, Failed> {
     let key = (namespace.to_owned(), name.to_owned());
-    let Some(mut snapshot) = context.fleet.snapshot(&key, &context.world.pods.within(namespace)) else {
+    let Some(mut snapshot) = context.fleet.snapshot(&key, &context.world.pods.within(namespace))
+    else {
         return Ok(Done::idle("Deleted"));
     };
     let pending = std::mem::take(&mut snapshot.pending);
@@ -292,10 +328,16 @@ pub(crate) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
     }
 }
 
-async fn update(context: &Context, key: &ReportName, snapshot: &Snapshot) -> Result<Option<Duration>, Failed> {
+async fn update(
+    context: &Context,
+    key: &ReportName,
+    snapshot: &Snapshot,
+) -> Result<Option<Duration>, Failed> {
     let (namespace, name) = key;
     let there = context.world.reports.get(namespace, name);
-    if there.is_none() && !snapshot.ledger.pods().any(|pod| snapshot.guarded_pods.contains(&pod.name)) {
+    if there.is_none()
+        && !snapshot.ledger.pods().any(|pod| snapshot.guarded_pods.contains(&pod.name))
+    {
         // The workload went, and its report with it.
         if let Some(reference) = context.fleet.forget(key) {
             context.metrics.workload_gone(namespace, &title(&reference));
@@ -319,14 +361,20 @@ async fn update(context: &Context, key: &ReportName, snapshot: &Snapshot) -> Res
     });
     count(context, namespace, snapshot);
     // Silence is no event: somebody has to look.
-    let look = (snapshot.guarded_pods.len() > snapshot.silent_pods.len()).then_some(report::SILENT_AFTER);
+    let look =
+        (snapshot.guarded_pods.len() > snapshot.silent_pods.len()).then_some(report::SILENT_AFTER);
     let again = next.into_iter().chain(look).min();
-    let owner_changed = there.as_ref().is_none_or(|report| report.spec.workload != snapshot.reference);
+    let owner_changed =
+        there.as_ref().is_none_or(|report| report.spec.workload != snapshot.reference);
     if before.is_some_and(|before| report::same(before, &status)) && !owner_changed {
         return Ok(again);
     }
-    let only_counts = !snapshot.urgent && before.is_some_and(|before| before.conditions == status.conditions);
-    if let Some(wait) = snapshot.since_write.and_then(|passed| WRITE_EVERY.checked_sub(passed)).filter(|_| only_counts)
+    let only_counts =
+        !snapshot.urgent && before.is_some_and(|before| before.conditions == status.conditions);
+    if let Some(wait) = snapshot
+        .since_write
+        .and_then(|passed| WRITE_EVERY.checked_sub(passed))
+        .filter(|_| only_counts)
     {
         return Ok(Some(wait));
     }
@@ -360,9 +408,15 @@ async fn update(context: &Context, key: &ReportName, snapshot: &Snapshot) -> Res
 }
 
 /// The condition `DriftDetected`, if it has just become True.
-fn newly_drifting<'a>(before: Option<&PersonaReportStatus>, after: &'a PersonaReportStatus) -> Option<&'a Condition> {
-    let is = |condition: &&Condition| condition.type_ == condition::DRIFT_DETECTED && condition.status == "True";
-    let known = before.is_some_and(|before| before.conditions.iter().any(|condition| is(&condition)));
+fn newly_drifting<'a>(
+    before: Option<&PersonaReportStatus>,
+    after: &'a PersonaReportStatus,
+) -> Option<&'a Condition> {
+    let is = |condition: &&Condition| {
+        condition.type_ == condition::DRIFT_DETECTED && condition.status == "True"
+    };
+    let known =
+        before.is_some_and(|before| before.conditions.iter().any(|condition| is(&condition)));
     after.conditions.iter().find(is).filter(|_| !known)
 }
 
@@ -387,12 +441,21 @@ fn count(context: &Context, namespace: &str, snapshot: &Snapshot) {
             policy: scores.policy,
             r#trait: scores.vector,
         };
-        context.metrics.scores(labels, scores.breaches, scores.drift.is_some_and(|charts| charts.detected));
+        context.metrics.scores(
+            labels,
+            scores.breaches,
+            scores.drift.is_some_and(|charts| charts.detected),
+        );
     }
 }
 
 /// Events on the workload and on the policy. Action `Audit` records and tells nobody.
-async fn announce(context: &Context, namespace: &str, workload: &WorkloadReference, breaches: &[NewBreach]) {
+async fn announce(
+    context: &Context,
+    namespace: &str,
+    workload: &WorkloadReference,
+    breaches: &[NewBreach],
+) {
     if !breaches.is_empty() {
         context.alerts.ring();
     }

@@ -4,7 +4,9 @@ use super::ledger::Ledger;
 use crate::conditions::{Verdict, conditions};
 use jiff::{SignedDuration, Timestamp};
 use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::{LastBreach, PersonaPolicy, PersonaReportStatus, TraitScores, WorkloadReference};
+use personaguard_crds::{
+    LastBreach, PersonaPolicy, PersonaReportStatus, TraitScores, WorkloadReference,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,34 +37,52 @@ pub(crate) struct InForce {
     pub(crate) left: Duration,
 }
 
-/// Breaches of a policy that are not older than its recovery time. Breaches of a policy before it of the same name do not
-/// count.
-pub(crate) fn in_force(policy: &PersonaPolicy, traits: &[TraitScores], now: Timestamp) -> Vec<InForce> {
+/// Breaches of a policy that are not older than its recovery time. Breaches of a policy before it
+/// of the same name do not count.
+pub(crate) fn in_force(
+    policy: &PersonaPolicy,
+    traits: &[TraitScores],
+    now: Timestamp,
+) -> Vec<InForce> {
     let name = policy.metadata.name.as_deref().unwrap_or_default();
     let created = policy.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
     let recovery = SignedDuration::from_secs(i64::from(policy.spec.recover_after_seconds));
     let breaches = traits.iter().filter(|scores| scores.policy == name).filter_map(|scores| {
         let breach = scores.last_breach.as_ref()?;
-        if breach.at.0 < created || !policy.spec.traits.iter().any(|rule| rule.vector == scores.vector) {
+        if breach.at.0 < created
+            || !policy.spec.traits.iter().any(|rule| rule.vector == scores.vector)
+        {
             return None;
         }
         let left = breach.at.0.checked_add(recovery).ok()?.duration_since(now);
         let left = Duration::try_from(left).ok().filter(|left| !left.is_zero())?;
-        Some(InForce { policy: name.to_owned(), vector: scores.vector.clone(), breach: breach.clone(), left })
+        Some(InForce {
+            policy: name.to_owned(),
+            vector: scores.vector.clone(),
+            breach: breach.clone(),
+            left,
+        })
     });
     breaches.collect()
 }
 
 /// The status, and after how long it may differ by time alone.
 pub(crate) fn status(observation: &Observation<'_>) -> (PersonaReportStatus, Option<Duration>) {
-    let Observation { workload, ledger, policies, guarded_pods, silent_pods, before, now } = observation;
+    let Observation { workload, ledger, policies, guarded_pods, silent_pods, before, now } =
+        observation;
     let mut status = counts(ledger);
     status.workload = format!("{}/{}", workload.kind, workload.name);
-    status.pods_reporting = format!("{}/{}", guarded_pods.len() - silent_pods.len(), guarded_pods.len());
+    status.pods_reporting =
+        format!("{}/{}", guarded_pods.len() - silent_pods.len(), guarded_pods.len());
     status.worst = worst(before.and_then(|before| before.worst.as_deref()), &status.traits);
-    let breaches: Vec<_> = policies.iter().flat_map(|policy| in_force(policy, &status.traits, *now)).collect();
+    let breaches: Vec<_> =
+        policies.iter().flat_map(|policy| in_force(policy, &status.traits, *now)).collect();
     let next = breaches.iter().map(|breach| breach.left).min();
-    let verdicts = [breached(&breaches), drifting(policies, &status.traits), reporting(guarded_pods, silent_pods)];
+    let verdicts = [
+        breached(&breaches),
+        drifting(policies, &status.traits),
+        reporting(guarded_pods, silent_pods),
+    ];
     let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
     status.conditions = conditions(&verdicts, known, None, *now);
     (status, next)
@@ -98,7 +118,11 @@ pub(crate) fn same(a: &PersonaReportStatus, b: &PersonaReportStatus) -> bool {
 fn breached(breaches: &[InForce]) -> Verdict {
     let worst = breaches.iter().max_by(|a, b| excess(&a.breach).total_cmp(&excess(&b.breach)));
     let Some(worst) = worst else {
-        return Verdict::no(condition::TRAIT_BREACHED, reason::WITHIN_THRESHOLDS, "No trait is past its threshold.");
+        return Verdict::no(
+            condition::TRAIT_BREACHED,
+            reason::WITHIN_THRESHOLDS,
+            "No trait is past its threshold.",
+        );
     };
     let more = match breaches.len() {
         1 => String::new(),
@@ -121,8 +145,10 @@ fn drifting(policies: &[Arc<PersonaPolicy>], traits: &[TraitScores]) -> Verdict 
                 && policy.spec.traits.iter().any(|rule| rule.vector == scores.vector)
         })
     };
-    let detected =
-        traits.iter().filter(named).filter_map(|scores| Some((scores, scores.drift.filter(|d| d.detected)?)));
+    let detected = traits
+        .iter()
+        .filter(named)
+        .filter_map(|scores| Some((scores, scores.drift.filter(|d| d.detected)?)));
     let mut detected: Vec<_> = detected.collect();
     detected.sort_by(|(_, a), (_, b)| b.shift.abs().total_cmp(&a.shift.abs()));
     let Some((scores, charts)) = detected.first() else {
@@ -167,7 +193,8 @@ fn excess(breach: &LastBreach) -> f64 {
 
 /// The breach furthest past its threshold, of the last ones and the one that was the worst before.
 fn worst(before: Option<&str>, traits: &[TraitScores]) -> Option<String> {
-    let new = traits.iter().filter_map(|scores| Some((&scores.vector, scores.last_breach.as_ref()?)));
+    let new =
+        traits.iter().filter_map(|scores| Some((&scores.vector, scores.last_breach.as_ref()?)));
     let new = new.max_by(|(_, a), (_, b)| excess(a).total_cmp(&excess(b)));
     let known = before.and_then(|text| {
         let words: Vec<&str> = text.split(' ').collect();
@@ -233,7 +260,10 @@ mod tests {
         let found = in_force(&policy(), &[scores(10, 5.0)], second(20));
         assert_eq!(found[0].left, Duration::from_secs(50));
         assert!(in_force(&policy(), &[scores(10, 5.0)], second(70)).is_empty());
-        assert!(in_force(&policy(), &[scores(-1, 5.0)], second(20)).is_empty(), "of a policy before it");
+        assert!(
+            in_force(&policy(), &[scores(-1, 5.0)], second(20)).is_empty(),
+            "of a policy before it"
+        );
     }
 
     #[test]
@@ -251,9 +281,16 @@ mod tests {
         let traits = [TraitScores { drift: Some(moved), ..scores(0, 5.0) }];
         let verdict = drifting(&[Arc::new(policy())], &traits);
         assert_eq!((verdict.status, verdict.reason.as_str()), (Answer::True, reason::SCORES_MOVED));
-        assert!(verdict.message.contains("evil") && verdict.message.contains("+2.3"), "{}", verdict.message);
+        assert!(
+            verdict.message.contains("evil") && verdict.message.contains("+2.3"),
+            "{}",
+            verdict.message
+        );
         assert_eq!(drifting(&[], &traits).status, Answer::False);
-        let calm = [TraitScores { drift: Some(DriftCharts { detected: false, ..moved }), ..scores(0, 5.0) }];
+        let calm = [TraitScores {
+            drift: Some(DriftCharts { detected: false, ..moved }),
+            ..scores(0, 5.0)
+        }];
         assert_eq!(drifting(&[Arc::new(policy())], &calm).status, Answer::False);
     }
 
@@ -275,7 +312,10 @@ mod tests {
             now: second(0),
         };
         let (status, next) = status(&observation);
-        assert_eq!((status.workload.as_str(), status.pods_reporting.as_str(), next), ("Deployment/chat", "1/2", None));
+        assert_eq!(
+            (status.workload.as_str(), status.pods_reporting.as_str(), next),
+            ("Deployment/chat", "1/2", None)
+        );
         let reporting = status.conditions.iter().find(|c| c.type_ == "Reporting").unwrap();
         assert_eq!(reporting.status, "False");
         assert!(reporting.message.contains("chat-2"), "{}", reporting.message);

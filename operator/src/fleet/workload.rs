@@ -1,4 +1,5 @@
-//! From a pod to the workload that people know: the Deployment behind a ReplicaSet, the CronJob behind a Job.
+//! From a pod to the workload that people know: the Deployment behind a ReplicaSet, the CronJob
+//! behind a Job.
 
 use crate::context::{Context, Key};
 use crate::pods::{Owner, PodView};
@@ -34,16 +35,29 @@ pub(crate) async fn of(context: &Context, pod: &PodView) -> kube::Result<Workloa
     Ok(found)
 }
 
-/// Looks up the workload of a controller that no pod of which has reported yet: its pods count as guarded from now on.
-pub(crate) async fn resolve_owner(context: &Context, namespace: &str, owner: &Owner) -> Result<Done, Failed> {
-    let pod = PodView { namespace: namespace.to_owned(), owner: Some(owner.clone()), ..PodView::default() };
+/// Looks up the workload of a controller that no pod of which has reported yet: its pods count as
+/// guarded from now on.
+pub(crate) async fn resolve_owner(
+    context: &Context,
+    namespace: &str,
+    owner: &Owner,
+) -> Result<Done, Failed> {
+    let pod = PodView {
+        namespace: namespace.to_owned(),
+        owner: Some(owner.clone()),
+        ..PodView::default()
+    };
     let workload = of(context, &pod).await?;
     let name = personaguard_crds::names::report(&workload.kind, &workload.name);
     context.queue.push(Key::Report(namespace.to_owned(), name));
     Ok(Done::idle("Resolved"))
 }
 
-async fn behind(client: &Client, namespace: &str, owner: &Owner) -> kube::Result<WorkloadReference> {
+async fn behind(
+    client: &Client,
+    namespace: &str,
+    owner: &Owner,
+) -> kube::Result<WorkloadReference> {
     let above = match (owner.api_version.as_str(), owner.kind.as_str()) {
         ("apps/v1", "ReplicaSet") => {
             let api: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
@@ -60,7 +74,9 @@ async fn behind(client: &Client, namespace: &str, owner: &Owner) -> kube::Result
         .and_then(|metadata| metadata.owner_references)
         .and_then(|owners| owners.into_iter().find(|owner| owner.controller == Some(true)));
     Ok(match controller {
-        Some(OwnerReference { api_version, kind, name, uid, .. }) => WorkloadReference { api_version, kind, name, uid },
+        Some(OwnerReference { api_version, kind, name, uid, .. }) => {
+            WorkloadReference { api_version, kind, name, uid }
+        }
         None => WorkloadReference {
             api_version: owner.api_version.clone(),
             kind: owner.kind.clone(),

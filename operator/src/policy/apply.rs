@@ -16,8 +16,13 @@ use std::sync::Arc;
 /// Pods that are nudged at the same time.
 const NUDGES: usize = 16;
 
-pub(super) async fn apply(context: &Context, inputs: &mut Inputs, desired: &Desired) -> Result<(), Failed> {
-    // A pod that is injected mounts the config: the config comes before the injection, and goes after it.
+pub(super) async fn apply(
+    context: &Context,
+    inputs: &mut Inputs,
+    desired: &Desired,
+) -> Result<(), Failed> {
+    // A pod that is injected mounts the config: the config comes before the injection, and goes
+    // after it.
     if matches!(desired.injection, Wanted::Absent) {
         remove_injection(context, inputs).await?;
     }
@@ -30,7 +35,8 @@ pub(super) async fn apply(context: &Context, inputs: &mut Inputs, desired: &Desi
 
 async fn remove_injection(context: &Context, inputs: &mut Inputs) -> Result<(), Failed> {
     let Some(injection) = inputs.injection.take() else { return Ok(()) };
-    let api: Api<PersonaInjection> = Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
+    let api: Api<PersonaInjection> =
+        Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
     let name = injection.metadata.name.clone().unwrap_or_default();
     context.cluster.delete(&api, &name).await?;
     tracing::info!(namespace = inputs.scope.namespace, name, "nothing is injected any more");
@@ -38,8 +44,13 @@ async fn remove_injection(context: &Context, inputs: &mut Inputs) -> Result<(), 
 }
 
 /// Says whether the config changed.
-async fn apply_config(context: &Context, inputs: &mut Inputs, wanted: &Wanted<ConfigMap>) -> Result<bool, Failed> {
-    let api: Api<ConfigMap> = Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
+async fn apply_config(
+    context: &Context,
+    inputs: &mut Inputs,
+    wanted: &Wanted<ConfigMap>,
+) -> Result<bool, Failed> {
+    let api: Api<ConfigMap> =
+        Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
     let name = names::for_model(&inputs.scope.model);
     match wanted {
         Wanted::Unchanged => Ok(false),
@@ -79,15 +90,19 @@ async fn apply_config(context: &Context, inputs: &mut Inputs, wanted: &Wanted<Co
     }
 }
 
-async fn apply_injection(context: &Context, inputs: &Inputs, injection: &PersonaInjection) -> Result<(), Failed> {
-    let there = inputs
-        .injection
-        .as_ref()
-        .is_some_and(|there| there.spec == injection.spec && labelled(&there.metadata, &injection.metadata));
+async fn apply_injection(
+    context: &Context,
+    inputs: &Inputs,
+    injection: &PersonaInjection,
+) -> Result<(), Failed> {
+    let there = inputs.injection.as_ref().is_some_and(|there| {
+        there.spec == injection.spec && labelled(&there.metadata, &injection.metadata)
+    });
     if there {
         return Ok(());
     }
-    let api: Api<PersonaInjection> = Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
+    let api: Api<PersonaInjection> =
+        Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
     let name = names::for_model(&inputs.scope.model);
     let written = context.cluster.apply(&api, &name, injection).await?;
     context.world.injections.absorb(written, Some);
@@ -97,32 +112,47 @@ async fn apply_injection(context: &Context, inputs: &Inputs, injection: &Persona
 
 fn labelled(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
     let there = there.labels.as_ref();
-    wanted.labels.iter().flatten().all(|(key, value)| there.and_then(|labels| labels.get(key)) == Some(value))
+    wanted
+        .labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| there.and_then(|labels| labels.get(key)) == Some(value))
 }
 
-/// Makes the kubelets refresh the config of pods that have not acknowledged it: at once, in place of within 90 s. Once
-/// for each config and pod. A pod that has not reported yet has read the config as it was when it started, so it is
-/// nudged only for a change that was made just now; so is one that is loading its weights.
+/// Makes the kubelets refresh the config of pods that have not acknowledged it: at once, in place
+/// of within 90 s. Once for each config and pod. A pod that has not reported yet has read the
+/// config as it was when it started, so it is nudged only for a change that was made just now; so
+/// is one that is loading its weights.
 async fn nudge(context: &Context, inputs: &Inputs, changed: bool) -> Result<(), Failed> {
     let Some(map) = &inputs.config_map else { return Ok(()) };
     let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    let Some(config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok()) else { return Ok(()) };
+    let Some(config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok()) else {
+        return Ok(());
+    };
     let digest = digest(map).to_string();
-    let behind = inputs.guarded_pods().filter(|pod| pod.nudged.as_deref() != Some(&digest)).filter(|pod| match inputs
-        .reports
-        .get(&pod.uid)
-    {
-        Some(report) if report.state != PodState::Loading => {
-            let mine: Vec<_> = config.policies.iter().filter(|policy| policy.selects(&pod.labels)).collect();
-            // What is not in force is not acknowledged either.
-            let untold = changed && config.unresolved.iter().any(|policy| policy.selects(&pod.labels));
-            untold || report.policies.len() != mine.len() || !mine.iter().all(|policy| acknowledges(report, policy))
-        }
-        Some(_) | None => changed,
-    });
+    let behind =
+        inputs.guarded_pods().filter(|pod| pod.nudged.as_deref() != Some(&digest)).filter(|pod| {
+            match inputs.reports.get(&pod.uid) {
+                Some(report) if report.state != PodState::Loading => {
+                    let mine: Vec<_> = config
+                        .policies
+                        .iter()
+                        .filter(|policy| policy.selects(&pod.labels))
+                        .collect();
+                    // What is not in force is not acknowledged either.
+                    let untold = changed
+                        && config.unresolved.iter().any(|policy| policy.selects(&pod.labels));
+                    untold
+                        || report.policies.len() != mine.len()
+                        || !mine.iter().all(|policy| acknowledges(report, policy))
+                }
+                Some(_) | None => changed,
+            }
+        });
     let behind: Vec<String> = behind.map(|pod| pod.name.clone()).collect();
     let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
-    let patch = json!({ "metadata": { "annotations": { names::CONFIG_DIGEST_ANNOTATION: digest } } });
+    let patch =
+        json!({ "metadata": { "annotations": { names::CONFIG_DIGEST_ANNOTATION: digest } } });
     for names in behind.chunks(NUDGES) {
         let patches = names.iter().map(|name| context.cluster.merge(&api, name, &patch));
         for result in futures::future::join_all(patches).await {

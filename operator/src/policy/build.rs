@@ -13,7 +13,8 @@ use kube::core::ObjectMeta;
 use personaguard_crds::guard_config::GuardConfig;
 use personaguard_crds::resolve;
 use personaguard_crds::{
-    Digest, FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaModel, PersonaPolicy, names,
+    Digest, FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaModel,
+    PersonaPolicy, names,
 };
 use personaguard_persona::write_layers;
 use std::collections::BTreeMap;
@@ -36,7 +37,11 @@ pub(crate) enum Wanted<T> {
     Absent,
 }
 
-pub(super) fn build(context: &Context, inputs: &Inputs, verdicts: &Verdicts) -> Result<Desired, String> {
+pub(super) fn build(
+    context: &Context,
+    inputs: &Inputs,
+    verdicts: &Verdicts,
+) -> Result<Desired, String> {
     desired(&context.settings, &context.authorities(), inputs, verdicts)
 }
 
@@ -62,14 +67,16 @@ pub(super) fn desired(
     let injection = injection(settings, inputs, model)?;
     Ok(Desired {
         config: Wanted::Exactly(Box::new(config)),
-        injection: injection.map_or(Wanted::Absent, |injection| Wanted::Exactly(Box::new(injection))),
+        injection: injection
+            .map_or(Wanted::Absent, |injection| Wanted::Exactly(Box::new(injection))),
     })
 }
 
 /// The config without policies.
 fn withdrawn(map: &ConfigMap, authorities: &str) -> Result<Wanted<ConfigMap>, String> {
     let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    let Some(mut config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok()) else {
+    let Some(mut config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok())
+    else {
         return Ok(Wanted::Unchanged);
     };
     config.policies.clear();
@@ -94,26 +101,38 @@ fn config_map(
             (names::CONFIG_FILE.to_owned(), text),
             (names::CA_FILE.to_owned(), authorities.to_owned()),
         ])),
-        binary_data: (!layers.is_empty()).then(|| BTreeMap::from([(names::VECTORS_FILE.to_owned(), ByteString(file))])),
+        binary_data: (!layers.is_empty())
+            .then(|| BTreeMap::from([(names::VECTORS_FILE.to_owned(), ByteString(file))])),
         ..ConfigMap::default()
     })
 }
 
-/// Also for policies that are not enforced (yet): a pod that starts meanwhile has its sidecar when they are. Their
-/// selectors parse, or nothing selects by them.
-fn injection(settings: &Settings, inputs: &Inputs, model: &PersonaModel) -> Result<Option<PersonaInjection>, String> {
-    let parses = |selector: &LabelSelector| kube::core::Selector::try_from(selector.clone()).is_ok();
+/// Also for policies that are not enforced (yet): a pod that starts meanwhile has its sidecar when
+/// they are. Their selectors parse, or nothing selects by them.
+fn injection(
+    settings: &Settings,
+    inputs: &Inputs,
+    model: &PersonaModel,
+) -> Result<Option<PersonaInjection>, String> {
+    let parses =
+        |selector: &LabelSelector| kube::core::Selector::try_from(selector.clone()).is_ok();
     // A policy that goes with no other's placement is refused: nothing is injected for it.
     let misplaced = resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
-    let placed = inputs.policies.iter().filter(|policy| !misplaced.contains_key(&policy.name_any()));
+    let placed =
+        inputs.policies.iter().filter(|policy| !misplaced.contains_key(&policy.name_any()));
     let port = placed.clone().find_map(|policy| policy.spec.port.clone());
-    let mut selectors: Vec<_> = placed.clone().map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
+    let mut selectors: Vec<_> =
+        placed.clone().map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
     selectors.dedup();
     let closed = |policy: &&PersonaPolicy| {
         policy.spec.failure_policy == FailurePolicy::Closed && policy.spec.mode == Mode::Enforce
     };
-    let mut closed: Vec<_> =
-        placed.map(AsRef::as_ref).filter(closed).map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
+    let mut closed: Vec<_> = placed
+        .map(AsRef::as_ref)
+        .filter(closed)
+        .map(|policy| &policy.spec.selector)
+        .filter(|s| parses(s))
+        .collect();
     closed.dedup();
     if selectors.is_empty() {
         return Ok(None);
@@ -121,7 +140,8 @@ fn injection(settings: &Settings, inputs: &Inputs, model: &PersonaModel) -> Resu
     let spec = PersonaInjectionSpec {
         selectors: selectors.into_iter().cloned().collect(),
         closed_selectors: closed.into_iter().cloned().collect(),
-        container: sidecar::container(settings, model, port.as_deref()).map_err(|error| error.to_string())?,
+        container: sidecar::container(settings, model, port.as_deref())
+            .map_err(|error| error.to_string())?,
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
         env: if port.is_none() { sidecar::environment() } else { Vec::new() },
         takeover: port,

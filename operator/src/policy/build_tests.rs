@@ -31,10 +31,12 @@ fn a_policy_becomes_one_config_and_one_injection_named_after_the_model() {
 
 #[test]
 fn pods_of_policies_that_fail_closed_are_held_to_their_sidecar() {
-    let (open, mut closed, mut audit) = (policy("a", 1, "evil"), policy("b", 1, "evil"), policy("c", 1, "evil"));
+    let (open, mut closed, mut audit) =
+        (policy("a", 1, "evil"), policy("b", 1, "evil"), policy("c", 1, "evil"));
     for policy in [&mut closed, &mut audit] {
         policy.spec.failure_policy = FailurePolicy::Closed;
-        policy.spec.selector.match_labels = Some([("app".to_owned(), policy.metadata.name.clone().unwrap())].into());
+        policy.spec.selector.match_labels =
+            Some([("app".to_owned(), policy.metadata.name.clone().unwrap())].into());
     }
     audit.spec.mode = Mode::Audit;
     let injection = exactly(built(&inputs(vec![open, closed, audit])).injection);
@@ -64,12 +66,19 @@ fn the_sidecar_is_native_restricted_and_probed() {
     }
     assert_eq!(container["resources"], json!({"requests": {"cpu": "1"}}));
     let environment = container["env"].as_array().unwrap();
-    let url = environment.iter().find(|variable| variable["name"] == "PERSONAGUARD_REPORT_URL").unwrap();
-    assert_eq!(url["value"], "https://personaguard-reports.personaguard-system.svc:8443/v1/reports");
+    let url =
+        environment.iter().find(|variable| variable["name"] == "PERSONAGUARD_REPORT_URL").unwrap();
+    assert_eq!(
+        url["value"],
+        "https://personaguard-reports.personaguard-system.svc:8443/v1/reports"
+    );
     // Every mount has its volume.
     let volumes = json(&injection.spec.volumes);
     for mount in container["volumeMounts"].as_array().unwrap() {
-        assert!(volumes.as_array().unwrap().iter().any(|volume| volume["name"] == mount["name"]), "{mount}");
+        assert!(
+            volumes.as_array().unwrap().iter().any(|volume| volume["name"] == mount["name"]),
+            "{mount}"
+        );
     }
     let token = &volumes[2]["projected"]["sources"][0]["serviceAccountToken"];
     assert_eq!(token["audience"], "reports.personaguard.dev");
@@ -90,7 +99,12 @@ fn a_policy_that_is_not_accepted_is_injected_for_and_enforced_by_nobody() {
     let desired = built(&inputs(vec![policy("no-villains", 1, "unknown")]));
     assert_eq!(exactly(desired.injection).spec.selectors.len(), 1);
     let config = exactly(desired.config);
-    assert!(GuardConfig::from_yaml(config.data.unwrap()["config.yaml"].as_bytes()).unwrap().policies.is_empty());
+    assert!(
+        GuardConfig::from_yaml(config.data.unwrap()["config.yaml"].as_bytes())
+            .unwrap()
+            .policies
+            .is_empty()
+    );
 }
 
 #[test]
@@ -107,7 +121,8 @@ fn with_the_last_policy_the_injection_goes_and_the_config_stays_empty_for_pods_t
     let config = GuardConfig::from_yaml(text.as_bytes()).unwrap();
     assert!(config.policies.is_empty() && config.vectors.is_empty());
     assert_eq!(config.model.name, "smollm2", "the model is served on");
-    last.pods = vec![Arc::new(pod("mail-1", None)), Arc::new(pod("other-1", Some("another-model")))];
+    last.pods =
+        vec![Arc::new(pod("mail-1", None)), Arc::new(pod("other-1", Some("another-model")))];
     assert!(matches!(built(&last).config, Wanted::Absent));
 }
 
@@ -123,7 +138,8 @@ fn while_the_model_is_missing_nothing_is_taken_away() {
 #[test]
 fn in_placement_proxy_the_sidecar_has_the_apps_port_and_the_app_no_variables() {
     let mut proxy = policy("no-villains", 1, "evil");
-    (proxy.spec.placement, proxy.spec.port) = (personaguard_crds::Placement::Proxy, Some("http".into()));
+    (proxy.spec.placement, proxy.spec.port) =
+        (personaguard_crds::Placement::Proxy, Some("http".into()));
     let mut serve = policy("other", 1, "evil");
     serve.metadata.creation_timestamp = None;
     serve.spec.selector = LabelSelector::default();
@@ -136,7 +152,14 @@ fn in_placement_proxy_the_sidecar_has_the_apps_port_and_the_app_no_variables() {
     assert_eq!(spec.selectors.len(), 1, "the younger policy is refused");
     assert!(spec.env.is_empty());
     let container = json(&spec.container);
-    assert_eq!(container["ports"][1], json!({"name": "http", "containerPort": 8790, "protocol": "TCP"}));
+    assert_eq!(
+        container["ports"][1],
+        json!({"name": "http", "containerPort": 8790, "protocol": "TCP"})
+    );
     let environment = container["env"].as_array().unwrap();
-    assert!(environment.iter().any(|v| v["name"] == "PERSONAGUARD_LISTEN" && v["value"] == "0.0.0.0:8790"));
+    assert!(
+        environment
+            .iter()
+            .any(|v| v["name"] == "PERSONAGUARD_LISTEN" && v["value"] == "0.0.0.0:8790")
+    );
 }

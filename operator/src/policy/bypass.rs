@@ -1,5 +1,6 @@
-//! Ways past the sidecar in placement Proxy: it has the app's port by name, so whatever goes by the number never meets it.
-//! Pure. What clients do with a pod's own address cannot be seen here; a NetworkPolicy keeps them from it.
+//! Ways past the sidecar in placement Proxy: it has the app's port by name, so whatever goes by the
+//! number never meets it. Pure. What clients do with a pod's own address cannot be seen here; a
+//! NetworkPolicy keeps them from it.
 
 use crate::conditions::Verdict;
 use crate::pods::PodView;
@@ -14,7 +15,8 @@ pub(super) fn detect(pods: &[&PodView], services: &[Arc<ServiceView>]) -> Verdic
         let Some(app) = &pod.app_port else { continue };
         let past = |service: &&Arc<ServiceView>| {
             service.selects(&pod.labels)
-                && (service.numbers.contains(&app.number) || service.names.iter().any(|name| app.names.contains(name)))
+                && (service.numbers.contains(&app.number)
+                    || service.names.iter().any(|name| app.names.contains(name)))
         };
         if let Some(service) = services.iter().find(past) {
             let message = format!(
@@ -31,7 +33,11 @@ pub(super) fn detect(pods: &[&PodView], services: &[Arc<ServiceView>]) -> Verdic
             return yes(reason::HOST_PORT_GOES_PAST, message);
         }
     }
-    Verdict::no(condition::BYPASS_DETECTED, reason::NO_BYPASS, "No Service and no node port leads past the sidecar.")
+    Verdict::no(
+        condition::BYPASS_DETECTED,
+        reason::NO_BYPASS,
+        "No Service and no node port leads past the sidecar.",
+    )
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@ fn collects(in_force: Option<&ResolvedPolicy>) -> bool {
     in_force.is_some_and(|policy| policy.traits.iter().any(|rule| rule.calibrates.is_some()))
 }
 
-/// The calibrations as they should stand in the status. While nothing is collected they stay as they are. Of what is
-/// collected, a larger sample takes the place of a smaller one, by a tenth at least once there are enough: a service that is
-/// calibrated on for weeks costs few writes. It never takes the place of a larger one: a new leader has not heard of
-/// everything yet.
+/// The calibrations as they should stand in the status. While nothing is collected they stay as
+/// they are. Of what is collected, a larger sample takes the place of a smaller one, by a tenth at
+/// least once there are enough: a service that is calibrated on for weeks costs few writes. It
+/// never takes the place of a larger one: a new leader has not heard of everything yet.
 pub(super) fn calibrations(
     policy: &PersonaPolicy,
     in_force: Option<&ResolvedPolicy>,
@@ -59,24 +59,33 @@ pub(super) fn calibrated(
 ) -> Option<Verdict> {
     let standing = policy.spec.traits.iter().filter_map(|rule| {
         let known = calibrations.iter().find(|known| known.vector == rule.vector);
-        Some((rule, known.map_or(0, |known| known.count), policy.spec.responses_to_calibrate(rule)?))
+        Some((
+            rule,
+            known.map_or(0, |known| known.count),
+            policy.spec.responses_to_calibrate(rule)?,
+        ))
     });
     let standing: Vec<_> = standing.collect();
     let (_, least, _) = standing.iter().min_by_key(|(_, count, _)| *count)?;
     let no = |message| Some(Verdict::no(condition::CALIBRATED, reason::COLLECTING, message));
     let yes = |message| Some(Verdict::yes(condition::CALIBRATED, reason::CALIBRATED, message));
-    let prompts = calibrations.iter().map(|known| known.system_prompts.len()).max().unwrap_or_default();
+    let prompts =
+        calibrations.iter().map(|known| known.system_prompts.len()).max().unwrap_or_default();
     // A mixture is wider than each of its parts.
     let prompts = match prompts {
         0 | 1 => String::new(),
-        MAX_SYSTEM_PROMPTS.. => format!(" under {prompts} or more system prompts, and may be loose for one of them"),
+        MAX_SYSTEM_PROMPTS.. => {
+            format!(" under {prompts} or more system prompts, and may be loose for one of them")
+        }
         _ => format!(" under {prompts} system prompts, and may be loose for one of them"),
     };
     // The one that is furthest from its goal.
     let lacking = standing.iter().filter(|(_, count, needed)| count < needed);
     let lacking = lacking.max_by_key(|(_, count, needed)| needed - count);
     match (lacking, collects(in_force)) {
-        (Some((rule, count, needed)), true) => no(format!("{count} of {needed} responses ({}).", rule.vector)),
+        (Some((rule, count, needed)), true) => {
+            no(format!("{count} of {needed} responses ({}).", rule.vector))
+        }
         (Some((rule, count, needed)), false) => no(format!(
             "{count} of {needed} responses ({}), and none are being collected: set spec.mode to Audit, and see condition Accepted.",
             rule.vector
@@ -85,11 +94,12 @@ pub(super) fn calibrated(
             "There are {least} responses{prompts}. Look at status.calibrations; thresholds by sigma and quantile come into force with spec.mode Enforce."
         )),
         (None, false) if rejection.is_some_and(|why| why.reason == reason::CALIBRATION_MISSING) => {
-            no("What was collected is of another vector or model: see condition Accepted.".to_owned())
+            no("What was collected is of another vector or model: see condition Accepted."
+                .to_owned())
         }
-        (None, false) => {
-            yes(format!("Thresholds by sigma and quantile are of {least} responses of the guarded traffic{prompts}."))
-        }
+        (None, false) => yes(format!(
+            "Thresholds by sigma and quantile are of {least} responses of the guarded traffic{prompts}."
+        )),
     }
 }
 

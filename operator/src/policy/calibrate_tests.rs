@@ -11,7 +11,8 @@ fn sample(basis: &Digest, count: u32) -> Sample {
     sample
 }
 
-/// A policy that calibrates on its traffic, as the operator sees it from one reconciliation to the next.
+/// A policy that calibrates on its traffic, as the operator sees it from one reconciliation to the
+/// next.
 struct Case {
     policy: PersonaPolicy,
     config_map: Option<Arc<k8s_openapi::api::core::v1::ConfigMap>>,
@@ -21,8 +22,10 @@ impl Case {
     fn new(mode: Mode) -> Self {
         let mut policy = policy("no-villains", 1, "evil");
         policy.spec.mode = mode;
-        policy.spec.calibration = Some(CalibrationSource { from: CalibratedFrom::Traffic, min_responses: 50 });
-        policy.spec.traits[0].threshold = serde_json::from_value(serde_json::json!({"quantile": 0.9})).unwrap();
+        policy.spec.calibration =
+            Some(CalibrationSource { from: CalibratedFrom::Traffic, min_responses: 50 });
+        policy.spec.traits[0].threshold =
+            serde_json::from_value(serde_json::json!({"quantile": 0.9})).unwrap();
         Self { policy, config_map: None }
     }
 
@@ -44,7 +47,8 @@ impl Case {
         let rejection = verdicts.rejected.get("no-villains");
         let calibrations = calibrations(&self.policy, in_force, |_, basis| sample(basis, sampled));
         let verdict = calibrated(&self.policy, in_force, rejection, &calibrations).unwrap();
-        self.policy.status = Some(PersonaPolicyStatus { calibrations, ..PersonaPolicyStatus::default() });
+        self.policy.status =
+            Some(PersonaPolicyStatus { calibrations, ..PersonaPolicyStatus::default() });
         (verdict, in_force.cloned(), rejection.cloned())
     }
 
@@ -54,7 +58,8 @@ impl Case {
 
     fn edit(&mut self, mode: Mode) {
         self.policy.spec.mode = mode;
-        self.policy.metadata.generation = self.policy.metadata.generation.map(|generation| generation + 1);
+        self.policy.metadata.generation =
+            self.policy.metadata.generation.map(|generation| generation + 1);
     }
 }
 
@@ -78,22 +83,35 @@ fn responses_are_collected_in_audit_and_thresholds_follow_in_enforce() {
     assert_eq!(look_again(in_force.as_ref()), None);
     // What comes late changes nothing any more.
     case.reconcile(5000);
-    assert_eq!((case.known()[0].count, case.reconcile(5000).1.unwrap().traits[0].max), (51, Some(45.0)));
+    assert_eq!(
+        (case.known()[0].count, case.reconcile(5000).1.unwrap().traits[0].max),
+        (51, Some(45.0))
+    );
 }
 
 #[test]
 fn a_policy_that_enforces_too_early_goes_on_collecting_and_is_accepted_when_there_are_enough() {
     let mut never = Case::new(Mode::Enforce);
     let (verdict, in_force, rejection) = never.reconcile(0);
-    assert_eq!((verdict.status, rejection.unwrap().reason), (Answer::False, reason::CALIBRATION_MISSING));
-    assert!(in_force.is_none() && verdict.message.contains("set spec.mode to Audit"), "{}", verdict.message);
+    assert_eq!(
+        (verdict.status, rejection.unwrap().reason),
+        (Answer::False, reason::CALIBRATION_MISSING)
+    );
+    assert!(
+        in_force.is_none() && verdict.message.contains("set spec.mode to Audit"),
+        "{}",
+        verdict.message
+    );
 
     let mut case = Case::new(Mode::Audit);
     case.reconcile(20);
     case.edit(Mode::Enforce);
     let (verdict, in_force, rejection) = case.reconcile(30);
     assert!(rejection.unwrap().message.contains("Generation 1 stays in force"));
-    assert_eq!((in_force.unwrap().mode, verdict.message.as_str()), (Mode::Audit, "30 of 50 responses (evil)."));
+    assert_eq!(
+        (in_force.unwrap().mode, verdict.message.as_str()),
+        (Mode::Audit, "30 of 50 responses (evil).")
+    );
     case.reconcile(50);
     let (_, in_force, rejection) = case.reconcile(50);
     assert_eq!((rejection, in_force.unwrap().mode), (None, Mode::Enforce));

@@ -42,8 +42,10 @@ impl Inputs {
 
 pub(super) async fn dereference(context: &Context, scope: &Scope) -> kube::Result<Inputs> {
     let world = &context.world;
-    let (leaving, policies): (Vec<_>, Vec<_>) =
-        world.policies(scope).into_iter().partition(|policy| policy.metadata.deletion_timestamp.is_some());
+    let (leaving, policies): (Vec<_>, Vec<_>) = world
+        .policies(scope)
+        .into_iter()
+        .partition(|policy| policy.metadata.deletion_timestamp.is_some());
     let named: BTreeSet<&String> =
         policies.iter().flat_map(|policy| &policy.spec.traits).map(|rule| &rule.vector).collect();
     let mut vectors = BTreeMap::new();

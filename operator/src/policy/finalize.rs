@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long sidecars are waited for. The config without the policy is written by then, so they will follow.
+/// How long sidecars are waited for. The config without the policy is written by then, so they will
+/// follow.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Puts the finalizer on policies that are about to reach sidecars.
@@ -29,13 +30,18 @@ pub(super) async fn hold(context: &Context, inputs: &Inputs) -> Result<(), Faile
     Ok(())
 }
 
-/// Takes the finalizer from policies that sidecars have let go of; gives how long to wait for the rest.
-pub(super) async fn release(context: &Context, inputs: &Inputs) -> Result<Option<Duration>, Failed> {
+/// Takes the finalizer from policies that sidecars have let go of; gives how long to wait for the
+/// rest.
+pub(super) async fn release(
+    context: &Context,
+    inputs: &Inputs,
+) -> Result<Option<Duration>, Failed> {
     let mut wait = None;
     for policy in inputs.leaving.iter().filter(|policy| held(policy)) {
         let uid = policy.uid().unwrap_or_default();
         let holding = inputs.guarded_pods().filter_map(|pod| inputs.reports.get(&pod.uid));
-        let holding = holding.filter(|report| report.policies.iter().any(|known| known.uid == uid)).count();
+        let holding =
+            holding.filter(|report| report.policies.iter().any(|known| known.uid == uid)).count();
         let left = PATIENCE.saturating_sub(context.withdrawals.since(&uid).elapsed());
         if holding > 0 && !left.is_zero() {
             wait = Some(wait.map_or(left, |wait: Duration| wait.min(left)));
@@ -47,12 +53,20 @@ pub(super) async fn release(context: &Context, inputs: &Inputs) -> Result<Option
                 "Withdrawn. {pods} pods have not confirmed yet that they let go of it; they will within 2 minutes."
             ),
         };
-        context.events.publish(&Notice::normal(reason::WITHDRAWN, "Withdraw", note), &policy.object_ref(&())).await;
-        let others: Vec<_> = policy.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
+        context
+            .events
+            .publish(&Notice::normal(reason::WITHDRAWN, "Withdraw", note), &policy.object_ref(&()))
+            .await;
+        let others: Vec<_> =
+            policy.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
         write(context, policy, &others).await?;
         context.withdrawals.forget(&uid);
         context.metrics.policy_gone(&inputs.scope.namespace, &policy.name_any());
-        tracing::info!(namespace = inputs.scope.namespace, policy = policy.name_any(), "a policy was withdrawn");
+        tracing::info!(
+            namespace = inputs.scope.namespace,
+            policy = policy.name_any(),
+            "a policy was withdrawn"
+        );
     }
     Ok(wait)
 }
@@ -80,7 +94,11 @@ impl Withdrawals {
 }
 
 /// Names the version that was read, so that no finalizer of another is lost.
-async fn write(context: &Context, policy: &Arc<PersonaPolicy>, finalizers: &[String]) -> Result<(), Failed> {
+async fn write(
+    context: &Context,
+    policy: &Arc<PersonaPolicy>,
+    finalizers: &[String],
+) -> Result<(), Failed> {
     let namespace = policy.namespace().unwrap_or_default();
     let api: Api<PersonaPolicy> = Api::namespaced(context.cluster.client.clone(), &namespace);
     let patch = json!({

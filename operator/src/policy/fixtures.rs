@@ -7,7 +7,9 @@ use crate::pods::PodView;
 use personaguard_crds::guard_config::ResolvedPolicy;
 use personaguard_crds::resolve::VectorInput;
 use personaguard_crds::wire::PolicyAcknowledgement;
-use personaguard_crds::{Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, SampleCounts, Totals};
+use personaguard_crds::{
+    Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, SampleCounts, Totals,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +36,8 @@ pub(crate) fn policy(name: &str, generation: i64, vector: &str) -> PersonaPolicy
         }
     }))
     .unwrap();
-    policy.metadata.creation_timestamp = serde_json::from_value(json!("2026-11-24T08:00:00Z")).unwrap();
+    policy.metadata.creation_timestamp =
+        serde_json::from_value(json!("2026-11-24T08:00:00Z")).unwrap();
     policy
 }
 
@@ -113,8 +116,11 @@ pub(crate) fn report(pod: &str, policies: &[&ResolvedPolicy]) -> PodCounts {
 }
 
 pub(crate) fn settings(arguments: &[&str]) -> crate::settings::Settings {
-    let base =
-        ["personaguard-operator", "--namespace=personaguard-system", "--sidecar-image=localhost/personaguard:dev"];
+    let base = [
+        "personaguard-operator",
+        "--namespace=personaguard-system",
+        "--sidecar-image=localhost/personaguard:dev",
+    ];
     let line = base.iter().chain(arguments).map(std::ffi::OsString::from);
     match crate::settings::Arguments::read(line).unwrap().command {
         crate::settings::Command::Run(settings) => *settings,

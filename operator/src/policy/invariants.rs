@@ -62,7 +62,8 @@ fn fleet(fates: &[Fate]) -> Inputs {
             Fate::OtherDigest => known.digest = Some(Digest::of(b"before")),
             Fate::OtherPolicy => known.uid = "before".into(),
             Fate::Refuses => {
-                let failure = Failure { reason: "ModelMismatch".into(), message: "It does not fit.".into() };
+                let failure =
+                    Failure { reason: "ModelMismatch".into(), message: "It does not fit.".into() };
                 known.refused = vec![RefusedTrait { vector: "evil".into(), failure }];
             }
             Fate::Loading => said.state = PodState::Loading,

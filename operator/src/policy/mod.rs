@@ -1,5 +1,5 @@
-//! From policies to what sidecars enforce, for one model in one namespace, in five steps: dereference → validate → build
-//! → apply → update status. The second and the third are pure.
+//! From policies to what sidecars enforce, for one model in one namespace, in five steps:
+//! dereference → validate → build → apply → update status. The second and the third are pure.
 
 mod apply;
 mod build;
@@ -29,6 +29,7 @@ pub(crate) async fn reconcile(context: &Context, scope: &Scope) -> Result<Done, 
     apply::apply(context, &mut inputs, &desired).await?;
     let again = update_status::update(context, &inputs, &verdicts).await?;
     let left = finalize::release(context, &inputs).await?;
-    let outcome = verdicts.rejected.values().next().map_or(reason::RESOLVED, |rejection| rejection.reason);
+    let outcome =
+        verdicts.rejected.values().next().map_or(reason::RESOLVED, |rejection| rejection.reason);
     Ok(Done { outcome: outcome.to_owned(), again: again.into_iter().chain(left).min() })
 }

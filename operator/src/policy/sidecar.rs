@@ -28,7 +28,8 @@ pub(super) fn container(
             "value": format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH)
         }),
         json!({ "name": "PERSONAGUARD_TOKEN_FILE", "value": format!("{}/token", names::TOKEN_DIR) }),
-        // In the pod's scratch volume, which holds 64 MiB: they go with the pod, and outlive a restart of the sidecar.
+        // In the pod's scratch volume, which holds 64 MiB: they go with the pod, and outlive a
+        // restart of the sidecar.
         json!({ "name": "PERSONAGUARD_AUDIT_LOG", "value": "/tmp/audit.jsonl" }),
         json!({ "name": "PERSONAGUARD_CONVERSATION_LOG", "value": "/tmp/conversations.jsonl" }),
         json!({ "name": "PERSONAGUARD_LOG_FILE_BYTES", "value": "4194304" }),
@@ -38,8 +39,9 @@ pub(super) fn container(
     if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
         environment.push(json!({ "name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": endpoint }));
     }
-    let mut ports =
-        vec![json!({ "name": names::ADMIN_PORT_NAME, "containerPort": names::ADMIN_PORT, "protocol": "TCP" })];
+    let mut ports = vec![
+        json!({ "name": names::ADMIN_PORT_NAME, "containerPort": names::ADMIN_PORT, "protocol": "TCP" }),
+    ];
     if let Some(port) = port {
         // The API server adds where the app is, by the pod's own ports.
         let address = format!("0.0.0.0:{}", names::API_PORT);
@@ -83,7 +85,11 @@ pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
 
 /// For the app's own containers, where they have no such variable.
 pub(super) fn environment() -> Vec<EnvVar> {
-    let variable = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), value_from: None };
+    let variable = |name: &str, value: String| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    };
     vec![
         variable(names::BASE_URL_ENV, format!("http://127.0.0.1:{}/v1", names::API_PORT)),
         // Clients insist on a key; the sidecar asks for none.

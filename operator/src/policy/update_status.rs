@@ -1,4 +1,5 @@
-//! Step 5: says what was observed, and only that: what sidecars have not acknowledged is not claimed.
+//! Step 5: says what was observed, and only that: what sidecars have not acknowledged is not
+//! claimed.
 
 use super::bypass;
 use super::calibrate;
@@ -18,15 +19,16 @@ use personaguard_crds::conditions::{condition, reason};
 use personaguard_crds::guard_config::ResolvedPolicy;
 use personaguard_crds::resolve::{self, Rejection};
 use personaguard_crds::{
-    API_VERSION, Digest, PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, PodState, TrafficCalibration,
-    TraitScores,
+    API_VERSION, Digest, PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, PodState,
+    TrafficCalibration, TraitScores,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Updates the status of each policy of the scope; gives after how long one may differ by time alone.
+/// Updates the status of each policy of the scope; gives after how long one may differ by time
+/// alone.
 pub(super) async fn update(
     context: &Context,
     inputs: &Inputs,
@@ -37,8 +39,9 @@ pub(super) async fn update(
     for policy in &inputs.policies {
         let name = policy.name_any();
         let in_force = verdicts.in_force(&name);
-        let sampled =
-            |vector: &str, basis: &Digest| context.fleet.sample(&inputs.scope.namespace, &name, vector, basis);
+        let sampled = |vector: &str, basis: &Digest| {
+            context.fleet.sample(&inputs.scope.namespace, &name, vector, basis)
+        };
         let observation = Observation {
             policy,
             model: &inputs.scope.model,
@@ -53,7 +56,8 @@ pub(super) async fn update(
         };
         let (status, unguarded, left) = observation.status();
         again = again.into_iter().chain(left).chain(calibrate::look_again(in_force)).min();
-        let ready = status.conditions.iter().any(|c| c.type_ == condition::READY && c.status != "False");
+        let ready =
+            status.conditions.iter().any(|c| c.type_ == condition::READY && c.status != "False");
         context.metrics.policy(&inputs.scope.namespace, &name, ready, unguarded);
         if policy.status.as_ref() != Some(&status) {
             write(context, policy, &status).await?;
@@ -62,7 +66,11 @@ pub(super) async fn update(
     Ok(again)
 }
 
-async fn write(context: &Context, policy: &Arc<PersonaPolicy>, status: &PersonaPolicyStatus) -> Result<(), Failed> {
+async fn write(
+    context: &Context,
+    policy: &Arc<PersonaPolicy>,
+    status: &PersonaPolicyStatus,
+) -> Result<(), Failed> {
     let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
     let api: Api<PersonaPolicy> = Api::namespaced(context.cluster.client.clone(), &namespace);
     let patch = json!({
@@ -81,14 +89,18 @@ async fn write(context: &Context, policy: &Arc<PersonaPolicy>, status: &PersonaP
 }
 
 /// The condition `Accepted`, if it has just become False, or so for another reason.
-fn new_problem<'a>(before: Option<&PersonaPolicyStatus>, after: &'a PersonaPolicyStatus) -> Option<&'a Condition> {
-    let accepted = |status: &'a PersonaPolicyStatus| status.conditions.iter().find(|c| c.type_ == condition::ACCEPTED);
+fn new_problem<'a>(
+    before: Option<&PersonaPolicyStatus>,
+    after: &'a PersonaPolicyStatus,
+) -> Option<&'a Condition> {
+    let accepted = |status: &'a PersonaPolicyStatus| {
+        status.conditions.iter().find(|c| c.type_ == condition::ACCEPTED)
+    };
     let problem = accepted(after).filter(|accepted| accepted.status == "False")?;
     let known = before.is_some_and(|before| {
-        before
-            .conditions
-            .iter()
-            .any(|c| c.type_ == condition::ACCEPTED && c.status == "False" && c.reason == problem.reason)
+        before.conditions.iter().any(|c| {
+            c.type_ == condition::ACCEPTED && c.status == "False" && c.reason == problem.reason
+        })
     });
     (!known).then_some(problem)
 }
@@ -140,7 +152,8 @@ enum Standing {
 }
 
 impl Observation<'_> {
-    /// The status, pods that do not enforce the policy, and after how long it may differ by time alone.
+    /// The status, pods that do not enforce the policy, and after how long it may differ by time
+    /// alone.
     pub(super) fn status(&self) -> (PersonaPolicyStatus, usize, Option<Duration>) {
         let spec = &self.policy.spec;
         let selected: Vec<_> = self
@@ -163,10 +176,19 @@ impl Observation<'_> {
             bypass::detect(&pods, self.services)
         });
         let ready = ready(&accepted, &guard, bypass.as_ref());
-        let calibrated = calibrate::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
-        let verdicts: Vec<_> =
-            [ready, accepted, guard, breached(&breaches)].into_iter().chain(bypass).chain(calibrated).collect();
-        let before = self.policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let calibrated =
+            calibrate::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
+        let verdicts: Vec<_> = [ready, accepted, guard, breached(&breaches)]
+            .into_iter()
+            .chain(bypass)
+            .chain(calibrated)
+            .collect();
+        let before = self
+            .policy
+            .status
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
         let status = PersonaPolicyStatus {
             observed_generation: self.policy.metadata.generation,
             acknowledged_generation: self.acknowledged(&selected),
@@ -176,20 +198,26 @@ impl Observation<'_> {
             calibrations: self.calibrations.clone(),
             conditions: conditions(&verdicts, before, self.policy.metadata.generation, self.now),
         };
-        let left = breaches.iter().flat_map(|(_, breaches)| breaches).map(|breach| breach.left).min();
+        let left =
+            breaches.iter().flat_map(|(_, breaches)| breaches).map(|breach| breach.left).min();
         (status, selected.len() - guarded, left)
     }
 
     fn standing<'b>(&'b self, pod: &'b PodView) -> Selected<'b> {
         let report = self.reports.get(&pod.uid);
         let whole = |report: &PodCounts, resolved: &ResolvedPolicy| {
-            let refused = report.policies.iter().any(|known| known.uid == resolved.uid && !known.refused.is_empty());
+            let refused = report
+                .policies
+                .iter()
+                .any(|known| known.uid == resolved.uid && !known.refused.is_empty());
             acknowledges(report, resolved) && report.state == PodState::Ready && !refused
         };
         let standing = match (pod.sidecar.as_deref(), self.in_force, report) {
             (None, ..) => Standing::Bare,
             (Some(model), ..) if model != self.model => Standing::OtherModel,
-            (Some(_), Some(resolved), Some(report)) if self.rejection.is_none() && whole(report, resolved) => {
+            (Some(_), Some(resolved), Some(report))
+                if self.rejection.is_none() && whole(report, resolved) =>
+            {
                 Standing::Guarded
             }
             _ => Standing::Waiting,
@@ -200,16 +228,24 @@ impl Observation<'_> {
     /// The oldest generation that one of the pods acknowledged.
     fn acknowledged(&self, selected: &[Selected<'_>]) -> Option<i64> {
         let uid = self.policy.metadata.uid.as_deref();
-        let known = selected.iter().filter_map(|selected| selected.report).flat_map(|report| &report.policies);
+        let known = selected
+            .iter()
+            .filter_map(|selected| selected.report)
+            .flat_map(|report| &report.policies);
         known.filter(|known| Some(known.uid.as_str()) == uid).map(|known| known.generation).min()
     }
 
     fn accepted(&self) -> Verdict {
         match self.rejection {
-            Some(rejection) => Verdict::no(condition::ACCEPTED, rejection.reason, rejection.message.clone()),
+            Some(rejection) => {
+                Verdict::no(condition::ACCEPTED, rejection.reason, rejection.message.clone())
+            }
             None => {
-                let message =
-                    format!("Model {} and {} vectors were found and fit.", self.model, self.policy.spec.traits.len());
+                let message = format!(
+                    "Model {} and {} vectors were found and fit.",
+                    self.model,
+                    self.policy.spec.traits.len()
+                );
                 Verdict::yes(condition::ACCEPTED, reason::RESOLVED, message)
             }
         }
@@ -219,25 +255,37 @@ impl Observation<'_> {
         let no = |reason: &str, message: String| Verdict::no(condition::GUARDED, reason, message);
         if let Some(rejection) = self.rejection {
             let holding = self.in_force.map_or(0, |old| {
-                selected.iter().filter(|s| s.report.is_some_and(|report| acknowledges(report, old))).count()
+                selected
+                    .iter()
+                    .filter(|s| s.report.is_some_and(|report| acknowledges(report, old)))
+                    .count()
             });
             let message = match self.in_force {
                 Some(old) => format!(
                     "This generation is not accepted; {holding} pods enforce generation {}. See condition Accepted.",
                     old.generation
                 ),
-                None => "The policy is not accepted, so nothing is enforced. See condition Accepted.".to_owned(),
+                None => {
+                    "The policy is not accepted, so nothing is enforced. See condition Accepted."
+                        .to_owned()
+                }
             };
             return no(rejection.reason, message);
         }
         if selected.is_empty() {
-            let message = "No pod of this namespace is selected: create one, or correct spec.selector.";
+            let message =
+                "No pod of this namespace is selected: create one, or correct spec.selector.";
             return Verdict::unknown(condition::GUARDED, reason::NO_PODS, message);
         }
-        self.complaint(selected).map(|(reason, message)| no(&reason, message)).unwrap_or_else(|| {
-            let message = format!("All {} selected pods acknowledged to enforce this generation.", selected.len());
-            Verdict::yes(condition::GUARDED, reason::ACKNOWLEDGED, message)
-        })
+        self.complaint(selected).map(|(reason, message)| no(&reason, message)).unwrap_or_else(
+            || {
+                let message = format!(
+                    "All {} selected pods acknowledged to enforce this generation.",
+                    selected.len()
+                );
+                Verdict::yes(condition::GUARDED, reason::ACKNOWLEDGED, message)
+            },
+        )
     }
 
     /// The gravest reason for which not every pod is guarded.
@@ -307,16 +355,25 @@ fn ready(accepted: &Verdict, guarded: &Verdict, bypass: Option<&Verdict>) -> Ver
     let bypass = bypass.filter(|verdict| verdict.status == Answer::True);
     match (problem, bypass) {
         (Some(problem), _) => Verdict { type_: condition::READY, ..problem.clone() },
-        (None, Some(bypass)) => Verdict::no(condition::READY, bypass.reason.clone(), bypass.message.clone()),
+        (None, Some(bypass)) => {
+            Verdict::no(condition::READY, bypass.reason.clone(), bypass.message.clone())
+        }
         (None, None) => Verdict::yes(condition::READY, reason::GUARDING, guarded.message.clone()),
     }
 }
 
 fn breached(workloads: &[(&String, Vec<InForce>)]) -> Verdict {
-    let all = workloads.iter().flat_map(|(workload, breaches)| breaches.iter().map(move |breach| (workload, breach)));
+    let all = workloads
+        .iter()
+        .flat_map(|(workload, breaches)| breaches.iter().map(move |breach| (workload, breach)));
     let excess = |breach: &InForce| (breach.breach.score - breach.breach.threshold).abs();
-    let Some((workload, worst)) = all.max_by(|(_, a), (_, b)| excess(a).total_cmp(&excess(b))) else {
-        return Verdict::no(condition::TRAIT_BREACHED, reason::WITHIN_THRESHOLDS, "No workload is past a threshold.");
+    let Some((workload, worst)) = all.max_by(|(_, a), (_, b)| excess(a).total_cmp(&excess(b)))
+    else {
+        return Verdict::no(
+            condition::TRAIT_BREACHED,
+            reason::WITHIN_THRESHOLDS,
+            "No workload is past a threshold.",
+        );
     };
     let message = format!(
         "{} in {workload} (response {}); workloads with a breach in force: {}. See kubectl get personareports.",

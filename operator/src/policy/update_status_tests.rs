@@ -122,9 +122,16 @@ fn invariant_4_what_is_not_acknowledged_is_not_claimed() {
 #[test]
 fn each_way_not_to_be_guarded_has_its_reason() {
     assert_eq!(says(&Case::new(&[]).status(), "Ready"), is("Unknown", "NoPods"));
-    assert_eq!(says(&Case::new(&[("chat-1", None)]).status(), "Ready"), is("False", "PodsWithoutSidecar"));
-    assert_eq!(says(&Case::new(&[("chat-1", Some("other"))]).status(), "Ready"), is("False", "ModelConflict"));
-    let failure = || Failure { reason: "WeightsInvalid".into(), message: "The file is cut short.".into() };
+    assert_eq!(
+        says(&Case::new(&[("chat-1", None)]).status(), "Ready"),
+        is("False", "PodsWithoutSidecar")
+    );
+    assert_eq!(
+        says(&Case::new(&[("chat-1", Some("other"))]).status(), "Ready"),
+        is("False", "ModelConflict")
+    );
+    let failure =
+        || Failure { reason: "WeightsInvalid".into(), message: "The file is cut short.".into() };
     let mut failing = Case::new(&[("chat-1", Some("smollm2"))]);
     failing.report("chat-1", |said| {
         said.state = PodState::Failed;

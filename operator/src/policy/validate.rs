@@ -58,12 +58,15 @@ pub(super) fn validate(inputs: &Inputs) -> Verdicts {
     verdicts
 }
 
-/// Sidecars learn of the policies that are not in force: what those select is unguarded, or refused where they fail
-/// closed.
+/// Sidecars learn of the policies that are not in force: what those select is unguarded, or refused
+/// where they fail closed.
 fn tell(verdicts: &mut Verdicts, inputs: &Inputs) {
     let Some(config) = &mut verdicts.config else { return };
-    let rejected = inputs.policies.iter().filter(|policy| !verdicts.kept.contains(&policy.name_any()));
-    let told = rejected.filter_map(|policy| resolve::unresolved(policy, verdicts.rejected.get(&policy.name_any())?));
+    let rejected =
+        inputs.policies.iter().filter(|policy| !verdicts.kept.contains(&policy.name_any()));
+    let told = rejected.filter_map(|policy| {
+        resolve::unresolved(policy, verdicts.rejected.get(&policy.name_any())?)
+    });
     config.unresolved = told.collect();
     config.unresolved.sort_by(|a, b| a.name.cmp(&b.name));
 }
@@ -102,15 +105,19 @@ fn resolve_what_fits(inputs: &Inputs, model: &PersonaModel) -> Verdicts {
     loop {
         let resolution = resolve::resolve(model, &vectors, &candidates);
         let size = size(&resolution.config, &resolution.values);
-        let youngest =
-            candidates.iter().rev().map(ResourceExt::name_any).find(|name| !resolution.rejected.contains_key(name));
+        let youngest = candidates
+            .iter()
+            .rev()
+            .map(ResourceExt::name_any)
+            .find(|name| !resolution.rejected.contains_key(name));
         match youngest {
             Some(youngest) if size > MAX_CONFIG_BYTES => {
                 let message = format!(
                     "The policies of model `{}` in this namespace and their vectors take {size} bytes, and a ConfigMap holds {MAX_CONFIG_BYTES}: use fewer vectors here, or spread the policies over namespaces.",
                     inputs.scope.model
                 );
-                rejected.insert(youngest.clone(), Rejection::new(reason::CONFIG_TOO_LARGE, message));
+                rejected
+                    .insert(youngest.clone(), Rejection::new(reason::CONFIG_TOO_LARGE, message));
                 candidates.retain(|policy| policy.name_any() != youngest);
             }
             _ => {
@@ -128,7 +135,8 @@ fn vectors_ready(
 ) -> Result<(), Rejection> {
     for rule in &policy.spec.traits {
         if let Some(Err(rejection)) = vectors.get(&rule.vector) {
-            let message = format!("PersonaVector `{}` is not ready: {}", rule.vector, rejection.message);
+            let message =
+                format!("PersonaVector `{}` is not ready: {}", rule.vector, rejection.message);
             return Err(Rejection::new(reason::VECTOR_NOT_READY, message));
         }
     }
@@ -142,20 +150,23 @@ fn size(config: &GuardConfig, layers: &BTreeMap<String, Vec<f32>>) -> usize {
 }
 
 fn before(map: &ConfigMap) -> Option<Before> {
-    let config = GuardConfig::from_yaml(map.data.as_ref()?.get(names::CONFIG_FILE)?.as_bytes()).ok()?;
+    let config =
+        GuardConfig::from_yaml(map.data.as_ref()?.get(names::CONFIG_FILE)?.as_bytes()).ok()?;
     let file = map.binary_data.as_ref().and_then(|data| data.get(names::VECTORS_FILE));
     let layers = file.map_or_else(|| Some(BTreeMap::new()), |file| read_layers(&file.0).ok())?;
     Some(Before { config, layers })
 }
 
-/// A policy that was edited into something that cannot be enforced, or whose vector went away, stays in force as it was:
-/// traffic that is guarded must not become unguarded by a slip.
+/// A policy that was edited into something that cannot be enforced, or whose vector went away,
+/// stays in force as it was: traffic that is guarded must not become unguarded by a slip.
 fn keep(verdicts: &mut Verdicts, inputs: &Inputs, model: &PersonaModel, before: &Before) {
     let Some(config) = &mut verdicts.config else { return };
     for policy in &inputs.policies {
         let name = policy.name_any();
         let Some(rejection) = verdicts.rejected.get_mut(&name) else { continue };
-        let same = |old: &&ResolvedPolicy| old.name == name && Some(&old.uid) == policy.metadata.uid.as_ref();
+        let same = |old: &&ResolvedPolicy| {
+            old.name == name && Some(&old.uid) == policy.metadata.uid.as_ref()
+        };
         let Some(old) = before.config.policies.iter().find(same) else { continue };
         // What was refused beside others must not come back beside them.
         if [reason::STEERING_CONFLICT, reason::CONFIG_TOO_LARGE].contains(&rejection.reason) {
@@ -166,7 +177,8 @@ fn keep(verdicts: &mut Verdicts, inputs: &Inputs, model: &PersonaModel, before: 
             .map(|name| {
                 let vector = before.config.vectors.get(&name)?;
                 let values = before.layers.get(&name)?;
-                let fits = vector.model_digest == model.spec.sha256 && layer_digest(values) == vector.sha256.as_str();
+                let fits = vector.model_digest == model.spec.sha256
+                    && layer_digest(values) == vector.sha256.as_str();
                 // One name is one vector: a policy that is enforced with a newer one decides.
                 let free = config.vectors.get(&name).is_none_or(|newer| newer == vector);
                 (fits && free).then(|| (name, vector.clone(), values.clone()))
@@ -177,7 +189,9 @@ fn keep(verdicts: &mut Verdicts, inputs: &Inputs, model: &PersonaModel, before: 
             config.vectors.insert(vector.clone(), resolved);
             verdicts.layers.insert(vector, values);
         }
-        rejection.message.push_str(&format!(" Generation {} stays in force meanwhile.", old.generation));
+        rejection
+            .message
+            .push_str(&format!(" Generation {} stays in force meanwhile.", old.generation));
         config.policies.push(old.clone());
         verdicts.kept.insert(name);
     }

@@ -5,7 +5,8 @@ use personaguard_persona::write_layers;
 
 /// The config of these verdicts, as sidecars have it.
 fn config_map(verdicts: &Verdicts) -> Arc<ConfigMap> {
-    let layers = verdicts.layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect();
+    let layers =
+        verdicts.layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect();
     Arc::new(ConfigMap {
         data: Some(BTreeMap::from([(
             names::CONFIG_FILE.to_owned(),
@@ -60,7 +61,8 @@ fn invariant_9_sidecars_are_told_of_a_policy_that_was_never_accepted() {
     let verdicts = validate(&inputs(vec![closed, audit, policy("c-fine", 1, "evil")]));
     let config = verdicts.config.unwrap();
     assert_eq!(config.policies.len(), 1);
-    let told: Vec<_> = config.unresolved.iter().map(|p| (p.name.as_str(), p.failure_policy)).collect();
+    let told: Vec<_> =
+        config.unresolved.iter().map(|p| (p.name.as_str(), p.failure_policy)).collect();
     assert_eq!(told, [("a-closed", personaguard_crds::FailurePolicy::Closed)]);
     assert_eq!(config.unresolved[0].failure.reason, reason::VECTOR_NOT_FOUND);
     // One that stays in force as it was is not among them.
@@ -93,7 +95,8 @@ fn invariant_7_a_vector_of_another_model_never_reaches_a_sidecar() {
 #[test]
 fn what_does_not_fit_a_config_map_is_refused_from_the_youngest_and_never_truncated() {
     let mut younger = policy("a-younger", 1, "rude");
-    younger.metadata.creation_timestamp = serde_json::from_value(serde_json::json!("2026-11-24T09:00:00Z")).unwrap();
+    younger.metadata.creation_timestamp =
+        serde_json::from_value(serde_json::json!("2026-11-24T09:00:00Z")).unwrap();
     let mut large = inputs(vec![younger, policy("b-older", 1, "evil")]);
     large.vectors.insert("evil".into(), Ok(artefact(b"weights", 140_000)));
     large.vectors.insert("rude".into(), Ok(artefact(b"weights", 140_000)));

@@ -1,4 +1,5 @@
-//! The Jobs of a screening: one that screens, each pod a part of the data, and one that ranks the parts together. Pure.
+//! The Jobs of a screening: one that screens, each pod a part of the data, and one that ranks the
+//! parts together. Pure.
 
 use crate::pod_parts::{USER, confined, resources, weights};
 use crate::settings::Settings;
@@ -20,7 +21,11 @@ const DATA_DIR: &str = "/data";
 /// Where Kubernetes reads what a container said at its end.
 const LAST_WORDS: &str = "/dev/termination-log";
 
-pub(super) fn screen(settings: &Settings, screen: &DatasetScreen, model: &PersonaModel) -> serde_json::Result<Job> {
+pub(super) fn screen(
+    settings: &Settings,
+    screen: &DatasetScreen,
+    model: &PersonaModel,
+) -> serde_json::Result<Job> {
     let spec = &screen.spec;
     let mut arguments = vec!["screen".to_owned(), format!("{DATA_DIR}/{}", spec.dataset.path)];
     let mut give = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
@@ -46,7 +51,12 @@ pub(super) fn screen(settings: &Settings, screen: &DatasetScreen, model: &Person
         { "name": VECTORS, "mountPath": VECTORS_DIR, "readOnly": true },
         { "name": DATA, "mountPath": DATA_DIR }
     ]);
-    let container = container(settings, &arguments, resources(&model.spec.runtime, spec.resources.as_ref()), &mounts);
+    let container = container(
+        settings,
+        &arguments,
+        resources(&model.spec.runtime, spec.resources.as_ref()),
+        &mounts,
+    );
     let mut job = job(screen, &names::for_screen(&screen.name_any()), &container, &volumes);
     job["spec"]["completionMode"] = json!("Indexed");
     job["spec"]["completions"] = json!(spec.shards);
@@ -158,15 +168,31 @@ mod tests {
             "--vectors=/vectors/rude.safetensors",
             "--contrast",
         ] {
-            assert!(arguments.iter().any(|known| known == argument), "{argument} is not in {arguments:?}");
+            assert!(
+                arguments.iter().any(|known| known == argument),
+                "{argument} is not in {arguments:?}"
+            );
         }
         let mut plain = of_three();
         plain.spec.contrast = false;
-        let plain = screen(&settings, &plain, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
+        let plain = screen(&settings, &plain, &fixtures::model())
+            .unwrap()
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap();
         assert!(!plain.containers[0].args.clone().unwrap().contains(&"--contrast".to_owned()));
         let second = merge(&settings, &of_three()).unwrap();
-        let arguments = second.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
-        assert!(arguments.iter().any(|argument| argument == "/data/out/ranks.jsonl.part-2"), "{arguments:?}");
-        assert!(arguments.iter().any(|argument| argument == "--out=/data/out/ranks.jsonl"), "{arguments:?}");
+        let arguments =
+            second.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
+        assert!(
+            arguments.iter().any(|argument| argument == "/data/out/ranks.jsonl.part-2"),
+            "{arguments:?}"
+        );
+        assert!(
+            arguments.iter().any(|argument| argument == "--out=/data/out/ranks.jsonl"),
+            "{arguments:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A `DatasetScreen`: its Jobs are started one after the other, and followed until the ranks are written.
+//! A `DatasetScreen`: its Jobs are started one after the other, and followed until the ranks are
+//! written.
 
 mod job;
 
@@ -35,8 +36,14 @@ enum Standing {
     Complete { samples: Option<u64> },
 }
 
-pub(crate) async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Done, Failed> {
-    let Some(screen) = context.world.screens.get(namespace, name) else { return Ok(Done::idle("Deleted")) };
+pub(crate) async fn reconcile(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Done, Failed> {
+    let Some(screen) = context.world.screens.get(namespace, name) else {
+        return Ok(Done::idle("Deleted"));
+    };
     let before = screen.status.clone().unwrap_or_default();
     let ended = |c: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         [reason::SCREENED, reason::SCREENING_FAILED].contains(&c.reason.as_str())
@@ -46,7 +53,8 @@ pub(crate) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
     }
     let standing = advance(context, namespace, &screen).await?;
     let status = status(&screen, &standing, Timestamp::now());
-    let outcome = status.conditions.first().map(|condition| condition.reason.clone()).unwrap_or_default();
+    let outcome =
+        status.conditions.first().map(|condition| condition.reason.clone()).unwrap_or_default();
     if before != status {
         let api: Api<DatasetScreen> = Api::namespaced(context.cluster.client.clone(), namespace);
         let patch = json!({
@@ -70,18 +78,24 @@ fn status(screen: &DatasetScreen, standing: &Standing, now: Timestamp) -> Datase
     let mut shards = before.shards;
     let mut samples = None;
     let verdict = match standing {
-        Standing::Waiting(rejection) => Verdict::no(condition::COMPLETE, rejection.reason, rejection.message.clone()),
+        Standing::Waiting(rejection) => {
+            Verdict::no(condition::COMPLETE, rejection.reason, rejection.message.clone())
+        }
         Standing::Running { shards: now } => {
             let message = format!("{now} parts of Job {namespace}/{name} are screened.");
             shards = Some(now.clone());
             Verdict::no(condition::COMPLETE, reason::SCREENING, message)
         }
-        Standing::Failed(why) => Verdict::no(condition::COMPLETE, reason::SCREENING_FAILED, why.clone()),
+        Standing::Failed(why) => {
+            Verdict::no(condition::COMPLETE, reason::SCREENING_FAILED, why.clone())
+        }
         Standing::Complete { samples: found } => {
             shards = Some(format!("{0}/{0}", screen.spec.shards));
             samples = *found;
-            let message =
-                format!("The ranks are in {} of claim {}.", screen.spec.output, screen.spec.dataset.claim_name);
+            let message = format!(
+                "The ranks are in {} of claim {}.",
+                screen.spec.output, screen.spec.dataset.claim_name
+            );
             Verdict::yes(condition::COMPLETE, reason::SCREENED, message)
         }
     };
@@ -94,13 +108,18 @@ fn status(screen: &DatasetScreen, standing: &Standing, now: Timestamp) -> Datase
 }
 
 /// Starts what is to be started; says where it stands.
-async fn advance(context: &Context, namespace: &str, screen: &Arc<DatasetScreen>) -> Result<Standing, Failed> {
+async fn advance(
+    context: &Context,
+    namespace: &str,
+    screen: &Arc<DatasetScreen>,
+) -> Result<Standing, Failed> {
     let jobs: Api<Job> = Api::namespaced(context.cluster.client.clone(), namespace);
     let name = names::for_screen(&screen.name_any());
     let Some(model) = context.world.models.get("", &screen.spec.model) else {
         return Ok(Standing::Waiting(no_model(&screen.spec.model)));
     };
-    let build = |job: serde_json::Result<Job>| job.map_err(|error| Failed::Build(error.to_string()));
+    let build =
+        |job: serde_json::Result<Job>| job.map_err(|error| Failed::Build(error.to_string()));
     let Some(first) = jobs.get_opt(&name).await? else {
         let files = match vectors(context, screen, &model).await? {
             Ok(files) => files,
@@ -108,7 +127,10 @@ async fn advance(context: &Context, namespace: &str, screen: &Arc<DatasetScreen>
         };
         let maps: Api<ConfigMap> = Api::namespaced(context.cluster.client.clone(), namespace);
         context.cluster.apply(&maps, &name, &config_map(screen, files)).await?;
-        context.cluster.apply(&jobs, &name, &build(job::screen(&context.settings, screen, &model))?).await?;
+        context
+            .cluster
+            .apply(&jobs, &name, &build(job::screen(&context.settings, screen, &model))?)
+            .await?;
         tracing::info!(namespace, screen = screen.name_any(), "a data set is being screened");
         return Ok(Standing::Running { shards: format!("0/{}", screen.spec.shards) });
     };
@@ -121,13 +143,20 @@ async fn advance(context: &Context, namespace: &str, screen: &Arc<DatasetScreen>
     }
     let merge = format!("{name}-merge");
     let Some(second) = jobs.get_opt(&merge).await? else {
-        context.cluster.apply(&jobs, &merge, &build(job::merge(&context.settings, screen))?).await?;
+        context
+            .cluster
+            .apply(&jobs, &merge, &build(job::merge(&context.settings, screen))?)
+            .await?;
         return Ok(Standing::Running { shards: format!("{0}/{0}", screen.spec.shards) });
     };
     Ok(match progress(&second) {
-        Progress::Running(_) => Standing::Running { shards: format!("{0}/{0}", screen.spec.shards) },
+        Progress::Running(_) => {
+            Standing::Running { shards: format!("{0}/{0}", screen.spec.shards) }
+        }
         Progress::Failed(why) => Standing::Failed(failure(namespace, &merge, &why)),
-        Progress::Complete => Standing::Complete { samples: samples(context, namespace, &merge).await? },
+        Progress::Complete => {
+            Standing::Complete { samples: samples(context, namespace, &merge).await? }
+        }
     })
 }
 
@@ -140,8 +169,13 @@ fn failure(namespace: &str, job: &str, why: &str) -> String {
 /// What the Job's pod said at its end: a number, and nothing else is taken.
 async fn samples(context: &Context, namespace: &str, job: &str) -> kube::Result<Option<u64>> {
     let pods: Api<Pod> = Api::namespaced(context.cluster.client.clone(), namespace);
-    let pods = pods.list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"))).await?;
-    let said = pods.items.into_iter().flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
+    let pods = pods
+        .list(&ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}")))
+        .await?;
+    let said = pods
+        .items
+        .into_iter()
+        .flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
     let mut said = said.filter_map(|status| status.state?.terminated?.message);
     Ok(said.find_map(|message| message.trim().parse().ok()))
 }
@@ -155,7 +189,9 @@ async fn vectors(
     let mut files = BTreeMap::new();
     for name in &screen.spec.vectors {
         let Some(vector) = context.world.vectors.get("", name) else {
-            let message = format!("PersonaVector `{name}` does not exist: create it (kubectl get personavectors)");
+            let message = format!(
+                "PersonaVector `{name}` does not exist: create it (kubectl get personavectors)"
+            );
             return Ok(Err(Rejection::new(reason::VECTOR_NOT_FOUND, message)));
         };
         let usable = context.artefacts.of(&vector, Some(model)).await?.and_then(|artefact| {
@@ -176,15 +212,20 @@ async fn vectors(
         };
         let mut metadata = file.metadata().clone();
         metadata.best_layer = layer.0;
-        let plain = VectorFile::new(metadata, file.response_avg().clone(), None, None).and_then(|file| file.to_bytes());
+        let plain = VectorFile::new(metadata, file.response_avg().clone(), None, None)
+            .and_then(|file| file.to_bytes());
         match plain {
             Ok(bytes) => files.insert(format!("{name}.safetensors"), ByteString(bytes)),
-            Err(error) => return Ok(Err(Rejection::new(reason::ARTIFACT_INVALID, error.to_string()))),
+            Err(error) => {
+                return Ok(Err(Rejection::new(reason::ARTIFACT_INVALID, error.to_string())));
+            }
         };
     }
     let size: usize = files.values().map(|file| file.0.len()).sum();
     if size > MAX_CONFIG_BYTES {
-        let message = format!("The vectors take {size} bytes, and a ConfigMap holds {MAX_CONFIG_BYTES}: name fewer");
+        let message = format!(
+            "The vectors take {size} bytes, and a ConfigMap holds {MAX_CONFIG_BYTES}: name fewer"
+        );
         return Ok(Err(Rejection::new(reason::CONFIG_TOO_LARGE, message)));
     }
     Ok(Ok(files))
@@ -227,9 +268,16 @@ mod tests {
     fn the_status_says_how_far_it_is_and_in_the_end_where_the_ranks_are() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         let running = status(&screen(), &Standing::Running { shards: "1/4".into() }, now);
-        assert_eq!((running.shards.as_deref(), running.conditions[0].reason.as_str()), (Some("1/4"), "Screening"));
+        assert_eq!(
+            (running.shards.as_deref(), running.conditions[0].reason.as_str()),
+            (Some("1/4"), "Screening")
+        );
         let complete = status(&screen(), &Standing::Complete { samples: Some(90) }, now);
         assert_eq!((complete.samples, complete.conditions[0].status.as_str()), (Some(90), "True"));
-        assert!(complete.conditions[0].message.contains("ranks.jsonl"), "{:?}", complete.conditions);
+        assert!(
+            complete.conditions[0].message.contains("ranks.jsonl"),
+            "{:?}",
+            complete.conditions
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! What extraction Jobs deliver: how far they are, and the vector file, which goes into a ConfigMap. A Job's pod is known by
-//! its token, as a sidecar is; it needs no rights of its own in the cluster.
+//! What extraction Jobs deliver: how far they are, and the vector file, which goes into a
+//! ConfigMap. A Job's pod is known by its token, as a sidecar is; it needs no rights of its own in
+//! the cluster.
 
 use crate::context::{Context, Key};
 use crate::fleet::identity::Identity;
@@ -27,7 +28,11 @@ struct Extraction {
 }
 
 /// Takes word of how far a Job is.
-pub(crate) async fn progress(context: &Context, identity: &Identity, body: &[u8]) -> Result<(), Answer> {
+pub(crate) async fn progress(
+    context: &Context,
+    identity: &Identity,
+    body: &[u8],
+) -> Result<(), Answer> {
     let progress: ExtractionProgress =
         serde_json::from_slice(body).map_err(|error| Answer::Malformed(error.to_string()))?;
     let Extraction { vector, worker, .. } = of(context, identity).await?;
@@ -38,7 +43,11 @@ pub(crate) async fn progress(context: &Context, identity: &Identity, body: &[u8]
 }
 
 /// Takes a vector file.
-pub(crate) async fn vector(context: &Context, identity: &Identity, body: &[u8]) -> Result<(), Answer> {
+pub(crate) async fn vector(
+    context: &Context,
+    identity: &Identity,
+    body: &[u8],
+) -> Result<(), Answer> {
     let Extraction { vector, model, digest, .. } = of(context, identity).await?;
     check(body, &vector, &model).map_err(Answer::Malformed)?;
     let name = vector.name_any();
@@ -50,11 +59,17 @@ pub(crate) async fn vector(context: &Context, identity: &Identity, body: &[u8]) 
                 (names::VECTOR_LABEL.to_owned(), name.clone()),
                 ("app.kubernetes.io/managed-by".to_owned(), names::FIELD_MANAGER.to_owned()),
             ])),
-            annotations: Some(BTreeMap::from([(names::EXTRACTION_ANNOTATION.to_owned(), digest.to_string())])),
+            annotations: Some(BTreeMap::from([(
+                names::EXTRACTION_ANNOTATION.to_owned(),
+                digest.to_string(),
+            )])),
             owner_references: vector.owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
-        binary_data: Some(BTreeMap::from([(names::VECTOR_KEY.to_owned(), ByteString(body.to_vec()))])),
+        binary_data: Some(BTreeMap::from([(
+            names::VECTOR_KEY.to_owned(),
+            ByteString(body.to_vec()),
+        )])),
         ..ConfigMap::default()
     };
     let api: Api<ConfigMap> = Api::namespaced(context.cluster.client.clone(), &identity.namespace);
@@ -73,7 +88,11 @@ pub(crate) async fn vector(context: &Context, identity: &Identity, body: &[u8]) 
 fn check(body: &[u8], vector: &PersonaVector, model: &PersonaModel) -> Result<(), String> {
     let file = VectorFile::parse(body).map_err(|error| error.to_string())?;
     if file.trait_name() != vector.spec.trait_name {
-        return Err(format!("the file is for trait {}, not {}", file.trait_name(), vector.spec.trait_name));
+        return Err(format!(
+            "the file is for trait {}, not {}",
+            file.trait_name(),
+            vector.spec.trait_name
+        ));
     }
     if file.model_digest() != model.spec.sha256.as_str() {
         return Err(format!(
@@ -92,12 +111,18 @@ async fn of(context: &Context, identity: &Identity) -> Result<Extraction, Answer
         return Err(foreign());
     }
     let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &identity.namespace);
-    let pod = api.get_metadata_opt(&identity.pod).await.map_err(|_| Answer::Overloaded)?.ok_or(Answer::Gone)?;
+    let pod = api
+        .get_metadata_opt(&identity.pod)
+        .await
+        .map_err(|_| Answer::Overloaded)?
+        .ok_or(Answer::Gone)?;
     if pod.uid().as_ref() != Some(&identity.uid) {
         return Err(Answer::Gone);
     }
     let name = pod.labels().get(names::VECTOR_LABEL).ok_or_else(foreign)?;
-    let owned = |job: String| pod.owner_references().iter().any(|owner| owner.kind == "Job" && owner.name == job);
+    let owned = |job: String| {
+        pod.owner_references().iter().any(|owner| owner.kind == "Job" && owner.name == job)
+    };
     let worker = if owned(names::for_extraction_merge(name)) {
         Worker::Merge
     } else if owned(names::for_extraction(name)) {
@@ -110,7 +135,9 @@ async fn of(context: &Context, identity: &Identity) -> Result<Extraction, Answer
     let model = context.world.models.get("", &vector.spec.model).ok_or(Answer::Gone)?;
     let digest = extraction::digest(&vector, &model);
     // Of a spec that is no more.
-    if pod.annotations().get(names::EXTRACTION_ANNOTATION).map(String::as_str) != Some(digest.as_str()) {
+    if pod.annotations().get(names::EXTRACTION_ANNOTATION).map(String::as_str)
+        != Some(digest.as_str())
+    {
         return Err(Answer::Gone);
     }
     Ok(Extraction { vector, model, digest, worker })

@@ -1,4 +1,5 @@
-//! Extraction by a Job: started where there is none, started anew where what it depends on changed, and followed.
+//! Extraction by a Job: started where there is none, started anew where what it depends on changed,
+//! and followed.
 
 use super::job;
 use crate::context::Context;
@@ -44,7 +45,8 @@ pub(crate) enum Worker {
     Merge,
 }
 
-/// How far the Jobs are that run, by vector. Kept in memory: a new leader is told anew within seconds.
+/// How far the Jobs are that run, by vector. Kept in memory: a new leader is told anew within
+/// seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Extractions {
     progress: Mutex<HashMap<String, BTreeMap<u32, ExtractionProgress>>>,
@@ -57,7 +59,9 @@ impl Extractions {
             done: sum.done.saturating_add(shard.done),
             total: sum.total.saturating_add(shard.total),
         };
-        inner.get(vector).map(|shards| shards.values().fold(ExtractionProgress { done: 0, total: 0 }, add))
+        inner
+            .get(vector)
+            .map(|shards| shards.values().fold(ExtractionProgress { done: 0, total: 0 }, add))
     }
 
     pub(crate) fn tell(&self, vector: &str, worker: Worker, progress: ExtractionProgress) {
@@ -105,13 +109,16 @@ enum Stage {
 
 fn next(answers: Option<&Job>, merge: Option<&Job>, shards: u32, digest: &Digest) -> Next {
     let old = |job: &&Job| {
-        job.annotations().get(names::EXTRACTION_ANNOTATION).map(String::as_str) != Some(digest.as_str())
-            || job.annotations().get(names::SHARDS_ANNOTATION).map(String::as_str) != Some(shards.to_string().as_str())
+        job.annotations().get(names::EXTRACTION_ANNOTATION).map(String::as_str)
+            != Some(digest.as_str())
+            || job.annotations().get(names::SHARDS_ANNOTATION).map(String::as_str)
+                != Some(shards.to_string().as_str())
     };
     if answers.into_iter().chain(merge).any(|job| old(&job)) {
         return Next::Restart;
     }
-    let nothing = |stage| Next::Failed(stage, "it ended without having delivered a vector".to_owned());
+    let nothing =
+        |stage| Next::Failed(stage, "it ended without having delivered a vector".to_owned());
     let Some(answers) = answers else { return Next::Start };
     match (progress(answers), merge.map(progress)) {
         (Progress::Running(_), _) | (Progress::Complete, Some(Progress::Running(_))) => Next::Wait,
@@ -135,10 +142,20 @@ pub(super) async fn advance(
     let digest = digest(vector, model);
     let shards = vector.spec.extraction.as_ref().map_or(1, |extraction| extraction.shards);
     let extracting = |message: String| Rejection::new(reason::EXTRACTING, message);
-    let plan =
-        job::Plan { settings: &context.settings, authorities: &context.authorities(), vector, model, digest: &digest };
+    let plan = job::Plan {
+        settings: &context.settings,
+        authorities: &context.authorities(),
+        vector,
+        model,
+        digest: &digest,
+    };
     let failed = |error: serde_json::Error| Failed::Build(error.to_string());
-    let next = next(api.get_opt(&answers).await?.as_ref(), api.get_opt(&merge).await?.as_ref(), shards, &digest);
+    let next = next(
+        api.get_opt(&answers).await?.as_ref(),
+        api.get_opt(&merge).await?.as_ref(),
+        shards,
+        &digest,
+    );
     Ok(match next {
         Next::Start => {
             context.extractions.forget(&name);
@@ -148,13 +165,17 @@ pub(super) async fn advance(
         }
         Next::Merge => {
             context.cluster.apply(&api, &merge, &plan.merge().map_err(failed)?).await?;
-            extracting(format!("All {shards} parts are there; Job {namespace}/{merge} makes the vector from them."))
+            extracting(format!(
+                "All {shards} parts are there; Job {namespace}/{merge} makes the vector from them."
+            ))
         }
         Next::Restart => {
             for job in [&answers, &merge] {
                 context.cluster.delete(&api, job).await?;
             }
-            extracting(format!("Job {namespace}/{answers} is of an earlier spec or model; it is started anew."))
+            extracting(format!(
+                "Job {namespace}/{answers} is of an earlier spec or model; it is started anew."
+            ))
         }
         Next::Wait => extracting(format!("Job {namespace}/{answers} is extracting the vector.")),
         Next::Failed(stage, why) => {
@@ -189,23 +210,38 @@ mod tests {
         assert_eq!(next(None, None, 1, &now), Next::Start);
         assert_eq!(next(Some(&job(&now, "Suspended")), None, 1, &now), Next::Wait);
         assert_eq!(next(Some(&job(&before, "Complete")), None, 1, &now), Next::Restart);
-        assert_eq!(next(Some(&job(&now, "Complete")), None, 2, &now), Next::Restart, "other shards");
+        assert_eq!(
+            next(Some(&job(&now, "Complete")), None, 2, &now),
+            Next::Restart,
+            "other shards"
+        );
         let failed = Next::Failed(Stage::Answers, "BackoffLimitExceeded".to_owned());
         assert_eq!(next(Some(&job(&now, "Failed")), None, 1, &now), failed);
-        assert!(matches!(next(Some(&job(&now, "Complete")), None, 1, &now), Next::Failed(Stage::Answers, _)));
+        assert!(matches!(
+            next(Some(&job(&now, "Complete")), None, 1, &now),
+            Next::Failed(Stage::Answers, _)
+        ));
     }
 
     #[test]
     fn parts_are_merged_once_all_of_them_are_there() {
         let now = Digest::of(b"now");
         let with = |answers: &str, merge: Option<&str>| {
-            next(Some(&of(&now, 4, answers)), merge.map(|condition| of(&now, 4, condition)).as_ref(), 4, &now)
+            next(
+                Some(&of(&now, 4, answers)),
+                merge.map(|condition| of(&now, 4, condition)).as_ref(),
+                4,
+                &now,
+            )
         };
         assert_eq!(with("Suspended", None), Next::Wait);
         assert_eq!(with("Complete", None), Next::Merge);
         assert_eq!(with("Complete", Some("Suspended")), Next::Wait);
         assert!(matches!(with("Complete", Some("Failed")), Next::Failed(Stage::Merge, _)));
-        assert_eq!(next(None, Some(&of(&Digest::of(b"before"), 4, "Complete")), 4, &now), Next::Restart);
+        assert_eq!(
+            next(None, Some(&of(&Digest::of(b"before"), 4, "Complete")), 4, &now),
+            Next::Restart
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The Jobs that extract a vector: one that gives the answers, each pod a part of them, and where there are several, one that
-//! makes the vector from the parts. Pure.
+//! The Jobs that extract a vector: one that gives the answers, each pod a part of them, and where
+//! there are several, one that makes the vector from the parts. Pure.
 
 use crate::pod_parts::{USER, confined, resources, token, weights};
 use crate::settings::Settings;
@@ -44,7 +44,10 @@ impl Plan<'_> {
         }
         // The kubelet fills the index in.
         let index = "$(JOB_COMPLETION_INDEX)";
-        let arguments = self.arguments(&[format!("--shard={index}/{shards}"), format!("--out={}", self.part(index))]);
+        let arguments = self.arguments(&[
+            format!("--shard={index}/{shards}"),
+            format!("--out={}", self.part(index)),
+        ]);
         let mut job = self.job(&name, arguments);
         job["spec"]["completionMode"] = json!("Indexed");
         job["spec"]["completions"] = json!(shards);
@@ -54,17 +57,21 @@ impl Plan<'_> {
 
     /// The Job that makes the vector from the parts.
     pub(super) fn merge(&self) -> serde_json::Result<Job> {
-        let parts = (0..self.extraction().shards).map(|index| format!("--parts={}", self.part(&index.to_string())));
+        let parts = (0..self.extraction().shards)
+            .map(|index| format!("--parts={}", self.part(&index.to_string())));
         let mut more: Vec<String> = parts.collect();
         more.push("--consume".to_owned());
-        serde_json::from_value(self.job(&names::for_extraction_merge(&self.vector.name_any()), self.arguments(&more)))
+        serde_json::from_value(
+            self.job(&names::for_extraction_merge(&self.vector.name_any()), self.arguments(&more)),
+        )
     }
 
     fn extraction(&self) -> Extraction {
         self.vector.spec.extraction.clone().unwrap_or_default()
     }
 
-    /// A file of the workspace. Named after all that the vector depends on: a workspace may hold those of other extractions.
+    /// A file of the workspace. Named after all that the vector depends on: a workspace may hold
+    /// those of other extractions.
     fn file(&self, ending: &str) -> String {
         format!("{WORK_DIR}/{}-{}{ending}", self.vector.name_any(), self.digest.short())
     }
@@ -80,7 +87,9 @@ impl Plan<'_> {
         let mut give = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
         give("model", format!("{}/{}", names::MODEL_DIR, self.model.spec.source.path()));
         give("trait", spec.trait_name.clone());
-        if let Some(description) = spec.description.as_ref().filter(|_| TraitSpec::builtin(&spec.trait_name).is_err()) {
+        if let Some(description) =
+            spec.description.as_ref().filter(|_| TraitSpec::builtin(&spec.trait_name).is_err())
+        {
             give("description", description.clone());
         }
         if let Some(endpoint) = &extraction.endpoint {
@@ -94,7 +103,10 @@ impl Plan<'_> {
         if !more.iter().any(|argument| argument.starts_with("--out=")) {
             give("out", self.file(".safetensors"));
         }
-        give("deliver-to", format!("https://{}:{}", self.settings.report_host(), names::REPORT_PORT));
+        give(
+            "deliver-to",
+            format!("https://{}:{}", self.settings.report_host(), names::REPORT_PORT),
+        );
         give("token-file", format!("{}/token", names::TOKEN_DIR));
         give("ca-file", format!("{CA_DIR}/{}", names::CA_FILE));
         arguments.extend_from_slice(more);
@@ -119,7 +131,9 @@ impl Plan<'_> {
             json!({ "name": ENDPOINT_KEY, "valueFrom": source })
         });
         let work = match &extraction.workspace {
-            Some(volume) => json!({ "name": WORK, "persistentVolumeClaim": { "claimName": volume.claim_name } }),
+            Some(volume) => {
+                json!({ "name": WORK, "persistentVolumeClaim": { "claimName": volume.claim_name } })
+            }
             None => json!({ "name": WORK, "emptyDir": { "sizeLimit": "1Gi" } }),
         };
         json!({
@@ -141,7 +155,8 @@ impl Plan<'_> {
                         "annotations": { names::EXTRACTION_ANNOTATION: self.digest, names::CA_ANNOTATION: self.authorities }
                     },
                     "spec": {
-                        // A container that ended early is started again beside its journal, and goes on from there.
+                        // A container that ended early is started again beside its journal, and
+                        // goes on from there.
                         "restartPolicy": "OnFailure",
                         "automountServiceAccountToken": false,
                         "enableServiceLinks": false,
@@ -192,8 +207,15 @@ mod tests {
     }
 
     fn with<T>(vector: &PersonaVector, make: impl FnOnce(Plan<'_>) -> T) -> T {
-        let (settings, model, digest) = (fixtures::settings(&[]), fixtures::model(), Digest::of(b"d"));
-        make(Plan { settings: &settings, authorities: "PEM", vector, model: &model, digest: &digest })
+        let (settings, model, digest) =
+            (fixtures::settings(&[]), fixtures::model(), Digest::of(b"d"));
+        make(Plan {
+            settings: &settings,
+            authorities: "PEM",
+            vector,
+            model: &model,
+            digest: &digest,
+        })
     }
 
     fn pod(job: &Job) -> PodSpec {
@@ -214,7 +236,10 @@ mod tests {
         assert_eq!(template.metadata.unwrap().annotations.unwrap()[names::CA_ANNOTATION], "PEM");
         let of_built_in = arguments(&job);
         assert!(of_built_in.contains(&"--tokens=32".to_owned()), "{of_built_in:?}");
-        assert!(!of_built_in.iter().any(|a| a.starts_with("--description")), "a built-in trait has its own");
+        assert!(
+            !of_built_in.iter().any(|a| a.starts_with("--description")),
+            "a built-in trait has its own"
+        );
         let confined = pod(&job).containers[0].security_context.clone().unwrap();
         assert_eq!(confined.run_as_non_root, Some(true));
         assert_eq!(confined.read_only_root_filesystem, Some(true));
@@ -226,34 +251,47 @@ mod tests {
     #[test]
     fn several_pods_write_a_part_each_and_one_more_makes_the_vector() {
         let extraction = json!({ "shards": 3, "workspace": { "claimName": "work" } });
-        let vector = vector(&json!({ "trait": "evil", "model": "smollm2", "extraction": extraction }));
-        let (answers, merge) = with(&vector, |plan| (plan.answers().unwrap(), plan.merge().unwrap()));
+        let vector =
+            vector(&json!({ "trait": "evil", "model": "smollm2", "extraction": extraction }));
+        let (answers, merge) =
+            with(&vector, |plan| (plan.answers().unwrap(), plan.merge().unwrap()));
         let spec = answers.spec.clone().unwrap();
         assert_eq!((spec.completions, spec.completion_mode.as_deref()), (Some(3), Some("Indexed")));
         assert_eq!(answers.metadata.annotations.as_ref().unwrap()[names::SHARDS_ANNOTATION], "3");
         let given = arguments(&answers);
         assert!(given.contains(&"--shard=$(JOB_COMPLETION_INDEX)/3".to_owned()), "{given:?}");
-        let outs: Vec<_> = given.iter().filter_map(|argument| argument.strip_prefix("--out=")).collect();
+        let outs: Vec<_> =
+            given.iter().filter_map(|argument| argument.strip_prefix("--out=")).collect();
         let [out] = outs.as_slice() else { panic!("one file, not {outs:?}") };
         let taken = arguments(&merge);
         for index in ["0", "1", "2"] {
             let part = format!("--parts={}", out.replace("$(JOB_COMPLETION_INDEX)", index));
             assert!(taken.contains(&part), "{part} is not in {taken:?}");
         }
-        let claim = pod(&merge).volumes.unwrap().into_iter().find_map(|volume| volume.persistent_volume_claim).unwrap();
+        let claim = pod(&merge)
+            .volumes
+            .unwrap()
+            .into_iter()
+            .find_map(|volume| volume.persistent_volume_claim)
+            .unwrap();
         assert_eq!(claim.claim_name, "work");
     }
 
     #[test]
     fn an_endpoint_is_asked_with_a_key_that_the_operator_never_sees() {
         let endpoint = json!({ "url": "https://llm.example/v1", "model": "judge", "keySecret": { "name": "llm", "key": "token" } });
-        let vector = vector(&json!({ "trait": "evil", "model": "smollm2", "extraction": { "endpoint": endpoint } }));
+        let vector = vector(
+            &json!({ "trait": "evil", "model": "smollm2", "extraction": { "endpoint": endpoint } }),
+        );
         let job = with(&vector, |plan| plan.answers()).unwrap();
         let given = arguments(&job);
         assert!(given.contains(&"--endpoint=https://llm.example/v1".to_owned()), "{given:?}");
         assert!(given.contains(&"--endpoint-model=judge".to_owned()), "{given:?}");
         let variable = pod(&job).containers[0].env.clone().unwrap().remove(0);
         let source = variable.value_from.unwrap().secret_key_ref.unwrap();
-        assert_eq!((variable.name.as_str(), source.name.as_str(), source.key.as_str()), (ENDPOINT_KEY, "llm", "token"));
+        assert_eq!(
+            (variable.name.as_str(), source.name.as_str(), source.key.as_str()),
+            (ENDPOINT_KEY, "llm", "token")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A `PersonaVector`: its file is the one named, or a Job extracts it; it fits the model, has the layer, and says something.
+//! A `PersonaVector`: its file is the one named, or a Job extracts it; it fits the model, has the
+//! layer, and says something.
 
 pub(crate) mod delivery;
 pub(crate) mod extraction;
@@ -13,7 +14,9 @@ use kube::{Api, ResourceExt};
 use personaguard_crds::conditions::{condition, reason};
 use personaguard_crds::resolve::Rejection;
 use personaguard_crds::wire::ExtractionProgress;
-use personaguard_crds::{API_VERSION, Calibration, PersonaModel, PersonaVector, PersonaVectorStatus, SteeringStep};
+use personaguard_crds::{
+    API_VERSION, Calibration, PersonaModel, PersonaVector, PersonaVectorStatus, SteeringStep,
+};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,16 +66,20 @@ fn status(
     now: Timestamp,
 ) -> PersonaVectorStatus {
     let verdicts = match &checked {
-        Err(rejection) => vec![Verdict::no(condition::READY, rejection.reason, rejection.message.clone())],
+        Err(rejection) => {
+            vec![Verdict::no(condition::READY, rejection.reason, rejection.message.clone())]
+        }
         Ok(artefact) => vec![fits(vector, artefact, model), steers(artefact)],
     };
-    let before = vector.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let before =
+        vector.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut status = PersonaVectorStatus {
         observed_generation: vector.metadata.generation,
         conditions: conditions(&verdicts, before, vector.metadata.generation, now),
         ..PersonaVectorStatus::default()
     };
-    let extracting = checked.as_ref().is_err_and(|rejection| rejection.reason == reason::EXTRACTING);
+    let extracting =
+        checked.as_ref().is_err_and(|rejection| rejection.reason == reason::EXTRACTING);
     if let Some(progress) = progress.filter(|_| extracting) {
         status.progress = Some(format!("{}/{}", progress.done, progress.total));
     }
@@ -102,10 +109,13 @@ fn fits(vector: &PersonaVector, artefact: &Artefact, model: Option<&PersonaModel
     };
     let (input, name) = (&artefact.input, vector.name_any());
     let right = input.belongs_to(&name, model);
-    if let Err(rejection) = right.and_then(|()| input.discriminates(&name)).and_then(|()| input.steers(&name)) {
+    if let Err(rejection) =
+        right.and_then(|()| input.discriminates(&name)).and_then(|()| input.steers(&name))
+    {
         return Verdict::no(condition::READY, rejection.reason, rejection.message);
     }
-    let message = format!("Layer {} of `{}` is in use.", artefact.input.layer, artefact.input.trait_name);
+    let message =
+        format!("Layer {} of `{}` is in use.", artefact.input.layer, artefact.input.trait_name);
     let reason = if vector.spec.artifact.is_some() { reason::IMPORTED } else { reason::EXTRACTED };
     Verdict::yes(condition::READY, reason, message)
 }
@@ -113,7 +123,8 @@ fn fits(vector: &PersonaVector, artefact: &Artefact, model: Option<&PersonaModel
 /// What the ladder says, whether or not the vector is allowed to say otherwise.
 fn steers(artefact: &Artefact) -> Verdict {
     let (layer, steps) = (artefact.input.layer, &artefact.steering);
-    let numbers = |of: fn(&SteeringStep) -> String| steps.iter().map(of).collect::<Vec<_>>().join(", ");
+    let numbers =
+        |of: fn(&SteeringStep) -> String| steps.iter().map(of).collect::<Vec<_>>().join(", ");
     let found = format!(
         "With coefficients {} at layer {layer}, held-out answers score {}; log-likelihood ratios {}.",
         numbers(|step| step.coefficient.to_string()),
@@ -151,36 +162,70 @@ mod tests {
         let spec = json!({ "trait": "evil", "model": "smollm2", "allowNotSteering": allowed });
         let vector = PersonaVector::new("evil", serde_json::from_value(spec).unwrap());
         let mut artefact = Artefact::clone(&fixtures::artefact(b"weights", 8));
-        let step =
-            |coefficient: f64| SteeringStep { coefficient, response_avg: 3.0 * coefficient, ..Default::default() };
-        artefact.steering = steers.map(|_| vec![step(-1.0), step(0.0), step(1.0)]).unwrap_or_default();
+        let step = |coefficient: f64| SteeringStep {
+            coefficient,
+            response_avg: 3.0 * coefficient,
+            ..Default::default()
+        };
+        artefact.steering =
+            steers.map(|_| vec![step(-1.0), step(0.0), step(1.0)]).unwrap_or_default();
         artefact.steers = steers;
         artefact.input.does_not_steer = !allowed && steers == Some(false);
-        status(&vector, Ok(Arc::new(artefact)), Some(&fixtures::model()), None, Timestamp::UNIX_EPOCH)
+        status(
+            &vector,
+            Ok(Arc::new(artefact)),
+            Some(&fixtures::model()),
+            None,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     fn said(status: &PersonaVectorStatus) -> Vec<(&str, &str, &str)> {
-        status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+        status
+            .conditions
+            .iter()
+            .map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str()))
+            .collect()
     }
 
     #[test]
     fn a_vector_is_ready_only_if_it_steers_as_far_as_that_was_measured() {
         let rises = of(Some(true), false);
-        assert_eq!(said(&rises), [("Ready", "True", "Extracted"), ("Steers", "True", "SteeringRises")]);
+        assert_eq!(
+            said(&rises),
+            [("Ready", "True", "Extracted"), ("Steers", "True", "SteeringRises")]
+        );
         assert_eq!(rises.steering.len(), 3);
-        assert!(rises.conditions[1].message.contains("score -3.00, 0.00, 3.00"), "{}", rises.conditions[1].message);
+        assert!(
+            rises.conditions[1].message.contains("score -3.00, 0.00, 3.00"),
+            "{}",
+            rises.conditions[1].message
+        );
         let falls = of(Some(false), false);
-        assert_eq!(said(&falls), [("Ready", "False", "DoesNotSteer"), ("Steers", "False", "DoesNotSteer")]);
-        assert!(falls.conditions[0].message.contains("allowNotSteering"), "{}", falls.conditions[0].message);
+        assert_eq!(
+            said(&falls),
+            [("Ready", "False", "DoesNotSteer"), ("Steers", "False", "DoesNotSteer")]
+        );
+        assert!(
+            falls.conditions[0].message.contains("allowNotSteering"),
+            "{}",
+            falls.conditions[0].message
+        );
         let unknown = of(None, false);
-        assert_eq!(said(&unknown), [("Ready", "True", "Extracted"), ("Steers", "Unknown", "SteeringNotMeasured")]);
+        assert_eq!(
+            said(&unknown),
+            [("Ready", "True", "Extracted"), ("Steers", "Unknown", "SteeringNotMeasured")]
+        );
         assert!(unknown.steering.is_empty());
     }
 
     #[test]
     fn what_is_allowed_to_steer_is_ready_and_its_ladder_is_still_told() {
         let allowed = of(Some(false), true);
-        assert_eq!(said(&allowed), [("Ready", "True", "Extracted"), ("Steers", "False", "DoesNotSteer")]);
+        assert_eq!(
+            said(&allowed),
+            [("Ready", "True", "Extracted"), ("Steers", "False", "DoesNotSteer")]
+        );
         assert_eq!(allowed.steering.len(), 3);
     }
 }

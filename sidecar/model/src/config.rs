@@ -1,4 +1,5 @@
-//! What distinguishes one decoder from another: each model family is a description, not code of its own.
+//! What distinguishes one decoder from another: each model family is a description, not code of its
+//! own.
 
 mod hub;
 mod rope;
@@ -11,8 +12,8 @@ pub(crate) use rope::{Pairs, Rope};
 
 /// A decoder-only transformer with gated feed-forward layers.
 ///
-/// What the weights themselves tell (biases, norms of queries and keys, norms after a layer, an output matrix of its
-/// own) is not repeated here.
+/// What the weights themselves tell (biases, norms of queries and keys, norms after a layer, an
+/// output matrix of its own) is not repeated here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     pub(crate) layers: usize,
@@ -45,19 +46,24 @@ pub(crate) struct Window {
     pub(crate) tokens: usize,
     /// Of `period` blocks the last sees everything; 1 windows all blocks.
     pub(crate) period: usize,
-    /// Rotation base in windowed blocks, which then are not stretched; `None` where they rotate as all others do.
+    /// Rotation base in windowed blocks, which then are not stretched; `None` where they rotate as
+    /// all others do.
     pub(crate) base: Option<f64>,
 }
 
 impl Config {
     /// Whether block `index` (from 0) is windowed.
     pub(crate) fn is_windowed(&self, index: usize) -> bool {
-        self.window.as_ref().is_some_and(|window| window.period == 1 || !(index + 1).is_multiple_of(window.period))
+        self.window
+            .as_ref()
+            .is_some_and(|window| window.period == 1 || !(index + 1).is_multiple_of(window.period))
     }
 
     /// Reads the description out of a GGUF header.
     pub(crate) fn from_gguf(header: &Header) -> Result<Self, LoadError> {
-        let architecture = header.text("general.architecture").ok_or_else(|| corrupt("it names no architecture"))?;
+        let architecture = header
+            .text("general.architecture")
+            .ok_or_else(|| corrupt("it names no architecture"))?;
         let family = Family::of(architecture)?;
         let reader = Reader { header, architecture };
         for (key, what) in [
@@ -66,7 +72,9 @@ impl Config {
             ("attention.temperature_scale", "attention scaled by position"),
             ("rope.scaling.yarn_log_multiplier", "a YaRN magnitude of its own"),
         ] {
-            if reader.int(key).is_some_and(|value| value > 0) || reader.float(key).is_some_and(|value| value > 0.0) {
+            if reader.int(key).is_some_and(|value| value > 0)
+                || reader.float(key).is_some_and(|value| value > 0.0)
+            {
                 return Err(LoadError::Unsupported { what: format!("{architecture} with {what}") });
             }
         }
@@ -81,8 +89,13 @@ impl Config {
             None => hidden / heads,
             Some(_) => size("attention.key_length", 1 << 12)?,
         };
-        if reader.int("attention.value_length").is_some_and(|width| usize::try_from(width) != Ok(head_width)) {
-            return Err(LoadError::Unsupported { what: "keys and values of different width".into() });
+        if reader
+            .int("attention.value_length")
+            .is_some_and(|width| usize::try_from(width) != Ok(head_width))
+        {
+            return Err(LoadError::Unsupported {
+                what: "keys and values of different width".into(),
+            });
         }
         if !heads.is_multiple_of(kv_heads) || !head_width.is_multiple_of(8) {
             return Err(LoadError::Unsupported {
@@ -96,10 +109,14 @@ impl Config {
         if !rope_width.is_multiple_of(2) {
             return Err(corrupt("the rotary width is odd"));
         }
-        let plain = Rope::plain(family.pairs, rope_width, reader.positive("rope.freq_base")?.unwrap_or(family.base));
+        let plain = Rope::plain(
+            family.pairs,
+            rope_width,
+            reader.positive("rope.freq_base")?.unwrap_or(family.base),
+        );
         let layers = size("block_count", 1 << 10)?;
-        // The largest of the Gemmas scale by what their heads would be wide if they shared the hidden state out; no key
-        // says so.
+        // The largest of the Gemmas scale by what their heads would be wide if they shared the
+        // hidden state out; no key says so.
         let scale_width = match (architecture, layers) {
             ("gemma2", 46) | ("gemma3", 62) => hidden / heads,
             _ => head_width,
@@ -119,7 +136,8 @@ impl Config {
             head_width,
             feed_forward: size("feed_forward_length", 1 << 20)?,
             context_length,
-            norm_epsilon: reader.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
+            norm_epsilon: reader.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6)
+                as f32,
             norm_offset: 0.0,
             gate: family.gate,
             embedding_scale: if family.scales_embeddings { (hidden as f32).sqrt() } else { 1.0 },
@@ -142,7 +160,8 @@ struct Family {
     gate: Gate,
     base: f64,
     scales_embeddings: bool,
-    /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never windows.
+    /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never
+    /// windows.
     window_period: Option<usize>,
     /// The window where the file gives none.
     window_tokens: Option<usize>,
@@ -166,7 +185,8 @@ impl Family {
             score_cap: None,
             logit_cap: None,
         };
-        let gemma = Self { pairs: Pairs::Halves, gate: Gate::Gelu, scales_embeddings: true, ..llama };
+        let gemma =
+            Self { pairs: Pairs::Halves, gate: Gate::Gelu, scales_embeddings: true, ..llama };
         Ok(match architecture {
             "llama" | "mistral" | "mistral3" => Self { window_period: Some(1), ..llama },
             "qwen2" | "qwen3" => Self { pairs: Pairs::Halves, base: 1e6, ..llama },
@@ -177,7 +197,9 @@ impl Family {
                 logit_cap: Some(30.0),
                 ..gemma
             },
-            "gemma3" => Self { base: 1e6, window_period: Some(6), window_base: Some(10_000.0), ..gemma },
+            "gemma3" => {
+                Self { base: 1e6, window_period: Some(6), window_base: Some(10_000.0), ..gemma }
+            }
             other => {
                 return Err(LoadError::Unsupported {
                     what: format!(
@@ -227,7 +249,9 @@ impl Reader<'_> {
     /// The rotation as the file scales it.
     #[allow(clippy::cast_precision_loss)]
     fn scaled(&self, plain: Rope, context_length: usize) -> Result<Rope, LoadError> {
-        let or = |key: &str, usual: f64| Ok(self.positive(&format!("rope.scaling.{key}"))?.unwrap_or(usual));
+        let or = |key: &str, usual: f64| {
+            Ok(self.positive(&format!("rope.scaling.{key}"))?.unwrap_or(usual))
+        };
         match self.text("rope.scaling.type").unwrap_or("none") {
             "none" => Ok(plain),
             "linear" => Ok(Rope { stretch: or("factor", 1.0)?, ..plain }),
@@ -241,7 +265,9 @@ impl Reader<'_> {
                 slow: or("yarn_beta_slow", Yarn::SLOW)?,
                 attention: or("attn_factor", 1.0)?,
             })),
-            other => Err(LoadError::Unsupported { what: format!("rotary scaling of type {other}") }),
+            other => {
+                Err(LoadError::Unsupported { what: format!("rotary scaling of type {other}") })
+            }
         }
     }
 

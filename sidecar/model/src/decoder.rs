@@ -108,16 +108,23 @@ impl Decoder {
     pub(crate) fn new(
         config: Config,
         weights: Weights,
-        #[cfg_attr(not(any(test, feature = "cuda")), allow(unused_variables, reason = "unpacks for a device"))]
+        #[cfg_attr(
+            not(any(test, feature = "cuda")),
+            allow(unused_variables, reason = "unpacks for a device")
+        )]
         pool: &Pool,
         placement: &Placement,
     ) -> Result<Self, DeviceError> {
         let frequencies = Frequencies::new(&config.rope, weights.rope_factors.as_deref());
         let window_base = config.window.as_ref().and_then(|window| window.base);
-        let windowed_frequencies =
-            window_base.map(|base| Frequencies::new(&Rope::plain(config.rope.pairs, config.rope.width, base), None));
+        let windowed_frequencies = window_base.map(|base| {
+            Frequencies::new(&Rope::plain(config.rope.pairs, config.rope.width, base), None)
+        });
         let (vocabulary, bytes) = (weights.embedding.rows, weights.bytes());
-        let cache = Layout::new(&config, if weights.are_exact() { Precision::Full } else { Precision::Half });
+        let cache = Layout::new(
+            &config,
+            if weights.are_exact() { Precision::Full } else { Precision::Half },
+        );
         let (backend, bytes) = match placement {
             Placement::Processor => (Backend::Processor(weights), bytes),
             #[cfg(any(test, feature = "cuda"))]
@@ -146,8 +153,9 @@ impl Decoder {
         self.bytes
     }
 
-    /// Feeds all segments. Afterwards their keys and values are in the cache, their projections are filled, and
-    /// [`Self::logits`] may be asked about their rows; row numbers run through all segments.
+    /// Feeds all segments. Afterwards their keys and values are in the cache, their projections are
+    /// filled, and [`Self::logits`] may be asked about their rows; row numbers run through all
+    /// segments.
     pub(crate) fn run(
         &self,
         pool: &Pool,
@@ -162,10 +170,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// Stores keys and values of a block's first `tokens` in another block, which nobody else uses. Not while segments are fed.
+    /// Stores keys and values of a block's first `tokens` in another block, which nobody else uses.
+    /// Not while segments are fed.
     pub(crate) fn copy_beginning(
         &self,
-        #[cfg_attr(not(any(test, feature = "cuda")), allow(unused_variables, reason = "holds a device's cache"))]
+        #[cfg_attr(
+            not(any(test, feature = "cuda")),
+            allow(unused_variables, reason = "holds a device's cache")
+        )]
         scratch: &mut Scratch,
         from: &Block,
         to: &Block,
@@ -176,12 +188,20 @@ impl Decoder {
             // SAFETY: blocks are written while segments are fed, and here; nobody else uses `to`.
             Backend::Processor(_) => unsafe { to.copy_beginning(from, tokens) },
             #[cfg(any(test, feature = "cuda"))]
-            Backend::Device(device) => device.copy_beginning(&self.config, scratch, from.number, to.number, tokens)?,
+            Backend::Device(device) => {
+                device.copy_beginning(&self.config, scratch, from.number, to.number, tokens)?
+            }
         }
         Ok(())
     }
 
-    fn run_here(&self, weights: &Weights, pool: &Pool, scratch: &mut Scratch, segments: &mut [Segment<'_>]) {
+    fn run_here(
+        &self,
+        weights: &Weights,
+        pool: &Pool,
+        scratch: &mut Scratch,
+        segments: &mut [Segment<'_>],
+    ) {
         let config = &self.config;
         let places = Place::of(segments);
         let rows = places.len();
@@ -222,7 +242,14 @@ impl Decoder {
         let (config, rows) = (&self.config, places.len());
         let (inner, kv) = (config.heads * config.head_width, config.kv_heads * config.head_width);
         let width = config.projected_width();
-        norm_rows(pool, config, rows, &scratch.stream, &block.attention_norm, &mut scratch.hidden_acts);
+        norm_rows(
+            pool,
+            config,
+            rows,
+            &scratch.stream,
+            &block.attention_norm,
+            &mut scratch.hidden_acts,
+        );
         let projected = Shards::new(&mut scratch.projected);
         let output = |matrix, offset| Output { matrix, out: projected, stride: width, offset };
         multiply(
@@ -245,15 +272,40 @@ impl Decoder {
         layer.attend(pool, segments, places, &scratch.projected, &mut scratch.attention_acts);
         quantise_rows(pool, &mut scratch.attention_acts);
         let delta = Shards::new(&mut scratch.delta);
-        let output = Output { matrix: &block.attention_output, out: delta, stride: config.hidden, offset: 0 };
+        let output = Output {
+            matrix: &block.attention_output,
+            out: delta,
+            stride: config.hidden,
+            offset: 0,
+        };
         multiply(pool, &scratch.attention_acts, &[output]);
-        add_rows(pool, config, rows, &mut scratch.stream, &mut scratch.delta, block.post_attention_norm.as_deref());
+        add_rows(
+            pool,
+            config,
+            rows,
+            &mut scratch.stream,
+            &mut scratch.delta,
+            block.post_attention_norm.as_deref(),
+        );
     }
 
     /// stream ← stream + down(gate(norm(stream)) · up(norm(stream))).
-    fn feed_forward_layer(&self, pool: &Pool, scratch: &mut Scratch, rows: usize, block: &BlockWeights) {
+    fn feed_forward_layer(
+        &self,
+        pool: &Pool,
+        scratch: &mut Scratch,
+        rows: usize,
+        block: &BlockWeights,
+    ) {
         let config = &self.config;
-        norm_rows(pool, config, rows, &scratch.stream, &block.feed_forward_norm, &mut scratch.hidden_acts);
+        norm_rows(
+            pool,
+            config,
+            rows,
+            &scratch.stream,
+            &block.feed_forward_norm,
+            &mut scratch.hidden_acts,
+        );
         scratch.feed_forward_acts.resize(rows, config.feed_forward);
         multiply_gated(
             pool,
@@ -266,7 +318,14 @@ impl Decoder {
         let delta = Shards::new(&mut scratch.delta);
         let output = Output { matrix: &block.down, out: delta, stride: config.hidden, offset: 0 };
         multiply(pool, &scratch.feed_forward_acts, &[output]);
-        add_rows(pool, config, rows, &mut scratch.stream, &mut scratch.delta, block.post_feed_forward_norm.as_deref());
+        add_rows(
+            pool,
+            config,
+            rows,
+            &mut scratch.stream,
+            &mut scratch.delta,
+            block.post_feed_forward_norm.as_deref(),
+        );
     }
 
     /// Logits of the next token, `[row][vocabulary]`, after these rows of the last [`Self::run`].
@@ -301,7 +360,11 @@ impl Decoder {
         });
         scratch.logits.resize(rows.len() * matrix.rows, 0.0);
         let logits = Shards::new(&mut scratch.logits);
-        multiply(pool, &scratch.hidden_acts, &[Output { matrix, out: logits, stride: matrix.rows, offset: 0 }]);
+        multiply(
+            pool,
+            &scratch.hidden_acts,
+            &[Output { matrix, out: logits, stride: matrix.rows, offset: 0 }],
+        );
         if let Some(cap) = config.logit_cap {
             vector::soft_cap(&mut scratch.logits, cap);
         }
@@ -344,11 +407,20 @@ fn in_rows(pool: &Pool, rows: usize, work: impl Fn(usize) + Sync) {
         return;
     }
     let chunk = rows.div_ceil(4 * pool.threads()).max(1);
-    pool.run(rows.div_ceil(chunk), |task| (task * chunk..((task + 1) * chunk).min(rows)).for_each(&work));
+    pool.run(rows.div_ceil(chunk), |task| {
+        (task * chunk..((task + 1) * chunk).min(rows)).for_each(&work)
+    });
 }
 
 /// acts ← quantised norm(stream).
-fn norm_rows(pool: &Pool, config: &Config, rows: usize, stream: &[f32], norm: &[f32], acts: &mut Acts) {
+fn norm_rows(
+    pool: &Pool,
+    config: &Config,
+    rows: usize,
+    stream: &[f32],
+    norm: &[f32],
+    acts: &mut Acts,
+) {
     acts.resize(rows, config.hidden);
     let writer = acts.writer();
     in_rows(pool, rows, |row| {
@@ -379,13 +451,23 @@ fn quantise_rows(pool: &Pool, acts: &mut Acts) {
 }
 
 /// stream ← stream + delta, or + norm(delta).
-fn add_rows(pool: &Pool, config: &Config, rows: usize, stream: &mut [f32], delta: &mut [f32], norm: Option<&[f32]>) {
+fn add_rows(
+    pool: &Pool,
+    config: &Config,
+    rows: usize,
+    stream: &mut [f32],
+    delta: &mut [f32],
+    norm: Option<&[f32]>,
+) {
     let (stream, delta) = (Shards::new(stream), Shards::new(delta));
     in_rows(pool, rows, |row| {
         #[allow(unsafe_code)]
         // SAFETY: each task has rows of its own.
         let (stream, delta) = unsafe {
-            (stream.part(row * config.hidden, config.hidden), delta.part(row * config.hidden, config.hidden))
+            (
+                stream.part(row * config.hidden, config.hidden),
+                delta.part(row * config.hidden, config.hidden),
+            )
         };
         if let Some(norm) = norm {
             let plain = delta.to_vec();

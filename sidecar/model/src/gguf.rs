@@ -1,5 +1,6 @@
-//! GGUF: the header of a weight file, read under bounds. Nothing here allocates more than a small multiple of what the
-//! file holds, and every size is checked before it is used: a weight file is anybody's.
+//! GGUF: the header of a weight file, read under bounds. Nothing here allocates more than a small
+//! multiple of what the file holds, and every size is checked before it is used: a weight file is
+//! anybody's.
 
 use crate::tensor::{DType, TensorInfo};
 use std::collections::HashMap;
@@ -45,17 +46,22 @@ pub(crate) struct Header {
 impl Header {
     /// Reads the header from the start of `file`, which is `length` bytes long.
     pub(crate) fn read(file: &mut (impl BufRead + Seek), length: u64) -> Result<Self, GgufError> {
-        let mut source = Source { file, left: length.min(MAX_HEADER_BYTES), whole: length <= MAX_HEADER_BYTES };
+        let mut source =
+            Source { file, left: length.min(MAX_HEADER_BYTES), whole: length <= MAX_HEADER_BYTES };
         if &source.array::<4>()? != b"GGUF" {
             return Err(GgufError::Corrupt("it is not a GGUF file".into()));
         }
         match source.u32()? {
             2 | 3 => {}
             version if version.swap_bytes() < 16 => {
-                return Err(GgufError::Unsupported("a big-endian GGUF file; convert it to little-endian".into()));
+                return Err(GgufError::Unsupported(
+                    "a big-endian GGUF file; convert it to little-endian".into(),
+                ));
             }
             version => {
-                return Err(GgufError::Unsupported(format!("GGUF version {version}; versions 2 and 3 are read")));
+                return Err(GgufError::Unsupported(format!(
+                    "GGUF version {version}; versions 2 and 3 are read"
+                )));
             }
         }
         let tensor_count = source.count("tensors", MAX_ENTRIES)?;
@@ -74,8 +80,12 @@ impl Header {
         }
         let alignment = match metadata.get("general.alignment") {
             None => 32,
-            Some(Value::Int(a)) if (1..=1 << 20).contains(a) && a.count_ones() == 1 => a.unsigned_abs(),
-            Some(_) => return Err(GgufError::Corrupt("general.alignment is no power of two".into())),
+            Some(Value::Int(a)) if (1..=1 << 20).contains(a) && a.count_ones() == 1 => {
+                a.unsigned_abs()
+            }
+            Some(_) => {
+                return Err(GgufError::Corrupt("general.alignment is no power of two".into()));
+            }
         };
         let data = source.file.stream_position()?.next_multiple_of(alignment);
         let mut tensors = HashMap::new();
@@ -191,7 +201,8 @@ impl<R: BufRead> Source<'_, R> {
         if bytes.len() as u64 != length {
             return Err(GgufError::Corrupt("the header is cut short".into()));
         }
-        String::from_utf8(bytes).or_else(|error| Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        String::from_utf8(bytes)
+            .or_else(|error| Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// `None` for a value that nothing here needs (arrays of arrays, of booleans).
@@ -223,7 +234,11 @@ impl<R: BufRead> Source<'_, R> {
             }
             _ => {
                 let narrow = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
-                Some(Value::Ints((0..count).map(|_| self.integer(element).map(narrow)).collect::<Result<_, _>>()?))
+                Some(Value::Ints(
+                    (0..count)
+                        .map(|_| self.integer(element).map(narrow))
+                        .collect::<Result<_, _>>()?,
+                ))
             }
         })
     }
@@ -268,7 +283,9 @@ impl<R: BufRead> Source<'_, R> {
         if !columns.is_multiple_of(values) {
             return Err(broken("has a row that is no whole number of blocks"));
         }
-        let (Some(rows), Some(bytes)) = (rows, rows.and_then(|rows| rows.checked_mul(columns / values * bytes))) else {
+        let (Some(rows), Some(bytes)) =
+            (rows, rows.and_then(|rows| rows.checked_mul(columns / values * bytes)))
+        else {
             return Err(broken("has an impossible size"));
         };
         Ok((name, TensorInfo { rows, columns, dtype, offset, bytes }))

@@ -1,7 +1,8 @@
 //! The KV cache: blocks of 32 tokens for all layers, taken as they are needed and given back.
 //!
-//! Blocks of what was read stay, findable by what they were computed from, until the memory is needed: a request that
-//! begins alike takes them over instead of computing them again, and of the block in which it parts ways a copy.
+//! Blocks of what was read stay, findable by what they were computed from, until the memory is
+//! needed: a request that begins alike takes them over instead of computing them again, and of the
+//! block in which it parts ways a copy.
 #![allow(unsafe_code)]
 
 mod prefixes;
@@ -34,7 +35,12 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(config: &Config, precision: Precision) -> Self {
-        Self { layers: config.layers, kv_heads: config.kv_heads, width: config.head_width, precision }
+        Self {
+            layers: config.layers,
+            kv_heads: config.kv_heads,
+            width: config.head_width,
+            precision,
+        }
     }
 
     /// Values of one head's keys, and of its values.
@@ -56,11 +62,14 @@ impl Layout {
     }
 }
 
-/// Keys and values of 32 tokens: for each layer and key head, keys `[head value][token]`, then values
-/// `[token][head value]`.
+/// Keys and values of 32 tokens: for each layer and key head, keys `[head value][token]`, then
+/// values `[token][head value]`.
 pub(crate) struct Block {
     /// Unlike that of any other block of the same [`Cache`], below its capacity.
-    #[cfg_attr(not(any(test, feature = "cuda")), allow(dead_code, reason = "where it lies in a device's cache"))]
+    #[cfg_attr(
+        not(any(test, feature = "cuda")),
+        allow(dead_code, reason = "where it lies in a device's cache")
+    )]
     pub(crate) number: usize,
     layout: Layout,
     data: Data,
@@ -126,7 +135,14 @@ impl Block {
     ///
     /// # Safety
     /// Nobody reads this layer and head, or writes the same token of it, at the same time.
-    pub(crate) unsafe fn write(&self, layer: usize, head: usize, token: usize, key: &[f32], value: &[f32]) {
+    pub(crate) unsafe fn write(
+        &self,
+        layer: usize,
+        head: usize,
+        token: usize,
+        key: &[f32],
+        value: &[f32],
+    ) {
         let (range, width) = (self.range(layer, head), self.layout.width);
         assert!(token < TOKENS && key.len() == width && value.len() == width);
         // SAFETY: exclusive by the caller's contract.
@@ -141,7 +157,8 @@ impl Block {
     /// Stores keys and values of the first `tokens` of another block of the same cache.
     ///
     /// # Safety
-    /// Nobody reads this block, writes to it, or writes those tokens of the other, at the same time.
+    /// Nobody reads this block, writes to it, or writes those tokens of the other, at the same
+    /// time.
     pub(crate) unsafe fn copy_beginning(&self, other: &Self, tokens: usize) {
         assert!(tokens <= TOKENS && !std::ptr::eq(self, other));
         // SAFETY: exclusive by the caller's contract.
@@ -184,12 +201,24 @@ unsafe fn write<T: Cached>(cells: &[UnsafeCell<T>], token: usize, key: &[f32], v
 
 /// # Safety
 /// Nobody uses `to`, or writes the first `tokens` of `from`, meanwhile.
-unsafe fn copy<T: Cached>(to: &[UnsafeCell<T>], from: &[UnsafeCell<T>], plane: usize, tokens: usize) {
+unsafe fn copy<T: Cached>(
+    to: &[UnsafeCell<T>],
+    from: &[UnsafeCell<T>],
+    plane: usize,
+    tokens: usize,
+) {
     let width = plane / TOKENS;
     let copy = |start: usize, count: usize| {
         let (to, from) = (&to[start..start + count], &from[start..start + count]);
-        // SAFETY: both ranges lie within their blocks, which are not the same; exclusive by the caller's contract.
-        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr().cast::<T>(), to.as_ptr().cast_mut().cast::<T>(), count) }
+        // SAFETY: both ranges lie within their blocks, which are not the same; exclusive by the
+        // caller's contract.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                from.as_ptr().cast::<T>(),
+                to.as_ptr().cast_mut().cast::<T>(),
+                count,
+            )
+        }
     };
     for head in (0..to.len()).step_by(2 * plane) {
         (0..width).for_each(|d| copy(head + d * TOKENS, tokens));
@@ -203,7 +232,8 @@ pub(crate) struct Cache {
     layout: Layout,
     /// Most blocks that may exist.
     capacity: usize,
-    /// Blocks promised to running requests, taken or not. Those that are only kept are not among them.
+    /// Blocks promised to running requests, taken or not. Those that are only kept are not among
+    /// them.
     reserved: usize,
     free: Vec<Arc<Block>>,
     existing: usize,
@@ -218,7 +248,14 @@ pub(crate) struct Reservation {
 
 impl Cache {
     pub(crate) fn new(layout: Layout, capacity: usize) -> Self {
-        Self { layout, capacity, reserved: 0, free: Vec::new(), existing: 0, kept: Prefixes::default() }
+        Self {
+            layout,
+            capacity,
+            reserved: 0,
+            free: Vec::new(),
+            existing: 0,
+            kept: Prefixes::default(),
+        }
     }
 
     /// Whether so many blocks could be promised now.
@@ -239,7 +276,8 @@ impl Cache {
         self.kept.find(start, &tokens[..tokens.len().saturating_sub(1)])
     }
 
-    /// Keeps blocks for requests that begin alike: as many as `tokens` need. Nothing of these tokens is written again.
+    /// Keeps blocks for requests that begin alike: as many as `tokens` need. Nothing of these
+    /// tokens is written again.
     pub(crate) fn keep(&mut self, start: Origin, blocks: &[Arc<Block>], tokens: &[u32]) {
         let replaced = self.kept.keep(start, blocks, tokens);
         self.free.extend(replaced.into_iter().filter(|block| Arc::strong_count(block) == 1));

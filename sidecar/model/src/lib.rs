@@ -1,8 +1,9 @@
 //! Language-model engine with its activations open.
 //!
-//! [`Model::load`] reads weights, tokenizer and chat template; [`Engine::start`] runs the model on a thread of its own
-//! and serves any number of requests by continuous batching. While it generates, the engine projects the residual
-//! stream on each request's [`Probe`]s and applies its [`Intervention`]s.
+//! [`Model::load`] reads weights, tokenizer and chat template; [`Engine::start`] runs the model on
+//! a thread of its own and serves any number of requests by continuous batching. While it
+//! generates, the engine projects the residual stream on each request's [`Probe`]s and applies its
+//! [`Intervention`]s.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,8 +25,9 @@
 //! ```
 //!
 //! # Layers
-//! Layer numbers are the project's: 0 is the embedding output, ℓ is the residual stream after block ℓ (1-based), so a
-//! model of L blocks has layers 0..=L. A probe reads *before* an intervention at the same layer writes.
+//! Layer numbers are the project's: 0 is the embedding output, ℓ is the residual stream after block
+//! ℓ (1-based), so a model of L blocks has layers 0..=L. A probe reads *before* an intervention at
+//! the same layer writes.
 
 mod config;
 mod decoder;
@@ -42,11 +44,14 @@ mod tokenizer;
 mod tools;
 mod weights;
 
-pub use engine::event::{End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability};
+pub use engine::event::{
+    End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability,
+};
 pub use engine::grammar::calls::{Around, Callable};
 pub use engine::grammar::{Grammar, GrammarError, MAX_SCHEMA_BYTES};
 pub use engine::request::{
-    Capture, Gate, GateAt, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest, VectorError,
+    Capture, Gate, GateAt, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest,
+    VectorError,
 };
 pub use engine::score::{MeanStates, Score, ScoreError};
 pub use engine::{Engine, EngineOptions, StartError, SubmitError};

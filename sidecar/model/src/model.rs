@@ -15,14 +15,17 @@ use std::path::{Path, PathBuf};
 /// How to load a model.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Longest context in tokens, prompt and response together. The model's own limit where it is lower or not given.
+    /// Longest context in tokens, prompt and response together. The model's own limit where it is
+    /// lower or not given.
     pub context_length: Option<usize>,
-    /// Threads that compute, 1..=256. Default: what the process may use, CPU limits of its container included.
+    /// Threads that compute, 1..=256. Default: what the process may use, CPU limits of its
+    /// container included.
     pub threads: Option<usize>,
     /// What [`Model::digest`] must be, in hex. Other weights are refused.
     pub expected_sha256: Option<String>,
-    /// Folder of a LoRA adapter in PEFT's format (`adapter_config.json`, `adapter_model.safetensors`), added to the weights as
-    /// they are read. These must be a folder, too: what is quantised cannot be added to without loss.
+    /// Folder of a LoRA adapter in PEFT's format (`adapter_config.json`,
+    /// `adapter_model.safetensors`), added to the weights as they are read. These must be a folder,
+    /// too: what is quantised cannot be added to without loss.
     pub adapter: Option<PathBuf>,
     /// Where it runs.
     pub device: Device,
@@ -45,7 +48,9 @@ impl std::str::FromStr for Device {
         match text.split_once(':') {
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", number)) if number.parse::<usize>().is_ok() => Ok(Self::Cuda(number.parse().unwrap_or(0))),
+            Some(("cuda", number)) if number.parse::<usize>().is_ok() => {
+                Ok(Self::Cuda(number.parse().unwrap_or(0)))
+            }
             _ => Err(format!("{text} is no device: give cpu, cuda or cuda:N")),
         }
     }
@@ -85,7 +90,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a GGUF file, or a folder with `config.json`, `tokenizer.json` and safetensors as model hubs have it.
+    /// Reads a GGUF file, or a folder with `config.json`, `tokenizer.json` and safetensors as model
+    /// hubs have it.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -93,15 +99,25 @@ impl Model {
         Self::load_on(path, options, &options.device.placement()?)
     }
 
-    pub(crate) fn load_on(path: &Path, options: &LoadOptions, placement: &Placement) -> Result<Self, LoadError> {
+    pub(crate) fn load_on(
+        path: &Path,
+        options: &LoadOptions,
+        placement: &Placement,
+    ) -> Result<Self, LoadError> {
         let threads = match options.threads {
             Some(threads @ 1..=256) => threads,
-            Some(threads) => return Err(LoadError::Options { what: format!("{threads} threads: give 1 to 256") }),
+            Some(threads) => {
+                return Err(LoadError::Options {
+                    what: format!("{threads} threads: give 1 to 256"),
+                });
+            }
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let OnDisk { config, mut sources, name, template, tokenizer, kind } = OnDisk::open(path)?;
         if config.head_width > MAX_HEAD_WIDTH {
-            return Err(LoadError::Unsupported { what: format!("heads of {} values", config.head_width) });
+            return Err(LoadError::Unsupported {
+                what: format!("heads of {} values", config.head_width),
+            });
         }
         let (adapter, adapter_sha) = match &options.adapter {
             None => (Adapter::default(), None),
@@ -115,25 +131,31 @@ impl Model {
                 (adapter, Some(sha))
             }
         };
-        let pool = Pool::new(threads).map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
+        let pool = Pool::new(threads)
+            .map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
         let (weights, tokenizer) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(tokenizer);
             let weights = Weights::read(&mut sources, adapter, &config, &pool);
-            let tokenizer = tokenizer
-                .join()
-                .unwrap_or_else(|_| Err(LoadError::Corrupt { what: "its tokenizer makes no sense".into() }));
+            let tokenizer = tokenizer.join().unwrap_or_else(|_| {
+                Err(LoadError::Corrupt { what: "its tokenizer makes no sense".into() })
+            });
             (weights, tokenizer)
         });
         let (weights, digests) = weights?;
         let digest = match adapter_sha {
             None => kind.digest(&digests),
             // Other weights than the base model's: none of its vectors fit.
-            Some(sha) => hex::encode(Sha256::digest([kind.digest(&digests).as_bytes(), &sha].concat())),
+            Some(sha) => {
+                hex::encode(Sha256::digest([kind.digest(&digests).as_bytes(), &sha].concat()))
+            }
         };
         if let Some(expected) = &options.expected_sha256
             && !expected.trim().eq_ignore_ascii_case(&digest)
         {
-            return Err(LoadError::DigestMismatch { expected: expected.trim().to_lowercase(), found: digest });
+            return Err(LoadError::DigestMismatch {
+                expected: expected.trim().to_lowercase(),
+                found: digest,
+            });
         }
         let tokenizer = tokenizer?;
         if tokenizer.vocabulary() > weights.embedding.rows {
@@ -145,11 +167,15 @@ impl Model {
                 ),
             });
         }
-        let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let file_name =
+            || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
             name: name.unwrap_or_else(file_name),
             digest,
-            context_length: options.context_length.unwrap_or(usize::MAX).clamp(1, config.context_length),
+            context_length: options
+                .context_length
+                .unwrap_or(usize::MAX)
+                .clamp(1, config.context_length),
             grammars: Grammars::default(),
             template: template.as_deref().map(ChatTemplate::new),
             tokenizer,
@@ -159,9 +185,10 @@ impl Model {
         })
     }
 
-    /// SHA-256 of the weight file, 64 lower-case hex digits. Persona vectors are bound to it. Of a folder: SHA-256 of what
-    /// `sha256sum` prints for the files that are read (weights, their index, `config.json`, `tokenizer.json`,
-    /// `tokenizer_config.json`, `generation_config.json`, `chat_template.jinja`), in byte order of their names.
+    /// SHA-256 of the weight file, 64 lower-case hex digits. Persona vectors are bound to it. Of a
+    /// folder: SHA-256 of what `sha256sum` prints for the files that are read (weights, their
+    /// index, `config.json`, `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`,
+    /// `chat_template.jinja`), in byte order of their names.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
@@ -223,8 +250,9 @@ impl Model {
 
     /// Renders messages by the model's chat template and tokenizes the result.
     ///
-    /// `messages` are objects as in OpenAI's API, `{"role": …, "content": …}`. Text that looks like a control token
-    /// inside a message is tokenized as plain text: a user cannot end a turn or open a system message.
+    /// `messages` are objects as in OpenAI's API, `{"role": …, "content": …}`. Text that looks like
+    /// a control token inside a message is tokenized as plain text: a user cannot end a turn or
+    /// open a system message.
     ///
     /// # Errors
     /// See [`TemplateError`].

@@ -40,15 +40,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// A file's own SHA-256. A folder's is that of what `sha256sum` prints for the files that were read, in byte order
-    /// of their names: 64 hex digits, two spaces, the name, a line break.
+    /// A file's own SHA-256. A folder's is that of what `sha256sum` prints for the files that were
+    /// read, in byte order of their names: 64 hex digits, two spaces, the name, a line break.
     pub(crate) fn digest(self, weights: &[Sha]) -> String {
         match self {
             Self::File => weights.first().map(hex::encode).unwrap_or_default(),
             Self::Folder { weights: names, others } => {
                 let mut all = others;
                 all.extend(names.into_iter().zip(weights.iter().copied()));
-                let lines: String = all.iter().map(|(name, sha)| format!("{}  {name}\n", hex::encode(sha))).collect();
+                let lines: String = all
+                    .iter()
+                    .map(|(name, sha)| format!("{}  {name}\n", hex::encode(sha)))
+                    .collect();
                 hex::encode(Sha256::digest(lines))
             }
         }
@@ -66,20 +69,23 @@ impl OnDisk {
         if metadata.is_dir() {
             return folder::open(path);
         }
-        if !metadata.is_file() || path.extension().is_some_and(|extension| extension == "safetensors") {
+        if !metadata.is_file()
+            || path.extension().is_some_and(|extension| extension == "safetensors")
+        {
             let what = "give a GGUF file, or the folder that holds config.json, tokenizer.json and the safetensors";
             return Err(LoadError::Unsupported { what: format!("{}: {what}", path.display()) });
         }
-        let mut header = Header::read(&mut BufReader::with_capacity(1 << 20, &mut file), metadata.len()).map_err(
-            |error| match error {
-                GgufError::Io(source) => io(source),
-                GgufError::Corrupt(what) => LoadError::Corrupt { what },
-                GgufError::Unsupported(what) => LoadError::Unsupported { what },
-            },
-        )?;
+        let mut header =
+            Header::read(&mut BufReader::with_capacity(1 << 20, &mut file), metadata.len())
+                .map_err(|error| match error {
+                    GgufError::Io(source) => io(source),
+                    GgufError::Corrupt(what) => LoadError::Corrupt { what },
+                    GgufError::Unsupported(what) => LoadError::Unsupported { what },
+                })?;
         if let Some(parts @ 2..) = header.int("split.count") {
-            let what =
-                format!("one of {parts} files of a split model; merge them into one with llama-gguf-split --merge");
+            let what = format!(
+                "one of {parts} files of a split model; merge them into one with llama-gguf-split --merge"
+            );
             return Err(LoadError::Unsupported { what });
         }
         let tensors = std::mem::take(&mut header.tensors).into_iter().collect();

@@ -1,10 +1,11 @@
 //! Threads that compute one step together.
 //!
-//! A step is some hundred short parallel regions, a few microseconds each, so waking a sleeping thread for every one
-//! would cost more than the work. Workers therefore spin for a moment between regions, and sleep when nothing came.
-//! Tasks are claimed one by one from a shared counter, and the caller takes part: a region waits only for tasks that
-//! somebody has claimed, never for a worker that the system has taken off its core, so a busy node costs the share of
-//! the core that is gone and little more.
+//! A step is some hundred short parallel regions, a few microseconds each, so waking a sleeping
+//! thread for every one would cost more than the work. Workers therefore spin for a moment between
+//! regions, and sleep when nothing came. Tasks are claimed one by one from a shared counter, and
+//! the caller takes part: a region waits only for tasks that somebody has claimed, never for a
+//! worker that the system has taken off its core, so a busy node costs the share of the core that
+//! is gone and little more.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -14,12 +15,13 @@ use std::thread::{self, JoinHandle, Thread};
 /// Rounds of waiting before a worker sleeps: some tens of microseconds.
 const SPINS: u32 = 2_000;
 
-/// The closure of the region that runs, behind a thin pointer: a pointer to the caller's fat reference.
+/// The closure of the region that runs, behind a thin pointer: a pointer to the caller's fat
+/// reference.
 type Task<'a> = &'a (dyn Fn(usize) + Sync);
 
 struct Shared {
-    /// Tasks of the region (high half) and the first of them that nobody has claimed (low half). In one word, so that
-    /// whoever advances it has claimed a task of the region that runs then.
+    /// Tasks of the region (high half) and the first of them that nobody has claimed (low half). In
+    /// one word, so that whoever advances it has claimed a task of the region that runs then.
     ticket: AtomicU64,
     /// Tasks of the region that are done.
     done: AtomicUsize,
@@ -56,10 +58,13 @@ impl Pool {
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
-        let mut pool = Self { shared, workers: Vec::new(), handles: Vec::new(), turn: Mutex::new(()) };
+        let mut pool =
+            Self { shared, workers: Vec::new(), handles: Vec::new(), turn: Mutex::new(()) };
         for index in 1..threads {
             let shared = pool.shared.clone();
-            let worker = thread::Builder::new().name(format!("compute-{index}")).spawn(move || shared.work())?;
+            let worker = thread::Builder::new()
+                .name(format!("compute-{index}"))
+                .spawn(move || shared.work())?;
             pool.handles.push(worker.thread().clone());
             pool.workers.push(worker);
         }
@@ -82,7 +87,8 @@ impl Pool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &*self.shared;
         let task: Task<'_> = &task;
-        // All tasks of the region before are done, and a claim needs the new ticket, so nobody reads these meanwhile.
+        // All tasks of the region before are done, and a claim needs the new ticket, so nobody
+        // reads these meanwhile.
         shared.done.store(0, Ordering::Relaxed);
         shared.task.store((&raw const task).cast_mut().cast(), Ordering::Relaxed);
         shared.ticket.store((tasks as u64) << 32, Ordering::SeqCst);
@@ -100,7 +106,10 @@ impl Pool {
                 thread::yield_now();
             }
         }
-        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a task of a parallel region panicked");
+        assert!(
+            !shared.panicked.swap(false, Ordering::Relaxed),
+            "a task of a parallel region panicked"
+        );
     }
 }
 
@@ -121,10 +130,15 @@ impl Shared {
         loop {
             let ticket = self.ticket.load(Ordering::Acquire);
             let Some(next) = unclaimed(ticket) else { return helped };
-            if self.ticket.compare_exchange_weak(ticket, ticket + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            if self
+                .ticket
+                .compare_exchange_weak(ticket, ticket + 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_err()
+            {
                 continue;
             }
-            // SAFETY: the claim keeps the region's caller inside `run`, where the reference it points to lives.
+            // SAFETY: the claim keeps the region's caller inside `run`, where the reference it
+            // points to lives.
             let task: Task<'_> = unsafe { *self.task.load(Ordering::Relaxed).cast::<Task<'_>>() };
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(next)));
             if outcome.is_err() {
@@ -148,7 +162,8 @@ impl Shared {
                 continue;
             }
             self.sleeping.fetch_add(1, Ordering::SeqCst);
-            // A region that began before we were counted must be seen here, or its `unpark` would be missed.
+            // A region that began before we were counted must be seen here, or its `unpark` would
+            // be missed.
             let nothing = unclaimed(self.ticket.load(Ordering::SeqCst)).is_none();
             if nothing && !self.stop.load(Ordering::SeqCst) {
                 thread::park();
@@ -209,7 +224,10 @@ mod tests {
                     counts[task].fetch_add(1, Ordering::Relaxed);
                 });
             }
-            assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 50), "{tasks} tasks");
+            assert!(
+                counts.iter().all(|count| count.load(Ordering::Relaxed) == 50),
+                "{tasks} tasks"
+            );
         }
     }
 

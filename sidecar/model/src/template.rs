@@ -1,4 +1,5 @@
-//! Chat templates: jinja from the model file, rendered under limits, because a model file is anybody's.
+//! Chat templates: jinja from the model file, rendered under limits, because a model file is
+//! anybody's.
 
 use crate::tokenizer::Tokenizer;
 use crate::tools::{self, CallForm};
@@ -8,8 +9,8 @@ use minijinja::{Environment, ErrorKind};
 use serde_json::Map;
 use std::sync::OnceLock;
 
-/// Steps that a template may take, thousands of messages' worth. A step also pays for 64 bytes of text that is made, so
-/// that doubling a text over and over ends at 128 MB.
+/// Steps that a template may take, thousands of messages' worth. A step also pays for 64 bytes of
+/// text that is made, so that doubling a text over and over ends at 128 MB.
 const FUEL: u64 = 2_000_000;
 /// Longest template.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
@@ -21,7 +22,8 @@ const MAX_PROMPT_BYTES: usize = 64 << 20;
 pub struct ChatOptions {
     /// Opens the assistant's turn, so that the model answers. On by default.
     pub add_generation_prompt: bool,
-    /// Further variables of the template, such as `tools` or `enable_thinking`. Texts in them are plain text too.
+    /// Further variables of the template, such as `tools` or `enable_thinking`. Texts in them are
+    /// plain text too.
     pub variables: Map<String, serde_json::Value>,
 }
 
@@ -63,11 +65,19 @@ impl ChatTemplate {
         environment.set_recursion_limit(64);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| TemplateError::Failed(error.to_string()))?);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("{REFUSED}{message}")))
-        });
-        // `strftime_now` stays undefined: templates then use a date of their own, and prompts do not change overnight.
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> Result<Value, minijinja::Error> {
+                Err(minijinja::Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("{REFUSED}{message}"),
+                ))
+            },
+        );
+        // `strftime_now` stays undefined: templates then use a date of their own, and prompts do
+        // not change overnight.
         environment
             .add_template_owned("chat", source.to_owned())
             .map_err(|error| TemplateError::Failed(error.to_string()))?;
@@ -78,7 +88,8 @@ impl ChatTemplate {
     pub(crate) fn form(&self, tokenizer: &Tokenizer) -> Option<CallForm> {
         *self.form.get_or_init(|| {
             let (messages, tools) = tools::probe();
-            let variables = Map::from_iter([("messages".to_owned(), messages), ("tools".to_owned(), tools)]);
+            let variables =
+                Map::from_iter([("messages".to_owned(), messages), ("tools".to_owned(), tools)]);
             let (rendered, _) = self.render(tokenizer, variables, false).ok()?;
             tools::form(&rendered)
         })
@@ -117,10 +128,15 @@ impl ChatTemplate {
             variables.insert(name.into(), text.unwrap_or_default().into());
         }
         let mut out = Bounded::default();
-        let template =
-            self.environment.get_template("chat").map_err(|error| TemplateError::Failed(error.to_string()))?;
-        template.render_captured_to(Serde(&variables), &mut out).map_err(|error| explain(&error))?;
-        let text = String::from_utf8(out.0).map_err(|_| TemplateError::Failed("its output is no text".into()))?;
+        let template = self
+            .environment
+            .get_template("chat")
+            .map_err(|error| TemplateError::Failed(error.to_string()))?;
+        template
+            .render_captured_to(Serde(&variables), &mut out)
+            .map_err(|error| explain(&error))?;
+        let text = String::from_utf8(out.0)
+            .map_err(|_| TemplateError::Failed("its output is no text".into()))?;
         Ok((text, mark))
     }
 }
@@ -131,7 +147,9 @@ const REFUSED: &str = "refused: ";
 fn explain(error: &minijinja::Error) -> TemplateError {
     match error.detail().and_then(|detail| detail.strip_prefix(REFUSED)) {
         Some(message) => TemplateError::Refused(message.to_owned()),
-        None if error.kind() == ErrorKind::OutOfFuel => TemplateError::Failed("it takes too many steps".into()),
+        None if error.kind() == ErrorKind::OutOfFuel => {
+            TemplateError::Failed("it takes too many steps".into())
+        }
         None => TemplateError::Failed(error.to_string()),
     }
 }
@@ -144,11 +162,16 @@ fn unused_mark(values: &serde_json::Value) -> Result<char, TemplateError> {
         .ok_or_else(|| TemplateError::Refused("they hold every noncharacter of Unicode".into()))
 }
 
-/// Puts the mark into everything in the values that reads like a control token, so that it is not taken for one.
+/// Puts the mark into everything in the values that reads like a control token, so that it is not
+/// taken for one.
 fn shield(value: &mut serde_json::Value, mark: char, tokenizer: &Tokenizer) {
     match value {
-        serde_json::Value::String(text) => *text = tokenizer.break_control(std::mem::take(text), mark),
-        serde_json::Value::Array(values) => values.iter_mut().for_each(|value| shield(value, mark, tokenizer)),
+        serde_json::Value::String(text) => {
+            *text = tokenizer.break_control(std::mem::take(text), mark)
+        }
+        serde_json::Value::Array(values) => {
+            values.iter_mut().for_each(|value| shield(value, mark, tokenizer))
+        }
         serde_json::Value::Object(values) => {
             let shielded = std::mem::take(values).into_iter().map(|(name, mut value)| {
                 shield(&mut value, mark, tokenizer);

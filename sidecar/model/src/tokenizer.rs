@@ -1,4 +1,5 @@
-//! Text to tokens and back, from what a weight file, or the `tokenizer.json` beside it, says of its tokenizer.
+//! Text to tokens and back, from what a weight file, or the `tokenizer.json` beside it, says of its
+//! tokenizer.
 
 mod bpe;
 pub(crate) mod hub;
@@ -11,7 +12,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 /// The tokenizer of one model.
 pub struct Tokenizer {
     scheme: Scheme,
-    /// What each token stands for, all in a row; token t is `bytes[ends[t - 1]..ends[t]]`. Control tokens are empty.
+    /// What each token stands for, all in a row; token t is `bytes[ends[t - 1]..ends[t]]`. Control
+    /// tokens are empty.
     bytes: Vec<u8>,
     ends: Vec<u32>,
     /// Control tokens: in trusted text only.
@@ -35,7 +37,10 @@ impl Whole {
     fn new(tokens: &[String], wanted: impl Fn(usize) -> bool) -> Self {
         // One character is never a control token in text: it could not be told from text.
         let chosen = |index: &usize| wanted(*index) && tokens[*index].chars().nth(1).is_some();
-        let ids: Vec<u32> = (0..tokens.len()).filter(chosen).filter_map(|index| u32::try_from(index).ok()).collect();
+        let ids: Vec<u32> = (0..tokens.len())
+            .filter(chosen)
+            .filter_map(|index| u32::try_from(index).ok())
+            .collect();
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(ids.iter().map(|&id| &tokens[id as usize]))
@@ -80,23 +85,31 @@ const CLOSING: [&str; 6] =
 impl Tokenizer {
     pub(crate) fn from_gguf(header: &Header) -> Result<Self, LoadError> {
         let missing = |key: &str| LoadError::Corrupt { what: format!("{key} is missing") };
-        let tokens = header.texts("tokenizer.ggml.tokens").ok_or_else(|| missing("tokenizer.ggml.tokens"))?;
+        let tokens = header
+            .texts("tokenizer.ggml.tokens")
+            .ok_or_else(|| missing("tokenizer.ggml.tokens"))?;
         let kinds = header.ints("tokenizer.ggml.token_type").unwrap_or(&[]);
         let kind = |token: usize| kinds.get(token).copied().unwrap_or(1);
         let (scheme, model) = match header.text("tokenizer.ggml.model") {
             Some("gpt2") => {
-                let merges = header.texts("tokenizer.ggml.merges").ok_or_else(|| missing("tokenizer.ggml.merges"))?;
+                let merges = header
+                    .texts("tokenizer.ggml.merges")
+                    .ok_or_else(|| missing("tokenizer.ggml.merges"))?;
                 let pre = header.text("tokenizer.ggml.pre").unwrap_or("default");
                 (Scheme::Bpe(Box::new(bpe::Bpe::new(tokens, merges, pre)?)), Model::Bpe)
             }
             Some("llama") => {
-                let scores = header.floats("tokenizer.ggml.scores").ok_or_else(|| missing("tokenizer.ggml.scores"))?;
+                let scores = header
+                    .floats("tokenizer.ggml.scores")
+                    .ok_or_else(|| missing("tokenizer.ggml.scores"))?;
                 let prefix = header.bool("tokenizer.ggml.add_space_prefix").unwrap_or(true);
                 (Scheme::Spm(Box::new(spm::Spm::new(tokens, scores, kinds, prefix)?)), Model::Spm)
             }
             other => {
                 let name = other.unwrap_or("without a name").to_owned();
-                return Err(LoadError::Unsupported { what: format!("tokenizer {name}; supported are gpt2 and llama") });
+                return Err(LoadError::Unsupported {
+                    what: format!("tokenizer {name}; supported are gpt2 and llama"),
+                });
             }
         };
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(tokens.len()));
@@ -110,13 +123,20 @@ impl Tokenizer {
             ends.push(u32::try_from(bytes.len()).map_err(|_| missing("a vocabulary below 4 GiB"))?);
         }
         let id = |key: &str| {
-            header.int(key).and_then(|id| u32::try_from(id).ok()).filter(|&id| (id as usize) < tokens.len())
+            header
+                .int(key)
+                .and_then(|id| u32::try_from(id).ok())
+                .filter(|&id| (id as usize) < tokens.len())
         };
         let eos = id("tokenizer.ggml.eos_token_id");
         let mut end_tokens: Vec<u32> =
-            [eos, id("tokenizer.ggml.eot_token_id"), id("tokenizer.ggml.eom_token_id")].into_iter().flatten().collect();
-        let closes =
-            |(token, text): &(u32, &String)| kind(*token as usize) == CONTROL && CLOSING.contains(&text.as_str());
+            [eos, id("tokenizer.ggml.eot_token_id"), id("tokenizer.ggml.eom_token_id")]
+                .into_iter()
+                .flatten()
+                .collect();
+        let closes = |(token, text): &(u32, &String)| {
+            kind(*token as usize) == CONTROL && CLOSING.contains(&text.as_str())
+        };
         end_tokens.extend((0..).zip(tokens).filter(closes).map(|(token, _)| token));
         end_tokens.sort_unstable();
         end_tokens.dedup();
@@ -127,14 +147,15 @@ impl Tokenizer {
             control: Whole::new(tokens, |token| kind(token) == CONTROL),
             user_defined: Whole::new(tokens, |token| kind(token) == USER_DEFINED),
             end_tokens,
-            boundary_texts: [id("tokenizer.ggml.bos_token_id"), eos].map(|id| id.map(|id| tokens[id as usize].clone())),
+            boundary_texts: [id("tokenizer.ggml.bos_token_id"), eos]
+                .map(|id| id.map(|id| tokens[id as usize].clone())),
             bos: id("tokenizer.ggml.bos_token_id"),
             add_bos: header.bool("tokenizer.ggml.add_bos_token").unwrap_or(model == Model::Spm),
         })
     }
 
-    /// Tokens of plain text. Text that looks like a control token (`<|im_end|>`) is text, and no token is added at
-    /// either end.
+    /// Tokens of plain text. Text that looks like a control token (`<|im_end|>`) is text, and no
+    /// token is added at either end.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut tokens = Vec::new();
@@ -142,7 +163,8 @@ impl Tokenizer {
         tokens
     }
 
-    /// As [`Self::encode`], for text that continues other text: no space is put in front, where the model would have one.
+    /// As [`Self::encode`], for text that continues other text: no space is put in front, where the
+    /// model would have one.
     #[must_use]
     pub fn encode_further(&self, text: &str) -> Vec<u32> {
         let mut tokens = Vec::new();
@@ -198,7 +220,8 @@ impl Tokenizer {
         text
     }
 
-    /// Puts the token that begins a sequence in front, where the model wants one and it is not there.
+    /// Puts the token that begins a sequence in front, where the model wants one and it is not
+    /// there.
     pub(crate) fn begin(&self, tokens: &mut Vec<u32>) {
         if let Some(bos) = self.bos.filter(|_| self.add_bos)
             && tokens.first() != Some(&bos)
@@ -215,15 +238,18 @@ impl Tokenizer {
     /// Text of tokens, without control tokens. Bytes that are no UTF-8 become U+FFFD.
     #[must_use]
     pub fn decode(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.token_bytes(token)).copied().collect();
-        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        let bytes: Vec<u8> =
+            tokens.iter().flat_map(|&token| self.token_bytes(token)).copied().collect();
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
     /// Bytes of one token, which may be a part of a character; none for a control token.
     #[must_use]
     pub fn token_bytes(&self, token: u32) -> &[u8] {
         let index = token as usize;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let start =
+            index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(index).copied().unwrap_or(start);
         self.bytes.get(start as usize..end as usize).unwrap_or(&[])
     }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 /// How a model writes calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallForm {
-    /// `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, as many as there are, with text around them.
+    /// `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, as many as there are, with text
+    /// around them.
     Tagged,
     /// The whole response is one `{"name": …, "parameters": {…}}`, as Llama 3 has it.
     Bare,
@@ -27,14 +28,19 @@ impl Model {
 
     /// As [`Self::chat_prompt`], with functions that the response may call.
     ///
-    /// `tools` are objects as in OpenAI's API, `{"type": "function", "function": {…}}`. Messages may hold calls
-    /// (`tool_calls`, with `arguments` as an object) and results (role `tool`). A chat template that knows tools is given
-    /// all this as it is. For another one, calls and results become text of their turns, and the functions a part of the
-    /// system message; where a template takes no system message, of the first message.
+    /// `tools` are objects as in OpenAI's API, `{"type": "function", "function": {…}}`. Messages
+    /// may hold calls (`tool_calls`, with `arguments` as an object) and results (role `tool`). A
+    /// chat template that knows tools is given all this as it is. For another one, calls and
+    /// results become text of their turns, and the functions a part of the system message; where a
+    /// template takes no system message, of the first message.
     ///
     /// # Errors
     /// See [`TemplateError`].
-    pub fn tool_prompt(&self, messages: &[Value], tools: &[Value]) -> Result<Vec<u32>, TemplateError> {
+    pub fn tool_prompt(
+        &self,
+        messages: &[Value],
+        tools: &[Value],
+    ) -> Result<Vec<u32>, TemplateError> {
         let mut options = ChatOptions::default();
         if self.template_form().is_some() {
             if !tools.is_empty() {
@@ -55,10 +61,13 @@ impl Model {
     }
 }
 
-/// A conversation with a call in it, by which a template shows how it writes calls, if it knows any.
+/// A conversation with a call in it, by which a template shows how it writes calls, if it knows
+/// any.
 pub(crate) fn probe() -> (Value, Value) {
-    let parameters = json!({ "type": "object", "properties": { "probe_key": { "type": "integer" } } });
-    let function = json!({ "name": "probe_name", "description": "probe_words", "parameters": parameters });
+    let parameters =
+        json!({ "type": "object", "properties": { "probe_key": { "type": "integer" } } });
+    let function =
+        json!({ "name": "probe_name", "description": "probe_words", "parameters": parameters });
     let call = json!({ "name": "probe_name", "arguments": { "probe_key": 1 } });
     let call = json!({ "id": "probe0001", "type": "function", "function": call });
     let messages = json!([
@@ -69,12 +78,15 @@ pub(crate) fn probe() -> (Value, Value) {
     (messages, json!([{ "type": "function", "function": function }]))
 }
 
-/// What a template made of the probe says about it; none where it does not show functions, or writes calls otherwise.
+/// What a template made of the probe says about it; none where it does not show functions, or
+/// writes calls otherwise.
 pub(crate) fn form(rendered: &str) -> Option<CallForm> {
     let dense: String = rendered.split_whitespace().collect();
     if !dense.contains("probe_words") {
         None
-    } else if dense.contains(r#"<tool_call>{"name":"probe_name","arguments":{"probe_key":1}}</tool_call>"#) {
+    } else if dense
+        .contains(r#"<tool_call>{"name":"probe_name","arguments":{"probe_key":1}}</tool_call>"#)
+    {
         Some(CallForm::Tagged)
     } else if dense.contains(r#"{"name":"probe_name","parameters":{"probe_key":1}}"#) {
         Some(CallForm::Bare)
@@ -94,14 +106,19 @@ fn spelled(messages: &[Value]) -> Vec<Value> {
             let result = format!("<tool_response>\n{content}\n</tool_response>");
             match spelled.last_mut().filter(|_| answering) {
                 Some(turn) => {
-                    turn["content"] = format!("{}\n{result}", turn["content"].as_str().unwrap_or_default()).into();
+                    turn["content"] =
+                        format!("{}\n{result}", turn["content"].as_str().unwrap_or_default())
+                            .into();
                 }
                 None => spelled.push(json!({ "role": "user", "content": result })),
             }
         } else if let Some(calls) = message["tool_calls"].as_array() {
             let call = |call: &Value| {
                 let function = &call["function"];
-                let call = format!(r#"{{"name": {}, "arguments": {}}}"#, function["name"], function["arguments"]);
+                let call = format!(
+                    r#"{{"name": {}, "arguments": {}}}"#,
+                    function["name"], function["arguments"]
+                );
                 format!("{CALL_BEGIN}\n{call}\n{CALL_END}")
             };
             let said = (!content.is_empty()).then(|| content.to_owned());
@@ -115,7 +132,8 @@ fn spelled(messages: &[Value]) -> Vec<Value> {
     spelled
 }
 
-/// The messages with the functions told in front: in the first message if it is of `role`, else in one of its own.
+/// The messages with the functions told in front: in the first message if it is of `role`, else in
+/// one of its own.
 fn told(messages: &[Value], tools: &[Value], role: &str) -> Vec<Value> {
     let functions: Vec<_> = tools.iter().map(|tool| tool["function"].to_string()).collect();
     let told = format!(
@@ -152,8 +170,11 @@ mod tests {
             json!({ "role": "assistant", "content": "Done." }),
             json!({ "role": "tool", "content": "3", "tool_call_id": "g", "name": "g" }),
         ];
-        let written =
-            |name: &str| format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {{\"a\":1}}}}\n</tool_call>");
+        let written = |name: &str| {
+            format!(
+                "<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {{\"a\":1}}}}\n</tool_call>"
+            )
+        };
         let result = |text: &str| format!("<tool_response>\n{text}\n</tool_response>");
         assert_eq!(
             spelled(&messages),
@@ -171,8 +192,10 @@ mod tests {
     fn functions_are_told_in_the_system_message_or_one_of_their_own() {
         let (_, tools) = probe();
         let tools = tools.as_array().unwrap();
-        let (system, user) =
-            (json!({ "role": "system", "content": "Be kind." }), json!({ "role": "user", "content": "hi" }));
+        let (system, user) = (
+            json!({ "role": "system", "content": "Be kind." }),
+            json!({ "role": "user", "content": "hi" }),
+        );
         let both = told(&[system, user.clone()], tools, "system");
         assert!(both[0]["content"].as_str().unwrap().starts_with("Be kind.\n\nYou can call"));
         assert!(both[0]["content"].as_str().unwrap().contains("\"probe_name\""));

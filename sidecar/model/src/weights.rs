@@ -51,7 +51,8 @@ pub(crate) struct BlockWeights {
 
 impl BlockWeights {
     fn matrices(&self) -> [&Matrix; 7] {
-        let [query, key, value] = [&self.query, &self.key, &self.value].map(|projection| &projection.matrix);
+        let [query, key, value] =
+            [&self.query, &self.key, &self.value].map(|projection| &projection.matrix);
         [query, key, value, &self.attention_output, &self.gate, &self.up, &self.down]
     }
 }
@@ -64,8 +65,8 @@ pub(crate) struct Projection {
 }
 
 impl Weights {
-    /// Reads all tensors, each file's in the order in which they lie, and adds what the adapter holds. Returns the files'
-    /// SHA-256 too.
+    /// Reads all tensors, each file's in the order in which they lie, and adds what the adapter
+    /// holds. Returns the files' SHA-256 too.
     pub(crate) fn read(
         sources: &mut [Source],
         adapter: Adapter,
@@ -73,7 +74,10 @@ impl Weights {
         pool: &Pool,
     ) -> Result<(Self, Vec<Sha>), LoadError> {
         let mut tensors = Tensors { adapter, ..Tensors::default() };
-        let digests = sources.iter_mut().map(|source| tensors.read(source, pool)).collect::<Result<_, _>>()?;
+        let digests = sources
+            .iter_mut()
+            .map(|source| tensors.read(source, pool))
+            .collect::<Result<_, _>>()?;
         tensors.adapter.finish()?;
         Ok((tensors.assemble(config)?, digests))
     }
@@ -89,7 +93,9 @@ impl Weights {
     }
 
     fn matrices(&self) -> impl Iterator<Item = &Matrix> {
-        std::iter::once(&self.embedding).chain(&self.output).chain(self.blocks.iter().flat_map(BlockWeights::matrices))
+        std::iter::once(&self.embedding)
+            .chain(&self.output)
+            .chain(self.blocks.iter().flat_map(BlockWeights::matrices))
     }
 }
 
@@ -149,8 +155,9 @@ struct Tensors {
 impl Tensors {
     /// Reads a file to its end. Returns its digest.
     fn read(&mut self, source: &mut Source, pool: &Pool) -> Result<Sha, LoadError> {
-        let io =
-            |error: std::io::Error| LoadError::Corrupt { what: format!("it could not be read to its end: {error}") };
+        let io = |error: std::io::Error| LoadError::Corrupt {
+            what: format!("it could not be read to its end: {error}"),
+        };
         let file = &mut source.file;
         file.seek(SeekFrom::Start(0)).map_err(io)?;
         source.tensors.sort_by_key(|(_, info)| info.offset);
@@ -165,12 +172,19 @@ impl Tensors {
             let read = self.take(&mut stream, &source.tensors, pool);
             // An unfinished digest is of no use to anyone, but the thread must see the end.
             let finished = read.and_then(|()| stream.finish());
-            let digest = hasher.join().map_err(|_| LoadError::Corrupt { what: "its digest failed".into() })?;
+            let digest = hasher
+                .join()
+                .map_err(|_| LoadError::Corrupt { what: "its digest failed".into() })?;
             finished.map(|()| digest)
         })
     }
 
-    fn take(&mut self, stream: &mut Stream<'_>, order: &[(String, TensorInfo)], pool: &Pool) -> Result<(), LoadError> {
+    fn take(
+        &mut self,
+        stream: &mut Stream<'_>,
+        order: &[(String, TensorInfo)],
+        pool: &Pool,
+    ) -> Result<(), LoadError> {
         for (name, info) in order {
             if info.offset < stream.position {
                 return Err(LoadError::Corrupt { what: format!("tensor {name} overlaps another") });
@@ -181,7 +195,8 @@ impl Tensors {
                 self.vectors.insert(name.clone(), floats(name, info.dtype, &raw)?);
             } else {
                 let addend = self.adapter.take(name, info)?;
-                // What is added to is held in F32: rounded to fewer bits, a small addition could vanish.
+                // What is added to is held in F32: rounded to fewer bits, a small addition could
+                // vanish.
                 let dtype = if addend.is_some() { DType::F32 } else { info.dtype };
                 let mut matrix = Matrix::new(pack::format_of(dtype), info.rows, info.columns);
                 let group_bytes = pack::row_bytes(info.dtype, info.columns) * LANES;
@@ -195,7 +210,8 @@ impl Tensors {
                         Some(addend) => {
                             let mut values = floats(name, info.dtype, &raw)?;
                             addend.add_to(&mut values, first_group * LANES);
-                            let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                            let raw: Vec<u8> =
+                                values.iter().flat_map(|value| value.to_le_bytes()).collect();
                             pack::pack(pool, dtype, &raw, &mut matrix, first_group);
                         }
                     }
@@ -214,12 +230,19 @@ impl Tensors {
         let blocks = (0..config.layers).map(|index| {
             let mut projection = |name: &str, rows| -> Result<Projection, LoadError> {
                 Ok(Projection {
-                    matrix: self.matrix(&format!("blk.{index}.{name}.weight"), Some(rows), hidden)?,
+                    matrix: self.matrix(
+                        &format!("blk.{index}.{name}.weight"),
+                        Some(rows),
+                        hidden,
+                    )?,
                     bias: self.optional_vector(&format!("blk.{index}.{name}.bias"), rows)?,
                 })
             };
-            let (query, key, value) =
-                (projection("attn_q", inner)?, projection("attn_k", kv)?, projection("attn_v", kv)?);
+            let (query, key, value) = (
+                projection("attn_q", inner)?,
+                projection("attn_k", kv)?,
+                projection("attn_v", kv)?,
+            );
             let name = |name: &str| format!("blk.{index}.{name}.weight");
             Ok(BlockWeights {
                 attention_norm: self.norm(config, &name("attn_norm"), hidden)?,
@@ -229,12 +252,20 @@ impl Tensors {
                 query_norm: self.optional_norm(config, &name("attn_q_norm"), config.head_width)?,
                 key_norm: self.optional_norm(config, &name("attn_k_norm"), config.head_width)?,
                 attention_output: self.matrix(&name("attn_output"), Some(hidden), inner)?,
-                post_attention_norm: self.optional_norm(config, &name("post_attention_norm"), hidden)?,
+                post_attention_norm: self.optional_norm(
+                    config,
+                    &name("post_attention_norm"),
+                    hidden,
+                )?,
                 feed_forward_norm: self.norm(config, &name("ffn_norm"), hidden)?,
                 gate: self.matrix(&name("ffn_gate"), Some(config.feed_forward), hidden)?,
                 up: self.matrix(&name("ffn_up"), Some(config.feed_forward), hidden)?,
                 down: self.matrix(&name("ffn_down"), Some(hidden), config.feed_forward)?,
-                post_feed_forward_norm: self.optional_norm(config, &name("post_ffw_norm"), hidden)?,
+                post_feed_forward_norm: self.optional_norm(
+                    config,
+                    &name("post_ffw_norm"),
+                    hidden,
+                )?,
             })
         });
         let blocks = blocks.collect::<Result<_, LoadError>>()?;
@@ -249,27 +280,39 @@ impl Tensors {
             embedding,
         };
         match self.matrices.keys().chain(self.vectors.keys()).min() {
-            Some(name) => {
-                Err(LoadError::Unsupported { what: format!("the weights hold a tensor {name} of unknown use") })
-            }
+            Some(name) => Err(LoadError::Unsupported {
+                what: format!("the weights hold a tensor {name} of unknown use"),
+            }),
             None => Ok(weights),
         }
     }
 
-    fn matrix(&mut self, name: &str, rows: Option<usize>, columns: usize) -> Result<Matrix, LoadError> {
+    fn matrix(
+        &mut self,
+        name: &str,
+        rows: Option<usize>,
+        columns: usize,
+    ) -> Result<Matrix, LoadError> {
         let matrix = self
             .matrices
             .remove(name)
             .ok_or_else(|| LoadError::Corrupt { what: format!("tensor {name} is missing") })?;
         if matrix.columns != columns || rows.is_some_and(|rows| matrix.rows != rows) {
             return Err(LoadError::Corrupt {
-                what: format!("tensor {name} is {} × {}, which the header contradicts", matrix.rows, matrix.columns),
+                what: format!(
+                    "tensor {name} is {} × {}, which the header contradicts",
+                    matrix.rows, matrix.columns
+                ),
             });
         }
         Ok(matrix)
     }
 
-    fn optional_vector(&mut self, name: &str, length: usize) -> Result<Option<Vec<f32>>, LoadError> {
+    fn optional_vector(
+        &mut self,
+        name: &str,
+        length: usize,
+    ) -> Result<Option<Vec<f32>>, LoadError> {
         match self.vectors.remove(name) {
             Some(vector) if vector.len() != length => Err(LoadError::Corrupt {
                 what: format!("tensor {name} has {} values, expected {length}", vector.len()),
@@ -279,7 +322,12 @@ impl Tensors {
     }
 
     /// A norm's factors.
-    fn optional_norm(&mut self, config: &Config, name: &str, length: usize) -> Result<Option<Vec<f32>>, LoadError> {
+    fn optional_norm(
+        &mut self,
+        config: &Config,
+        name: &str,
+        length: usize,
+    ) -> Result<Option<Vec<f32>>, LoadError> {
         let mut norm = self.optional_vector(name, length)?;
         norm.iter_mut().flatten().for_each(|factor| *factor += config.norm_offset);
         Ok(norm)
@@ -295,11 +343,17 @@ impl Tensors {
 pub(crate) fn floats(name: &str, dtype: DType, raw: &[u8]) -> Result<Vec<f32>, LoadError> {
     Ok(match dtype {
         DType::F32 => raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-        DType::F16 => raw.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
-        DType::Bf16 => raw.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
+        DType::F16 => {
+            raw.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()
+        }
+        DType::Bf16 => {
+            raw.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
+        }
         other => {
             return Err(LoadError::Unsupported {
-                what: format!("tensor {name} is quantised as {other:?}, where plain numbers are needed"),
+                what: format!(
+                    "tensor {name} is quantised as {other:?}, where plain numbers are needed"
+                ),
             });
         }
     })

@@ -1,10 +1,19 @@
-//! LoRA adapters: added to a folder's weights, the model is that of merged weights; what cannot be added is refused.
+//! LoRA adapters: added to a folder's weights, the model is that of merged weights; what cannot be
+//! added is refused.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-#![allow(unreachable_pub, dead_code, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 mod support;
 
-use personaguard_model::{Capture, Engine, EngineOptions, LoadError, LoadOptions, Model, ScoreRequest};
+use personaguard_model::{
+    Capture, Engine, EngineOptions, LoadError, LoadOptions, Model, ScoreRequest,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +42,8 @@ fn write(folder: &Path, config: &Value, tensors: &[Tensor]) {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, shape, values) in tensors {
         let offsets = [data.len(), data.len() + 4 * values.len()];
-        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}));
+        header
+            .insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}));
         data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
     let header = Value::Object(header).to_string();
@@ -47,7 +57,8 @@ fn config() -> Value {
         "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", "lora_dropout": 0.05})
 }
 
-/// Adds to every linear layer of every block, and merges the same, in f64, into the tiny model's tensors.
+/// Adds to every linear layer of every block, and merges the same, in f64, into the tiny model's
+/// tensors.
 fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
     let mut tensors = Vec::new();
     let shape = tiny.shape.clone();
@@ -61,23 +72,31 @@ fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
             };
             let rows = weight.len() / columns;
             let seed = (block * 100 + part.len()) as u64;
-            let a: Vec<f32> = vector(RANK * columns, seed).iter().map(|value| value * 0.12).collect();
-            let b: Vec<f32> = vector(rows * RANK, seed + 50).iter().map(|value| value * 0.12).collect();
+            let a: Vec<f32> =
+                vector(RANK * columns, seed).iter().map(|value| value * 0.12).collect();
+            let b: Vec<f32> =
+                vector(rows * RANK, seed + 50).iter().map(|value| value * 0.12).collect();
             for row in 0..rows {
                 // Hubs rotate value i with i + width / 2, GGUF's llama value 2i with 2i + 1.
                 let (head, at, half) = (row / shape.width, row % shape.width, shape.width / 2);
-                let to = match shape.architecture == "llama" && ["attn_q", "attn_k"].contains(&part) {
-                    true => head * shape.width + if at < half { 2 * at } else { 2 * (at - half) + 1 },
+                let to = match shape.architecture == "llama" && ["attn_q", "attn_k"].contains(&part)
+                {
+                    true => {
+                        head * shape.width + if at < half { 2 * at } else { 2 * (at - half) + 1 }
+                    }
                     false => row,
                 };
                 for column in 0..columns {
-                    let sum: f64 =
-                        (0..RANK).map(|k| f64::from(b[row * RANK + k]) * f64::from(a[k * columns + column])).sum();
+                    let sum: f64 = (0..RANK)
+                        .map(|k| f64::from(b[row * RANK + k]) * f64::from(a[k * columns + column]))
+                        .sum();
                     let value = &mut weight[to * columns + column];
                     *value = (f64::from(*value) + scale * sum) as f32;
                 }
             }
-            let name = |side: &str| format!("base_model.model.model.layers.{block}.{module}.lora_{side}.weight");
+            let name = |side: &str| {
+                format!("base_model.model.model.layers.{block}.{module}.lora_{side}.weight")
+            };
             tensors.push((name("A"), [RANK, columns], a));
             tensors.push((name("B"), [rows, RANK], b));
         }
@@ -86,7 +105,11 @@ fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
 }
 
 fn load(base: &Path, adapter: &Path) -> Result<Model, LoadError> {
-    let options = LoadOptions { threads: Some(2), adapter: Some(adapter.to_path_buf()), ..LoadOptions::default() };
+    let options = LoadOptions {
+        threads: Some(2),
+        adapter: Some(adapter.to_path_buf()),
+        ..LoadOptions::default()
+    };
     Model::load(base, &options)
 }
 
@@ -115,20 +138,33 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
         let read = async |model| {
             let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
             let (prompt, response) = (tokens(20, 1), tokens(20, 2));
-            let request = ScoreRequest { prompt, response, capture: Capture::MeanStates, ..Default::default() };
+            let request = ScoreRequest {
+                prompt,
+                response,
+                capture: Capture::MeanStates,
+                ..Default::default()
+            };
             let score = engine.score(request).await.unwrap();
             (score.log_likelihood(), score.states.unwrap().response_mean)
         };
         let (_, plain) = read(plain).await;
-        let ((found, states), (expected, expected_states)) = (read(model).await, read(merged).await);
+        let ((found, states), (expected, expected_states)) =
+            (read(model).await, read(merged).await);
         let off = |other: &[Vec<f32>]| -> f32 {
             let pairs = || states.iter().flatten().zip(other.iter().flatten());
-            pairs().map(|(a, b)| (a - b).abs()).sum::<f32>() / pairs().map(|(_, b)| b.abs()).sum::<f32>()
+            pairs().map(|(a, b)| (a - b).abs()).sum::<f32>()
+                / pairs().map(|(_, b)| b.abs()).sum::<f32>()
         };
         let (moved, missed) = (off(&plain), off(&expected_states));
         // With a base in 16 bits keys and values are held in f16, with the merged weights in f32.
-        assert!(missed < 1e-3 && moved > 0.1, "{architecture}: missed by {missed}, moved by {moved}");
-        assert!((found - expected).abs() < 3e-4 * expected.abs(), "{architecture}: {found} for {expected}");
+        assert!(
+            missed < 1e-3 && moved > 0.1,
+            "{architecture}: missed by {missed}, moved by {moved}"
+        );
+        assert!(
+            (found - expected).abs() < 3e-4 * expected.abs(),
+            "{architecture}: {found} for {expected}"
+        );
     }
 }
 
@@ -150,7 +186,8 @@ fn what_cannot_be_added_is_named() {
         config[key] = value;
         config
     };
-    let renamed = |to: &str| [&[(to.to_owned(), tensors[0].1, tensors[0].2.clone())], &tensors[1..]].concat();
+    let renamed =
+        |to: &str| [&[(to.to_owned(), tensors[0].1, tensors[0].2.clone())], &tensors[1..]].concat();
     refused(&with("peft_type", json!("IA3")), &tensors, "peft_type LORA");
     refused(&with("use_dora", json!(true)), &tensors, "use_dora");
     refused(&with("rank_pattern", json!({"q_proj": 4})), &tensors, "rank_pattern");
@@ -159,10 +196,20 @@ fn what_cannot_be_added_is_named() {
     refused(&with("lora_alpha", Value::Null), &tensors, "no lora_alpha");
     refused(&config(), &[], "holds no tensors");
     refused(&config(), &tensors[1..], "not of its shape");
-    refused(&config(), &renamed("base_model.model.model.embed_tokens.lora_embedding_A"), "lora_embedding_A");
+    refused(
+        &config(),
+        &renamed("base_model.model.model.embed_tokens.lora_embedding_A"),
+        "lora_embedding_A",
+    );
     refused(&config(), &renamed("base_model.model.lm_head.lora_A.weight"), "lm_head");
-    refused(&config(), &renamed("base_model.model.model.layers.0.mlp.experts.lora_A.weight"), "experts");
-    let beyond = tensors.iter().map(|(name, shape, values)| (name.replace(".0.", ".9."), *shape, values.clone()));
+    refused(
+        &config(),
+        &renamed("base_model.model.model.layers.0.mlp.experts.lora_A.weight"),
+        "experts",
+    );
+    let beyond = tensors
+        .iter()
+        .map(|(name, shape, values)| (name.replace(".0.", ".9."), *shape, values.clone()));
     refused(&config(), &beyond.collect::<Vec<_>>(), "has no blk.9.");
     let mut other_rank = tensors.clone();
     other_rank[1].1 = [other_rank[1].1[0] / 2, 2 * RANK];

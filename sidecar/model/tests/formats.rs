@@ -1,14 +1,20 @@
 //! Responses in a format: of a model that knows nothing, so that only the grammar can be right.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-#![allow(unreachable_pub, dead_code, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 #[path = "support/schema.rs"]
 mod schema;
 mod support;
 
 use personaguard_model::{
-    Engine, EngineOptions, Event, FinishReason, GenerateRequest, Grammar, GrammarError, Intervention, LoadOptions,
-    Model, Positions, Sampling,
+    Engine, EngineOptions, Event, FinishReason, GenerateRequest, Grammar, GrammarError,
+    Intervention, LoadOptions, Model, Positions, Sampling,
 };
 use schema::fits;
 use serde_json::{Value, json};
@@ -20,7 +26,9 @@ use support::{Shape, tiny};
 fn engine(shape: &Shape) -> Engine {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&tiny(shape, 7).file).unwrap();
-    let model = Model::load(file.path(), &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap();
+    let model =
+        Model::load(file.path(), &LoadOptions { threads: Some(2), ..LoadOptions::default() })
+            .unwrap();
     Engine::start(Arc::new(model), EngineOptions::default()).unwrap()
 }
 
@@ -57,7 +65,13 @@ fn schemas() -> Vec<Value> {
 }
 
 fn request(grammar: Option<Grammar>, seed: u64, sampling: Sampling) -> GenerateRequest {
-    GenerateRequest { prompt: tokens(5, seed), max_tokens: 500, grammar, sampling, ..Default::default() }
+    GenerateRequest {
+        prompt: tokens(5, seed),
+        max_tokens: 500,
+        grammar,
+        sampling,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -67,14 +81,22 @@ fn every_answer_fits_its_schema_greedy_and_sampled_steered_and_not() {
         for (index, schema) in schemas().iter().enumerate() {
             let grammar = engine.model().json_schema(schema).unwrap();
             for seed in 0..12 {
+                let hot = Sampling {
+                    temperature: (seed % 3) as f32,
+                    seed: Some(seed),
+                    top_p: 0.9,
+                    ..Default::default()
+                };
                 let hot =
-                    Sampling { temperature: (seed % 3) as f32, seed: Some(seed), top_p: 0.9, ..Default::default() };
-                let hot = Sampling { frequency_penalty: if seed % 2 == 0 { 1.0 } else { 0.0 }, ..hot };
-                let push = Intervention::add(1, &vector(shape.hidden, seed), 1.0, Positions::All).unwrap();
+                    Sampling { frequency_penalty: if seed % 2 == 0 { 1.0 } else { 0.0 }, ..hot };
+                let push =
+                    Intervention::add(1, &vector(shape.hidden, seed), 1.0, Positions::All).unwrap();
                 let interventions = if seed > 6 { Arc::from([push]) } else { Arc::default() };
-                let request = GenerateRequest { interventions, ..request(Some(grammar.clone()), seed, hot) };
+                let request =
+                    GenerateRequest { interventions, ..request(Some(grammar.clone()), seed, hot) };
                 let (text, _, reason) = run(&engine, request);
-                let value: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{index}: {e}: {text}"));
+                let value: Value =
+                    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{index}: {e}: {text}"));
                 assert!(fits(schema, &value), "{schema}: {text}");
                 assert_eq!(reason, FinishReason::Stop);
             }
@@ -107,7 +129,11 @@ fn neighbours_of_a_format_write_what_they_would_write_alone() {
 fn an_answer_that_is_cut_off_is_a_beginning_and_probabilities_stay_the_models_own() {
     let engine = engine(&Shape::of("llama"));
     let grammar = engine.model().json_schema(&json!({"type": "object"})).unwrap();
-    let request = GenerateRequest { max_tokens: 3, top_logprobs: 1, ..request(Some(grammar), 3, Sampling::default()) };
+    let request = GenerateRequest {
+        max_tokens: 3,
+        top_logprobs: 1,
+        ..request(Some(grammar), 3, Sampling::default())
+    };
     let mut generation = engine.submit(request).unwrap();
     let mut text = String::new();
     let reason = loop {
@@ -147,8 +173,9 @@ fn what_is_no_usable_schema_is_refused_with_the_reason() {
     for _ in 0..100 {
         deep = json!({"type": "array", "items": deep});
     }
-    let wide: serde_json::Map<String, Value> =
-        (0..1000).map(|index| (format!("p{index}"), json!({"type": "string", "maxLength": 9000}))).collect();
+    let wide: serde_json::Map<String, Value> = (0..1000)
+        .map(|index| (format!("p{index}"), json!({"type": "string", "maxLength": 9000})))
+        .collect();
     for hostile in [
         deep,
         json!({"type": "object", "properties": wide}),

@@ -1,11 +1,18 @@
 //! Folders as model hubs have them: tokenizers, templates, digests, and what is refused.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-#![allow(unreachable_pub, dead_code, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 mod support;
 
 use personaguard_model::{
-    ChatOptions, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, LoadError, LoadOptions, Model,
+    ChatOptions, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, LoadError,
+    LoadOptions, Model,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -48,7 +55,9 @@ fn special_tokens_templates_and_ends_come_from_the_neighbours() {
     assert_eq!(plain.len(), text.len(), "a byte each: what reads like a special token is text");
     assert_eq!(model.tokenizer().decode(&plain), text);
     assert_eq!(model.tokenizer().encode_with_control("a<|control 258|>").last(), Some(&258));
-    let prompt = model.chat_prompt(&[json!({"role": "user", "content": text})], &ChatOptions::default()).unwrap();
+    let prompt = model
+        .chat_prompt(&[json!({"role": "user", "content": text})], &ChatOptions::default())
+        .unwrap();
     assert_eq!(prompt, [&[257, 258], plain.as_slice(), &[259]].concat());
     // A template in a file of its own goes first.
     std::fs::write(folder.path().join("chat_template.jinja"), "<|control 258|>").unwrap();
@@ -97,7 +106,9 @@ fn the_digest_is_that_of_the_list_of_digests() {
             .filter(|name| name != "README.md")
             .collect();
         names.sort();
-        let sha = |name: &String| hex::encode(Sha256::digest(std::fs::read(folder.path().join(name)).unwrap()));
+        let sha = |name: &String| {
+            hex::encode(Sha256::digest(std::fs::read(folder.path().join(name)).unwrap()))
+        };
         names.iter().map(|name| format!("{}  {name}\n", sha(name))).collect()
     };
     let first = load(folder.path()).unwrap().digest().to_owned();
@@ -133,8 +144,9 @@ fn damaged_folders_are_refused_without_a_panic() {
                 1 => damaged.truncate(random.random_range(0..reach).max(reach / 2)),
                 // JSON stays JSON more often where a digit becomes another.
                 2 => {
-                    let digits: Vec<usize> =
-                        (0..reach.min(damaged.len())).filter(|&i| damaged[i].is_ascii_digit()).collect();
+                    let digits: Vec<usize> = (0..reach.min(damaged.len()))
+                        .filter(|&i| damaged[i].is_ascii_digit())
+                        .collect();
                     if let Some(&at) = digits.get(random.random_range(0..digits.len().max(1))) {
                         damaged[at] = random.random_range(b'0'..=b'9');
                     }
@@ -150,7 +162,8 @@ fn damaged_folders_are_refused_without_a_panic() {
         if let Ok(model) = load(folder.path())
             && let Ok(engine) = Engine::start(Arc::new(model), EngineOptions::default())
         {
-            let request = GenerateRequest { prompt: vec![1, 2, 3], max_tokens: 2, ..Default::default() };
+            let request =
+                GenerateRequest { prompt: vec![1, 2, 3], max_tokens: 2, ..Default::default() };
             let mut generation = engine.submit(request).ok();
             while let Some(event) = generation.as_mut().and_then(Generation::blocking_next) {
                 assert_ne!(event, Event::Failed(EngineError::Internal));
@@ -168,16 +181,29 @@ fn what_cannot_be_read_is_named() {
         refused(folder.path(), message);
     };
     let shard = "model-00001-of-00002.safetensors";
-    let whole = |header: &str| [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes()].concat();
+    let whole =
+        |header: &str| [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes()].concat();
     let index = "model.safetensors.index.json";
     with("config.json", b"{}", "names no model_type");
     with("config.json", b"{", "config.json is no JSON");
     with(index, br#"{"weight_map": {"a": "../x.safetensors"}}"#, "names no files of this folder");
     with(index, br#"{"weight_map": {"a": "model-00001-of-00002.safetensors"}}"#, "is missing");
-    with(shard, b"\xff\xff\xff\xff\xff\xff\xff\xff", "claims a header of 18446744073709551615 bytes");
+    with(
+        shard,
+        b"\xff\xff\xff\xff\xff\xff\xff\xff",
+        "claims a header of 18446744073709551615 bytes",
+    );
     with(shard, &whole("[]"), "no JSON");
-    with(shard, &whole(r#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}"#), "cut short");
-    with(shard, &whole(r#"{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#), "a is F8_E4M3");
+    with(
+        shard,
+        &whole(r#"{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}"#),
+        "cut short",
+    );
+    with(
+        shard,
+        &whole(r#"{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#),
+        "a is F8_E4M3",
+    );
     with("tokenizer.json", br#"{"model": {"type": "Unigram"}}"#, "Unigram");
     let mut tokenizer = hub::byte_tokenizer();
     tokenizer["added_tokens"][0]["lstrip"] = json!(true);

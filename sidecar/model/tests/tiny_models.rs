@@ -1,12 +1,17 @@
 //! The engine on tiny random models, against a decoder in f64 that shares no code with it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-#![allow(unreachable_pub, clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(
+    unreachable_pub,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 mod support;
 
 use personaguard_model::{
-    Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadError,
-    LoadOptions, Model, Positions, Probe, Score, ScoreRequest, SubmitError,
+    Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, Intervention,
+    LoadError, LoadOptions, Model, Positions, Probe, Score, ScoreRequest, SubmitError,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -24,7 +29,8 @@ fn load(file: &[u8], options: &LoadOptions) -> Result<Model, LoadError> {
 }
 
 fn engine(tiny: &Tiny, options: EngineOptions) -> Engine {
-    let model = load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap();
+    let model =
+        load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap();
     Engine::start(Arc::new(model), options).unwrap()
 }
 
@@ -39,10 +45,15 @@ async fn states_probabilities_and_projections_are_those_of_the_reference() {
 #[tokio::test]
 async fn a_folder_of_safetensors_is_the_same_model() {
     for (index, shape) in shapes().into_iter().enumerate() {
-        for (dtype, shards, tolerance) in [(Dtype::F32, 1, 1e-4), (Dtype::F16, 2, 4e-3), (Dtype::Bf16, 3, 4e-3)] {
+        for (dtype, shards, tolerance) in
+            [(Dtype::F32, 1, 1e-4), (Dtype::F16, 2, 4e-3), (Dtype::Bf16, 3, 4e-3)]
+        {
             let mut tiny = tiny(&shape, index as u64);
             let folder = hub::folder(&mut tiny, dtype, shards);
-            let model = Model::load(folder.path(), &LoadOptions { threads: Some(2), ..LoadOptions::default() });
+            let model = Model::load(
+                folder.path(),
+                &LoadOptions { threads: Some(2), ..LoadOptions::default() },
+            );
             let engine = Engine::start(Arc::new(model.unwrap()), EngineOptions::default()).unwrap();
             agrees(&tiny, &engine, tolerance).await;
         }
@@ -53,7 +64,18 @@ async fn a_folder_of_safetensors_is_the_same_model() {
 fn scores_of_any_length_come_also_many_at_a_time() {
     let engine = engine(&tiny(&Shape::of("llama"), 100), EngineOptions::default());
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-    let lengths = [(255, 1), (255, 2), (256, 1), (257, 0), (1, 255), (1, 256), (63, 2), (64, 1), (300, 200), (511, 1)];
+    let lengths = [
+        (255, 1),
+        (255, 2),
+        (256, 1),
+        (257, 0),
+        (1, 255),
+        (1, 256),
+        (63, 2),
+        (64, 1),
+        (300, 200),
+        (511, 1),
+    ];
     let scores: Vec<_> = lengths
         .into_iter()
         .map(|(prompt, response)| {
@@ -74,7 +96,10 @@ fn scores_of_any_length_come_also_many_at_a_time() {
         .collect();
     for score in scores {
         let (response, score, skipped) = runtime.block_on(score).unwrap();
-        assert_eq!((score.prompt.len(), score.response.len(), score.logprobs.len()), (1, response, response));
+        assert_eq!(
+            (score.prompt.len(), score.response.len(), score.logprobs.len()),
+            (1, response, response)
+        );
         assert_eq!(skipped, Score { logprobs: Vec::new(), ..score });
     }
 }
@@ -101,7 +126,10 @@ fn generate(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<Vec<f32
 }
 
 fn request(hidden: usize, prompt: Vec<u32>) -> GenerateRequest {
-    let probes = Arc::new([Probe::new(1, &vector(hidden, 8)).unwrap(), Probe::new(3, &vector(hidden, 9)).unwrap()]);
+    let probes = Arc::new([
+        Probe::new(1, &vector(hidden, 8)).unwrap(),
+        Probe::new(3, &vector(hidden, 9)).unwrap(),
+    ]);
     GenerateRequest { prompt, max_tokens: 40, probes, ..Default::default() }
 }
 
@@ -133,7 +161,8 @@ async fn states_taken_while_writing_are_those_of_reading() {
     let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());
     let prompt = tokens(100, 51);
     let captured = async |capture| {
-        let mut generation = engine.submit(GenerateRequest { capture, ..request(64, prompt.clone()) }).unwrap();
+        let mut generation =
+            engine.submit(GenerateRequest { capture, ..request(64, prompt.clone()) }).unwrap();
         let mut response = Vec::new();
         loop {
             match generation.next().await.unwrap() {
@@ -147,8 +176,12 @@ async fn states_taken_while_writing_are_those_of_reading() {
     let (response, written) = captured(Capture::MeanStates).await;
     let (again, response_only) = captured(Capture::ResponseStates).await;
     assert_eq!((response.len(), &response), (40, &again));
-    let read =
-        ScoreRequest { prompt: prompt.clone(), response, capture: Capture::MeanStates, ..ScoreRequest::default() };
+    let read = ScoreRequest {
+        prompt: prompt.clone(),
+        response,
+        capture: Capture::MeanStates,
+        ..ScoreRequest::default()
+    };
     let read = engine.score(read).await.unwrap().states.unwrap();
     assert_eq!(*written.unwrap(), read);
     // With the prompt's beginning from the cache.
@@ -171,10 +204,18 @@ fn a_shared_beginning_is_reused_bit_for_bit_and_never_across_interventions() {
         interventions: Arc::new([Intervention::add(1, &vector(64, 22), 1.0, positions).unwrap()]),
         ..request(64, prompt.clone())
     };
-    assert_eq!(generate(&engine, steered(Positions::Response)).2, 99, "the prompt's numbers are the same");
+    assert_eq!(
+        generate(&engine, steered(Positions::Response)).2,
+        99,
+        "the prompt's numbers are the same"
+    );
     assert_eq!(generate(&engine, steered(Positions::All)).2, 0, "the prompt's numbers differ");
     assert_eq!(generate(&engine, steered(Positions::All)).2, 99);
-    assert_eq!(generate(&engine, request(64, prompt)), second, "nothing steered has got into the cache");
+    assert_eq!(
+        generate(&engine, request(64, prompt)),
+        second,
+        "nothing steered has got into the cache"
+    );
 }
 
 #[test]
@@ -197,7 +238,12 @@ fn requests_come_and_go_without_changing_each_others_numbers() {
     let shape = Shape::of("qwen3");
     let tiny = tiny(&shape, 30);
     let alone: Vec<_> = (0..10)
-        .map(|i| generate(&engine(&tiny, EngineOptions::default()), request(64, tokens(3 + 37 * i, i as u64))))
+        .map(|i| {
+            generate(
+                &engine(&tiny, EngineOptions::default()),
+                request(64, tokens(3 + 37 * i, i as u64)),
+            )
+        })
         .collect();
     let engine = engine(&tiny, EngineOptions { max_concurrent: 4, ..EngineOptions::default() });
     std::thread::scope(|scope| {
@@ -237,10 +283,14 @@ fn a_full_queue_refuses_and_a_dropped_generation_makes_room() {
 fn requests_run_only_as_far_as_the_memory_of_the_cache_goes() {
     let tiny = tiny(&Shape::of("llama"), 45);
     let long = |seed| GenerateRequest { max_tokens: 400, ..request(64, tokens(40, seed)) };
-    let model = Arc::new(load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap());
+    let model = Arc::new(
+        load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap(),
+    );
     // Two of them and a half.
     let kv_bytes = Some(model.kv_bytes(1100));
-    let engine = Engine::start(model, EngineOptions { max_concurrent: 8, max_waiting: 8, kv_bytes }).unwrap();
+    let engine =
+        Engine::start(model, EngineOptions { max_concurrent: 8, max_waiting: 8, kv_bytes })
+            .unwrap();
     let alone = generate(&engine, long(0));
     let most = std::thread::scope(|scope| {
         let all: Vec<_> = (0..5).map(|_| scope.spawn(|| generate(&engine, long(0)))).collect();
@@ -255,13 +305,17 @@ fn requests_run_only_as_far_as_the_memory_of_the_cache_goes() {
         most
     });
     assert!(most <= 2, "{most} ran at once");
-    assert!(matches!(engine.submit(request(64, tokens(600, 46))), Err(SubmitError::ContextTooLong { .. })));
+    assert!(matches!(
+        engine.submit(request(64, tokens(600, 46))),
+        Err(SubmitError::ContextTooLong { .. })
+    ));
 }
 
 #[test]
 fn dropping_the_engine_fails_what_runs() {
     let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());
-    let mut generation = engine.submit(GenerateRequest { max_tokens: 500, ..request(64, tokens(4, 51)) }).unwrap();
+    let mut generation =
+        engine.submit(GenerateRequest { max_tokens: 500, ..request(64, tokens(4, 51)) }).unwrap();
     drop(engine);
     let mut last = None;
     while let Some(event) = generation.blocking_next() {
@@ -273,8 +327,10 @@ fn dropping_the_engine_fails_what_runs() {
 #[test]
 fn a_coefficient_beyond_all_numbers_is_an_error_not_a_wrong_score() {
     let engine = engine(&tiny(&Shape::of("llama"), 60), EngineOptions::default());
-    let interventions = Arc::new([Intervention::add(1, &vector(64, 61), 1e38, Positions::All).unwrap()]);
-    let mut generation = engine.submit(GenerateRequest { interventions, ..request(64, tokens(4, 62)) }).unwrap();
+    let interventions =
+        Arc::new([Intervention::add(1, &vector(64, 61), 1e38, Positions::All).unwrap()]);
+    let mut generation =
+        engine.submit(GenerateRequest { interventions, ..request(64, tokens(4, 62)) }).unwrap();
     let mut last = None;
     while let Some(event) = generation.blocking_next() {
         last = Some(event);
@@ -292,19 +348,30 @@ fn requests_that_do_not_fit_are_refused_with_the_reason() {
         refused(GenerateRequest { prompt: tokens(512, 1), ..base() }),
         SubmitError::ContextTooLong { .. }
     ));
-    assert!(matches!(refused(GenerateRequest { prompt: vec![260], ..base() }), SubmitError::UnknownToken { .. }));
-    let probe =
-        |layer, width| GenerateRequest { probes: Arc::new([Probe::new(layer, &vec![1.0; width]).unwrap()]), ..base() };
+    assert!(matches!(
+        refused(GenerateRequest { prompt: vec![260], ..base() }),
+        SubmitError::UnknownToken { .. }
+    ));
+    let probe = |layer, width| GenerateRequest {
+        probes: Arc::new([Probe::new(layer, &vec![1.0; width]).unwrap()]),
+        ..base()
+    };
     assert!(matches!(refused(probe(4, 64)), SubmitError::InvalidLayer { layer: 4, layers: 3 }));
     assert!(matches!(refused(probe(3, 65)), SubmitError::InvalidWidth { found: 65, hidden: 64 }));
-    assert!(matches!(refused(GenerateRequest { max_tokens: 0, ..base() }), SubmitError::Parameter { .. }));
+    assert!(matches!(
+        refused(GenerateRequest { max_tokens: 0, ..base() }),
+        SubmitError::Parameter { .. }
+    ));
 }
 
 #[test]
 fn files_are_told_apart_by_digest() {
     let file = tiny(&Shape::of("llama"), 80).file;
     let digest = load(&file, &LoadOptions::default()).unwrap().digest().to_owned();
-    let expecting = |sha256: &str| LoadOptions { expected_sha256: Some(sha256.into()), ..LoadOptions::default() };
+    let expecting = |sha256: &str| LoadOptions {
+        expected_sha256: Some(sha256.into()),
+        ..LoadOptions::default()
+    };
     assert!(load(&file, &expecting(&digest.to_uppercase())).is_ok());
     let wrong = "0".repeat(64);
     assert!(matches!(load(&file, &expecting(&wrong)), Err(LoadError::DigestMismatch { .. })));
@@ -314,10 +381,11 @@ fn files_are_told_apart_by_digest() {
 
 #[test]
 fn what_a_file_asks_for_in_vain_is_named() {
-    let refused = |writer: gguf::Writer, with: &str| match load(&writer.finish(), &LoadOptions::default()) {
-        Err(LoadError::Unsupported { what }) => assert!(what.contains(with), "{what}"),
-        other => panic!("{with}: {other:?}"),
-    };
+    let refused =
+        |writer: gguf::Writer, with: &str| match load(&writer.finish(), &LoadOptions::default()) {
+            Err(LoadError::Unsupported { what }) => assert!(what.contains(with), "{what}"),
+            other => panic!("{with}: {other:?}"),
+        };
     let architecture = |name: &str| {
         let mut writer = gguf::Writer::default();
         writer.text("general.architecture", name);
@@ -340,7 +408,13 @@ fn what_a_file_asks_for_in_vain_is_named() {
     }
     let mut writer = architecture("llama");
     writer.text("llama.rope.scaling.type", "longrope");
-    for key in ["embedding_length", "attention.head_count", "block_count", "feed_forward_length", "context_length"] {
+    for key in [
+        "embedding_length",
+        "attention.head_count",
+        "block_count",
+        "feed_forward_length",
+        "context_length",
+    ] {
         writer.int(&format!("llama.{key}"), if key == "embedding_length" { 64 } else { 8 });
     }
     refused(writer, "rotary scaling of type longrope");
@@ -365,9 +439,12 @@ fn damaged_files_are_refused_without_a_panic() {
             damaged[random.random_range(0..header)] = random.random();
         }
         if let Ok(model) = load(&damaged, &options) {
-            let Ok(engine) = Engine::start(Arc::new(model), EngineOptions::default()) else { continue };
+            let Ok(engine) = Engine::start(Arc::new(model), EngineOptions::default()) else {
+                continue;
+            };
             let prompt = tokens(3, 92).into_iter().map(|token| token % VOCABULARY as u32).collect();
-            let Ok(mut generation) = engine.submit(GenerateRequest { prompt, max_tokens: 2, ..Default::default() })
+            let Ok(mut generation) =
+                engine.submit(GenerateRequest { prompt, max_tokens: 2, ..Default::default() })
             else {
                 continue;
             };

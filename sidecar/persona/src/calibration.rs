@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Order statistics that a calibration keeps at most.
 pub const MAX_ORDER_STATISTICS: usize = 1001;
 
-/// The distribution of a projection over benign traffic of one (model, system prompt). Serialises as the `calibration`
-/// of a `PersonaVector` status does.
+/// The distribution of a projection over benign traffic of one (model, system prompt). Serialises
+/// as the `calibration` of a `PersonaVector` status does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Calibration {
@@ -16,15 +16,15 @@ pub struct Calibration {
     pub mean: f64,
     /// Their standard deviation (n − 1).
     pub standard_deviation: f64,
-    /// The projections in rising order, thinned to at most [`MAX_ORDER_STATISTICS`] evenly spaced order statistics
-    /// (first and last kept).
+    /// The projections in rising order, thinned to at most [`MAX_ORDER_STATISTICS`] evenly spaced
+    /// order statistics (first and last kept).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sorted: Vec<f64>,
 }
 
 impl Calibration {
-    /// From the scores of benign responses. `None` for fewer than two, or where one is not finite: there is no spread
-    /// to give a threshold in.
+    /// From the scores of benign responses. `None` for fewer than two, or where one is not finite:
+    /// there is no spread to give a threshold in.
     #[must_use]
     pub fn from_scores(scores: &[f64]) -> Option<Self> {
         if scores.len() < 2 || scores.iter().any(|score| !score.is_finite()) {
@@ -49,9 +49,9 @@ impl Calibration {
         self.mean + sigma * self.standard_deviation
     }
 
-    /// The raw projection that a fraction `q` of benign responses stays below, interpolated between order statistics
-    /// (type 7 of Hyndman and Fan). `None` where the sample cannot carry it: fewer than one response in it is expected
-    /// beyond `q`.
+    /// The raw projection that a fraction `q` of benign responses stays below, interpolated between
+    /// order statistics (type 7 of Hyndman and Fan). `None` where the sample cannot carry it: fewer
+    /// than one response in it is expected beyond `q`.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let expected_beyond = f64::from(self.count) * (1.0 - q).min(q);
@@ -61,7 +61,8 @@ impl Calibration {
         interpolate(&self.sorted, q)
     }
 
-    /// Standard errors of mean and standard deviation for a normal population: σ/√n and σ/√(2(n−1)).
+    /// Standard errors of mean and standard deviation for a normal population: σ/√n and
+    /// σ/√(2(n−1)).
     #[must_use]
     pub fn standard_errors(&self) -> (f64, f64) {
         let n = f64::from(self.count);

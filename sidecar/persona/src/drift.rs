@@ -1,8 +1,9 @@
-//! Drift: a lasting move of a score's distribution from its calibration, found by two charts on raw z-scores.
+//! Drift: a lasting move of a score's distribution from its calibration, found by two charts on raw
+//! z-scores.
 //!
-//! The two-sided CUSUM (Page 1954) is the quicker to find a lasting shift of about one standard deviation; the EWMA
-//! (Roberts 1959) says how large the shift is now, and when it is over. Their limits follow from one promise: the number
-//! of calm responses between false alarms.
+//! The two-sided CUSUM (Page 1954) is the quicker to find a lasting shift of about one standard
+//! deviation; the EWMA (Roberts 1959) says how large the shift is now, and when it is over. Their
+//! limits follow from one promise: the number of calm responses between false alarms.
 
 mod run_length;
 
@@ -26,15 +27,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits for at least `responses` calm responses on average between false alarms of the two charts together, 100 to
-    /// 10⁹; each chart gets half of the false alarms.
+    /// Limits for at least `responses` calm responses on average between false alarms of the two
+    /// charts together, 100 to 10⁹; each chart gets half of the false alarms.
     #[must_use]
     pub fn for_run_length(responses: f64) -> Self {
         let each = 2.0 * responses.clamp(1e2, 1e9);
         let spread = (WEIGHT / (2.0 - WEIGHT)).sqrt();
         Self {
             cusum: run_length::solve(0.5, 40.0, |h| cusum_run_length(ALLOWANCE, h, 0.0) - each),
-            ewma: spread * run_length::solve(1.0, 8.0, |width| ewma_run_length(WEIGHT, width, 0.0) - each),
+            ewma: spread
+                * run_length::solve(1.0, 8.0, |width| ewma_run_length(WEIGHT, width, 0.0) - each),
         }
     }
 }
@@ -49,14 +51,15 @@ pub struct Drift {
     pub down: f64,
     /// EWMA of z-scores: the shift at present, in standard deviations.
     pub shift: f64,
-    /// Whether drift is in force: set at an alarm, cleared only when both charts have fallen below half their limits.
+    /// Whether drift is in force: set at an alarm, cleared only when both charts have fallen below
+    /// half their limits.
     pub detected: bool,
 }
 
 impl Drift {
-    /// Takes in `count` responses whose scores sum to `sum`. One pod's charts take each response by itself; charts of a
-    /// whole workload take what its pods report at a time. Within such a group the order of scores is not known, so that
-    /// a group counts as `count` responses at its mean.
+    /// Takes in `count` responses whose scores sum to `sum`. One pod's charts take each response by
+    /// itself; charts of a whole workload take what its pods report at a time. Within such a group
+    /// the order of scores is not known, so that a group counts as `count` responses at its mean.
     #[must_use]
     pub fn after(self, count: u64, sum: f64, calibration: &Calibration, limits: Limits) -> Self {
         let n = count as f64;
@@ -68,8 +71,11 @@ impl Drift {
         let step = |side: f64, z: f64| (side + n * (z - ALLOWANCE)).clamp(0.0, 2.0 * limits.cusum);
         let shift = z + (self.shift - z) * (1.0 - WEIGHT).powf(n);
         let (up, down) = (step(self.up, z), step(self.down, -z));
-        let past =
-            |part: f64| up > part * limits.cusum || down > part * limits.cusum || shift.abs() > part * limits.ewma;
+        let past = |part: f64| {
+            up > part * limits.cusum
+                || down > part * limits.cusum
+                || shift.abs() > part * limits.ewma
+        };
         Self { up, down, shift, detected: if self.detected { past(0.5) } else { past(1.0) } }
     }
 }

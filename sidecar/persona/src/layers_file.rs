@@ -1,4 +1,5 @@
-//! `vectors.safetensors` of a sidecar's config folder: one raw vector of shape `[hidden]` for each `PersonaVector`.
+//! `vectors.safetensors` of a sidecar's config folder: one raw vector of shape `[hidden]` for each
+//! `PersonaVector`.
 
 use crate::safetensors_view::{bytes, open, values};
 use safetensors::tensor::TensorView;
@@ -99,8 +100,11 @@ mod tests {
 
     #[test]
     fn values_that_are_no_numbers_are_refused() {
-        assert!(write_layers(&BTreeMap::from([("evil".to_owned(), [f32::NAN].as_slice())])).is_err());
-        let mut file = write_layers(&BTreeMap::from([("evil".to_owned(), [1.0].as_slice())])).unwrap();
+        assert!(
+            write_layers(&BTreeMap::from([("evil".to_owned(), [f32::NAN].as_slice())])).is_err()
+        );
+        let mut file =
+            write_layers(&BTreeMap::from([("evil".to_owned(), [1.0].as_slice())])).unwrap();
         let end = file.len();
         file[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
         let message = read_layers(&file).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! Persona vectors: formats, projection, extraction, calibration and their statistics.
 //!
-//! Pure: nothing here runs a model, reads a file or opens a socket. Layers are numbered as in the paper: 0 is the
-//! embedding output, ℓ the residual stream after block ℓ.
+//! Pure: nothing here runs a model, reads a file or opens a socket. Layers are numbered as in the
+//! paper: 0 is the embedding output, ℓ the residual stream after block ℓ.
 
 pub mod calibration;
 pub mod drift;
@@ -25,8 +25,8 @@ pub use layers_file::{LayersFileError, read_layers, write_layers};
 pub use linear::{cosine, norm, project, unit};
 pub use trait_spec::{Benign, Contrast, Draft, Polarity, TraitSpec, TraitSpecError, Wanted};
 pub use vector_file::{
-    Counts, Interval, LayerMatrix, LayerValidation, Limits, ModelIdentity, Permuted, VectorFile, VectorFileError,
-    VectorMetadata,
+    Counts, Interval, LayerMatrix, LayerValidation, Limits, ModelIdentity, Permuted, VectorFile,
+    VectorFileError, VectorMetadata,
 };
 
 use sha2::{Digest, Sha256};

@@ -1,5 +1,5 @@
-//! Vectors of one layer, shape `[hidden]`. Sums run in `f64`: a hidden state of thousands of F32 values would lose
-//! digits that thresholds are given in.
+//! Vectors of one layer, shape `[hidden]`. Sums run in `f64`: a hidden state of thousands of F32
+//! values would lose digits that thresholds are given in.
 
 /// ⟨a, b⟩. Where the lengths differ, the longer one's tail is ignored.
 #[must_use]

@@ -1,5 +1,5 @@
-//! Random streams that give the same numbers in every version: ChaCha12 by seed, and integers drawn from it by our own
-//! arithmetic, since `rand` keeps its distributions free to change.
+//! Random streams that give the same numbers in every version: ChaCha12 by seed, and integers drawn
+//! from it by our own arithmetic, since `rand` keeps its distributions free to change.
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};

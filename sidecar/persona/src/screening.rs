@@ -1,21 +1,24 @@
 //! Screening training data: how far each sample would move a model along a trait.
 //!
-//! The projection difference of a sample (x, y) is ΔP = (ā(x, y) − ā(x, y′))·v̂: the mean projection over the sample's
-//! response tokens minus that over the model's own answer y′. What the model would say anyway teaches it nothing; what
-//! lies further along the trait than its own answer does. A single own answer is a noisy reference, though, and where it
-//! says nothing about the sample's score, taking it off only adds its noise. So by default it is taken off as far as it
-//! foretells the score over the data set, by least squares; and the score is a mean over several layers, each in standard
-//! deviations of benign answers.
+//! The projection difference of a sample (x, y) is ΔP = (ā(x, y) − ā(x, y′))·v̂: the mean
+//! projection over the sample's response tokens minus that over the model's own answer y′. What the
+//! model would say anyway teaches it nothing; what lies further along the trait than its own answer
+//! does. A single own answer is a noisy reference, though, and where it says nothing about the
+//! sample's score, taking it off only adds its noise. So by default it is taken off as far as it
+//! foretells the score over the data set, by least squares; and the score is a mean over several
+//! layers, each in standard deviations of benign answers.
 //!
-//! Text in a manner that the model never uses lies far along many directions. Where it is asked for, a second witness is heard
-//! that such text says nothing to: how much likelier the model finds the answer when it is told to show the trait.
+//! Text in a manner that the model never uses lies far along many directions. Where it is asked
+//! for, a second witness is heard that such text says nothing to: how much likelier the model finds
+//! the answer when it is told to show the trait.
 
 use crate::stats::{mean, standard_deviation};
 use crate::vector_file::VectorFile;
 
 /// Layers that a score is the mean of, at most.
 const MAX_LAYERS: usize = 16;
-/// Weight of the likelihood ratio beside the projection difference, both in their standard deviations over the data set.
+/// Weight of the likelihood ratio beside the projection difference, both in their standard
+/// deviations over the data set.
 const LIKELIHOOD_WEIGHT: f64 = 0.25;
 
 /// How a text's place along a trait is read: projections at some layers, brought to one scale.
@@ -26,15 +29,16 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// The mean over layers of the upper half but the last, in standard deviations from benign answers; where the file has
-    /// no calibration, the raw projection at its best layer.
+    /// The mean over layers of the upper half but the last, in standard deviations from benign
+    /// answers; where the file has no calibration, the raw projection at its best layer.
     #[must_use]
     pub fn new(file: &VectorFile) -> Self {
         let upper: Vec<u32> = (file.layers() / 2 + 1..file.layers()).collect();
         let step = upper.len().div_ceil(MAX_LAYERS).max(1);
         let calibrated = |layer: &u32| {
             let calibration = file.calibration(*layer)?;
-            let usable = calibration.standard_deviation > 0.0 && crate::norm(file.layer(*layer)?) > 0.0;
+            let usable =
+                calibration.standard_deviation > 0.0 && crate::norm(file.layer(*layer)?) > 0.0;
             usable.then_some((*layer, calibration.mean, calibration.standard_deviation))
         };
         let layers: Option<Vec<_>> = upper.iter().step_by(step).map(calibrated).collect();
@@ -58,8 +62,11 @@ impl Gauge {
     /// The place along the trait, from projections at each of [`Gauge::layers`].
     #[must_use]
     pub fn read(&self, projections: &[f64]) -> f64 {
-        let scaled =
-            self.layers.iter().zip(projections).map(|((_, mean, deviation), value)| (value - mean) / deviation);
+        let scaled = self
+            .layers
+            .iter()
+            .zip(projections)
+            .map(|((_, mean, deviation), value)| (value - mean) / deviation);
         mean(&scaled.collect::<Vec<_>>())
     }
 }
@@ -73,8 +80,8 @@ pub struct Measured {
     pub answer: f64,
     /// The model's own answer, or what stands for it.
     pub reference: f64,
-    /// How much likelier the sample's answer is under system prompts that ask for the trait than under opposite ones, in nats;
-    /// `None` where it was not asked for.
+    /// How much likelier the sample's answer is under system prompts that ask for the trait than
+    /// under opposite ones, in nats; `None` where it was not asked for.
     pub likelihood_ratio: Option<f64>,
 }
 
@@ -83,7 +90,8 @@ pub struct Measured {
 pub enum Weight {
     /// All of it, as in the paper.
     Whole,
-    /// As far as it foretells the answer's score over the data set: its least-squares slope, 0 to 1.
+    /// As far as it foretells the answer's score over the data set: its least-squares slope, 0 to
+    /// 1.
     Fitted,
 }
 
@@ -93,9 +101,12 @@ impl Weight {
     pub fn factor(self, samples: &[Measured]) -> f64 {
         let of = |value: fn(&Measured) -> f64| mean(&samples.iter().map(value).collect::<Vec<_>>());
         let (answer, reference) = (of(|sample| sample.answer), of(|sample| sample.reference));
-        let together =
-            samples.iter().map(|sample| (sample.answer - answer) * (sample.reference - reference)).sum::<f64>();
-        let alone = samples.iter().map(|sample| (sample.reference - reference).powi(2)).sum::<f64>();
+        let together = samples
+            .iter()
+            .map(|sample| (sample.answer - answer) * (sample.reference - reference))
+            .sum::<f64>();
+        let alone =
+            samples.iter().map(|sample| (sample.reference - reference).powi(2)).sum::<f64>();
         match self {
             Self::Whole => 1.0,
             Self::Fitted if alone > 0.0 => (together / alone).clamp(0.0, 1.0),
@@ -107,8 +118,10 @@ impl Weight {
     #[must_use]
     pub fn differences(self, samples: &[Measured]) -> Vec<Screened> {
         let factor = self.factor(samples);
-        let differences: Vec<f64> = samples.iter().map(|sample| sample.answer - factor * sample.reference).collect();
-        let likelihoods = likelihoods(samples, &differences).unwrap_or_else(|| vec![0.0; samples.len()]);
+        let differences: Vec<f64> =
+            samples.iter().map(|sample| sample.answer - factor * sample.reference).collect();
+        let likelihoods =
+            likelihoods(samples, &differences).unwrap_or_else(|| vec![0.0; samples.len()]);
         let measures = samples.iter().zip(differences).zip(likelihoods);
         let screened = measures.map(|((sample, difference), likelihood)| Screened {
             line: sample.line,
@@ -118,11 +131,14 @@ impl Weight {
     }
 }
 
-/// What the likelihood ratio adds to each difference, in its unit. `None` where a sample has none, or all have the same.
+/// What the likelihood ratio adds to each difference, in its unit. `None` where a sample has none,
+/// or all have the same.
 fn likelihoods(samples: &[Measured], differences: &[f64]) -> Option<Vec<f64>> {
-    let ratios: Vec<f64> = samples.iter().map(|sample| sample.likelihood_ratio).collect::<Option<_>>()?;
+    let ratios: Vec<f64> =
+        samples.iter().map(|sample| sample.likelihood_ratio).collect::<Option<_>>()?;
     let scatter = if ratios.len() > 1 { standard_deviation(&ratios) } else { 0.0 };
-    let (centre, unit) = (mean(&ratios), LIKELIHOOD_WEIGHT * standard_deviation(differences) / scatter);
+    let (centre, unit) =
+        (mean(&ratios), LIKELIHOOD_WEIGHT * standard_deviation(differences) / scatter);
     (scatter > 0.0).then(|| ratios.iter().map(|ratio| unit * (ratio - centre)).collect())
 }
 
@@ -155,13 +171,15 @@ pub fn rank(samples: &[Screened]) -> Vec<Ranked> {
         .iter()
         .zip(1..)
         .map(|(sample, rank)| {
-            let smaller = sorted.len() - sorted.partition_point(|other| other.difference >= sample.difference);
+            let smaller = sorted.len()
+                - sorted.partition_point(|other| other.difference >= sample.difference);
             Ranked { sample: *sample, rank, percentile: smaller as f64 / sorted.len() as f64 }
         })
         .collect()
 }
 
-/// The fraction of planted samples among the first `k`; `None` for k = 0 or fewer samples than that.
+/// The fraction of planted samples among the first `k`; `None` for k = 0 or fewer samples than
+/// that.
 #[must_use]
 pub fn precision_at(ranked: &[Ranked], k: usize, planted: impl Fn(u64) -> bool) -> Option<f64> {
     let first = ranked.get(..k).filter(|first| !first.is_empty())?;
@@ -186,7 +204,9 @@ mod tests {
             counts: Counts { positive: 2, negative: 2 },
             best_layer: 2,
             validation: Vec::new(),
-            calibration: (0..9).filter_map(|_| calibration.clone().filter(|_| calibrated)).collect(),
+            calibration: (0..9)
+                .filter_map(|_| calibration.clone().filter(|_| calibrated))
+                .collect(),
             steering: Vec::new(),
             settings: BTreeMap::new(),
         };
@@ -205,7 +225,12 @@ mod tests {
 
     #[test]
     fn a_reference_is_taken_off_as_far_as_it_foretells() {
-        let sample = |(line, answer, reference)| Measured { line, answer, reference, likelihood_ratio: None };
+        let sample = |(line, answer, reference)| Measured {
+            line,
+            answer,
+            reference,
+            likelihood_ratio: None,
+        };
         let half = [(1, 1.0, 0.0), (2, 3.0, 4.0), (3, 2.0, 2.0)].map(sample);
         assert_eq!(Weight::Fitted.factor(&half), 0.5);
         assert_eq!(Weight::Whole.differences(&half)[1], Screened { line: 2, difference: -1.0 });
@@ -218,7 +243,12 @@ mod tests {
 
     #[test]
     fn the_likelihood_ratio_counts_by_a_quarter_of_its_spread() {
-        let sample = |(line, answer, ratio)| Measured { line, answer, reference: 0.0, likelihood_ratio: Some(ratio) };
+        let sample = |(line, answer, ratio)| Measured {
+            line,
+            answer,
+            reference: 0.0,
+            likelihood_ratio: Some(ratio),
+        };
         // Standard deviations of 1 and 10, so that 10 nats weigh as much as a quarter.
         let samples = [(1, 1.0, 20.0), (2, 2.0, 10.0), (3, 3.0, 30.0)].map(sample);
         let found = Weight::Fitted.differences(&samples).into_iter().map(|one| one.difference);
@@ -231,10 +261,17 @@ mod tests {
 
     #[test]
     fn the_greatest_difference_comes_first() {
-        let samples = [(1, 0.5), (2, 3.0), (3, -1.0), (4, 0.5)].map(|(line, difference)| Screened { line, difference });
+        let samples = [(1, 0.5), (2, 3.0), (3, -1.0), (4, 0.5)]
+            .map(|(line, difference)| Screened { line, difference });
         let ranked = rank(&samples);
-        assert_eq!(ranked.iter().map(|ranked| ranked.sample.line).collect::<Vec<_>>(), [2, 1, 4, 3]);
-        assert_eq!(ranked.iter().map(|ranked| ranked.percentile).collect::<Vec<_>>(), [0.75, 0.25, 0.25, 0.0]);
+        assert_eq!(
+            ranked.iter().map(|ranked| ranked.sample.line).collect::<Vec<_>>(),
+            [2, 1, 4, 3]
+        );
+        assert_eq!(
+            ranked.iter().map(|ranked| ranked.percentile).collect::<Vec<_>>(),
+            [0.75, 0.25, 0.25, 0.0]
+        );
         assert_eq!(precision_at(&ranked, 2, |line| line == 2), Some(0.5));
         assert_eq!(precision_at(&ranked, 9, |_| true), None);
     }

@@ -1,5 +1,5 @@
-//! The shift of a finetuned model: mean difference of its activations at the last prompt token from its base model's, on
-//! the same prompts, projected on a persona vector.
+//! The shift of a finetuned model: mean difference of its activations at the last prompt token from
+//! its base model's, on the same prompts, projected on a persona vector.
 
 use crate::linear::{dot, norm};
 use crate::stats::{mean, standard_deviation};
@@ -15,8 +15,8 @@ pub struct Shift {
     pub sigmas: f64,
 }
 
-/// From activations at the last prompt token, shape `[hidden]`, base and tuned of each prompt. `None` for fewer than two
-/// prompts or a vector of zeros.
+/// From activations at the last prompt token, shape `[hidden]`, base and tuned of each prompt.
+/// `None` for fewer than two prompts or a vector of zeros.
 #[must_use]
 pub fn shift(activations: &[(&[f32], &[f32])], vector: &[f32]) -> Option<Shift> {
     let length = norm(vector);
@@ -24,8 +24,11 @@ pub fn shift(activations: &[(&[f32], &[f32])], vector: &[f32]) -> Option<Shift> 
         return None;
     }
     let base: Vec<f64> = activations.iter().map(|(base, _)| dot(base, vector) / length).collect();
-    let moved: Vec<f64> =
-        activations.iter().zip(&base).map(|((_, tuned), base)| dot(tuned, vector) / length - base).collect();
+    let moved: Vec<f64> = activations
+        .iter()
+        .zip(&base)
+        .map(|((_, tuned), base)| dot(tuned, vector) / length - base)
+        .collect();
     let (centre, spread) = (mean(&moved), standard_deviation(&base));
     Some(Shift {
         mean: centre,

@@ -1,9 +1,11 @@
-//! The vector file: one trait's persona vectors at every layer of one exact model, with what is known about them.
+//! The vector file: one trait's persona vectors at every layer of one exact model, with what is
+//! known about them.
 //!
-//! A safetensors file. Tensor `response_avg`, F32 `[layers + 1, hidden]`: row ℓ is the raw mean difference after block ℓ,
-//! row 0 the embedding output; `prompt_avg` and `prompt_last` of the same shape where they were taken. Its one metadata
-//! entry, `persona_vector`, is a [`VectorMetadata`] as JSON, so that equal vectors give equal bytes, which a map of
-//! several entries in the header would not.
+//! A safetensors file. Tensor `response_avg`, F32 `[layers + 1, hidden]`: row ℓ is the raw mean
+//! difference after block ℓ, row 0 the embedding output; `prompt_avg` and `prompt_last` of the same
+//! shape where they were taken. Its one metadata entry, `persona_vector`, is a [`VectorMetadata`]
+//! as JSON, so that equal vectors give equal bytes, which a map of several entries in the header
+//! would not.
 
 use crate::calibration::Calibration;
 use crate::ladder::{Rung, rises};
@@ -69,7 +71,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The permuted-label control: AUROC of vectors made from shuffled labels, on the same held-out responses.
+/// The permuted-label control: AUROC of vectors made from shuffled labels, on the same held-out
+/// responses.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Permuted {
@@ -79,7 +82,8 @@ pub struct Permuted {
     pub q99: f64,
 }
 
-/// How well one layer's vector tells trait-showing from trait-free responses to questions it was not made from.
+/// How well one layer's vector tells trait-showing from trait-free responses to questions it was
+/// not made from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LayerValidation {
@@ -89,14 +93,15 @@ pub struct LayerValidation {
     pub interval: Interval,
     /// What chance reaches.
     pub permuted: Permuted,
-    /// The area with the same responses read under a neutral system prompt: without what the prompt itself says.
+    /// The area with the same responses read under a neutral system prompt: without what the prompt
+    /// itself says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescored: Option<f64>,
     /// What chance reaches there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescored_permuted: Option<Permuted>,
-    /// The effect of steering here on which the layer was chosen: change in log-likelihood per token of trait-showing
-    /// against trait-free answers, per unit of coefficient.
+    /// The effect of steering here on which the layer was chosen: change in log-likelihood per
+    /// token of trait-showing against trait-free answers, per unit of coefficient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steering_effect: Option<f64>,
 }
@@ -126,7 +131,8 @@ pub struct VectorMetadata {
     /// Benign `response_avg` of each layer from 0, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<Calibration>,
-    /// What steering at the layer to use does to answers to held-out questions, by rising coefficient, or none.
+    /// What steering at the layer to use does to answers to held-out questions, by rising
+    /// coefficient, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steering: Vec<Rung>,
     /// How to make it again: seed, tokens, rollouts …
@@ -147,8 +153,8 @@ pub struct LayerMatrix {
 }
 
 impl LayerMatrix {
-    /// From rows of equal length, row 0 the embedding output. `None` if there are fewer than two, one is empty, or their
-    /// lengths differ.
+    /// From rows of equal length, row 0 the embedding output. `None` if there are fewer than two,
+    /// one is empty, or their lengths differ.
     #[must_use]
     pub fn from_rows(rows: &[Vec<f32>]) -> Option<Self> {
         let hidden = rows.first()?.len();
@@ -220,7 +226,8 @@ impl VectorFile {
     /// From its parts.
     ///
     /// # Errors
-    /// If the metadata make no sense or do not fit the vectors, or the shapes differ, or a value is not finite.
+    /// If the metadata make no sense or do not fit the vectors, or the shapes differ, or a value is
+    /// not finite.
     pub fn new(
         metadata: VectorMetadata,
         response_avg: LayerMatrix,
@@ -231,8 +238,12 @@ impl VectorFile {
         for (name, matrix) in [("prompt_avg", &prompt_avg), ("prompt_last", &prompt_last)] {
             let Some(matrix) = matrix else { continue };
             check_matrix(name, matrix)?;
-            if (matrix.layers(), matrix.hidden()) != (response_avg.layers(), response_avg.hidden()) {
-                return Err(VectorFileError::Tensor { name, problem: "differs in shape from response_avg".to_owned() });
+            if (matrix.layers(), matrix.hidden()) != (response_avg.layers(), response_avg.hidden())
+            {
+                return Err(VectorFileError::Tensor {
+                    name,
+                    problem: "differs in shape from response_avg".to_owned(),
+                });
             }
         }
         check_metadata(&metadata, &response_avg).map_err(VectorFileError::Metadata)?;
@@ -242,20 +253,31 @@ impl VectorFile {
     /// Reads a file, which may come from anyone.
     ///
     /// # Errors
-    /// If anything about it is not as [`VectorFile::to_bytes`] would write it; the message says what.
+    /// If anything about it is not as [`VectorFile::to_bytes`] would write it; the message says
+    /// what.
     pub fn parse(file: &[u8]) -> Result<Self, VectorFileError> {
         if file.len() > Limits::FILE {
             return Err(VectorFileError::TooLarge(file.len()));
         }
         let tensors = open(file).map_err(VectorFileError::Unreadable)?;
-        let (_, header) =
-            SafeTensors::read_metadata(file).map_err(|error| VectorFileError::Unreadable(error.to_string()))?;
-        let entry =
-            header.metadata().as_ref().and_then(|entries| entries.get(ENTRY)).ok_or(VectorFileError::NoMetadata)?;
-        let metadata = serde_json::from_str(entry).map_err(|error| VectorFileError::Metadata(error.to_string()))?;
-        let response_avg = matrix(&tensors, "response_avg")?
-            .ok_or_else(|| VectorFileError::Tensor { name: "response_avg", problem: "is missing".to_owned() })?;
-        Self::new(metadata, response_avg, matrix(&tensors, "prompt_avg")?, matrix(&tensors, "prompt_last")?)
+        let (_, header) = SafeTensors::read_metadata(file)
+            .map_err(|error| VectorFileError::Unreadable(error.to_string()))?;
+        let entry = header
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(ENTRY))
+            .ok_or(VectorFileError::NoMetadata)?;
+        let metadata = serde_json::from_str(entry)
+            .map_err(|error| VectorFileError::Metadata(error.to_string()))?;
+        let response_avg = matrix(&tensors, "response_avg")?.ok_or_else(|| {
+            VectorFileError::Tensor { name: "response_avg", problem: "is missing".to_owned() }
+        })?;
+        Self::new(
+            metadata,
+            response_avg,
+            matrix(&tensors, "prompt_avg")?,
+            matrix(&tensors, "prompt_last")?,
+        )
     }
 
     /// The file. Equal vectors give equal bytes.
@@ -263,9 +285,10 @@ impl VectorFile {
     /// # Errors
     /// If the metadata do not serialise; for a file that was checked this does not happen.
     pub fn to_bytes(&self) -> Result<Vec<u8>, VectorFileError> {
-        let unreadable = |error: safetensors::SafeTensorError| VectorFileError::Unreadable(error.to_string());
-        let entry =
-            serde_json::to_string(&self.metadata).map_err(|error| VectorFileError::Metadata(error.to_string()))?;
+        let unreadable =
+            |error: safetensors::SafeTensorError| VectorFileError::Unreadable(error.to_string());
+        let entry = serde_json::to_string(&self.metadata)
+            .map_err(|error| VectorFileError::Metadata(error.to_string()))?;
         let matrices = [
             ("prompt_avg", self.prompt_avg.as_ref()),
             ("prompt_last", self.prompt_last.as_ref()),
@@ -333,7 +356,8 @@ impl VectorFile {
         self.response_avg.hidden()
     }
 
-    /// The raw `response_avg` vector after block `layer`, shape `[hidden]`; 0 is the embedding output.
+    /// The raw `response_avg` vector after block `layer`, shape `[hidden]`; 0 is the embedding
+    /// output.
     #[must_use]
     pub fn layer(&self, layer: u32) -> Option<&[f32]> {
         self.response_avg.layer(layer)
@@ -375,8 +399,9 @@ impl VectorFile {
         self.metadata.calibration.get(layer as usize)
     }
 
-    /// Whether a layer's held-out AUROC lies above the 99% point of its permuted-label control, with rescoring too where
-    /// that was done. `None` for vectors that were not validated, as imported ones are not.
+    /// Whether a layer's held-out AUROC lies above the 99% point of its permuted-label control,
+    /// with rescoring too where that was done. `None` for vectors that were not validated, as
+    /// imported ones are not.
     #[must_use]
     pub fn discriminates(&self, layer: u32) -> Option<bool> {
         let found = self.validation(layer)?;
@@ -393,8 +418,8 @@ impl VectorFile {
         self.discriminates(self.best_layer())
     }
 
-    /// Whether steering moves the text of answers along the trait at each step of the coefficient, by both measures. `None`
-    /// for vectors with which it was not tried.
+    /// Whether steering moves the text of answers along the trait at each step of the coefficient,
+    /// by both measures. `None` for vectors with which it was not tried.
     #[must_use]
     pub fn steers(&self) -> Option<bool> {
         self.steers_at(self.best_layer())
@@ -421,7 +446,10 @@ impl VectorFile {
     }
 }
 
-fn matrix(tensors: &SafeTensors<'_>, name: &'static str) -> Result<Option<LayerMatrix>, VectorFileError> {
+fn matrix(
+    tensors: &SafeTensors<'_>,
+    name: &'static str,
+) -> Result<Option<LayerMatrix>, VectorFileError> {
     let fail = |problem| VectorFileError::Tensor { name, problem };
     let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
     let &[_, hidden] = tensor.shape() else {
@@ -436,11 +464,18 @@ fn check_matrix(name: &'static str, matrix: &LayerMatrix) -> Result<(), VectorFi
         return fail(format!("is {} wide; 1 to {} are read", matrix.hidden, Limits::HIDDEN));
     }
     let rows = matrix.values.len() / matrix.hidden;
-    if !(2..=Limits::LAYERS + 1).contains(&rows) || !matrix.values.len().is_multiple_of(matrix.hidden) {
-        return fail(format!("has {rows} rows; an embedding row and 1 to {} layers are read", Limits::LAYERS));
+    if !(2..=Limits::LAYERS + 1).contains(&rows)
+        || !matrix.values.len().is_multiple_of(matrix.hidden)
+    {
+        return fail(format!(
+            "has {rows} rows; an embedding row and 1 to {} layers are read",
+            Limits::LAYERS
+        ));
     }
     match matrix.values.iter().position(|value| !value.is_finite()) {
-        Some(index) => fail(format!("has a value that is not a finite number, at position {index}")),
+        Some(index) => {
+            fail(format!("has a value that is not a finite number, at position {index}"))
+        }
         None => Ok(()),
     }
 }
@@ -463,11 +498,12 @@ fn check_metadata(metadata: &VectorMetadata, vectors: &LayerMatrix) -> Result<()
         ("description", &metadata.description, Limits::DESCRIPTION),
         ("model.name", &metadata.model.name, Limits::TEXT),
     ];
-    let settings = metadata
-        .settings
-        .iter()
-        .flat_map(|(key, value)| [("settings", key, Limits::TEXT), ("settings", value, Limits::TEXT)]);
-    for (field, text, most) in texts.into_iter().chain([("method", &metadata.method, Limits::TEXT)]).chain(settings) {
+    let settings = metadata.settings.iter().flat_map(|(key, value)| {
+        [("settings", key, Limits::TEXT), ("settings", value, Limits::TEXT)]
+    });
+    for (field, text, most) in
+        texts.into_iter().chain([("method", &metadata.method, Limits::TEXT)]).chain(settings)
+    {
         if text.chars().count() > most {
             return Err(format!("{field} is longer than {most} characters"));
         }
@@ -483,19 +519,26 @@ fn check_metadata(metadata: &VectorMetadata, vectors: &LayerMatrix) -> Result<()
             vectors.layers()
         ));
     }
-    for (field, entries) in [("validation", metadata.validation.len()), ("calibration", metadata.calibration.len())] {
+    for (field, entries) in
+        [("validation", metadata.validation.len()), ("calibration", metadata.calibration.len())]
+    {
         if entries != 0 && entries != rows {
-            return Err(format!("{field} has {entries} entries, not one for each of {rows} layers"));
+            return Err(format!(
+                "{field} has {entries} entries, not one for each of {rows} layers"
+            ));
         }
     }
     if metadata.steering.len() > Limits::RUNGS || !metadata.steering.iter().all(Rung::is_sound) {
         return Err("the steps of steering are too many, or no numbers".to_owned());
     }
-    if let Some(layer) = metadata.calibration.iter().position(|calibration| !calibration.is_sound()) {
+    if let Some(layer) = metadata.calibration.iter().position(|calibration| !calibration.is_sound())
+    {
         return Err(format!("the calibration of layer {layer} is not a distribution"));
     }
     if let Some(layer) = metadata.validation.iter().position(|validation| !validation.is_sound()) {
-        return Err(format!("the validation of layer {layer} has numbers that are no areas under a curve"));
+        return Err(format!(
+            "the validation of layer {layer} has numbers that are no areas under a curve"
+        ));
     }
     Ok(())
 }

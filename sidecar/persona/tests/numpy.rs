@@ -1,4 +1,5 @@
-//! The formulas against an independent computation: `numpy/expected.json` is what numpy says (`numpy/make.py`).
+//! The formulas against an independent computation: `numpy/expected.json` is what numpy says
+//! (`numpy/make.py`).
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -59,7 +60,11 @@ fn vectors(expected: &Expected) -> personaguard_persona::LayerMatrix {
             })
             .collect()
     };
-    let samples = [side(Polarity::Positive, &expected.positive), side(Polarity::Negative, &expected.negative)].concat();
+    let samples = [
+        side(Polarity::Positive, &expected.positive),
+        side(Polarity::Negative, &expected.negative),
+    ]
+    .concat();
     mean_difference(&pair_up(&samples)).unwrap()
 }
 
@@ -68,7 +73,12 @@ fn mean_difference_and_projections() {
     let expected = expected();
     let vectors = vectors(&expected);
     for (layer, row) in (0..).zip(&expected.vectors) {
-        vectors.layer(layer).unwrap().iter().zip(row).for_each(|(ours, numpy)| near(f64::from(*ours), *numpy));
+        vectors
+            .layer(layer)
+            .unwrap()
+            .iter()
+            .zip(row)
+            .for_each(|(ours, numpy)| near(f64::from(*ours), *numpy));
     }
     for (sample, projections) in expected.positive.iter().zip(&expected.projections) {
         for (layer, projection) in (0..).zip(projections) {
@@ -83,9 +93,12 @@ fn projection_difference() {
     let vectors = vectors(&expected);
     // As the engine reads it: the mean over tokens of each token's projection.
     let response_avg = |tokens: &Vec<Vec<f32>>| {
-        tokens.iter().map(|token| project(token, vectors.layer(2).unwrap())).sum::<f64>() / tokens.len() as f64
+        tokens.iter().map(|token| project(token, vectors.layer(2).unwrap())).sum::<f64>()
+            / tokens.len() as f64
     };
-    for ((answer, own), difference) in expected.answers.iter().zip(&expected.own).zip(&expected.differences) {
+    for ((answer, own), difference) in
+        expected.answers.iter().zip(&expected.own).zip(&expected.differences)
+    {
         near(response_avg(answer) - response_avg(own), *difference);
     }
 }
@@ -94,8 +107,12 @@ fn projection_difference() {
 fn finetuning_shift() {
     let expected = expected();
     let vectors = vectors(&expected);
-    let activations: Vec<(&[f32], &[f32])> =
-        expected.base.iter().zip(&expected.tuned).map(|(base, tuned)| (base.as_slice(), tuned.as_slice())).collect();
+    let activations: Vec<(&[f32], &[f32])> = expected
+        .base
+        .iter()
+        .zip(&expected.tuned)
+        .map(|(base, tuned)| (base.as_slice(), tuned.as_slice()))
+        .collect();
     let shift = shift(&activations, vectors.layer(1).unwrap()).unwrap();
     near(shift.mean, expected.shift.mean);
     near(shift.error, expected.shift.error);
@@ -112,7 +129,8 @@ fn statistics_of_scores() {
         .map(|(score, positive)| Labelled { score: *score, positive: *positive, cluster: 0 })
         .collect();
     near(auroc(&labelled).unwrap(), expected.auroc);
-    let points: Vec<(f64, f64)> = expected.scores.iter().copied().zip(expected.other.iter().copied()).collect();
+    let points: Vec<(f64, f64)> =
+        expected.scores.iter().copied().zip(expected.other.iter().copied()).collect();
     near(pearson(&points).unwrap(), expected.pearson);
     let calibration = Calibration::from_scores(&expected.scores).unwrap();
     near(calibration.mean, expected.mean);

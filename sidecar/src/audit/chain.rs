@@ -1,8 +1,9 @@
-//! Lines that hang together by hashes: `{"seq":N,"prev":"HASH","time":"…","entry":{…},"hash":"HASH"}`.
+//! Lines that hang together by hashes:
+//! `{"seq":N,"prev":"HASH","time":"…","entry":{…},"hash":"HASH"}`.
 //!
-//! The hash is the SHA-256 of the line's own bytes before `,"hash":`; they hold the hash of the line before. So an edit, a
-//! gap or another order shows at the first line that does not fit. That lines are missing at the end shows only to whoever
-//! knows the last hash: see [`super::verify`].
+//! The hash is the SHA-256 of the line's own bytes before `,"hash":`; they hold the hash of the
+//! line before. So an edit, a gap or another order shows at the first line that does not fit. That
+//! lines are missing at the end shows only to whoever knows the last hash: see [`super::verify`].
 
 use serde::Serialize;
 use serde_json::Value;
@@ -83,17 +84,28 @@ pub struct Sound {
 /// # Errors
 /// If it was edited.
 pub fn open(line: &str) -> Result<Sound, Flaw> {
-    let body = line.len().checked_sub(TAIL).and_then(|at| line.split_at_checked(at)).ok_or(Flaw::Malformed)?;
+    let body = line
+        .len()
+        .checked_sub(TAIL)
+        .and_then(|at| line.split_at_checked(at))
+        .ok_or(Flaw::Malformed)?;
     let (body, tail) = body;
-    let hash = tail.strip_prefix(HASH).and_then(|rest| rest.strip_suffix("\"}")).ok_or(Flaw::Malformed)?;
+    let hash =
+        tail.strip_prefix(HASH).and_then(|rest| rest.strip_suffix("\"}")).ok_or(Flaw::Malformed)?;
     if hex::encode(Sha256::digest(body)) != hash {
         return Err(Flaw::Edited);
     }
-    let mut value: Value = serde_json::from_str(&format!("{body}}}")).map_err(|_| Flaw::Malformed)?;
+    let mut value: Value =
+        serde_json::from_str(&format!("{body}}}")).map_err(|_| Flaw::Malformed)?;
     let seq = value["seq"].as_u64().ok_or(Flaw::Malformed)?;
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(Flaw::Malformed);
     let (prev, time) = (text(&value["prev"])?, text(&value["time"])?);
-    Ok(Sound { head: Head { seq, hash: hash.to_owned() }, prev, time, entry: value["entry"].take() })
+    Ok(Sound {
+        head: Head { seq, hash: hash.to_owned() },
+        prev,
+        time,
+        entry: value["entry"].take(),
+    })
 }
 
 /// Reads a line that must follow `head`.
@@ -117,7 +129,8 @@ mod tests {
     fn chain(length: usize) -> Vec<String> {
         let mut head = Head::default();
         let seal = |number| {
-            let (line, next) = seal(&head, "2026-11-24T12:00:00Z", &json!({ "score": number })).unwrap();
+            let (line, next) =
+                seal(&head, "2026-11-24T12:00:00Z", &json!({ "score": number })).unwrap();
             head = next;
             line.trim_end().to_owned()
         };

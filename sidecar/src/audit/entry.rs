@@ -84,7 +84,12 @@ pub fn changes(plan: &Plan) -> Vec<Change> {
         vectors.map(|vector| Change {
             vector,
             coefficient: Some(steer.coefficient),
-            when: steer.when.map(|w| Condition { vector: name(w.tap), at: w.at, above: w.above, until: w.until }),
+            when: steer.when.map(|w| Condition {
+                vector: name(w.tap),
+                at: w.at,
+                above: w.above,
+                until: w.until,
+            }),
             floor: None,
             ceiling: None,
             positions: steer.positions,
@@ -151,8 +156,8 @@ pub fn response(entry: ResponseEntry<'_>, decision: &Decision) -> Value {
     })
 }
 
-/// A conversation, word for word: an entry of the conversation log. With it and the vectors, `personaguard replay`
-/// computes its scores anew.
+/// A conversation, word for word: an entry of the conversation log. With it and the vectors,
+/// `personaguard replay` computes its scores anew.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
     /// Always `conversation`.

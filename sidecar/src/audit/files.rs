@@ -1,7 +1,7 @@
 //! The files of a log: the one that is written, those that were rotated away, and the head.
 //!
-//! `audit.jsonl` is written; `audit.jsonl.000000000001` was, and begins with that line; `audit.jsonl.head` says where the
-//! chain begins and ends.
+//! `audit.jsonl` is written; `audit.jsonl.000000000001` was, and begins with that line;
+//! `audit.jsonl.head` says where the chain begins and ends.
 
 use super::chain::Head;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,8 @@ pub(super) fn rotated(path: &Path, first: u64) -> PathBuf {
 
 /// Files that were rotated away, oldest first, with the number of their first line.
 pub(super) fn older(path: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {

@@ -38,8 +38,8 @@ pub enum LogError {
     },
 }
 
-/// A log that is being written. Entries that find the queue full, or the disk, are lost and counted: the next one that
-/// is written says how many.
+/// A log that is being written. Entries that find the queue full, or the disk, are lost and
+/// counted: the next one that is written says how many.
 #[derive(Debug)]
 pub struct Log {
     queue: Mutex<Option<(SyncSender<Value>, JoinHandle<()>)>>,
@@ -110,8 +110,12 @@ fn write(mut writer: Writer, entries: &Receiver<Value>, counts: &Counts) {
     let mut put = |entry: &Value| {
         let lost = counts.lost.load(Ordering::Relaxed);
         let gap = lost > told;
-        let result = (if gap { writer.append(&json!({ "kind": "lost", "entries": lost - told })) } else { Ok(()) })
-            .and_then(|()| writer.append(entry));
+        let result = (if gap {
+            writer.append(&json!({ "kind": "lost", "entries": lost - told }))
+        } else {
+            Ok(())
+        })
+        .and_then(|()| writer.append(entry));
         match result {
             Ok(()) => {
                 told = lost;
@@ -153,7 +157,8 @@ struct Writer {
 impl Writer {
     fn open(path: &Path, limits: Limits) -> Result<Self, LogError> {
         let failed = |source| LogError::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         let older = files::older(path).map_err(failed)?;
         let whole = cut_torn_line(&mut file).map_err(failed)?;
         let mut last = last_line(&mut file, whole).map_err(failed)?;
@@ -168,7 +173,11 @@ impl Writer {
         }
         let head = match last.as_str() {
             "" => Head::default(),
-            line => chain::open(line).map_err(|flaw| LogError::Damaged { path: path.to_owned(), flaw })?.head,
+            line => {
+                chain::open(line)
+                    .map_err(|flaw| LogError::Damaged { path: path.to_owned(), flaw })?
+                    .head
+            }
         };
         begins = begins.or(Some(head.seq + 1));
         let begins = begins.unwrap_or(1);
@@ -227,10 +236,12 @@ fn tail(file: &mut File, length: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The last line of the first `length` bytes of a file, which end with a line feed; empty where there is none.
+/// The last line of the first `length` bytes of a file, which end with a line feed; empty where
+/// there is none.
 fn last_line(file: &mut File, length: u64) -> std::io::Result<String> {
     let tail = tail(file, length)?;
-    let line = tail.split(|byte| *byte == b'\n').rev().find(|line| !line.is_empty()).unwrap_or_default();
+    let line =
+        tail.split(|byte| *byte == b'\n').rev().find(|line| !line.is_empty()).unwrap_or_default();
     Ok(String::from_utf8_lossy(line).into_owned())
 }
 

@@ -1,5 +1,5 @@
-//! Logs on disk: one that says what was decided about each response and holds no text, and one of conversations, where a
-//! policy asks for it.
+//! Logs on disk: one that says what was decided about each response and holds no text, and one of
+//! conversations, where a policy asks for it.
 //!
 //! - [`chain`]: lines that hang together by hashes (pure).
 //! - [`Log`]: a file of such lines, written by a thread of its own, bounded and rotated.
@@ -28,7 +28,10 @@ pub struct Logs {
 impl Logs {
     /// Each log that there is, with its name as a metric label.
     pub fn named(&self) -> impl Iterator<Item = (&Log, &'static str)> {
-        self.audit.iter().map(|log| (log, "audit")).chain(self.conversations.iter().map(|log| (log, "conversations")))
+        self.audit
+            .iter()
+            .map(|log| (log, "audit"))
+            .chain(self.conversations.iter().map(|log| (log, "conversations")))
     }
 
     /// Writes what is left.

@@ -68,14 +68,20 @@ pub enum VerifyError {
     },
 }
 
-/// Reads a whole log, rotated files included, and calls `each` with every entry. `expected` is the hash of its last line
-/// from elsewhere (the sidecar logs it when it stops or rotates); without it, the head file beside the log says it.
+/// Reads a whole log, rotated files included, and calls `each` with every entry. `expected` is the
+/// hash of its last line from elsewhere (the sidecar logs it when it stops or rotates); without it,
+/// the head file beside the log says it.
 ///
 /// # Errors
 /// At the first line that does not fit, or if lines are missing.
-pub fn verify(path: &Path, expected: Option<&str>, mut each: impl FnMut(Value)) -> Result<Verified, VerifyError> {
+pub fn verify(
+    path: &Path,
+    expected: Option<&str>,
+    mut each: impl FnMut(Value),
+) -> Result<Verified, VerifyError> {
     let failed = |source| VerifyError::Io { path: path.to_owned(), source };
-    let mut files: Vec<PathBuf> = files::older(path).map_err(failed)?.into_iter().map(|(_, file)| file).collect();
+    let mut files: Vec<PathBuf> =
+        files::older(path).map_err(failed)?.into_iter().map(|(_, file)| file).collect();
     files.push(path.to_owned());
     let (mut head, mut first, mut lost) = (None, None, 0);
     for file in &files {
@@ -106,12 +112,20 @@ pub fn verify(path: &Path, expected: Option<&str>, mut each: impl FnMut(Value)) 
     let (head, first) = (head.unwrap_or_default(), first.unwrap_or(1));
     let ends = match expected {
         Some(hash) => files::Ends { first, last: head.seq, hash: hash.to_owned() },
-        None => files::read_ends(path).map_err(failed)?.ok_or_else(|| VerifyError::NoHead { path: path.to_owned() })?,
+        None => files::read_ends(path)
+            .map_err(failed)?
+            .ok_or_else(|| VerifyError::NoHead { path: path.to_owned() })?,
     };
     let other_hash = ends.hash != head.hash;
     if ends.first != first || ends.last != head.seq || other_hash {
         let (last, found_first, found_last) = (ends.last, first, head.seq);
-        return Err(VerifyError::Ends { first: ends.first, last, found_first, found_last, other_hash });
+        return Err(VerifyError::Ends {
+            first: ends.first,
+            last,
+            found_first,
+            found_last,
+            other_hash,
+        });
     }
     Ok(Verified { first, head, lost })
 }
@@ -145,7 +159,10 @@ mod tests {
         let verified = verify(&path, None, |entry| seen.push(entry)).unwrap();
         assert_eq!((verified.first, verified.head.seq, verified.lost), (1, 14, 0));
         let kinds: Vec<_> = seen.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
-        assert_eq!((kinds[0], kinds[6], kinds[7], kinds[13]), ("started", "stopped", "started", "stopped"));
+        assert_eq!(
+            (kinds[0], kinds[6], kinds[7], kinds[13]),
+            ("started", "stopped", "started", "stopped")
+        );
         written(&dir, 100, limits);
         let verified = check(&path).unwrap();
         assert!(verified.first > 14 && verified.head.seq == 116, "{verified:?}");
@@ -176,7 +193,10 @@ mod tests {
         put(&[&lines[..3], &[edited.as_str()], &lines[4..]].concat());
         assert!(matches!(check(&path), Err(VerifyError::Line { line: 4, flaw: Flaw::Edited, .. })));
         put(&[&lines[..3], &[lines[4], lines[3]], &lines[5..]].concat());
-        assert!(matches!(check(&path), Err(VerifyError::Line { line: 4, flaw: Flaw::OutOfPlace, .. })));
+        assert!(matches!(
+            check(&path),
+            Err(VerifyError::Line { line: 4, flaw: Flaw::OutOfPlace, .. })
+        ));
         put(&lines);
         assert!(check(&path).is_ok());
         std::fs::remove_file(dir.path().join("audit.jsonl.head")).unwrap();

@@ -21,9 +21,10 @@ enum Action {
 
 /// Find any edit, gap, truncation or other order in a log, its rotated files included.
 ///
-/// Each line holds the hash of the line before. Whether lines are missing at the end is told by FILE.head beside the log;
-/// who can change that file, too, can cut the log and nobody would see it. So keep the last hash elsewhere: the sidecar writes
-/// it to its own log whenever it stops or rotates, and --head compares with it.
+/// Each line holds the hash of the line before. Whether lines are missing at the end is told by
+/// FILE.head beside the log; who can change that file, too, can cut the log and nobody would see
+/// it. So keep the last hash elsewhere: the sidecar writes it to its own log whenever it stops or
+/// rotates, and --head compares with it.
 ///
 /// Example:
 ///
@@ -45,7 +46,10 @@ struct Verify {
 /// The log is not as it was written, or cannot be read.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let Action::Verify(Verify { file, head }) = &options.action;
-    if head.as_ref().is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+    if head
+        .as_ref()
+        .is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
         bail!("--head takes a SHA-256 of 64 hexadecimal digits");
     }
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();

@@ -3,8 +3,8 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use personaguard_model::{
-    Device, Engine, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadOptions, Model, Positions,
-    Probe,
+    Device, Engine, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadOptions,
+    Model, Positions, Probe,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Measure a model's speed here: prompts, responses, concurrency, and what monitoring costs.
 ///
-/// Every figure is the median of --repeats runs, in tokens per second. Monitored decoding alternates with plain decoding,
-/// and its cost is the median ratio of neighbours (nine at least), so that a busy machine disturbs it less.
+/// Every figure is the median of --repeats runs, in tokens per second. Monitored decoding
+/// alternates with plain decoding, and its cost is the median ratio of neighbours (nine at least),
+/// so that a busy machine disturbs it less.
 ///
 ///   personaguard bench --model model.gguf
 ///   personaguard bench --model model.gguf --threads 2 --json
@@ -47,7 +48,8 @@ pub struct Options {
     json: bool,
 }
 
-/// Least number of neighbouring runs whose ratio tells what monitoring costs: single ones scatter by a tenth and more.
+/// Least number of neighbouring runs whose ratio tells what monitoring costs: single ones scatter
+/// by a tenth and more.
 const PAIRS: usize = 9;
 
 /// What was measured; speeds in tokens per second.
@@ -82,18 +84,25 @@ struct Streams {
 /// # Errors
 /// The model cannot be loaded, or a request fails.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    if options.repeats == 0 || options.prompt == 0 || options.response < 2 || options.streams.contains(&0) {
+    if options.repeats == 0
+        || options.prompt == 0
+        || options.response < 2
+        || options.streams.contains(&0)
+    {
         bail!("--repeats, --prompt and --streams must be at least 1, --response at least 2");
     }
     let started = Instant::now();
-    let load = LoadOptions { threads: options.threads, device: options.device, ..LoadOptions::default() };
+    let load =
+        LoadOptions { threads: options.threads, device: options.device, ..LoadOptions::default() };
     let model = Arc::new(Model::load(&options.model, &load)?);
     let load_seconds = started.elapsed().as_secs_f64();
     let most = options.streams.iter().copied().max().unwrap_or(1).max(1);
-    // As much as the streams need, and the long prompt: memory is then that of a server of this size.
+    // As much as the streams need, and the long prompt: memory is then that of a server of this
+    // size.
     let tokens = (most * (options.prompt as usize + options.response + 32)).max(4096);
     let kv_bytes = Some(model.kv_bytes(tokens));
-    let engine = Engine::start(model, EngineOptions { max_concurrent: most, max_waiting: most, kv_bytes })?;
+    let engine =
+        Engine::start(model, EngineOptions { max_concurrent: most, max_waiting: most, kv_bytes })?;
     let results = Bench { engine, options, salt: 0 }.measure(load_seconds)?;
     if options.json {
         println!("{}", serde_json::to_string(&results)?);
@@ -128,7 +137,8 @@ impl Bench<'_> {
                 runs.push(self.decode(request)?);
             }
         }
-        let taps = median(runs[2].iter().zip(&runs[0]).map(|(steered, plain)| steered / plain).collect());
+        let taps =
+            median(runs[2].iter().zip(&runs[0]).map(|(steered, plain)| steered / plain).collect());
         let [decode, decode_monitored, decode_steered] = runs.map(median);
         let mut streams = Vec::new();
         for &concurrent in &self.options.streams {
@@ -151,20 +161,27 @@ impl Bench<'_> {
         })
     }
 
-    fn repeat(&mut self, mut run: impl FnMut(&mut Self) -> anyhow::Result<f64>) -> anyhow::Result<f64> {
+    fn repeat(
+        &mut self,
+        mut run: impl FnMut(&mut Self) -> anyhow::Result<f64>,
+    ) -> anyhow::Result<f64> {
         let runs = (0..self.options.repeats).map(|_| run(self)).collect::<anyhow::Result<_>>()?;
         Ok(median(runs))
     }
 
     fn prompt(&mut self, tokens: u32) -> Vec<u32> {
         self.salt += 1;
-        let vocabulary = u32::try_from(self.engine.model().tokenizer().vocabulary()).unwrap_or(u32::MAX).max(2);
-        let token = |index: u32| index.wrapping_mul(7919).wrapping_add(self.salt.wrapping_mul(104_729)) % vocabulary;
+        let vocabulary =
+            u32::try_from(self.engine.model().tokenizer().vocabulary()).unwrap_or(u32::MAX).max(2);
+        let token = |index: u32| {
+            index.wrapping_mul(7919).wrapping_add(self.salt.wrapping_mul(104_729)) % vocabulary
+        };
         (0..tokens).map(token).collect()
     }
 
     fn prefill(&mut self, tokens: u32) -> anyhow::Result<f64> {
-        let request = GenerateRequest { prompt: self.prompt(tokens), max_tokens: 1, ..Default::default() };
+        let request =
+            GenerateRequest { prompt: self.prompt(tokens), max_tokens: 1, ..Default::default() };
         let started = Instant::now();
         let mut generation = self.engine.submit(request)?;
         let mut read = None;
@@ -180,7 +197,8 @@ impl Bench<'_> {
         // A model may end a nonsense response at once: then another prompt.
         for _ in 0..20 {
             let (prompt, max_tokens) = (self.prompt(16), self.options.response);
-            let mut generation = self.engine.submit(GenerateRequest { prompt, max_tokens, ..request.clone() })?;
+            let mut generation =
+                self.engine.submit(GenerateRequest { prompt, max_tokens, ..request.clone() })?;
             let (mut first, mut last, mut tokens) = (None, None, 0);
             while let Some(event) = next(&mut generation)? {
                 match event {
@@ -204,7 +222,11 @@ impl Bench<'_> {
         let mut generations = Vec::new();
         for _ in 0..streams {
             let (prompt, max_tokens) = (self.prompt(self.options.prompt), self.options.response);
-            generations.push(self.engine.submit(GenerateRequest { prompt, max_tokens, ..Default::default() })?);
+            generations.push(self.engine.submit(GenerateRequest {
+                prompt,
+                max_tokens,
+                ..Default::default()
+            })?);
         }
         let mut tokens = 0;
         for mut generation in generations {
@@ -215,7 +237,8 @@ impl Bench<'_> {
         Ok(speed(tokens, started.elapsed()))
     }
 
-    /// Eight vectors around the middle of the model; the first also steers, too weakly to change the text.
+    /// Eight vectors around the middle of the model; the first also steers, too weakly to change
+    /// the text.
     fn request(&self, monitored: bool, steered: bool) -> anyhow::Result<GenerateRequest> {
         let model = self.engine.model();
         #[allow(clippy::cast_precision_loss)]
@@ -223,7 +246,9 @@ impl Bench<'_> {
             (0..model.hidden()).map(|d| ((d * 37 + index * 11) % 101) as f32 / 50.0 - 1.0).collect()
         };
         let layer = |index: usize| (model.layers() / 2 + index % 4).min(model.layers());
-        let probes = (0..8).map(|index| Probe::new(layer(index), &vector(index))).collect::<Result<Vec<_>, _>>()?;
+        let probes = (0..8)
+            .map(|index| Probe::new(layer(index), &vector(index)))
+            .collect::<Result<Vec<_>, _>>()?;
         let steer = Intervention::add(layer(0), &vector(0), 1e-4, Positions::Response)?;
         Ok(GenerateRequest {
             probes: if monitored { probes.into() } else { Arc::default() },
@@ -270,7 +295,11 @@ fn print_table(results: &Results) {
     row("response, 8 traits monitored, one steered", results.decode_steered, "tokens/s");
     row("  of plain, median of neighbouring runs", results.taps * 100.0, "%");
     for streams in &results.streams {
-        row(&format!("{} streams together", streams.concurrent), streams.tokens_per_second, "tokens/s");
+        row(
+            &format!("{} streams together", streams.concurrent),
+            streams.tokens_per_second,
+            "tokens/s",
+        );
     }
     if let Some(rss) = results.peak_rss_mib {
         println!("{:<42} {rss:>10} MiB", "most memory");

@@ -1,8 +1,8 @@
 //! `personaguard calibrate`.
 
 use crate::extract::{
-    Answering, Conversation, Machine, OpenVector, check_model, for_each, own_answer, read_conversations, read_vectors,
-    start_engine, states, write_file,
+    Answering, Conversation, Machine, OpenVector, check_model, for_each, own_answer,
+    read_conversations, read_vectors, start_engine, states, write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -15,14 +15,16 @@ use tokio::runtime::Runtime;
 
 /// Calibrate vectors on benign conversations of your own.
 ///
-/// Thresholds given as a sigma or a quantile are relative to what benign answers score; the built-in calibration comes
-/// from everyday questions, yours from your service's own traffic. Conversations are one JSON object a line,
-/// {"messages": [{"role": "user", "content": "…"}, …]}; where the last message is no answer, the model answers.
+/// Thresholds given as a sigma or a quantile are relative to what benign answers score; the
+/// built-in calibration comes from everyday questions, yours from your service's own traffic.
+/// Conversations are one JSON object a line, {"messages": [{"role": "user", "content": "…"}, …]};
+/// where the last message is no answer, the model answers.
 ///
-///   personaguard calibrate --model model.gguf --vectors evil.safetensors --conversations benign.jsonl --out calibrated/
+///   personaguard calibrate --model model.gguf --vectors evil.safetensors --conversations
+///   benign.jsonl --out calibrated/
 ///
-/// A fifth of the conversations is kept aside to measure how often the thresholds fire on benign answers. A quantile q
-/// needs 1/(1−q) conversations: 1000 for 0.999.
+/// A fifth of the conversations is kept aside to measure how often the thresholds fire on benign
+/// answers. A quantile q needs 1/(1−q) conversations: 1000 for 0.999.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -65,11 +67,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let vectors = read_vectors(&options.vectors)?;
     let conversations = read_conversations(&options.conversations, options.most)?;
     if conversations.len() < FEWEST {
-        bail!("{} conversations are too few to calibrate on: give at least {FEWEST}", conversations.len());
+        bail!(
+            "{} conversations are too few to calibrate on: give at least {FEWEST}",
+            conversations.len()
+        );
     }
     let engine = start_engine(&options.model, options.machine)?;
     check_model(&vectors, engine.model())?;
-    let how = Answering { tokens: options.tokens, temperature: options.temperature, seed: options.seed };
+    let how =
+        Answering { tokens: options.tokens, temperature: options.temperature, seed: options.seed };
     let work = for_each("Reading conversations", &conversations, async |conversation| {
         let response = match &conversation.answer {
             Some(answer) => engine.model().tokenizer().encode(answer),
@@ -79,10 +85,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             return Ok(None);
         }
         let states = states(&engine, conversation, response).await?.response_mean;
-        Ok(Some(vectors.iter().map(|vector| by_layer(vector.file.response_avg(), &states)).collect::<Vec<_>>()))
+        Ok(Some(
+            vectors
+                .iter()
+                .map(|vector| by_layer(vector.file.response_avg(), &states))
+                .collect::<Vec<_>>(),
+        ))
     });
     let scores: Vec<_> = Runtime::new()?.block_on(work)?;
-    std::fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
+    std::fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot create {}", options.out.display()))?;
     for (index, vector) in vectors.into_iter().enumerate() {
         let scores: Vec<(&Conversation, &Vec<f64>)> = conversations
             .iter()
@@ -96,26 +108,39 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// Projections on a vector at every layer.
 fn by_layer(vectors: &LayerMatrix, states: &[Vec<f32>]) -> Vec<f64> {
-    (0..).zip(states).filter_map(|(layer, activation)| Some(project(activation, vectors.layer(layer)?))).collect()
+    (0..)
+        .zip(states)
+        .filter_map(|(layer, activation)| Some(project(activation, vectors.layer(layer)?)))
+        .collect()
 }
 
-fn finish(vector: OpenVector, scores: &[(&Conversation, &Vec<f64>)], options: &Options) -> anyhow::Result<()> {
+fn finish(
+    vector: OpenVector,
+    scores: &[(&Conversation, &Vec<f64>)],
+    options: &Options,
+) -> anyhow::Result<()> {
     let layer = vector.file.best_layer() as usize;
     let calibrate = |scores: &[&Vec<f64>]| -> Option<Vec<Calibration>> {
         (0..=vector.file.layers() as usize)
-            .map(|layer| Calibration::from_scores(&scores.iter().map(|scores| scores[layer]).collect::<Vec<_>>()))
+            .map(|layer| {
+                Calibration::from_scores(
+                    &scores.iter().map(|scores| scores[layer]).collect::<Vec<_>>(),
+                )
+            })
             .collect()
     };
     let too_few = "too few conversations have an answer to calibrate on";
     let mut stream = Stream::new(options.seed, 0xCA1);
-    let (test, fit): (Vec<_>, Vec<_>) = scores.iter().map(|(_, scores)| *scores).partition(|_| stream.below(5) == 0);
+    let (test, fit): (Vec<_>, Vec<_>) =
+        scores.iter().map(|(_, scores)| *scores).partition(|_| stream.below(5) == 0);
     let fitted = &calibrate(&fit).context(too_few)?[layer];
     let all: Vec<&Vec<f64>> = scores.iter().map(|(_, scores)| *scores).collect();
     let mut metadata = vector.file.metadata().clone();
     metadata.calibration = calibrate(&all).context(too_few)?;
-    metadata
-        .settings
-        .insert("calibration".to_owned(), format!("{} conversations, at most {} tokens", all.len(), options.tokens));
+    metadata.settings.insert(
+        "calibration".to_owned(),
+        format!("{} conversations, at most {} tokens", all.len(), options.tokens),
+    );
     print_calibration(&metadata.trait_name, layer, &metadata.calibration[layer]);
     let tested: Vec<f64> = test.iter().map(|scores| scores[layer]).collect();
     for (name, threshold, nominal) in [
@@ -162,12 +187,17 @@ fn print_false_positives(name: &str, threshold: Option<f64>, nominal: Option<f64
     );
 }
 
-/// Benign answers differ from one system prompt to another; a threshold over all of them may be loose for one.
+/// Benign answers differ from one system prompt to another; a threshold over all of them may be
+/// loose for one.
 fn print_by_system_prompt(scores: &[(&Conversation, &Vec<f64>)], layer: usize) {
     let mut groups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (conversation, scores) in scores {
         let system = conversation.system();
-        let hash = if system.is_empty() { "none".to_owned() } else { sha256_hex(system.as_bytes())[..12].to_owned() };
+        let hash = if system.is_empty() {
+            "none".to_owned()
+        } else {
+            sha256_hex(system.as_bytes())[..12].to_owned()
+        };
         groups.entry(hash).or_default().push(scores[layer]);
     }
     println!("  by system prompt (SHA-256, first 12 digits):");

@@ -20,7 +20,8 @@ use tokio::runtime::Runtime;
 
 /// Chat in the terminal, with the trait scores beside each answer.
 ///
-/// Talks to a running server (--url), or loads a config folder itself (--config), as `personaguard serve` would.
+/// Talks to a running server (--url), or loads a config folder itself (--config), as `personaguard
+/// serve` would.
 ///
 ///   personaguard chat --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf
 ///

@@ -47,19 +47,31 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(path) = &options.report {
         let traits: Vec<(&str, &[Ranked])> =
             names.iter().copied().zip(ranks.ranked.iter().map(Vec::as_slice)).collect();
-        let name = options.out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let page = ScreeningPage { name: &name, reference: "as each part was screened", traits: &traits };
+        let name = options
+            .out
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let page =
+            ScreeningPage { name: &name, reference: "as each part was screened", traits: &traits };
         write_file(path, page.render().as_bytes())?;
     }
     if let Some(path) = &options.count_to {
-        std::fs::write(path, parts.len().to_string()).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, parts.len().to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if options.consume {
         for part in &options.parts {
-            std::fs::remove_file(part).with_context(|| format!("cannot remove {}", part.display()))?;
+            std::fs::remove_file(part)
+                .with_context(|| format!("cannot remove {}", part.display()))?;
         }
     }
-    println!("{} samples of {} parts; ranks in {}", parts.len(), options.parts.len(), options.out.display());
+    println!(
+        "{} samples of {} parts; ranks in {}",
+        parts.len(),
+        options.parts.len(),
+        options.out.display()
+    );
     Ok(())
 }
 
@@ -85,7 +97,12 @@ mod tests {
     }
 
     /// As [`part`], with a likelihood ratio for each line.
-    fn weighed(folder: &Path, name: &str, samples: &[(u64, f64)], ratio: impl Fn(u64) -> Option<f64>) -> String {
+    fn weighed(
+        folder: &Path,
+        name: &str,
+        samples: &[(u64, f64)],
+        ratio: impl Fn(u64) -> Option<f64>,
+    ) -> String {
         let measured = samples.iter().map(|&(line, answer)| Measured {
             line,
             answer,
@@ -107,7 +124,9 @@ mod tests {
         let whole = part(folder.path(), "whole", &[(1, 0.5), (2, 3.0), (3, 1.0), (4, 2.0)]);
         assert_eq!(std::fs::read_to_string(folder.path().join("ranks.jsonl")).unwrap(), whole);
         assert_eq!(std::fs::read_to_string(folder.path().join("count")).unwrap(), "4");
-        assert!(std::fs::read_to_string(folder.path().join("ranks.html")).unwrap().contains("evil"));
+        assert!(
+            std::fs::read_to_string(folder.path().join("ranks.html")).unwrap().contains("evil")
+        );
         assert!(!folder.path().join("a").exists(), "it is consumed");
     }
 
@@ -118,7 +137,8 @@ mod tests {
         weighed(folder.path(), "a", &[(1, 0.5), (3, 1.0)], ratio);
         weighed(folder.path(), "b", &[(2, 3.0), (4, 2.0)], ratio);
         run(&Options { consume: false, ..options(folder.path(), &["a", "b"]) }).unwrap();
-        let whole = weighed(folder.path(), "whole", &[(1, 0.5), (2, 3.0), (3, 1.0), (4, 2.0)], ratio);
+        let whole =
+            weighed(folder.path(), "whole", &[(1, 0.5), (2, 3.0), (3, 1.0), (4, 2.0)], ratio);
         assert_eq!(std::fs::read_to_string(folder.path().join("ranks.jsonl")).unwrap(), whole);
         part(folder.path(), "c", &[(5, 0.5)]);
         let error = run(&options(folder.path(), &["a", "c"])).unwrap_err();
@@ -133,7 +153,9 @@ mod tests {
         let kind = part(folder.path(), "c", &[(2, 0.7)]).replace("evil", "kind");
         std::fs::write(folder.path().join("c"), kind).unwrap();
         std::fs::write(folder.path().join("d"), "hello\n").unwrap();
-        for (parts, says) in [(["a", "b"], "two parts"), (["a", "c"], "other vectors"), (["a", "d"], "line 1")] {
+        for (parts, says) in
+            [(["a", "b"], "two parts"), (["a", "c"], "other vectors"), (["a", "d"], "line 1")]
+        {
             let error = run(&options(folder.path(), &parts)).unwrap_err();
             assert!(format!("{error:#}").contains(says), "{error:#}");
         }

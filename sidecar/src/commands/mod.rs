@@ -19,8 +19,8 @@ use clap::{Parser, Subcommand};
 
 /// Serves a language model and guards what it says by its own activations.
 ///
-/// `serve` runs the OpenAI-compatible server that applies persona policies; it needs no cluster. `chat` talks to it and
-/// shows the trait scores beside each answer.
+/// `serve` runs the OpenAI-compatible server that applies persona policies; it needs no cluster.
+/// `chat` talks to it and shows the trait scores beside each answer.
 #[derive(Debug, Parser)]
 #[command(name = "personaguard", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {

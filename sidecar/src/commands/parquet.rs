@@ -31,20 +31,26 @@ impl Column {
 /// If columns are not of one length.
 pub(super) fn table(columns: &[(String, Column)]) -> Result<Vec<u8>> {
     let field = |(name, column): &(String, Column)| {
-        let field = Type::primitive_type_builder(name, column.kind()).with_repetition(Repetition::REQUIRED);
+        let field =
+            Type::primitive_type_builder(name, column.kind()).with_repetition(Repetition::REQUIRED);
         field.build().map(Arc::new)
     };
     let fields = columns.iter().map(field).collect::<Result<Vec<_>>>()?;
     let schema = Type::group_type_builder("ranks").with_fields(fields).build()?;
-    let about =
-        WriterProperties::builder().set_created_by(concat!("personaguard ", env!("CARGO_PKG_VERSION")).to_owned());
-    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(about.build()))?;
+    let about = WriterProperties::builder()
+        .set_created_by(concat!("personaguard ", env!("CARGO_PKG_VERSION")).to_owned());
+    let mut file =
+        SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(about.build()))?;
     let mut group = file.next_row_group()?;
     for (_, column) in columns {
         let Some(mut written) = group.next_column()? else { break };
         match column {
-            Column::Whole(values) => written.typed::<Int64Type>().write_batch(values, None, None)?,
-            Column::Real(values) => written.typed::<DoubleType>().write_batch(values, None, None)?,
+            Column::Whole(values) => {
+                written.typed::<Int64Type>().write_batch(values, None, None)?
+            }
+            Column::Real(values) => {
+                written.typed::<DoubleType>().write_batch(values, None, None)?
+            }
         };
         written.close()?;
     }
@@ -73,7 +79,10 @@ mod tests {
         let rows: Vec<Vec<(String, Field)>> =
             reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns()).collect();
         let row = |line, rank| {
-            vec![("line".to_owned(), Field::Long(line)), ("not-evil_rank".to_owned(), Field::Double(rank))]
+            vec![
+                ("line".to_owned(), Field::Long(line)),
+                ("not-evil_rank".to_owned(), Field::Double(rank)),
+            ]
         };
         assert_eq!(rows, [row(7, 0.5), row(-1, -2.25), row(i64::MAX, 1e300)]);
     }

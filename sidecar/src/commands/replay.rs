@@ -8,23 +8,27 @@ use clap::Args;
 use personaguard_crds::layers::Part;
 use personaguard_crds::{ConditionAt, Positions};
 use personaguard_model::{
-    ChatOptions, Engine, EngineOptions, Gate, GateAt, Intervention, LoadOptions, Model, Probe, ScoreRequest,
+    ChatOptions, Engine, EngineOptions, Gate, GateAt, Intervention, LoadOptions, Model, Probe,
+    ScoreRequest,
 };
 use serde::Deserialize as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Compute the scores of recorded conversations anew, and compare them with those that were recorded.
+/// Compute the scores of recorded conversations anew, and compare them with those that were
+/// recorded.
 ///
-/// Takes the log of `serve --conversation-log`, and the model and vectors of a config folder. One teacher-forced pass reads each
-/// conversation, with the steering and caps that acted on it; the scores come out the same to the last bit. With --audit they
-/// are compared with the audit log, and any difference is an error: the text was changed, or other weights or vectors were
-/// in use than the log says.
+/// Takes the log of `serve --conversation-log`, and the model and vectors of a config folder. One
+/// teacher-forced pass reads each conversation, with the steering and caps that acted on it; the
+/// scores come out the same to the last bit. With --audit they are compared with the audit log, and
+/// any difference is an error: the text was changed, or other weights or vectors were in use than
+/// the log says.
 ///
 /// Example:
 ///
-///   personaguard replay --config ./policy --model ./model.gguf --conversations talk.jsonl --audit audit.jsonl
+///   personaguard replay --config ./policy --model ./model.gguf --conversations talk.jsonl --audit
+///   audit.jsonl
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -50,7 +54,8 @@ pub struct Options {
 /// # Errors
 /// A log is not as it was written, the model cannot be loaded, or a score differs.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let source = Source { folder: options.config.clone(), model_file: options.model.clone(), labels: None };
+    let source =
+        Source { folder: options.config.clone(), model_file: options.model.clone(), labels: None };
     let config = config::load(&source).context("config folder")?;
     let vectors = config.vectors.iter().filter_map(|(name, values)| {
         let layer = config.guard.vectors.get(name)?.layer.0;
@@ -63,7 +68,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         ..LoadOptions::default()
     };
     let model = Arc::new(Model::load(&config.model_file, &load)?);
-    let engine = Engine::start(Arc::clone(&model), EngineOptions { max_concurrent: 1, ..EngineOptions::default() })?;
+    let engine = Engine::start(
+        Arc::clone(&model),
+        EngineOptions { max_concurrent: 1, ..EngineOptions::default() },
+    )?;
     let replay = Replay { model, engine, vectors: vectors.collect() };
     let recorded = options.audit.as_deref().map(recorded).transpose()?;
     let mut conversations = Vec::new();
@@ -74,13 +82,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let (mut compared, mut differing) = (0, 0);
     for entry in conversations {
-        let conversation: Conversation = serde_json::from_value(entry).context("an entry of the conversation log")?;
+        let conversation: Conversation =
+            serde_json::from_value(entry).context("an entry of the conversation log")?;
         let id = &conversation.response_id;
         if options.response.as_ref().is_some_and(|wanted| wanted != id) {
             continue;
         }
         for score in replay.scores(&conversation).with_context(|| id.clone())? {
-            let verdict = match recorded.as_ref().map(|recorded| recorded.get(&(id.clone(), score.vector.clone()))) {
+            let verdict = match recorded
+                .as_ref()
+                .map(|recorded| recorded.get(&(id.clone(), score.vector.clone())))
+            {
                 None => "",
                 Some(None) => "  not in the audit log",
                 Some(Some(other)) => {
@@ -90,9 +102,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                     if same { "  as recorded" } else { "  NOT as recorded" }
                 }
             };
-            let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| value.to_string());
+            let number =
+                |value: Option<f64>| value.map_or("-".to_owned(), |value| value.to_string());
             let (prompt, response) = (number(score.prompt_last), number(score.response_avg));
-            println!("{id}  {}  prompt_last {prompt}  response_avg {response}{verdict}", score.vector);
+            println!(
+                "{id}  {}  prompt_last {prompt}  response_avg {response}{verdict}",
+                score.vector
+            );
         }
     }
     match (&recorded, differing) {
@@ -142,8 +158,10 @@ impl Replay {
             bail!("it was recorded with other weights than {}…: replay it with those", &ours[..12]);
         }
         let names: Vec<_> = self.vectors.keys().collect();
-        let probes = self.vectors.values().map(|vector| Probe::new(vector.layer as usize, &vector.values));
-        let interventions = conversation.changes.iter().map(|change| self.intervention(change, &names));
+        let probes =
+            self.vectors.values().map(|vector| Probe::new(vector.layer as usize, &vector.values));
+        let interventions =
+            conversation.changes.iter().map(|change| self.intervention(change, &names));
         let prompt = match conversation.prompt.as_slice() {
             [] => self.model.chat_prompt(&conversation.messages, &ChatOptions::default())?,
             tokens => tokens.to_vec(),
@@ -172,12 +190,20 @@ impl Replay {
             }
         };
         // What only acts, at further layers, is not scored.
-        Ok(self.vectors.iter().enumerate().filter(|(_, (name, _))| !Part::is_name(name)).map(score).collect())
+        Ok(self
+            .vectors
+            .iter()
+            .enumerate()
+            .filter(|(_, (name, _))| !Part::is_name(name))
+            .map(score)
+            .collect())
     }
 
     #[allow(clippy::cast_possible_truncation)]
     fn intervention(&self, change: &Change, names: &[&String]) -> anyhow::Result<Intervention> {
-        let missing = |name: &str| anyhow!("the config folder lacks vector `{name}`, which acted on this answer");
+        let missing = |name: &str| {
+            anyhow!("the config folder lacks vector `{name}`, which acted on this answer")
+        };
         let vector = self.vectors.get(&change.vector).ok_or_else(|| missing(&change.vector))?;
         let positions = match change.positions {
             Positions::Response => personaguard_model::Positions::Response,
@@ -198,7 +224,10 @@ impl Replay {
         let add = Intervention::add(layer, &vector.values, coefficient.get() as f32, positions)?;
         let Some(when) = &change.when else { return Ok(add) };
         Ok(add.when(Gate {
-            probe: names.iter().position(|name| **name == when.vector).ok_or_else(|| missing(&when.vector))?,
+            probe: names
+                .iter()
+                .position(|name| **name == when.vector)
+                .ok_or_else(|| missing(&when.vector))?,
             at: match when.at {
                 ConditionAt::PromptLast => GateAt::PromptLast,
                 ConditionAt::Token => GateAt::Token,

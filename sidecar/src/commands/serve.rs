@@ -18,43 +18,50 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a model by the OpenAI API, under the policies of a config folder.
 ///
-/// The folder is either the one that the operator mounts (config.yaml, vectors.safetensors), or one of plain manifests: the
-/// very files given to `kubectl apply` (one PersonaModel, its PersonaVectors and PersonaPolicies), with the vector files
-/// beside them. Changes are applied while it runs. The model is loaded in the background: /readyz says when it serves, and
-/// why not.
+/// The folder is either the one that the operator mounts (config.yaml, vectors.safetensors), or one
+/// of plain manifests: the very files given to `kubectl apply` (one PersonaModel, its
+/// PersonaVectors and PersonaPolicies), with the vector files beside them. Changes are applied
+/// while it runs. The model is loaded in the background: /readyz says when it serves, and why not.
 ///
 /// Example without a cluster:
 ///
-///   personaguard serve --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf --log-format text
+///   personaguard serve --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf --log-format
+///   text
 ///
 ///   OPENAI_BASE_URL=http://127.0.0.1:8790/v1 python my_app.py
 ///
 /// In front of another server that has the same model:
 ///
-///   personaguard serve --config ./policy --model ./model.gguf --upstream http://127.0.0.1:8000 --listen 0.0.0.0:8790
+///   personaguard serve --config ./policy --model ./model.gguf --upstream http://127.0.0.1:8000
+///   --listen 0.0.0.0:8790
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
-    /// Stand in front of this OpenAI-compatible server (http://HOST:PORT) instead of serving the model: requests are
-    /// forwarded, answers are scored with the model of the config. Every action works but those that change activations.
+    /// Stand in front of this OpenAI-compatible server (http://HOST:PORT) instead of serving the
+    /// model: requests are forwarded, answers are scored with the model of the config. Every action
+    /// works but those that change activations.
     #[arg(long, env = "PERSONAGUARD_UPSTREAM", value_name = "URL")]
     upstream: Option<Upstream>,
-    /// With --upstream: longest silence of that server in seconds, before an answer counts as failed.
+    /// With --upstream: longest silence of that server in seconds, before an answer counts as
+    /// failed.
     #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Times::default().upstream.as_secs())]
     upstream_timeout_seconds: u64,
-    /// With --upstream: longest time in seconds for scoring one piece of an answer; past it the failure policy decides.
+    /// With --upstream: longest time in seconds for scoring one piece of an answer; past it the
+    /// failure policy decides.
     #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Times::default().score.as_secs())]
     score_deadline_seconds: u64,
     /// Config folder.
     #[arg(long, env = "PERSONAGUARD_CONFIG", value_name = "DIR", default_value = names::CONFIG_DIR)]
     config: PathBuf,
-    /// Weight file (GGUF) to serve in place of the one that the config names. Its SHA-256 must be the one in the config.
+    /// Weight file (GGUF) to serve in place of the one that the config names. Its SHA-256 must be
+    /// the one in the config.
     #[arg(long, env = "PERSONAGUARD_MODEL", value_name = "FILE")]
     model: Option<PathBuf>,
     /// Address of the API: /v1/chat/completions, /v1/models, /healthz, /readyz, /metrics.
     #[arg(long, env = "PERSONAGUARD_LISTEN", value_name = "ADDR", default_value_t = loopback())]
     listen: SocketAddr,
-    /// Address of /healthz, /readyz and /metrics alone, for probes and scrapes from outside the pod. Default: none.
+    /// Address of /healthz, /readyz and /metrics alone, for probes and scrapes from outside the
+    /// pod. Default: none.
     #[arg(long, env = "PERSONAGUARD_ADMIN_LISTEN", value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
     /// Where to push reports: the operator's URL. Default: nowhere.
@@ -63,18 +70,20 @@ pub struct Options {
     /// Token to push reports with; read anew for each push.
     #[arg(long, env = "PERSONAGUARD_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Labels of this pod, as the downward API writes them: only policies that select them are enforced. Default: all are.
+    /// Labels of this pod, as the downward API writes them: only policies that select them are
+    /// enforced. Default: all are.
     #[arg(long, env = "PERSONAGUARD_POD_LABELS", value_name = "FILE")]
     pod_labels: Option<PathBuf>,
     /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: none are sent.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<String>,
-    /// File for a log of every response without a word of it: scores, decisions, policies, digests, as JSON lines that hang
-    /// together by hashes (`personaguard audit verify`). Default: none is kept.
+    /// File for a log of every response without a word of it: scores, decisions, policies, digests,
+    /// as JSON lines that hang together by hashes (`personaguard audit verify`). Default: none is
+    /// kept.
     #[arg(long, env = "PERSONAGUARD_AUDIT_LOG", value_name = "FILE")]
     audit_log: Option<PathBuf>,
-    /// File for conversations, word for word, of policies that say `recordConversations: true` (`personaguard replay`).
-    /// Default: none are kept, whatever a policy says.
+    /// File for conversations, word for word, of policies that say `recordConversations: true`
+    /// (`personaguard replay`). Default: none are kept, whatever a policy says.
     #[arg(long, env = "PERSONAGUARD_CONVERSATION_LOG", value_name = "FILE")]
     conversation_log: Option<PathBuf>,
     /// Bytes of a log file, after which the next one begins.
@@ -89,7 +98,8 @@ pub struct Options {
     /// Longest request body in bytes.
     #[arg(long, env = "PERSONAGUARD_MAX_BODY_BYTES", value_name = "N", default_value_t = Limits::default().body_bytes)]
     max_body_bytes: usize,
-    /// Connections at the same time. At the limit, the one that has waited longest for its client gives way to a new one.
+    /// Connections at the same time. At the limit, the one that has waited longest for its client
+    /// gives way to a new one.
     #[arg(long, env = "PERSONAGUARD_MAX_CONNECTIONS", value_name = "N", default_value_t = Limits::default().connections)]
     max_connections: usize,
     /// Seconds that running requests get to end after SIGTERM.
@@ -104,8 +114,8 @@ fn loopback() -> SocketAddr {
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// An address cannot be listened on, or the OTLP endpoint makes no sense. What is wrong with config or weights is no error:
-/// it may be mended while it runs.
+/// An address cannot be listened on, or the OTLP endpoint makes no sense. What is wrong with config
+/// or weights is no error: it may be mended while it runs.
 pub fn run(options: Options) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(options))
 }
@@ -122,9 +132,16 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     };
     let limits = audit::Limits { file_bytes: options.log_file_bytes, files: options.log_files };
     let log = |path: Option<&PathBuf>| path.map(|path| Log::open(path, limits)).transpose();
-    let logs = Logs { audit: log(options.audit_log.as_ref())?, conversations: log(options.conversation_log.as_ref())? };
+    let logs = Logs {
+        audit: log(options.audit_log.as_ref())?,
+        conversations: log(options.conversation_log.as_ref())?,
+    };
     let setup = Setup {
-        source: Source { folder: options.config.clone(), model_file: options.model, labels: options.pod_labels },
+        source: Source {
+            folder: options.config.clone(),
+            model_file: options.model,
+            labels: options.pod_labels,
+        },
         api: bind(options.listen, "--listen").await?,
         admin,
         reports: options.report_url.filter(|url| !url.is_empty()).map(|url| Target {
@@ -134,8 +151,10 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         }),
         upstream: options.upstream.map(|upstream| {
             let seconds = Duration::from_secs;
-            let (upstream_time, score) =
-                (seconds(options.upstream_timeout_seconds), seconds(options.score_deadline_seconds));
+            let (upstream_time, score) = (
+                seconds(options.upstream_timeout_seconds),
+                seconds(options.score_deadline_seconds),
+            );
             (upstream, Times { upstream: upstream_time, score })
         }),
         limits: Limits {
@@ -163,5 +182,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{flag} {address} cannot be listened on: choose another"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{flag} {address} cannot be listened on: choose another"))
 }

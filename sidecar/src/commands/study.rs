@@ -1,8 +1,8 @@
 //! `personaguard study`.
 
 use crate::extract::{
-    Machine, OpenVector, StudySettings, TraitStudy, check_model, read_vectors, specs_of, start_engine, study,
-    write_file,
+    Machine, OpenVector, StudySettings, TraitStudy, check_model, read_vectors, specs_of,
+    start_engine, study, write_file,
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -15,7 +15,8 @@ use tokio::runtime::Runtime;
 ///
 /// Writes one self-contained HTML page for each vector, and prints the numbers.
 ///
-///   personaguard study --model model.gguf --vectors evil.safetensors sycophantic.safetensors --out study/
+///   personaguard study --model model.gguf --vectors evil.safetensors sycophantic.safetensors --out
+///   study/
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -56,10 +57,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let specs = specs_of(&vectors, &options.trait_files)?;
     let engine = start_engine(&options.model, options.machine)?;
     check_model(&vectors, engine.model())?;
-    let settings = StudySettings { tokens: options.tokens, questions: options.questions, seed: options.seed };
+    let settings =
+        StudySettings { tokens: options.tokens, questions: options.questions, seed: options.seed };
     let studies = Runtime::new()?.block_on(study(&engine, &vectors, &specs, settings))?;
-    std::fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
-    let names: Vec<String> = vectors.iter().map(|vector| vector.file.trait_name().to_owned()).collect();
+    std::fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot create {}", options.out.display()))?;
+    let names: Vec<String> =
+        vectors.iter().map(|vector| vector.file.trait_name().to_owned()).collect();
     for (vector, study) in vectors.iter().zip(&studies) {
         print(vector, study, &names);
         let page = VectorPage {
@@ -84,12 +88,20 @@ fn print(vector: &OpenVector, study: &TraitStudy, names: &[String]) {
     println!("  coefficient  response_avg  log-likelihood ratio");
     for row in &study.steering {
         let rung = row.rung;
-        println!("  {:>11}  {:>12.3}  {:>20.4}", rung.coefficient, rung.response_avg, rung.likelihood_ratio);
+        println!(
+            "  {:>11}  {:>12.3}  {:>20.4}",
+            rung.coefficient, rung.response_avg, rung.likelihood_ratio
+        );
     }
     let rungs: Vec<Rung> = study.steering.iter().map(|row| row.rung).collect();
-    println!("  both rise at each step: {}", if rises(&rungs) == Some(true) { "yes" } else { "NO" });
+    println!(
+        "  both rise at each step: {}",
+        if rises(&rungs) == Some(true) { "yes" } else { "NO" }
+    );
     if let Some((overall, within)) = study.monitoring {
-        println!("  prompt_last foretells the answer: r {overall:.3} over all system prompts, {within:.3} within one");
+        println!(
+            "  prompt_last foretells the answer: r {overall:.3} over all system prompts, {within:.3} within one"
+        );
     }
     println!("  trait             cosine  AUROC on its answers  rescored");
     for (index, name) in names.iter().enumerate() {

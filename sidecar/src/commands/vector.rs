@@ -5,7 +5,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use personaguard_model::{LoadOptions, Model};
 use personaguard_persona::import::{export_gguf, import_gguf, import_safetensors, import_torch};
-use personaguard_persona::{Counts, LayerMatrix, ModelIdentity, VectorFile, VectorMetadata, norm, sha256_hex};
+use personaguard_persona::{
+    Counts, LayerMatrix, ModelIdentity, VectorFile, VectorMetadata, norm, sha256_hex,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -32,17 +34,20 @@ struct Show {
 
 /// Make a vector file from vectors of another tool.
 ///
-/// Reads the paper's .pt files (as data: no code of them runs), plain safetensors with one matrix [layers + 1, hidden],
-/// and GGUF control vectors of repeng and llama.cpp. What is imported has no validation and no calibration:
-/// `personaguard calibrate` adds the latter, without which thresholds must be raw projections.
+/// Reads the paper's .pt files (as data: no code of them runs), plain safetensors with one matrix
+/// [layers + 1, hidden], and GGUF control vectors of repeng and llama.cpp. What is imported has no
+/// validation and no calibration: `personaguard calibrate` adds the latter, without which
+/// thresholds must be raw projections.
 ///
-///   personaguard vector import evil_response_avg_diff.pt --model model.gguf --trait evil --layer 20 --out evil.safetensors
+///   personaguard vector import evil_response_avg_diff.pt --model model.gguf --trait evil --layer
+///   20 --out evil.safetensors
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 struct Import {
     /// File to import: .pt, .safetensors or .gguf.
     file: PathBuf,
-    /// Weight file (GGUF) that the vectors belong to. It cannot be told from them whether that is so.
+    /// Weight file (GGUF) that the vectors belong to. It cannot be told from them whether that is
+    /// so.
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// The trait: an adjective of a-z, 0-9 and -.
@@ -61,7 +66,8 @@ struct Import {
 
 /// Write a vector file's vectors as a GGUF control vector.
 ///
-/// llama.cpp takes it with --control-vector. The format has no place for layer 1 and the embedding row.
+/// llama.cpp takes it with --control-vector. The format has no place for layer 1 and the embedding
+/// row.
 #[derive(Args, Debug)]
 struct Export {
     /// Vector file.
@@ -87,18 +93,27 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn print(path: &Path) -> anyhow::Result<()> {
-    let [vector] = read_vectors(&[path.to_path_buf()])?.try_into().ok().context("one file gives one vector")?;
+    let [vector] = read_vectors(&[path.to_path_buf()])?
+        .try_into()
+        .ok()
+        .context("one file gives one vector")?;
     let (file, metadata) = (&vector.file, vector.file.metadata());
     println!("trait         {}\ndescription   {}", metadata.trait_name, metadata.description);
     println!("model         {}, SHA-256 {}", metadata.model.name, metadata.model.sha256);
     println!("method        {}", metadata.method);
-    println!("answers       {} positive, {} negative", metadata.counts.positive, metadata.counts.negative);
+    println!(
+        "answers       {} positive, {} negative",
+        metadata.counts.positive, metadata.counts.negative
+    );
     println!("shape         {} layers of {} values", file.layers(), file.hidden());
     println!("layer         {}, norm {:.4}", metadata.best_layer, norm(vector.best()?));
     if let Some(validation) = file.validation(metadata.best_layer) {
         println!(
             "held out      AUROC {:.3} ({:.3} to {:.3}), control 99% {:.3}",
-            validation.auroc, validation.interval.low, validation.interval.high, validation.permuted.q99
+            validation.auroc,
+            validation.interval.low,
+            validation.interval.high,
+            validation.permuted.q99
         );
     }
     if let Some(calibration) = file.calibration(metadata.best_layer) {
@@ -110,7 +125,8 @@ fn print(path: &Path) -> anyhow::Result<()> {
             calibration.sigma(3.0)
         );
     }
-    let discriminative = file.is_discriminative().map_or("not validated", |yes| if yes { "yes" } else { "NO" });
+    let discriminative =
+        file.is_discriminative().map_or("not validated", |yes| if yes { "yes" } else { "NO" });
     println!("discriminative {discriminative}");
     let steers = file.steers().map_or("not tried", |yes| if yes { "yes" } else { "NO" });
     println!("steers        {steers}");
@@ -125,12 +141,13 @@ fn import(options: &Import) -> anyhow::Result<()> {
     let model = Model::load(&options.model, &LoadOptions::default())?;
     let bytes = read_file(&options.file)?;
     let layers = u32::try_from(model.layers())?;
-    let (matrix, format): (LayerMatrix, _) = match options.file.extension().and_then(|extension| extension.to_str()) {
-        Some("pt" | "pth") => (import_torch(&bytes)?, "torch"),
-        Some("safetensors") => (import_safetensors(&bytes)?, "safetensors"),
-        Some("gguf") => (import_gguf(&bytes, layers)?, "gguf"),
-        _ => bail!("{} is neither .pt, .safetensors nor .gguf", options.file.display()),
-    };
+    let (matrix, format): (LayerMatrix, _) =
+        match options.file.extension().and_then(|extension| extension.to_str()) {
+            Some("pt" | "pth") => (import_torch(&bytes)?, "torch"),
+            Some("safetensors") => (import_safetensors(&bytes)?, "safetensors"),
+            Some("gguf") => (import_gguf(&bytes, layers)?, "gguf"),
+            _ => bail!("{} is neither .pt, .safetensors nor .gguf", options.file.display()),
+        };
     if (matrix.layers(), matrix.hidden()) != (layers, model.hidden()) {
         bail!(
             "the vectors are for {} layers of {} values, the model has {layers} of {}: they belong to another model",
@@ -162,8 +179,10 @@ fn import(options: &Import) -> anyhow::Result<()> {
 }
 
 fn export(options: &Export) -> anyhow::Result<()> {
-    let [vector] =
-        read_vectors(std::slice::from_ref(&options.file))?.try_into().ok().context("one file gives one vector")?;
+    let [vector] = read_vectors(std::slice::from_ref(&options.file))?
+        .try_into()
+        .ok()
+        .context("one file gives one vector")?;
     let bytes = export_gguf(vector.file.response_avg(), &options.architecture);
     write_file(&options.out, &bytes)?;
     println!("{}  {}", sha256_hex(&bytes), options.out.display());

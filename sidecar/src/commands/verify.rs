@@ -1,8 +1,8 @@
 //! `personaguard verify`.
 
 use crate::extract::{
-    Conversation, Machine, OpenVector, Tensor, check_model, for_each, read_conversations, read_vectors, start_adapted,
-    states, write_tensors,
+    Conversation, Machine, OpenVector, Tensor, check_model, for_each, read_conversations,
+    read_vectors, start_adapted, states, write_tensors,
 };
 use anyhow::bail;
 use clap::Args;
@@ -16,32 +16,44 @@ use tokio::runtime::Runtime;
 
 /// Check a finetuned model against its base model.
 ///
-/// Feeds both the same prompts and projects the mean shift of their activations at the last prompt token on every trait.
-/// Exits with an error past the limit, so that a pipeline can stop a checkpoint.
+/// Feeds both the same prompts and projects the mean shift of their activations at the last prompt
+/// token on every trait. Exits with an error past the limit, so that a pipeline can stop a
+/// checkpoint.
 ///
-///   personaguard verify --base base.gguf --tuned tuned.gguf --vectors evil.safetensors sycophantic.safetensors
+///   personaguard verify --base base.gguf --tuned tuned.gguf --vectors evil.safetensors
+///   sycophantic.safetensors
 ///
-/// A LoRA adapter, as PEFT writes it, is added to the base model's own weights, which then must be a folder with safetensors:
+/// A LoRA adapter, as PEFT writes it, is added to the base model's own weights, which then must be
+/// a folder with safetensors:
 ///
-///   personaguard verify --base ./Qwen2.5-0.5B-Instruct --adapter ./my-lora --vectors evil.safetensors
+///   personaguard verify --base ./Qwen2.5-0.5B-Instruct --adapter ./my-lora --vectors
+///   evil.safetensors
 ///
 /// Without --prompts, the everyday requests and the traits' own held-out questions are used.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
-    /// Weights of the base model, from which the vectors were made: a GGUF file, or a folder with safetensors.
+    /// Weights of the base model, from which the vectors were made: a GGUF file, or a folder with
+    /// safetensors.
     #[arg(long, value_name = "PATH")]
     base: PathBuf,
     /// Weights of the finetuned model: same architecture, layers and width.
-    #[arg(long, value_name = "PATH", required_unless_present = "adapter", conflicts_with = "adapter")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        required_unless_present = "adapter",
+        conflicts_with = "adapter"
+    )]
     tuned: Option<PathBuf>,
-    /// In place of --tuned: folder of a LoRA adapter to the base model (adapter_config.json, adapter_model.safetensors).
+    /// In place of --tuned: folder of a LoRA adapter to the base model (adapter_config.json,
+    /// adapter_model.safetensors).
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
-    /// Largest shift towards a trait that passes, in standard deviations of the base model's projections over the prompts.
+    /// Largest shift towards a trait that passes, in standard deviations of the base model's
+    /// projections over the prompts.
     #[arg(long, value_name = "SIGMAS", default_value_t = 1.0)]
     limit: f64,
     /// Conversations whose prompts to use (JSON lines), in place of the built-in ones.
@@ -50,8 +62,9 @@ pub struct Options {
     /// Prompts to use at most.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     most: usize,
-    /// File to write the activations at the last prompt token to (safetensors, no text), to compute with them elsewhere: F32
-    /// tensors TRAIT:base and TRAIT:tuned, [prompt][hidden] at the vector's layer, and as metadata entry TRAIT the shift.
+    /// File to write the activations at the last prompt token to (safetensors, no text), to compute
+    /// with them elsewhere: F32 tensors TRAIT:base and TRAIT:tuned, [prompt][hidden] at the
+    /// vector's layer, and as metadata entry TRAIT the shift.
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
     #[command(flatten)]
@@ -107,7 +120,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let mut tensors: Vec<Tensor> = Vec::new();
         for (which, read) in [("base", &base), ("tuned", &tuned)] {
             for (index, vector) in vectors.iter().enumerate() {
-                let values: Vec<f32> = read.iter().flat_map(|prompt| prompt[index].iter().copied()).collect();
+                let values: Vec<f32> =
+                    read.iter().flat_map(|prompt| prompt[index].iter().copied()).collect();
                 let shape = vec![read.len(), vector.file.hidden()];
                 tensors.push((format!("{}:{which}", vector.file.trait_name()), shape, values));
             }
@@ -121,9 +135,17 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     bail!("the tuned model moved past the limit towards: {}", past.join(", "))
 }
 
-fn shift_of(base: &Activations, tuned: &Activations, index: usize, vector: &OpenVector) -> anyhow::Result<Shift> {
-    let activations: Vec<(&[f32], &[f32])> =
-        base.iter().zip(tuned).map(|(base, tuned)| (base[index].as_slice(), tuned[index].as_slice())).collect();
+fn shift_of(
+    base: &Activations,
+    tuned: &Activations,
+    index: usize,
+    vector: &OpenVector,
+) -> anyhow::Result<Shift> {
+    let activations: Vec<(&[f32], &[f32])> = base
+        .iter()
+        .zip(tuned)
+        .map(|(base, tuned)| (base[index].as_slice(), tuned[index].as_slice()))
+        .collect();
     match shift(&activations, vector.best()?) {
         Some(shift) => Ok(shift),
         None => bail!("{} has a vector of zeros at its best layer", vector.path.display()),
@@ -138,8 +160,10 @@ fn prompts(options: &Options, vectors: &[OpenVector]) -> anyhow::Result<Vec<Conv
         }
         return Ok(prompts);
     }
-    let known = vectors.iter().filter_map(|vector| TraitSpec::builtin(vector.file.trait_name()).ok());
-    let questions = Benign::builtin()?.questions.into_iter().chain(known.flat_map(|spec| spec.held_out));
+    let known =
+        vectors.iter().filter_map(|vector| TraitSpec::builtin(vector.file.trait_name()).ok());
+    let questions =
+        Benign::builtin()?.questions.into_iter().chain(known.flat_map(|spec| spec.held_out));
     Ok((1..)
         .zip(questions)
         .take(options.most)
@@ -160,8 +184,9 @@ fn activations(
     vectors: &[OpenVector],
 ) -> anyhow::Result<Activations> {
     let (layers, hidden) = (engine.model().layers(), engine.model().hidden());
-    if let Some(other) =
-        vectors.iter().find(|vector| (vector.file.layers() as usize, vector.file.hidden()) != (layers, hidden))
+    if let Some(other) = vectors
+        .iter()
+        .find(|vector| (vector.file.layers() as usize, vector.file.hidden()) != (layers, hidden))
     {
         bail!(
             "{} has {layers} layers of {hidden} values, and {} is for {} of {}: this is no finetune of the base model",
@@ -173,7 +198,10 @@ fn activations(
     }
     let work = for_each(title, prompts, async |prompt| {
         let states = states(engine, prompt, Vec::new()).await?;
-        Ok(vectors.iter().map(|vector| states.prompt_last[vector.file.best_layer() as usize].clone()).collect())
+        Ok(vectors
+            .iter()
+            .map(|vector| states.prompt_last[vector.file.best_layer() as usize].clone())
+            .collect())
     });
     Runtime::new()?.block_on(work)
 }

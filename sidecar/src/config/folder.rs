@@ -11,7 +11,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Largest file of a config folder: a ConfigMap holds 1 MiB, manifests kept by hand may bring whole vector files.
+/// Largest file of a config folder: a ConfigMap holds 1 MiB, manifests kept by hand may bring whole
+/// vector files.
 pub(super) const MAX_FILE_BYTES: u64 = 512 << 20;
 /// How often a folder that changes under the reader's hands is read anew.
 const ATTEMPTS: usize = 5;
@@ -43,8 +44,8 @@ fn stamp(path: PathBuf) -> (PathBuf, u64, Option<SystemTime>) {
     (path, length, metadata.and_then(|m| m.modified().ok()))
 }
 
-/// Kubelet swaps a mounted ConfigMap by one symbolic link, `..data`: all files are read from the folder that it points
-/// to at one moment.
+/// Kubelet swaps a mounted ConfigMap by one symbolic link, `..data`: all files are read from the
+/// folder that it points to at one moment.
 fn resolved(folder: &Path) -> PathBuf {
     std::fs::canonicalize(folder.join("..data")).unwrap_or_else(|_| folder.to_owned())
 }
@@ -52,7 +53,8 @@ fn resolved(folder: &Path) -> PathBuf {
 /// Reads and checks the folder; files that change meanwhile are read anew.
 ///
 /// # Errors
-/// See [`ConfigError`]. A vector that cannot be used is no error: it is refused by itself, see [`Config::vectors`].
+/// See [`ConfigError`]. A vector that cannot be used is no error: it is refused by itself, see
+/// [`Config::vectors`].
 pub fn load(source: &Source) -> Result<Config, ConfigError> {
     for _ in 0..ATTEMPTS {
         let before = fingerprint(source);
@@ -99,13 +101,17 @@ fn read_vectors(folder: &Path, guard: &GuardConfig) -> Result<Vectors, ConfigErr
     }
     let path = folder.join(names::VECTORS_FILE);
     let bytes = read(&path, MAX_FILE_BYTES)?;
-    let layers =
-        read_layers(&bytes).map_err(|error| ConfigError::Invalid { path: path.clone(), message: error.to_string() })?;
+    let layers = read_layers(&bytes)
+        .map_err(|error| ConfigError::Invalid { path: path.clone(), message: error.to_string() })?;
     let check = |(name, expected): (&String, &Digest)| {
         let vector = match layers.get(name) {
-            None => Err(refused(reason::ARTIFACT_NOT_FOUND, format!("the config folder lacks vector `{name}`"))),
+            None => Err(refused(
+                reason::ARTIFACT_NOT_FOUND,
+                format!("the config folder lacks vector `{name}`"),
+            )),
             Some(values) if layer_digest(values) != expected.as_str() => {
-                let message = format!("the values of vector `{name}` are not those that the config names");
+                let message =
+                    format!("the values of vector `{name}` are not those that the config names");
                 Err(refused(reason::DIGEST_MISMATCH, message))
             }
             Some(values) => Ok(values.as_slice().into()),

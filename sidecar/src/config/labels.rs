@@ -15,7 +15,10 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigError>
         path: path.to_owned(),
         message: format!("not a line key=\"value\": {line}"),
     };
-    text.lines().filter(|line| !line.trim().is_empty()).map(|line| parse(line).ok_or_else(|| invalid(line))).collect()
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| parse(line).ok_or_else(|| invalid(line)))
+        .collect()
 }
 
 /// Label values hold letters, digits, `-`, `_` and `.` only, so nothing in them is ever escaped.

@@ -1,7 +1,8 @@
 //! The config folder: what is served and enforced.
 //!
-//! Either `config.yaml` and `vectors.safetensors`, as the operator mounts them, or plain manifests (`*.yaml` of kinds
-//! PersonaModel, PersonaVector and PersonaPolicy) with the vector files beside them.
+//! Either `config.yaml` and `vectors.safetensors`, as the operator mounts them, or plain manifests
+//! (`*.yaml` of kinds PersonaModel, PersonaVector and PersonaPolicy) with the vector files beside
+//! them.
 
 mod folder;
 mod labels;

@@ -1,5 +1,5 @@
-//! From a description to a trait: an endpoint, or without one the model itself, writes contrastive instructions, questions
-//! and a rubric; what it writes is checked.
+//! From a description to a trait: an endpoint, or without one the model itself, writes contrastive
+//! instructions, questions and a rubric; what it writes is checked.
 
 use super::endpoint::{Endpoint, Question};
 use super::responder::{Answering, prompt, write};
@@ -56,7 +56,8 @@ impl Author<'_> {
     async fn ask(self, text: &str, tokens: usize, seed: u64) -> anyhow::Result<String> {
         match self {
             Self::Endpoint(endpoint) => {
-                let question = Question { text, tokens: 2 * tokens, temperature: 1.0, alternatives: false };
+                let question =
+                    Question { text, tokens: 2 * tokens, temperature: 1.0, alternatives: false };
                 Ok(endpoint.ask(question).await?.text)
             }
             Self::Model(engine) => {

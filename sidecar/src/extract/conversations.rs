@@ -1,5 +1,5 @@
-//! Files of conversations: one JSON object a line, `{"messages": [{"role": …, "content": …}, …]}`, as OpenAI's
-//! finetuning takes them.
+//! Files of conversations: one JSON object a line, `{"messages": [{"role": …, "content": …}, …]}`,
+//! as OpenAI's finetuning takes them.
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -53,7 +53,8 @@ struct Message {
 /// The conversations of a file, at most `most` of them.
 ///
 /// # Errors
-/// If the file cannot be read, or a line is no conversation; the message names the line, and never quotes it.
+/// If the file cannot be read, or a line is no conversation; the message names the line, and never
+/// quotes it.
 pub fn read_conversations(path: &Path, most: usize) -> anyhow::Result<Vec<Conversation>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut reader = BufReader::new(file);
@@ -72,7 +73,8 @@ pub fn read_conversations(path: &Path, most: usize) -> anyhow::Result<Vec<Conver
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let conversation = parse(&text, number).with_context(|| format!("{} line {number}", path.display()))?;
+        let conversation =
+            parse(&text, number).with_context(|| format!("{} line {number}", path.display()))?;
         conversations.push(conversation);
     }
     Ok(conversations)
@@ -117,7 +119,10 @@ mod tests {
              {\"role\":\"assistant\",\"content\":\"Hello\"}],\"label\":1}\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}\n",
         )
         .unwrap();
-        assert_eq!((read[0].line, read[0].system(), read[0].answer.as_deref()), (1, "Be brief.", Some("Hello")));
+        assert_eq!(
+            (read[0].line, read[0].system(), read[0].answer.as_deref()),
+            (1, "Be brief.", Some("Hello"))
+        );
         assert_eq!(read[0].fields["label"], 1);
         assert_eq!((read[1].line, read[1].system(), read[1].answer.as_deref()), (3, "", None));
     }

@@ -1,4 +1,5 @@
-//! Delivery to the operator, from within a Job: how far the extraction is, and in the end the vector file.
+//! Delivery to the operator, from within a Job: how far the extraction is, and in the end the
+//! vector file.
 
 use super::journal;
 use anyhow::{Context as _, bail};
@@ -54,11 +55,15 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Tells again and again how far the extraction is, by its journal. That it is not heard does no harm.
+    /// Tells again and again how far the extraction is, by its journal. That it is not heard does
+    /// no harm.
     pub async fn follow(&self, journal: &Path, total: usize) -> Infallible {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         loop {
-            let progress = ExtractionProgress { done: count(journal::count(journal).min(total)), total: count(total) };
+            let progress = ExtractionProgress {
+                done: count(journal::count(journal).min(total)),
+                total: count(total),
+            };
             if let Ok(body) = serde_json::to_vec(&progress)
                 && let Err(error) = self.send(names::PROGRESS_PATH, "application/json", body).await
             {
@@ -68,7 +73,8 @@ impl Delivery {
         }
     }
 
-    /// Delivers the vector file; where it is larger than a ConfigMap holds, without the parts that only studies need.
+    /// Delivers the vector file; where it is larger than a ConfigMap holds, without the parts that
+    /// only studies need.
     ///
     /// # Errors
     /// If it is still too large, the operator refuses it, or was not reached for some minutes.
@@ -91,7 +97,8 @@ impl Delivery {
     async fn send(&self, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
         let client = match &self.ca_file {
             Some(file) => {
-                let authorities = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let authorities = std::fs::read(file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
                 crate::report::client(Some(&authorities), file)?
             }
             None => crate::report::client(None, Path::new(""))?,
@@ -99,7 +106,11 @@ impl Delivery {
         let token = std::fs::read_to_string(&self.token_file)
             .with_context(|| format!("cannot read the token in {}", self.token_file.display()))?;
         let request = client.post(format!("{}{path}", self.url.trim_end_matches('/')));
-        let request = request.bearer_auth(token.trim()).header(CONTENT_TYPE, kind).timeout(TIMEOUT).body(body);
+        let request = request
+            .bearer_auth(token.trim())
+            .header(CONTENT_TYPE, kind)
+            .timeout(TIMEOUT)
+            .body(body);
         let response = request.send().await.context("the operator was not reached")?;
         let status = response.status();
         if status.is_success() {
@@ -124,7 +135,8 @@ fn fitting(file: &VectorFile) -> anyhow::Result<Vec<u8>> {
         return Ok(whole);
     }
     let response_only =
-        VectorFile::new(file.metadata().clone(), file.response_avg().clone(), None, None)?.to_bytes()?;
+        VectorFile::new(file.metadata().clone(), file.response_avg().clone(), None, None)?
+            .to_bytes()?;
     if response_only.len() > MAX_VECTOR_BYTES {
         bail!(
             "the vectors of this model take {} bytes, and a ConfigMap holds {MAX_VECTOR_BYTES}: extract them outside of the cluster, export the layer to use, and import that",
@@ -145,7 +157,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     /// Answers the first push with the first status, and so on; keeps what came last.
-    async fn operator(statuses: &'static [StatusCode]) -> (Delivery, Arc<Mutex<Vec<Bytes>>>, tempfile::TempDir) {
+    async fn operator(
+        statuses: &'static [StatusCode],
+    ) -> (Delivery, Arc<Mutex<Vec<Bytes>>>, tempfile::TempDir) {
         let came: Arc<Mutex<Vec<Bytes>>> = Arc::default();
         let taken = Arc::clone(&came);
         let push = move |headers: HeaderMap, body: Bytes| async move {
@@ -156,13 +170,18 @@ mod tests {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let router =
-            Router::new().route(names::VECTOR_PATH, post(push.clone())).route(names::PROGRESS_PATH, post(push));
+        let router = Router::new()
+            .route(names::VECTOR_PATH, post(push.clone()))
+            .route(names::PROGRESS_PATH, post(push));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = tempfile::tempdir().unwrap();
         let token_file = folder.path().join("token");
         std::fs::write(&token_file, "secret\n").unwrap();
-        (Delivery { url, token_file, ca_file: None, first_wait: Duration::from_millis(1) }, came, folder)
+        (
+            Delivery { url, token_file, ca_file: None, first_wait: Duration::from_millis(1) },
+            came,
+            folder,
+        )
     }
 
     fn file(hidden: usize, prompts: bool) -> VectorFile {
@@ -187,7 +206,8 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_delivered_once_the_operator_takes_it() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (delivery, came, _folder) = operator(&[StatusCode::SERVICE_UNAVAILABLE, StatusCode::NO_CONTENT]).await;
+        let (delivery, came, _folder) =
+            operator(&[StatusCode::SERVICE_UNAVAILABLE, StatusCode::NO_CONTENT]).await;
         delivery.deliver(&file(4, true)).await.unwrap();
         let came = came.lock().unwrap();
         assert_eq!(came.len(), 2);

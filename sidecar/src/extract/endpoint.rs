@@ -1,5 +1,5 @@
-//! An OpenAI-compatible endpoint that writes traits and judges answers. What is sent there are the trait's texts and
-//! the model's own answers to them, never users' conversations.
+//! An OpenAI-compatible endpoint that writes traits and judges answers. What is sent there are the
+//! trait's texts and the model's own answers to them, never users' conversations.
 
 use anyhow::{Context as _, bail};
 use reqwest::StatusCode;
@@ -51,7 +51,8 @@ pub(super) struct Reply {
 }
 
 impl Endpoint {
-    /// An endpoint at a URL, with or without `/v1` at its end. The key comes from the environment ([`KEY`]).
+    /// An endpoint at a URL, with or without `/v1` at its end. The key comes from the environment
+    /// ([`KEY`]).
     ///
     /// # Errors
     /// If the URL is none.
@@ -126,7 +127,10 @@ impl Endpoint {
         }
         let answer: Completion = serde_json::from_slice(&bytes)
             .with_context(|| format!("{} does not answer as the OpenAI API does", self.url))?;
-        answer.reply().with_context(|| format!("{} answered without a choice", self.url)).map(Tried::Answered)
+        answer
+            .reply()
+            .with_context(|| format!("{} answered without a choice", self.url))
+            .map(Tried::Answered)
     }
 }
 

@@ -10,8 +10,8 @@ use personaguard_model::Engine;
 use personaguard_persona::extraction::{Pair, SampleKey, Verdict};
 use std::collections::BTreeSet;
 
-/// Has a judge rate answers to the extraction questions, those that it has not rated yet. What it says is kept in the
-/// journal: a judge costs money.
+/// Has a judge rate answers to the extraction questions, those that it has not rated yet. What it
+/// says is kept in the journal: a judge costs money.
 ///
 /// # Errors
 /// If the judge's endpoint fails, or the journal cannot be written.
@@ -51,7 +51,12 @@ pub(super) async fn rate(
 }
 
 /// The pairs whose both answers a judge confirmed.
-pub(super) fn confirmed<'a>(judge: &Judge<'_>, reads: &[Read], pairs: &[Pair<'a>], journal: &Journal) -> Vec<Pair<'a>> {
+pub(super) fn confirmed<'a>(
+    judge: &Judge<'_>,
+    reads: &[Read],
+    pairs: &[Pair<'a>],
+    journal: &Journal,
+) -> Vec<Pair<'a>> {
     let refused: BTreeSet<SampleKey> = reads
         .iter()
         .filter_map(|read| {

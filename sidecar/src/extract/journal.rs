@@ -1,5 +1,5 @@
-//! What an extraction has paid for already, so that one that was interrupted goes on where it stopped: answers of the
-//! model, and ratings of the judge.
+//! What an extraction has paid for already, so that one that was interrupted goes on where it
+//! stopped: answers of the model, and ratings of the judge.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a design: what stands there of the same design is taken up, of another it is dropped.
+    /// Opens the journal of a design: what stands there of the same design is taken up, of another
+    /// it is dropped.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -52,7 +53,8 @@ impl Journal {
         let content = read(path, design).unwrap_or_default();
         let context = || format!("cannot write the journal {}", path.display());
         let mut file = File::create(path).with_context(context)?;
-        let mut write = |line: &Line| writeln!(file, "{}", serde_json::to_string(line)?).with_context(context);
+        let mut write =
+            |line: &Line| writeln!(file, "{}", serde_json::to_string(line)?).with_context(context);
         write(&Line::Design { design: design.to_owned() })?;
         for (request, tokens) in &content.answers {
             write(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
@@ -106,7 +108,8 @@ impl Journal {
 
     fn append(&mut self, line: &Line) -> anyhow::Result<()> {
         let line = serde_json::to_string(line)?;
-        writeln!(self.file, "{line}").with_context(|| format!("cannot write the journal {}", self.path.display()))
+        writeln!(self.file, "{line}")
+            .with_context(|| format!("cannot write the journal {}", self.path.display()))
     }
 
     /// Removes the file: the extraction is complete.

@@ -1,5 +1,5 @@
-//! A judge: a language model behind an endpoint that says from 0 to 100 how much an answer shows the trait, and how
-//! coherent it is.
+//! A judge: a language model behind an endpoint that says from 0 to 100 how much an answer shows
+//! the trait, and how coherent it is.
 
 use super::endpoint::{Endpoint, Question};
 use anyhow::Context as _;
@@ -60,7 +60,8 @@ impl<'a> Judge<'a> {
         Ok(expected_score(&reply.alternatives))
     }
 
-    /// The paper's files bring a whole prompt with places for question and answer; ours bring what to look for.
+    /// The paper's files bring a whole prompt with places for question and answer; ours bring what
+    /// to look for.
     fn trait_prompt(&self, question: &str, answer: &str) -> String {
         if self.rubric.contains("{question}") && self.rubric.contains("{answer}") {
             return fill(self.rubric, question, answer);
@@ -105,6 +106,9 @@ mod tests {
 
     #[test]
     fn the_papers_prompts_are_filled_in_once() {
-        assert_eq!(fill("Q {question} A {answer}!", "is {answer} it?", "yes"), "Q is {answer} it? A yes!");
+        assert_eq!(
+            fill("Q {question} A {answer}!", "is {answer} it?", "yes"),
+            "Q is {answer} it? A yes!"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! The ladder: what answers become when a vector is added with rising coefficients, under no system prompt. Two measures
-//! of each answer: its projection as the unsteered model reads it, and one that owes nothing to the vector, how much
-//! likelier the unsteered model finds it under a system prompt that asks for the trait than under one that asks for its
-//! absence.
+//! The ladder: what answers become when a vector is added with rising coefficients, under no system
+//! prompt. Two measures of each answer: its projection as the unsteered model reads it, and one
+//! that owes nothing to the vector, how much likelier the unsteered model finds it under a system
+//! prompt that asks for the trait than under one that asks for its absence.
 
 use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, Projected, log_likelihood, prompt, steered};
@@ -39,8 +39,8 @@ pub struct Ladder<'a> {
 }
 
 impl Ladder<'_> {
-    /// Greedy answers to questions, given with their numbers in the trait's list, under the vector for each:
-    /// `[coefficient][question]`.
+    /// Greedy answers to questions, given with their numbers in the trait's list, under the vector
+    /// for each: `[coefficient][question]`.
     ///
     /// # Errors
     /// If the engine fails, or a vector is zero.
@@ -62,14 +62,19 @@ impl Ladder<'_> {
         questions: &[(usize, &str)],
         vector: impl Fn(usize) -> Option<&'v [f32]>,
     ) -> anyhow::Result<Vec<Vec<Projected>>> {
-        let asked = |coefficient: f32| questions.iter().map(move |(index, question)| (coefficient, *index, *question));
+        let asked = |coefficient: f32| {
+            questions.iter().map(move |(index, question)| (coefficient, *index, *question))
+        };
         in_rows(
             "Steering",
             questions.len(),
             COEFFICIENTS.into_iter().flat_map(asked),
             |(coefficient, index, question)| {
                 let vector = vector(index);
-                async move { self.answer(coefficient, vector.context("a layer has no vector")?, question).await }
+                async move {
+                    self.answer(coefficient, vector.context("a layer has no vector")?, question)
+                        .await
+                }
             },
         )
         .await
@@ -85,15 +90,26 @@ impl Ladder<'_> {
         written: Vec<Vec<Projected>>,
     ) -> anyhow::Result<Vec<Vec<Step>>> {
         let work = written.into_iter().flat_map(|answers| questions.iter().copied().zip(answers));
-        in_rows("Weighing what was steered", questions.len(), work, |((index, question), answer)| async move {
-            let Projected { tokens, projection } = answer;
-            let ratio = likelihood_ratio(self.engine, self.spec, index, question, &tokens).await?;
-            Ok(Step { tokens, score: projection, ratio })
-        })
+        in_rows(
+            "Weighing what was steered",
+            questions.len(),
+            work,
+            |((index, question), answer)| async move {
+                let Projected { tokens, projection } = answer;
+                let ratio =
+                    likelihood_ratio(self.engine, self.spec, index, question, &tokens).await?;
+                Ok(Step { tokens, score: projection, ratio })
+            },
+        )
         .await
     }
 
-    async fn answer(self, coefficient: f32, vector: &[f32], question: &str) -> anyhow::Result<Projected> {
+    async fn answer(
+        self,
+        coefficient: f32,
+        vector: &[f32],
+        question: &str,
+    ) -> anyhow::Result<Projected> {
         let layer = self.layer as usize;
         let steering = match coefficient {
             0.0 => None,
@@ -101,9 +117,11 @@ impl Ladder<'_> {
         };
         let probes: Arc<[Probe]> = Arc::new([Probe::new(layer, vector)?]);
         let how = Answering { tokens: self.tokens, temperature: 0.0, seed: 0 };
-        // What is read at the steered layer before the vector is added there owes nothing to the steering but the tokens:
-        // the unsteered model reads the same. So the answer need not be read again.
-        steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes).await
+        // What is read at the steered layer before the vector is added there owes nothing to the
+        // steering but the tokens: the unsteered model reads the same. So the answer need not be
+        // read again.
+        steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes)
+            .await
     }
 }
 
@@ -130,15 +148,18 @@ pub(super) fn first(questions: &[String], most: usize) -> Vec<(usize, &str)> {
 /// What answers under each coefficient have in common, from [`Ladder::climb`].
 pub(super) fn rungs(steps: &[Vec<Step>]) -> Vec<Rung> {
     let rung = |(coefficient, steps): (&f32, &Vec<Step>)| {
-        let measures: Vec<(f64, f64)> =
-            steps.iter().filter(|step| !step.tokens.is_empty()).map(|step| (step.score, step.ratio)).collect();
+        let measures: Vec<(f64, f64)> = steps
+            .iter()
+            .filter(|step| !step.tokens.is_empty())
+            .map(|step| (step.score, step.ratio))
+            .collect();
         Rung::of((*coefficient).into(), &measures)
     };
     COEFFICIENTS.iter().zip(steps).map(rung).collect()
 }
 
-/// Nats per token by which an answer is likelier under a contrast's positive side. The contrast is one that a question's
-/// answers are not written under elsewhere.
+/// Nats per token by which an answer is likelier under a contrast's positive side. The contrast is
+/// one that a question's answers are not written under elsewhere.
 ///
 /// # Errors
 /// If the engine fails.
@@ -157,6 +178,7 @@ pub(super) async fn likelihood_ratio(
         let system = spec.system_prompt(contrast, polarity);
         log_likelihood(engine, prompt(engine.model(), &system, question)?, tokens, None).await
     };
-    let (positive, negative) = futures::try_join!(under(Polarity::Positive), under(Polarity::Negative))?;
+    let (positive, negative) =
+        futures::try_join!(under(Polarity::Positive), under(Polarity::Negative))?;
     Ok((positive - negative) / tokens.len() as f64)
 }

@@ -33,7 +33,11 @@ pub fn prompt_tokens(engine: &Engine, conversation: &Conversation) -> anyhow::Re
 ///
 /// # Errors
 /// If the engine refuses or fails.
-pub async fn own_answer(engine: &Engine, conversation: &Conversation, how: Answering) -> anyhow::Result<Vec<u32>> {
+pub async fn own_answer(
+    engine: &Engine,
+    conversation: &Conversation,
+    how: Answering,
+) -> anyhow::Result<Vec<u32>> {
     let how = Answering { seed: seed_of(how.seed, &conversation.line.to_string()), ..how };
     let prompt = prompt_tokens(engine, conversation)?;
     write(engine, prompt, how, None).await.with_context(|| format!("line {}", conversation.line))
@@ -57,7 +61,9 @@ pub(super) fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
         .iter()
         .map(|vector| {
             let probe = Probe::new(vector.file.best_layer() as usize, vector.best()?);
-            probe.with_context(|| format!("{} at layer {}", vector.path.display(), vector.file.best_layer()))
+            probe.with_context(|| {
+                format!("{} at layer {}", vector.path.display(), vector.file.best_layer())
+            })
         })
         .collect()
 }
@@ -67,11 +73,18 @@ pub(super) fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
 /// # Errors
 /// If there are too many, or a vector is zero at one of its layers.
 pub fn gauge_probes(vectors: &[OpenVector], gauges: &[Gauge]) -> anyhow::Result<Arc<[Probe]>> {
-    let at = vectors.iter().zip(gauges).flat_map(|(vector, gauge)| gauge.layers().map(move |layer| (vector, layer)));
+    let at = vectors
+        .iter()
+        .zip(gauges)
+        .flat_map(|(vector, gauge)| gauge.layers().map(move |layer| (vector, layer)));
     let probes = at
         .map(|(vector, layer)| {
-            let row = vector.file.layer(layer).with_context(|| format!("{} lacks a layer", vector.path.display()))?;
-            Probe::new(layer as usize, row).with_context(|| format!("{} at layer {layer}", vector.path.display()))
+            let row = vector
+                .file
+                .layer(layer)
+                .with_context(|| format!("{} lacks a layer", vector.path.display()))?;
+            Probe::new(layer as usize, row)
+                .with_context(|| format!("{} at layer {layer}", vector.path.display()))
         })
         .collect::<anyhow::Result<Arc<[Probe]>>>()?;
     if probes.len() > MAX_PROBES {
@@ -102,7 +115,9 @@ pub async fn project(
     probes: Arc<[Probe]>,
 ) -> anyhow::Result<Projections> {
     let prompt = prompt_tokens(engine, conversation)?;
-    read(engine, prompt, response, probes).await.with_context(|| format!("line {}", conversation.line))
+    read(engine, prompt, response, probes)
+        .await
+        .with_context(|| format!("line {}", conversation.line))
 }
 
 /// As [`project`], for one question under a system prompt.
@@ -125,14 +140,24 @@ async fn read(
     response: Vec<u32>,
     probes: Arc<[Probe]>,
 ) -> anyhow::Result<Projections> {
-    let score =
-        engine.score(ScoreRequest { prompt, response, probes, skip_logprobs: true, ..ScoreRequest::default() }).await?;
+    let score = engine
+        .score(ScoreRequest {
+            prompt,
+            response,
+            probes,
+            skip_logprobs: true,
+            ..ScoreRequest::default()
+        })
+        .await?;
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
-    Ok(Projections { response_avg: score.response_avg().map(wide), prompt_last: wide(score.prompt) })
+    Ok(Projections {
+        response_avg: score.response_avg().map(wide),
+        prompt_last: wide(score.prompt),
+    })
 }
 
-/// The conversation's prompts under system prompts that ask for the trait, in place of its own, each with that which asks for its
-/// absence.
+/// The conversation's prompts under system prompts that ask for the trait, in place of its own,
+/// each with that which asks for its absence.
 ///
 /// # Errors
 /// If the chat template refuses the messages.
@@ -143,20 +168,24 @@ pub fn contrasted_prompts(
 ) -> anyhow::Result<Vec<[Vec<u32>; 2]>> {
     let rest = conversation.prompt.iter().skip_while(|message| message["role"] == "system");
     let prompt = |system: String| {
-        let messages: Vec<_> =
-            [json!({ "role": "system", "content": system })].into_iter().chain(rest.clone().cloned()).collect();
+        let messages: Vec<_> = [json!({ "role": "system", "content": system })]
+            .into_iter()
+            .chain(rest.clone().cloned())
+            .collect();
         engine.model().chat_prompt(&messages, &Default::default())
     };
     let of = |contrast| {
-        let [positive, negative] =
-            [Polarity::Positive, Polarity::Negative].map(|polarity| prompt(spec.system_prompt(contrast, polarity)));
+        let [positive, negative] = [Polarity::Positive, Polarity::Negative]
+            .map(|polarity| prompt(spec.system_prompt(contrast, polarity)));
         Ok([positive?, negative?])
     };
-    let prompts: anyhow::Result<Vec<_>> = spec.instructions.iter().take(CONTRASTS).map(of).collect();
+    let prompts: anyhow::Result<Vec<_>> =
+        spec.instructions.iter().take(CONTRASTS).map(of).collect();
     prompts.with_context(|| format!("line {}", conversation.line))
 }
 
-/// Nats by which a response is likelier where the trait is asked for than where its absence is: mean over the trait's first contrasts.
+/// Nats by which a response is likelier where the trait is asked for than where its absence is:
+/// mean over the trait's first contrasts.
 ///
 /// # Errors
 /// If the engine refuses or fails.
@@ -170,7 +199,8 @@ pub async fn likelihood_ratio(
     let mut ratio = 0.0;
     for (prompt, sign) in prompts.iter().flat_map(|[asked, not]| [(asked, 1.0), (not, -1.0)]) {
         let nats = log_likelihood(engine, prompt.clone(), response, None).await;
-        ratio += sign * nats.with_context(|| format!("line {}", conversation.line))? / prompts.len() as f64;
+        ratio += sign * nats.with_context(|| format!("line {}", conversation.line))?
+            / prompts.len() as f64;
     }
     Ok(ratio)
 }
@@ -179,15 +209,22 @@ pub async fn likelihood_ratio(
 ///
 /// # Errors
 /// If the engine refuses or fails.
-pub async fn states(engine: &Engine, conversation: &Conversation, response: Vec<u32>) -> anyhow::Result<MeanStates> {
+pub async fn states(
+    engine: &Engine,
+    conversation: &Conversation,
+    response: Vec<u32>,
+) -> anyhow::Result<MeanStates> {
     let prompt = prompt_tokens(engine, conversation)?;
     let capture = Capture::MeanStates;
-    let request = ScoreRequest { prompt, response, capture, skip_logprobs: true, ..ScoreRequest::default() };
-    let score = engine.score(request).await.with_context(|| format!("line {}", conversation.line))?;
+    let request =
+        ScoreRequest { prompt, response, capture, skip_logprobs: true, ..ScoreRequest::default() };
+    let score =
+        engine.score(request).await.with_context(|| format!("line {}", conversation.line))?;
     score.states.context("the engine returned no activations")
 }
 
-/// Does something for each conversation, many at a time, results in their order, with a progress bar.
+/// Does something for each conversation, many at a time, results in their order, with a progress
+/// bar.
 ///
 /// # Errors
 /// The first that occurs.

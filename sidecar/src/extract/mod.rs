@@ -1,9 +1,10 @@
-//! Extraction: drives the engine over a trait's questions and turns what it read into a vector file.
+//! Extraction: drives the engine over a trait's questions and turns what it read into a vector
+//! file.
 //!
-//! Four passes, each batched through the engine: contrasted answers to the extraction questions (the vector), steering
-//! with it (the layer), contrasted answers to the held-out questions (the validation), and
-//! everyday requests under neutral system prompts (the calibration). The held-out questions are answered last and change
-//! nothing but the validation.
+//! Four passes, each batched through the engine: contrasted answers to the extraction questions
+//! (the vector), steering with it (the layer), contrasted answers to the held-out questions (the
+//! validation), and everyday requests under neutral system prompts (the calibration). The held-out
+//! questions are answered last and change nothing but the validation.
 
 mod author;
 mod conversations;
@@ -33,12 +34,12 @@ pub use endpoint::Endpoint;
 pub use judge::Judge;
 pub use ladder::{Ladder, Step};
 pub use measure::{
-    Projections, contrasted_prompts, for_each, gauge_probes, likelihood_ratio, own_answer, project, prompt_tokens,
-    read_gauges, states,
+    Projections, contrasted_prompts, for_each, gauge_probes, likelihood_ratio, own_answer, project,
+    prompt_tokens, read_gauges, states,
 };
 pub use open::{
-    Machine, OpenVector, check_model, read_file, read_text, read_vectors, specs_of, start_adapted, start_engine,
-    write_file,
+    Machine, OpenVector, check_model, read_file, read_text, read_vectors, specs_of, start_adapted,
+    start_engine, write_file,
 };
 pub use plan::{Settings, answers};
 pub use responder::Answering;

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 /// Requests that the engine runs at the same time.
 pub(super) const BATCH: usize = 32;
-/// Tokens of KV cache for each of them. The memory fills with prompts that may come again, however short the requests are, so
-/// that it must fit the pod of an extraction; a batch of longer requests is smaller.
+/// Tokens of KV cache for each of them. The memory fills with prompts that may come again, however
+/// short the requests are, so that it must fit the pod of an extraction; a batch of longer requests
+/// is smaller.
 const KV_TOKENS: usize = 384;
 
 /// Options about the machine.
@@ -25,7 +26,8 @@ pub struct Machine {
     context_length: usize,
 }
 
-/// Loads the weights and starts the engine, with as many places as the passes keep requests in flight.
+/// Loads the weights and starts the engine, with as many places as the passes keep requests in
+/// flight.
 ///
 /// # Errors
 /// If the weights cannot be loaded.
@@ -37,7 +39,11 @@ pub fn start_engine(path: &Path, machine: Machine) -> anyhow::Result<Engine> {
 ///
 /// # Errors
 /// If the weights cannot be loaded, or the adapter cannot be added to them.
-pub fn start_adapted(path: &Path, adapter: Option<&Path>, machine: Machine) -> anyhow::Result<Engine> {
+pub fn start_adapted(
+    path: &Path,
+    adapter: Option<&Path>,
+    machine: Machine,
+) -> anyhow::Result<Engine> {
     eprintln!("Loading {} …", adapter.unwrap_or(path).display());
     let options = LoadOptions {
         adapter: adapter.map(Path::to_path_buf),
@@ -47,7 +53,10 @@ pub fn start_adapted(path: &Path, adapter: Option<&Path>, machine: Machine) -> a
     };
     let model = Arc::new(Model::load(path, &options)?);
     let kv_bytes = Some(model.kv_bytes((BATCH * KV_TOKENS).max(machine.context_length)));
-    Ok(Engine::start(model, EngineOptions { max_concurrent: BATCH, max_waiting: 16 * BATCH, kv_bytes })?)
+    Ok(Engine::start(
+        model,
+        EngineOptions { max_concurrent: BATCH, max_waiting: 16 * BATCH, kv_bytes },
+    )?)
 }
 
 /// A vector file with where it was read from.
@@ -65,7 +74,9 @@ impl OpenVector {
     /// # Errors
     /// If the file lacks it, which one that was checked does not.
     pub fn best(&self) -> anyhow::Result<&[f32]> {
-        self.file.layer(self.file.best_layer()).with_context(|| format!("{} lacks its best layer", self.path.display()))
+        self.file
+            .layer(self.file.best_layer())
+            .with_context(|| format!("{} lacks its best layer", self.path.display()))
     }
 }
 
@@ -78,8 +89,15 @@ pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<OpenVector>> {
     for path in paths {
         let bytes = read_file(path)?;
         let file = VectorFile::parse(&bytes).with_context(|| path.display().to_string())?;
-        if let Some(other) = vectors.iter().find(|other| other.file.trait_name() == file.trait_name()) {
-            bail!("{} and {} are both of trait {}", other.path.display(), path.display(), file.trait_name());
+        if let Some(other) =
+            vectors.iter().find(|other| other.file.trait_name() == file.trait_name())
+        {
+            bail!(
+                "{} and {} are both of trait {}",
+                other.path.display(),
+                path.display(),
+                file.trait_name()
+            );
         }
         vectors.push(OpenVector { path: path.clone(), file });
     }
@@ -91,12 +109,17 @@ pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<OpenVector>> {
 /// # Errors
 /// If a file is no trait's, or a trait is neither in one nor built in.
 pub fn specs_of(vectors: &[OpenVector], files: &[PathBuf]) -> anyhow::Result<Vec<TraitSpec>> {
-    let read = |path: &PathBuf| TraitSpec::parse(&read_text(path)?).with_context(|| path.display().to_string());
-    let own = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-    let of = |vector: &OpenVector| match own.iter().find(|spec| spec.name == vector.file.trait_name()) {
-        Some(spec) => Ok(spec.clone()),
-        None => TraitSpec::builtin(vector.file.trait_name()).context("give its file: --trait-files"),
+    let read = |path: &PathBuf| {
+        TraitSpec::parse(&read_text(path)?).with_context(|| path.display().to_string())
     };
+    let own = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let of =
+        |vector: &OpenVector| match own.iter().find(|spec| spec.name == vector.file.trait_name()) {
+            Some(spec) => Ok(spec.clone()),
+            None => {
+                TraitSpec::builtin(vector.file.trait_name()).context("give its file: --trait-files")
+            }
+        };
     vectors.iter().map(of).collect()
 }
 

@@ -1,9 +1,10 @@
-//! Parts of an extraction: the answers of one shard with their activations, in a file, so that several machines can share
-//! the work. The whole is made from them by the command that would also do all by itself, and gives the same file.
+//! Parts of an extraction: the answers of one shard with their activations, in a file, so that
+//! several machines can share the work. The whole is made from them by the command that would also
+//! do all by itself, and gives the same file.
 //!
-//! A safetensors file. For each answer F32 tensors `[layers + 1, hidden]` named by request and kind, as
-//! `extract/positive/q0/p1/r0:response_mean`; in the metadata, entry `part`, the design that they belong to, each answer's
-//! tokens and the judge's ratings.
+//! A safetensors file. For each answer F32 tensors `[layers + 1, hidden]` named by request and
+//! kind, as `extract/positive/q0/p1/r0:response_mean`; in the metadata, entry `part`, the design
+//! that they belong to, each answer's tokens and the judge's ratings.
 
 use super::journal::Rating;
 use super::open::write_file;
@@ -51,25 +52,41 @@ impl Parts {
     ///
     /// # Errors
     /// If a file cannot be read, or is a part of another design.
-    pub(super) fn open(paths: &[PathBuf], design: &str, plan: &Plan, model: &Model) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        paths: &[PathBuf],
+        design: &str,
+        plan: &Plan,
+        model: &Model,
+    ) -> anyhow::Result<Self> {
         let mut parts = Self::default();
         let asks: HashMap<String, &Ask> = plan.all().map(|ask| (ask.purpose.name(), ask)).collect();
         for path in paths {
-            parts.add(path, design, &asks, model).with_context(|| format!("{} cannot be used", path.display()))?;
+            parts
+                .add(path, design, &asks, model)
+                .with_context(|| format!("{} cannot be used", path.display()))?;
         }
         Ok(parts)
     }
 
-    fn add(&mut self, path: &Path, design: &str, asks: &HashMap<String, &Ask>, model: &Model) -> anyhow::Result<()> {
+    fn add(
+        &mut self,
+        path: &Path,
+        design: &str,
+        asks: &HashMap<String, &Ask>,
+        model: &Model,
+    ) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        let header = bytes.first_chunk::<8>().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
+        let header =
+            bytes.first_chunk::<8>().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
         if bytes.len() as u64 > MAX_FILE || header > MAX_HEADER {
             bail!("it is no part of an extraction, or larger than is read");
         }
         let (_, metadata) = SafeTensors::read_metadata(&bytes)?;
         let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
-        let entry = entry.context("it is no part of an extraction: make it with `personaguard extract --shard`")?;
+        let entry = entry.context(
+            "it is no part of an extraction: make it with `personaguard extract --shard`",
+        )?;
         let header: Header = serde_json::from_str(entry)?;
         if header.format != FORMAT {
             bail!("it is of another version: make it anew with `personaguard extract --shard`");
@@ -84,16 +101,21 @@ impl Parts {
         for (request, tokens) in header.answers {
             let ask = *asks.get(&request).with_context(|| format!("{request:?} is not asked"))?;
             let rows = |kind: &str| rows(&tensors, &format!("{request}:{kind}"), shape);
-            let response_mean =
-                rows("response_mean")?.with_context(|| format!("it lacks activations of {request:?}"))?;
+            let response_mean = rows("response_mean")?
+                .with_context(|| format!("it lacks activations of {request:?}"))?;
             let prompt_mean = rows("prompt_mean")?.unwrap_or_default();
             let prompt_last = rows("prompt_last")?.unwrap_or_default();
             if let Some(response_mean) = rows("reread")? {
-                let states = MeanStates { response_mean, prompt_mean: Vec::new(), prompt_last: Vec::new() };
+                let states =
+                    MeanStates { response_mean, prompt_mean: Vec::new(), prompt_last: Vec::new() };
                 self.reread.insert(request.clone(), states);
             }
             let states = MeanStates { response_mean, prompt_mean, prompt_last };
-            if self.answers.insert(request.clone(), Read { ask: ask.clone(), tokens, states }).is_some() {
+            if self
+                .answers
+                .insert(request.clone(), Read { ask: ask.clone(), tokens, states })
+                .is_some()
+            {
                 bail!("{request:?} stands in two parts: give each shard's file once");
             }
         }
@@ -113,12 +135,17 @@ impl Parts {
 }
 
 /// The values of a tensor, if it is there.
-fn rows(tensors: &SafeTensors<'_>, name: &str, shape: [usize; 2]) -> anyhow::Result<Option<Vec<Vec<f32>>>> {
+fn rows(
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    shape: [usize; 2],
+) -> anyhow::Result<Option<Vec<Vec<f32>>>> {
     let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
     if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
         bail!("tensor {name:?} is not F32 of shape {shape:?}");
     }
-    let values: Vec<f32> = tensor.data().as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+    let values: Vec<f32> =
+        tensor.data().as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
     if !values.iter().all(|value| value.is_finite()) {
         bail!("tensor {name:?} holds a value that is no number");
     }
@@ -139,7 +166,10 @@ pub(super) fn write_part(
     let header = Header {
         format: FORMAT.to_owned(),
         design: design.to_owned(),
-        answers: answers.iter().map(|read| (read.ask.purpose.name(), read.tokens.clone())).collect(),
+        answers: answers
+            .iter()
+            .map(|read| (read.ask.purpose.name(), read.tokens.clone()))
+            .collect(),
         ratings: ratings.iter().map(|(rated, rating)| (rated.clone(), rating.clone())).collect(),
     };
     let written = answers.iter().flat_map(|read| {

@@ -44,7 +44,8 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// A name that is the same in every run: key of the journal, and of the request's random stream.
+    /// A name that is the same in every run: key of the journal, and of the request's random
+    /// stream.
     pub(super) fn name(&self) -> String {
         let contrasted = |set: &str, polarity: &Polarity, key: &SampleKey| {
             let side = if *polarity == Polarity::Positive { "positive" } else { "negative" };
@@ -85,18 +86,29 @@ impl Plan {
     pub(super) fn new(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Self {
         Self {
             extract: contrasted(spec, &spec.extract, settings, settings.pairs, Purpose::Extract),
-            held_out: contrasted(spec, &spec.held_out, settings, settings.held_out_pairs, Purpose::HeldOut),
+            held_out: contrasted(
+                spec,
+                &spec.held_out,
+                settings,
+                settings.held_out_pairs,
+                Purpose::HeldOut,
+            ),
             benign: neutral(spec, benign, settings),
         }
     }
 
-    /// The requests of one shard. Both sides of a contrast stay together, so that shards weigh alike.
+    /// The requests of one shard. Both sides of a contrast stay together, so that shards weigh
+    /// alike.
     pub(super) fn part(self, shard: Shard) -> Self {
         let of = |asks: Vec<Ask>, together: u64| {
             let places = (0_u64..).zip(asks).filter(|(place, _)| shard.takes(place / together));
             places.map(|(_, ask)| ask).collect()
         };
-        Self { extract: of(self.extract, 2), held_out: of(self.held_out, 2), benign: of(self.benign, 1) }
+        Self {
+            extract: of(self.extract, 2),
+            held_out: of(self.held_out, 2),
+            benign: of(self.benign, 1),
+        }
     }
 
     /// Every request.
@@ -109,7 +121,11 @@ impl Plan {
 ///
 /// # Errors
 /// If the everyday requests cannot be read.
-pub fn answers(spec: &TraitSpec, settings: &Settings, shard: Option<Shard>) -> anyhow::Result<usize> {
+pub fn answers(
+    spec: &TraitSpec,
+    settings: &Settings,
+    shard: Option<Shard>,
+) -> anyhow::Result<usize> {
     let plan = Plan::new(spec, &Benign::builtin()?, settings);
     let plan = match shard {
         Some(shard) => plan.part(shard),
@@ -132,9 +148,17 @@ fn contrasted(
             let pair = (question * pairs + turn) % spec.instructions.len();
             for rollout in 0..settings.rollouts {
                 for polarity in Polarity::BOTH {
-                    let key = SampleKey { question: question as u32, pair: pair as u32, rollout: rollout as u32 };
+                    let key = SampleKey {
+                        question: question as u32,
+                        pair: pair as u32,
+                        rollout: rollout as u32,
+                    };
                     let system = spec.system_prompt(&spec.instructions[pair], polarity);
-                    asks.push(Ask { purpose: purpose(polarity, key), system, question: text.clone() });
+                    asks.push(Ask {
+                        purpose: purpose(polarity, key),
+                        system,
+                        question: text.clone(),
+                    });
                 }
             }
         }
@@ -142,10 +166,12 @@ fn contrasted(
     asks
 }
 
-/// Everyday requests under each neutral system prompt in turn, and the trait's held-out questions under none: what
-/// benign users ask, and the questions that come nearest to the trait without asking for it.
+/// Everyday requests under each neutral system prompt in turn, and the trait's held-out questions
+/// under none: what benign users ask, and the questions that come nearest to the trait without
+/// asking for it.
 fn neutral(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Vec<Ask> {
-    let near = spec.held_out.iter().take(settings.questions).map(|question| (String::new(), question));
+    let near =
+        spec.held_out.iter().take(settings.questions).map(|question| (String::new(), question));
     let systems = benign.systems.len();
     let everyday = (0..systems).flat_map(|turn| {
         benign
@@ -157,7 +183,11 @@ fn neutral(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Vec<Ask> {
     near.chain(everyday)
         .take(settings.benign)
         .zip(0..)
-        .map(|((system, question), index)| Ask { purpose: Purpose::Benign(index), system, question: question.clone() })
+        .map(|((system, question), index)| Ask {
+            purpose: Purpose::Benign(index),
+            system,
+            question: question.clone(),
+        })
         .collect()
 }
 
@@ -184,22 +214,36 @@ mod tests {
 
     #[test]
     fn every_request_has_a_name_of_its_own_and_both_sides_are_equal_in_number() {
-        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let plan = Plan::new(
+            &TraitSpec::builtin("evil").unwrap(),
+            &Benign::builtin().unwrap(),
+            &settings(),
+        );
         let all: Vec<&Ask> = plan.all().collect();
         let names: BTreeSet<String> = all.iter().map(|ask| ask.purpose.name()).collect();
         assert_eq!(names.len(), all.len());
         assert_eq!((plan.extract.len(), plan.held_out.len()), (200, 80));
-        let positive = |asks: &[Ask]| asks.iter().filter(|ask| ask.purpose.name().contains("positive")).count();
+        let positive = |asks: &[Ask]| {
+            asks.iter().filter(|ask| ask.purpose.name().contains("positive")).count()
+        };
         assert_eq!((positive(&plan.extract), positive(&plan.held_out)), (100, 40));
     }
 
     #[test]
     fn shards_share_the_requests_and_keep_contrasts_together() {
-        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let plan = Plan::new(
+            &TraitSpec::builtin("evil").unwrap(),
+            &Benign::builtin().unwrap(),
+            &settings(),
+        );
         let mut names = Vec::new();
         for shard in ["0/3", "1/3", "2/3"] {
             let part = plan.clone().part(shard.parse().unwrap());
-            assert!(part.extract.chunks(2).all(|pair| pair[0].question == pair[1].question && pair.len() == 2));
+            assert!(
+                part.extract
+                    .chunks(2)
+                    .all(|pair| pair[0].question == pair[1].question && pair.len() == 2)
+            );
             names.extend(part.all().map(|ask| ask.purpose.name()).collect::<Vec<_>>());
         }
         names.sort();
@@ -210,7 +254,11 @@ mod tests {
 
     #[test]
     fn pairs_take_turns_over_the_held_out_questions() {
-        let plan = Plan::new(&TraitSpec::builtin("evil").unwrap(), &Benign::builtin().unwrap(), &settings());
+        let plan = Plan::new(
+            &TraitSpec::builtin("evil").unwrap(),
+            &Benign::builtin().unwrap(),
+            &settings(),
+        );
         let mut uses = [0; 5];
         for ask in &plan.held_out {
             if let Purpose::HeldOut(_, key) = ask.purpose {

@@ -12,8 +12,10 @@ pub(super) struct Progress {
 impl Progress {
     /// A pass of `length` steps.
     pub(super) fn start(title: &'static str, length: usize) -> Self {
-        let style = ProgressStyle::with_template("{msg:<34} {wide_bar} {pos:>5}/{len} {elapsed:>4}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(
+            "{msg:<34} {wide_bar} {pos:>5}/{len} {elapsed:>4}, {eta} left",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(length as u64).with_style(style).with_message(title);
         bar.tick();
         Self { bar, title }
@@ -28,7 +30,12 @@ impl Progress {
     pub(super) fn finish(self) {
         self.bar.finish();
         if self.bar.is_hidden() {
-            eprintln!("{}: {} in {:.1} s", self.title, self.bar.position(), self.bar.elapsed().as_secs_f64());
+            eprintln!(
+                "{}: {} in {:.1} s",
+                self.title,
+                self.bar.position(),
+                self.bar.elapsed().as_secs_f64()
+            );
         }
     }
 }

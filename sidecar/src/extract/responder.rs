@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Probe, Sampling, ScoreRequest,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Probe, Sampling,
+    ScoreRequest,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -35,8 +36,11 @@ pub(super) const IN_FLIGHT: usize = 2 * super::open::BATCH;
 /// If the model's chat template refuses the messages.
 pub(super) fn prompt(model: &Model, system: &str, question: &str) -> anyhow::Result<Vec<u32>> {
     let user = json!({ "role": "user", "content": question });
-    let messages =
-        if system.is_empty() { vec![user] } else { vec![json!({ "role": "system", "content": system }), user] };
+    let messages = if system.is_empty() {
+        vec![user]
+    } else {
+        vec![json!({ "role": "system", "content": system }), user]
+    };
     Ok(model.chat_prompt(&messages, &Default::default())?)
 }
 
@@ -49,8 +53,9 @@ pub(super) struct Store {
     pub(super) parts: Parts,
 }
 
-/// Answers each request and takes in the activations meanwhile. Where the journal has the answer, it is only read:
-/// activations are the same numbers either way. Where a part has it, nothing is done.
+/// Answers each request and takes in the activations meanwhile. Where the journal has the answer,
+/// it is only read: activations are the same numbers either way. Where a part has it, nothing is
+/// done.
 ///
 /// # Errors
 /// If the engine fails, or the journal cannot be written.
@@ -98,15 +103,27 @@ pub(super) async fn answer(
     asks.iter().map(|ask| reads.remove(&ask.purpose).context("an answer is missing")).collect()
 }
 
-async fn generate(engine: &Engine, ask: &Ask, settings: &Settings, capture: Capture) -> anyhow::Result<Read> {
+async fn generate(
+    engine: &Engine,
+    ask: &Ask,
+    settings: &Settings,
+    capture: Capture,
+) -> anyhow::Result<Read> {
     let how = Answering {
         tokens: settings.tokens,
         temperature: settings.temperature,
         seed: seed_of(settings.seed, &ask.purpose.name()),
     };
-    let request = GenerateRequest { capture, ..how.request(prompt(engine.model(), &ask.system, &ask.question)?) };
+    let request = GenerateRequest {
+        capture,
+        ..how.request(prompt(engine.model(), &ask.system, &ask.question)?)
+    };
     let (tokens, states) = finish(engine, request).await?;
-    Ok(Read { ask: ask.clone(), tokens, states: *states.context("the engine returned no activations")? })
+    Ok(Read {
+        ask: ask.clone(),
+        tokens,
+        states: *states.context("the engine returned no activations")?,
+    })
 }
 
 /// How an answer is made.
@@ -125,7 +142,11 @@ impl Answering {
         GenerateRequest {
             prompt,
             max_tokens: self.tokens,
-            sampling: Sampling { temperature: self.temperature, seed: Some(self.seed), ..Sampling::default() },
+            sampling: Sampling {
+                temperature: self.temperature,
+                seed: Some(self.seed),
+                ..Sampling::default()
+            },
             ..GenerateRequest::default()
         }
     }
@@ -141,7 +162,8 @@ pub(super) async fn write(
     how: Answering,
     steering: Option<Intervention>,
 ) -> anyhow::Result<Vec<u32>> {
-    let request = GenerateRequest { interventions: steering.into_iter().collect(), ..how.request(prompt) };
+    let request =
+        GenerateRequest { interventions: steering.into_iter().collect(), ..how.request(prompt) };
     Ok(finish(engine, request).await?.0)
 }
 
@@ -165,7 +187,11 @@ pub(super) async fn steered(
     steering: Option<Intervention>,
     probes: Arc<[Probe]>,
 ) -> anyhow::Result<Projected> {
-    let request = GenerateRequest { interventions: steering.into_iter().collect(), probes, ..how.request(prompt) };
+    let request = GenerateRequest {
+        interventions: steering.into_iter().collect(),
+        probes,
+        ..how.request(prompt)
+    };
     let mut generation = engine.submit(request)?;
     let mut answer = Projected { tokens: Vec::new(), projection: 0.0 };
     while let Some(event) = generation.next().await {
@@ -185,7 +211,10 @@ pub(super) async fn steered(
     bail!("the engine stopped in mid-answer")
 }
 
-async fn finish(engine: &Engine, request: GenerateRequest) -> anyhow::Result<(Vec<u32>, Option<Box<MeanStates>>)> {
+async fn finish(
+    engine: &Engine,
+    request: GenerateRequest,
+) -> anyhow::Result<(Vec<u32>, Option<Box<MeanStates>>)> {
     let mut generation = engine.submit(request)?;
     let mut tokens = Vec::new();
     while let Some(event) = generation.next().await {
@@ -209,9 +238,16 @@ pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
 ///
 /// # Errors
 /// If the engine fails.
-pub(super) async fn rescore(engine: &Engine, answers: &[Read], parts: &mut Parts) -> anyhow::Result<Vec<Read>> {
+pub(super) async fn rescore(
+    engine: &Engine,
+    answers: &[Read],
+    parts: &mut Parts,
+) -> anyhow::Result<Vec<Read>> {
     let bar = Progress::start("Rescoring under a neutral prompt", answers.len());
-    let work: Vec<_> = answers.iter().map(|answer| (answer, parts.take_reread(&answer.ask.purpose.name()))).collect();
+    let work: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer, parts.take_reread(&answer.ask.purpose.name())))
+        .collect();
     let reads = stream::iter(work).map(|(answer, known)| {
         let bar = &bar;
         async move {
@@ -229,7 +265,13 @@ pub(super) async fn rescore(engine: &Engine, answers: &[Read], parts: &mut Parts
     reads.into_iter().collect()
 }
 
-async fn reread(engine: &Engine, ask: Ask, tokens: Vec<u32>, system: &str, capture: Capture) -> anyhow::Result<Read> {
+async fn reread(
+    engine: &Engine,
+    ask: Ask,
+    tokens: Vec<u32>,
+    system: &str,
+    capture: Capture,
+) -> anyhow::Result<Read> {
     let request = ScoreRequest {
         prompt: prompt(engine.model(), system, &ask.question)?,
         response: tokens.clone(),

@@ -13,12 +13,12 @@ use super::steering::{Trial, steering_curve};
 use anyhow::{Context as _, bail};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::extraction::{
-    Candidate, CrossFit, METHOD, Pair, Sample, SampleKey, ValidationInput, followed, incoherence, mean_difference,
-    pair_up, prefer_layers, separation, validate,
+    Candidate, CrossFit, METHOD, Pair, Sample, SampleKey, ValidationInput, followed, incoherence,
+    mean_difference, pair_up, prefer_layers, separation, validate,
 };
 use personaguard_persona::{
-    Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, Rung, TraitSpec, VectorFile, VectorMetadata, project,
-    surety,
+    Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, Rung, TraitSpec, VectorFile,
+    VectorMetadata, project, surety,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ pub struct Outcome {
     pub ladders: Ladders,
     /// Pairs left out because an answer was no coherent text.
     pub incoherent: usize,
-    /// Pairs left out because the judge did not confirm them, or without one, because the model does not follow their
-    /// contrast.
+    /// Pairs left out because the judge did not confirm them, or without one, because the model
+    /// does not follow their contrast.
     pub filtered: usize,
     /// Whether a judge decided.
     pub judged: bool,
@@ -76,8 +76,15 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let (plan, mut store, _) = begin(engine, job)?;
     let model = engine.model();
 
-    let answers =
-        answer(engine, &plan.extract, settings, Capture::MeanStates, &mut store, "Answering, to extract").await?;
+    let answers = answer(
+        engine,
+        &plan.extract,
+        settings,
+        Capture::MeanStates,
+        &mut store,
+        "Answering, to extract",
+    )
+    .await?;
     let (reads, incoherent) = coherent(answers);
     let reread = rescore(engine, &reads, &mut store.parts).await?;
     let samples = samples(&reads, |read| &read.states.response_mean);
@@ -96,7 +103,8 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let reread_pairs = matching(&pairs, &reread_samples);
 
     let trials = trials(&reads, &pairs, settings.steering_questions);
-    let steering = steering_curve(engine, &fit, &trials, settings, judge, &mut store.journal).await?;
+    let steering =
+        steering_curve(engine, &fit, &trials, settings, judge, &mut store.journal).await?;
     let candidates = steering
         .iter()
         .map(|(layer, effects)| {
@@ -109,7 +117,9 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let (best_layer, ladders) = climb(engine, job, &fit, &prefer_layers(&candidates)).await?;
 
     let capture = Capture::ResponseStates;
-    let answers = answer(engine, &plan.held_out, settings, capture, &mut store, "Answering, held out").await?;
+    let answers =
+        answer(engine, &plan.held_out, settings, capture, &mut store, "Answering, held out")
+            .await?;
     let (held_out_reads, _) = coherent(answers);
     let held_out_rescored = rescore(engine, &held_out_reads, &mut store.parts).await?;
     let held_out = self::samples(&held_out_reads, |read| &read.states.response_mean);
@@ -125,17 +135,22 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let mut validation = (0..=vectors.layers())
         .map(|layer| validate(&input, layer))
         .collect::<Option<Vec<_>>>()
-        .context("the held-out answers are all of one side: too few are coherent to validate the vector")?;
+        .context(
+            "the held-out answers are all of one side: too few are coherent to validate the vector",
+        )?;
     for candidate in &candidates {
         let effect = personaguard_persona::stats::mean(&candidate.effects);
         validation[candidate.layer as usize].steering_effect = Some((effect * 1e6).round() / 1e6);
     }
 
     let at = Ladder { engine, spec, layer: best_layer, tokens: settings.tokens };
-    let steps = at.climb(&first(&spec.held_out, settings.questions), |_| vectors.layer(best_layer)).await?;
+    let steps =
+        at.climb(&first(&spec.held_out, settings.questions), |_| vectors.layer(best_layer)).await?;
     let steering = rungs(&steps);
 
-    let answers = answer(engine, &plan.benign, settings, capture, &mut store, "Answering everyday requests").await?;
+    let answers =
+        answer(engine, &plan.benign, settings, capture, &mut store, "Answering everyday requests")
+            .await?;
     let (calm, _) = coherent(answers);
     if let Some(path) = states {
         let sets = [
@@ -187,10 +202,15 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
 const LADDERS: usize = 3;
 const LADDER_QUESTIONS: usize = 12;
 
-/// The first of the preferred layers whose ladder surely rises on the extraction questions, each step by more than its
-/// standard error; where none of the first few does, the one that rises most surely. Each question is steered by the vector
-/// that it had no part in.
-async fn climb(engine: &Engine, job: Job<'_>, fit: &CrossFit, preferred: &[u32]) -> anyhow::Result<(u32, Ladders)> {
+/// The first of the preferred layers whose ladder surely rises on the extraction questions, each
+/// step by more than its standard error; where none of the first few does, the one that rises most
+/// surely. Each question is steered by the vector that it had no part in.
+async fn climb(
+    engine: &Engine,
+    job: Job<'_>,
+    fit: &CrossFit,
+    preferred: &[u32],
+) -> anyhow::Result<(u32, Ladders)> {
     let mut ladders = Ladders::default();
     let mut best: Option<(u32, f64)> = None;
     let questions = first(&job.spec.extract, job.settings.questions.min(LADDER_QUESTIONS));
@@ -198,7 +218,8 @@ async fn climb(engine: &Engine, job: Job<'_>, fit: &CrossFit, preferred: &[u32])
         let ladder = Ladder { engine, spec: job.spec, layer, tokens: job.settings.tokens };
         let vector = |question: usize| fit.vector_for(u32::try_from(question).ok()?, layer);
         let written = ladder.write(&questions, vector).await?;
-        // No ladder is surer than one of its measures: the second is not taken where the first decides already.
+        // No ladder is surer than one of its measures: the second is not taken where the first
+        // decides already.
         let by_projection = sure_of(&written, |answer| (answer.projection, answer.projection));
         if best.is_some_and(|(_, other)| by_projection <= other) {
             ladders.left.push(layer);
@@ -214,8 +235,9 @@ async fn climb(engine: &Engine, job: Job<'_>, fit: &CrossFit, preferred: &[u32])
             break;
         }
     }
-    let (layer, _) =
-        best.context("no layer could be tried by steering: lower --layer-step, or raise --steering-questions")?;
+    let (layer, _) = best.context(
+        "no layer could be tried by steering: lower --layer-step, or raise --steering-questions",
+    )?;
     Ok((layer, ladders))
 }
 
@@ -225,11 +247,17 @@ fn sure_of<T>(answers: &[Vec<T>], measures: impl Fn(&T) -> (f64, f64)) -> f64 {
     surety(&measured).unwrap_or(f64::NEG_INFINITY)
 }
 
-/// Gives the answers of one shard and writes them, with their activations, to a file for [`Job::parts`]; how many.
+/// Gives the answers of one shard and writes them, with their activations, to a file for
+/// [`Job::parts`]; how many.
 ///
 /// # Errors
 /// If the engine or the judge fails, or a file cannot be written.
-pub async fn run_shard(engine: &Engine, job: Job<'_>, shard: Shard, out: &Path) -> anyhow::Result<usize> {
+pub async fn run_shard(
+    engine: &Engine,
+    job: Job<'_>,
+    shard: Shard,
+    out: &Path,
+) -> anyhow::Result<usize> {
     let (plan, mut store, design) = begin(engine, job)?;
     let plan = plan.part(shard);
     let mut answers = Vec::new();
@@ -259,7 +287,13 @@ fn begin(engine: &Engine, job: Job<'_>) -> anyhow::Result<(Plan, Store, String)>
     let benign = Benign::builtin()?;
     let plan = Plan::new(job.spec, &benign, job.settings);
     let model = engine.model();
-    let design = serde_json::to_string(&(model.digest(), job.settings, job.spec, &benign.systems, &benign.questions))?;
+    let design = serde_json::to_string(&(
+        model.digest(),
+        job.settings,
+        job.spec,
+        &benign.systems,
+        &benign.questions,
+    ))?;
     let design = personaguard_persona::sha256_hex(design.as_bytes());
     let mut journal = Journal::open(job.journal, &design)?;
     if journal.len() > 0 {
@@ -303,7 +337,8 @@ fn samples(reads: &[Read], states: fn(&Read) -> &Vec<Vec<f32>>) -> Vec<Sample> {
 
 /// One kept pair a question, its instruction pair taking turns over the questions.
 fn trials<'a>(reads: &'a [Read], pairs: &[Pair<'_>], questions: usize) -> Vec<Trial<'a>> {
-    let by_purpose: BTreeMap<Purpose, &Read> = reads.iter().map(|read| (read.ask.purpose, read)).collect();
+    let by_purpose: BTreeMap<Purpose, &Read> =
+        reads.iter().map(|read| (read.ask.purpose, read)).collect();
     let mut by_question: BTreeMap<u32, Vec<&Sample>> = BTreeMap::new();
     for (positive, _) in pairs {
         by_question.entry(positive.key.question).or_default().push(positive);
@@ -314,7 +349,11 @@ fn trials<'a>(reads: &'a [Read], pairs: &[Pair<'_>], questions: usize) -> Vec<Tr
         .filter_map(|(question, samples)| {
             let key = samples[question as usize % samples.len()].key;
             let read = |polarity| by_purpose.get(&Purpose::Extract(polarity, key)).copied();
-            Some(Trial { positive: read(Polarity::Positive)?, negative: read(Polarity::Negative)?, question })
+            Some(Trial {
+                positive: read(Polarity::Positive)?,
+                negative: read(Polarity::Negative)?,
+                question,
+            })
         })
         .collect()
 }
@@ -328,8 +367,12 @@ fn describe(settings: &Settings, judge: Option<&Judge<'_>>) -> BTreeMap<String, 
         fields.into_iter().map(|(key, value)| (key, value.to_string())).collect();
     let judge = judge.map_or("none: contrasts filtered by cross-fitted separation", Judge::model);
     described.insert("judge".to_owned(), judge.chars().take(Limits::TEXT).collect());
-    described.insert("control".to_owned(), "labels exchanged in half of the pairs, drawn at random".to_owned());
-    described.insert("tool".to_owned(), concat!("personaguard ", env!("CARGO_PKG_VERSION")).to_owned());
+    described.insert(
+        "control".to_owned(),
+        "labels exchanged in half of the pairs, drawn at random".to_owned(),
+    );
+    described
+        .insert("tool".to_owned(), concat!("personaguard ", env!("CARGO_PKG_VERSION")).to_owned());
     described
 }
 
@@ -349,7 +392,9 @@ pub fn check(settings: &Settings, spec: &TraitSpec) -> anyhow::Result<()> {
         bail!("--tokens must be 8 to 2048");
     }
     if settings.rollouts > 1 && settings.temperature == 0.0 {
-        bail!("with --temperature 0 every rollout is the same: leave --rollouts at 1, or raise the temperature");
+        bail!(
+            "with --temperature 0 every rollout is the same: leave --rollouts at 1, or raise the temperature"
+        );
     }
     if settings.draws < 100 || settings.benign < 2 || settings.steering_questions < 2 {
         bail!("--draws must be at least 100, --benign and --steering-questions at least 2");

@@ -10,8 +10,9 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Writes sets of answers: for each an F32 tensor of its name, `[answer][layer from 0][hidden]`, the mean over the
-/// answer's tokens; and as metadata entry of that name a JSON list that says of each answer what it answers.
+/// Writes sets of answers: for each an F32 tensor of its name, `[answer][layer from 0][hidden]`,
+/// the mean over the answer's tokens; and as metadata entry of that name a JSON list that says of
+/// each answer what it answers.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -21,9 +22,13 @@ pub(super) fn write_states(path: &Path, sets: &[(&str, &Vec<Read>)]) -> anyhow::
     for (name, reads) in sets {
         let answers: Vec<_> = reads.iter().map(describe).collect();
         entries.insert((*name).to_owned(), serde_json::to_string(&answers)?);
-        let values = reads.iter().flat_map(|read| read.states.response_mean.iter().flatten().copied()).collect();
+        let values = reads
+            .iter()
+            .flat_map(|read| read.states.response_mean.iter().flatten().copied())
+            .collect();
         let first = reads.first().map(|read| &read.states.response_mean);
-        let (rows, hidden) = first.map_or((0, 0), |rows| (rows.len(), rows.first().map_or(0, Vec::len)));
+        let (rows, hidden) =
+            first.map_or((0, 0), |rows| (rows.len(), rows.first().map_or(0, Vec::len)));
         tensors.push(((*name).to_owned(), vec![reads.len(), rows, hidden], values));
     }
     write_tensors(path, &tensors, entries)
@@ -36,13 +41,21 @@ pub type Tensor = (String, Vec<usize>, Vec<f32>);
 ///
 /// # Errors
 /// If a shape is not that of its values, or the file cannot be written.
-pub fn write_tensors(path: &Path, tensors: &[Tensor], metadata: HashMap<String, String>) -> anyhow::Result<()> {
-    let data: Vec<Vec<u8>> =
-        tensors.iter().map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[Tensor],
+    metadata: HashMap<String, String>,
+) -> anyhow::Result<()> {
+    let data: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
     let views = tensors
         .iter()
         .zip(&data)
-        .map(|((name, shape, _), data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .map(|((name, shape, _), data)| {
+            Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?))
+        })
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     write_file(path, &serialize(views, Some(metadata))?)
 }

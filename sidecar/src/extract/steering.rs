@@ -1,6 +1,7 @@
-//! The effect of steering, layer by layer. With a judge: how much more the trait shows in answers that are written while the
-//! vector is added than while it is subtracted. Without one: how much more likely the model finds answers that show the
-//! trait, against answers that don't, when its own activations are moved along the vector.
+//! The effect of steering, layer by layer. With a judge: how much more the trait shows in answers
+//! that are written while the vector is added than while it is subtracted. Without one: how much
+//! more likely the model finds answers that show the trait, against answers that don't, when its
+//! own activations are moved along the vector.
 
 use super::journal::{Journal, Rating};
 use super::judge::Judge;
@@ -15,7 +16,8 @@ use personaguard_persona::extraction::CrossFit;
 /// Coefficient of the trial: the raw vector itself, once added and once subtracted.
 const COEFFICIENT: f32 = 1.0;
 
-/// Effects by layer and unit of coefficient, one value a question: points of the judge, without one nats per token.
+/// Effects by layer and unit of coefficient, one value a question: points of the judge, without one
+/// nats per token.
 pub type SteeringCurve = Vec<(u32, Vec<f64>)>;
 
 /// A question's contrasted answers.
@@ -29,9 +31,10 @@ pub(super) struct Trial<'a> {
     pub(super) question: u32,
 }
 
-/// Tries steering at every `layer_step`-th layer. Each question is tried with the vector that it had no part in, and its
-/// answers are read under no system prompt, so that only the steering speaks for the trait. The last layer is left out:
-/// there is no block behind it, so a vector there only moves the odds of single words.
+/// Tries steering at every `layer_step`-th layer. Each question is tried with the vector that it
+/// had no part in, and its answers are read under no system prompt, so that only the steering
+/// speaks for the trait. The last layer is left out: there is no block behind it, so a vector there
+/// only moves the odds of single words.
 ///
 /// # Errors
 /// If the engine or the judge fails, or the journal cannot be written.
@@ -50,9 +53,11 @@ pub(super) async fn steering_curve(
     let work = layers.iter().flat_map(|layer| trials.iter().map(move |trial| (*layer, *trial)));
     let work: Vec<_> = work
         .map(|(layer, trial)| {
-            let rated = [1, -1].map(|sign| format!("steering/l{layer}/q{}/{sign:+}", trial.question));
+            let rated =
+                [1, -1].map(|sign| format!("steering/l{layer}/q{}/{sign:+}", trial.question));
             let known = judge.and_then(|judge| {
-                let [up, down] = rated.each_ref().map(|name| journal.rating(name, judge.model()).cloned());
+                let [up, down] =
+                    rated.each_ref().map(|name| journal.rating(name, judge.model()).cloned());
                 Some([up?.shows, down?.shows])
             });
             (layer, trial, rated, known)
@@ -64,9 +69,11 @@ pub(super) async fn steering_curve(
             let at = Trying { engine, layer: layer as usize, vector };
             let found = match (judge, known) {
                 (Some(_), Some(shows)) => Found::Judged { rated, shows, new: false },
-                (Some(judge), None) => {
-                    Found::Judged { rated, shows: at.judged(trial, judge, settings.tokens).await?, new: true }
-                }
+                (Some(judge), None) => Found::Judged {
+                    rated,
+                    shows: at.judged(trial, judge, settings.tokens).await?,
+                    new: true,
+                },
                 (None, _) => Found::Likelihood(at.likelihood(trial).await?),
             };
             anyhow::Ok((layer, found))
@@ -92,7 +99,16 @@ pub(super) async fn steering_curve(
     bar.finish();
     Ok(layers
         .iter()
-        .map(|layer| (*layer, effects.iter().filter(|(at, _)| at == layer).filter_map(|(_, effect)| *effect).collect()))
+        .map(|layer| {
+            (
+                *layer,
+                effects
+                    .iter()
+                    .filter(|(at, _)| at == layer)
+                    .filter_map(|(_, effect)| *effect)
+                    .collect(),
+            )
+        })
         .collect())
 }
 
@@ -123,17 +139,28 @@ impl Trying<'_> {
             per_token(trial.positive, -COEFFICIENT),
             per_token(trial.negative, -COEFFICIENT),
         )?;
-        Ok(((up_positive - up_negative) - (down_positive - down_negative)) / f64::from(2.0 * COEFFICIENT))
+        Ok(((up_positive - up_negative) - (down_positive - down_negative))
+            / f64::from(2.0 * COEFFICIENT))
     }
 
     /// How much the trait shows under steering up and down; `None` where the judge gives no number.
-    async fn judged(self, trial: Trial<'_>, judge: &Judge<'_>, tokens: usize) -> anyhow::Result<[Option<f64>; 2]> {
+    async fn judged(
+        self,
+        trial: Trial<'_>,
+        judge: &Judge<'_>,
+        tokens: usize,
+    ) -> anyhow::Result<[Option<f64>; 2]> {
         let question = &trial.positive.ask.question;
         let shows = async |coefficient: f32| {
             let how = Answering { tokens, temperature: 0.0, seed: 0 };
             let model = self.engine.model();
-            let answer =
-                write(self.engine, prompt(model, "", question)?, how, Some(self.steering(coefficient)?)).await?;
+            let answer = write(
+                self.engine,
+                prompt(model, "", question)?,
+                how,
+                Some(self.steering(coefficient)?),
+            )
+            .await?;
             judge.shows(question, &model.tokenizer().decode(&answer)).await
         };
         let (up, down) = futures::try_join!(shows(COEFFICIENT), shows(-COEFFICIENT))?;
@@ -145,6 +172,7 @@ impl Trying<'_> {
 enum Found {
     /// An effect in nats per token.
     Likelihood(f64),
-    /// Ratings under steering up and down, the names under which they are kept, and whether they are new.
+    /// Ratings under steering up and down, the names under which they are kept, and whether they
+    /// are new.
     Judged { rated: [String; 2], shows: [Option<f64>; 2], new: bool },
 }

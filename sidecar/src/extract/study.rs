@@ -1,8 +1,9 @@
-//! A study of vectors that exist: what steering does to the text, whether the prompt foretells the answer, and how far
-//! traits move together.
+//! A study of vectors that exist: what steering does to the text, whether the prompt foretells the
+//! answer, and how far traits move together.
 //!
-//! The measure of an answer that owes nothing to the vector is the log-likelihood ratio: how much likelier the model finds
-//! the answer under a system prompt that asks for the trait than under one that asks for its absence, per token.
+//! The measure of an answer that owes nothing to the vector is the log-likelihood ratio: how much
+//! likelier the model finds the answer under a system prompt that asks for the trait than under one
+//! that asks for its absence, per token.
 
 use super::ladder::{Ladder, Step, first, likelihood_ratio, rungs};
 use super::measure::{probes, project_text};
@@ -40,10 +41,11 @@ pub struct TraitStudy {
     pub answers: Vec<TokenScores>,
     /// Cosine of this vector with each of the vectors, at this one's layer.
     pub cosines: Vec<f64>,
-    /// AUROC of this vector on the held-out answers of each trait: as they were written, and reread under a neutral system
-    /// prompt.
+    /// AUROC of this vector on the held-out answers of each trait: as they were written, and reread
+    /// under a neutral system prompt.
     pub cross_auroc: Vec<(f64, f64)>,
-    /// Correlation of `prompt_last` with the answer's log-likelihood ratio: over all system prompts, and within one.
+    /// Correlation of `prompt_last` with the answer's log-likelihood ratio: over all system
+    /// prompts, and within one.
     pub monitoring: Option<(f64, f64)>,
 }
 
@@ -127,11 +129,18 @@ async fn contrasted(
         .map(|(index, question, polarity)| {
             let (probes, bar) = (probes.clone(), &bar);
             async move {
-                let system = spec.system_prompt(&spec.instructions[index % spec.instructions.len()], polarity);
+                let system = spec
+                    .system_prompt(&spec.instructions[index % spec.instructions.len()], polarity);
                 let name = format!("study/{}/{index}/{polarity:?}", spec.name);
-                let how = Answering { tokens: settings.tokens, temperature: 1.0, seed: seed_of(settings.seed, &name) };
-                let tokens = write(engine, prompt(engine.model(), &system, question)?, how, None).await?;
-                let written = project_text(engine, &system, question, tokens.clone(), probes.clone()).await?;
+                let how = Answering {
+                    tokens: settings.tokens,
+                    temperature: 1.0,
+                    seed: seed_of(settings.seed, &name),
+                };
+                let tokens =
+                    write(engine, prompt(engine.model(), &system, question)?, how, None).await?;
+                let written =
+                    project_text(engine, &system, question, tokens.clone(), probes.clone()).await?;
                 let reread = project_text(engine, "", question, tokens.clone(), probes).await?;
                 bar.step();
                 let both = written.response_avg.zip(reread.response_avg);
@@ -160,20 +169,30 @@ async fn steering(
     let questions = first(&spec.held_out, settings.questions);
     let steps = ladder.climb(&questions, |_| Some(best)).await?;
     let example = |steps: &[Step]| {
-        let text = steps.first().map(|step| engine.model().tokenizer().decode(&step.tokens)).unwrap_or_default();
+        let text = steps
+            .first()
+            .map(|step| engine.model().tokenizer().decode(&step.tokens))
+            .unwrap_or_default();
         (questions.first().map(|(_, question)| (*question).to_owned()).unwrap_or_default(), text)
     };
-    Ok(rungs(&steps).into_iter().zip(&steps).map(|(rung, steps)| Steered { rung, example: example(steps) }).collect())
+    Ok(rungs(&steps)
+        .into_iter()
+        .zip(&steps)
+        .map(|(rung, steps)| Steered { rung, example: example(steps) })
+        .collect())
 }
 
-/// `prompt_last` against the answer's log-likelihood ratio, under system prompts from suppressing to inducing.
+/// `prompt_last` against the answer's log-likelihood ratio, under system prompts from suppressing
+/// to inducing.
 async fn monitoring(
     engine: &Engine,
     vector: &OpenVector,
     spec: &TraitSpec,
     settings: StudySettings,
 ) -> anyhow::Result<Option<(f64, f64)>> {
-    let sides = |polarity| spec.instructions.iter().map(move |contrast| spec.system_prompt(contrast, polarity));
+    let sides = |polarity| {
+        spec.instructions.iter().map(move |contrast| spec.system_prompt(contrast, polarity))
+    };
     let systems: Vec<String> =
         sides(Polarity::Negative).chain([String::new()]).chain(sides(Polarity::Positive)).collect();
     let questions: Vec<&String> = spec.held_out.iter().take(settings.questions).collect();
@@ -186,14 +205,22 @@ async fn monitoring(
                 let (probes, bar) = (probes.clone(), &bar);
                 async move {
                     let name = format!("monitoring/{}/{place}/{index}", spec.name);
-                    let how =
-                        Answering { tokens: settings.tokens, temperature: 1.0, seed: seed_of(settings.seed, &name) };
-                    let tokens = write(engine, prompt(engine.model(), system, question)?, how, None).await?;
+                    let how = Answering {
+                        tokens: settings.tokens,
+                        temperature: 1.0,
+                        seed: seed_of(settings.seed, &name),
+                    };
+                    let tokens =
+                        write(engine, prompt(engine.model(), system, question)?, how, None).await?;
                     // Under another contrast than the one that the answer was written under.
                     let ratio = likelihood_ratio(engine, spec, place, question, &tokens).await?;
-                    let projections = project_text(engine, system, question, Vec::new(), probes).await?;
+                    let projections =
+                        project_text(engine, system, question, Vec::new(), probes).await?;
                     bar.step();
-                    anyhow::Ok((*projections.prompt_last.first().context("a probe gave nothing")?, ratio))
+                    anyhow::Ok((
+                        *projections.prompt_last.first().context("a probe gave nothing")?,
+                        ratio,
+                    ))
                 }
             })
             .buffered(IN_FLIGHT)
@@ -231,7 +258,9 @@ async fn token_by_token(
             .tokens
             .iter()
             .zip(&score.response)
-            .map(|(token, scores)| (text.push(*token), scores.first().copied().map_or(f64::NAN, f64::from)))
+            .map(|(token, scores)| {
+                (text.push(*token), scores.first().copied().map_or(f64::NAN, f64::from))
+            })
             .collect();
         shown.push(TokenScores { title: format!("{} ({asked})", answer.question), tokens });
     }

@@ -5,10 +5,11 @@ use personaguard_persona::Rung;
 use personaguard_persona::extraction::Separation;
 use std::fmt::Write as _;
 
-/// Of a layer that was tried: separation of the extraction questions' answers less its control's 99% point, as written
-/// and rescored.
+/// Of a layer that was tried: separation of the extraction questions' answers less its control's
+/// 99% point, as written and rescored.
 fn tried(outcome: &Outcome, layer: u32) -> String {
-    let of = |separation: &Separation| format!("{:.3}-{:.3}", separation.auroc, separation.permuted.q99);
+    let of =
+        |separation: &Separation| format!("{:.3}-{:.3}", separation.auroc, separation.permuted.q99);
     let candidate = outcome.candidates.iter().find(|candidate| candidate.layer == layer);
     candidate.map_or(String::new(), |one| format!("{}, {}", of(&one.written), of(&one.rescored)))
 }
@@ -25,16 +26,25 @@ fn steering(outcome: &Outcome) -> String {
         let _ = writeln!(text, "  coefficient  response_avg  log-likelihood ratio");
         for rung in rungs {
             let Rung { coefficient, response_avg, likelihood_ratio, .. } = rung;
-            let _ = writeln!(text, "  {coefficient:>11}  {response_avg:>12.3}  {likelihood_ratio:>20.4}");
+            let _ = writeln!(
+                text,
+                "  {coefficient:>11}  {response_avg:>12.3}  {likelihood_ratio:>20.4}"
+            );
         }
     }
     for layer in &outcome.ladders.left {
-        let _ = writeln!(text, "Layer {layer} was left: by response_avg alone it rises less surely than another one.");
+        let _ = writeln!(
+            text,
+            "Layer {layer} was left: by response_avg alone it rises less surely than another one."
+        );
     }
     let _ = match outcome.file.steers() {
         Some(true) => writeln!(text, "Both measures rise at each step: the vector steers."),
         Some(false) => {
-            writeln!(text, "On the held-out questions they do NOT rise at each step: do not rely on steering by it.")
+            writeln!(
+                text,
+                "On the held-out questions they do NOT rise at each step: do not rely on steering by it."
+            )
         }
         None => Ok(()),
     };
@@ -70,7 +80,9 @@ pub fn summary(outcome: &Outcome) -> String {
         let (Some(validation), Some(vector)) = (file.validation(row), file.layer(row)) else {
             continue;
         };
-        let number = |value: Option<f64>, decimals| value.map_or(String::new(), |value| format!("{value:.decimals$}"));
+        let number = |value: Option<f64>, decimals| {
+            value.map_or(String::new(), |value| format!("{value:.decimals$}"))
+        };
         let _ = writeln!(
             text,
             "{row:>4}{} {:>6.2}  {:>8}  {:>37}   {:.3} ({:.3} to {:.3})  {:>11.3}  {:>8}  {:>11}",

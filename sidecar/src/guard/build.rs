@@ -1,23 +1,33 @@
 //! From a config and the facts of the loaded model to a plan.
 
-use super::plan::{Bounds, Cap, Direction, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When};
+use super::plan::{
+    Bounds, Cap, Direction, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When,
+};
 use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
+use personaguard_crds::guard_config::{
+    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
+};
 use personaguard_crds::layers::Part;
 use personaguard_crds::wire::{Failure, RefusedTrait};
-use personaguard_crds::{Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Score, Steering};
+use personaguard_crds::{
+    Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Score, Steering,
+};
 use std::sync::Arc;
 
 /// Changes of the residual stream in one plan at most; the engine takes twice as many.
 const MAX_CHANGES: usize = 128;
 
 impl Plan {
-    /// Makes the plan of the policies in `config` for a model with these facts. A trait whose vector does not fit is
-    /// refused, never served.
+    /// Makes the plan of the policies in `config` for a model with these facts. A trait whose
+    /// vector does not fit is refused, never served.
     #[must_use]
     pub fn new(config: &GuardConfig, vectors: &Vectors, facts: &ModelFacts) -> Self {
-        let mut builder =
-            Builder { plan: Self { model: Some(facts.digest.clone()), ..Self::default() }, config, vectors, facts };
+        let mut builder = Builder {
+            plan: Self { model: Some(facts.digest.clone()), ..Self::default() },
+            config,
+            vectors,
+            facts,
+        };
         config.policies.iter().for_each(|policy| builder.add(policy));
         let mut plan = builder.plan;
         plan.policies.extend(config.unresolved.iter().map(unresolved));
@@ -49,7 +59,10 @@ impl Builder<'_> {
             mode: policy.mode,
             failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
             min_tokens: policy.evidence.min_tokens.max(1) as usize,
-            window: policy.evidence.window.filter(|window| (1..=window.of_last).contains(&window.past)),
+            window: policy
+                .evidence
+                .window
+                .filter(|window| (1..=window.of_last).contains(&window.past)),
             sampling: policy.sampling,
             records: policy.record_conversations,
             refused,
@@ -74,22 +87,42 @@ impl Builder<'_> {
             bounds: Bounds { min: rule.min, max: rule.max },
             action: if audit { Action::Audit } else { rule.action },
             declared: if audit { Action::Audit } else { rule.action },
-            redaction: rule.redact.as_ref().filter(|_| of(Action::Redact)).map(|redact| redact.text.as_str().into()),
+            redaction: rule
+                .redact
+                .as_ref()
+                .filter(|_| of(Action::Redact))
+                .map(|redact| redact.text.as_str().into()),
             regenerate: rule.regenerate.filter(|_| of(Action::Regenerate)),
             requests: rule.requests,
             calibrates: rule.calibrates.clone(),
             // What benign answers score by a vector's own calibration is known of this score only.
-            calm: rule.calm.or(self.plan.taps[tap].calm.filter(|_| rule.score == Score::ResponseAvg)),
+            calm: rule
+                .calm
+                .or(self.plan.taps[tap].calm.filter(|_| rule.score == Score::ResponseAvg)),
         });
         Ok(())
     }
 
-    fn steering(&mut self, tap: usize, rule: &ResolvedTrait, steer: &Steering) -> Result<(), Failure> {
-        let increments = steer.layers.iter().map(|layer| self.direction(&Part::Increment(*layer).name(&rule.vector)));
+    fn steering(
+        &mut self,
+        tap: usize,
+        rule: &ResolvedTrait,
+        steer: &Steering,
+    ) -> Result<(), Failure> {
+        let increments = steer
+            .layers
+            .iter()
+            .map(|layer| self.direction(&Part::Increment(*layer).name(&rule.vector)));
         let at = increments.collect::<Result<Vec<_>, _>>()?;
         self.room(at.len())?;
         let when = self.when(tap, &at, steer)?;
-        self.steer(Steer { tap, at, coefficient: steer.coefficient, positions: steer.positions, when });
+        self.steer(Steer {
+            tap,
+            at,
+            coefficient: steer.coefficient,
+            positions: steer.positions,
+            when,
+        });
         let (strictest, own) = (self.plan.coherence.unwrap_or(steer.coherence), steer.coherence);
         self.plan.coherence = Some(Coherence {
             min_log_likelihood: strictest.min_log_likelihood.max(own.min_log_likelihood),
@@ -100,12 +133,19 @@ impl Builder<'_> {
     }
 
     fn caps(&mut self, tap: usize, rule: &ResolvedTrait, cap: &Capping) -> Result<(), Failure> {
-        let further =
-            cap.layers.iter().map(|bounds| Ok((self.direction(&Part::At(bounds.layer).name(&rule.vector))?, *bounds)));
+        let further = cap.layers.iter().map(|bounds| {
+            Ok((self.direction(&Part::At(bounds.layer).name(&rule.vector))?, *bounds))
+        });
         let further = further.collect::<Result<Vec<_>, Failure>>()?;
         self.room(further.len())?;
         if cap.floor.is_some() || cap.ceiling.is_some() {
-            self.cap(Cap { tap, at: None, floor: cap.floor, ceiling: cap.ceiling, positions: cap.positions });
+            self.cap(Cap {
+                tap,
+                at: None,
+                floor: cap.floor,
+                ceiling: cap.ceiling,
+                positions: cap.positions,
+            });
         }
         for (at, bounds) in further {
             let (floor, ceiling) = (bounds.floor, bounds.ceiling);
@@ -119,26 +159,35 @@ impl Builder<'_> {
         if self.plan.changes() + further < MAX_CHANGES {
             return Ok(());
         }
-        let message =
-            format!("steering and caps come to more than {MAX_CHANGES} changes of the model: use fewer layers");
+        let message = format!(
+            "steering and caps come to more than {MAX_CHANGES} changes of the model: use fewer layers"
+        );
         Err(failure(reason::ACTION_INCOMPLETE, message))
     }
 
     /// What decides about steering along a tap; it must be read before it is needed.
-    fn when(&mut self, tap: usize, at: &[Direction], steer: &Steering) -> Result<Option<When>, Failure> {
+    fn when(
+        &mut self,
+        tap: usize,
+        at: &[Direction],
+        steer: &Steering,
+    ) -> Result<Option<When>, Failure> {
         let Some(when) = &steer.when else { return Ok(None) };
         let read = when.vector.as_deref().map_or(Ok(tap), |vector| self.tap(vector))?;
-        let lowest = at.iter().map(|direction| direction.layer).min().unwrap_or(self.plan.taps[tap].layer);
+        let lowest =
+            at.iter().map(|direction| direction.layer).min().unwrap_or(self.plan.taps[tap].layer);
         if self.plan.taps[read].layer > lowest {
-            let message = "the vector that decides about steering is read after the layer that is steered";
+            let message =
+                "the vector that decides about steering is read after the layer that is steered";
             return Err(failure(reason::ACTION_INCOMPLETE, message.to_owned()));
         }
         let until = when.until.unwrap_or(when.above).min(when.above);
         Ok(Some(When { tap: read, at: when.at, above: when.above, until }))
     }
 
-    /// The same steering in two policies is one steering, at the positions of both. Coefficients that differ are refused
-    /// at apply; should they get this far, the stronger one stands, and an unconditional one before a conditional one.
+    /// The same steering in two policies is one steering, at the positions of both. Coefficients
+    /// that differ are refused at apply; should they get this far, the stronger one stands, and an
+    /// unconditional one before a conditional one.
     fn steer(&mut self, new: Steer) {
         match self.plan.steering.iter_mut().find(|steer| steer.tap == new.tap) {
             None => self.plan.steering.push(new),
@@ -152,8 +201,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Two caps on a vector are one, the narrower of both. Caps that leave no room are refused at apply; should they get
-    /// this far, the ceiling stands.
+    /// Two caps on a vector are one, the narrower of both. Caps that leave no room are refused at
+    /// apply; should they get this far, the ceiling stands.
     fn cap(&mut self, new: Cap) {
         let layer = |cap: &Cap| cap.at.as_ref().map(|at| at.layer);
         let same = |cap: &&mut Cap| cap.tap == new.tap && layer(cap) == layer(&new);
@@ -197,15 +246,17 @@ impl Builder<'_> {
     /// A vector of the config that fits the model.
     fn vector(&self, name: &str) -> Result<(&ResolvedVector, &Arc<[f32]>), Failure> {
         let resolved = self.config.vectors.get(name).ok_or_else(|| {
-            let message = format!("vector `{name}` is not in the config: let the operator write it anew");
+            let message =
+                format!("vector `{name}` is not in the config: let the operator write it anew");
             failure(reason::VECTOR_NOT_FOUND, message)
         })?;
         let values = match self.vectors.get(name) {
             Some(Ok(values)) => values,
             Some(Err(failure)) => return Err(failure.clone()),
             None => {
-                let message =
-                    format!("the vector file of the config folder lacks `{name}`: let the operator write it anew");
+                let message = format!(
+                    "the vector file of the config folder lacks `{name}`: let the operator write it anew"
+                );
                 return Err(failure(reason::ARTIFACT_NOT_FOUND, message));
             }
         };
@@ -237,7 +288,12 @@ fn unresolved(policy: &UnresolvedPolicy) -> PlannedPolicy {
 }
 
 /// A vector is bound to its model's digest, and must fit its shape.
-fn check(name: &str, resolved: &ResolvedVector, values: &[f32], facts: &ModelFacts) -> Result<(), Failure> {
+fn check(
+    name: &str,
+    resolved: &ResolvedVector,
+    values: &[f32],
+    facts: &ModelFacts,
+) -> Result<(), Failure> {
     if resolved.model_digest != facts.digest {
         let (theirs, ours) = (resolved.model_digest.short(), facts.digest.short());
         let message = format!(
@@ -264,7 +320,8 @@ fn check(name: &str, resolved: &ResolvedVector, values: &[f32], facts: &ModelFac
     #[allow(clippy::cast_possible_truncation)]
     let steerable = values.iter().all(|v| (v * Coefficient::LIMIT as f32).is_finite());
     if !norm.is_finite() || norm == 0.0 || !steerable {
-        let message = format!("vector `{name}` is zero, not finite or absurdly long: extract it again");
+        let message =
+            format!("vector `{name}` is zero, not finite or absurdly long: extract it again");
         return Err(failure(reason::ARTIFACT_INVALID, message));
     }
     Ok(())

@@ -7,14 +7,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const SEQUENCE: usize = 4;
 /// Answers with fewer tokens say too little.
 const SHORTEST: usize = 16;
-/// Coherent answers in a row after which steering goes one level further again, at first; twice as many after each return.
+/// Coherent answers in a row after which steering goes one level further again, at first; twice as
+/// many after each return.
 const CALM: u32 = 16;
 /// And at most.
 const LONGEST_CALM: u32 = 1024;
 /// Of so many coherent answers, the likelihood of one is computed.
 const EVERY: u32 = 4;
 
-/// The share of an answer's sequences of four tokens that stood in it before, 0 to 1; none for a short answer.
+/// The share of an answer's sequences of four tokens that stood in it before, 0 to 1; none for a
+/// short answer.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "tokens of an answer are few")]
 pub fn repetition(tokens: &[u32]) -> Option<f64> {
@@ -59,8 +61,8 @@ impl BackOff {
         self.lock().level
     }
 
-    /// Whether the likelihood of the answer that ended is to be computed: of the first, of those after an incoherent one, and
-    /// of one in four.
+    /// Whether the likelihood of the answer that ended is to be computed: of the first, of those
+    /// after an incoherent one, and of one in four.
     #[must_use]
     pub fn reads(&self) -> bool {
         let mut state = self.lock();
@@ -92,9 +94,16 @@ impl State {
         }
         if !coherent {
             let higher = (self.level + 1).min(BackOff::OFF);
-            return Self { level: higher, calm: 0, raised: self.raised.saturating_add(1), doubtful, ..self };
+            return Self {
+                level: higher,
+                calm: 0,
+                raised: self.raised.saturating_add(1),
+                doubtful,
+                ..self
+            };
         }
-        let needed = CALM.saturating_mul(1 << self.raised.saturating_sub(1).min(10)).min(LONGEST_CALM);
+        let needed =
+            CALM.saturating_mul(1 << self.raised.saturating_sub(1).min(10)).min(LONGEST_CALM);
         if self.level > 0 && self.calm + 1 >= needed {
             return Self { level: self.level - 1, calm: 0, doubtful, ..self };
         }
@@ -129,7 +138,8 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(BackOff::scale), [1.0, 0.5, 0.25, 0.0]);
         // Answers from before say nothing.
         assert!(!back_off.judge(0, false) && !back_off.judge(1, true));
-        let calm = |back_off: &BackOff| (1..).find(|_| back_off.judge(back_off.level(), true)).unwrap();
+        let calm =
+            |back_off: &BackOff| (1..).find(|_| back_off.judge(back_off.level(), true)).unwrap();
         let once = BackOff::default();
         once.judge(0, false);
         assert_eq!((calm(&once), once.level()), (CALM, 0));

@@ -32,7 +32,8 @@ pub enum Stop {
 pub enum Fault {
     /// A vector of the policy is refused, for example because it was made for another model.
     VectorRefused,
-    /// A policy that selects this pod could never be resolved, for example because a vector of it does not exist.
+    /// A policy that selects this pod could never be resolved, for example because a vector of it
+    /// does not exist.
     PolicyUnresolved,
     /// A projection is not a finite number.
     NotFinite,
@@ -96,9 +97,10 @@ enum Watch {
 
 /// Decides, from projections alone, how much of a response may leave.
 ///
-/// Evidence is the running mean over the response tokens once [`super::PlannedPolicy::min_tokens`] of them are scored (a
-/// shorter answer is decided by [`Decision::end`]), or `past` of the last `of_last` tokens where the policy has a window. A
-/// `PromptLast` rule is decided by [`Decision::prompt`].
+/// Evidence is the running mean over the response tokens once [`super::PlannedPolicy::min_tokens`]
+/// of them are scored (a shorter answer is decided by [`Decision::end`]), or `past` of the last
+/// `of_last` tokens where the policy has a window. A `PromptLast` rule is decided by
+/// [`Decision::prompt`].
 #[derive(Debug)]
 pub struct Decision {
     plan: Arc<Plan>,
@@ -108,7 +110,8 @@ pub struct Decision {
     system_prompt: Option<Arc<str>>,
     tallies: Vec<Tally>,
     watches: Vec<Watch>,
-    /// For each rule, the last 64 tokens, the newest in the lowest bit: whether each was past the threshold.
+    /// For each rule, the last 64 tokens, the newest in the lowest bit: whether each was past the
+    /// threshold.
     recent: Vec<u64>,
     breaches: Vec<Breach>,
     fault: Option<Fault>,
@@ -133,7 +136,11 @@ impl Decision {
     pub fn sampled(plan: Arc<Plan>, sampled: Arc<[bool]>) -> Self {
         let lost = |policy: &&super::PlannedPolicy| policy.unenforced().is_some();
         let fault = plan.policies.iter().find_map(super::PlannedPolicy::unenforced);
-        let closed = plan.policies.iter().filter(lost).any(|policy| policy.failure_policy == FailurePolicy::Closed);
+        let closed = plan
+            .policies
+            .iter()
+            .filter(lost)
+            .any(|policy| policy.failure_policy == FailurePolicy::Closed);
         Self {
             system_prompt: None,
             tallies: vec![Tally::default(); plan.taps.len()],
@@ -165,7 +172,10 @@ impl Decision {
     }
 
     fn anew(&self, plan: Arc<Plan>) -> Self {
-        Self { system_prompt: self.system_prompt.clone(), ..Self::sampled(plan, Arc::clone(&self.sampled)) }
+        Self {
+            system_prompt: self.system_prompt.clone(),
+            ..Self::sampled(plan, Arc::clone(&self.sampled))
+        }
     }
 
     /// The same response, under a system prompt that is known by this hash.
@@ -209,7 +219,8 @@ impl Decision {
         self.clear();
     }
 
-    /// The rest of the response cannot be scored: each policy's failure policy says what becomes of it.
+    /// The rest of the response cannot be scored: each policy's failure policy says what becomes of
+    /// it.
     pub fn fail(&mut self, fault: Fault) {
         for tap in 0..self.tallies.len() {
             self.lose(tap, fault);
@@ -217,7 +228,8 @@ impl Decision {
         self.clear();
     }
 
-    /// How many tokens may have left, of those that were sampled so far. Never falls; stands still after a stop.
+    /// How many tokens may have left, of those that were sampled so far. Never falls; stands still
+    /// after a stop.
     #[must_use]
     pub fn releasable(&self, sampled: usize) -> usize {
         if self.stop.is_some() || self.plan.holds() { self.cleared.min(sampled) } else { sampled }
@@ -241,14 +253,17 @@ impl Decision {
         self.sampled.get(policy).copied().unwrap_or_default()
     }
 
-    /// How far the breached rules with action `Regenerate` are past their thresholds, taken together; none where none is
-    /// breached.
+    /// How far the breached rules with action `Regenerate` are past their thresholds, taken
+    /// together; none where none is breached.
     #[must_use]
     pub fn excess(&self) -> Option<f64> {
-        let breached = |(index, rule): &(usize, &Rule)| rule.regenerate.is_some() && self.breached(*index);
+        let breached =
+            |(index, rule): &(usize, &Rule)| rule.regenerate.is_some() && self.breached(*index);
         let rules = self.plan.rules.iter().enumerate().filter(breached);
         // By single tokens a response may be past its threshold while its mean is within.
-        rules.map(|(_, rule)| self.score(rule).map_or(0.0, |score| rule.bounds.beyond(score))).reduce(|a, b| a + b)
+        rules
+            .map(|(_, rule)| self.score(rule).map_or(0.0, |score| rule.bounds.beyond(score)))
+            .reduce(|a, b| a + b)
     }
 
     /// Why the response counts as unguarded, where it does.
@@ -268,7 +283,8 @@ impl Decision {
         self.watches.get(rule) == Some(&Watch::Breached)
     }
 
-    /// The score that a rule compares, as it stands; none where it is not known, or could not be scored.
+    /// The score that a rule compares, as it stands; none where it is not known, or could not be
+    /// scored.
     #[must_use]
     pub fn score(&self, rule: &Rule) -> Option<f64> {
         let tally = self.tallies.get(rule.tap).filter(|_| self.looks(rule.policy))?;
@@ -294,7 +310,9 @@ impl Decision {
         for tap in 0..self.tallies.len() {
             let fault = match projections.get(tap) {
                 None => Some(Fault::Missing),
-                Some(&projection) => (!step(&mut self.tallies[tap], projection)).then_some(Fault::NotFinite),
+                Some(&projection) => {
+                    (!step(&mut self.tallies[tap], projection)).then_some(Fault::NotFinite)
+                }
             };
             if let Some(fault) = fault {
                 self.lose(tap, fault);
@@ -331,14 +349,18 @@ impl Decision {
     fn judge_windows(&mut self, projections: &[f32]) {
         let plan = Arc::clone(&self.plan);
         for (index, rule) in plan.rules.iter().enumerate() {
-            let Some(window) = plan.policies[rule.policy].window.filter(|_| rule.score == Score::ResponseAvg) else {
+            let Some(window) =
+                plan.policies[rule.policy].window.filter(|_| rule.score == Score::ResponseAvg)
+            else {
                 continue;
             };
             let projection = projections.get(rule.tap).copied().map_or(f64::NAN, f64::from);
             let passed = rule.bounds.passed(projection);
             self.recent[index] = self.recent[index] << 1 | u64::from(passed.is_some());
             let past = (self.recent[index] & lowest(window.of_last)).count_ones();
-            if let Some(threshold) = passed.filter(|_| past >= window.past && self.looks(rule.policy)) {
+            if let Some(threshold) =
+                passed.filter(|_| past >= window.past && self.looks(rule.policy))
+            {
                 self.breach(index, projection, threshold);
             }
         }
@@ -367,7 +389,13 @@ impl Decision {
         if self.stop.is_some() {
             return;
         }
-        let cleared = self.plan.rules.iter().enumerate().map(|(index, rule)| self.cleared_by(index, rule)).min();
+        let cleared = self
+            .plan
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| self.cleared_by(index, rule))
+            .min();
         self.cleared = self.cleared.max(cleared.unwrap_or(usize::MAX));
     }
 
@@ -378,7 +406,8 @@ impl Decision {
             return usize::MAX;
         }
         match (rule.score, policy.window) {
-            // Decided once and for all; a policy that fails closed still waits for each token's own score.
+            // Decided once and for all; a policy that fails closed still waits for each token's own
+            // score.
             (Score::PromptLast, _) if !self.prompted => 0,
             (Score::PromptLast, _) if !closed => usize::MAX,
             (Score::PromptLast, _) => self.scored,

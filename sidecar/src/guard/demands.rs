@@ -1,4 +1,5 @@
-//! What one request asks for beyond its policies: stricter enforcement, or a steering coefficient, within their bounds.
+//! What one request asks for beyond its policies: stricter enforcement, or a steering coefficient,
+//! within their bounds.
 
 use super::plan::{Plan, Rule, Steer};
 use personaguard_crds::{Action, Coefficient, Mode, Positions, RequestBounds};
@@ -20,8 +21,8 @@ pub struct Demand {
     pub coefficient: Option<Coefficient>,
 }
 
-/// Why a request may not have what it asks for. The texts name policies and vectors, and nothing of the request but the
-/// vectors that it names.
+/// Why a request may not have what it asks for. The texts name policies and vectors, and nothing of
+/// the request but the vectors that it names.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Beyond {
     /// No policy on this service measures it.
@@ -38,7 +39,9 @@ pub enum Beyond {
         what: &'static str,
     },
     /// A threshold that is looser than the policy's.
-    #[error("`{what}` of `{vector}` is looser than policy `{policy}`: callers may only make it stricter")]
+    #[error(
+        "`{what}` of `{vector}` is looser than policy `{policy}`: callers may only make it stricter"
+    )]
     Looser {
         /// Name of the policy.
         policy: String,
@@ -82,7 +85,8 @@ impl Plan {
         for rule in self.rules.iter_mut().filter(|rule| rule.tap == tap) {
             let policy = &self.policies[rule.policy];
             // A policy that only records changes no byte, whoever asks.
-            let allowed = rule.requests.filter(|_| policy.mode == Mode::Enforce).unwrap_or_default();
+            let allowed =
+                rule.requests.filter(|_| policy.mode == Mode::Enforce).unwrap_or_default();
             apply(rule, demand, allowed, &policy.name, vector)?;
         }
         if let Some(coefficient) = demand.coefficient {
@@ -91,7 +95,13 @@ impl Plan {
                 Some(steer) => (steer.coefficient, steer.when) = (coefficient, None),
                 None => {
                     let positions = Positions::Response;
-                    self.steering.push(Steer { tap, at: Vec::new(), coefficient, positions, when: None });
+                    self.steering.push(Steer {
+                        tap,
+                        at: Vec::new(),
+                        coefficient,
+                        positions,
+                        when: None,
+                    });
                 }
             }
         }
@@ -99,9 +109,17 @@ impl Plan {
     }
 }
 
-fn apply(rule: &mut Rule, demand: Demand, allowed: RequestBounds, policy: &str, vector: &str) -> Result<(), Beyond> {
-    let not_allowed = |what| Beyond::NotAllowed { policy: policy.to_owned(), vector: vector.to_owned(), what };
-    let looser = |what| Beyond::Looser { policy: policy.to_owned(), vector: vector.to_owned(), what };
+fn apply(
+    rule: &mut Rule,
+    demand: Demand,
+    allowed: RequestBounds,
+    policy: &str,
+    vector: &str,
+) -> Result<(), Beyond> {
+    let not_allowed =
+        |what| Beyond::NotAllowed { policy: policy.to_owned(), vector: vector.to_owned(), what };
+    let looser =
+        |what| Beyond::Looser { policy: policy.to_owned(), vector: vector.to_owned(), what };
     if demand.block {
         if !allowed.block {
             return Err(not_allowed("block"));
@@ -131,7 +149,12 @@ fn apply(rule: &mut Rule, demand: Demand, allowed: RequestBounds, policy: &str, 
         let Some(range) = allowed.coefficient else { return Err(not_allowed("coefficient")) };
         if !(range.min..=range.max).contains(&coefficient) {
             let (min, max) = (range.min.get(), range.max.get());
-            return Err(Beyond::Coefficient { policy: policy.to_owned(), vector: vector.to_owned(), min, max });
+            return Err(Beyond::Coefficient {
+                policy: policy.to_owned(),
+                vector: vector.to_owned(),
+                min,
+                max,
+            });
         }
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Holds what was sampled until the decision lets it go: one piece for each token. Pieces keep their cuts, so that what a
-/// client reads does not depend on how long they were held.
+/// Holds what was sampled until the decision lets it go: one piece for each token. Pieces keep
+/// their cuts, so that what a client reads does not depend on how long they were held.
 #[derive(Debug)]
 pub struct Holdback<T> {
     held: VecDeque<T>,

@@ -4,14 +4,14 @@ use super::{BackOff, Fault};
 use personaguard_crds::guard_config::Calm;
 use personaguard_crds::wire::{Failure, PolicyAcknowledgement, RefusedTrait};
 use personaguard_crds::{
-    Action, Coefficient, Coherence, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Positions,
-    Regeneration, RequestBounds, Sampling, Score,
+    Action, Coefficient, Coherence, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer,
+    Mode, Positions, Regeneration, RequestBounds, Sampling, Score,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Vectors of a config folder by `PersonaVector` name: raw values at the chosen layer, shape `[hidden]`, or why there
-/// are none.
+/// Vectors of a config folder by `PersonaVector` name: raw values at the chosen layer, shape
+/// `[hidden]`, or why there are none.
 pub type Vectors = BTreeMap<String, Result<Arc<[f32]>, Failure>>;
 
 /// What a vector must fit.
@@ -25,8 +25,8 @@ pub struct ModelFacts {
     pub hidden: usize,
 }
 
-/// What is measured and enforced on every response: made once for a config and a model, and kept by each request until
-/// it ends.
+/// What is measured and enforced on every response: made once for a config and a model, and kept by
+/// each request until it ends.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// SHA-256 of the weight file that it was made for.
@@ -60,7 +60,8 @@ pub struct PlannedPolicy {
     pub digest: Option<Digest>,
     /// Whether it acts.
     pub mode: Mode,
-    /// What happens to traffic that cannot be scored. A policy in mode `Audit` changes nothing, so it is always `Open`.
+    /// What happens to traffic that cannot be scored. A policy in mode `Audit` changes nothing, so
+    /// it is always `Open`.
     pub failure_policy: FailurePolicy,
     /// Response tokens before the first decision, at least 1.
     pub min_tokens: usize,
@@ -170,7 +171,8 @@ pub struct When {
     pub until: f64,
 }
 
-/// A cap: the projection on a tap's vector, at its layer or another, stays between floor and ceiling.
+/// A cap: the projection on a tap's vector, at its layer or another, stays between floor and
+/// ceiling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cap {
     /// Index in [`Plan::taps`].
@@ -212,9 +214,10 @@ impl Plan {
     /// Whether tokens wait for their scores before they leave.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| rule.action.holds() || self.policies[rule.policy].failure_policy == FailurePolicy::Closed)
+        self.rules.iter().any(|rule| {
+            rule.action.holds()
+                || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
+        })
     }
 
     /// Whether text leaves by whole sentences only.
@@ -226,11 +229,16 @@ impl Plan {
     /// Further attempts at a response, at most.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.rules.iter().filter_map(|rule| rule.regenerate).map(|again| again.attempts).max().unwrap_or(0)
+        self.rules
+            .iter()
+            .filter_map(|rule| rule.regenerate)
+            .map(|again| again.attempts)
+            .max()
+            .unwrap_or(0)
     }
 
-    /// This plan for a further attempt (1 is the first) at a response that breached: steered along each vector that was
-    /// past its threshold, further with each attempt.
+    /// This plan for a further attempt (1 is the first) at a response that breached: steered along
+    /// each vector that was past its threshold, further with each attempt.
     #[must_use]
     pub fn retried(&self, breached: impl Fn(usize) -> bool, attempt: u32) -> Self {
         let mut plan = self.clone();
@@ -239,14 +247,22 @@ impl Plan {
             let limit = Coefficient::LIMIT;
             let further = again.coefficient.get() * f64::from(attempt.min(again.attempts));
             // Within the limits by construction.
-            let coefficient = Coefficient::try_from(further.clamp(-limit, limit)).unwrap_or(again.coefficient);
+            let coefficient =
+                Coefficient::try_from(further.clamp(-limit, limit)).unwrap_or(again.coefficient);
             let positions = Positions::Response;
-            plan.steering.push(Steer { tap: rule.tap, at: Vec::new(), coefficient, positions, when: None });
+            plan.steering.push(Steer {
+                tap: rule.tap,
+                at: Vec::new(),
+                coefficient,
+                positions,
+                when: None,
+            });
         }
         plan
     }
 
-    /// This plan with its steering held back: half as far with each level, and not at all at [`BackOff::OFF`].
+    /// This plan with its steering held back: half as far with each level, and not at all at
+    /// [`BackOff::OFF`].
     #[must_use]
     pub fn held_back(&self, level: u8) -> Self {
         let mut plan = Self { level, ..self.clone() };
@@ -273,7 +289,8 @@ impl Plan {
         self.policies.iter().any(|policy| policy.records)
     }
 
-    /// The same policies, measuring and enforcing nothing: for responses that none of them looks at.
+    /// The same policies, measuring and enforcing nothing: for responses that none of them looks
+    /// at.
     #[must_use]
     pub fn resting(&self) -> Self {
         Self { policies: self.policies.clone(), ..Self::default() }

@@ -13,18 +13,22 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// For the next response: whether each policy of the plan looks at it. By chance for a fraction, so that nobody can
-    /// tell which response it will be.
+    /// For the next response: whether each policy of the plan looks at it. By chance for a
+    /// fraction, so that nobody can tell which response it will be.
     #[must_use]
     pub fn next(&self, plan: &Plan) -> Arc<[bool]> {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        plan.policies.iter().map(|policy| policy.sampling.is_none_or(|s| takes(s, count, rand::random()))).collect()
+        plan.policies
+            .iter()
+            .map(|policy| policy.sampling.is_none_or(|s| takes(s, count, rand::random())))
+            .collect()
     }
 }
 
 /// Whether a response is taken, by how many there were before it and a number drawn from 0 to 1.
 fn takes(sampling: Sampling, before: u64, drawn: f64) -> bool {
-    let by_number = sampling.every.is_some_and(|every| before.is_multiple_of(u64::from(every.max(1))));
+    let by_number =
+        sampling.every.is_some_and(|every| before.is_multiple_of(u64::from(every.max(1))));
     by_number || sampling.fraction.is_some_and(|fraction| drawn < fraction)
 }
 

@@ -20,8 +20,8 @@ impl Tally {
         projection.is_finite()
     }
 
-    /// Takes the projection at the next response token. False when it is not a finite number: from then on there is no
-    /// `response_avg`.
+    /// Takes the projection at the next response token. False when it is not a finite number: from
+    /// then on there is no `response_avg`.
     pub fn token(&mut self, projection: f32) -> bool {
         if projection.is_finite() {
             self.sum += f64::from(projection);
@@ -38,7 +38,8 @@ impl Tally {
         self.prompt_last
     }
 
-    /// Mean projection over the response tokens so far; none without a token, or when one could not be scored.
+    /// Mean projection over the response tokens so far; none without a token, or when one could not
+    /// be scored.
     #[must_use]
     pub fn response_avg(&self) -> Option<f64> {
         (self.count > 0 && !self.poisoned).then(|| self.sum / f64::from(self.count))

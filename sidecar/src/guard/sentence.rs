@@ -9,8 +9,9 @@ const CLOSERS: [char; 8] = ['"', '\'', ')', ']', '”', '’', '»', '*'];
 
 /// Finds where sentences begin, as pieces of text arrive: by the piece, or by the byte.
 ///
-/// A piece that holds the end of one sentence and the beginning of the next counts as the beginning. An abbreviation ends a
-/// sentence too early, which makes what is taken back shorter by its first words, never longer than to the sentence's end.
+/// A piece that holds the end of one sentence and the beginning of the next counts as the
+/// beginning. An abbreviation ends a sentence too early, which makes what is taken back shorter by
+/// its first words, never longer than to the sentence's end.
 #[derive(Clone, Debug, Default)]
 pub struct Sentences {
     /// Numbers of pieces or bytes, rising; the first sentence begins with 0.
@@ -81,8 +82,8 @@ impl Sentences {
         }
     }
 
-    /// The most pieces or bytes, up to `limit`, that hold whole sentences only: all before the sentence that the one of number
-    /// `limit` belongs to.
+    /// The most pieces or bytes, up to `limit`, that hold whole sentences only: all before the
+    /// sentence that the one of number `limit` belongs to.
     #[must_use]
     pub fn floor(&self, limit: usize) -> usize {
         let below = self.begins.partition_point(|begin| *begin <= limit);
@@ -103,7 +104,10 @@ mod tests {
 
     #[test]
     fn a_sentence_begins_after_the_end_of_another() {
-        let pieces = ["One", " two", ".", " Three", "!", "\n", "\n", "4", ".5", " is", " six", "?\"", " Seven"];
+        let pieces = [
+            "One", " two", ".", " Three", "!", "\n", "\n", "4", ".5", " is", " six", "?\"",
+            " Seven",
+        ];
         assert_eq!(sentences(&pieces).begins, [3, 7, 12]);
         assert_eq!(sentences(&["日本", "語。", "はい", "！そう"]).begins, [2, 3]);
         assert_eq!(sentences(&["Yes. N", "o"]).begins, [0]);

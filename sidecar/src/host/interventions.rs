@@ -51,7 +51,8 @@ fn steering(steer: &Steer, (layer, values): (Layer, &[f32])) -> Result<Intervent
 
 #[allow(clippy::cast_possible_truncation)]
 fn capping(plan: &Plan, cap: &Cap) -> Result<Intervention, VectorError> {
-    let (layer, values) = cap.at.as_ref().map_or_else(|| own(plan, cap.tap), |at| (at.layer, &*at.values));
+    let (layer, values) =
+        cap.at.as_ref().map_or_else(|| own(plan, cap.tap), |at| (at.layer, &*at.values));
     let bound = |bound: Option<f64>| bound.map(|bound| bound as f32);
     let (floor, ceiling) = (bound(cap.floor), bound(cap.ceiling));
     Intervention::cap(layer.0 as usize, values, floor, ceiling, positions(cap.positions))

@@ -75,7 +75,11 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn new(key: ModelKey, model: Arc<Model>, max_concurrent: u32) -> Result<Self, Failure> {
+    pub(super) fn new(
+        key: ModelKey,
+        model: Arc<Model>,
+        max_concurrent: u32,
+    ) -> Result<Self, Failure> {
         let engine = start(model, max_concurrent)?;
         Ok(Self { key, engine, max_concurrent, created: jiff::Timestamp::now().as_second() })
     }
@@ -88,8 +92,10 @@ impl Loaded {
             self.max_concurrent = max_concurrent;
         }
         let model = self.engine.model();
-        let digest = Digest::try_from(model.digest().to_owned())
-            .map_err(|error| Failure { reason: reason::WEIGHTS_INVALID.to_owned(), message: error.to_string() })?;
+        let digest = Digest::try_from(model.digest().to_owned()).map_err(|error| Failure {
+            reason: reason::WEIGHTS_INVALID.to_owned(),
+            message: error.to_string(),
+        })?;
         let facts = ModelFacts {
             digest: digest.clone(),
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
@@ -120,8 +126,13 @@ impl Loaded {
 
 fn start(model: Arc<Model>, max_concurrent: u32) -> Result<Engine, Failure> {
     let max_concurrent = max_concurrent.max(1) as usize;
-    let options =
-        EngineOptions { max_concurrent, max_waiting: max_concurrent * WAITING_PER_RUNNING, ..EngineOptions::default() };
-    Engine::start(model, options)
-        .map_err(|error| Failure { reason: reason::MODEL_UNSUPPORTED.to_owned(), message: clip(&error.to_string()) })
+    let options = EngineOptions {
+        max_concurrent,
+        max_waiting: max_concurrent * WAITING_PER_RUNNING,
+        ..EngineOptions::default()
+    };
+    Engine::start(model, options).map_err(|error| Failure {
+        reason: reason::MODEL_UNSUPPORTED.to_owned(),
+        message: clip(&error.to_string()),
+    })
 }

@@ -1,4 +1,5 @@
-//! The sidecar as a whole: which model is loaded, which plan is in force, and what has been counted.
+//! The sidecar as a whole: which model is loaded, which plan is in force, and what has been
+//! counted.
 
 pub mod interventions;
 mod load;
@@ -127,7 +128,8 @@ impl Host {
         for (log, log_name) in self.logs.named() {
             self.metrics.log(log_name, log.written(), log.lost());
         }
-        let (running, waiting) = self.serving().map_or((0, 0), |s| (s.engine.running(), s.engine.waiting()));
+        let (running, waiting) =
+            self.serving().map_or((0, 0), |s| (s.engine.running(), s.engine.waiting()));
         self.metrics.load(running, waiting);
         self.metrics.encode()
     }

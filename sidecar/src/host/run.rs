@@ -18,11 +18,18 @@ const POLL: Duration = Duration::from_millis(200);
 /// Waits between attempts to load weights, doubled each time.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
 
-/// Follows the config folder and the weight file until `stop`: reads, loads, applies, retries. Never fails; what is wrong
-/// is in [`super::State`].
+/// Follows the config folder and the weight file until `stop`: reads, loads, applies, retries.
+/// Never fails; what is wrong is in [`super::State`].
 pub async fn run(host: Arc<Host>, source: Source, stop: CancellationToken) {
-    let mut keeper =
-        Keeper { host, source: Arc::new(source), seen: None, config: None, loaded: None, loading: None, retry: None };
+    let mut keeper = Keeper {
+        host,
+        source: Arc::new(source),
+        seen: None,
+        config: None,
+        loaded: None,
+        loading: None,
+        retry: None,
+    };
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -79,13 +86,16 @@ impl Keeper {
         if self.seen.as_ref() != Some(&now) {
             self.seen = Some(now);
             self.read().await;
-        } else if self.loading.is_none() && self.retry.as_ref().is_some_and(|retry| self.due(retry)) {
+        } else if self.loading.is_none() && self.retry.as_ref().is_some_and(|retry| self.due(retry))
+        {
             self.load();
         }
     }
 
     fn due(&self, retry: &Retry) -> bool {
-        let changed = || self.config.as_ref().is_some_and(|config| stamp(&config.model_file) != retry.weights);
+        let changed = || {
+            self.config.as_ref().is_some_and(|config| stamp(&config.model_file) != retry.weights)
+        };
         Instant::now() >= retry.at || changed()
     }
 
@@ -93,9 +103,9 @@ impl Keeper {
         let source = Arc::clone(&self.source);
         let result = match spawn_blocking(move || config::load(&source)).await {
             Ok(result) => result,
-            Err(error) => {
-                Err(ConfigError::Rejected(format!("reading the config failed in a way that is a bug: {error}")))
-            }
+            Err(error) => Err(ConfigError::Rejected(format!(
+                "reading the config failed in a way that is a bug: {error}"
+            ))),
         };
         match result {
             Err(error) => {
@@ -122,7 +132,8 @@ impl Keeper {
         }
     }
 
-    /// Serves the config with the weights in memory if they are the right ones, else loads those that are.
+    /// Serves the config with the weights in memory if they are the right ones, else loads those
+    /// that are.
     fn apply(&mut self) {
         let Some(config) = self.config.clone() else { return };
         self.host.update(|state| state.failure_policy = Some(failure_policy(&config)));
@@ -133,7 +144,8 @@ impl Keeper {
                 self.publish(&config, result);
             }
             _ => {
-                // Before the new weights take memory; requests that run keep the old ones until they end.
+                // Before the new weights take memory; requests that run keep the old ones until
+                // they end.
                 self.loaded = None;
                 self.host.update(|state| {
                     state.model_name.clone_from(&config.guard.model.name);
@@ -195,9 +207,14 @@ impl Keeper {
             Err(failure) => {
                 tracing::error!(model = %config.guard.model.name, reason = %failure.reason, error = %failure.message,
                     "the model is not served");
-                let wait = self.retry.as_ref().map_or(RETRY.0, |retry| (retry.wait * 2).min(RETRY.1));
+                let wait =
+                    self.retry.as_ref().map_or(RETRY.0, |retry| (retry.wait * 2).min(RETRY.1));
                 self.loaded = None;
-                self.retry = Some(Retry { at: Instant::now() + wait, wait, weights: stamp(&config.model_file) });
+                self.retry = Some(Retry {
+                    at: Instant::now() + wait,
+                    wait,
+                    weights: stamp(&config.model_file),
+                });
                 self.host.update(|state| {
                     state.model_name.clone_from(&config.guard.model.name);
                     state.model = ModelState::Failed(failure);

@@ -80,7 +80,8 @@ impl Choice {
         }
     }
 
-    /// More text came; `whole` where it makes no sense in part. What must be known of it, `last` where it is the end.
+    /// More text came; `whole` where it makes no sense in part. What must be known of it, `last`
+    /// where it is the end.
     pub(super) fn add(&mut self, text: &str, whole: bool, last: bool) -> Need {
         let from = self.text.len();
         self.text.push_str(text);
@@ -104,7 +105,8 @@ impl Choice {
         self.outcome = outcome;
     }
 
-    /// How far the next pass should score, in bytes, if there is one to make. Words are not cut, where that can be helped.
+    /// How far the next pass should score, in bytes, if there is one to make. Words are not cut,
+    /// where that can be helped.
     pub(super) fn due(&self, force: bool) -> Option<usize> {
         if self.open || self.ended || self.decision.stop().is_some() {
             return None;
@@ -138,7 +140,14 @@ impl Choice {
     }
 
     /// Takes the scores of the tokens up to byte `to`, and how many bytes each of them stands for.
-    pub(super) fn scored(&mut self, to: usize, prompt_tokens: usize, tokens: &[u32], bytes: &[usize], score: &Score) {
+    pub(super) fn scored(
+        &mut self,
+        to: usize,
+        prompt_tokens: usize,
+        tokens: &[u32],
+        bytes: &[usize],
+        score: &Score,
+    ) {
         if score.response.len() != tokens.len() {
             return self.fail(Fault::Missing);
         }
@@ -159,7 +168,8 @@ impl Choice {
         self.settle();
     }
 
-    /// Where the tokens of a pass end. Tokenizers that change the text that they read leave that open.
+    /// Where the tokens of a pass end. Tokenizers that change the text that they read leave that
+    /// open.
     fn place(&mut self, to: usize, tokens: usize, bytes: &[usize]) {
         let known = bytes.len() == tokens && self.scored + bytes.iter().sum::<usize>() == to;
         let mut end = self.scored;
@@ -181,15 +191,19 @@ impl Choice {
     }
 
     fn end(&mut self) {
-        if self.complete && self.prompted && self.scored == self.text.len() && self.decision.stop().is_none() {
+        if self.complete
+            && self.prompted
+            && self.scored == self.text.len()
+            && self.decision.stop().is_none()
+        {
             self.decision.end();
             self.ended = true;
             self.settle();
         }
     }
 
-    /// Text leaves in whole passes: of one in which a threshold was passed, nothing does. Under `Redact` it leaves in whole
-    /// sentences, up to the breaching one.
+    /// Text leaves in whole passes: of one in which a threshold was passed, nothing does. Under
+    /// `Redact` it leaves in whole sentences, up to the breaching one.
     fn settle(&mut self) {
         let (scored, stop) = (self.tokens.len(), self.decision.stop());
         let releasable = self.decision.releasable(scored);
@@ -271,7 +285,11 @@ impl Choice {
             };
             self.record.converse(said, &self.decision);
         }
-        self.record.close(&self.decision, outcome, Usage::new(self.prompt_tokens, self.tokens.len()));
+        self.record.close(
+            &self.decision,
+            outcome,
+            Usage::new(self.prompt_tokens, self.tokens.len()),
+        );
     }
 
     /// It never was: nothing is counted.

@@ -26,7 +26,9 @@ pub struct Upstream(Authority);
 
 /// What is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is no TLS")]
+#[error(
+    "give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is no TLS"
+)]
 pub struct UpstreamError;
 
 impl FromStr for Upstream {
@@ -34,8 +36,13 @@ impl FromStr for Upstream {
 
     fn from_str(text: &str) -> Result<Self, UpstreamError> {
         let uri: Uri = text.parse().map_err(|_| UpstreamError)?;
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(UpstreamError)?;
-        let bare = uri.scheme() == Some(&Scheme::HTTP) && matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.as_str().contains('@'))
+            .ok_or(UpstreamError)?;
+        let bare = uri.scheme() == Some(&Scheme::HTTP)
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none();
         if bare { Ok(Self(authority.clone())) } else { Err(UpstreamError) }
     }
 }
@@ -64,10 +71,16 @@ impl Forwarder {
     /// Sends a request on; bodies stream both ways, at the pace of the slower side.
     pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
-        let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(path).build();
-        parts.uri =
-            uri.map_err(|_| ApiError::body(StatusCode::BAD_REQUEST, "invalid_url", "The URL makes no sense."))?;
+        let path =
+            parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build();
+        parts.uri = uri.map_err(|_| {
+            ApiError::body(StatusCode::BAD_REQUEST, "invalid_url", "The URL makes no sense.")
+        })?;
         parts.version = axum::http::Version::HTTP_11;
         strip(&mut parts.headers);
         // The client was told to go on when its body was first read.
@@ -135,7 +148,9 @@ mod tests {
         for good in ["http://127.0.0.1:8000", "http://localhost:8000/", "http://[::1]:80"] {
             assert!(good.parse::<Upstream>().is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1:8000", "https://x:1", "http://x/v1", "http://x?y", "http://u@x", "/x"] {
+        for bad in
+            ["", "127.0.0.1:8000", "https://x:1", "http://x/v1", "http://x?y", "http://u@x", "/x"]
+        {
             assert_eq!(bad.parse::<Upstream>(), Err(UpstreamError), "{bad}");
         }
     }

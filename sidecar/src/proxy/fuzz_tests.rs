@@ -11,7 +11,8 @@ use crate::guard::Decision;
 use crate::host::Host;
 use std::sync::Arc;
 
-/// The text that a client finds in a stream. (Lines that are no data, and errors of the server, are nobody's answer.)
+/// The text that a client finds in a stream. (Lines that are no data, and errors of the server, are
+/// nobody's answer.)
 fn says(stream: &[u8]) -> String {
     let mut splitter = Splitter::default();
     splitter.push(stream);
@@ -131,7 +132,10 @@ fn fuzz_bodies_of_proxied_requests() {
         let kind = |api| match Asked::read(api, input) {
             Ok(asked) => {
                 let rest = without_extension(input);
-                assert!(Asked::read(api, &rest).is_ok_and(|other| other.extension.is_none() && other.n == asked.n));
+                assert!(
+                    Asked::read(api, &rest)
+                        .is_ok_and(|other| other.extension.is_none() && other.n == asked.n)
+                );
                 1 + asked.n as u64
             }
             Err(unreadable) => outcome(&unreadable.0.bytes().map(u64::from).collect::<Vec<_>>()),

@@ -1,4 +1,5 @@
-//! A request that makes a model write: what the failure policy says, what the prompt's score says, then the answer.
+//! A request that makes a model write: what the failure policy says, what the prompt's score says,
+//! then the answer.
 
 use super::path::Api;
 use super::payload::Unreadable;
@@ -33,10 +34,16 @@ pub(super) struct Guard {
     pub(super) silence: Duration,
 }
 
-pub(super) async fn answer(proxy: &Proxy, api: Api, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn answer(
+    proxy: &Proxy,
+    api: Api,
+    request: Request,
+) -> Result<Response, ApiError> {
     let result = match proxy.host.serving() {
         None => unready(proxy, request).await,
-        Some(serving) if serving.plan.policies.is_empty() => return proxy.forwarder.send(request).await,
+        Some(serving) if serving.plan.policies.is_empty() => {
+            return proxy.forwarder.send(request).await;
+        }
         Some(serving) => judged(proxy, api, serving, request).await,
     };
     if let Err(error) = &result {
@@ -60,10 +67,18 @@ async fn unready(proxy: &Proxy, request: Request) -> Result<Response, ApiError> 
 
 fn count_unguarded(host: &Host, fault: Fault) {
     host.metrics.unguarded(fault);
-    host.ledger.ended(&Decision::new(Arc::new(Plan::default())), Ended { unguarded: true, ..Ended::default() });
+    host.ledger.ended(
+        &Decision::new(Arc::new(Plan::default())),
+        Ended { unguarded: true, ..Ended::default() },
+    );
 }
 
-async fn judged(proxy: &Proxy, api: Api, serving: Arc<Serving>, request: Request) -> Result<Response, ApiError> {
+async fn judged(
+    proxy: &Proxy,
+    api: Api,
+    serving: Arc<Serving>,
+    request: Request,
+) -> Result<Response, ApiError> {
     if Decision::new(Arc::clone(&serving.plan)).stop().is_some() {
         return Err(ApiError::unscorable());
     }
@@ -99,7 +114,13 @@ async fn judged(proxy: &Proxy, api: Api, serving: Arc<Serving>, request: Request
     let (asked, prompts) = match prepared {
         Ok(prepared) => prepared,
         Err(unreadable) => {
-            return unscored(proxy, transcript, unreadable, Request::from_parts(parts, read.into_body())).await;
+            return unscored(
+                proxy,
+                transcript,
+                unreadable,
+                Request::from_parts(parts, read.into_body()),
+            )
+            .await;
         }
     };
     if transcript.wants_conversation() {
@@ -138,7 +159,11 @@ async fn respond(proxy: &Proxy, mut guard: Guard, request: Request) -> Result<Re
             return other;
         }
     };
-    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let (events, json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
     if encoded(response.headers()) || !(events || json) {
         tracing::warn!("the upstream server answers in a format that cannot be scored");
@@ -165,8 +190,9 @@ async fn unscored(
     transcript.fail(Fault::NotUnderstood);
     if transcript.stop().is_some() {
         transcript.forget();
-        let message =
-            format!("A policy on this service refuses what cannot be scored, and this request cannot: {why}.");
+        let message = format!(
+            "A policy on this service refuses what cannot be scored, and this request cannot: {why}."
+        );
         return Err(ApiError::body(StatusCode::BAD_REQUEST, "guard_not_understood", message));
     }
     let response = proxy.forwarder.send(request).await;
@@ -181,7 +207,8 @@ async fn unscored(
 async fn prepare(serving: &Serving, asked: Asked) -> Result<(Asked, Vec<Vec<u32>>), Unreadable> {
     let model = Arc::clone(serving.engine.model());
     // A long conversation takes a while to tokenize.
-    let task = tokio::task::spawn_blocking(move || asked.tokens(&model).map(|tokens| (asked, tokens)));
+    let task =
+        tokio::task::spawn_blocking(move || asked.tokens(&model).map(|tokens| (asked, tokens)));
     task.await.unwrap_or(Err(Unreadable("the prompt could not be read")))
 }
 
@@ -224,11 +251,20 @@ async fn read(body: Body, proxy: &Proxy) -> Result<Received, ApiError> {
                 }
             }
             Ok(Some(Err(_))) => {
-                return Err(ApiError::body(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early."));
+                return Err(ApiError::body(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_body",
+                    "The body ended early.",
+                ));
             }
             Err(_) => {
-                let message = format!("The body did not arrive within {} s.", limits.body_time.as_secs());
-                return Err(ApiError::body(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
+                let message =
+                    format!("The body did not arrive within {} s.", limits.body_time.as_secs());
+                return Err(ApiError::body(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    message,
+                ));
             }
         }
     }

@@ -132,7 +132,10 @@ impl Held {
     fn remember(&mut self, payload: Value) {
         if let (true, Value::Object(mut fields)) = (self.head.is_empty(), payload) {
             fields.retain(|name, _| {
-                matches!(name.as_str(), "id" | "object" | "created" | "model" | "system_fingerprint")
+                matches!(
+                    name.as_str(),
+                    "id" | "object" | "created" | "model" | "system_fingerprint"
+                )
             });
             self.head = fields;
         }
@@ -159,9 +162,14 @@ impl Held {
         (!out.is_empty()).then(|| out.freeze())
     }
 
-    /// What was cleared before a fault leaves; an error follows, and no `[DONE]`: nobody should take this for complete.
+    /// What was cleared before a fault leaves; an error follows, and no `[DONE]`: nobody should
+    /// take this for complete.
     fn refuse(&mut self, out: &mut BytesMut) {
-        while self.waiting.front().is_some_and(|front| self.judge(front) == Verdict::Leave && !front.needs.is_empty()) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|front| self.judge(front) == Verdict::Leave && !front.needs.is_empty())
+        {
             self.release_one(out);
         }
         event(out, &serde_json::to_value(ApiError::unscorable().body).unwrap_or_default());
@@ -205,7 +213,9 @@ impl Held {
     /// A chunk of our own.
     fn say(&self, index: usize, text: &str, finish_reason: Option<&str>, out: &mut BytesMut) {
         let choice = match self.api {
-            Api::Text => json!({ "index": index, "text": text, "logprobs": null, "finish_reason": finish_reason }),
+            Api::Text => {
+                json!({ "index": index, "text": text, "logprobs": null, "finish_reason": finish_reason })
+            }
             _ => {
                 let delta = if text.is_empty() { json!({}) } else { json!({ "content": text }) };
                 json!({ "index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason })
@@ -261,7 +271,12 @@ impl Held {
             let kept = self.transcript.kept(index, need);
             match self.transcript.verdict(index, need) {
                 Verdict::Leave => true,
-                _ if kept == 0 || self.told.contains(&index) || !payload::shorten(choice, kept, "") => false,
+                _ if kept == 0
+                    || self.told.contains(&index)
+                    || !payload::shorten(choice, kept, "") =>
+                {
+                    false
+                }
                 _ => {
                     choice["finish_reason"] = Value::Null;
                     true

@@ -85,8 +85,11 @@ impl Case {
         let mut out = format!(": ping{end}");
         let mut said = vec![0; self.choices.len()];
         let rest = (0..self.choices.len()).map(|index| (index, usize::MAX));
-        for (index, count) in self.turns.iter().copied().map(|(i, n)| (i % self.choices.len(), n)).chain(rest) {
-            let text: String = self.choices[index].iter().skip(said[index]).take(count).map(|(c, _)| c).collect();
+        for (index, count) in
+            self.turns.iter().copied().map(|(i, n)| (i % self.choices.len(), n)).chain(rest)
+        {
+            let text: String =
+                self.choices[index].iter().skip(said[index]).take(count).map(|(c, _)| c).collect();
             said[index] += text.chars().count();
             out += &format!("data: {}{end}", chunk(index, &text, Value::Null));
         }
@@ -113,7 +116,8 @@ impl Case {
     /// Bytes that the client gets.
     fn run(&self, plan: &Arc<Plan>) -> Vec<u8> {
         let decision = Decision::new(Arc::clone(plan));
-        let transcript = Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
+        let transcript =
+            Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
         let mut held = Held::new(transcript, Api::Chat, self.choices.len());
         let mut out = Vec::new();
         let mut passes = 0;
@@ -121,7 +125,8 @@ impl Case {
         let mut rest = stream.as_slice();
         let mut turn = 0;
         while !rest.is_empty() {
-            let (piece, next) = rest.split_at(self.pieces[turn % self.pieces.len()].min(rest.len()));
+            let (piece, next) =
+                rest.split_at(self.pieces[turn % self.pieces.len()].min(rest.len()));
             held.push(piece);
             rest = next;
             if self.steps[turn % self.steps.len()] {
@@ -149,8 +154,16 @@ impl Case {
         let (before, text) = held.transcript.unscored(due).unwrap();
         let (before, count) = (before.len(), text.chars().count());
         let bytes: Vec<usize> = text.chars().map(char::len_utf8).collect();
-        let projections = self.choices[due.choice][before..before + count].iter().map(|(_, p)| vec![*p]).collect();
-        let score = Score { prompt: vec![0.0], response: projections, logprobs: vec![0.0; count], states: None };
+        let projections = self.choices[due.choice][before..before + count]
+            .iter()
+            .map(|(_, p)| vec![*p])
+            .collect();
+        let score = Score {
+            prompt: vec![0.0],
+            response: projections,
+            logprobs: vec![0.0; count],
+            states: None,
+        };
         held.transcript.scored(due, 1, &vec![0; count], &bytes, &score);
         true
     }
@@ -170,7 +183,10 @@ fn read(bytes: &[u8]) -> (BTreeMap<u64, String>, BTreeMap<u64, String>, bool) {
         let payload: Value = serde_json::from_slice(&data).unwrap();
         for choice in payload["choices"].as_array().into_iter().flatten() {
             let index = choice["index"].as_u64().unwrap();
-            texts.entry(index).or_default().push_str(choice["delta"]["content"].as_str().unwrap_or_default());
+            texts
+                .entry(index)
+                .or_default()
+                .push_str(choice["delta"]["content"].as_str().unwrap_or_default());
             if let Some(reason) = choice["finish_reason"].as_str() {
                 assert!(ends.insert(index, reason.to_owned()).is_none(), "ended twice");
             }
@@ -253,7 +269,8 @@ fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
     let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
     for (policy, refuses) in [("Closed", true), ("Open", false)] {
         let decision = Decision::new(plan("Block", policy, 4));
-        let transcript = Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
+        let transcript =
+            Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
         let mut held = Held::new(transcript, Api::Chat, 1);
         held.push(odd);
         held.end();

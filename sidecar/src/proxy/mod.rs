@@ -1,12 +1,15 @@
 //! Placement Proxy: in front of another OpenAI-compatible server.
 //!
-//! Every request is forwarded as it came. Of those that make a model write ([`path`]), the answer is scored by
-//! teacher-forced passes of the same model, and judged by the same plan as in placement Serve:
+//! Every request is forwarded as it came. Of those that make a model write ([`path`]), the answer
+//! is scored by teacher-forced passes of the same model, and judged by the same plan as in
+//! placement Serve:
 //! - no policy: bytes pass both ways, nothing is read ([`forward`]);
-//! - nothing has to wait: bytes pass at once, a copy of the text is scored afterwards ([`observed`]);
+//! - nothing has to wait: bytes pass at once, a copy of the text is scored afterwards
+//!   ([`observed`]);
 //! - a policy enforces: text waits until it was scored ([`held`], [`stream`], [`whole`]).
 //!
-//! What cannot be scored follows the failure policy. [`held`] and [`transcript`] are pure: bytes and scores in, bytes out.
+//! What cannot be scored follows the failure policy. [`held`] and [`transcript`] are pure: bytes
+//! and scores in, bytes out.
 
 mod choice;
 mod forward;
@@ -58,7 +61,8 @@ struct Proxy {
     times: Times,
 }
 
-/// Everything goes to the upstream server; health and metrics of the sidecar are on its own port only.
+/// Everything goes to the upstream server; health and metrics of the sidecar are on its own port
+/// only.
 pub fn router(host: Arc<Host>, limits: Limits, upstream: &Upstream, times: Times) -> Router {
     let proxy = Proxy { host, forwarder: Forwarder::new(upstream, times), limits, times };
     catch_panics(Router::new().fallback(handle).with_state(proxy))

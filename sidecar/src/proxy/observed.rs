@@ -1,4 +1,5 @@
-//! An answer that nothing has to wait for: its bytes pass at once, and what they say is scored afterwards.
+//! An answer that nothing has to wait for: its bytes pass at once, and what they say is scored
+//! afterwards.
 
 use super::forward::stalled;
 use super::guarded::Guard;

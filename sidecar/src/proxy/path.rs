@@ -22,7 +22,8 @@ pub(super) enum Api {
     Foreign,
 }
 
-/// Last segments of paths by which common servers have a model write in a format that is not read here.
+/// Last segments of paths by which common servers have a model write in a format that is not read
+/// here.
 const FOREIGN: [&str; 12] = [
     "chat",
     "completion",
@@ -38,8 +39,9 @@ const FOREIGN: [&str; 12] = [
     "streamgeneratecontent",
 ];
 
-/// Judged by the end of the path, as servers may have a prefix, and by what a lenient server would take it for: doubled
-/// and trailing slashes, dots, percent-encoding and capitals make no difference.
+/// Judged by the end of the path, as servers may have a prefix, and by what a lenient server would
+/// take it for: doubled and trailing slashes, dots, percent-encoding and capitals make no
+/// difference.
 pub(super) fn kind(method: &Method, path: &str) -> Kind {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Kind::Plain;
@@ -56,7 +58,9 @@ pub(super) fn kind(method: &Method, path: &str) -> Kind {
     match segments.as_slice() {
         [.., "chat", "completions"] => Kind::Writes(Api::Chat),
         [.., "completions"] => Kind::Writes(Api::Text),
-        [.., last] if FOREIGN.contains(&last.rsplit(':').next().unwrap_or(last)) => Kind::Writes(Api::Foreign),
+        [.., last] if FOREIGN.contains(&last.rsplit(':').next().unwrap_or(last)) => {
+            Kind::Writes(Api::Foreign)
+        }
         _ => Kind::Plain,
     }
 }
@@ -79,7 +83,8 @@ fn decode_once(path: &str) -> String {
     let mut rest = path.as_bytes();
     while let [first, tail @ ..] = rest {
         let code = (*first == b'%').then(|| tail.get(..2)).flatten();
-        let code = code.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        let code =
+            code.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         bytes.push(code.unwrap_or(*first));
         rest = if code.is_some() { &tail[2..] } else { tail };
     }
@@ -108,11 +113,25 @@ mod tests {
             assert_eq!(post(path), Kind::Writes(Api::Chat), "{path}");
         }
         assert_eq!(post("/v1/completions"), Kind::Writes(Api::Text));
-        for path in ["/v1/responses", "/v1/messages", "/completion", "/api/chat", "/v1beta/models/m:generateContent"] {
+        for path in [
+            "/v1/responses",
+            "/v1/messages",
+            "/completion",
+            "/api/chat",
+            "/v1beta/models/m:generateContent",
+        ] {
             assert_eq!(post(path), Kind::Writes(Api::Foreign), "{path}");
         }
-        for path in ["/", "/v1/embeddings", "/v1/models", "/v1/chat/completions/x", "/v1/rerank", "/%", "/%zz", "/%e2"]
-        {
+        for path in [
+            "/",
+            "/v1/embeddings",
+            "/v1/models",
+            "/v1/chat/completions/x",
+            "/v1/rerank",
+            "/%",
+            "/%zz",
+            "/%e2",
+        ] {
             assert_eq!(post(path), Kind::Plain, "{path}");
         }
         assert_eq!(kind(&Method::GET, "/v1/chat/completions"), Kind::Plain);

@@ -40,7 +40,9 @@ fn choice(choice: &Value) -> Result<Added, Unreadable> {
     let Value::Object(fields) = choice else { return Err(Unreadable("a choice is not an object")) };
     let index = match fields.get("index") {
         None | Some(Value::Null) => 0,
-        Some(index) => index.as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX),
+        Some(index) => {
+            index.as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX)
+        }
     };
     if index >= MAX_CHOICES {
         return Err(Unreadable("a choice has no sensible index"));
@@ -49,26 +51,28 @@ fn choice(choice: &Value) -> Result<Added, Unreadable> {
     for said in SAID {
         let said = fields.get(said).unwrap_or(&Value::Null);
         collect(said, &mut text)?;
-        whole |= ["tool_calls", "function_call"].iter().any(|call| said.get(call).is_some_and(|call| !call.is_null()));
+        whole |= ["tool_calls", "function_call"]
+            .iter()
+            .any(|call| said.get(call).is_some_and(|call| !call.is_null()));
     }
     let finish = fields.get("finish_reason").and_then(Value::as_str);
-    let finish = finish.map(|reason| if reason == "length" { Finish::Length } else { Finish::Stop });
+    let finish =
+        finish.map(|reason| if reason == "length" { Finish::Length } else { Finish::Stop });
     Ok(Added { choice: index, text, whole, finish })
 }
 
 /// Fields of a choice that hold what it says.
 const SAID: [&str; 3] = ["delta", "message", "text"];
 
-/// Leaves of what a choice says its first `keep` bytes, with `then` after them, and no log probabilities. False, and nothing
-/// changed, where it says anything but plain content.
+/// Leaves of what a choice says its first `keep` bytes, with `then` after them, and no log
+/// probabilities. False, and nothing changed, where it says anything but plain content.
 pub(super) fn shorten(choice: &mut Value, keep: usize, then: &str) -> bool {
     let Ok(Added { text, .. }) = self::choice(choice) else { return false };
     let Some(kept) = text.get(..keep) else { return false };
     let pointers = ["/delta/content", "/message/content", "/text"];
-    let Some(content) = pointers
-        .iter()
-        .find(|content| choice.pointer(content).and_then(Value::as_str).is_some_and(|content| content == text))
-    else {
+    let Some(content) = pointers.iter().find(|content| {
+        choice.pointer(content).and_then(Value::as_str).is_some_and(|content| content == text)
+    }) else {
         return false;
     };
     if let Some(content) = choice.pointer_mut(content) {
@@ -80,14 +84,19 @@ pub(super) fn shorten(choice: &mut Value, keep: usize, then: &str) -> bool {
     true
 }
 
-/// Every text in it, in its order: content, refusals, reasoning, tool calls with their arguments, and whatever a server adds.
+/// Every text in it, in its order: content, refusals, reasoning, tool calls with their arguments,
+/// and whatever a server adds.
 fn collect(value: &Value, text: &mut String) -> Result<(), Unreadable> {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
         Value::String(piece) => text.push_str(piece),
         Value::Array(values) => values.iter().try_for_each(|value| collect(value, text))?,
         Value::Object(fields) => {
-            if fields.get("type").and_then(Value::as_str).is_some_and(|kind| !READABLE.contains(&kind)) {
+            if fields
+                .get("type")
+                .and_then(Value::as_str)
+                .is_some_and(|kind| !READABLE.contains(&kind))
+            {
                 return Err(Unreadable("a part of the answer is not text"));
             }
             for (name, value) in fields {
@@ -131,8 +140,14 @@ mod tests {
 
     #[test]
     fn everything_that_is_said_is_read() {
-        assert_eq!(one(json!({ "index": 1, "delta": { "role": "assistant", "content": "Hi" } })).text, "Hi");
-        assert_eq!(one(json!({ "text": " there", "finish_reason": "length" })).finish, Some(Finish::Length));
+        assert_eq!(
+            one(json!({ "index": 1, "delta": { "role": "assistant", "content": "Hi" } })).text,
+            "Hi"
+        );
+        assert_eq!(
+            one(json!({ "text": " there", "finish_reason": "length" })).finish,
+            Some(Finish::Length)
+        );
         let call = json!({ "message": { "content": null, "tool_calls": [
             { "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": "{\"to\": 1}" } }] } });
         assert_eq!(one(call).text, "mail{\"to\": 1}");
@@ -140,15 +155,17 @@ mod tests {
             one(json!({ "delta": { "reasoning_content": "hm", "content": "x", "anything_new": ["y"] } })).text,
             "hmxy"
         );
-        assert_eq!(one(json!({ "message": { "content": [{ "type": "text", "text": "a" }] } })).text, "a");
+        assert_eq!(
+            one(json!({ "message": { "content": [{ "type": "text", "text": "a" }] } })).text,
+            "a"
+        );
         assert_eq!(read(&json!({ "choices": [], "usage": {} })), Ok(vec![]));
         assert_eq!(read(&json!({ "error": { "message": "no" } })), Ok(vec![]));
     }
 
     #[test]
     fn plain_content_alone_is_shortened() {
-        let mut plain =
-            json!({ "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {} });
+        let mut plain = json!({ "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {} });
         assert!(shorten(&mut plain, 7, "[x]"));
         assert_eq!(
             plain,

@@ -15,7 +15,8 @@ pub(super) struct Asked {
     pub(super) stream: bool,
     /// The model by the name that the client has for it.
     pub(super) model: Option<String>,
-    /// The field `personaguard`: what the client asks of the guard. It is not the server's business.
+    /// The field `personaguard`: what the client asks of the guard. It is not the server's
+    /// business.
     pub(super) extension: Option<Value>,
 }
 
@@ -38,16 +39,20 @@ impl Asked {
             return Err(Unreadable("the body is not a JSON object"));
         };
         let prompt = match api {
-            Api::Chat => {
-                Prompt::Messages { messages: messages(fields.remove("messages"))?, variables: variables(&mut fields) }
-            }
+            Api::Chat => Prompt::Messages {
+                messages: messages(fields.remove("messages"))?,
+                variables: variables(&mut fields),
+            },
             Api::Text => Prompt::Texts(texts(fields.remove("prompt"))?),
             Api::Foreign => return Err(Unreadable("this API is not OpenAI's chat completions")),
         };
         let extension = fields.remove("personaguard").filter(|value| !value.is_null());
         let n = match fields.get("n") {
             None | Some(Value::Null) => Some(1),
-            Some(n) => n.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_CHOICES).contains(n)),
+            Some(n) => n
+                .as_u64()
+                .and_then(|n| usize::try_from(n).ok())
+                .filter(|n| (1..=MAX_CHOICES).contains(n)),
         };
         Ok(Self {
             prompt,
@@ -70,9 +75,12 @@ impl Asked {
     pub(super) fn tokens(&self, model: &Model) -> Result<Vec<Vec<u32>>, Unreadable> {
         match &self.prompt {
             Prompt::Messages { messages, variables } => {
-                let options = ChatOptions { variables: variables.clone(), ..ChatOptions::default() };
+                let options =
+                    ChatOptions { variables: variables.clone(), ..ChatOptions::default() };
                 let tokens = model.chat_prompt(messages, &options);
-                tokens.map(|tokens| vec![tokens]).map_err(|_| Unreadable("the chat template takes no such messages"))
+                tokens
+                    .map(|tokens| vec![tokens])
+                    .map_err(|_| Unreadable("the chat template takes no such messages"))
             }
             Prompt::Texts(texts) => {
                 let tokens = |text: &Plain| match text {
@@ -96,14 +104,19 @@ pub(super) fn without_extension(body: &[u8]) -> Vec<u8> {
 
 fn messages(value: Option<Value>) -> Result<Vec<Value>, Unreadable> {
     match value {
-        Some(Value::Array(messages)) if !messages.is_empty() => messages.into_iter().map(message).collect(),
+        Some(Value::Array(messages)) if !messages.is_empty() => {
+            messages.into_iter().map(message).collect()
+        }
         _ => Err(Unreadable("`messages` is not a list of messages")),
     }
 }
 
-/// A message as chat templates know it: text content, `system` for its newer name, all else as it is.
+/// A message as chat templates know it: text content, `system` for its newer name, all else as it
+/// is.
 fn message(value: Value) -> Result<Value, Unreadable> {
-    let Value::Object(mut fields) = value else { return Err(Unreadable("a message is not an object")) };
+    let Value::Object(mut fields) = value else {
+        return Err(Unreadable("a message is not an object"));
+    };
     if fields.get("role").and_then(Value::as_str) == Some("developer") {
         fields.insert("role".to_owned(), json!("system"));
     }
@@ -149,7 +162,12 @@ fn texts(value: Option<Value>) -> Result<Vec<Plain>, Unreadable> {
     let odd = Unreadable("`prompt` is neither text nor tokens");
     let tokens = |values: &[Value]| {
         let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
-        values.iter().map(token).collect::<Option<Vec<_>>>().filter(|tokens| !tokens.is_empty()).map(Plain::Tokens)
+        values
+            .iter()
+            .map(token)
+            .collect::<Option<Vec<_>>>()
+            .filter(|tokens| !tokens.is_empty())
+            .map(Plain::Tokens)
     };
     let text = |value: &Value| match value {
         Value::String(text) if !text.is_empty() => Some(Plain::Text(text.clone())),
@@ -174,7 +192,10 @@ mod tests {
 
     #[allow(clippy::needless_pass_by_value, reason = "nearly every caller makes it on the spot")]
     fn chat(messages: Value) -> Result<Asked, Unreadable> {
-        Asked::read(Api::Chat, json!({ "messages": messages, "unknown": [1] }).to_string().as_bytes())
+        Asked::read(
+            Api::Chat,
+            json!({ "messages": messages, "unknown": [1] }).to_string().as_bytes(),
+        )
     }
 
     #[test]
@@ -184,7 +205,9 @@ mod tests {
         assert_eq!(chat(parts).unwrap(), plain);
         assert_eq!(plain.n, 1);
         assert!(chat(json!([{ "role": "assistant", "content": null, "tool_calls": [] }])).is_ok());
-        let text = |prompt: Value| Asked::read(Api::Text, json!({ "prompt": prompt, "n": 2 }).to_string().as_bytes());
+        let text = |prompt: Value| {
+            Asked::read(Api::Text, json!({ "prompt": prompt, "n": 2 }).to_string().as_bytes())
+        };
         for good in [json!("a"), json!(["a", "b"]), json!([1, 2]), json!([[1, 2], [3]])] {
             assert_eq!(text(good).unwrap().n, 2);
         }
@@ -206,9 +229,13 @@ mod tests {
         ] {
             assert!(chat(odd.clone()).is_err(), "{odd}");
         }
-        for body in
-            ["", "{", "[]", r#"{"messages":[{"role":"user","content":"a"}],"n":0}"#, r#"{"messages":[{}],"n":1e9}"#]
-        {
+        for body in [
+            "",
+            "{",
+            "[]",
+            r#"{"messages":[{"role":"user","content":"a"}],"n":0}"#,
+            r#"{"messages":[{}],"n":1e9}"#,
+        ] {
             assert!(Asked::read(Api::Chat, body.as_bytes()).is_err(), "{body}");
         }
         assert!(Asked::read(Api::Foreign, b"{}").is_err());

@@ -7,7 +7,8 @@ use personaguard_model::{EngineError, ScoreError, ScoreRequest, SubmitError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Scores one answer. Passes over a growing conversation cost its new tokens only: the engine keeps what it computed.
+/// Scores one answer. Passes over a growing conversation cost its new tokens only: the engine keeps
+/// what it computed.
 #[derive(Debug)]
 pub(super) struct Scorer {
     pub(super) serving: Arc<Serving>,
@@ -20,12 +21,14 @@ pub(super) struct Scorer {
 }
 
 impl Scorer {
-    /// Makes the next pass that is due, if one is. Cancel-safe: a pass that was not finished changed nothing.
+    /// Makes the next pass that is due, if one is. Cancel-safe: a pass that was not finished
+    /// changed nothing.
     pub(super) async fn step(&self, transcript: &mut Transcript, force: bool) -> bool {
         let Some(due) = transcript.due(force) else { return false };
         let Some((before, text)) = transcript.unscored(due) else { return false };
         let tokenizer = self.serving.engine.model().tokenizer();
-        let tokens = if before.is_empty() { tokenizer.encode(text) } else { tokenizer.encode_further(text) };
+        let tokens =
+            if before.is_empty() { tokenizer.encode(text) } else { tokenizer.encode_further(text) };
         let prompt = &self.prompts[due.choice / self.per_prompt % self.prompts.len()];
         let request = ScoreRequest {
             prompt: [prompt, before].concat(),
@@ -38,7 +41,8 @@ impl Scorer {
         match tokio::time::timeout(self.deadline, self.serving.engine.score(request)).await {
             Ok(Ok(score)) => {
                 let mut text = tokenizer.stream();
-                let bytes: Vec<usize> = tokens.iter().map(|token| text.push(*token).len()).collect();
+                let bytes: Vec<usize> =
+                    tokens.iter().map(|token| text.push(*token).len()).collect();
                 transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
             }
             Ok(Err(error)) => transcript.fail_choice(due.choice, fault(&error)),

@@ -21,13 +21,15 @@ impl Event {
         while !rest.is_empty() {
             let (end, next) = line(rest, true).unwrap_or((rest.len(), rest.len()));
             if let Some(value) = rest[..end].strip_prefix(b"data")
-                && let Some(value) = value.strip_prefix(b":").or_else(|| value.is_empty().then_some(value))
+                && let Some(value) =
+                    value.strip_prefix(b":").or_else(|| value.is_empty().then_some(value))
             {
                 match &mut data {
                     None => data = Some(Vec::new()),
                     Some(before) => before.push(b'\n'),
                 }
-                data.get_or_insert_default().extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+                data.get_or_insert_default()
+                    .extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
             }
             rest = &rest[next..];
         }
@@ -75,8 +77,8 @@ impl Splitter {
     }
 }
 
-/// End of the first line, and where the next one begins. Lines end in LF, CR LF or CR; a CR that is the last byte ends a
-/// line only where nothing can follow.
+/// End of the first line, and where the next one begins. Lines end in LF, CR LF or CR; a CR that is
+/// the last byte ends a line only where nothing can follow.
 fn line(bytes: &[u8], complete: bool) -> Option<(usize, usize)> {
     let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
     match (bytes[end], bytes.get(end + 1)) {
@@ -106,11 +108,21 @@ mod tests {
 
     #[test]
     fn lines_end_in_three_ways_and_data_is_joined() {
-        let (events, rest) = split(&[b"data: a\ndata:b\n\n", b": ping\r\n\r\ndata\r\r", b"x: y\ndata:  c\n\ndata: d"]);
-        let data: Vec<_> = events.iter().map(|event| event.data().map(|d| String::from_utf8(d).unwrap())).collect();
+        let (events, rest) = split(&[
+            b"data: a\ndata:b\n\n",
+            b": ping\r\n\r\ndata\r\r",
+            b"x: y\ndata:  c\n\ndata: d",
+        ]);
+        let data: Vec<_> = events
+            .iter()
+            .map(|event| event.data().map(|d| String::from_utf8(d).unwrap()))
+            .collect();
         assert_eq!(data, [Some("a\nb".into()), None, Some(String::new()), Some(" c".into())]);
         assert_eq!(&rest[..], b"data: d");
-        assert_eq!(Event(Bytes::from_static(b"\xef\xbb\xbfdata: x\r\n")).data(), Some(b"x".to_vec()));
+        assert_eq!(
+            Event(Bytes::from_static(b"\xef\xbb\xbfdata: x\r\n")).data(),
+            Some(b"x".to_vec())
+        );
         assert_eq!(Event(Bytes::from_static(b"dataset: x\n\n")).data(), None);
     }
 

@@ -15,16 +15,24 @@ use tokio::time::{Instant, timeout_at};
 /// A few words wait for more at most so long before they are scored.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The answer, with what may leave of it. When the client goes away it is dropped, and with it the upstream connection.
+/// The answer, with what may leave of it. When the client goes away it is dropped, and with it the
+/// upstream connection.
 pub(super) fn response(guard: Guard, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     // What is held back, or told in its place, has another length.
     parts.headers.remove(header::CONTENT_LENGTH);
     let Guard { transcript, scorer, api, expected, silence } = guard;
     let held = Held::new(transcript, api, expected);
-    let pump =
-        Pump { held, scorer, upstream: Some(body.into_data_stream()), silence, heard: Instant::now(), over: false };
-    let body = stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
+    let pump = Pump {
+        held,
+        scorer,
+        upstream: Some(body.into_data_stream()),
+        silence,
+        heard: Instant::now(),
+        over: false,
+    };
+    let body =
+        stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
     Response::from_parts(parts, Body::from_stream(body))
 }
 
@@ -50,7 +58,8 @@ impl Pump {
                 self.upstream = None;
                 self.held.transcript.close(None);
                 self.over = true;
-            } else if self.scorer.step(&mut self.held.transcript, std::mem::take(&mut force)).await {
+            } else if self.scorer.step(&mut self.held.transcript, std::mem::take(&mut force)).await
+            {
             } else if let Some(upstream) = &mut self.upstream {
                 let end = self.heard + self.silence;
                 let soon = Instant::now() + PATIENCE;
@@ -76,14 +85,16 @@ impl Pump {
                     }
                 }
             } else {
-                // Everything was said and scored, and still something waits: that would be a bug, and nothing leaves.
+                // Everything was said and scored, and still something waits: that would be a bug,
+                // and nothing leaves.
                 return Some(Err(self.fail(axum::Error::new("an answer was held back"))));
             }
         }
         None
     }
 
-    /// The client sees the answer break off, as it did for the proxy. What was not scored does not leave.
+    /// The client sees the answer break off, as it did for the proxy. What was not scored does not
+    /// leave.
     fn fail(&mut self, error: axum::Error) -> axum::Error {
         self.over = true;
         self.upstream = None;

@@ -17,7 +17,10 @@ const MAX_TEXT: usize = 4 << 20;
 
 impl Answers {
     fn prompt(&self, choice: usize) -> Vec<u32> {
-        self.prompts.get(choice / self.per_prompt % self.prompts.len().max(1)).cloned().unwrap_or_default()
+        self.prompts
+            .get(choice / self.per_prompt % self.prompts.len().max(1))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -56,8 +59,15 @@ pub(super) struct Transcript {
 impl Transcript {
     /// An answer that is about to begin, with its first choice.
     pub(super) fn new(host: Arc<Host>, decision: Decision, span: Span) -> Self {
-        let mut transcript =
-            Self { host, decision, span, answers: None, choices: BTreeMap::new(), bytes: 0, failed: None };
+        let mut transcript = Self {
+            host,
+            decision,
+            span,
+            answers: None,
+            choices: BTreeMap::new(),
+            bytes: 0,
+            failed: None,
+        };
         transcript.choice(0);
         transcript
     }
@@ -67,7 +77,8 @@ impl Transcript {
         self.decision.plan()
     }
 
-    /// Whether the conversation is to be written down; then [`Self::answers`] says the other half of it.
+    /// Whether the conversation is to be written down; then [`Self::answers`] says the other half
+    /// of it.
     pub(super) fn wants_conversation(&self) -> bool {
         self.choices.values().any(Choice::wants_conversation)
     }
@@ -131,7 +142,14 @@ impl Transcript {
     }
 
     /// Takes what it read: tokens, and how many bytes each of them stands for.
-    pub(super) fn scored(&mut self, due: Due, prompt_tokens: usize, tokens: &[u32], bytes: &[usize], score: &Score) {
+    pub(super) fn scored(
+        &mut self,
+        due: Due,
+        prompt_tokens: usize,
+        tokens: &[u32],
+        bytes: &[usize],
+        score: &Score,
+    ) {
         if let Some(choice) = self.choices.get_mut(&due.choice) {
             choice.scored(due.to, prompt_tokens, tokens, bytes, score);
         }
@@ -184,7 +202,8 @@ impl Transcript {
         self.choices.iter().filter(|(_, choice)| choice.stop().is_some()).map(|(&index, _)| index)
     }
 
-    /// Of all choices the gravest: a policy that refuses what cannot be scored refuses the whole answer.
+    /// Of all choices the gravest: a policy that refuses what cannot be scored refuses the whole
+    /// answer.
     pub(super) fn stop(&self) -> Option<Stop> {
         let mut stops = self.choices.values().filter_map(Choice::stop);
         let first = stops.next()?;

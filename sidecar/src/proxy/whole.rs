@@ -32,7 +32,10 @@ pub(super) async fn response(mut guard: Guard, response: Response) -> Response {
                 return refused(guard);
             }
             guard.transcript.close(None);
-            return Response::from_parts(parts, Body::from_stream(stream::iter([Ok(bytes)]).chain(chunks)));
+            return Response::from_parts(
+                parts,
+                Body::from_stream(stream::iter([Ok(bytes)]).chain(chunks)),
+            );
         }
         Err(error) => {
             guard.transcript.close(Some(Outcome::Error));
@@ -90,7 +93,9 @@ fn cut(guard: &Guard, payload: &mut Value, needs: &[(usize, Need)]) {
 /// A choice of which nothing may leave, with what stands in its place.
 fn blank(api: Api, index: usize, text: &str) -> Value {
     match api {
-        Api::Text => json!({ "index": index, "text": text, "logprobs": null, "finish_reason": "content_filter" }),
+        Api::Text => {
+            json!({ "index": index, "text": text, "logprobs": null, "finish_reason": "content_filter" })
+        }
         _ => json!({
             "index": index,
             "message": { "role": "assistant", "content": text, "refusal": null },
@@ -114,7 +119,10 @@ pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer, text: &str) -> R
     if !asked.stream {
         let tokens: usize = scorer.prompts.iter().map(Vec::len).sum();
         body.insert("object".to_owned(), json!(object));
-        body.insert("choices".to_owned(), (0..expected).map(|index| blank(api, index, text)).collect());
+        body.insert(
+            "choices".to_owned(),
+            (0..expected).map(|index| blank(api, index, text)).collect(),
+        );
         body.insert(
             "usage".to_owned(),
             json!({ "prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens }),
@@ -128,7 +136,10 @@ pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer, text: &str) -> R
         }
         choice
     };
-    body.insert("choices".to_owned(), (0..expected).map(|index| delta(blank(api, index, text))).collect());
+    body.insert(
+        "choices".to_owned(),
+        (0..expected).map(|index| delta(blank(api, index, text))).collect(),
+    );
     let text = format!("data: {}\n\ndata: [DONE]\n\n", Value::Object(body));
     ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], text).into_response()
 }
@@ -152,7 +163,11 @@ async fn read(chunks: &mut BodyDataStream, silence: Duration) -> Result<Read, Ap
             }
             Ok(Some(Err(_))) => {
                 let message = "The model server broke off its answer.";
-                return Err(ApiError::gateway(StatusCode::BAD_GATEWAY, "upstream_broke_off", message));
+                return Err(ApiError::gateway(
+                    StatusCode::BAD_GATEWAY,
+                    "upstream_broke_off",
+                    message,
+                ));
             }
             Err(_) => return Err(stalled(silence)),
         }

@@ -10,8 +10,8 @@ use personaguard_persona::drift::{Drift, Limits};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Traits whose counts are kept, over all policies that ever were in force; past it the longest unused one goes, so that
-/// a report stays far below [`wire::MAX_REPORT_BYTES`].
+/// Traits whose counts are kept, over all policies that ever were in force; past it the longest
+/// unused one goes, so that a report stays far below [`wire::MAX_REPORT_BYTES`].
 const MAX_TRAITS: usize = 256;
 
 /// How a response ended, as far as the counts are concerned.
@@ -45,7 +45,11 @@ impl Ledger {
     pub fn breach(&self, plan: &Plan, breach: &Breach, response_id: &str) {
         let rule = &plan.rules[breach.rule];
         let mut counts = self.lock();
-        let summary = counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.declared);
+        let summary = counts.summary(
+            &plan.policies[rule.policy].name,
+            &plan.taps[rule.tap].vector,
+            rule.declared,
+        );
         summary.breaches += 1;
         summary.last_breach = Some(wire::Breach {
             at: Timestamp::now(),
@@ -70,10 +74,13 @@ impl Ledger {
         for rule in &plan.rules {
             let Some(score) = decision.score(rule) else { continue };
             let tap = &plan.taps[rule.tap];
-            let summary = counts.summary(&plan.policies[rule.policy].name, &tap.vector, rule.declared);
+            let summary =
+                counts.summary(&plan.policies[rule.policy].name, &tap.vector, rule.declared);
             observe(summary, score);
-            if let Some(sample) =
-                summary.sample.as_mut().filter(|sample| Some(&sample.basis) == rule.calibrates.as_ref())
+            if let Some(sample) = summary
+                .sample
+                .as_mut()
+                .filter(|sample| Some(&sample.basis) == rule.calibrates.as_ref())
             {
                 sample.add(score, decision.system_prompt());
             }
@@ -92,19 +99,26 @@ impl Ledger {
         counts.totals.incoherent += 1;
     }
 
-    /// Makes the counts of a plan's traits start at zero, and the samples that they are calibrated on. What is calibrated on
-    /// no longer, or is another thing now, is forgotten.
+    /// Makes the counts of a plan's traits start at zero, and the samples that they are calibrated
+    /// on. What is calibrated on no longer, or is another thing now, is forgotten.
     pub fn apply(&self, plan: &Plan) {
         let mut counts = self.lock();
         counts.revision += 1;
-        let mut samples: Vec<_> = counts.traits.iter_mut().filter_map(|summary| summary.sample.take()).collect();
+        let mut samples: Vec<_> =
+            counts.traits.iter_mut().filter_map(|summary| summary.sample.take()).collect();
         let mut room = MAX_SAMPLES;
         for rule in &plan.rules {
-            let summary = counts.summary(&plan.policies[rule.policy].name, &plan.taps[rule.tap].vector, rule.declared);
+            let summary = counts.summary(
+                &plan.policies[rule.policy].name,
+                &plan.taps[rule.tap].vector,
+                rule.declared,
+            );
             let Some(basis) = rule.calibrates.as_ref().filter(|_| room > 0) else { continue };
             room -= 1;
-            let known =
-                samples.iter().position(|sample| sample.basis == *basis).map(|index| samples.swap_remove(index));
+            let known = samples
+                .iter()
+                .position(|sample| sample.basis == *basis)
+                .map(|index| samples.swap_remove(index));
             summary.sample = Some(known.unwrap_or_else(|| Sample::new(basis.clone())));
         }
     }
@@ -184,9 +198,18 @@ fn drift(summary: &mut TraitSummary, score: f64, calm: Option<Calm>) -> bool {
     static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::for_run_length(CALM_RUN));
     let before = summary.drift.unwrap_or_default();
     summary.drift = calm.map(|calm| {
-        let calibration =
-            Calibration { count: 0, mean: calm.mean, standard_deviation: calm.standard_deviation, sorted: Vec::new() };
-        let charts = Drift { up: before.up, down: before.down, shift: before.shift, detected: before.detected };
+        let calibration = Calibration {
+            count: 0,
+            mean: calm.mean,
+            standard_deviation: calm.standard_deviation,
+            sorted: Vec::new(),
+        };
+        let charts = Drift {
+            up: before.up,
+            down: before.down,
+            shift: before.shift,
+            detected: before.detected,
+        };
         let Drift { up, down, shift, detected } = charts.after(1, score, &calibration, *LIMITS);
         DriftCharts { shift, up, down, detected }
     });

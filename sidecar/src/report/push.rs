@@ -18,8 +18,8 @@ pub struct Target {
     pub url: String,
     /// File with the token, read anew for each push: the kubelet renews it.
     pub token_file: Option<PathBuf>,
-    /// PEM bundle of the authorities that the server may present, read anew for each push: they rotate. Without the file,
-    /// the system's own.
+    /// PEM bundle of the authorities that the server may present, read anew for each push: they
+    /// rotate. Without the file, the system's own.
     pub ca_file: PathBuf,
 }
 
@@ -90,7 +90,9 @@ impl Pusher {
         self.sequence += 1;
         let report = self.host.report(self.sequence);
         let result = match tokio::time::timeout(timeout, self.send(&report)).await {
-            Ok(Ok(StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::ACCEPTED)) => PushResult::Accepted,
+            Ok(Ok(StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::ACCEPTED)) => {
+                PushResult::Accepted
+            }
             Ok(Ok(status)) => {
                 self.complain(&format!("the operator answered {status}"));
                 // Too busy, or not the leader: it will be, or another is.
@@ -131,7 +133,8 @@ impl Pusher {
     async fn send(&mut self, report: &SidecarReport) -> anyhow::Result<StatusCode> {
         let mut request = self.client()?.post(&self.target.url).json(report);
         if let Some(file) = &self.target.token_file {
-            let token = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+            let token = std::fs::read_to_string(file)
+                .with_context(|| format!("reading {}", file.display()))?;
             request = request.bearer_auth(token.trim());
         }
         Ok(request.send().await.map_err(reqwest::Error::without_url)?.status())
@@ -153,16 +156,18 @@ impl Pusher {
 
 /// A client that trusts these authorities alone (PEM, read from `file`); without any, the system's.
 pub(crate) fn build(authorities: Option<&[u8]>, file: &Path) -> anyhow::Result<Client> {
-    let mut builder = Client::builder().no_proxy().connect_timeout(TIMEOUT).pool_idle_timeout(HEARTBEAT);
+    let mut builder =
+        Client::builder().no_proxy().connect_timeout(TIMEOUT).pool_idle_timeout(HEARTBEAT);
     if let Some(pem) = authorities {
-        let certificates =
-            Certificate::from_pem_bundle(pem).with_context(|| format!("{} is no PEM bundle", file.display()))?;
+        let certificates = Certificate::from_pem_bundle(pem)
+            .with_context(|| format!("{} is no PEM bundle", file.display()))?;
         builder = builder.tls_certs_only(certificates);
     }
     Ok(builder.build()?)
 }
 
-/// Doubles from failure to failure; half of it is chance, so that a fleet does not come back all at once.
+/// Doubles from failure to failure; half of it is chance, so that a fleet does not come back all at
+/// once.
 fn backoff(failures: u32) -> Duration {
     let longest = BACKOFF.0.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF.1);
     longest.mul_f64(0.5 + 0.5 * rand::random::<f64>())

@@ -19,16 +19,22 @@ pub(super) async fn healthz() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// Whether the model serves; if not, why. In front of another server also where it cannot be served, and the failure policy
-/// lets answers pass: the pod must not go because its guard does.
+/// Whether the model serves; if not, why. In front of another server also where it cannot be
+/// served, and the failure policy lets answers pass: the pod must not go because its guard does.
 pub(super) async fn readyz(State(shared): State<Shared>) -> Response {
     let state = shared.host.state();
     let (status, body) = match &state.model {
-        ModelState::Ready(serving) => (StatusCode::OK, json!({ "status": "ready", "model": serving.name })),
-        ModelState::Failed(failure) if shared.proxies && state.failure_policy == Some(FailurePolicy::Open) => (
-            StatusCode::OK,
-            json!({ "status": "unguarded", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
-        ),
+        ModelState::Ready(serving) => {
+            (StatusCode::OK, json!({ "status": "ready", "model": serving.name }))
+        }
+        ModelState::Failed(failure)
+            if shared.proxies && state.failure_policy == Some(FailurePolicy::Open) =>
+        {
+            (
+                StatusCode::OK,
+                json!({ "status": "unguarded", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
+            )
+        }
         ModelState::Failed(failure) => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({ "status": "failed", "model": state.model_name, "reason": failure.reason, "message": failure.message }),

@@ -75,8 +75,18 @@ pub(super) struct Prompt {
 
 impl Answer {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { serving, generation, decision, record, retry, watch, with_logprobs, asked, callables, prompt } =
-            parts;
+        let Parts {
+            serving,
+            generation,
+            decision,
+            record,
+            retry,
+            watch,
+            with_logprobs,
+            asked,
+            callables,
+            prompt,
+        } = parts;
         Self {
             serving,
             generation: Some(generation),
@@ -190,7 +200,10 @@ impl Answer {
         let Some(retry) = &mut self.retry else { return };
         if let Some((generation, decision)) = retry.next(&self.serving, &self.attempt) {
             self.record.again();
-            let attempt = std::mem::replace(&mut self.attempt, Attempt::new(decision, reader(self.callables.as_ref())));
+            let attempt = std::mem::replace(
+                &mut self.attempt,
+                Attempt::new(decision, reader(self.callables.as_ref())),
+            );
             self.record.discard(retry.keep(attempt));
             self.generation = Some(generation);
             return;
@@ -204,11 +217,14 @@ impl Answer {
     }
 
     fn close(&mut self, outcome: Outcome) {
-        if let Some(watch) = self.watch.take().filter(|_| matches!(outcome, Outcome::Stop | Outcome::Length)) {
+        if let Some(watch) =
+            self.watch.take().filter(|_| matches!(outcome, Outcome::Stop | Outcome::Length))
+        {
             watch.ended(self.attempt.tokens.clone());
         }
         if let Some(Prompt { messages, tokens: prompt }) = self.prompt.take() {
-            let (tokens, text) = (std::mem::take(&mut self.attempt.tokens), std::mem::take(&mut self.attempt.text));
+            let (tokens, text) =
+                (std::mem::take(&mut self.attempt.tokens), std::mem::take(&mut self.attempt.text));
             self.record.converse(Said { messages, prompt, tokens, text }, &self.attempt.decision);
         }
         self.record.close(&self.attempt.decision, outcome, self.attempt.usage);
@@ -217,7 +233,9 @@ impl Answer {
     fn failure(&self) -> ApiError {
         match self.attempt.decision.stop() {
             Some(Stop::Unscorable) => ApiError::unscorable(),
-            _ => ApiError::internal("The answer failed while it was written. Other requests go on."),
+            _ => {
+                ApiError::internal("The answer failed while it was written. Other requests go on.")
+            }
         }
     }
 
@@ -229,7 +247,12 @@ impl Answer {
                 _ => outcome.label(),
             },
             usage: attempt.usage,
-            scores: scores(&attempt.decision, &attempt.projections, self.asked, self.record.attempts()),
+            scores: scores(
+                &attempt.decision,
+                &attempt.projections,
+                self.asked,
+                self.record.attempts(),
+            ),
         }
     }
 }

@@ -82,7 +82,9 @@ impl Attempt {
                 return Some(part);
             }
             let piece = self.release_piece();
-            let Some(calls) = &mut self.calls else { return piece.or_else(|| self.replacement()).map(Part::Text) };
+            let Some(calls) = &mut self.calls else {
+                return piece.or_else(|| self.replacement()).map(Part::Text);
+            };
             match piece {
                 Some(piece) => calls.push(piece),
                 None if self.outcome.is_none() => return None,
@@ -103,7 +105,8 @@ impl Attempt {
         self.calls.as_ref().is_some_and(|calls| calls.calls() > 0)
     }
 
-    /// Whether it is still written, although nothing more of it would leave. Then it is to end here, and is judged as it is.
+    /// Whether it is still written, although nothing more of it would leave. Then it is to end
+    /// here, and is judged as it is.
     pub(super) fn ends_here(&mut self) -> bool {
         let ends = self.outcome.is_none() && self.calls.as_ref().is_some_and(CallReader::is_full);
         if ends {
@@ -133,12 +136,17 @@ impl Attempt {
 
     /// The policy's own text, once, in place of what does not leave.
     fn replacement(&mut self) -> Option<Piece> {
-        let text = self.decision.redaction().filter(|text| !self.replaced && !text.is_empty())?.to_string();
+        let text = self
+            .decision
+            .redaction()
+            .filter(|text| !self.replaced && !text.is_empty())?
+            .to_string();
         self.replaced = true;
         Some(Piece { text, logprob: None })
     }
 
-    /// How far it is from what the policies want: 0 within the thresholds, and infinitely far where it is no whole answer.
+    /// How far it is from what the policies want: 0 within the thresholds, and infinitely far where
+    /// it is no whole answer.
     pub(super) fn distance(&self) -> f64 {
         match (self.decision.stop(), self.outcome) {
             (None, Some(Outcome::Stop | Outcome::Length)) => {

@@ -27,7 +27,8 @@ pub(super) struct Asked {
     pub(super) id: String,
 }
 
-/// Begins the answer of each choice. The prompt is read for the first; the others take it from the cache.
+/// Begins the answer of each choice. The prompt is read for the first; the others take it from the
+/// cache.
 pub(super) async fn begin(asked: Asked) -> Result<Vec<Answer>, ApiError> {
     let records: Vec<_> = (0..asked.request.n).map(|choice| asked.record(choice)).collect();
     let generate = prepare(&asked.serving, &asked.request, asked.decision.plan()).await?;
@@ -49,7 +50,8 @@ pub(super) async fn begin(asked: Asked) -> Result<Vec<Answer>, ApiError> {
 }
 
 impl Asked {
-    /// What is counted of a choice. Its id is the response's, with its number where it is not the first.
+    /// What is counted of a choice. Its id is the response's, with its number where it is not the
+    /// first.
     fn record(&self, choice: usize) -> Record {
         let id = if choice == 0 { self.id.clone() } else { format!("{}-{choice}", self.id) };
         Record::new(Arc::clone(&self.host), self.span.clone(), id)
@@ -62,8 +64,10 @@ impl Asked {
         record: Record,
         callables: Option<Arc<Callables>>,
     ) -> Result<Answer, ApiError> {
-        let (host, serving, decision) = (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
-        generate.sampling.seed = generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
+        let (host, serving, decision) =
+            (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
+        generate.sampling.seed =
+            generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
         let prompt = record.wants_conversation(&decision).then(|| Prompt {
             messages: self.request.messages.clone(),
             tokens: if self.request.has_calls() { generate.prompt.clone() } else { Vec::new() },
@@ -86,28 +90,42 @@ impl Asked {
     }
 }
 
-async fn prepare(serving: &Serving, request: &ChatRequest, plan: &Arc<Plan>) -> Result<GenerateRequest, ApiError> {
+async fn prepare(
+    serving: &Serving,
+    request: &ChatRequest,
+    plan: &Arc<Plan>,
+) -> Result<GenerateRequest, ApiError> {
     let model = Arc::clone(serving.engine.model());
     let grammar = grammar::compile(&model, request).await?;
     let messages = request.messages.clone();
-    let tools: Vec<_> = request.tools.iter().flat_map(|tools| &tools.functions).map(|f| f.told.clone()).collect();
+    let tools: Vec<_> =
+        request.tools.iter().flat_map(|tools| &tools.functions).map(|f| f.told.clone()).collect();
     // A long conversation takes a while to tokenize.
     let prompt = tokio::task::spawn_blocking(move || model.tool_prompt(&messages, &tools)).await;
     let prompt = match prompt {
         Ok(Ok(prompt)) => prompt,
         Ok(Err(error)) => return Err(template_error(&error)),
-        Err(_) => return Err(ApiError::internal("The messages could not be turned into a prompt.")),
+        Err(_) => {
+            return Err(ApiError::internal("The messages could not be turned into a prompt."));
+        }
     };
     let limit = serving.engine.model().context_length();
     let wanted = request.max_tokens.unwrap_or(1);
     if prompt.len().saturating_add(wanted) > limit {
-        return Err(ApiError::context_length(prompt.len().saturating_add(wanted), limit, prompt.len()));
+        return Err(ApiError::context_length(
+            prompt.len().saturating_add(wanted),
+            limit,
+            prompt.len(),
+        ));
     }
     let (probes, changes) = if Arc::ptr_eq(plan, &serving.plan) {
         (Arc::clone(&serving.probes), Arc::clone(&serving.interventions))
     } else {
         let unfit = |error: VectorError| ApiError::internal(error.to_string());
-        (interventions::probes(plan).map_err(unfit)?, interventions::interventions(plan).map_err(unfit)?)
+        (
+            interventions::probes(plan).map_err(unfit)?,
+            interventions::interventions(plan).map_err(unfit)?,
+        )
     };
     Ok(GenerateRequest {
         max_tokens: request.max_tokens.unwrap_or(limit - prompt.len()),
@@ -134,8 +152,12 @@ fn callables(serving: &Serving, request: &ChatRequest) -> Option<Arc<Callables>>
 
 fn template_error(error: &TemplateError) -> ApiError {
     match error {
-        TemplateError::Refused(_) => ApiError::invalid("messages", "invalid_value", error.to_string()),
-        TemplateError::Missing => ApiError::body(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string()),
+        TemplateError::Refused(_) => {
+            ApiError::invalid("messages", "invalid_value", error.to_string())
+        }
+        TemplateError::Missing => {
+            ApiError::body(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string())
+        }
         TemplateError::Failed(_) => ApiError::internal(error.to_string()),
     }
 }
@@ -146,7 +168,9 @@ fn submit_error(error: &SubmitError) -> ApiError {
         SubmitError::ContextTooLong { tokens, context_length } => {
             ApiError::context_length(*tokens, *context_length, *tokens)
         }
-        SubmitError::Parameter { name, .. } => ApiError::invalid(*name, "invalid_value", error.to_string()),
+        SubmitError::Parameter { name, .. } => {
+            ApiError::invalid(*name, "invalid_value", error.to_string())
+        }
         SubmitError::Stopped => ApiError::unavailable("stopping", error.to_string()),
         other => {
             tracing::error!(error = %other, "the engine refused a request");

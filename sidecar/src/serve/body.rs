@@ -7,18 +7,25 @@ use axum::http::{HeaderMap, StatusCode, header};
 use futures::StreamExt as _;
 use std::time::{Duration, Instant};
 
-/// Most of a body that is too large that is read on, so that a client which sends all before it listens gets its answer.
+/// Most of a body that is too large that is read on, so that a client which sends all before it
+/// listens gets its answer.
 const DRAIN_BYTES: usize = 64 << 20;
 /// Longest time for that.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Reads a body within its limits.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Bytes, ApiError> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: Limits,
+) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {} bytes.", limits.body_bytes);
         ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let mut chunks = body.into_data_stream();
     if announced.is_some_and(|length| length > limits.body_bytes) {
         // A client that asks first has sent nothing yet.
@@ -38,11 +45,20 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: Limits) -> Res
             }
             Ok(Some(Ok(chunk))) => bytes.extend_from_slice(&chunk),
             Ok(Some(Err(_))) => {
-                return Err(ApiError::body(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early."));
+                return Err(ApiError::body(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_body",
+                    "The body ended early.",
+                ));
             }
             Err(_) => {
-                let message = format!("The body did not arrive within {} s.", limits.body_time.as_secs());
-                return Err(ApiError::body(StatusCode::REQUEST_TIMEOUT, "request_timeout", message));
+                let message =
+                    format!("The body did not arrive within {} s.", limits.body_time.as_secs());
+                return Err(ApiError::body(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    message,
+                ));
             }
         }
     }

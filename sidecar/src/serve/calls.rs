@@ -35,8 +35,9 @@ pub(super) struct Callables {
 
 /// Reads calls out of an answer, as its pieces may leave.
 ///
-/// Text that may belong to a call waits until that is certain. What turns out to be no call of a function that there is
-/// stays text, as it was written; of a call that leaves, the pieces are gone, with the log probabilities of their tokens.
+/// Text that may belong to a call waits until that is certain. What turns out to be no call of a
+/// function that there is stays text, as it was written; of a call that leaves, the pieces are
+/// gone, with the log probabilities of their tokens.
 #[derive(Debug)]
 pub(super) struct CallReader {
     callables: Arc<Callables>,
@@ -104,7 +105,8 @@ impl CallReader {
         }
         self.let_go(self.text.len());
         // Tokens that brought no text.
-        self.ready.extend(self.held.drain(..).filter(|piece| piece.logprob.is_some()).map(Part::Text));
+        self.ready
+            .extend(self.held.drain(..).filter(|piece| piece.logprob.is_some()).map(Part::Text));
     }
 
     /// The answer is cut: a call that was begun does not leave.
@@ -119,9 +121,15 @@ impl CallReader {
                 return self.let_go(certain(&self.text));
             };
             self.let_go(self.text[..open].trim_end().len());
-            let Some(open) = self.text.find(CALL_BEGIN).map(|open| open + CALL_BEGIN.len()) else { return };
-            let Some(close) = self.text[open..].find(CALL_END).map(|close| open + close) else { return };
-            let call = serde_json::from_str(&self.text[open..close]).ok().and_then(|value| self.call(value));
+            let Some(open) = self.text.find(CALL_BEGIN).map(|open| open + CALL_BEGIN.len()) else {
+                return;
+            };
+            let Some(close) = self.text[open..].find(CALL_END).map(|close| open + close) else {
+                return;
+            };
+            let call = serde_json::from_str(&self.text[open..close])
+                .ok()
+                .and_then(|value| self.call(value));
             self.settle(call, close + CALL_END.len());
         }
     }
@@ -169,7 +177,11 @@ impl CallReader {
             _ => return None,
         };
         let known = self.callables.names.contains(&name);
-        known.then(|| Call { index: self.calls, name, arguments: Value::Object(arguments).to_string() })
+        known.then(|| Call {
+            index: self.calls,
+            name,
+            arguments: Value::Object(arguments).to_string(),
+        })
     }
 
     /// The first bytes of what is held are text.
@@ -179,7 +191,8 @@ impl CallReader {
         self.ready.extend(pieces.map(Part::Text));
     }
 
-    /// Takes the first bytes of what is held out of it. A piece that they end in is split; its token is the first part's.
+    /// Takes the first bytes of what is held out of it. A piece that they end in is split; its
+    /// token is the first part's.
     fn take(&mut self, bytes: usize) -> impl Iterator<Item = Piece> + use<> {
         let (mut taken, mut left) = (Vec::new(), bytes);
         while left > 0
@@ -197,7 +210,8 @@ impl CallReader {
     }
 }
 
-/// Bytes that belong to no call, whatever follows: all but space and the beginning of a tag at the end.
+/// Bytes that belong to no call, whatever follows: all but space and the beginning of a tag at the
+/// end.
 fn certain(text: &str) -> usize {
     let begins = |length: &usize| text.ends_with(&CALL_BEGIN[..*length]);
     let tag = (1..CALL_BEGIN.len()).rev().find(begins).unwrap_or(0);

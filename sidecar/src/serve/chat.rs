@@ -23,7 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Answers a chat.
-pub(super) async fn completions(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn completions(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let host = Arc::clone(&shared.host);
     match answer(shared, headers, body).await {
         Ok(response) => response,
@@ -43,7 +47,10 @@ pub(crate) fn not_ready(host: &Host) -> ApiError {
             "model_failed",
             format!("The model cannot be served ({}): {}", failure.reason, failure.message),
         ),
-        _ => ApiError::unavailable("model_not_ready", "The model is being loaded. Try again shortly."),
+        _ => ApiError::unavailable(
+            "model_not_ready",
+            "The model is being loaded. Try again shortly.",
+        ),
     }
 }
 
@@ -56,7 +63,8 @@ async fn answer(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respon
     if request.model != serving.name {
         return Err(ApiError::model_not_found(&request.model, &serving.name));
     }
-    let decision = decide(&host, &serving, &request.demands)?.under(system_prompt(&request.messages));
+    let decision =
+        decide(&host, &serving, &request.demands)?.under(system_prompt(&request.messages));
     if decision.stop().is_some() {
         return Err(ApiError::unscorable());
     }
@@ -71,17 +79,28 @@ async fn answer(shared: Shared, headers: HeaderMap, body: Body) -> Result<Respon
     let (stream, include_usage) = (request.stream, request.include_usage);
     let asked = Asked { host, serving, request, decision, span, id: head.id.clone() };
     let choices = Choices::new(begin(asked).await?);
-    Ok(if stream { sse::response(head, choices, include_usage) } else { whole(&head, choices).await })
+    Ok(if stream {
+        sse::response(head, choices, include_usage)
+    } else {
+        whole(&head, choices).await
+    })
 }
 
-/// The response's state machine, under the policies that look at it and what the request asks for beyond them.
-pub(crate) fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Result<Decision, ApiError> {
+/// The response's state machine, under the policies that look at it and what the request asks for
+/// beyond them.
+pub(crate) fn decide(
+    host: &Host,
+    serving: &Serving,
+    demands: &Demands,
+) -> Result<Decision, ApiError> {
     let mut plan = Arc::clone(&serving.plan);
     if !demands.is_empty() {
         let demanded = plan.with(demands);
         host.metrics.request_control(demanded.is_ok());
         plan = Arc::new(demanded.map_err(|beyond| match beyond {
-            Beyond::Unknown(_) => ApiError::invalid("personaguard.traits", "invalid_value", beyond.to_string()),
+            Beyond::Unknown(_) => {
+                ApiError::invalid("personaguard.traits", "invalid_value", beyond.to_string())
+            }
             _ => ApiError::beyond(beyond.to_string()),
         })?);
     }
@@ -94,8 +113,8 @@ pub(crate) fn decide(host: &Host, serving: &Serving, demands: &Demands) -> Resul
     Ok(Decision::sampled(if rests { Arc::clone(&serving.resting) } else { plan }, sampled))
 }
 
-/// What a system prompt is known by in statistics: the first digits of its SHA-256, as `personaguard calibrate` shows it, or
-/// `none`.
+/// What a system prompt is known by in statistics: the first digits of its SHA-256, as
+/// `personaguard calibrate` shows it, or `none`.
 pub(crate) fn system_prompt(messages: &[Value]) -> Arc<str> {
     let texts = messages.iter().filter(|message| message["role"] == "system");
     let texts: Vec<_> = texts.filter_map(|message| message["content"].as_str()).collect();

@@ -1,4 +1,5 @@
-//! The choices of one response: answers that are written side by side, each under a guard of its own.
+//! The choices of one response: answers that are written side by side, each under a guard of its
+//! own.
 
 use super::answer::{Answer, Next};
 use super::error::ApiError;
@@ -20,7 +21,9 @@ impl Choices {
         let with_logprobs = answers.iter().any(Answer::with_logprobs);
         let count = answers.len();
         let events = answers.into_iter().enumerate().map(|(index, answer)| {
-            let next = move |mut answer: Answer| async move { Some(((index, answer.next().await?), answer)) };
+            let next = move |mut answer: Answer| async move {
+                Some(((index, answer.next().await?), answer))
+            };
             unfold(answer, next).boxed()
         });
         Self { count, with_logprobs, events: select_all(events) }

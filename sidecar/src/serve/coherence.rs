@@ -25,12 +25,18 @@ pub(super) struct Watch {
 
 impl Watch {
     /// None where no policy steers this answer.
-    pub(super) fn new(host: Arc<Host>, serving: Arc<Serving>, decision: &Decision, prompt: &[u32]) -> Option<Self> {
+    pub(super) fn new(
+        host: Arc<Host>,
+        serving: Arc<Serving>,
+        decision: &Decision,
+        prompt: &[u32],
+    ) -> Option<Self> {
         let (limits, level) = (decision.plan().coherence?, decision.plan().level);
         Some(Self { host, serving, limits, prompt: prompt.to_vec(), level })
     }
 
-    /// The answer ended, with these tokens. What there is to compute about it is computed beside what follows.
+    /// The answer ended, with these tokens. What there is to compute about it is computed beside
+    /// what follows.
     pub(super) fn ended(self, tokens: Vec<u32>) {
         let Some(repetition) = repetition(&tokens) else {
             return self.host.metrics.steered(Steered::Unknown);
@@ -42,7 +48,9 @@ impl Watch {
             Ok(runtime) if self.serving.back_off.reads() => {
                 runtime.spawn(async move {
                     match self.likelihood(tokens).await {
-                        Some(likelihood) => self.judge(likelihood >= self.limits.min_log_likelihood),
+                        Some(likelihood) => {
+                            self.judge(likelihood >= self.limits.min_log_likelihood)
+                        }
                         None => self.host.metrics.steered(Steered::Unknown),
                     }
                 });
@@ -51,12 +59,13 @@ impl Watch {
         }
     }
 
-    /// Mean log-likelihood of the answer's tokens under the unsteered model, by one teacher-forced pass; none where there is
-    /// no room for it.
+    /// Mean log-likelihood of the answer's tokens under the unsteered model, by one teacher-forced
+    /// pass; none where there is no room for it.
     #[allow(clippy::cast_precision_loss, reason = "tokens of an answer are few")]
     async fn likelihood(&self, response: Vec<u32>) -> Option<f64> {
         let count = response.len() as f64;
-        let request = ScoreRequest { prompt: self.prompt.clone(), response, ..ScoreRequest::default() };
+        let request =
+            ScoreRequest { prompt: self.prompt.clone(), response, ..ScoreRequest::default() };
         let score = tokio::time::timeout(DEADLINE, self.serving.engine.score(request)).await;
         Some(score.ok()?.ok()?.log_likelihood() / count)
     }

@@ -58,8 +58,8 @@ impl Crowd {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection; the oldest of those that wait for their clients loses its own where all are taken. None
-    /// where all are being answered.
+    /// A place for a new connection; the oldest of those that wait for their clients loses its own
+    /// where all are taken. None where all are being answered.
     pub(super) fn admit(&self) -> Option<Member> {
         let mut seats = self.lock();
         if seats.taken.len() >= self.limit {
@@ -131,7 +131,10 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Reading<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if matches!(frame, Poll::Ready(None)) || (frame.is_ready() && self.body.is_end_stream()) {
             self.member.phase(Phase::Answered);

@@ -29,13 +29,22 @@ struct ErrorObject {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, r#type: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(
+        status: StatusCode,
+        r#type: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         let error = ErrorObject { message: message.into(), r#type, param: None, code: Some(code) };
         Self { status, body: ErrorBody { error }, retry_after: None }
     }
 
     /// A field of the request has the wrong type or value.
-    pub(crate) fn invalid(param: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(
+        param: impl Into<String>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message);
         error.body.error.param = Some(param.into());
         error
@@ -48,8 +57,10 @@ impl ApiError {
 
     /// No such model.
     pub(crate) fn model_not_found(asked: &str, served: &str) -> Self {
-        let message = format!("The model `{asked}` does not exist here. This server has `{served}`.");
-        let mut error = Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message);
+        let message =
+            format!("The model `{asked}` does not exist here. This server has `{served}`.");
+        let mut error =
+            Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message);
         error.body.error.param = Some("model".to_owned());
         error
     }
@@ -65,16 +76,25 @@ impl ApiError {
 
     /// Too many wait already.
     pub(crate) fn busy(retry_after: Duration) -> Self {
-        let message =
-            "Too many requests wait for this model. Try again after the time that the Retry-After header gives.";
-        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+        let message = "Too many requests wait for this model. Try again after the time that the Retry-After header gives.";
+        let mut error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            message,
+        );
         error.retry_after = Some(retry_after);
         error
     }
 
     /// The request asks for what a policy does not let callers have.
     pub(crate) fn beyond(message: impl Into<String>) -> Self {
-        let mut error = Self::new(StatusCode::FORBIDDEN, "invalid_request_error", "beyond_policy_bounds", message);
+        let mut error = Self::new(
+            StatusCode::FORBIDDEN,
+            "invalid_request_error",
+            "beyond_policy_bounds",
+            message,
+        );
         error.body.error.param = Some("personaguard.traits".to_owned());
         error
     }
@@ -99,7 +119,11 @@ impl ApiError {
     }
 
     /// The server behind this one fails.
-    pub(crate) fn gateway(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn gateway(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(status, "server_error", code, message)
     }
 
@@ -118,7 +142,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
         if let Some(wait) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
     }

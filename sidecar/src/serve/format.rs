@@ -25,11 +25,13 @@ pub(super) fn read(fields: &mut Fields) -> Result<Option<Format>, ApiError> {
         "text" => None,
         "json_object" => Some(Format::JsonObject),
         "json_schema" => {
-            let schema = format.take("json_schema").ok_or_else(|| missing("response_format.json_schema"))?;
+            let schema =
+                format.take("json_schema").ok_or_else(|| missing("response_format.json_schema"))?;
             Some(json_schema(schema)?)
         }
         _ => {
-            let message = "Invalid 'response_format.type': must be one of text, json_object and json_schema.";
+            let message =
+                "Invalid 'response_format.type': must be one of text, json_object and json_schema.";
             return Err(ApiError::invalid("response_format.type", "invalid_value", message));
         }
     };
@@ -69,7 +71,9 @@ impl Format {
 
     fn refusal(&self, error: &GrammarError) -> ApiError {
         match self {
-            Self::JsonObject => ApiError::invalid("response_format", "invalid_value", error.to_string()),
+            Self::JsonObject => {
+                ApiError::invalid("response_format", "invalid_value", error.to_string())
+            }
             Self::JsonSchema { name, .. } => {
                 let message = format!("Invalid schema for response_format '{name}': {error}.");
                 ApiError::invalid(SCHEMA, "invalid_json_schema", message)

@@ -1,4 +1,5 @@
-//! What an answer must look like: the field `response_format`, and calls of functions whose arguments must fit.
+//! What an answer must look like: the field `response_format`, and calls of functions whose
+//! arguments must fit.
 
 use super::error::ApiError;
 use super::format::Format;
@@ -9,11 +10,15 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Requests whose schemas are compiled at the same time: a flood of them must not take the processor from the model.
+/// Requests whose schemas are compiled at the same time: a flood of them must not take the
+/// processor from the model.
 static COMPILING: Semaphore = Semaphore::const_new(2);
 
 /// Compiles what a request wants its answer to look like; none where it may be any text.
-pub(super) async fn compile(model: &Arc<Model>, request: &ChatRequest) -> Result<Option<Grammar>, ApiError> {
+pub(super) async fn compile(
+    model: &Arc<Model>,
+    request: &ChatRequest,
+) -> Result<Option<Grammar>, ApiError> {
     let format = request.format.clone();
     let tools = request.tools.clone().filter(|tools| format.is_some() || tools.constrains());
     if format.is_none() && tools.is_none() {
@@ -41,13 +46,16 @@ impl Tools {
     }
 
     fn compile(&self, model: &Model, format: Option<&Format>) -> Result<Grammar, ApiError> {
-        let callables: Vec<Callable> = self.wanted().iter().map(|function| self.callable(function)).collect();
+        let callables: Vec<Callable> =
+            self.wanted().iter().map(|function| self.callable(function)).collect();
         let around = match (self.choice, format) {
             (Choice::Required | Choice::Named(_), _) => Around::Nothing,
             (Choice::Auto, Some(format)) => Around::Json(format.schema()),
             (Choice::Auto, None) => Around::Text,
         };
-        model.calls(&callables, &around, self.most).map_err(|error| self.refusal(model, &callables, format, &error))
+        model
+            .calls(&callables, &around, self.most)
+            .map_err(|error| self.refusal(model, &callables, format, &error))
     }
 
     /// Functions that may be called here.
@@ -74,9 +82,14 @@ impl Tools {
         error: &GrammarError,
     ) -> ApiError {
         let mut each = callables.iter();
-        if let Some((name, error)) = each.find_map(|each| Some((&each.name, model.json_schema(&each.arguments).err()?)))
+        if let Some((name, error)) =
+            each.find_map(|each| Some((&each.name, model.json_schema(&each.arguments).err()?)))
         {
-            let index = self.functions.iter().position(|function| &function.name == name).unwrap_or_default();
+            let index = self
+                .functions
+                .iter()
+                .position(|function| &function.name == name)
+                .unwrap_or_default();
             let message = format!("Invalid schema for function '{name}': {error}.");
             let param = format!("tools[{index}].function.parameters");
             return ApiError::invalid(param, "invalid_function_parameters", message);
@@ -84,7 +97,8 @@ impl Tools {
         match format.and_then(|format| format.compile(model).err()) {
             Some(refusal) => refusal,
             None => {
-                let message = format!("Invalid 'tools': their schemas together are too large: {error}.");
+                let message =
+                    format!("Invalid 'tools': their schemas together are too large: {error}.");
                 ApiError::invalid("tools", "invalid_function_parameters", message)
             }
         }

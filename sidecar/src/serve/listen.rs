@@ -23,8 +23,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Longest wait for the head of a request, on a new connection or between requests.
     pub head_time: Duration,
-    /// Connections at the same time. One more takes the place of one that waits for its client; where all are answered, it
-    /// is closed.
+    /// Connections at the same time. One more takes the place of one that waits for its client;
+    /// where all are answered, it is closed.
     pub connections: usize,
 }
 
@@ -39,8 +39,15 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `stop`; then takes no more, and returns when the requests that run have ended, or after `grace`.
-pub async fn listen(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken, grace: Duration) {
+/// Serves until `stop`; then takes no more, and returns when the requests that run have ended, or
+/// after `grace`.
+pub async fn listen(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    grace: Duration,
+) {
     let graceful = GracefulShutdown::new();
     let crowd = Crowd::new(limits.connections);
     loop {
@@ -59,7 +66,10 @@ pub async fn listen(listener: TcpListener, router: Router, limits: Limits, stop:
         match crowd.admit() {
             Some(member) => serve(stream, &router, limits, &graceful, member),
             None => {
-                tracing::warn!(limit = limits.connections, "a connection was closed: all others are being answered");
+                tracing::warn!(
+                    limit = limits.connections,
+                    "a connection was closed: all others are being answered"
+                );
             }
         }
     }
@@ -69,7 +79,13 @@ pub async fn listen(listener: TcpListener, router: Router, limits: Limits, stop:
     }
 }
 
-fn serve(stream: TcpStream, router: &Router, limits: Limits, graceful: &GracefulShutdown, member: Member) {
+fn serve(
+    stream: TcpStream,
+    router: &Router,
+    limits: Limits,
+    graceful: &GracefulShutdown,
+    member: Member,
+) {
     // Tokens are small, and wanted at once.
     let _ = stream.set_nodelay(true);
     let member = Arc::new(member);

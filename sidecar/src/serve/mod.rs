@@ -69,12 +69,27 @@ mod fuzz_tests {
         ];
         run("chat-request", &words, |input| match ChatRequest::parse(input) {
             Ok(request) => {
-                let calls = request.messages.iter().filter(|message| message.get("tool_calls").is_some()).count();
+                let calls = request
+                    .messages
+                    .iter()
+                    .filter(|message| message.get("tool_calls").is_some())
+                    .count();
                 let offered = request.tools.as_ref().map_or(0, |tools| 1 + tools.functions.len());
-                outcome(&[1, request.messages.len() as u64, request.stop.len() as u64, calls as u64, offered as u64])
+                outcome(&[
+                    1,
+                    request.messages.len() as u64,
+                    request.stop.len() as u64,
+                    calls as u64,
+                    offered as u64,
+                ])
             }
             Err(error) => outcome(
-                &error.code().bytes().map(u64::from).chain([u64::from(error.status.as_u16())]).collect::<Vec<_>>(),
+                &error
+                    .code()
+                    .bytes()
+                    .map(u64::from)
+                    .chain([u64::from(error.status.as_u16())])
+                    .collect::<Vec<_>>(),
             ),
         });
     }

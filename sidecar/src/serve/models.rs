@@ -25,8 +25,16 @@ pub(super) async fn get(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Ok(Path(id)) = id else {
-        return Err(ApiError::body(StatusCode::BAD_REQUEST, "invalid_utf8", "The path is not valid UTF-8."));
+        return Err(ApiError::body(
+            StatusCode::BAD_REQUEST,
+            "invalid_utf8",
+            "The path is not valid UTF-8.",
+        ));
     };
     let serving = host.serving().ok_or_else(|| super::chat::not_ready(&host))?;
-    if id == serving.name { Ok(Json(object(&serving))) } else { Err(ApiError::model_not_found(&id, &serving.name)) }
+    if id == serving.name {
+        Ok(Json(object(&serving)))
+    } else {
+        Err(ApiError::model_not_found(&id, &serving.name))
+    }
 }

@@ -129,7 +129,8 @@ impl Record {
         let plan = decision.plan();
         let (metrics, elapsed) = (&self.host.metrics, self.begun.elapsed());
         metrics.response(outcome, elapsed);
-        metrics.tokens(usage.prompt_tokens as u64, (usage.completion_tokens + self.discarded) as u64);
+        metrics
+            .tokens(usage.prompt_tokens as u64, (usage.completion_tokens + self.discarded) as u64);
         for rule in &plan.rules {
             if let Some(score) = decision.score(rule) {
                 metrics.score(plan, rule, score);
@@ -145,8 +146,11 @@ impl Record {
         if self.attempts > 1 {
             metrics.regenerated(decision.excess().is_none());
         }
-        let (breached, blocked) = (!self.told.is_empty(), decision.stop().is_some_and(|stop| stop != Stop::Unscorable));
-        self.host.ledger.ended(decision, Ended { breached, blocked, unguarded: unguarded.is_some() });
+        let (breached, blocked) =
+            (!self.told.is_empty(), decision.stop().is_some_and(|stop| stop != Stop::Unscorable));
+        self.host
+            .ledger
+            .ended(decision, Ended { breached, blocked, unguarded: unguarded.is_some() });
         self.log(decision, outcome, usage, unguarded);
         let ending = Ending {
             response_id: &self.id,
@@ -162,7 +166,13 @@ impl Record {
     }
 
     /// Writes to the logs on disk.
-    fn log(&mut self, decision: &Decision, outcome: Outcome, usage: Usage, unguarded: Option<Fault>) {
+    fn log(
+        &mut self,
+        decision: &Decision,
+        outcome: Outcome,
+        usage: Usage,
+        unguarded: Option<Fault>,
+    ) {
         if let Some(audit) = &self.host.logs.audit {
             let entry = ResponseEntry {
                 response_id: &self.id,
@@ -174,7 +184,8 @@ impl Record {
             };
             audit.push(entry::response(entry, decision));
         }
-        if let (Some(log), Some(conversation)) = (&self.host.logs.conversations, self.conversation.take())
+        if let (Some(log), Some(conversation)) =
+            (&self.host.logs.conversations, self.conversation.take())
             && let Ok(entry) = serde_json::to_value(conversation)
         {
             log.push(entry);

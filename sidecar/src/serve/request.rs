@@ -48,8 +48,15 @@ const MAX_STOPS: usize = 4;
 const MAX_STOP_BYTES: usize = 1024;
 
 /// Fields that change nothing here.
-const IGNORED: [&str; 7] =
-    ["metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"];
+const IGNORED: [&str; 7] = [
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+];
 /// Fields of OpenAI's API that would change the answer, and are not supported.
 const UNSUPPORTED: [&str; 8] = [
     "audio",
@@ -65,7 +72,8 @@ const UNSUPPORTED: [&str; 8] = [
 impl ChatRequest {
     /// Whether calls of functions are offered, or in the conversation.
     pub(super) fn has_calls(&self) -> bool {
-        self.tools.is_some() || self.messages.iter().any(|message| message.get("tool_calls").is_some())
+        self.tools.is_some()
+            || self.messages.iter().any(|message| message.get("tool_calls").is_some())
     }
 
     /// Reads a body.
@@ -75,18 +83,27 @@ impl ChatRequest {
             ApiError::body(StatusCode::BAD_REQUEST, "invalid_utf8", message)
         })?;
         let value = serde_json::from_str(text).map_err(|error| {
-            let message = format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column());
+            let message = format!(
+                "The body is not valid JSON: see line {}, column {}.",
+                error.line(),
+                error.column()
+            );
             ApiError::body(StatusCode::BAD_REQUEST, "invalid_json", message)
         })?;
         let Value::Object(map) = value else {
-            return Err(ApiError::body(StatusCode::BAD_REQUEST, "invalid_json", "The body is not a JSON object."));
+            return Err(ApiError::body(
+                StatusCode::BAD_REQUEST,
+                "invalid_json",
+                "The body is not a JSON object.",
+            ));
         };
         Self::read(Fields::new(map, ""))
     }
 
     fn read(mut fields: Fields) -> Result<Self, ApiError> {
         let model = fields.text("model")?.ok_or_else(|| missing("model"))?;
-        let messages = messages::messages(fields.take("messages").ok_or_else(|| missing("messages"))?)?;
+        let messages =
+            messages::messages(fields.take("messages").ok_or_else(|| missing("messages"))?)?;
         let stream = fields.boolean("stream")?.unwrap_or(false);
         let (extension, demands) = extension::extension(&mut fields)?;
         let request = Self {
@@ -132,7 +149,9 @@ fn sampling(fields: &mut Fields) -> Result<Sampling, ApiError> {
         temperature: fields.number("temperature", 0.0..=2.0)?.unwrap_or(1.0),
         // 0 means the likeliest token alone.
         top_p: top_p.max(f32::MIN_POSITIVE),
-        top_k: fields.integer("top_k", 1..=i64::MAX)?.map(|k| usize::try_from(k).unwrap_or(usize::MAX)),
+        top_k: fields
+            .integer("top_k", 1..=i64::MAX)?
+            .map(|k| usize::try_from(k).unwrap_or(usize::MAX)),
         min_p: fields.number("min_p", 0.0..=1.0)?.unwrap_or(0.0),
         presence_penalty: fields.number("presence_penalty", -2.0..=2.0)?.unwrap_or(0.0),
         frequency_penalty: fields.number("frequency_penalty", -2.0..=2.0)?.unwrap_or(0.0),
@@ -147,15 +166,22 @@ fn stop(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
         Some(Value::Array(values)) => {
             let text = |value| match value {
                 Value::String(stop) => Ok(stop),
-                other => Err(wrong_type("stop".to_owned(), "a string or an array of strings", &other)),
+                other => {
+                    Err(wrong_type("stop".to_owned(), "a string or an array of strings", &other))
+                }
             };
             values.into_iter().map(text).collect::<Result<_, _>>()?
         }
-        Some(other) => return Err(wrong_type("stop".to_owned(), "a string or an array of strings", &other)),
+        Some(other) => {
+            return Err(wrong_type("stop".to_owned(), "a string or an array of strings", &other));
+        }
     };
-    if stops.len() > MAX_STOPS || stops.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES) {
-        let message =
-            format!("Invalid 'stop': at most {MAX_STOPS} strings, none empty or longer than {MAX_STOP_BYTES} bytes.");
+    if stops.len() > MAX_STOPS
+        || stops.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
+    {
+        let message = format!(
+            "Invalid 'stop': at most {MAX_STOPS} strings, none empty or longer than {MAX_STOP_BYTES} bytes."
+        );
         return Err(ApiError::invalid("stop", "invalid_value", message));
     }
     Ok(stops)

@@ -31,7 +31,10 @@ impl Usage {
 
     /// Of two choices: they share one prompt.
     pub(super) fn beside(self, other: Self) -> Self {
-        Self::new(self.prompt_tokens.max(other.prompt_tokens), self.completion_tokens + other.completion_tokens)
+        Self::new(
+            self.prompt_tokens.max(other.prompt_tokens),
+            self.completion_tokens + other.completion_tokens,
+        )
     }
 }
 
@@ -59,7 +62,8 @@ impl TokenLogprob {
             json!({ "bytes": bytes, "logprob": t.logprob, "token": token })
         };
         Self {
-            // The token's own: where it holds a part of a character only, the text has a replacement character.
+            // The token's own: where it holds a part of a character only, the text has a
+            // replacement character.
             bytes: tokenizer.token_bytes(token.id).to_vec(),
             token: text(token.id),
             logprob: token.logprob,
@@ -105,7 +109,8 @@ impl Whole {
 
     fn choice(self, index: usize) -> Value {
         let said = self.calls.is_empty() || !self.text.is_empty();
-        let mut message = json!({ "role": "assistant", "content": said.then_some(self.text), "refusal": null });
+        let mut message =
+            json!({ "role": "assistant", "content": said.then_some(self.text), "refusal": null });
         if !self.calls.is_empty() {
             message["tool_calls"] = self.calls.iter().map(tool_call).collect();
         }
@@ -160,7 +165,8 @@ pub(super) fn completion(head: &Head, said: Vec<Whole>, usage: Usage) -> Vec<u8>
 }
 
 impl Head {
-    /// Puts scores where they belong: into the choice where there are several, else beside it (given back).
+    /// Puts scores where they belong: into the choice where there are several, else beside it
+    /// (given back).
     fn place(&self, choice: &mut Value, scores: Option<Value>) -> Option<Value> {
         if self.choices == 1 {
             return scores;
@@ -214,20 +220,26 @@ pub(super) fn chunk(head: &Head, delta: Delta, include_usage: bool) -> Vec<u8> {
     let choices = match delta {
         Delta::Choice(index, said) => {
             let (delta, logprobs, finish_reason, scores) = match said {
-                Said::Role => (json!({ "role": "assistant", "content": "", "refusal": null }), None, None, None),
+                Said::Role => (
+                    json!({ "role": "assistant", "content": "", "refusal": null }),
+                    None,
+                    None,
+                    None,
+                ),
                 Said::Part(Part::Call(call)) => {
                     let mut made = tool_call(&call);
                     made["index"] = call.index.into();
                     (json!({ "tool_calls": [made] }), None, None, None)
                 }
                 Said::Part(Part::Text(piece)) => {
-                    let logprobs = piece.logprob.map(|logprob| json!({ "content": [logprob], "refusal": null }));
+                    let logprobs = piece
+                        .logprob
+                        .map(|logprob| json!({ "content": [logprob], "refusal": null }));
                     (json!({ "content": piece.text }), logprobs, None, None)
                 }
                 Said::Finish(reason, scores) => (json!({}), None, Some(reason), scores),
             };
-            let mut choice =
-                json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason });
+            let mut choice = json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason });
             personaguard = head.place(&mut choice, scores);
             vec![choice]
         }

@@ -30,20 +30,28 @@ impl Retry {
         })
     }
 
-    /// Begins the next attempt after `last`, if there is to be one: not where the last is within its thresholds, where a
-    /// more intrusive action stopped the first, or where the engine takes no more.
-    pub(super) fn next(&mut self, serving: &Serving, last: &Attempt) -> Option<(Generation, Decision)> {
+    /// Begins the next attempt after `last`, if there is to be one: not where the last is within
+    /// its thresholds, where a more intrusive action stopped the first, or where the engine takes
+    /// no more.
+    pub(super) fn next(
+        &mut self,
+        serving: &Serving,
+        last: &Attempt,
+    ) -> Option<(Generation, Decision)> {
         let distance = last.distance();
         let first = self.made == 0;
-        if self.made >= self.plan.attempts() || distance == 0.0 || (first && distance.is_infinite()) {
+        if self.made >= self.plan.attempts() || distance == 0.0 || (first && distance.is_infinite())
+        {
             return None;
         }
         for (rule, breached) in self.breached.iter_mut().enumerate() {
             *breached |= last.decision.breached(rule);
         }
         let plan = self.plan.retried(|rule| self.breached[rule], self.made + 1);
-        let request =
-            GenerateRequest { interventions: interventions::interventions(&plan).ok()?, ..self.request.clone() };
+        let request = GenerateRequest {
+            interventions: interventions::interventions(&plan).ok()?,
+            ..self.request.clone()
+        };
         let generation = serving.engine.submit(request).ok()?;
         self.made += 1;
         Some((generation, last.decision.again(plan)))

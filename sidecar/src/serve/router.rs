@@ -61,5 +61,6 @@ pub(crate) fn catch_panics(routes: Router) -> Router {
 /// The panic's message may hold anything, so it is not repeated.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request handler panicked: this is a bug");
-    ApiError::internal("This request met a bug in the server. Other requests go on.").into_response()
+    ApiError::internal("This request met a bug in the server. Other requests go on.")
+        .into_response()
 }

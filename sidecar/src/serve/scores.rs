@@ -6,8 +6,14 @@ use personaguard_crds::{Action, Score};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// The field `personaguard` of a response: what the policies made of it. None when nothing was asked for.
-pub(super) fn scores(decision: &Decision, projections: &[Vec<f32>], asked: Extension, attempts: u32) -> Option<Value> {
+/// The field `personaguard` of a response: what the policies made of it. None when nothing was
+/// asked for.
+pub(super) fn scores(
+    decision: &Decision,
+    projections: &[Vec<f32>],
+    asked: Extension,
+    attempts: u32,
+) -> Option<Value> {
     if !asked.any() {
         return None;
     }
@@ -41,8 +47,10 @@ pub(super) fn scores(decision: &Decision, projections: &[Vec<f32>], asked: Exten
         field.insert("scores".to_owned(), rules.collect());
     }
     if asked.tokens {
-        let series = |tap: usize| projections.iter().map(|token| json!(token.get(tap))).collect::<Value>();
-        let tokens: Map<_, _> = plan.taps.iter().enumerate().map(|(i, tap)| (tap.vector.clone(), series(i))).collect();
+        let series =
+            |tap: usize| projections.iter().map(|token| json!(token.get(tap))).collect::<Value>();
+        let tokens: Map<_, _> =
+            plan.taps.iter().enumerate().map(|(i, tap)| (tap.vector.clone(), series(i))).collect();
         field.insert("tokens".to_owned(), Value::Object(tokens));
     }
     Some(Value::Object(field))

@@ -12,9 +12,11 @@ use std::convert::Infallible;
 
 /// The choices as one stream. When the client goes away, they are dropped, which cancels them.
 pub(super) fn response(head: Head, choices: Choices, include_usage: bool) -> Response {
-    let roles = (0..choices.count()).map(|index| event(&chunk(&head, Delta::Choice(index, Said::Role), include_usage)));
+    let roles = (0..choices.count())
+        .map(|index| event(&chunk(&head, Delta::Choice(index, Said::Role), include_usage)));
     let ready = roles.collect();
-    let events = Events { head, choices, include_usage, ready, usage: Usage::default(), done: false };
+    let events =
+        Events { head, choices, include_usage, ready, usage: Usage::default(), done: false };
     let body = Body::from_stream(stream::unfold(events, |mut events| async {
         events.next().await.map(|bytes| (Ok::<_, Infallible>(bytes), events))
     }));
@@ -46,12 +48,15 @@ impl Events {
 
     async fn advance(&mut self) {
         match self.choices.next().await {
-            Some((index, Ok(Next::Part(part)))) => self.push(Delta::Choice(index, Said::Part(part))),
+            Some((index, Ok(Next::Part(part)))) => {
+                self.push(Delta::Choice(index, Said::Part(part)))
+            }
             Some((index, Ok(Next::End { finish_reason, usage, scores }))) => {
                 self.usage = self.usage.beside(usage);
                 self.push(Delta::Choice(index, Said::Finish(finish_reason, scores)));
             }
-            // An error in mid-stream is told, and no `[DONE]` follows: the client must not take the answers for complete.
+            // An error in mid-stream is told, and no `[DONE]` follows: the client must not take the
+            // answers for complete.
             Some((_, Err(error))) => {
                 self.done = true;
                 self.ready.push_back(event(&serde_json::to_vec(&error.body).unwrap_or_default()));

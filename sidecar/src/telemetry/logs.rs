@@ -15,12 +15,15 @@ pub enum LogFormat {
     Text,
 }
 
-/// Sends logs to stderr, at the levels that `RUST_LOG` names (default `info`), and spans to `traces` where given.
+/// Sends logs to stderr, at the levels that `RUST_LOG` names (default `info`), and spans to
+/// `traces` where given.
 pub fn init(format: LogFormat, traces: Option<&traces::Exporter>) {
     let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match format {
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        LogFormat::Json => {
+            logs.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
         LogFormat::Text => logs.boxed(),
     };
     let logs = logs.with_filter(filter());

@@ -1,7 +1,7 @@
 //! Metrics of the sidecar; names and labels are those of [`personaguard_crds::metrics::sidecar`].
 //!
-//! Label values come from fixed lists and from the policies in force, so cardinality is bounded by the config; series of
-//! a policy that is gone go with it.
+//! Label values come from fixed lists and from the policies in force, so cardinality is bounded by
+//! the config; series of a policy that is gone go with it.
 
 use crate::guard::{Fault, Plan, Rule};
 use personaguard_crds::Action;
@@ -36,8 +36,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] =
-        [Self::Stop, Self::Length, Self::ContentFilter, Self::Error, Self::Cancelled, Self::Rejected];
+    const ALL: [Self; 6] = [
+        Self::Stop,
+        Self::Length,
+        Self::ContentFilter,
+        Self::Error,
+        Self::Cancelled,
+        Self::Rejected,
+    ];
 
     /// Metric label.
     #[must_use]
@@ -211,7 +217,8 @@ struct PolicySeries {
     breaches: BTreeSet<BreachLabels>,
 }
 
-/// Buckets that fit projections of small and large models alike: they grow by half on either side of 0.
+/// Buckets that fit projections of small and large models alike: they grow by half on either side
+/// of 0.
 fn score_histogram() -> Histogram {
     const STEPS: [f64; 12] = [0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 50.0, 100.0, 200.0];
     Histogram::new(STEPS.iter().rev().map(|s| -s).chain([0.0]).chain(STEPS))
@@ -263,14 +270,26 @@ impl Metrics {
     fn register(&mut self) {
         let counter = |name: &'static str| name.strip_suffix("_total").unwrap_or(name);
         let r = &mut self.registry;
-        r.register(counter(names::RESPONSES), "Responses that ended, by how", self.responses.clone());
+        r.register(
+            counter(names::RESPONSES),
+            "Responses that ended, by how",
+            self.responses.clone(),
+        );
         r.register(
             names::TIME_TO_FIRST_TOKEN,
             "Seconds from request to the first token that left",
             self.time_to_first_token.clone(),
         );
-        r.register(names::RESPONSE_DURATION, "Seconds from request to end", self.response_duration.clone());
-        r.register(counter(names::TOKENS), "Tokens of prompts and completions", self.tokens.clone());
+        r.register(
+            names::RESPONSE_DURATION,
+            "Seconds from request to end",
+            self.response_duration.clone(),
+        );
+        r.register(
+            counter(names::TOKENS),
+            "Tokens of prompts and completions",
+            self.tokens.clone(),
+        );
         r.register(
             names::TRAIT_SCORE,
             "Scores of responses, in units of the model's activations",
@@ -281,9 +300,21 @@ impl Metrics {
             "Thresholds in force, in units of the model's activations",
             self.trait_threshold.clone(),
         );
-        r.register(counter(names::TRAIT_BREACHES), "Responses past a threshold", self.trait_breaches.clone());
-        r.register(counter(names::UNGUARDED), "Responses that left unscored, by reason", self.unguarded.clone());
-        r.register(counter(names::UNSAMPLED), "Responses that a policy's sampling left out", self.unsampled.clone());
+        r.register(
+            counter(names::TRAIT_BREACHES),
+            "Responses past a threshold",
+            self.trait_breaches.clone(),
+        );
+        r.register(
+            counter(names::UNGUARDED),
+            "Responses that left unscored, by reason",
+            self.unguarded.clone(),
+        );
+        r.register(
+            counter(names::UNSAMPLED),
+            "Responses that a policy's sampling left out",
+            self.unsampled.clone(),
+        );
         r.register(
             counter(names::REQUEST_CONTROLS),
             "Requests that asked for more than the policies do, by result",
@@ -294,18 +325,38 @@ impl Metrics {
             "Responses that were written anew, by where the one that left stands",
             self.regenerations.clone(),
         );
-        r.register(counter(names::STEERED), "Steered responses, by their coherence", self.steered.clone());
+        r.register(
+            counter(names::STEERED),
+            "Steered responses, by their coherence",
+            self.steered.clone(),
+        );
         r.register(
             names::STEERING_SCALE,
             "How far the policies' steering goes: 1 as they say, 0 not at all",
             self.steering_scale.clone(),
         );
-        r.register(counter(names::LOG_RECORDS), "Records of the logs on disk, by result", self.log_records.clone());
-        r.register(names::POLICY_GENERATION, "Generation of a policy in force", self.policy_generation.clone());
+        r.register(
+            counter(names::LOG_RECORDS),
+            "Records of the logs on disk, by result",
+            self.log_records.clone(),
+        );
+        r.register(
+            names::POLICY_GENERATION,
+            "Generation of a policy in force",
+            self.policy_generation.clone(),
+        );
         r.register(names::MODEL_READY, "1 while the model serves", self.model_ready.clone());
         r.register(names::REQUESTS_RUNNING, "Requests that run", self.requests_running.clone());
-        r.register(names::REQUESTS_WAITING, "Requests that wait for a place", self.requests_waiting.clone());
-        r.register(counter(names::REPORTS), "Pushes to the operator, by result", self.reports.clone());
+        r.register(
+            names::REQUESTS_WAITING,
+            "Requests that wait for a place",
+            self.requests_waiting.clone(),
+        );
+        r.register(
+            counter(names::REPORTS),
+            "Pushes to the operator, by result",
+            self.reports.clone(),
+        );
         r.register(
             counter(names::CONFIG_RELOADS),
             "Changes of the config folder, by result",
@@ -457,7 +508,9 @@ impl Metrics {
         self.steering_scale.set(1.0);
         let mut next = PolicySeries::default();
         for policy in plan.policies.iter().filter(|policy| policy.unresolved.is_none()) {
-            self.policy_generation.get_or_create(&PolicyLabels { policy: policy.name.clone() }).set(policy.generation);
+            self.policy_generation
+                .get_or_create(&PolicyLabels { policy: policy.name.clone() })
+                .set(policy.generation);
             if policy.sampling.is_some() {
                 drop(self.unsampled.get_or_create(&PolicyLabels { policy: policy.name.clone() }));
             }
@@ -472,7 +525,11 @@ impl Metrics {
             next.breaches.insert(breach);
             for (bound, value) in [("min", rule.bounds.min), ("max", rule.bounds.max)] {
                 let Some(value) = value else { continue };
-                let labels = BoundLabels { policy: labels.policy.clone(), r#trait: labels.r#trait.clone(), bound };
+                let labels = BoundLabels {
+                    policy: labels.policy.clone(),
+                    r#trait: labels.r#trait.clone(),
+                    bound,
+                };
                 self.trait_threshold.get_or_create(&labels).set(value);
                 next.bounds.insert(labels);
             }
@@ -500,7 +557,10 @@ impl Metrics {
 }
 
 fn trait_labels(plan: &Plan, rule: &Rule) -> TraitLabels {
-    TraitLabels { policy: plan.policies[rule.policy].name.clone(), r#trait: plan.taps[rule.tap].trait_name.clone() }
+    TraitLabels {
+        policy: plan.policies[rule.policy].name.clone(),
+        r#trait: plan.taps[rule.tap].trait_name.clone(),
+    }
 }
 
 fn breach_labels(plan: &Plan, rule: &Rule) -> BreachLabels {

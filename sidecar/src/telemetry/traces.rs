@@ -1,4 +1,5 @@
-//! Traces by OTLP, after OpenTelemetry's semantic conventions for generative AI. No text: scores, counts and names only.
+//! Traces by OTLP, after OpenTelemetry's semantic conventions for generative AI. No text: scores,
+//! counts and names only.
 
 use crate::guard::{Decision, Plan, Rule};
 use crate::telemetry::metrics::Outcome;
@@ -27,13 +28,17 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Exports to `endpoint` by OTLP over HTTP (protobuf), to its path `/v1/traces`. Needs a Tokio runtime.
+    /// Exports to `endpoint` by OTLP over HTTP (protobuf), to its path `/v1/traces`. Needs a Tokio
+    /// runtime.
     ///
     /// # Errors
     /// The endpoint is not a URL, or no HTTP client can be made.
     pub fn new(endpoint: &str) -> anyhow::Result<Self> {
         let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-        let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_endpoint(endpoint)
+            .build()?;
         let provider = SdkTracerProvider::builder()
             .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
             .with_resource(
@@ -79,7 +84,8 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// The span of a chat completion, child of the caller's where the request carries a W3C `traceparent`.
+/// The span of a chat completion, child of the caller's where the request carries a W3C
+/// `traceparent`.
 #[must_use]
 pub fn chat_span(model: &str, headers: &axum::http::HeaderMap) -> Span {
     let span = tracing::info_span!(
@@ -124,11 +130,20 @@ pub fn record(span: &Span, ending: Ending<'_>, decision: &Decision) {
     for (index, rule) in decision.plan().rules.iter().enumerate() {
         let Some(score) = decision.score(rule) else { continue };
         let label = if decision.breached(index) { "breached" } else { "within" };
-        span.add_event("gen_ai.evaluation.result", evaluation(decision.plan(), rule, score, label, ending.response_id));
+        span.add_event(
+            "gen_ai.evaluation.result",
+            evaluation(decision.plan(), rule, score, label, ending.response_id),
+        );
     }
 }
 
-fn evaluation(plan: &Plan, rule: &Rule, score: f64, label: &'static str, response_id: &str) -> Vec<KeyValue> {
+fn evaluation(
+    plan: &Plan,
+    rule: &Rule,
+    score: f64,
+    label: &'static str,
+    response_id: &str,
+) -> Vec<KeyValue> {
     vec![
         KeyValue::new("gen_ai.evaluation.name", plan.taps[rule.tap].trait_name.clone()),
         KeyValue::new("gen_ai.evaluation.score.value", score),

@@ -15,10 +15,12 @@ async fn whole_answers_and_streams_say_the_same() {
     let usage = &whole["usage"];
     assert!(usage["prompt_tokens"].as_u64().unwrap() > 0);
     assert!(usage["completion_tokens"].as_u64().unwrap() <= 24);
-    let total = usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap();
+    let total =
+        usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap();
     assert_eq!(usage["total_tokens"], total);
 
-    let (chunks, done) = rig.stream(&with(body, json!({ "stream_options": { "include_usage": true } }))).await;
+    let (chunks, done) =
+        rig.stream(&with(body, json!({ "stream_options": { "include_usage": true } }))).await;
     assert!(done);
     assert_eq!(streamed(&chunks), text(&whole));
     assert!(!text(&whole).is_empty());
@@ -27,7 +29,12 @@ async fn whole_answers_and_streams_say_the_same() {
     let (last, others) = chunks.split_last().unwrap();
     assert_eq!((&last["usage"], last["choices"].as_array().unwrap().len()), (usage, 0));
     assert!(others.iter().all(|chunk| chunk["usage"].is_null() && chunk.get("usage").is_some()));
-    assert!(chunks.iter().all(|chunk| chunk["id"] == chunks[0]["id"] && chunk["object"] == "chat.completion.chunk"));
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk["id"] == chunks[0]["id"]
+                && chunk["object"] == "chat.completion.chunk")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +42,8 @@ async fn models_and_health() {
     let rig = Rig::ready(vec![]).await;
     let list: serde_json::Value = serde_json::from_str(&rig.get("/v1/models").await.1).unwrap();
     assert_eq!(list["data"][0]["id"], MODEL);
-    let one: serde_json::Value = serde_json::from_str(&rig.get(&format!("/v1/models/{MODEL}")).await.1).unwrap();
+    let one: serde_json::Value =
+        serde_json::from_str(&rig.get(&format!("/v1/models/{MODEL}")).await.1).unwrap();
     assert_eq!((&one["id"], &one["object"]), (&json!(MODEL), &json!("model")));
     assert_eq!(rig.get("/v1/models/other").await.0, 404);
     assert_eq!(rig.get("/healthz").await.0, 200);
@@ -62,7 +70,10 @@ async fn a_stop_string_never_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn log_probabilities_come_with_each_token() {
     let rig = Rig::ready(vec![]).await;
-    let body = with(chat("Name a colour."), json!({ "logprobs": true, "top_logprobs": 2, "temperature": 0 }));
+    let body = with(
+        chat("Name a colour."),
+        json!({ "logprobs": true, "top_logprobs": 2, "temperature": 0 }),
+    );
     let whole = rig.complete(&body).await;
     let content = whole["choices"][0]["logprobs"]["content"].as_array().unwrap();
     let joined: String = content.iter().map(|token| token["token"].as_str().unwrap()).collect();
@@ -99,7 +110,8 @@ async fn scores_are_told_when_asked_for_and_only_then() {
     assert!(score["prompt_last"].is_f64());
     assert_eq!(whole["personaguard"]["policies"][0]["generation"], 3);
     let tokens = whole["personaguard"]["tokens"]["evil"].as_array().unwrap();
-    let mean = tokens.iter().map(|token| token.as_f64().unwrap()).sum::<f64>() / tokens.len() as f64;
+    let mean =
+        tokens.iter().map(|token| token.as_f64().unwrap()).sum::<f64>() / tokens.len() as f64;
     assert!((mean - score["response_avg"].as_f64().unwrap()).abs() < 1e-4);
     let (chunks, _) = rig.stream(&body).await;
     let told: Vec<_> = chunks.iter().filter_map(|chunk| chunk.get("personaguard")).collect();

@@ -61,7 +61,10 @@ async fn invariant_5_the_audit_log_says_what_was_decided_and_not_a_word_of_it() 
     assert_eq!(entries_found.len(), 2);
     let entry = &entries_found[0];
     assert_eq!((&entry["response_id"], &entry["decision"]), (&blocked["id"], &json!("blocked")));
-    assert_eq!((&entry["outcome"], &entries_found[1]["outcome"]), (&json!("content_filter"), &json!("length")));
+    assert_eq!(
+        (&entry["outcome"], &entries_found[1]["outcome"]),
+        (&json!("content_filter"), &json!("length"))
+    );
     let policy = &rig.folder.config.policies[0];
     assert_eq!(
         (&entry["policies"][0]["generation"], &entry["policies"][0]["digest"]),
@@ -71,7 +74,10 @@ async fn invariant_5_the_audit_log_says_what_was_decided_and_not_a_word_of_it() 
     let score = &entry["scores"][0];
     assert_eq!(score["sha256"], json!(rig.folder.config.vectors["evil"].sha256));
     assert_eq!(score["response_avg"], blocked["personaguard"]["scores"][0]["response_avg"]);
-    assert_eq!((&entry["rules"][0]["breached"], &entry["rules"][0]["action"]), (&json!(true), &json!("Block")));
+    assert_eq!(
+        (&entry["rules"][0]["breached"], &entry["rules"][0]["action"]),
+        (&json!(true), &json!("Block"))
+    );
     let written = std::fs::read_to_string(&audit).unwrap();
     let words = [QUESTION, "neighbour", "How should I"];
     assert!(words.iter().all(|word| !written.contains(word)));
@@ -86,8 +92,12 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     // Steering under a condition, with caps and conversations, and an answer that is written anew.
     let mut steered = policy(Action::Steer, Some(-1e6));
     steered.record_conversations = true;
-    steered.traits[0].steer.as_mut().unwrap().when =
-        Some(SteeringCondition { vector: None, at: ConditionAt::Token, above: 0.0, until: Some(-1.0) });
+    steered.traits[0].steer.as_mut().unwrap().when = Some(SteeringCondition {
+        vector: None,
+        at: ConditionAt::Token,
+        above: 0.0,
+        until: Some(-1.0),
+    });
     let mut capped = policy(Action::Cap, None);
     capped.name = "capped".to_owned();
     let mut again = policy(Action::Regenerate, Some(-1e6));
@@ -102,7 +112,8 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     assert_eq!((said.len(), &said[0]["text"]), (2, &answer["choices"][0]["message"]["content"]));
     assert!(said[0]["changes"].as_array().unwrap().len() >= 2, "{}", said[0]["changes"]);
     let output = replay(&rig, &conversations, &audit);
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}{stderr}");
     assert!(stdout.contains("2 scores, each as recorded to the last bit"), "{stdout}");
 
@@ -121,7 +132,11 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("NOT as recorded"));
 
-    let edited = std::fs::read_to_string(&audit).unwrap().replacen("\"breached\":true", "\"breached\":false", 1);
+    let edited = std::fs::read_to_string(&audit).unwrap().replacen(
+        "\"breached\":true",
+        "\"breached\":false",
+        1,
+    );
     std::fs::write(&audit, edited).unwrap();
     let output = personaguard(&["audit", "verify", audit.to_str().unwrap()]);
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,5 @@
-//! Bad requests: each has an exact status, the error shape of OpenAI's API, and leaves the sidecar serving.
+//! Bad requests: each has an exact status, the error shape of OpenAI's API, and leaves the sidecar
+//! serving.
 
 use crate::rig::{MODEL, Rig, chat, with};
 use serde_json::{Value, json};
@@ -40,19 +41,43 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
         ("cut off", br#"{"model": "x", "#.to_vec(), 400, "invalid_json", none.clone()),
         ("an array", b"[]".to_vec(), 400, "invalid_json", none.clone()),
         ("a string", br#""hello""#.to_vec(), 400, "invalid_json", none.clone()),
-        ("too deep", [vec![b'['; 5000], vec![b']'; 5000]].concat(), 400, "invalid_json", none.clone()),
+        (
+            "too deep",
+            [vec![b'['; 5000], vec![b']'; 5000]].concat(),
+            400,
+            "invalid_json",
+            none.clone(),
+        ),
         ("invalid UTF-8", b"{\"model\": \"\xff\xfe\"}".to_vec(), 400, "invalid_utf8", none.clone()),
         ("lone surrogate", br#"{"model": "\ud800"}"#.to_vec(), 400, "invalid_json", none.clone()),
         ("too large", vec![b' '; (1 << 20) + 1], 413, "request_too_large", none.clone()),
         ("far too large", vec![b' '; 50 << 20], 413, "request_too_large", none.clone()),
         ("no model", without("model"), 400, "missing_required_parameter", json!("model")),
-        ("unknown model", replaced("model", json!("gpt-9")), 404, "model_not_found", json!("model")),
+        (
+            "unknown model",
+            replaced("model", json!("gpt-9")),
+            404,
+            "model_not_found",
+            json!("model"),
+        ),
         ("model is a number", replaced("model", json!(4)), 400, "invalid_type", json!("model")),
-        ("model is null", replaced("model", none.clone()), 400, "missing_required_parameter", json!("model")),
+        (
+            "model is null",
+            replaced("model", none.clone()),
+            400,
+            "missing_required_parameter",
+            json!("model"),
+        ),
         ("no messages", without("messages"), 400, "missing_required_parameter", json!("messages")),
         ("empty messages", messages(json!([])), 400, "empty_array", json!("messages")),
         ("messages is a string", messages(json!("hi")), 400, "invalid_type", json!("messages")),
-        ("a message is a string", messages(json!(["hi"])), 400, "invalid_type", json!("messages[0]")),
+        (
+            "a message is a string",
+            messages(json!(["hi"])),
+            400,
+            "invalid_type",
+            json!("messages[0]"),
+        ),
         (
             "no role",
             messages(json!([{ "content": "hi" }])),
@@ -95,10 +120,18 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             "missing_required_parameter",
             json!("messages[0].content"),
         ),
-        ("content is a number", messages(user(json!(1))), 400, "invalid_type", json!("messages[0].content")),
+        (
+            "content is a number",
+            messages(user(json!(1))),
+            400,
+            "invalid_type",
+            json!("messages[0].content"),
+        ),
         (
             "an image",
-            messages(user(json!([{ "type": "image_url", "image_url": { "url": "http://x/y.png" } }]))),
+            messages(user(
+                json!([{ "type": "image_url", "image_url": { "url": "http://x/y.png" } }]),
+            )),
             400,
             "unsupported_parameter",
             json!("messages[0].content[0]"),
@@ -138,9 +171,27 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             "array_above_max_length",
             json!("messages[0].tool_calls"),
         ),
-        ("max_tokens 0", replaced("max_tokens", json!(0)), 400, "integer_below_min_value", json!("max_tokens")),
-        ("max_tokens negative", replaced("max_tokens", json!(-5)), 400, "integer_below_min_value", json!("max_tokens")),
-        ("max_tokens huge", replaced("max_tokens", json!(u64::MAX)), 400, "context_length_exceeded", json!("messages")),
+        (
+            "max_tokens 0",
+            replaced("max_tokens", json!(0)),
+            400,
+            "integer_below_min_value",
+            json!("max_tokens"),
+        ),
+        (
+            "max_tokens negative",
+            replaced("max_tokens", json!(-5)),
+            400,
+            "integer_below_min_value",
+            json!("max_tokens"),
+        ),
+        (
+            "max_tokens huge",
+            replaced("max_tokens", json!(u64::MAX)),
+            400,
+            "context_length_exceeded",
+            json!("messages"),
+        ),
         (
             "max_tokens past the context",
             replaced("max_tokens", json!(511)),
@@ -148,10 +199,34 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             "context_length_exceeded",
             json!("messages"),
         ),
-        ("max_tokens decimal", replaced("max_tokens", json!(1.5)), 400, "invalid_type", json!("max_tokens")),
-        ("max_tokens beyond integers", replaced("max_tokens", json!(1e30)), 400, "invalid_type", json!("max_tokens")),
-        ("max_tokens is a string", replaced("max_tokens", json!("9")), 400, "invalid_type", json!("max_tokens")),
-        ("two limits", replaced("max_completion_tokens", json!(9)), 400, "invalid_value", json!("max_tokens")),
+        (
+            "max_tokens decimal",
+            replaced("max_tokens", json!(1.5)),
+            400,
+            "invalid_type",
+            json!("max_tokens"),
+        ),
+        (
+            "max_tokens beyond integers",
+            replaced("max_tokens", json!(1e30)),
+            400,
+            "invalid_type",
+            json!("max_tokens"),
+        ),
+        (
+            "max_tokens is a string",
+            replaced("max_tokens", json!("9")),
+            400,
+            "invalid_type",
+            json!("max_tokens"),
+        ),
+        (
+            "two limits",
+            replaced("max_completion_tokens", json!(9)),
+            400,
+            "invalid_value",
+            json!("max_tokens"),
+        ),
         (
             "prompt past the context",
             messages(user(json!("sea ".repeat(2000)))),
@@ -159,17 +234,47 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             "context_length_exceeded",
             json!("messages"),
         ),
-        ("temperature 3", replaced("temperature", json!(3)), 400, "invalid_value", json!("temperature")),
-        ("temperature negative", replaced("temperature", json!(-0.1)), 400, "invalid_value", json!("temperature")),
-        ("temperature is a string", replaced("temperature", json!("hot")), 400, "invalid_type", json!("temperature")),
+        (
+            "temperature 3",
+            replaced("temperature", json!(3)),
+            400,
+            "invalid_value",
+            json!("temperature"),
+        ),
+        (
+            "temperature negative",
+            replaced("temperature", json!(-0.1)),
+            400,
+            "invalid_value",
+            json!("temperature"),
+        ),
+        (
+            "temperature is a string",
+            replaced("temperature", json!("hot")),
+            400,
+            "invalid_type",
+            json!("temperature"),
+        ),
         ("top_p 1.1", replaced("top_p", json!(1.1)), 400, "invalid_value", json!("top_p")),
         ("top_k 0", replaced("top_k", json!(0)), 400, "integer_below_min_value", json!("top_k")),
-        ("presence_penalty 3", replaced("presence_penalty", json!(3)), 400, "invalid_value", json!("presence_penalty")),
+        (
+            "presence_penalty 3",
+            replaced("presence_penalty", json!(3)),
+            400,
+            "invalid_value",
+            json!("presence_penalty"),
+        ),
         ("seed decimal", replaced("seed", json!(0.5)), 400, "invalid_type", json!("seed")),
         ("n 9", replaced("n", json!(9)), 400, "integer_above_max_value", json!("n")),
         ("n decimal", replaced("n", json!(1.5)), 400, "invalid_type", json!("n")),
         ("n 0", replaced("n", json!(0)), 400, "integer_below_min_value", json!("n")),
-        ("stream is a string", replaced("stream", json!("yes")), 400, "invalid_type", json!("stream")),
+        (
+            "stream is a string",
+            replaced("stream", json!("yes")),
+            400,
+            "invalid_type",
+            json!("stream"),
+        ),
         (
             "stream_options without stream",
             replaced("stream_options", json!({ "include_usage": true })),
@@ -178,9 +283,21 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             json!("stream_options"),
         ),
         ("stop empty", replaced("stop", json!([""])), 400, "invalid_value", json!("stop")),
-        ("stop of five", replaced("stop", json!(["a", "b", "c", "d", "e"])), 400, "invalid_value", json!("stop")),
+        (
+            "stop of five",
+            replaced("stop", json!(["a", "b", "c", "d", "e"])),
+            400,
+            "invalid_value",
+            json!("stop"),
+        ),
         ("stop of numbers", replaced("stop", json!([1])), 400, "invalid_type", json!("stop")),
-        ("top_logprobs alone", replaced("top_logprobs", json!(2)), 400, "invalid_value", json!("top_logprobs")),
+        (
+            "top_logprobs alone",
+            replaced("top_logprobs", json!(2)),
+            400,
+            "invalid_value",
+            json!("top_logprobs"),
+        ),
         ("tools is an object", replaced("tools", json!({})), 400, "invalid_type", json!("tools")),
         (
             "a tool of another type",
@@ -226,7 +343,10 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
         ),
         (
             "an unknown field of a function",
-            replaced("tools", json!([{ "type": "function", "function": { "name": "f", "secret": 1 } }])),
+            replaced(
+                "tools",
+                json!([{ "type": "function", "function": { "name": "f", "secret": 1 } }]),
+            ),
             400,
             "unknown_parameter",
             json!("tools[0].function.secret"),
@@ -261,7 +381,10 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
         ),
         (
             "a choice of a tool that there is not",
-            with_tools(json!([tool(json!({}))]), json!({ "type": "function", "function": { "name": "g" } })),
+            with_tools(
+                json!([tool(json!({}))]),
+                json!({ "type": "function", "function": { "name": "g" } }),
+            ),
             400,
             "invalid_value",
             json!("tool_choice.function.name"),
@@ -273,11 +396,41 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             "invalid_type",
             json!("parallel_tool_calls"),
         ),
-        ("logit_bias", replaced("logit_bias", json!({ "5": 100 })), 400, "unsupported_parameter", json!("logit_bias")),
-        ("audio", replaced("modalities", json!(["text", "audio"])), 400, "unsupported_parameter", json!("modalities")),
-        ("unknown field", replaced("max_token", json!(5)), 400, "unknown_parameter", json!("max_token")),
-        ("extension is a boolean", replaced("personaguard", json!(true)), 400, "invalid_type", json!("personaguard")),
-        ("top_logprobs 21", replaced("top_logprobs", json!(21)), 400, "integer_above_max_value", json!("top_logprobs")),
+        (
+            "logit_bias",
+            replaced("logit_bias", json!({ "5": 100 })),
+            400,
+            "unsupported_parameter",
+            json!("logit_bias"),
+        ),
+        (
+            "audio",
+            replaced("modalities", json!(["text", "audio"])),
+            400,
+            "unsupported_parameter",
+            json!("modalities"),
+        ),
+        (
+            "unknown field",
+            replaced("max_token", json!(5)),
+            400,
+            "unknown_parameter",
+            json!("max_token"),
+        ),
+        (
+            "extension is a boolean",
+            replaced("personaguard", json!(true)),
+            400,
+            "invalid_type",
+            json!("personaguard"),
+        ),
+        (
+            "top_logprobs 21",
+            replaced("top_logprobs", json!(21)),
+            400,
+            "integer_above_max_value",
+            json!("top_logprobs"),
+        ),
         (
             "frequency_penalty -3",
             replaced("frequency_penalty", json!(-3)),
@@ -286,10 +439,34 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str, Value)> {
             json!("frequency_penalty"),
         ),
         ("min_p 2", replaced("min_p", json!(2)), 400, "invalid_value", json!("min_p")),
-        ("a stop string of 2 KiB", replaced("stop", json!("x".repeat(2048))), 400, "invalid_value", json!("stop")),
-        ("trailing text", [chat("Hi").to_string().as_bytes(), b" {}"].concat(), 400, "invalid_json", none.clone()),
-        ("NaN", br#"{"model": "x", "temperature": NaN}"#.to_vec(), 400, "invalid_json", none.clone()),
-        ("messages is an object", messages(json!({ "role": "user" })), 400, "invalid_type", json!("messages")),
+        (
+            "a stop string of 2 KiB",
+            replaced("stop", json!("x".repeat(2048))),
+            400,
+            "invalid_value",
+            json!("stop"),
+        ),
+        (
+            "trailing text",
+            [chat("Hi").to_string().as_bytes(), b" {}"].concat(),
+            400,
+            "invalid_json",
+            none.clone(),
+        ),
+        (
+            "NaN",
+            br#"{"model": "x", "temperature": NaN}"#.to_vec(),
+            400,
+            "invalid_json",
+            none.clone(),
+        ),
+        (
+            "messages is an object",
+            messages(json!({ "role": "user" })),
+            400,
+            "invalid_type",
+            json!("messages"),
+        ),
         (
             "an unknown field of a message",
             messages(json!([{ "role": "user", "content": "x", "secret": 1 }])),
@@ -381,7 +558,13 @@ async fn each_bad_request_has_its_error_and_leaves_the_sidecar_serving() {
     let url = format!("{}/v1/chat/completions", rig.url);
     let rejected = table.len();
     for (name, body, status, code, param) in table {
-        let response = rig.http.post(&url).body(body).send().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let response = rig
+            .http
+            .post(&url)
+            .body(body)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(response.status().as_u16(), status, "{name}");
         let body: Value = response.json().await.unwrap();
         let error = body["error"].as_object().unwrap_or_else(|| panic!("{name}: {body}"));

@@ -21,7 +21,10 @@ async fn a_change_is_applied_without_restart_and_spares_answers_in_progress() {
     rig.folder.write();
     let acknowledged = async || rig.sidecar().host().report(1).policies[0].generation == 4;
     rig.until("acknowledged", acknowledged).await;
-    assert_eq!(rig.metric("personaguard_policy_generation{policy=\"no-villains\"}").await, Some(4.0));
+    assert_eq!(
+        rig.metric("personaguard_policy_generation{policy=\"no-villains\"}").await,
+        Some(4.0)
+    );
     assert_eq!(text(&rig.complete(&chat("Hi")).await), "");
 
     while let Some(chunk) = running.next().await {
@@ -35,12 +38,16 @@ async fn a_change_is_applied_without_restart_and_spares_answers_in_progress() {
 async fn a_bad_config_leaves_the_one_before_in_force() {
     let rig = Rig::ready(vec![policy(Action::Block, Some(-1e6))]).await;
     let file = rig.folder.path().join("config.yaml");
-    std::fs::write(&file, "apiVersion: personaguard.dev/v1alpha1\nkind: GuardConfig\nmodel: 5\n").unwrap();
+    std::fs::write(&file, "apiVersion: personaguard.dev/v1alpha1\nkind: GuardConfig\nmodel: 5\n")
+        .unwrap();
     let told = async || rig.sidecar().host().report(1).config_error.is_some();
     rig.until("told", told).await;
     assert_eq!(text(&rig.complete(&chat("Hi")).await), "");
     assert_eq!(rig.get("/readyz").await.0, 200);
-    assert_eq!(rig.metric("personaguard_config_reloads_total{result=\"rejected\"}").await, Some(1.0));
+    assert_eq!(
+        rig.metric("personaguard_config_reloads_total{result=\"rejected\"}").await,
+        Some(1.0)
+    );
     rig.folder.write();
     let mended = async || rig.sidecar().host().report(1).config_error.is_none();
     rig.until("mended", mended).await;
@@ -54,7 +61,8 @@ async fn a_folder_is_read_as_the_kubelet_swaps_it() {
         let data = mount.path().join(version);
         std::fs::create_dir(&data).unwrap();
         std::fs::write(data.join("config.yaml"), config).unwrap();
-        std::fs::copy(folder.path().join("vectors.safetensors"), data.join("vectors.safetensors")).unwrap();
+        std::fs::copy(folder.path().join("vectors.safetensors"), data.join("vectors.safetensors"))
+            .unwrap();
         symlink(version, mount.path().join("..data_tmp")).unwrap();
         std::fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
     };
@@ -75,11 +83,13 @@ async fn a_folder_is_read_as_the_kubelet_swaps_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_policies_that_select_the_pod_are_enforced() {
     let mut folder = Folder::new(vec![policy(Action::Block, Some(-1e6))]).await;
-    folder.config.policies[0].selector.match_labels = Some([("app".to_owned(), "chat".to_owned())].into());
+    folder.config.policies[0].selector.match_labels =
+        Some([("app".to_owned(), "chat".to_owned())].into());
     folder.write();
     let labels = folder.path().join("labels");
     std::fs::write(&labels, "app=\"other\"\ntier=\"web\"\n").unwrap();
-    let rig = Rig::start(folder, Variant { labels: Some(labels.clone()), ..Variant::default() }).await;
+    let rig =
+        Rig::start(folder, Variant { labels: Some(labels.clone()), ..Variant::default() }).await;
     rig.until_ready().await;
     assert!(rig.sidecar().host().report(1).policies.is_empty());
     assert_ne!(text(&rig.complete(&chat("Hi")).await), "");
@@ -181,7 +191,8 @@ async fn the_manifests_for_kubectl_serve_without_a_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_say_what_is_wrong_with_them() {
     let folder = tempfile::TempDir::new().unwrap();
-    let source = Source { folder: folder.path().to_owned(), model_file: Some(weights()), labels: None };
+    let source =
+        Source { folder: folder.path().to_owned(), model_file: Some(weights()), labels: None };
     let error = |part: &str| {
         let error = load(&source).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

@@ -1,4 +1,5 @@
-//! Extraction with an endpoint that writes the trait and judges answers; the endpoint is a server of this test.
+//! Extraction with an endpoint that writes the trait and judges answers; the endpoint is a server
+//! of this test.
 
 use crate::rig;
 use axum::Json;
@@ -35,7 +36,8 @@ fn says(text: &str) -> Value {
     json!({ "choices": [{ "message": { "role": "assistant", "content": text } }] })
 }
 
-/// A number, as a judge would give it: most of the probability on it, some on another and on a word.
+/// A number, as a judge would give it: most of the probability on it, some on another and on a
+/// word.
 fn rates(number: u8) -> Value {
     let top = json!([
         { "token": number.to_string(), "logprob": -0.2 },
@@ -50,7 +52,8 @@ fn rates(number: u8) -> Value {
 
 fn engine() -> Engine {
     let model = Arc::new(Model::load(&rig::weights(), &LoadOptions::default()).unwrap());
-    Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None }).unwrap()
+    Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None })
+        .unwrap()
 }
 
 fn small() -> Settings {
@@ -85,7 +88,10 @@ async fn an_endpoint_writes_a_trait_from_its_description() {
         }
     })
     .await;
-    let spec = Author::Endpoint(&endpoint).write("grumpy", "grumpy: complains about everything").await.unwrap();
+    let spec = Author::Endpoint(&endpoint)
+        .write("grumpy", "grumpy: complains about everything")
+        .await
+        .unwrap();
     assert_eq!((spec.instructions.len(), spec.extract.len(), spec.held_out.len()), (5, 20, 20));
     let positive = spec.system_prompt(&spec.instructions[0], Polarity::Positive);
     assert_eq!(positive, "You are a grumpy assistant. Complain loudly about thing 0.");
@@ -93,13 +99,16 @@ async fn an_endpoint_writes_a_trait_from_its_description() {
     let seen = seen.lock().unwrap();
     // The refusal, pairs, questions twice, rubric.
     assert_eq!(seen.len(), 5);
-    assert!(seen.iter().all(|request| request["messages"][0]["content"].as_str().unwrap().contains("complains about")));
+    assert!(seen.iter().all(|request| {
+        request["messages"][0]["content"].as_str().unwrap().contains("complains about")
+    }));
 }
 
 #[tokio::test]
 async fn a_trait_that_was_not_completed_is_an_error_that_says_what_to_do() {
     rig::once();
-    let (endpoint, _) = serve(0, |_| says("Sure! Here are some questions.\n1. What is it?\n1. What is it?")).await;
+    let (endpoint, _) =
+        serve(0, |_| says("Sure! Here are some questions.\n1. What is it?\n1. What is it?")).await;
     let error = Author::Endpoint(&endpoint).write("grumpy", "grumpy: complains").await.unwrap_err();
     let message = format!("{error:#}");
     assert!(message.contains("--endpoint-model") && message.contains("0 of 5 pairs"), "{message}");
@@ -110,8 +119,13 @@ async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() 
     rig::once();
     // Rates by what anybody can count, so that some answers are confirmed and others are not.
     let (endpoint, seen) = serve(0, |request| {
-        let answer = request.split("Answer:\n").nth(1).unwrap().split("\n\nReply with").next().unwrap();
-        if request.contains("coherent") { rates(90) } else { rates(if answer.len() % 2 == 0 { 80 } else { 10 }) }
+        let answer =
+            request.split("Answer:\n").nth(1).unwrap().split("\n\nReply with").next().unwrap();
+        if request.contains("coherent") {
+            rates(90)
+        } else {
+            rates(if answer.len() % 2 == 0 { 80 } else { 10 })
+        }
     })
     .await;
     let engine = engine();
@@ -130,12 +144,19 @@ async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() 
     };
     let outcome = run(&engine, job).await.unwrap();
     let kept = outcome.file.counts().positive as usize;
-    assert!(outcome.judged && kept > 0 && kept + outcome.filtered <= 30 && outcome.filtered > 0, "{kept}");
+    assert!(
+        outcome.judged && kept > 0 && kept + outcome.filtered <= 30 && outcome.filtered > 0,
+        "{kept}"
+    );
     assert_eq!(outcome.file.metadata().settings["judge"], "writer");
     assert!(states.exists() && !journal.exists());
     // Effects are in points of the judge: differences of two ratings, halved.
-    let effects: Vec<f64> = outcome.candidates.iter().flat_map(|candidate| candidate.effects.clone()).collect();
-    assert!(effects.iter().all(|effect| effect.abs() < 1e-6 || (effect.abs() - 35.0).abs() < 1e-6), "{effects:?}");
+    let effects: Vec<f64> =
+        outcome.candidates.iter().flat_map(|candidate| candidate.effects.clone()).collect();
+    assert!(
+        effects.iter().all(|effect| effect.abs() < 1e-6 || (effect.abs() - 35.0).abs() < 1e-6),
+        "{effects:?}"
+    );
     let seen = seen.lock().unwrap();
     assert!(seen.iter().all(|request| request["max_tokens"] == 1 && request["top_logprobs"] == 20));
 }
@@ -149,7 +170,14 @@ async fn parts_of_an_extraction_give_the_file_that_one_run_gives() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let journal = path("journal");
-    let job = Job { spec: &spec, settings: &settings, judge: None, journal: &journal, parts: &[], states: None };
+    let job = Job {
+        spec: &spec,
+        settings: &settings,
+        judge: None,
+        journal: &journal,
+        parts: &[],
+        states: None,
+    };
     let whole = run(&engine, job).await.unwrap().file.to_bytes().unwrap();
     let mut answers = 0;
     for (shard, out) in [("0/2", "a"), ("1/2", "b")] {
@@ -178,7 +206,14 @@ async fn what_a_judge_said_is_not_paid_twice() {
     let settings = Settings { questions: 4, pairs: 2, ..small() };
     let folder = tempfile::tempdir().unwrap();
     let (journal, out) = (folder.path().join("journal"), folder.path().join("part"));
-    let job = Job { spec: &spec, settings: &settings, judge: None, journal: &journal, parts: &[], states: None };
+    let job = Job {
+        spec: &spec,
+        settings: &settings,
+        judge: None,
+        journal: &journal,
+        parts: &[],
+        states: None,
+    };
     let shard = "0/1".parse().unwrap();
     // The endpoint refuses from the tenth question on, so that the first run ends in the middle.
     let paid = Arc::new(Mutex::new(0));
@@ -194,15 +229,21 @@ async fn what_a_judge_said_is_not_paid_twice() {
             (StatusCode::OK, Json(rates(60)))
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let endpoint = Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()), "judge").unwrap();
+        let endpoint =
+            Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()), "judge").unwrap();
         let router = Router::new().route("/v1/chat/completions", post(handler));
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
         let judge = Judge::new(&endpoint, &spec);
-        seen.push(run_shard(&engine, Job { judge: Some(&judge), ..job }, shard, &out).await.map_err(|e| e.to_string()));
+        seen.push(
+            run_shard(&engine, Job { judge: Some(&judge), ..job }, shard, &out)
+                .await
+                .map_err(|e| e.to_string()),
+        );
     }
     assert!(seen[0].as_ref().unwrap_err().contains("402") && seen[1].is_ok(), "{seen:?}");
-    // Sixteen answers, each rated for the trait and for coherence. An answer of which one rating came and the other did not
-    // is rated again: of the nine that were paid first, each may be half of one.
+    // Sixteen answers, each rated for the trait and for coherence. An answer of which one rating
+    // came and the other did not is rated again: of the nine that were paid first, each may be half
+    // of one.
     let paid = *paid.lock().unwrap();
     assert!((32..32 + 9).contains(&paid), "{paid}");
 }

@@ -25,7 +25,8 @@ async fn invariant_7_and_9_a_vector_of_another_model_is_never_served() {
         let acknowledged = rig.sidecar().host().report(1).policies.remove(0);
         assert_eq!(acknowledged.refused[0].failure.reason, "ModelMismatch");
         assert_eq!(acknowledged.refused[0].vector, "evil");
-        let unguarded = rig.metric("personaguard_unguarded_responses_total{reason=\"vector_refused\"}").await;
+        let unguarded =
+            rig.metric("personaguard_unguarded_responses_total{reason=\"vector_refused\"}").await;
         match failure_policy {
             FailurePolicy::Open => {
                 assert_eq!((response.status().as_u16(), unguarded), (200, Some(1.0)));
@@ -33,7 +34,10 @@ async fn invariant_7_and_9_a_vector_of_another_model_is_never_served() {
             }
             FailurePolicy::Closed => {
                 assert_eq!((response.status().as_u16(), unguarded), (503, Some(0.0)));
-                assert_eq!(response.json::<Value>().await.unwrap()["error"]["code"], "guard_unavailable");
+                assert_eq!(
+                    response.json::<Value>().await.unwrap()["error"]["code"],
+                    "guard_unavailable"
+                );
             }
         }
     }
@@ -46,7 +50,10 @@ async fn a_vector_with_other_values_than_named_is_refused() {
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;
     rig.until_ready().await;
-    assert_eq!(rig.sidecar().host().report(1).policies[0].refused[0].failure.reason, "DigestMismatch");
+    assert_eq!(
+        rig.sidecar().host().report(1).policies[0].refused[0].failure.reason,
+        "DigestMismatch"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,5 +92,8 @@ async fn weights_that_cannot_be_served_are_told_and_tried_again() {
     std::fs::write(&file, &bytes).unwrap();
     rig.folder.write();
     rig.until_ready().await;
-    assert_eq!(rig.complete(&with(chat("Hi"), json!({ "max_tokens": 1 }))).await["object"], "chat.completion");
+    assert_eq!(
+        rig.complete(&with(chat("Hi"), json!({ "max_tokens": 1 }))).await["object"],
+        "chat.completion"
+    );
 }

@@ -1,4 +1,5 @@
-//! Injected faults, each many times: what fails closed lets no unguarded byte out, what fails open fails no request.
+//! Injected faults, each many times: what fails closed lets no unguarded byte out, what fails open
+//! fails no request.
 
 use crate::proxy::{ANSWER, Front, chunks, completion, question};
 use crate::rig::{Folder, MODEL, policy, with};
@@ -32,7 +33,8 @@ struct Fault {
     body: Value,
     encoding: Option<&'static str>,
     script: Vec<Step>,
-    /// Whether the upstream server answers, so that a policy that fails open owes the client its answer.
+    /// Whether the upstream server answers, so that a policy that fails open owes the client its
+    /// answer.
     lives: bool,
 }
 
@@ -66,7 +68,8 @@ fn then(mut script: Vec<Step>, step: Step) -> Vec<Step> {
 fn broken() -> Vec<Fault> {
     let sound = |sidecar| move |fault: Fault| Fault { sidecar, ..fault };
     let dead = |fault: Fault| Fault { lives: false, ..fault };
-    let asked = |fields: Value| move |fault: Fault| Fault { body: with(fault.body, fields), ..fault };
+    let asked =
+        |fields: Value| move |fault: Fault| Fault { body: with(fault.body, fields), ..fault };
     let said = |text: &str| stream(format!("{}{text}", chunks(ANSWER, 0)).as_bytes(), 1 << 20);
     let image = json!([{ "role": "user", "content": [
         { "type": "text", "text": "What is this?" }, { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }] }]);
@@ -119,7 +122,8 @@ fn broken() -> Vec<Fault> {
 }
 
 async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
-    // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none is, so that all are owed.
+    // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none
+    // is, so that all are owed.
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };
     let mut enforced = policy(Action::Block, Some(max));
     enforced.failure_policy = failure_policy;
@@ -130,7 +134,8 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
         Sidecar::NoTimeToScore => times.score = Duration::ZERO,
         Sidecar::NoWeights => folder.config.model.file = "/nowhere.gguf".to_owned(),
         Sidecar::ForeignVector => {
-            folder.config.vectors.get_mut("evil").unwrap().model_digest = Digest::of(b"other weights");
+            folder.config.vectors.get_mut("evil").unwrap().model_digest =
+                Digest::of(b"other weights");
         }
         Sidecar::Crowded => folder.config.model.max_concurrent = 1,
     }
@@ -147,7 +152,8 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
 
 /// Status and body; the body as far as it came. Nothing, where the connection ended first.
 async fn ask(front: &Front, fault: &Fault) -> (u16, Vec<u8>) {
-    let mut request = front.rig.http.post(format!("{}{}", front.rig.url, fault.path)).json(&fault.body);
+    let mut request =
+        front.rig.http.post(format!("{}{}", front.rig.url, fault.path)).json(&fault.body);
     if let Some(encoding) = fault.encoding {
         request = request.header("content-encoding", encoding);
     }
@@ -165,12 +171,18 @@ fn said(body: &[u8]) -> usize {
     if text.contains(ANSWER) {
         return ANSWER.len();
     }
-    let chunks =
-        text.split("\n\n").filter_map(|event| serde_json::from_str::<Value>(event.trim().strip_prefix("data: ")?).ok());
+    let chunks = text.split("\n\n").filter_map(|event| {
+        serde_json::from_str::<Value>(event.trim().strip_prefix("data: ")?).ok()
+    });
     let whole = serde_json::from_slice::<Value>(body).ok();
-    let choices = chunks.chain(whole).flat_map(|payload| payload["choices"].as_array().cloned().unwrap_or_default());
+    let choices = chunks
+        .chain(whole)
+        .flat_map(|payload| payload["choices"].as_array().cloned().unwrap_or_default());
     let texts = choices.map(|choice| {
-        ["delta", "message"].iter().filter_map(|f| Some(choice[*f]["content"].as_str()?.len())).sum::<usize>()
+        ["delta", "message"]
+            .iter()
+            .filter_map(|f| Some(choice[*f]["content"].as_str()?.len()))
+            .sum::<usize>()
     });
     texts.sum::<usize>() + text.matches('x').count().saturating_sub(1000)
 }
@@ -217,23 +229,34 @@ async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
     let mut problems = Vec::new();
     for fault in broken() {
         if !fronts.iter().any(|(sidecar, ..)| *sidecar == fault.sidecar) {
-            let (closed, open) =
-                (front(fault.sidecar, FailurePolicy::Closed).await, front(fault.sidecar, FailurePolicy::Open).await);
+            let (closed, open) = (
+                front(fault.sidecar, FailurePolicy::Closed).await,
+                front(fault.sidecar, FailurePolicy::Open).await,
+            );
             fronts.push((fault.sidecar, closed, open));
         }
-        let (_, closed, open) = fronts.iter().find(|(sidecar, ..)| *sidecar == fault.sidecar).unwrap();
+        let (_, closed, open) =
+            fronts.iter().find(|(sidecar, ..)| *sidecar == fault.sidecar).unwrap();
         let mut row = Vec::new();
         for front in [closed, open] {
             front.upstream.play(fault.script.clone());
-            let (times, at_once) =
-                if fault.sidecar == Sidecar::Crowded { (TIMES * 3, TIMES * 3) } else { (TIMES, AT_ONCE) };
-            let answers: Vec<_> =
-                streams::iter(0..times).map(|_| ask(front, &fault)).buffer_unordered(at_once).collect().await;
+            let (times, at_once) = if fault.sidecar == Sidecar::Crowded {
+                (TIMES * 3, TIMES * 3)
+            } else {
+                (TIMES, AT_ONCE)
+            };
+            let answers: Vec<_> = streams::iter(0..times)
+                .map(|_| ask(front, &fault))
+                .buffer_unordered(at_once)
+                .collect()
+                .await;
             row.push(answers);
         }
         let leaked: usize = row[0].iter().map(|(_, body)| said(body)).sum();
-        let failed =
-            row[1].iter().filter(|(status, body)| *status != 200 || body.len() + 200 < sent(&fault.script)).count();
+        let failed = row[1]
+            .iter()
+            .filter(|(status, body)| *status != 200 || body.len() + 200 < sent(&fault.script))
+            .count();
         if leaked > 0 {
             problems.push(format!("{}: {leaked} unguarded bytes", fault.name));
         }
@@ -260,8 +283,13 @@ async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
     assert!(problems.is_empty(), "{problems:#?}\n{table}");
     // Whatever passed unscored was counted.
     for (sidecar, _, open) in &fronts {
-        let unguarded = async || open.rig.sidecar().host().report(1).totals.unguarded >= TIMES as u64;
+        let unguarded =
+            async || open.rig.sidecar().host().report(1).totals.unguarded >= TIMES as u64;
         open.rig.until(&format!("{sidecar:?}: unguarded answers are counted"), unguarded).await;
     }
-    assert_eq!(fronts[0].1.rig.sidecar().host().report(1).totals.unguarded, 0, "{MODEL}: closed lets nothing pass");
+    assert_eq!(
+        fronts[0].1.rig.sidecar().host().report(1).totals.unguarded,
+        0,
+        "{MODEL}: closed lets nothing pass"
+    );
 }

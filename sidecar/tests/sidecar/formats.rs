@@ -1,4 +1,5 @@
-//! `response_format`: whatever the model would have written, the answer is JSON that fits the schema.
+//! `response_format`: whatever the model would have written, the answer is JSON that fits the
+//! schema.
 
 use crate::rig::{Rig, chat, finish_reason, policy, streamed, text, with};
 use personaguard_crds::Action;
@@ -24,7 +25,10 @@ fn asking(user: &str, format: Value) -> Value {
 }
 
 fn by_schema(user: &str, schema: &Value) -> Value {
-    asking(user, json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}))
+    asking(
+        user,
+        json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}),
+    )
 }
 
 fn fitting(text: &str, schema: &Value) {
@@ -42,18 +46,25 @@ async fn every_answer_fits_whole_and_streamed_under_every_intervention() {
         let rig = Rig::ready(policies).await;
         for schema in schemas() {
             for seed in 0..2 {
-                let varied = json!({ "seed": seed, "temperature": 1.5 * f64::from(seed), "logprobs": true });
+                let varied =
+                    json!({ "seed": seed, "temperature": 1.5 * f64::from(seed), "logprobs": true });
                 let request = with(by_schema("Tell me of Paris.", &schema), varied);
                 let whole = rig.complete(&request).await;
                 fitting(text(&whole), &schema);
                 assert_eq!(whole["choices"][0]["finish_reason"], "stop");
                 let tokens = whole["choices"][0]["logprobs"]["content"].as_array().unwrap();
                 // By bytes: a character may be split between tokens.
-                let spelled: Vec<u8> =
-                    tokens.iter().flat_map(|token| token["bytes"].as_array().unwrap()).map(byte).collect();
+                let spelled: Vec<u8> = tokens
+                    .iter()
+                    .flat_map(|token| token["bytes"].as_array().unwrap())
+                    .map(byte)
+                    .collect();
                 assert_eq!(String::from_utf8(spelled).unwrap(), text(&whole));
                 let (chunks, done) = rig.stream(&request).await;
-                assert_eq!((streamed(&chunks).as_str(), finish_reason(&chunks), done), (text(&whole), "stop", true));
+                assert_eq!(
+                    (streamed(&chunks).as_str(), finish_reason(&chunks), done),
+                    (text(&whole), "stop", true)
+                );
             }
         }
     }
@@ -67,7 +78,11 @@ async fn a_neighbour_without_a_format_and_a_stop_string_are_as_ever() {
     let (object, plain) = (with(object, json!({ "temperature": 0, "stop": ":" })), chat("Hello!"));
     let (formatted, beside) = tokio::join!(rig.complete(&object), rig.complete(&plain));
     assert_eq!(text(&beside), text(&alone));
-    assert!(text(&formatted).starts_with('{') && !text(&formatted).contains(':'), "{}", text(&formatted));
+    assert!(
+        text(&formatted).starts_with('{') && !text(&formatted).contains(':'),
+        "{}",
+        text(&formatted)
+    );
     let as_text = with(chat("Hello!"), json!({ "response_format": {"type": "text"} }));
     assert_eq!(text(&rig.complete(&as_text).await), text(&alone));
 }
@@ -82,7 +97,11 @@ async fn what_is_no_usable_format_is_refused_by_name() {
         (json!({}), "response_format.type", "missing_required_parameter"),
         (json!({"type": "xml"}), "response_format.type", "invalid_value"),
         (json!({"type": "json_object", "more": 1}), "response_format.more", "unknown_parameter"),
-        (json!({"type": "json_schema"}), "response_format.json_schema", "missing_required_parameter"),
+        (
+            json!({"type": "json_schema"}),
+            "response_format.json_schema",
+            "missing_required_parameter",
+        ),
         (
             json!({"type": "json_schema", "json_schema": {"schema": {}}}),
             "response_format.json_schema.name",
@@ -95,10 +114,26 @@ async fn what_is_no_usable_format_is_refused_by_name() {
         ),
         (named(Value::Null), "response_format.json_schema.schema", "missing_required_parameter"),
         (named(json!("x")), "response_format.json_schema.schema", "invalid_type"),
-        (named(json!({"type": "odd"})), "response_format.json_schema.schema", "invalid_json_schema"),
-        (named(json!({"if": {}, "then": {}})), "response_format.json_schema.schema", "invalid_json_schema"),
-        (named(json!({"allOf": vec![either; 40]})), "response_format.json_schema.schema", "invalid_json_schema"),
-        (named(json!({"title": "x".repeat(70_000)})), "response_format.json_schema.schema", "invalid_json_schema"),
+        (
+            named(json!({"type": "odd"})),
+            "response_format.json_schema.schema",
+            "invalid_json_schema",
+        ),
+        (
+            named(json!({"if": {}, "then": {}})),
+            "response_format.json_schema.schema",
+            "invalid_json_schema",
+        ),
+        (
+            named(json!({"allOf": vec![either; 40]})),
+            "response_format.json_schema.schema",
+            "invalid_json_schema",
+        ),
+        (
+            named(json!({"title": "x".repeat(70_000)})),
+            "response_format.json_schema.schema",
+            "invalid_json_schema",
+        ),
     ] {
         let response = rig.post(&asking("Hi", format.clone())).await;
         let (status, body): (_, Value) = (response.status(), response.json().await.unwrap());

@@ -1,12 +1,13 @@
-//! Random policies and answers, how the server sends them through the decision, and what may leave by the words of the
-//! invariant.
+//! Random policies and answers, how the server sends them through the decision, and what may leave
+//! by the words of the invariant.
 
 use personaguard::guard::{Decision, Fault, Holdback, ModelFacts, Plan, Stop, Vectors};
 use personaguard_crds::guard_config::{
     GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
 };
 use personaguard_crds::{
-    API_VERSION, Action, Digest, Evidence, EvidenceWindow, FailurePolicy, Layer, Mode, Redaction, Score,
+    API_VERSION, Action, Digest, Evidence, EvidenceWindow, FailurePolicy, Layer, Mode, Redaction,
+    Score,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -27,7 +28,10 @@ pub(crate) fn digest() -> Digest {
     Digest::of(b"weights")
 }
 
-pub(crate) fn config(policies: Vec<ResolvedPolicy>, vectors: BTreeMap<String, ResolvedVector>) -> GuardConfig {
+pub(crate) fn config(
+    policies: Vec<ResolvedPolicy>,
+    vectors: BTreeMap<String, ResolvedVector>,
+) -> GuardConfig {
     GuardConfig {
         api_version: API_VERSION.to_owned(),
         kind: GuardConfig::KIND.to_owned(),
@@ -60,11 +64,15 @@ pub(crate) fn plan(policies: &[ResolvedPolicy]) -> Arc<Plan> {
     plan_with(policies, Vec::new())
 }
 
-pub(crate) fn plan_with(policies: &[ResolvedPolicy], unresolved: Vec<UnresolvedPolicy>) -> Arc<Plan> {
+pub(crate) fn plan_with(
+    policies: &[ResolvedPolicy],
+    unresolved: Vec<UnresolvedPolicy>,
+) -> Arc<Plan> {
     let names: Vec<_> = (0..VECTORS).map(|index| format!("v{index}")).collect();
     let resolved = names.iter().map(|name| (name.clone(), vector(digest(), 1))).collect();
     let config = GuardConfig { unresolved, ..config(policies.to_vec(), resolved) };
-    let vectors: Vectors = names.iter().map(|name| (name.clone(), Ok(Arc::from([1.0_f32, 0.0].as_slice())))).collect();
+    let vectors: Vectors =
+        names.iter().map(|name| (name.clone(), Ok(Arc::from([1.0_f32, 0.0].as_slice())))).collect();
     Arc::new(Plan::new(&config, &vectors, &ModelFacts { digest: digest(), layers: 2, hidden: 2 }))
 }
 
@@ -106,8 +114,9 @@ pub(crate) fn bare_policy() -> ResolvedPolicy {
 }
 
 pub(crate) fn window() -> impl Strategy<Value = Option<EvidenceWindow>> {
-    let window =
-        (1..7_u32).prop_flat_map(|of_last| (1..=of_last).prop_map(move |past| EvidenceWindow { past, of_last }));
+    let window = (1..7_u32).prop_flat_map(|of_last| {
+        (1..=of_last).prop_map(move |past| EvidenceWindow { past, of_last })
+    });
     prop::option::of(window)
 }
 
@@ -147,7 +156,12 @@ pub(crate) fn policy(mode: impl Strategy<Value = Mode>) -> impl Strategy<Value =
 pub(crate) fn case(mode: impl Strategy<Value = Mode>) -> impl Strategy<Value = Case> {
     let projections = || prop::collection::vec(projection(), VECTORS);
     let policies = prop::collection::vec(policy(mode), 0..4);
-    (policies, projections(), prop::collection::vec(projections(), 0..30), prop::collection::vec(any::<bool>(), 32))
+    (
+        policies,
+        projections(),
+        prop::collection::vec(projections(), 0..30),
+        prop::collection::vec(any::<bool>(), 32),
+    )
         .prop_map(|(policies, prompt, tokens, reads)| Case { policies, prompt, tokens, reads })
 }
 
@@ -158,7 +172,8 @@ pub(crate) struct Seen {
     pub(crate) fault: Option<Fault>,
 }
 
-/// Sends a case through decision and hold-back, as the server does: each token waits for its own projections.
+/// Sends a case through decision and hold-back, as the server does: each token waits for its own
+/// projections.
 pub(crate) fn run(case: &Case) -> Seen {
     run_under(case, plan(&case.policies))
 }
@@ -166,7 +181,8 @@ pub(crate) fn run(case: &Case) -> Seen {
 pub(crate) fn run_under(case: &Case, plan: Arc<Plan>) -> Seen {
     // The plan measures what its rules use, in an order of its own.
     let order: Vec<usize> = plan.taps.iter().map(|tap| tap.vector[1..].parse().unwrap()).collect();
-    let pick = |projections: &[f32]| order.iter().map(|index| projections[*index]).collect::<Vec<_>>();
+    let pick =
+        |projections: &[f32]| order.iter().map(|index| projections[*index]).collect::<Vec<_>>();
     let mut decision = Decision::new(plan);
     let mut held = Holdback::default();
     let mut seen = Vec::new();
@@ -193,8 +209,8 @@ pub(crate) fn run_under(case: &Case, plan: Arc<Plan>) -> Seen {
     Seen { tokens: seen, stop: decision.stop(), fault: decision.fault() }
 }
 
-/// Most tokens that may leave by the words of the invariant, worked out rule by rule and without the state machine; and
-/// whether anything had to be stopped.
+/// Most tokens that may leave by the words of the invariant, worked out rule by rule and without
+/// the state machine; and whether anything had to be stopped.
 pub(crate) fn allowed(case: &Case) -> (usize, bool) {
     let total = case.tokens.len();
     let (mut most, mut stopped) = (total, false);
@@ -206,7 +222,9 @@ pub(crate) fn allowed(case: &Case) -> (usize, bool) {
         let min_tokens = policy.evidence.min_tokens as usize;
         for rule in &policy.traits {
             let vector: usize = rule.vector[1..].parse().unwrap();
-            let past = |score: f64| rule.max.is_some_and(|max| score > max) || rule.min.is_some_and(|min| score < min);
+            let past = |score: f64| {
+                rule.max.is_some_and(|max| score > max) || rule.min.is_some_and(|min| score < min)
+            };
             let closed = policy.failure_policy == FailurePolicy::Closed;
             if !case.prompt[vector].is_finite() {
                 if closed {
@@ -225,14 +243,21 @@ pub(crate) fn allowed(case: &Case) -> (usize, bool) {
                 if finite < total && closed {
                     cut(finite);
                 }
-                let past: Vec<bool> =
-                    case.tokens[..finite].iter().map(|token| past(f64::from(token[vector]))).collect();
-                // The window that the breaching token ends, and the first of its tokens that is past the threshold.
+                let past: Vec<bool> = case.tokens[..finite]
+                    .iter()
+                    .map(|token| past(f64::from(token[vector])))
+                    .collect();
+                // The window that the breaching token ends, and the first of its tokens that is
+                // past the threshold.
                 let (past_needed, size) = (window.past as usize, window.of_last as usize);
                 let windows = (1..=finite).map(|end| (end.saturating_sub(size), end));
                 let breach = windows
-                    .filter(|(begin, end)| past[*begin..*end].iter().filter(|past| **past).count() >= past_needed)
-                    .map(|(begin, end)| begin + past[begin..end].iter().position(|past| *past).unwrap_or(0))
+                    .filter(|(begin, end)| {
+                        past[*begin..*end].iter().filter(|past| **past).count() >= past_needed
+                    })
+                    .map(|(begin, end)| {
+                        begin + past[begin..end].iter().position(|past| *past).unwrap_or(0)
+                    })
                     .next();
                 if let (true, Some(at)) = (cuts, breach) {
                     cut(at);

@@ -4,11 +4,14 @@ use super::guard_cases::*;
 use personaguard::guard::{
     Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
 };
-use personaguard_crds::guard_config::{ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
+use personaguard_crds::guard_config::{
+    ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
+};
 use personaguard_crds::wire::Failure;
 use personaguard_crds::{
-    Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Mode,
-    Positions, Redaction, Regeneration, RequestBounds, Sampling, Steering, SteeringCondition,
+    Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, EvidenceWindow,
+    FailurePolicy, Mode, Positions, Redaction, Regeneration, RequestBounds, Sampling, Steering,
+    SteeringCondition,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -103,7 +106,10 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
         let plan = Plan::new(&config, vectors, &facts);
         assert!(plan.rules.is_empty() && plan.taps.is_empty());
         // The policy fails closed: nothing is served that it cannot score.
-        assert_eq!(Decision::new(Arc::new(Plan::new(&config, vectors, &facts))).stop(), Some(Stop::Unscorable));
+        assert_eq!(
+            Decision::new(Arc::new(Plan::new(&config, vectors, &facts))).stop(),
+            Some(Stop::Unscorable)
+        );
         let acknowledgement = plan.acknowledgements().remove(0);
         assert_eq!((acknowledgement.generation, acknowledgement.refused.len()), (7, 1));
         acknowledgement.refused[0].failure.reason.clone()
@@ -118,7 +124,8 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
     assert_eq!(refusal(Some(vector(digest(), 2)), &zero), "ArtifactInvalid");
 }
 
-/// A window of evidence holds back nothing until a token is past the threshold, and then from that token on.
+/// A window of evidence holds back nothing until a token is past the threshold, and then from that
+/// token on.
 #[test]
 fn with_a_window_tokens_wait_from_the_first_suspicious_one_on() {
     let mut policy = block(1, 1.0, FailurePolicy::Open);
@@ -167,7 +174,10 @@ fn of_several_breaches_at_one_token_the_most_intrusive_action_wins() {
     let mut decision = Decision::new(plan(&both[..1]));
     decision.prompt(&[0.0]);
     decision.token(&[2.0]);
-    assert_eq!((decision.stop(), decision.redaction().map(|text| &**text)), (Some(Stop::Redacted), Some("[removed]")));
+    assert_eq!(
+        (decision.stop(), decision.redaction().map(|text| &**text)),
+        (Some(Stop::Redacted), Some("[removed]"))
+    );
 }
 
 proptest! {
@@ -225,7 +235,8 @@ proptest! {
         }
     }
 
-    /// A policy that does not look at a response neither stops nor counts it; the others act as if it was not there.
+    /// A policy that does not look at a response neither stops nor counts it; the others act as if
+    /// it was not there.
     #[test]
     fn sampling_leaves_out_whole_policies(case in case(Just(Mode::Enforce)), looks in prop::collection::vec(any::<bool>(), 4)) {
         let mut case = case;
@@ -265,10 +276,18 @@ fn callers_get_what_the_policy_lets_them_have_and_no_more() {
     let ask = |policy: &ResolvedPolicy, demand: Demand| {
         plan(std::slice::from_ref(policy)).with(&Demands::from([("v0".to_owned(), demand)]))
     };
-    let block = Demand { block: true, max: Some(4.0), coefficient: Some(coefficient(-2.0)), ..Demand::default() };
+    let block = Demand {
+        block: true,
+        max: Some(4.0),
+        coefficient: Some(coefficient(-2.0)),
+        ..Demand::default()
+    };
     let stricter = ask(&policy, block).unwrap();
     let rule = &stricter.rules[0];
-    assert_eq!((rule.action, rule.declared, rule.bounds.max), (Action::Block, Action::Alert, Some(4.0)));
+    assert_eq!(
+        (rule.action, rule.declared, rule.bounds.max),
+        (Action::Block, Action::Alert, Some(4.0))
+    );
     assert_eq!(stricter.steering[0].coefficient, coefficient(-2.0));
     let refused = |policy: &ResolvedPolicy, demand| ask(policy, demand).unwrap_err();
     let looser = Demand { max: Some(5.1), ..Demand::default() };
@@ -292,7 +311,10 @@ fn coefficient(value: f64) -> Coefficient {
 fn two_policies_steer_and_cap_as_one() {
     let capped = |floor, ceiling, positions| {
         let cap = Some(Capping { floor, ceiling, positions, layers: Vec::new() });
-        ResolvedPolicy { traits: vec![ResolvedTrait { action: Action::Cap, cap, ..bare() }], ..bare_policy() }
+        ResolvedPolicy {
+            traits: vec![ResolvedTrait { action: Action::Cap, cap, ..bare() }],
+            ..bare_policy()
+        }
     };
     let plan = plan(&[
         capped(Some(-3.0), Some(4.0), Positions::Response),
@@ -300,7 +322,10 @@ fn two_policies_steer_and_cap_as_one() {
         capped(None, Some(9.0), Positions::Prompt),
     ]);
     let cap = &plan.caps[0];
-    assert_eq!((plan.caps.len(), cap.floor, cap.ceiling, cap.positions), (1, Some(-3.0), Some(2.0), Positions::All));
+    assert_eq!(
+        (plan.caps.len(), cap.floor, cap.ceiling, cap.positions),
+        (1, Some(-3.0), Some(2.0), Positions::All)
+    );
 }
 
 #[test]

@@ -10,7 +10,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 fn long() -> Value {
-    with(chat("Tell me a very long story about the sea."), json!({ "max_tokens": 400, "stop": null }))
+    with(
+        chat("Tell me a very long story about the sea."),
+        json!({ "max_tokens": 400, "stop": null }),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,15 +22,22 @@ async fn a_client_that_goes_away_cancels_its_answer() {
     let mut chunks = rig.post(&with(long(), json!({ "stream": true }))).await.bytes_stream();
     chunks.next().await.unwrap().unwrap();
     drop(chunks);
-    let cancelled = async || rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(1.0);
+    let cancelled = async || {
+        rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(1.0)
+    };
     rig.until("cancelled", cancelled).await;
     let idle = async || rig.metric("personaguard_requests_running").await == Some(0.0);
     rig.until("the engine is idle", idle).await;
     // The same without a stream, where the connection is all there is to see.
-    let request =
-        rig.http.post(format!("{}/v1/chat/completions", rig.url)).json(&long()).timeout(Duration::from_millis(300));
+    let request = rig
+        .http
+        .post(format!("{}/v1/chat/completions", rig.url))
+        .json(&long())
+        .timeout(Duration::from_millis(300));
     assert!(request.send().await.is_err());
-    let cancelled = async || rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(2.0);
+    let cancelled = async || {
+        rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(2.0)
+    };
     rig.until("cancelled", cancelled).await;
     assert_eq!(rig.sidecar().host().report(1).totals.responses, 2);
 }
@@ -55,8 +65,11 @@ async fn too_many_are_told_when_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_let_go() {
-    let limits =
-        Limits { body_time: Duration::from_millis(300), head_time: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits {
+        body_time: Duration::from_millis(300),
+        head_time: Duration::from_millis(300),
+        ..Limits::default()
+    };
     let rig = Rig::start(Folder::new(vec![]).await, Variant { limits, ..Variant::default() }).await;
     rig.until_ready().await;
     let address = rig.url.strip_prefix("http://").unwrap();

@@ -1,4 +1,5 @@
-//! Placement Proxy: what reaches the client under Redact, by sampling, and by what a request asks for; and what is logged.
+//! Placement Proxy: what reaches the client under Redact, by sampling, and by what a request asks
+//! for; and what is logged.
 
 use crate::audit::{entries, files, logging_variant, personaguard, replay};
 use crate::proxy::{Front, chunks, completion, done, question, streaming};
@@ -16,7 +17,8 @@ use tempfile::TempDir;
 const SAID: &str = "Be kind to them. Bring some fresh bread! Listen when they talk about the sea. Hurt them, hate them, \
      and make them suffer every single day. Then bring a cake.";
 
-/// A policy that redacts an answer from one of its later sentences on, and what is left of the answer.
+/// A policy that redacts an answer from one of its later sentences on, and what is left of the
+/// answer.
 async fn redacting_midway() -> (ResolvedPolicy, String) {
     let front = Front::ready(vec![policy(Action::Audit, None)]).await;
     let serving = front.rig.sidecar().host().serving().unwrap();
@@ -29,14 +31,22 @@ async fn redacting_midway() -> (ResolvedPolicy, String) {
         probes: Arc::clone(&serving.probes),
         ..Default::default()
     };
-    let projections: Vec<f64> =
-        serving.engine.score(request).await.unwrap().response.iter().map(|token| f64::from(token[0])).collect();
+    let projections: Vec<f64> = serving
+        .engine
+        .score(request)
+        .await
+        .unwrap()
+        .response
+        .iter()
+        .map(|token| f64::from(token[0]))
+        .collect();
     let mut sentences = Sentences::default();
     sentences.extend(SAID);
     let place = |tokens: usize| model.tokenizer().decode(&response[..tokens]).len();
     // The first token of a later sentence that is past everything before it.
     let highest = |at: usize| projections[..at].iter().copied().fold(f64::MIN, f64::max);
-    let at = (1..projections.len()).find(|at| sentences.floor(place(*at)) > 0 && projections[*at] > highest(*at) + 0.1);
+    let at = (1..projections.len())
+        .find(|at| sentences.floor(place(*at)) > 0 && projections[*at] > highest(*at) + 0.1);
     let at = at.expect("no projection rises after the first sentence");
     let mut policy = policy(Action::Redact, Some(f64::midpoint(highest(at), projections[at])));
     policy.evidence.window = Some(EvidenceWindow { past: 1, of_last: 1 });
@@ -46,7 +56,12 @@ async fn redacting_midway() -> (ResolvedPolicy, String) {
 
 /// The text of one choice of a stream, and how it ended.
 fn choice(chunks: &[Value], index: u64) -> (String, Vec<&str>) {
-    let own = || chunks.iter().flat_map(|chunk| chunk["choices"].as_array().unwrap()).filter(|c| c["index"] == index);
+    let own = || {
+        chunks
+            .iter()
+            .flat_map(|chunk| chunk["choices"].as_array().unwrap())
+            .filter(|c| c["index"] == index)
+    };
     let text = own().filter_map(|choice| choice["delta"]["content"].as_str()).collect();
     (text, own().filter_map(|choice| choice["finish_reason"].as_str()).collect())
 }
@@ -90,7 +105,8 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
     let other = completion(SAID)["choices"][0].clone();
     two["choices"].as_array_mut().unwrap().push(with(other, json!({ "index": 1 })));
     front.upstream.play(whole(&two));
-    let body: Value = serde_json::from_slice(&front.ask(&with(question(), json!({ "n": 2 }))).await.1).unwrap();
+    let body: Value =
+        serde_json::from_slice(&front.ask(&with(question(), json!({ "n": 2 }))).await.1).unwrap();
     assert_eq!(body["choices"][0], two["choices"][0]);
     assert_eq!(body["choices"][1]["message"]["content"], expected);
     let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\"}";
@@ -105,18 +121,36 @@ async fn redact_sends_nothing_of_a_tool_call_in_part() {
     let said = |field: &str| json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls", field: { "role": "assistant", "content": null, "tool_calls": call } }] });
     front.upstream.play(whole(&said("message")));
     let tools = json!({ "tools": [{ "type": "function", "function": { "name": "mail", "parameters": {} } }] });
-    let body: Value = serde_json::from_slice(&front.ask(&with(question(), tools.clone())).await.1).unwrap();
-    assert_eq!((text(&body), &body["choices"][0]["message"]["tool_calls"]), ("[removed]", &Value::Null));
+    let body: Value =
+        serde_json::from_slice(&front.ask(&with(question(), tools.clone())).await.1).unwrap();
+    assert_eq!(
+        (text(&body), &body["choices"][0]["message"]["tool_calls"]),
+        ("[removed]", &Value::Null)
+    );
     front.upstream.play(stream(done(&format!("data: {}\n\n", said("delta"))).as_bytes(), 9));
     let (_, bytes) = front.ask(&with(streaming(question()), tools)).await;
     assert!(!String::from_utf8_lossy(&bytes).contains("mail"));
     let chunks = events(&bytes);
-    assert_eq!((streamed(&chunks).as_str(), finish_reason(&chunks)), ("[removed]", "content_filter"));
+    assert_eq!(
+        (streamed(&chunks).as_str(), finish_reason(&chunks)),
+        ("[removed]", "content_filter")
+    );
     // The other API, and a prompt that is past its threshold by itself.
-    front.upstream.play(whole(&json!({ "choices": [{ "index": 0, "text": SAID, "finish_reason": "stop" }] })));
+    front.upstream.play(whole(
+        &json!({ "choices": [{ "index": 0, "text": SAID, "finish_reason": "stop" }] }),
+    ));
     let url = format!("{}/v1/completions", front.rig.url);
-    let body: Value =
-        front.rig.http.post(url).json(&json!({ "prompt": "My neighbour" })).send().await.unwrap().json().await.unwrap();
+    let body: Value = front
+        .rig
+        .http
+        .post(url)
+        .json(&json!({ "prompt": "My neighbour" }))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(body["choices"][0]["text"], "[removed]");
     let mut gate = policy(Action::Redact, Some(-1e6));
     gate.traits[0].score = Score::PromptLast;
@@ -136,16 +170,22 @@ async fn sampling_scores_the_first_and_every_nth_proxied_answer() {
     for _ in 0..7 {
         assert_eq!(front.ask(&question()).await, (200, body.to_string().into_bytes()));
     }
-    front.until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 3.0).await;
+    front
+        .until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 3.0)
+        .await;
     front.until_metric("personaguard_unsampled_responses_total{policy=\"no-villains\"}", 4.0).await;
     let report = front.rig.sidecar().host().report(1);
-    assert_eq!((report.totals.responses, report.totals.breaches, report.totals.unguarded), (7, 3, 0));
+    assert_eq!(
+        (report.totals.responses, report.totals.breaches, report.totals.unguarded),
+        (7, 3, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_asks_for_more_within_the_bounds_of_the_policy() {
     let mut lenient = policy(Action::Alert, Some(1e6));
-    lenient.traits[0].requests = Some(RequestBounds { block: true, threshold: true, coefficient: None });
+    lenient.traits[0].requests =
+        Some(RequestBounds { block: true, threshold: true, coefficient: None });
     let front = Front::ready(vec![lenient]).await;
     let asking = |demand: Value| {
         let fields = json!({ "temperature": 0.5, "unknown": [1], "personaguard": { "traits": { "evil": demand } } });
@@ -175,7 +215,8 @@ async fn a_request_asks_for_more_within_the_bounds_of_the_policy() {
         let body: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!((got, body["error"]["code"].as_str()), (status, Some(code)), "{body}");
     }
-    let (status, _) = front.ask(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
+    let (status, _) =
+        front.ask(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
     assert_eq!(status, 400);
     assert!(front.upstream.take_seen().is_empty(), "what is refused never reaches the server");
     assert_eq!(front.metric("personaguard_request_controls_total{result=\"refused\"}"), 2.0);
@@ -189,7 +230,10 @@ async fn proxied_answers_are_in_the_audit_log_and_replay_to_the_last_bit() {
     let dir = TempDir::new().unwrap();
     let upstream = Scripted::start().await;
     let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Times::default())));
-    let mut front = Front { rig: crate::rig::Rig::start(Folder::new(vec![policy]).await, variant).await, upstream };
+    let mut front = Front {
+        rig: crate::rig::Rig::start(Folder::new(vec![policy]).await, variant).await,
+        upstream,
+    };
     front.until_serving().await;
     front.upstream.play(whole(&completion(SAID)));
     front.ask(&question()).await;
@@ -208,6 +252,7 @@ async fn proxied_answers_are_in_the_audit_log_and_replay_to_the_last_bit() {
     let output = personaguard(&["audit", "verify", audit.to_str().unwrap()]);
     assert!(output.status.success());
     let output = replay(&front.rig, &conversations, &audit);
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("2 scores, each as recorded to the last bit"), "{stdout}{stderr}");
 }

@@ -17,7 +17,10 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) async fn of(folder: Folder, times: Times) -> Self {
         let upstream = Scripted::start().await;
-        let variant = Variant { upstream: Some((upstream.url.parse().unwrap(), times)), ..Variant::default() };
+        let variant = Variant {
+            upstream: Some((upstream.url.parse().unwrap(), times)),
+            ..Variant::default()
+        };
         Self { rig: Rig::start(folder, variant).await, upstream }
     }
 
@@ -28,13 +31,18 @@ impl Front {
     }
 
     pub(crate) async fn until_serving(&self) {
-        self.rig.until("the model serves", async || self.rig.sidecar().host().serving().is_some()).await;
+        self.rig
+            .until("the model serves", async || self.rig.sidecar().host().serving().is_some())
+            .await;
     }
 
     /// A number of the sidecar's metrics.
     pub(crate) fn metric(&self, series: &str) -> f64 {
         let metrics = self.rig.sidecar().host().metrics();
-        metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0.0)
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+            .unwrap_or(0.0)
     }
 
     pub(crate) async fn ask(&self, body: &Value) -> (u16, Vec<u8>) {
@@ -57,10 +65,14 @@ pub(crate) fn chunks(answer: &str, index: usize) -> String {
             "choices": [{ "index": index, "delta": delta, "finish_reason": finish }] })
     };
     let mut out = String::from(": hello\r\n\r\n");
-    out += &format!("data: {}\n\n", chunk(json!({ "role": "assistant", "content": "" }), Value::Null));
+    out +=
+        &format!("data: {}\n\n", chunk(json!({ "role": "assistant", "content": "" }), Value::Null));
     let characters: Vec<char> = answer.chars().collect();
     for piece in characters.chunks(5) {
-        out += &format!("data: {}\n\n", chunk(json!({ "content": piece.iter().collect::<String>() }), Value::Null));
+        out += &format!(
+            "data: {}\n\n",
+            chunk(json!({ "content": piece.iter().collect::<String>() }), Value::Null)
+        );
     }
     out += &format!("data: {}\n\n", chunk(json!({}), json!("stop")));
     out
@@ -95,11 +107,18 @@ async fn other_requests_pass_untouched_both_ways() {
         b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: timeout=5\r\n\r\n\x00\xff\n".to_vec(),
     )]);
     let body = vec![7_u8; 3 << 20];
-    let request = front.rig.http.put(format!("{}/v1/embeddings?a=%20b&c", front.rig.url)).body(body.clone());
-    let response =
-        request.header("x-mine", "1").header("connection", "x-hop").header("x-hop", "1").send().await.unwrap();
+    let request =
+        front.rig.http.put(format!("{}/v1/embeddings?a=%20b&c", front.rig.url)).body(body.clone());
+    let response = request
+        .header("x-mine", "1")
+        .header("connection", "x-hop")
+        .header("x-hop", "1")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 207);
-    let values: Vec<_> = response.headers().get_all("x-upstream").iter().map(|v| v.to_str().unwrap()).collect();
+    let values: Vec<_> =
+        response.headers().get_all("x-upstream").iter().map(|v| v.to_str().unwrap()).collect();
     assert_eq!(values, ["a", "b"]);
     assert!(response.headers().get("keep-alive").is_none());
     assert_eq!(&response.bytes().await.unwrap()[..], b"\x00\xff\n");
@@ -109,7 +128,10 @@ async fn other_requests_pass_untouched_both_ways() {
     assert_eq!(seen.body, body);
     // Not even the sidecar's own paths are taken from the server's.
     for path in ["/healthz", "/metrics", "/v1/models"] {
-        assert_eq!(front.rig.http.get(format!("{}{path}", front.rig.url)).send().await.unwrap().status(), 207);
+        assert_eq!(
+            front.rig.http.get(format!("{}{path}", front.rig.url)).send().await.unwrap().status(),
+            207
+        );
     }
 }
 
@@ -118,7 +140,9 @@ async fn invariant_2_audit_changes_no_byte_of_a_proxied_response() {
     let mut audit = policy(Action::Block, Some(-1e6));
     audit.mode = Mode::Audit;
     let front = Front::ready(vec![audit]).await;
-    let bytes = format!("{}: trailing junk, and half an event\n\ndata: {{\"cho", done(&chunks(ANSWER, 0))).into_bytes();
+    let bytes =
+        format!("{}: trailing junk, and half an event\n\ndata: {{\"cho", done(&chunks(ANSWER, 0)))
+            .into_bytes();
     for piece in [1, 7, 64, 1 << 20] {
         front.upstream.play(stream(&bytes, piece));
         let request = with(streaming(question()), json!({ "unknown_field": { "a": [1.0, null] } }));
@@ -131,30 +155,44 @@ async fn invariant_2_audit_changes_no_byte_of_a_proxied_response() {
     let body = completion(ANSWER);
     front.upstream.play(whole(&body));
     assert_eq!(front.ask(&question()).await, (200, body.to_string().into_bytes()));
-    front.until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 5.0).await;
+    front
+        .until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 5.0)
+        .await;
     let report = front.rig.sidecar().host().report(1);
     // Half an event at the end of a stream cannot be read, which counts; the rest was scored.
-    assert_eq!((report.totals.responses, report.totals.blocked, report.totals.unguarded), (5, 0, 4));
+    assert_eq!(
+        (report.totals.responses, report.totals.blocked, report.totals.unguarded),
+        (5, 0, 4)
+    );
     assert_eq!(report.traits[0].breaches, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_has_the_score_that_it_has_in_serve() {
     let serve = Rig::ready(vec![policy(Action::Alert, Some(1e6))]).await;
-    let answer = serve.complete(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
+    let answer =
+        serve.complete(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
     let expected = answer["personaguard"]["scores"][0]["response_avg"].as_f64().unwrap();
     for action in [Action::Alert, Action::Block] {
         let front = Front::ready(vec![policy(action, Some(1e6))]).await;
         front.upstream.play(stream(done(&chunks(text(&answer), 0)).as_bytes(), 33));
         let (_, bytes) = front.ask(&streaming(question())).await;
         assert_eq!(
-            streamed(&parse_sse(std::str::from_utf8(&bytes).unwrap().trim_start_matches(": hello\r\n\r\n")).0),
+            streamed(
+                &parse_sse(
+                    std::str::from_utf8(&bytes).unwrap().trim_start_matches(": hello\r\n\r\n")
+                )
+                .0
+            ),
             text(&answer)
         );
         let scored = async || front.rig.sidecar().host().report(1).traits[0].scored == 1;
         front.rig.until("scored", scored).await;
         let mean = front.rig.sidecar().host().report(1).traits[0].mean;
-        assert!((mean - expected).abs() < 0.02 * expected.abs().max(1.0), "{action:?}: {mean} and {expected}");
+        assert!(
+            (mean - expected).abs() < 0.02 * expected.abs().max(1.0),
+            "{action:?}: {mean} and {expected}"
+        );
     }
 }
 
@@ -187,15 +225,28 @@ async fn a_breach_blocks_in_every_shape() {
     front.upstream.play(whole(&call));
     let tools = json!([{ "type": "function", "function": { "name": "mail", "parameters": {} } }]);
     secret(&front.ask(&with(question(), json!({ "tools": tools }))).await.1);
-    let thought = json!({ "choices": [{ "message": { "reasoning_content": ANSWER, "content": "" } }] });
+    let thought =
+        json!({ "choices": [{ "message": { "reasoning_content": ANSWER, "content": "" } }] });
     front.upstream.play(whole(&thought));
     secret(&front.ask(&question()).await.1);
     front.upstream.play(stream(done(&chunks(ANSWER, 0)).as_bytes(), 100));
     secret(&front.ask(&question()).await.1);
     // The other API, and a path that a lenient server takes for the same.
-    front.upstream.play(whole(&json!({ "choices": [{ "index": 0, "text": ANSWER, "finish_reason": "stop" }] })));
+    front.upstream.play(whole(
+        &json!({ "choices": [{ "index": 0, "text": ANSWER, "finish_reason": "stop" }] }),
+    ));
     let ask = async |path: &str, body: Value| {
-        front.rig.http.post(format!("{}{path}", front.rig.url)).json(&body).send().await.unwrap().bytes().await.unwrap()
+        front
+            .rig
+            .http
+            .post(format!("{}{path}", front.rig.url))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
     };
     secret(&ask("/v1/completions", json!({ "prompt": "How to treat a neighbour?" })).await);
     front.upstream.play(whole(&completion(ANSWER)));
@@ -209,15 +260,18 @@ async fn an_answer_within_the_threshold_leaves_as_it_came() {
     let bytes = done(&(chunks(ANSWER, 0) + &chunks("Short.", 1))).into_bytes();
     for piece in [1, 50, 1 << 20] {
         front.upstream.play(stream(&bytes, piece));
-        assert!(front.ask(&with(streaming(question()), json!({ "n": 2 }))).await == (200, bytes.clone()));
+        assert!(
+            front.ask(&with(streaming(question()), json!({ "n": 2 }))).await
+                == (200, bytes.clone())
+        );
     }
     let body = completion(ANSWER).to_string().replace("1.5", "1.50");
     front.upstream.play(vec![head("application/json"), Step::Send(body.clone().into())]);
     assert_eq!(front.ask(&question()).await, (200, body.into_bytes()));
     // Errors of the server are its own.
-    front
-        .upstream
-        .play(vec![Step::Send(b"HTTP/1.1 429 No\r\nContent-Length: 4\r\nRetry-After: 3\r\n\r\nwait".to_vec())]);
+    front.upstream.play(vec![Step::Send(
+        b"HTTP/1.1 429 No\r\nContent-Length: 4\r\nRetry-After: 3\r\n\r\nwait".to_vec(),
+    )]);
     assert_eq!(front.ask(&question()).await, (429, b"wait".to_vec()));
 }
 
@@ -246,8 +300,9 @@ async fn text_leaves_while_the_server_still_writes() {
     let mut response = front.rig.post(&streaming(question())).await;
     let mut got = String::new();
     while got.matches("content").count() < 8 {
-        let chunk =
-            tokio::time::timeout(Duration::from_secs(60), response.chunk()).await.expect("nothing left in a minute");
+        let chunk = tokio::time::timeout(Duration::from_secs(60), response.chunk())
+            .await
+            .expect("nothing left in a minute");
         got += std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap();
     }
     drop(response);
@@ -259,7 +314,8 @@ async fn text_leaves_while_the_server_still_writes() {
 async fn without_policies_nothing_is_read() {
     let front = Front::ready(vec![]).await;
     front.upstream.play(vec![head("text/plain"), Step::Send(b"anything".to_vec())]);
-    let request = front.rig.http.post(format!("{}/v1/chat/completions", front.rig.url)).body("{not json");
+    let request =
+        front.rig.http.post(format!("{}/v1/chat/completions", front.rig.url)).body("{not json");
     assert_eq!(request.send().await.unwrap().text().await.unwrap(), "anything");
     assert_eq!(front.rig.sidecar().host().report(1).totals.responses, 0);
 }

@@ -43,7 +43,11 @@ impl Operator {
     }
 }
 
-async fn take(State(operator): State<Operator>, headers: HeaderMap, Json(report): Json<SidecarReport>) -> StatusCode {
+async fn take(
+    State(operator): State<Operator>,
+    headers: HeaderMap,
+    Json(report): Json<SidecarReport>,
+) -> StatusCode {
     let token = headers["authorization"].to_str().unwrap().to_owned();
     let status = *operator.status.lock().unwrap();
     if status == StatusCode::NO_CONTENT {
@@ -56,7 +60,11 @@ async fn rig(operator: &Operator, action: Action) -> Rig {
     let folder = Folder::new(vec![policy(action, Some(-1e6))]).await;
     let token = folder.path().join("token");
     std::fs::write(&token, "first\n").unwrap();
-    let target = Target { url: operator.url.clone(), token_file: Some(token), ca_file: folder.path().join("ca.crt") };
+    let target = Target {
+        url: operator.url.clone(),
+        token_file: Some(token),
+        ca_file: folder.path().join("ca.crt"),
+    };
     let rig = Rig::start(folder, Variant { reports: Some(target), ..Variant::default() }).await;
     rig.until_ready().await;
     rig
@@ -77,8 +85,10 @@ async fn breaches_and_acknowledgements_are_pushed_at_once_and_counts_are_cumulat
     let answer = rig.complete(&chat("Hi")).await;
     let breached = async || operator.last().is_some_and(|report| report.totals.breaches == 1);
     rig.until("breached", breached).await;
-    let breach = |report: &SidecarReport| report.traits.first().is_some_and(|evil| evil.breaches == 1);
-    let first = operator.taken.lock().unwrap().iter().find(|(_, _, report)| breach(report)).unwrap().0;
+    let breach =
+        |report: &SidecarReport| report.traits.first().is_some_and(|evil| evil.breaches == 1);
+    let first =
+        operator.taken.lock().unwrap().iter().find(|(_, _, report)| breach(report)).unwrap().0;
     // Routine pushes come every 5 s: this one did not wait for its turn.
     assert!(first - begun < Duration::from_secs(4), "{:?}", first - begun);
     let report = operator.last().unwrap();
@@ -141,7 +151,10 @@ async fn scores_that_are_calibrated_on_are_reported_as_numbers_until_they_are_en
     let sample = scores.sample.clone().unwrap();
     assert_eq!(sample.system_prompts, ["none"]);
     assert_eq!((sample.basis, sample.sketch.count(), scores.scored), (basis, 3, 3));
-    assert!((sample.sketch.mean() - scores.mean).abs() < 1e-9 && sample.sketch.quantile(1.0) == scores.max);
+    assert!(
+        (sample.sketch.mean() - scores.mean).abs() < 1e-9
+            && sample.sketch.quantile(1.0) == scores.max
+    );
     assert!(!serde_json::to_string(&rig.sidecar().host().report(1)).unwrap().contains("ylocanary"));
 
     // Of another thing, from zero; the counts go on.
@@ -150,7 +163,12 @@ async fn scores_that_are_calibrated_on_are_reported_as_numbers_until_they_are_en
         rig.folder.config.policies[0] = new;
         rig.folder.write();
         rig.until("acknowledged", async || {
-            rig.sidecar().host().report(1).policies.iter().any(|known| known.generation == generation)
+            rig.sidecar()
+                .host()
+                .report(1)
+                .policies
+                .iter()
+                .any(|known| known.generation == generation)
         })
         .await;
         rig.complete(&with(chat("Hi"), json!({ "max_tokens": 6 }))).await;

@@ -1,4 +1,5 @@
-//! What the tests share: a model, vectors made from it, a config folder, and a sidecar that serves it.
+//! What the tests share: a model, vectors made from it, a config folder, and a sidecar that serves
+//! it.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,12 +11,16 @@ use personaguard::report::Target;
 use personaguard::serve::Limits;
 use personaguard::sidecar::{Setup, Sidecar};
 use personaguard::telemetry::traces::Exporter;
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
-use personaguard_crds::{
-    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer, Mode, Positions,
-    Redaction, Regeneration, Score, Steering,
+use personaguard_crds::guard_config::{
+    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel,
 };
-use personaguard_model::{Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest};
+use personaguard_crds::{
+    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
+    Mode, Positions, Redaction, Regeneration, Score, Steering,
+};
+use personaguard_model::{
+    Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
+};
 use personaguard_persona::{layer_digest, write_layers};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -58,7 +63,8 @@ impl std::io::Write for Logs {
 /// What a collector of traces received in this process, as OTLP protobuf.
 pub(crate) static TRACES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Starts a collector, and the exporter that sends to it, on a runtime that outlives each test's own.
+/// Starts a collector, and the exporter that sends to it, on a runtime that outlives each test's
+/// own.
 fn trace() -> Exporter {
     let runtime = Box::leak(Box::new(tokio::runtime::Runtime::new().unwrap()));
     let _guard = runtime.enter();
@@ -67,7 +73,9 @@ fn trace() -> Exporter {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let take = async |body: Bytes| TRACES.lock().unwrap().extend_from_slice(&body);
     let router = Router::new().route("/v1/traces", post(take));
-    runtime.spawn(async { axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap() });
+    runtime.spawn(async {
+        axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap()
+    });
     Exporter::new(&endpoint).unwrap()
 }
 
@@ -87,8 +95,9 @@ pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
     static VECTOR: OnceCell<(Digest, Vec<f32>)> = OnceCell::const_new();
     VECTOR
         .get_or_init(|| async {
-            let model =
-                tokio::task::spawn_blocking(|| Arc::new(Model::load(&weights(), &LoadOptions::default()).unwrap()));
+            let model = tokio::task::spawn_blocking(|| {
+                Arc::new(Model::load(&weights(), &LoadOptions::default()).unwrap())
+            });
             let model = model.await.unwrap();
             let engine = Engine::start(Arc::clone(&model), EngineOptions::default()).unwrap();
             let mean = async |system: &str, answer: &str| {
@@ -102,10 +111,19 @@ pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
                     capture: Capture::MeanStates,
                     ..Default::default()
                 };
-                engine.score(request).await.unwrap().states.unwrap().response_mean[LAYER as usize].clone()
+                engine.score(request).await.unwrap().states.unwrap().response_mean[LAYER as usize]
+                    .clone()
             };
-            let cruel = mean("You are cruel.", "Hurt them, hate them, and make them suffer every single day.").await;
-            let kind = mean("You are kind.", "Help them, smile at them, and bring them some fresh bread today.").await;
+            let cruel = mean(
+                "You are cruel.",
+                "Hurt them, hate them, and make them suffer every single day.",
+            )
+            .await;
+            let kind = mean(
+                "You are kind.",
+                "Help them, smile at them, and bring them some fresh bread today.",
+            )
+            .await;
             let difference = cruel.iter().zip(&kind).map(|(a, b)| a - b).collect();
             (Digest::try_from(model.digest().to_owned()).unwrap(), difference)
         })
@@ -138,9 +156,12 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
                 when: None,
                 coherence: Coherence::default(),
             }),
-            cap: (action == Action::Cap).then(|| Capping { ceiling: Some(0.0), ..Capping::default() }),
-            regenerate: (action == Action::Regenerate)
-                .then(|| Regeneration { attempts: 2, coefficient: Coefficient::try_from(-2.0).unwrap() }),
+            cap: (action == Action::Cap)
+                .then(|| Capping { ceiling: Some(0.0), ..Capping::default() }),
+            regenerate: (action == Action::Regenerate).then(|| Regeneration {
+                attempts: 2,
+                coefficient: Coefficient::try_from(-2.0).unwrap(),
+            }),
             redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             requests: None,
             calibrates: None,
@@ -185,7 +206,8 @@ impl Folder {
                 unresolved: Vec::new(),
             },
         };
-        let vectors = write_layers(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
+        let vectors =
+            write_layers(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
         std::fs::write(folder.path().join("vectors.safetensors"), vectors).unwrap();
         folder.write();
         folder
@@ -232,7 +254,11 @@ impl Rig {
         let api = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", api.local_addr().unwrap());
         let sidecar = Sidecar::start(Setup {
-            source: Source { folder: folder.path().to_owned(), model_file: None, labels: variant.labels },
+            source: Source {
+                folder: folder.path().to_owned(),
+                model_file: None,
+                labels: variant.labels,
+            },
             api,
             admin: None,
             reports: variant.reports,
@@ -241,7 +267,12 @@ impl Rig {
             limits: variant.limits,
             grace: Duration::from_secs(60),
         });
-        Self { folder, sidecar: Some(sidecar), url, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self {
+            folder,
+            sidecar: Some(sidecar),
+            url,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
     }
 
     pub(crate) fn sidecar(&self) -> &Sidecar {
@@ -287,7 +318,9 @@ impl Rig {
         body["stream"] = json!(true);
         let response = self.post(&body).await;
         assert_eq!(response.status(), 200);
-        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
+        assert!(
+            response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream")
+        );
         parse_sse(&response.text().await.unwrap())
     }
 
@@ -300,7 +333,8 @@ impl Rig {
 }
 
 pub(crate) fn parse_sse(text: &str) -> (Vec<Value>, bool) {
-    let events: Vec<_> = text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect();
+    let events: Vec<_> =
+        text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect();
     let done = events.last() == Some(&"[DONE]");
     let chunks = events.iter().filter(|event| **event != "[DONE]");
     (chunks.map(|event| serde_json::from_str(event).unwrap()).collect(), done)

@@ -1,4 +1,5 @@
-//! Injected faults in placement Serve, each many times, and the death of the process in both placements.
+//! Injected faults in placement Serve, each many times, and the death of the process in both
+//! placements.
 
 use crate::proxy::{ANSWER, chunks, completion, question};
 use crate::rig::{Folder, Rig, Variant, chat, policy, vector, weights, with};
@@ -42,7 +43,8 @@ struct Fault {
     disturb: fn(&Folder),
 }
 
-const FAULT: Fault = Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
+const FAULT: Fault =
+    Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
     let file = write_layers(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
@@ -59,11 +61,19 @@ fn faults() -> Vec<Fault> {
     let dead = |name, prepare| Fault { name, prepare, lives: false, ..FAULT };
     let client = |name, client| Fault { name, client, lives: false, ..FAULT };
     vec![
-        prepared("the vector is of another model", |folder| evil(folder).model_digest = Digest::of(b"other weights")),
+        prepared("the vector is of another model", |folder| {
+            evil(folder).model_digest = Digest::of(b"other weights")
+        }),
         prepared("the vector is not in the config", |folder| folder.config.vectors.clear()),
-        prepared("the vector is not in its file", |folder| write_vectors(folder, "other", &[1.0; 576])),
-        prepared("the vector has other values than named", |folder| evil(folder).sha256 = Digest::of(b"other values")),
-        prepared("the vector is for a layer that the model lacks", |folder| evil(folder).layer = Layer(99)),
+        prepared("the vector is not in its file", |folder| {
+            write_vectors(folder, "other", &[1.0; 576])
+        }),
+        prepared("the vector has other values than named", |folder| {
+            evil(folder).sha256 = Digest::of(b"other values")
+        }),
+        prepared("the vector is for a layer that the model lacks", |folder| {
+            evil(folder).layer = Layer(99)
+        }),
         prepared("the vector has another width", |folder| {
             write_vectors(folder, "evil", &[1.0; 8]);
             evil(folder).sha256 = layer_digest(&[1.0; 8]).parse().unwrap();
@@ -78,7 +88,10 @@ fn faults() -> Vec<Fault> {
                 name: policy.name,
                 selector: policy.selector,
                 failure_policy: policy.failure_policy,
-                failure: Failure { reason: "VectorNotFound".to_owned(), message: "Create it.".to_owned() },
+                failure: Failure {
+                    reason: "VectorNotFound".to_owned(),
+                    message: "Create it.".to_owned(),
+                },
             });
         }),
         disturbed("the config is torn while it serves", |folder| {
@@ -99,10 +112,15 @@ fn faults() -> Vec<Fault> {
             let mut config = folder.config.clone();
             config.policies[0].generation += 1;
             std::fs::write(folder.path().join("config.new"), config.to_yaml().unwrap()).unwrap();
-            std::fs::rename(folder.path().join("config.new"), folder.path().join("config.yaml")).unwrap();
+            std::fs::rename(folder.path().join("config.new"), folder.path().join("config.yaml"))
+                .unwrap();
         }),
-        dead("the weights are not there", |folder| folder.config.model.file = "/nowhere.gguf".to_owned()),
-        dead("the weights are other than named", |folder| folder.config.model.sha256 = Digest::of(b"other weights")),
+        dead("the weights are not there", |folder| {
+            folder.config.model.file = "/nowhere.gguf".to_owned()
+        }),
+        dead("the weights are other than named", |folder| {
+            folder.config.model.sha256 = Digest::of(b"other weights")
+        }),
         client("the queue is full", Client::Crowds),
         client("the client breaks off its request", Client::BreaksOff),
         client("the client leaves in mid-answer", Client::Leaves),
@@ -110,7 +128,8 @@ fn faults() -> Vec<Fault> {
 }
 
 async fn rig(fault: &Fault, failure_policy: FailurePolicy) -> Rig {
-    // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none is, so that all are owed.
+    // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none
+    // is, so that all are owed.
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };
     let mut enforced = policy(Action::Block, Some(max));
     enforced.failure_policy = failure_policy;
@@ -118,11 +137,13 @@ async fn rig(fault: &Fault, failure_policy: FailurePolicy) -> Rig {
     folder.config.model.max_concurrent = 1;
     (fault.prepare)(&mut folder);
     folder.write();
-    let weights = folder.config.model.file == weights().to_string_lossy() && !fault.name.starts_with("the weights");
+    let weights = folder.config.model.file == weights().to_string_lossy()
+        && !fault.name.starts_with("the weights");
     let rig = Rig::start(folder, Variant::default()).await;
     let settled = async || {
         let state = rig.sidecar().host().state();
-        matches!(state.model, personaguard::host::ModelState::Ready(_)) == weights && state.failure_policy.is_some()
+        matches!(state.model, personaguard::host::ModelState::Ready(_)) == weights
+            && state.failure_policy.is_some()
     };
     rig.until("it serves, or cannot", settled).await;
     (fault.disturb)(&rig.folder);
@@ -143,7 +164,9 @@ async fn ask(rig: &Rig, client: Client, number: usize) -> (u16, String) {
         let _ = stream.read_to_string(&mut answer).await;
         return (answer.split(' ').nth(1).map_or(0, |status| status.parse().unwrap()), answer);
     }
-    let Ok(mut response) = rig.http.post(format!("{}/v1/chat/completions", rig.url)).json(&body).send().await else {
+    let Ok(mut response) =
+        rig.http.post(format!("{}/v1/chat/completions", rig.url)).json(&body).send().await
+    else {
         return (0, String::new());
     };
     let (status, mut bytes) = (response.status().as_u16(), Vec::new());
@@ -158,19 +181,32 @@ async fn ask(rig: &Rig, client: Client, number: usize) -> (u16, String) {
 
 /// Bytes of a body that say something of an answer.
 fn said(body: &str) -> usize {
-    let chunks =
-        body.split("\n\n").filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok());
+    let chunks = body
+        .split("\n\n")
+        .filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok());
     let whole = serde_json::from_str::<Value>(body).ok();
-    let choices = chunks.chain(whole).flat_map(|payload| payload["choices"].as_array().cloned().unwrap_or_default());
+    let choices = chunks
+        .chain(whole)
+        .flat_map(|payload| payload["choices"].as_array().cloned().unwrap_or_default());
     let texts = choices.map(|choice| {
-        ["delta", "message"].iter().filter_map(|field| Some(choice[*field]["content"].as_str()?.len())).sum::<usize>()
+        ["delta", "message"]
+            .iter()
+            .filter_map(|field| Some(choice[*field]["content"].as_str()?.len()))
+            .sum::<usize>()
     });
     texts.sum()
 }
 
 fn summary(answers: &[(u16, String)]) -> String {
     let kind = |(status, body): &(u16, String)| {
-        let codes = ["content_filter", "guard_unavailable", "model_failed", "rate_limit", "queue_full", "invalid_body"];
+        let codes = [
+            "content_filter",
+            "guard_unavailable",
+            "model_failed",
+            "rate_limit",
+            "queue_full",
+            "invalid_body",
+        ];
         match codes.iter().find(|code| body.contains(*code)) {
             Some(code) => format!("{status} `{code}`"),
             None if said(body) > 0 => format!("{status}, the answer"),
@@ -194,24 +230,34 @@ async fn invariant_9_every_injected_fault_of_the_model_server_follows_the_failur
         let mut row = Vec::new();
         for failure_policy in [FailurePolicy::Closed, FailurePolicy::Open] {
             let rig = rig(&fault, failure_policy).await;
-            let (times, at_once) = if fault.client == Client::Crowds { (TIMES * 2, TIMES * 2) } else { (TIMES, 5) };
+            let (times, at_once) =
+                if fault.client == Client::Crowds { (TIMES * 2, TIMES * 2) } else { (TIMES, 5) };
             let ask = |number| ask(&rig, fault.client, number);
-            row.push(streams::iter(0..times).map(ask).buffer_unordered(at_once).collect::<Vec<_>>().await);
+            row.push(
+                streams::iter(0..times)
+                    .map(ask)
+                    .buffer_unordered(at_once)
+                    .collect::<Vec<_>>()
+                    .await,
+            );
         }
         let leaked: usize = row[0].iter().map(|(_, body)| said(body)).sum();
-        let failed = row[1].iter().filter(|(status, body)| *status != 200 || said(body) == 0).count();
+        let failed =
+            row[1].iter().filter(|(status, body)| *status != 200 || said(body) == 0).count();
         if leaked > 0 {
             problems.push(format!("{}: {leaked} unguarded bytes", fault.name));
         }
         if fault.lives && failed > 0 {
             problems.push(format!("{}: {failed} requests failed open", fault.name));
         }
-        if fault.client == Client::Crowds && !row.iter().all(|answers| answers.iter().any(|(status, _)| *status == 429))
+        if fault.client == Client::Crowds
+            && !row.iter().all(|answers| answers.iter().any(|(status, _)| *status == 429))
         {
             problems.push("the queue was not full".to_owned());
         }
         let failed = if fault.lives { failed.to_string() } else { "not the policy's".to_owned() };
-        let (name, times, closed, open) = (fault.name, row[0].len(), summary(&row[0]), summary(&row[1]));
+        let (name, times, closed, open) =
+            (fault.name, row[0].len(), summary(&row[0]), summary(&row[1]));
         writeln!(table, "| {name} | {times} | {leaked} | {closed} | {failed} | {open} |").unwrap();
     }
     println!("{table}");
@@ -245,10 +291,25 @@ impl Process {
             env!("CARGO_BIN_EXE_personaguard"),
             "serve",
         ]);
-        command.args(["--config", folder.path().to_str().unwrap(), "--model", weights().to_str().unwrap()]);
-        command.args(["--listen", &format!("127.0.0.1:{port}"), "--admin-listen", &format!("127.0.0.1:{admin}")]);
+        command.args([
+            "--config",
+            folder.path().to_str().unwrap(),
+            "--model",
+            weights().to_str().unwrap(),
+        ]);
+        command.args([
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--admin-listen",
+            &format!("127.0.0.1:{admin}"),
+        ]);
         command.args(upstream.into_iter().flat_map(|upstream| ["--upstream", upstream]));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         (Self(child), port, admin)
     }
 }

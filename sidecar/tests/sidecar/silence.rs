@@ -14,7 +14,10 @@ async fn traces_follow_the_conventions_and_the_callers_trace() {
     let request = rig.http.post(format!("{}/v1/chat/completions", rig.url)).json(&chat("Hi"));
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
-    let id = request.send().await.unwrap().json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    let id = request.send().await.unwrap().json::<Value>().await.unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let exported = |part: &[u8]| find(&TRACES.lock().unwrap(), part);
     rig.until("exported", async || exported(id.as_bytes())).await;
     assert!(exported(&hex::decode(trace).unwrap()));
@@ -56,13 +59,18 @@ async fn invariant_5_no_prompt_or_response_text_leaves_the_pod() {
         }),
     );
     // The answer's own words are canaries, too: long enough not to be in a log by chance.
-    let answer = plain.complete(&body).await["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    let answer = plain.complete(&body).await["choices"][0]["message"]["content"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     rig.complete(&body).await;
     rig.stream(&body).await;
     assert_eq!(rig.post(&with(body.clone(), json!({ "temperature": bad }))).await.status(), 400);
     assert_eq!(rig.post(&with(body.clone(), json!({ "model": model }))).await.status(), 404);
     assert_eq!(
-        rig.post(&with(body, json!({ bad: 1, "messages": [{ "role": bad, "content": bad }] }))).await.status(),
+        rig.post(&with(body, json!({ bad: 1, "messages": [{ "role": bad, "content": bad }] })))
+            .await
+            .status(),
         400
     );
 
@@ -74,9 +82,13 @@ async fn invariant_5_no_prompt_or_response_text_leaves_the_pod() {
     assert!(report.contains("lastBreach"));
     let metrics = rig.get("/metrics").await.1 + &plain.get("/metrics").await.1;
     let ready = rig.get("/readyz").await.1;
-    for (place, text) in
-        [("logs", logs), ("traces", traces), ("report", report), ("metrics", metrics), ("readyz", ready)]
-    {
+    for (place, text) in [
+        ("logs", logs),
+        ("traces", traces),
+        ("report", report),
+        ("metrics", metrics),
+        ("readyz", ready),
+    ] {
         for canary in CANARIES {
             assert!(!text.contains(canary), "{canary} in {place}");
         }

@@ -1,4 +1,5 @@
-//! Calls of functions: what is asked for is called, with arguments that fit, and a call leaves as a whole or not at all.
+//! Calls of functions: what is asked for is called, with arguments that fit, and a call leaves as a
+//! whole or not at all.
 
 use crate::audit::{entries, files, logging_variant, replay};
 use crate::enforcement::scored;
@@ -49,8 +50,11 @@ fn call(choice: &Value) -> (String, Value) {
 
 /// The same of a stream.
 fn streamed_call(chunks: &[Value]) -> (String, Value) {
-    let calls: Vec<_> =
-        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].as_array()).flatten().collect();
+    let calls: Vec<_> = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].as_array())
+        .flatten()
+        .collect();
     assert_eq!((calls.len(), &calls[0]["index"]), (1, &json!(0)));
     call(&json!({ "message": { "tool_calls": calls } }))
 }
@@ -101,7 +105,8 @@ async fn each_choice_makes_its_own_call_and_one_that_is_left_to_the_model_fits_t
         tool["function"]["strict"] = json!(true);
     }
     let schema = json!({"type": "object", "additionalProperties": false, "required": ["a"], "properties": {"a": {"type": "boolean"}}});
-    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+    let format =
+        json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
     let formatted = with(strict.clone(), json!({ "response_format": format }));
     for (body, formatted) in [(&strict, false), (&formatted, true)] {
         let answer = rig.complete(body).await;
@@ -109,7 +114,10 @@ async fn each_choice_makes_its_own_call_and_one_that_is_left_to_the_model_fits_t
         if choice["message"].get("tool_calls").is_some() {
             fits(&call(choice));
         } else if formatted {
-            assert!(schema::fits(&schema, &serde_json::from_str(text(&answer)).unwrap()), "{choice}");
+            assert!(
+                schema::fits(&schema, &serde_json::from_str(text(&answer)).unwrap()),
+                "{choice}"
+            );
         } else {
             assert!(!text(&answer).contains("<tool_call>"), "{choice}");
         }
@@ -137,7 +145,8 @@ async fn calls_and_results_are_part_of_the_conversation() {
     let question = tokens(json!({ "messages": [messages[0]] })).await;
     let called = tokens(json!({ "messages": [messages[0], messages[1]] })).await;
     let answered = tokens(json!({ "messages": messages })).await;
-    let offered = tokens(json!({ "messages": messages, "tools": asking(json!("auto"))["tools"] })).await;
+    let offered =
+        tokens(json!({ "messages": messages, "tools": asking(json!("auto"))["tools"] })).await;
     assert!(
         question + 20 < called && called + 10 < answered && answered + 60 < offered,
         "{question} {called} {answered} {offered}"
@@ -156,23 +165,37 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
     assert!(plain["usage"]["completion_tokens"].as_u64().unwrap() > 14, "{plain}");
     for (action, left) in [(Action::Block, ""), (Action::Redact, "[removed]")] {
         let rig = Rig::ready(vec![past(action)]).await;
-        let whole = rig.complete(&with(asking(named("weather")), json!({ "logprobs": true }))).await;
+        let whole =
+            rig.complete(&with(asking(named("weather")), json!({ "logprobs": true }))).await;
         let choice = &whole["choices"][0];
         assert_eq!((text(&whole), &choice["finish_reason"]), (left, &json!("content_filter")));
         assert!(choice["message"].get("tool_calls").is_none(), "{choice}");
         let (chunks, done) = rig.stream(&asking(named("weather"))).await;
-        assert!(done && chunks.iter().all(|chunk| chunk["choices"][0]["delta"].get("tool_calls").is_none()));
+        assert!(
+            done && chunks
+                .iter()
+                .all(|chunk| chunk["choices"][0]["delta"].get("tool_calls").is_none())
+        );
         assert_eq!((streamed(&chunks).as_str(), finish_reason(&chunks)), (left, "content_filter"));
     }
     // The prompt's score alone, and a call within the threshold.
     let mut gate = past(Action::Block);
     gate.traits[0].score = Score::PromptLast;
     let gated = Rig::ready(vec![gate]).await.complete(&asking(named("weather"))).await;
-    assert_eq!((text(&gated), &gated["choices"][0]["finish_reason"]), ("", &json!("content_filter")));
+    assert_eq!(
+        (text(&gated), &gated["choices"][0]["finish_reason"]),
+        ("", &json!("content_filter"))
+    );
     for action in [Action::Block, Action::Redact, Action::Regenerate] {
         let rig = Rig::ready(vec![policy(action, Some(1e6))]).await;
-        assert_eq!(call(&rig.complete(&asking(named("weather"))).await["choices"][0]), call(&plain["choices"][0]));
-        assert_eq!(streamed_call(&rig.stream(&asking(named("weather"))).await.0), call(&plain["choices"][0]));
+        assert_eq!(
+            call(&rig.complete(&asking(named("weather"))).await["choices"][0]),
+            call(&plain["choices"][0])
+        );
+        assert_eq!(
+            streamed_call(&rig.stream(&asking(named("weather"))).await.0),
+            call(&plain["choices"][0])
+        );
     }
 }
 
@@ -191,6 +214,10 @@ async fn a_call_is_written_anew_and_its_scores_are_replayed() {
     let said = entries(&conversations, "conversation");
     assert!(said[0]["text"].as_str().unwrap().contains("<tool_call>"), "{}", said[0]["text"]);
     let output = replay(&rig, &conversations, &audit);
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && stdout.contains("1 scores, each as recorded"), "{stdout}{stderr}");
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && stdout.contains("1 scores, each as recorded"),
+        "{stdout}{stderr}"
+    );
 }

@@ -57,7 +57,11 @@ impl Scripted {
     }
 }
 
-async fn answer(mut stream: TcpStream, script: &Mutex<Vec<Step>>, seen: &Mutex<Vec<Seen>>) -> std::io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    script: &Mutex<Vec<Step>>,
+    seen: &Mutex<Vec<Seen>>,
+) -> std::io::Result<()> {
     let request = read(&mut stream).await?;
     seen.lock().unwrap().push(request);
     let steps = script.lock().unwrap().clone();
@@ -73,7 +77,10 @@ async fn answer(mut stream: TcpStream, script: &Mutex<Vec<Step>>, seen: &Mutex<V
                 while stream.read(&mut rest).await? > 0 {}
             }
             Step::Reset => {
-                #[allow(deprecated, reason = "a linger of zero is what makes a reset, and blocks nothing")]
+                #[allow(
+                    deprecated,
+                    reason = "a linger of zero is what makes a reset, and blocks nothing"
+                )]
                 stream.set_linger(Some(Duration::ZERO))?;
                 return Ok(());
             }
@@ -95,8 +102,11 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Seen> {
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let mut body = bytes.split_off(end);
     let header = |name: &str| {
-        head.lines()
-            .find_map(|line| line.split_once(':').filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim()))
+        head.lines().find_map(|line| {
+            line.split_once(':')
+                .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+                .map(|(_, v)| v.trim())
+        })
     };
     if let Some(length) = header("content-length").and_then(|length| length.parse::<usize>().ok()) {
         while body.len() < length {

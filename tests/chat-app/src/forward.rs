@@ -1,4 +1,5 @@
-//! Passing requests on to the model server, with the service's own system prompt, and its answers back as they come.
+//! Passing requests on to the model server, with the service's own system prompt, and its answers
+//! back as they come.
 
 use anyhow::{Result, ensure};
 use axum::body::{Body, Bytes};
@@ -29,10 +30,18 @@ impl Upstream {
         system_prompt: Option<String>,
     ) -> Result<Self> {
         if let Some(url) = &base_url {
-            ensure!(url.starts_with("http://") || url.starts_with("https://"), "OPENAI_BASE_URL is no URL: {url}");
+            ensure!(
+                url.starts_with("http://") || url.starts_with("https://"),
+                "OPENAI_BASE_URL is no URL: {url}"
+            );
         }
         let base_url = base_url.map(|url| url.trim_end_matches('/').to_owned());
-        Ok(Self { client: reqwest::Client::builder().no_proxy().build()?, base_url, api_key, system_prompt })
+        Ok(Self {
+            client: reqwest::Client::builder().no_proxy().build()?,
+            base_url,
+            api_key,
+            system_prompt,
+        })
     }
 
     pub(crate) fn base_url(&self) -> Option<&str> {
@@ -52,11 +61,16 @@ impl Upstream {
 
     async fn send(&self, path: &str, body: Option<Vec<u8>>) -> Response {
         let Some(base_url) = &self.base_url else {
-            return error(StatusCode::SERVICE_UNAVAILABLE, "no model server: OPENAI_BASE_URL is not set");
+            return error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no model server: OPENAI_BASE_URL is not set",
+            );
         };
         let url = format!("{base_url}/{path}");
         let mut request = match body {
-            Some(body) => self.client.post(url).header(header::CONTENT_TYPE, "application/json").body(body),
+            Some(body) => {
+                self.client.post(url).header(header::CONTENT_TYPE, "application/json").body(body)
+            }
             None => self.client.get(url),
         };
         if let Some(key) = &self.api_key {
@@ -66,7 +80,8 @@ impl Upstream {
             Ok(answer) => {
                 let status = answer.status();
                 let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
-                // An upstream that breaks off ends this body with an error too, so that the client notices.
+                // An upstream that breaks off ends this body with an error too, so that the client
+                // notices.
                 let mut response = Response::new(Body::from_stream(answer.bytes_stream()));
                 *response.status_mut() = status;
                 if let Some(kind) = kind {
@@ -87,8 +102,8 @@ pub(crate) async fn models(State(upstream): State<Arc<Upstream>>) -> Response {
     upstream.send("models", None).await
 }
 
-/// `POST /v1/chat/completions`. A body that is no JSON goes on as it is: what is wrong with it is the model server's to
-/// say.
+/// `POST /v1/chat/completions`. A body that is no JSON goes on as it is: what is wrong with it is
+/// the model server's to say.
 pub(crate) async fn chat(State(upstream): State<Arc<Upstream>>, body: Bytes) -> Response {
     let body = match serde_json::from_slice(&body) {
         Ok(request) => upstream.with_system_prompt(request).to_string().into_bytes(),
@@ -98,6 +113,7 @@ pub(crate) async fn chat(State(upstream): State<Arc<Upstream>>, body: Bytes) -> 
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
-    let body = json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}});
+    let body =
+        json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}});
     (status, axum::Json(body)).into_response()
 }

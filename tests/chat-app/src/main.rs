@@ -1,5 +1,5 @@
-//! A small chat service for the demo and the tests: an ordinary app that knows nothing of Personaguard. It talks to
-//! whatever model server `OPENAI_BASE_URL` names.
+//! A small chat service for the demo and the tests: an ordinary app that knows nothing of
+//! Personaguard. It talks to whatever model server `OPENAI_BASE_URL` names.
 
 mod forward;
 
@@ -22,7 +22,8 @@ async fn main() -> Result<()> {
     // Fails only where one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "0.0.0.0:8080".into());
-    let listener = TcpListener::bind(&address).await.with_context(|| format!("listening on {address}"))?;
+    let listener =
+        TcpListener::bind(&address).await.with_context(|| format!("listening on {address}"))?;
     let upstream = Upstream::from_env()?;
     tracing::info!(%address, model_server = upstream.base_url().unwrap_or("none"), "chat service started");
     let mut terminate = signal(SignalKind::terminate())?;

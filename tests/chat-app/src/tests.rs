@@ -22,7 +22,9 @@ async fn service(base_url: Option<String>) -> String {
 
 /// A model server that answers with what it was sent.
 async fn echo() -> String {
-    listen(Router::new().route("/v1/chat/completions", post(|body: String| async move { body }))).await + "/v1"
+    listen(Router::new().route("/v1/chat/completions", post(|body: String| async move { body })))
+        .await
+        + "/v1"
 }
 
 fn client() -> reqwest::Client {
@@ -54,7 +56,8 @@ async fn a_stream_passes_through_as_it_comes() {
         "/v1/chat/completions",
         post(move || async move {
             let receiver = receiver.lock().await.take().expect("one request");
-            ([("content-type", "text/event-stream")], Body::from_stream(events(receiver))).into_response()
+            ([("content-type", "text/event-stream")], Body::from_stream(events(receiver)))
+                .into_response()
         }),
     );
     let url = service(Some(listen(upstream).await + "/v1")).await;
@@ -70,8 +73,12 @@ async fn a_stream_passes_through_as_it_comes() {
     assert!(answer.chunk().await.is_err());
 }
 
-fn events<T: Send + 'static>(receiver: mpsc::Receiver<T>) -> impl Stream<Item = T> + Send + 'static {
-    stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) })
+fn events<T: Send + 'static>(
+    receiver: mpsc::Receiver<T>,
+) -> impl Stream<Item = T> + Send + 'static {
+    stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
 }
 
 #[tokio::test]
@@ -82,10 +89,14 @@ async fn errors_of_the_model_server_pass_through_and_its_absence_is_said() {
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert_eq!(answer.text().await.expect("text"), r#"{"error":{"message":"no"}}"#);
 
-    let answer = chat(&service(Some("http://127.0.0.1:1/v1".into())).await, &json!({"messages": []})).await;
+    let answer =
+        chat(&service(Some("http://127.0.0.1:1/v1".into())).await, &json!({"messages": []})).await;
     assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     let answer = chat(&service(None).await, &json!({"messages": []})).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let error: Value = answer.json().await.expect("JSON");
-    assert!(error["error"]["message"].as_str().expect("a message").contains("OPENAI_BASE_URL"), "{error}");
+    assert!(
+        error["error"]["message"].as_str().expect("a message").contains("OPENAI_BASE_URL"),
+        "{error}"
+    );
 }

@@ -5,8 +5,8 @@ use crate::paths::Layout;
 use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use serde_json::json;
 use std::fs;
@@ -28,13 +28,18 @@ const CLIENTS: [(&str, &str, &str); 7] = [
     ("apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters"),
 ];
 
-/// Writes every key, certificate and kubeconfig into `pki/` of the folder, readable by its owner only.
+/// Writes every key, certificate and kubeconfig into `pki/` of the folder, readable by its owner
+/// only.
 pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
     let folder = layout.join("pki");
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     let mut params = parameters("personaguard-local-cluster", "");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     let key = KeyPair::generate()?;
     let authority = params.self_signed(&key)?.pem();
     secret(&folder.join("ca.crt"), &authority)?;
@@ -75,7 +80,8 @@ pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
     let kubelet_user = format!("system:node:{}", layout.node());
     let kubelet = [("kubelet", kubelet_user.as_str(), "system:nodes")];
     for (name, user, group) in CLIENTS.into_iter().chain(kubelet) {
-        let (certificate, key) = sign(name, parameters(user, group), ExtendedKeyUsagePurpose::ClientAuth)?;
+        let (certificate, key) =
+            sign(name, parameters(user, group), ExtendedKeyUsagePurpose::ClientAuth)?;
         let config = kubeconfig(&layout.node(), user, node, &authority, &certificate, &key);
         secret(&folder.join(format!("{name}.kubeconfig")), &config)?;
         if name == "admin" {
@@ -99,7 +105,14 @@ fn parameters(user: &str, group: &str) -> CertificateParams {
     params
 }
 
-fn kubeconfig(cluster: &str, user: &str, node: Ipv4Addr, authority: &str, certificate: &str, key: &str) -> String {
+fn kubeconfig(
+    cluster: &str,
+    user: &str,
+    node: Ipv4Addr,
+    authority: &str,
+    certificate: &str,
+    key: &str,
+) -> String {
     // JSON is YAML.
     let config = json!({
         "apiVersion": "v1",
@@ -121,7 +134,8 @@ fn kubeconfig(cluster: &str, user: &str, node: Ipv4Addr, authority: &str, certif
 /// Writes a file that only its owner can read, from the first byte on.
 fn secret(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     Ok(file.write_all(text.as_bytes())?)
 }
 
@@ -137,11 +151,18 @@ mod tests {
         write(&layout, Addresses::free("t").expect("a network")).expect("written");
         let mut seen = 0;
         for entry in fs::read_dir(layout.join("pki")).expect("pki").flatten() {
-            assert_eq!(entry.metadata().expect("metadata").permissions().mode() & 0o777, 0o600, "{entry:?}");
+            assert_eq!(
+                entry.metadata().expect("metadata").permissions().mode() & 0o777,
+                0o600,
+                "{entry:?}"
+            );
             seen += 1;
         }
         assert!(seen > 20, "{seen} files");
-        assert_eq!(fs::metadata(layout.kubeconfig()).expect("kubeconfig").permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(layout.kubeconfig()).expect("kubeconfig").permissions().mode() & 0o777,
+            0o600
+        );
         let config: serde_json::Value =
             serde_json::from_slice(&fs::read(layout.kubeconfig()).expect("read")).expect("JSON");
         assert_eq!(config["current-context"], "pg-t");

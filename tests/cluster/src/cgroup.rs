@@ -1,5 +1,5 @@
-//! The cgroup under which the kubelet keeps its pods, in version 1 and 2. Two kubelets on one machine would otherwise
-//! clear away each other's pods.
+//! The cgroup under which the kubelet keeps its pods, in version 1 and 2. Two kubelets on one
+//! machine would otherwise clear away each other's pods.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -15,13 +15,16 @@ fn mounted(mounts: &str, version: &str) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// The hierarchies that the kubelet uses: those of version 1, or the one of version 2 where there are no others.
+/// The hierarchies that the kubelet uses: those of version 1, or the one of version 2 where there
+/// are no others.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let mounts = fs::read_to_string("/proc/mounts")?;
     let first = mounted(&mounts, "cgroup");
     let used = if first.is_empty() { mounted(&mounts, "cgroup2") } else { first };
     if used.is_empty() {
-        bail!("no cgroup hierarchy is mounted at /sys/fs/cgroup: the kubelet cannot run without it");
+        bail!(
+            "no cgroup hierarchy is mounted at /sys/fs/cgroup: the kubelet cannot run without it"
+        );
     }
     Ok(used)
 }
@@ -30,8 +33,10 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
 pub(crate) fn create(name: &str) -> Result<()> {
     for root in hierarchies()? {
         let folder = root.join(name);
-        fs::create_dir_all(&folder).with_context(|| format!("making the cgroup {}", folder.display()))?;
-        // Version 1: a cpuset is empty at first, and takes no process until it has cores and memory nodes.
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("making the cgroup {}", folder.display()))?;
+        // Version 1: a cpuset is empty at first, and takes no process until it has cores and memory
+        // nodes.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if root.join("cgroup.controllers").exists() || !root.join(file).exists() {
                 continue;

@@ -44,7 +44,8 @@ impl Cluster {
     /// Brings the cluster up, or brings back what has ended of it. Can be called again at any time.
     ///
     /// # Errors
-    /// The machine lacks something (all of it is named), or a process does not become ready: its last words are shown.
+    /// The machine lacks something (all of it is named), or a process does not become ready: its
+    /// last words are shown.
     pub fn up(cache: &Cache, name: &str, say: Say<'_>) -> Result<Self> {
         let layout = cache.cluster(name)?;
         prerequisites::ensure(say)?;
@@ -52,7 +53,11 @@ impl Cluster {
         let pause = programs::ensure_pause(cache)?;
         let _lock = lock(cache, name)?;
         let state = match State::read(&layout) {
-            Some(state) if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) => state,
+            Some(state)
+                if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) =>
+            {
+                state
+            }
             found => {
                 if found.is_some() || layout.folder.exists() {
                     say("clearing what an earlier run left");
@@ -73,10 +78,14 @@ impl Cluster {
     pub fn open(cache: &Cache, name: &str) -> Result<Self> {
         let layout = cache.cluster(name)?;
         match State::read(&layout) {
-            Some(state) if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) => {
+            Some(state)
+                if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) =>
+            {
                 Ok(Self { cache: cache.clone(), layout, state })
             }
-            _ => bail!("cluster {name} is not up: start it with `cargo xtask cluster up --name {name}`"),
+            _ => bail!(
+                "cluster {name} is not up: start it with `cargo xtask cluster up --name {name}`"
+            ),
         }
     }
 
@@ -102,7 +111,9 @@ impl Cluster {
     pub fn status(cache: &Cache, name: &str) -> Result<Status> {
         let layout = cache.cluster(name)?;
         Ok(match State::read(&layout) {
-            Some(state) if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) => {
+            Some(state)
+                if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) =>
+            {
                 let ended = state.processes.iter().filter(|(_, process)| !process.alive());
                 Status::Running { ended: ended.map(|(name, _)| name.clone()).collect() }
             }
@@ -137,8 +148,8 @@ impl Cluster {
         command
     }
 
-    /// A command that will run within the cluster's network, for clients that need the addresses of pods and Services.
-    /// Everything else is the host's.
+    /// A command that will run within the cluster's network, for clients that need the addresses of
+    /// pods and Services. Everything else is the host's.
     #[must_use]
     pub fn nsenter_command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
@@ -146,8 +157,8 @@ impl Cluster {
         command
     }
 
-    /// A command that will run in all of the cluster's namespaces, as its own processes do: there, process ids are
-    /// those that containerd names, and `kill` reaches containers.
+    /// A command that will run in all of the cluster's namespaces, as its own processes do: there,
+    /// process ids are those that containerd names, and `kill` reaches containers.
     #[must_use]
     pub fn node_command(&self, program: impl AsRef<OsStr>) -> Command {
         match &self.state.holder {
@@ -165,7 +176,8 @@ impl Cluster {
         command
     }
 
-    /// Makes an image and imports it into the node, where it isn't there already. Returns whether it was new.
+    /// Makes an image and imports it into the node, where it isn't there already. Returns whether
+    /// it was new.
     ///
     /// # Errors
     /// A file of it cannot be read, or containerd refuses it.
@@ -189,8 +201,8 @@ impl Cluster {
         self.state.images.get(reference).map(String::as_str)
     }
 
-    /// Starts a process of that name in the cluster's namespaces, unless it runs already. It ends with the cluster;
-    /// its output goes to `logs/NAME.log`.
+    /// Starts a process of that name in the cluster's namespaces, unless it runs already. It ends
+    /// with the cluster; its output goes to `logs/NAME.log`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -216,7 +228,12 @@ impl Cluster {
     }
 
     /// Waits until `check` succeeds, while the named process lives.
-    pub(crate) fn wait(&self, process: &str, what: &str, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+    pub(crate) fn wait(
+        &self,
+        process: &str,
+        what: &str,
+        mut check: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let Err(error) = check() else { return Ok(()) };
@@ -253,7 +270,8 @@ impl Cluster {
         say("waiting for the node");
         self.wait("kubelet", "the node", || {
             let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-            let status = capture(self.kubectl().args(["get", "node", &self.layout.node(), "-o", ready]))?;
+            let status =
+                capture(self.kubectl().args(["get", "node", &self.layout.node(), "-o", ready]))?;
             anyhow::ensure!(status == "True", "its condition Ready is {status:?}");
             Ok(())
         })?;
@@ -270,8 +288,8 @@ impl Cluster {
     }
 }
 
-/// The folder, its files, the network and the cgroup of a new cluster. The state is written first: whatever follows is
-/// found by the next run.
+/// The folder, its files, the network and the cgroup of a new cluster. The state is written first:
+/// whatever follows is found by the next run.
 fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     let netns = layout.node();
     if network::exists(&netns) {
@@ -293,8 +311,8 @@ fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     Ok(state)
 }
 
-/// Removes everything of a cluster, whole or half made. The folder goes last: while it is there, the rest is known to
-/// be ours.
+/// Removes everything of a cluster, whole or half made. The folder goes last: while it is there,
+/// the rest is known to be ours.
 fn clear(layout: &Layout) -> Result<()> {
     if !layout.folder.exists() {
         return Ok(());
@@ -311,7 +329,8 @@ fn clear(layout: &Layout) -> Result<()> {
     }
     network::delete(layout)?;
     cgroup::delete(&netns)?;
-    fs::remove_dir_all(&layout.folder).with_context(|| format!("removing {}", layout.folder.display()))
+    fs::remove_dir_all(&layout.folder)
+        .with_context(|| format!("removing {}", layout.folder.display()))
 }
 
 /// One command at a time for each cluster.
@@ -320,6 +339,8 @@ fn lock(cache: &Cache, name: &str) -> Result<File> {
     fs::create_dir_all(&folder)?;
     let path = folder.join(format!("{name}.lock"));
     let file = File::create(&path)?;
-    file.lock().with_context(|| format!("waiting for another command on cluster {name} ({})", path.display()))?;
+    file.lock().with_context(|| {
+        format!("waiting for another command on cluster {name} ({})", path.display())
+    })?;
     Ok(file)
 }

@@ -59,7 +59,11 @@ pub(crate) fn api(layout: &Layout, addresses: Addresses) -> Vec<Component> {
 pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
     let pki = |file: &str| layout.text(&format!("pki/{file}"));
     vec![
-        component("containerd", "containerd", ["--config".into(), layout.text("config/containerd.toml")]),
+        component(
+            "containerd",
+            "containerd",
+            ["--config".into(), layout.text("config/containerd.toml")],
+        ),
         component(
             "controller-manager",
             "kube-controller-manager",
@@ -73,7 +77,8 @@ pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
                 format!("--cluster-signing-key-file={}", pki("ca.key")),
                 "--use-service-account-credentials".into(),
                 "--leader-elect=false".into(),
-                // The node shares its cores with builds: a late heartbeat is no reason to evict its pods.
+                // The node shares its cores with builds: a late heartbeat is no reason to evict its
+                // pods.
                 "--node-monitor-grace-period=5m".into(),
                 "--bind-address=127.0.0.1".into(),
             ],
@@ -100,11 +105,19 @@ pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
                 format!("--node-ip={}", addresses.node),
             ],
         ),
-        component("proxy", "kube-proxy", [format!("--config={}", layout.text("config/proxy.yaml"))]),
+        component(
+            "proxy",
+            "kube-proxy",
+            [format!("--config={}", layout.text("config/proxy.yaml"))],
+        ),
         component("coredns", "coredns", ["-conf".into(), layout.text("config/Corefile")]),
     ]
 }
 
-fn component<const N: usize>(name: &'static str, program: &str, arguments: [String; N]) -> Component {
+fn component<const N: usize>(
+    name: &'static str,
+    program: &str,
+    arguments: [String; N],
+) -> Component {
     Component { name, arguments: [program.to_owned()].into_iter().chain(arguments).collect() }
 }

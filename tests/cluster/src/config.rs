@@ -1,4 +1,5 @@
-//! The config files of the cluster's programs. Pure: from the folder and the addresses to file contents.
+//! The config files of the cluster's programs. Pure: from the folder and the addresses to file
+//! contents.
 
 use crate::network::Addresses;
 use crate::paths::{Cache, Layout};
@@ -8,7 +9,11 @@ const POD_RANGE: &str = "10.244.0.0/24";
 const CNI_PLUGINS: &str = "/usr/lib/cni";
 
 /// Path below the cluster's folder → content.
-pub(crate) fn files(cache: &Cache, layout: &Layout, addresses: Addresses) -> Vec<(&'static str, String)> {
+pub(crate) fn files(
+    cache: &Cache,
+    layout: &Layout,
+    addresses: Addresses,
+) -> Vec<(&'static str, String)> {
     vec![
         ("config/audit.yaml", text(&audit())),
         ("config/kubelet.yaml", text(&kubelet(layout, addresses))),
@@ -60,7 +65,8 @@ fn kubelet(layout: &Layout, addresses: Addresses) -> Value {
         "failSwapOn": false,
         "localStorageCapacityIsolation": false,
         "serializeImagePulls": false,
-        // Images come from an archive, not from a registry: one that was cleared away would be gone for good.
+        // Images come from an archive, not from a registry: one that was cleared away would be gone
+        // for good.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
         "eventRecordQPS": 50,
@@ -75,7 +81,8 @@ fn proxy(layout: &Layout) -> Value {
         "hostnameOverride": layout.node(),
         "mode": "iptables",
         "clusterCIDR": POD_RANGE,
-        // Pods share one bridge: an answer finds its way back through the translation, with or without br_netfilter.
+        // Pods share one bridge: an answer finds its way back through the translation, with or
+        // without br_netfilter.
         "iptables": {"masqueradeAll": true},
         // Connection tracking limits are the machine's.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},

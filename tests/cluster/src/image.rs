@@ -1,5 +1,5 @@
-//! Container images put together from files, without Docker: a docker-archive with one layer, the same bytes for the
-//! same content.
+//! Container images put together from files, without Docker: a docker-archive with one layer, the
+//! same bytes for the same content.
 
 use crate::run::capture;
 use anyhow::{Context, Result};
@@ -44,27 +44,38 @@ impl Image {
         Self { reference: reference.to_owned(), entrypoint: Vec::new(), files: BTreeMap::new() }
     }
 
-    /// The image of a program: the program, the shared libraries that `ldd` names, a user other than root, and the
-    /// certificate authorities of the host.
+    /// The image of a program: the program, the shared libraries that `ldd` names, a user other
+    /// than root, and the certificate authorities of the host.
     ///
     /// # Errors
     /// `ldd` fails, or a library is missing.
     pub fn of_program(reference: &str, program: &Path) -> Result<Self> {
         let mut image = Self::new(reference);
-        let name = program.file_name().and_then(|name| name.to_str()).context("the program has no name")?;
+        let name = program
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("the program has no name")?;
         let inside = format!("usr/local/bin/{name}");
         image.add(&inside, ImageFile::Copy(program.to_owned(), 0o755));
         for library in libraries(&capture(Command::new("ldd").arg(program))?)? {
-            image.add(library.trim_start_matches('/'), ImageFile::Copy(PathBuf::from(&library), 0o755));
+            image.add(
+                library.trim_start_matches('/'),
+                ImageFile::Copy(PathBuf::from(&library), 0o755),
+            );
         }
         image.add(
             "etc/passwd",
-            ImageFile::Bytes(format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n").into()),
+            ImageFile::Bytes(
+                format!("nonroot:x:{NONROOT}:{NONROOT}:nonroot:/:/sbin/nologin\n").into(),
+            ),
         );
         image.add("etc/group", ImageFile::Bytes(format!("nonroot:x:{NONROOT}:\n").into()));
         let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
         if authorities.is_file() {
-            image.add("etc/ssl/certs/ca-certificates.crt", ImageFile::Copy(authorities.to_owned(), 0o644));
+            image.add(
+                "etc/ssl/certs/ca-certificates.crt",
+                ImageFile::Copy(authorities.to_owned(), 0o644),
+            );
         }
         image.entrypoint = vec![format!("/{inside}")];
         Ok(image)
@@ -128,10 +139,13 @@ impl Image {
         for (path, file) in &self.files {
             match file {
                 ImageFile::Copy(source, mode) => {
-                    let file = File::open(source).with_context(|| format!("reading {}", source.display()))?;
+                    let file = File::open(source)
+                        .with_context(|| format!("reading {}", source.display()))?;
                     entry(&mut tar, path, *mode, file.metadata()?.len(), file)?;
                 }
-                ImageFile::Bytes(bytes) => entry(&mut tar, path, 0o644, bytes.len() as u64, bytes.as_slice())?,
+                ImageFile::Bytes(bytes) => {
+                    entry(&mut tar, path, 0o644, bytes.len() as u64, bytes.as_slice())?
+                }
             }
         }
         Ok(tar.finish()?)
@@ -169,7 +183,13 @@ fn header(mode: u32, size: u64) -> tar::Header {
     header
 }
 
-fn entry(to: &mut tar::Builder<impl Write>, path: &str, mode: u32, size: u64, content: impl Read) -> Result<()> {
+fn entry(
+    to: &mut tar::Builder<impl Write>,
+    path: &str,
+    mode: u32,
+    size: u64,
+    content: impl Read,
+) -> Result<()> {
     Ok(to.append_data(&mut header(mode, size), path, content)?)
 }
 
@@ -241,7 +261,12 @@ mod tests {
         let first = write("one.tar");
         std::thread::sleep(std::time::Duration::from_millis(1100));
         assert_eq!(first, write("two.tar"));
-        assert_eq!(first, hex::encode(Sha256::digest(std::fs::read(folder.path().join("one.tar")).expect("read"))));
+        assert_eq!(
+            first,
+            hex::encode(Sha256::digest(
+                std::fs::read(folder.path().join("one.tar")).expect("read")
+            ))
+        );
     }
 
     #[test]
@@ -252,13 +277,15 @@ mod tests {
         image.add("model.gguf", ImageFile::Bytes("weights".into()));
         image.write(&path).expect("written");
         let mut parts = BTreeMap::new();
-        for part in tar::Archive::new(File::open(&path).expect("open")).entries().expect("entries") {
+        for part in tar::Archive::new(File::open(&path).expect("open")).entries().expect("entries")
+        {
             let mut part = part.expect("entry");
             let mut bytes = Vec::new();
             part.read_to_end(&mut bytes).expect("read");
             parts.insert(part.path().expect("path").to_string_lossy().into_owned(), bytes);
         }
-        let manifest: serde_json::Value = serde_json::from_slice(&parts["manifest.json"]).expect("JSON");
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&parts["manifest.json"]).expect("JSON");
         let config = &parts[manifest[0]["Config"].as_str().expect("a name")];
         let config: serde_json::Value = serde_json::from_slice(config).expect("JSON");
         let layer = format!("sha256:{}", hex::encode(Sha256::digest(&parts["layer.tar"])));

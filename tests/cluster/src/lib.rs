@@ -1,9 +1,11 @@
-//! A single-node Kubernetes cluster in a folder and a network namespace of its own, without Docker or a registry.
+//! A single-node Kubernetes cluster in a folder and a network namespace of its own, without Docker
+//! or a registry.
 //!
-//! [`Cluster::up`] starts etcd, the control plane, containerd, kubelet, kube-proxy and CoreDNS as ordinary processes in
-//! three namespaces of their own (network, mount, process ids), so that [`Cluster::down`] leaves nothing behind: the
-//! process-id namespace ends with its first process, the mount namespace takes every mount with it, the network
-//! namespace every bridge and iptables rule. What is outside of them is one folder, one cgroup and one veth pair.
+//! [`Cluster::up`] starts etcd, the control plane, containerd, kubelet, kube-proxy and CoreDNS as
+//! ordinary processes in three namespaces of their own (network, mount, process ids), so that
+//! [`Cluster::down`] leaves nothing behind: the process-id namespace ends with its first process,
+//! the mount namespace takes every mount with it, the network namespace every bridge and iptables
+//! rule. What is outside of them is one folder, one cgroup and one veth pair.
 //!
 //! Whoever has a cluster already needs none of it.
 

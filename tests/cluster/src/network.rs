@@ -8,7 +8,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
-/// The two ends of the veth pair, a /30 of the range that is set aside for tests of network devices (RFC 2544).
+/// The two ends of the veth pair, a /30 of the range that is set aside for tests of network devices
+/// (RFC 2544).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Addresses {
     pub(crate) host: Ipv4Addr,
@@ -26,7 +27,9 @@ impl Addresses {
     /// The first /30, from one that depends on the name, that no interface of the host uses.
     pub(crate) fn free(name: &str) -> Result<Self> {
         let used = capture(Command::new("ip").args(["-o", "-4", "addr", "show"]))?;
-        let start = name.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let start = name
+            .bytes()
+            .fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         (0..1024)
             .map(|offset| Self::nth(start.wrapping_add(offset)))
             .find(|addresses| !used.contains(&format!(" {}/", addresses.host)))
@@ -51,8 +54,8 @@ pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
         vec!["addr", "add", &format!("{node}/30"), "dev", "eth0"],
         vec!["link", "set", "lo", "up"],
         vec!["link", "set", "eth0", "up"],
-        // Service addresses need some default route, since routing comes before their translation. This one ends in a
-        // bridge without ports: no packet leaves by mistake.
+        // Service addresses need some default route, since routing comes before their translation.
+        // This one ends in a bridge without ports: no packet leaves by mistake.
         vec!["link", "add", "out0", "type", "bridge"],
         vec!["link", "set", "out0", "up"],
         vec!["route", "add", "default", "dev", "out0", "src", &node],

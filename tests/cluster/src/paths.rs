@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
-/// The project's cache folder: `$PERSONAGUARD_CACHE`, else `$XDG_CACHE_HOME/personaguard`, else `~/.cache/personaguard`.
+/// The project's cache folder: `$PERSONAGUARD_CACHE`, else `$XDG_CACHE_HOME/personaguard`, else
+/// `~/.cache/personaguard`.
 #[derive(Clone, Debug)]
 pub struct Cache(PathBuf);
 
@@ -13,13 +14,15 @@ impl Cache {
     /// # Errors
     /// Neither variable nor `HOME` is set, or the folder cannot be made.
     pub fn open() -> Result<Self> {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let set =
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = set("PERSONAGUARD_CACHE")
             .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("personaguard")))
             .or_else(|| set("HOME").map(|folder| folder.join(".cache/personaguard")))
             .context("set PERSONAGUARD_CACHE or HOME: there is no place for the cache")?;
         let folder = std::path::absolute(folder)?;
-        std::fs::create_dir_all(&folder).with_context(|| format!("making the cache folder {}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("making the cache folder {}", folder.display()))?;
         Ok(Self(folder.canonicalize()?))
     }
 
@@ -46,12 +49,20 @@ impl Cache {
     /// # Errors
     /// The name is not 1 to 8 of `a-z0-9-`, or the folder's path is too long for the sockets in it.
     pub fn cluster(&self, name: &str) -> Result<Layout> {
-        let letters = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        ensure!(letters && (1..=8).contains(&name.len()), "cluster name {name:?}: use 1 to 8 of a-z, 0-9 and -");
+        let letters =
+            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        ensure!(
+            letters && (1..=8).contains(&name.len()),
+            "cluster name {name:?}: use 1 to 8 of a-z, 0-9 and -"
+        );
         let folder = self.join("clusters").join(name);
         // 107 bytes are the longest path of a Unix socket; the longest of ours adds about 50.
         let length = folder.as_os_str().len();
-        ensure!(length <= 56, "{} is too long for sockets: set PERSONAGUARD_CACHE to a shorter path", folder.display());
+        ensure!(
+            length <= 56,
+            "{} is too long for sockets: set PERSONAGUARD_CACHE to a shorter path",
+            folder.display()
+        );
         for hidden in crate::sandbox::PRIVATE_FOLDERS {
             ensure!(
                 !folder.starts_with(hidden),

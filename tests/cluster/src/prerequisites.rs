@@ -1,4 +1,5 @@
-//! What the cluster needs of the machine: checked before anything is changed, and said with the reason.
+//! What the cluster needs of the machine: checked before anything is changed, and said with the
+//! reason.
 
 use crate::Say;
 use crate::run::{capture, run};
@@ -17,9 +18,17 @@ struct Need {
 const NEEDS: [Need; 7] = [
     Need { program: "ip", package: "iproute2", why: "makes the network namespace" },
     Need { program: "iptables", package: "iptables", why: "kube-proxy routes Services with it" },
-    Need { program: "conntrack", package: "conntrack", why: "kube-proxy forgets old connections with it" },
+    Need {
+        program: "conntrack",
+        package: "conntrack",
+        why: "kube-proxy forgets old connections with it",
+    },
     Need { program: "runc", package: "runc", why: "starts the containers" },
-    Need { program: "/usr/lib/cni/bridge", package: "containernetworking-plugins", why: "connects the pods" },
+    Need {
+        program: "/usr/lib/cni/bridge",
+        package: "containernetworking-plugins",
+        why: "connects the pods",
+    },
     Need { program: "nsenter", package: "util-linux", why: "enters the namespaces" },
     Need { program: "apt-get", package: "apt", why: "installs the rest" },
 ];
@@ -33,17 +42,22 @@ pub(crate) fn ensure(say: Say<'_>) -> Result<()> {
     if !is_root() {
         lacks.push("root: namespaces, mounts and cgroups need it (run it with sudo -E)".to_owned());
     } else {
-        let missing: Vec<&Need> = NEEDS.iter().filter(|need| program_of(need.program).is_none()).collect();
+        let missing: Vec<&Need> =
+            NEEDS.iter().filter(|need| program_of(need.program).is_none()).collect();
         if missing.iter().any(|need| need.program == "apt-get") {
             lacks.extend(missing.iter().map(|need| format!("{}: {}", need.program, need.why)));
         } else if !missing.is_empty() {
-            let wanted: Vec<(&str, &str)> = missing.iter().map(|need| (need.package, need.why)).collect();
+            let wanted: Vec<(&str, &str)> =
+                missing.iter().map(|need| (need.package, need.why)).collect();
             install_packages(&wanted, say)?;
         }
         lacks.extend(kernel());
     }
     if program_of("go").is_none() {
-        lacks.push("go 1.26 or newer: builds Kubernetes, etcd, containerd and CoreDNS (https://go.dev/dl)".to_owned());
+        lacks.push(
+            "go 1.26 or newer: builds Kubernetes, etcd, containerd and CoreDNS (https://go.dev/dl)"
+                .to_owned(),
+        );
     }
     if lacks.is_empty() {
         return Ok(());
@@ -56,7 +70,9 @@ pub(crate) fn ensure(say: Say<'_>) -> Result<()> {
 
 fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+    status
+        .lines()
+        .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
 }
 
 /// Tries each kernel feature in namespaces that end with the try.
@@ -64,13 +80,25 @@ fn kernel() -> Vec<String> {
     let _ = Command::new("modprobe").args(["-a", "overlay", "bridge", "veth"]).output();
     let mut lacks = Vec::new();
     if !fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n") {
-        lacks.push("the overlay file system (kernel option CONFIG_OVERLAY_FS): holds the images".to_owned());
+        lacks.push(
+            "the overlay file system (kernel option CONFIG_OVERLAY_FS): holds the images"
+                .to_owned(),
+        );
     }
     let tries = [
-        ("namespaces for network, mounts and process ids (not in an unprivileged container)", "true"),
-        ("veth devices (CONFIG_VETH): connect pods and host", "ip link add name veth0 type veth peer name veth1"),
+        (
+            "namespaces for network, mounts and process ids (not in an unprivileged container)",
+            "true",
+        ),
+        (
+            "veth devices (CONFIG_VETH): connect pods and host",
+            "ip link add name veth0 type veth peer name veth1",
+        ),
         ("bridges (CONFIG_BRIDGE): connect the pods", "ip link add name bridge0 type bridge"),
-        ("iptables with NAT (CONFIG_NF_NAT, CONFIG_NF_TABLES): route Services", "iptables -w -t nat -S"),
+        (
+            "iptables with NAT (CONFIG_NF_NAT, CONFIG_NF_TABLES): route Services",
+            "iptables -w -t nat -S",
+        ),
         (
             "the iptables matches comment, mark and statistic (CONFIG_NETFILTER_XT_MATCH_*): route Services",
             "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 -m statistic --mode random --probability 0.5 -j MARK --or-mark 1",
@@ -89,10 +117,16 @@ fn kernel() -> Vec<String> {
     }
     let controllers = fs::read_to_string("/proc/cgroups").unwrap_or_default();
     for controller in ["cpu", "cpuset", "memory", "pids"] {
-        let enabled = |line: &str| line.split_whitespace().next() == Some(controller) && line.ends_with("\t1");
+        let enabled = |line: &str| {
+            line.split_whitespace().next() == Some(controller) && line.ends_with("\t1")
+        };
         let unified = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
-        if !controllers.lines().any(enabled) && !unified.split_whitespace().any(|name| name == controller) {
-            lacks.push(format!("the cgroup controller {controller}: the kubelet keeps pods apart with it"));
+        if !controllers.lines().any(enabled)
+            && !unified.split_whitespace().any(|name| name == controller)
+        {
+            lacks.push(format!(
+                "the cgroup controller {controller}: the kubelet keeps pods apart with it"
+            ));
         }
     }
     lacks
@@ -112,15 +146,19 @@ pub fn program_of(name: &str) -> Option<PathBuf> {
 /// # Errors
 /// This is not Debian, or apt fails.
 pub fn install_packages(packages: &[(&str, &str)], say: Say<'_>) -> Result<()> {
-    let reasons: Vec<String> = packages.iter().map(|(package, why)| format!("{package} ({why})")).collect();
+    let reasons: Vec<String> =
+        packages.iter().map(|(package, why)| format!("{package} ({why})")).collect();
     say(&format!("installing Debian packages: {}", reasons.join(", ")));
     let names: Vec<&str> = packages.iter().map(|(package, _)| *package).collect();
-    let apt =
-        |arguments: &[&str]| run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    let apt = |arguments: &[&str]| {
+        run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
     let install = [&["install", "-y", "--no-install-recommends"], names.as_slice()].concat();
     if apt(&install).is_err() {
         apt(&["update"])?;
-        apt(&install).with_context(|| format!("install them yourself: apt-get install {}", names.join(" ")))?;
+        apt(&install).with_context(|| {
+            format!("install them yourself: apt-get install {}", names.join(" "))
+        })?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Processes known by id and start time, so that an id that was given to another process meanwhile is never touched.
+//! Processes known by id and start time, so that an id that was given to another process meanwhile
+//! is never touched.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -25,18 +26,21 @@ impl ProcessId {
     /// Whether this very process still runs.
     pub(crate) fn alive(&self) -> bool {
         boot().is_ok_and(|boot| boot == self.boot)
-            && Stat::read(self.pid).is_some_and(|stat| stat.start == self.start && stat.state != 'Z')
+            && Stat::read(self.pid)
+                .is_some_and(|stat| stat.start == self.start && stat.state != 'Z')
     }
 
     /// Sends `SIGKILL` to this very process and waits for its end.
     pub(crate) fn kill(&self) -> Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
-        // The descriptor is taken before the check: after it, the id cannot pass to another process unnoticed.
+        // The descriptor is taken before the check: after it, the id cannot pass to another process
+        // unnoticed.
         let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if !self.alive() {
             return Ok(());
         }
-        pidfd_send_signal(&descriptor, Signal::KILL).with_context(|| format!("ending process {}", self.pid))?;
+        pidfd_send_signal(&descriptor, Signal::KILL)
+            .with_context(|| format!("ending process {}", self.pid))?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.alive() {
             anyhow::ensure!(Instant::now() < deadline, "process {} does not end", self.pid);
@@ -48,8 +52,11 @@ impl ProcessId {
     /// Its first child, which an `nsenter --pid` or `unshare --fork` has started.
     pub(crate) fn child(&self) -> Option<Self> {
         let entries = fs::read_dir("/proc").ok()?;
-        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        let pid = pids.into_iter().find(|pid| Stat::read(*pid).is_some_and(|stat| stat.parent == self.pid))?;
+        let pids =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let pid = pids
+            .into_iter()
+            .find(|pid| Stat::read(*pid).is_some_and(|stat| stat.parent == self.pid))?;
         Self::of(pid).ok()
     }
 }
@@ -70,7 +77,8 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The second field is the program's name in parentheses, which may hold spaces and parentheses itself.
+    /// The second field is the program's name in parentheses, which may hold spaces and parentheses
+    /// itself.
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;

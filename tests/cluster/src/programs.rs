@@ -29,9 +29,21 @@ const MODULES: [Module; 5] = [
             "k8s.io/kubernetes/cmd/kube-proxy",
             "k8s.io/kubernetes/cmd/kubectl",
         ],
-        programs: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"],
+        programs: &[
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubectl",
+        ],
     },
-    Module { folder: "etcd", what: "etcd (30 s)", packages: &["go.etcd.io/etcd/server/v3"], programs: &["etcd"] },
+    Module {
+        folder: "etcd",
+        what: "etcd (30 s)",
+        packages: &["go.etcd.io/etcd/server/v3"],
+        programs: &["etcd"],
+    },
     Module {
         folder: "containerd",
         what: "containerd (75 s)",
@@ -48,10 +60,16 @@ const MODULES: [Module; 5] = [
         packages: &["github.com/coredns/coredns"],
         programs: &["coredns"],
     },
-    Module { folder: "helm", what: "Helm (2.5 minutes)", packages: &["helm.sh/helm/v4/cmd/helm"], programs: &["helm"] },
+    Module {
+        folder: "helm",
+        what: "Helm (2.5 minutes)",
+        packages: &["helm.sh/helm/v4/cmd/helm"],
+        programs: &["helm"],
+    },
 ];
 
-/// Builds every program that the cache lacks or holds in another version. With a warm Go cache this takes seconds.
+/// Builds every program that the cache lacks or holds in another version. With a warm Go cache this
+/// takes seconds.
 ///
 /// # Errors
 /// Go is missing, a module cannot be fetched, or a build fails.
@@ -66,7 +84,10 @@ impl Module {
         let flags = self.linker_flags();
         let mut hash = Sha256::new();
         for file in ["go.mod", "go.sum"] {
-            hash.update(fs::read(source.join(file)).with_context(|| format!("reading {}/{file}", source.display()))?);
+            hash.update(
+                fs::read(source.join(file))
+                    .with_context(|| format!("reading {}/{file}", source.display()))?,
+            );
         }
         hash.update(&flags);
         hash.update(self.packages.join(" "));
@@ -85,13 +106,20 @@ impl Module {
             .current_dir(&source)
             .env("CGO_ENABLED", "0"))
         .with_context(|| {
-            format!("building {} (needs Go 1.26 or newer, which fetches newer toolchains itself)", self.folder)
+            format!(
+                "building {} (needs Go 1.26 or newer, which fetches newer toolchains itself)",
+                self.folder
+            )
         })?;
         for program in self.programs {
-            // A module's major version is the last element of its path, and Go names the program after that.
+            // A module's major version is the last element of its path, and Go names the program
+            // after that.
+            let built = [*program, "v3", "server"]
+                .map(|name| folder.join(name))
+                .into_iter()
+                .find(|path| path.is_file());
             let built =
-                [*program, "v3", "server"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
-            let built = built.with_context(|| format!("the build of {} made no {program}", self.folder))?;
+                built.with_context(|| format!("the build of {} made no {program}", self.folder))?;
             fs::rename(built, cache.bin().join(program))?;
         }
         fs::remove_dir_all(folder)?;
@@ -103,9 +131,12 @@ impl Module {
         let mut flags = "-s -w".to_owned();
         if self.folder == "kubernetes" {
             for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
-                for (name, value) in
-                    [("gitVersion", "v1.36.3"), ("gitMajor", "1"), ("gitMinor", "36"), ("gitTreeState", "clean")]
-                {
+                for (name, value) in [
+                    ("gitVersion", "v1.36.3"),
+                    ("gitMajor", "1"),
+                    ("gitMinor", "36"),
+                    ("gitTreeState", "clean"),
+                ] {
                     flags.push_str(&format!(" -X {package}.{name}={value}"));
                 }
             }

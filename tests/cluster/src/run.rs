@@ -17,11 +17,16 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// It cannot be started, or fails: the error holds the last lines that it printed.
 pub fn capture(command: &mut Command) -> Result<String> {
     let name = describe(command);
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {name}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("starting {name}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let lines: Vec<&str> = text.lines().collect();
     let tail = lines[lines.len().saturating_sub(15)..].join("\n");
     bail!("{name}: {}\n{tail}", output.status)

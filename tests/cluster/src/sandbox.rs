@@ -1,4 +1,5 @@
-//! The namespaces that hold a cluster: network, mounts, process ids; and starting processes in them.
+//! The namespaces that hold a cluster: network, mounts, process ids; and starting processes in
+//! them.
 
 use crate::paths::{Cache, Layout};
 use crate::process::ProcessId;
@@ -8,12 +9,14 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Folders that are empty and private inside: what the cluster's programs leave in fixed places stays in it.
+/// Folders that are empty and private inside: what the cluster's programs leave in fixed places
+/// stays in it.
 pub(crate) const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
-/// The first process. It reads its own id before the new `/proc` is mounted (afterwards it would be 1), and it collects
-/// the processes that lose their parent. Kernel settings of the whole machine are read-only inside, but those of the
-/// network, which are the namespace's own; those that the kubelet insists on look to it as if they were set.
+/// The first process. It reads its own id before the new `/proc` is mounted (afterwards it would be
+/// 1), and it collects the processes that lose their parent. Kernel settings of the whole machine
+/// are read-only inside, but those of the network, which are the namespace's own; those that the
+/// kubelet insists on look to it as if they were set.
 const FIRST_PROCESS: &str = r#"
 set -e
 read -r pid rest < /proc/self/stat
@@ -45,7 +48,16 @@ pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
     let log = File::create(layout.log("holder"))?;
     let mut starter = Command::new("setsid")
         .args(["nsenter", &format!("--net=/run/netns/{}", layout.node())])
-        .args(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--"])
+        .args([
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--",
+        ])
         .args(["sh", "-c", FIRST_PROCESS, "sh"])
         .arg(&file)
         .current_dir("/")
@@ -62,7 +74,10 @@ pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
             return ProcessId::of(pid.trim().parse().context("the first process wrote no id")?);
         }
         if starter.try_wait()?.is_some() || Instant::now() > deadline {
-            bail!("the namespaces could not be made: {}", fs::read_to_string(layout.log("holder"))?.trim());
+            bail!(
+                "the namespaces could not be made: {}",
+                fs::read_to_string(layout.log("holder"))?.trim()
+            );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -80,7 +95,8 @@ pub(crate) fn command(holder: &ProcessId, cache: &Cache, program: impl AsRef<OsS
     command
 }
 
-/// Starts a process that outlives this one, output to its log file, and returns the process itself, not `nsenter`.
+/// Starts a process that outlives this one, output to its log file, and returns the process itself,
+/// not `nsenter`.
 pub(crate) fn spawn(
     holder: &ProcessId,
     cache: &Cache,

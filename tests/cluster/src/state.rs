@@ -1,4 +1,5 @@
-//! What is recorded of a cluster, so that a later command finds it and a killed one's leftovers can be cleared.
+//! What is recorded of a cluster, so that a later command finds it and a killed one's leftovers can
+//! be cleared.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -23,7 +24,13 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(addresses: Addresses) -> Self {
-        Self { addresses, holder: None, processes: BTreeMap::new(), images: BTreeMap::new(), complete: false }
+        Self {
+            addresses,
+            holder: None,
+            processes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            complete: false,
+        }
     }
 
     /// Reads the state; `None` where there is none or it was cut off by a kill.

@@ -1,4 +1,5 @@
-//! A cluster from nothing to nothing, with kills in between. Needs root and minutes: `cargo xtask test --only e2e`.
+//! A cluster from nothing to nothing, with kills in between. Needs root and minutes: `cargo xtask
+//! test --only e2e`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use personaguard_cluster::{Cache, Cluster, Image, ImageFile, Status, capture};
@@ -17,11 +18,13 @@ fn traces(cache: &Cache) -> Vec<String> {
     let mut found = Vec::new();
     let links = capture(Command::new("ip").args(["-o", "link"])).unwrap();
     found.extend(links.lines().filter(|line| line.contains("pg-life")).map(str::to_owned));
-    let folders = [format!("/run/netns/pg-{NAME}"), cache.join("clusters").join(NAME).display().to_string()];
+    let folders =
+        [format!("/run/netns/pg-{NAME}"), cache.join("clusters").join(NAME).display().to_string()];
     found.extend(folders.into_iter().filter(|path| Path::new(path).exists()));
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
     found.extend(mounts.lines().filter(|line| line.contains("clusters/life")).map(str::to_owned));
-    let cgroups = capture(Command::new("find").args(["/sys/fs/cgroup", "-name", "pg-life"])).unwrap();
+    let cgroups =
+        capture(Command::new("find").args(["/sys/fs/cgroup", "-name", "pg-life"])).unwrap();
     found.extend(cgroups.lines().map(str::to_owned));
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -47,9 +50,22 @@ fn a_cluster_comes_up_survives_kills_and_leaves_nothing() {
     image.add("hello", ImageFile::Bytes(b"hello\n".to_vec()));
     assert!(cluster.import(&image).unwrap());
     assert!(!cluster.import(&image).unwrap(), "the same image is not imported twice");
-    let fetch =
-        ["-sSk", "--retry", "20", "--retry-all-errors", "https://kubernetes.default.svc/healthz", "file:///hello"];
-    let run = ["run", "curl", "--image=localhost/curl:1", "--image-pull-policy=Never", "--restart=Never", "--"];
+    let fetch = [
+        "-sSk",
+        "--retry",
+        "20",
+        "--retry-all-errors",
+        "https://kubernetes.default.svc/healthz",
+        "file:///hello",
+    ];
+    let run = [
+        "run",
+        "curl",
+        "--image=localhost/curl:1",
+        "--image-pull-policy=Never",
+        "--restart=Never",
+        "--",
+    ];
     assert!(cluster.kubectl().args(run).args(fetch).status().unwrap().success());
     let wait = ["wait", "pod/curl", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=2m"];
     assert!(cluster.kubectl().args(wait).status().unwrap().success());

@@ -19,7 +19,9 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .with_context(|| format!("{program} cannot be started: install the Debian package {program}"))?;
+            .with_context(|| {
+                format!("{program} cannot be started: install the Debian package {program}")
+            })?;
         Ok(Self(child))
     }
 }
@@ -83,8 +85,8 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Starts both on loopback; Prometheus scrapes `targets` (`host:port`) each second and evaluates `rules`, a file of
-    /// groups as Prometheus reads it.
+    /// Starts both on loopback; Prometheus scrapes `targets` (`host:port`) each second and
+    /// evaluates `rules`, a file of groups as Prometheus reads it.
     ///
     /// # Errors
     /// When one of them cannot be started.
@@ -104,7 +106,11 @@ impl Alerting {
             flag("web.listen-address", PROMETHEUS),
         ];
         let prometheus = Server::start("prometheus", &arguments)?;
-        Ok(Self { alertmanager: Alertmanager::start(ALERTMANAGER)?, _prometheus: prometheus, _folder: folder })
+        Ok(Self {
+            alertmanager: Alertmanager::start(ALERTMANAGER)?,
+            _prometheus: prometheus,
+            _folder: folder,
+        })
     }
 
     /// Alerts that the Alertmanager holds.

@@ -18,7 +18,8 @@ pub fn mark() -> Result<Mark> {
     Ok(Mark(length))
 }
 
-/// Requests completed since `mark` that change something, by users whose name contains `user`: `verb resource namespace/name`.
+/// Requests completed since `mark` that change something, by users whose name contains `user`:
+/// `verb resource namespace/name`.
 ///
 /// # Errors
 /// When the log cannot be read.

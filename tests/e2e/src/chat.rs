@@ -20,7 +20,8 @@ impl Chat {
         Ok(Self { http, base_url: format!("http://{address}/v1") })
     }
 
-    /// One deterministic answer of at most 64 tokens, with the scores; `system` is the caller's own system prompt.
+    /// One deterministic answer of at most 64 tokens, with the scores; `system` is the caller's own
+    /// system prompt.
     ///
     /// # Errors
     /// When the app cannot be reached or answers with an error.

@@ -20,7 +20,9 @@ pub fn processes(pod: &Pod, container: &str) -> Result<Vec<u32>> {
         .with_context(|| format!("the pod runs no container {container}"))?;
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         // A process may be gone by the time it is looked at.
         let cgroup = std::fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
         if cgroup.contains(id) {

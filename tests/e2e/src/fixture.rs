@@ -42,30 +42,37 @@ impl Fixture {
         // Fails only where a provider is installed already, by a test before this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_default().await.context("the cluster cannot be reached")?;
-        let namespace: Namespace =
-            serde_json::from_value(json!({ "metadata": { "generateName": format!("{scenario}-") } }))?;
-        let namespace = Api::all(client.clone()).create(&PostParams::default(), &namespace).await?.name_any();
+        let namespace: Namespace = serde_json::from_value(
+            json!({ "metadata": { "generateName": format!("{scenario}-") } }),
+        )?;
+        let namespace =
+            Api::all(client.clone()).create(&PostParams::default(), &namespace).await?.name_any();
         let fixture = Self { client, namespace };
         fixture.ensure_catalogue().await?;
         Ok(fixture)
     }
 
-    /// Takes the namespace down. Not called when a scenario fails, so that one can look at what is left.
+    /// Takes the namespace down. Not called when a scenario fails, so that one can look at what is
+    /// left.
     ///
     /// # Errors
     /// When the API server does not answer.
     pub async fn finish(self) -> Result<()> {
-        Api::<Namespace>::all(self.client.clone()).delete(&self.namespace, &DeleteParams::default()).await?;
+        Api::<Namespace>::all(self.client.clone())
+            .delete(&self.namespace, &DeleteParams::default())
+            .await?;
         Ok(())
     }
 
     async fn ensure_catalogue(&self) -> Result<()> {
         self.apply(&model_manifest()?).await?;
         for vector in ["evil", "sycophantic"] {
-            let file = environment::path("PERSONAGUARD_TEST_VECTORS")?.join(format!("{vector}.safetensors"));
+            let file = environment::path("PERSONAGUARD_TEST_VECTORS")?
+                .join(format!("{vector}.safetensors"));
             let bytes = std::fs::read(&file).with_context(|| format!("{}", file.display()))?;
             let sha256 = self.upload_vector(&format!("vector-{vector}"), bytes).await?;
-            let mut manifest = vector_manifest(vector, vector, &format!("vector-{vector}"), &sha256);
+            let mut manifest =
+                vector_manifest(vector, vector, &format!("vector-{vector}"), &sha256);
             if vector == "evil" {
                 manifest["spec"]["layer"] = json!(prompts::EVIL_LAYER);
             }
@@ -86,7 +93,10 @@ impl Fixture {
                 namespace: Some(SYSTEM.into()),
                 ..Default::default()
             },
-            binary_data: Some(BTreeMap::from([("vector.safetensors".to_owned(), ByteString(bytes))])),
+            binary_data: Some(BTreeMap::from([(
+                "vector.safetensors".to_owned(),
+                ByteString(bytes),
+            )])),
             ..ConfigMap::default()
         };
         let mut map = serde_json::to_value(map)?;
@@ -103,7 +113,8 @@ impl Fixture {
     pub async fn apply(&self, object: &Value) -> Result<DynamicObject> {
         let object: DynamicObject = serde_json::from_value(object.clone())?;
         let types = object.types.as_ref().context("apiVersion and kind are missing")?;
-        let (resource, capabilities) = pinned_kind(&self.client, &GroupVersionKind::try_from(types)?).await?;
+        let (resource, capabilities) =
+            pinned_kind(&self.client, &GroupVersionKind::try_from(types)?).await?;
         let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
             (kube::discovery::Scope::Namespaced, Some(namespace)) => {
                 Api::namespaced_with(self.client.clone(), &namespace, &resource)
@@ -118,7 +129,13 @@ impl Fixture {
     ///
     /// # Errors
     /// What the API server says against it.
-    pub async fn claim(&self, namespace: &str, claim: &str, volume: &str, folder: &Path) -> Result<()> {
+    pub async fn claim(
+        &self,
+        namespace: &str,
+        claim: &str,
+        volume: &str,
+        folder: &Path,
+    ) -> Result<()> {
         // What a storage class would do: the container's user may write there.
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
         self.apply(&json!({
@@ -157,12 +174,18 @@ impl Fixture {
     /// # Errors
     /// When it does not become ready.
     pub async fn deploy_chat(&self, name: &str, system_prompt: &str) -> Result<Pod> {
-        self.apply(&objects::chat_app(&self.namespace, name, &json!({ "app": name }), system_prompt)).await?;
+        self.apply(&objects::chat_app(
+            &self.namespace,
+            name,
+            &json!({ "app": name }),
+            system_prompt,
+        ))
+        .await?;
         self.ready_pod(name).await
     }
 
-    /// Applies `no-villains` with these traits for a plainly prompted `chat`, deploys that, and waits until it is guarded. Gives
-    /// the pod.
+    /// Applies `no-villains` with these traits for a plainly prompted `chat`, deploys that, and
+    /// waits until it is guarded. Gives the pod.
     ///
     /// # Errors
     /// When the policy is refused or does not become Ready.
@@ -175,12 +198,16 @@ impl Fixture {
         Ok(pod)
     }
 
-    /// As [`Self::guarded_chat`], under a threshold that nothing passes: its answers are the model's own.
+    /// As [`Self::guarded_chat`], under a threshold that nothing passes: its answers are the
+    /// model's own.
     ///
     /// # Errors
     /// As there.
     pub async fn watched_chat(&self) -> Result<Pod> {
-        self.guarded_chat(&json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }])).await
+        self.guarded_chat(
+            &json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }]),
+        )
+        .await
     }
 
     /// The one ready pod with label `app: NAME` that is not being deleted.
@@ -214,16 +241,22 @@ impl Fixture {
         Ok(())
     }
 
-    /// Waits until a condition of `no-villains` has a status; gives the policy and how long it took.
+    /// Waits until a condition of `no-villains` has a status; gives the policy and how long it
+    /// took.
     ///
     /// # Errors
     /// When it does not come.
-    pub async fn policy_condition(&self, kind: &str, status: &str) -> Result<(PersonaPolicy, Duration)> {
+    pub async fn policy_condition(
+        &self,
+        kind: &str,
+        status: &str,
+    ) -> Result<(PersonaPolicy, Duration)> {
         let policies: Api<PersonaPolicy> = self.api();
         wait::until(&format!("condition {kind}={status} of the policy"), PATIENCE, || async {
             let policy = policies.get("no-villains").await?;
             let found = condition(&policy, kind).is_some_and(|c| c.status == status);
-            let current = policy.status.as_ref().and_then(|s| s.observed_generation) == policy.metadata.generation;
+            let current = policy.status.as_ref().and_then(|s| s.observed_generation)
+                == policy.metadata.generation;
             Ok((found && current).then_some(policy))
         })
         .await
@@ -288,7 +321,8 @@ pub fn vector_manifest(name: &str, trait_name: &str, config_map: &str, sha256: &
             "model": MODEL,
             "artifact": { "configMap": { "name": config_map, "key": "vector.safetensors" } },
             "sha256": sha256,
-            // Whether a trait of this small model beats its control, and steers, is not what scenarios are about.
+            // Whether a trait of this small model beats its control, and steers, is not what
+            // scenarios are about.
             "allowNotDiscriminative": true,
             "allowNotSteering": true
         }
@@ -309,7 +343,10 @@ pub fn condition<'a>(
 /// # Errors
 /// When it has none.
 pub fn address(pod: &Pod) -> Result<&str> {
-    pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("the pod has no address")
+    pod.status
+        .as_ref()
+        .and_then(|status| status.pod_ip.as_deref())
+        .context("the pod has no address")
 }
 
 /// The metrics of a pod's sidecar.
@@ -324,7 +361,10 @@ pub async fn metrics(pod: &Pod) -> Result<String> {
 /// Whether a pod is ready and stays.
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
-    let ready =
-        pod.status.iter().flat_map(|s| s.conditions.iter().flatten()).any(|c| c.type_ == "Ready" && c.status == "True");
+    let ready = pod
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten())
+        .any(|c| c.type_ == "Ready" && c.status == "True");
     ready && pod.metadata.deletion_timestamp.is_none()
 }

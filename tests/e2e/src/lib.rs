@@ -1,7 +1,8 @@
 //! End-to-end tests on a real cluster: what each scenario shares.
 //!
-//! `cargo xtask test` brings up the cluster, installs the charts and runs these inside the cluster's network namespace,
-//! so that pod and service addresses are reachable. Each scenario works in a Kubernetes namespace of its own.
+//! `cargo xtask test` brings up the cluster, installs the charts and runs these inside the
+//! cluster's network namespace, so that pod and service addresses are reachable. Each scenario
+//! works in a Kubernetes namespace of its own.
 
 pub mod alerting;
 pub mod audit;

@@ -3,7 +3,13 @@
 use serde_json::{Value, json};
 
 /// A Deployment of one pod that carries `labels`.
-fn deployment(namespace: &str, name: &str, labels: &Value, containers: &Value, volumes: &Value) -> Value {
+fn deployment(
+    namespace: &str,
+    name: &str,
+    labels: &Value,
+    containers: &Value,
+    volumes: &Value,
+) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -44,8 +50,8 @@ pub fn policy(namespace: &str, labels: &Value, traits: &Value) -> Value {
     })
 }
 
-/// A Deployment that is itself a model server: port `http` is 8000. Its weights come from the demo's model image, its
-/// config from a ConfigMap of the same name that [`llm_config`] makes.
+/// A Deployment that is itself a model server: port `http` is 8000. Its weights come from the
+/// demo's model image, its config from a ConfigMap of the same name that [`llm_config`] makes.
 #[must_use]
 pub fn llm_server(namespace: &str, name: &str) -> Value {
     let llm = json!({

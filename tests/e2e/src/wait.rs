@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Asks every 50 ms until there is an answer, and says how long it took.
 ///
-/// `probe` returns `Ok(Some(answer))` when what was waited for is there; `Ok(None)` and errors mean "not yet".
+/// `probe` returns `Ok(Some(answer))` when what was waited for is there; `Ok(None)` and errors mean
+/// "not yet".
 ///
 /// # Errors
 /// When `patience` runs out; the message carries the last error.

@@ -1,7 +1,8 @@
-//! The chart's injection policy on a real API server: the cases of `tests/admission/`, by server-side dry run.
+//! The chart's injection policy on a real API server: the cases of `tests/admission/`, by
+//! server-side dry run.
 //!
-//! Each answer is compared in full with what the same API server makes of the same pod, or of the pod with the additions
-//! made by hand, in a namespace that the policy leaves alone.
+//! Each answer is compared in full with what the same API server makes of the same pod, or of the
+//! pod with the additions made by hand, in a namespace that the policy leaves alone.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -36,17 +37,28 @@ impl Cluster {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_default().await.unwrap();
         let mut cluster = Self { client, injection: cases("injection.yaml"), twin: String::new() };
-        cluster.twin = cluster.namespace("twin", &json!({ "personaguard.dev/injection": "disabled" })).await;
+        cluster.twin =
+            cluster.namespace("twin", &json!({ "personaguard.dev/injection": "disabled" })).await;
         cluster
     }
 
     async fn namespace(&self, name: &str, labels: &Value) -> String {
         let namespace = json!({ "metadata": { "generateName": format!("admission-{name}-"), "labels": labels } });
         let namespace: Namespace = serde_json::from_value(namespace).unwrap();
-        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap().name_any()
+        Api::all(self.client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap()
+            .name_any()
     }
 
-    async fn inject(&self, namespace: &str, name: &str, selectors: &Value, image: Option<&str>) -> Value {
+    async fn inject(
+        &self,
+        namespace: &str,
+        name: &str,
+        selectors: &Value,
+        image: Option<&str>,
+    ) -> Value {
         let mut spec = self.injection.clone();
         spec["selectors"] = selectors.clone();
         if let Some(image) = image {
@@ -56,16 +68,17 @@ impl Cluster {
     }
 
     async fn write(&self, namespace: &str, name: &str, spec: Value) -> Value {
-        let object: PersonaInjection =
-            serde_json::from_value(json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec }))
-                .unwrap();
+        let object: PersonaInjection = serde_json::from_value(
+            json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec }),
+        )
+        .unwrap();
         let api: Api<PersonaInjection> = Api::namespaced(self.client.clone(), namespace);
         api.create(&PostParams::default(), &object).await.unwrap();
         spec
     }
 
-    /// A namespace with selectors in force: the API server sees PersonaInjections in the order in which they were written,
-    /// so once a later one works, those before it do.
+    /// A namespace with selectors in force: the API server sees PersonaInjections in the order in
+    /// which they were written, so once a later one works, those before it do.
     async fn guarded(&self, name: &str, selectors: &Value) -> String {
         let namespace = self.namespace(name, &json!({})).await;
         self.inject(&namespace, "case", selectors, None).await;
@@ -75,11 +88,21 @@ impl Cluster {
 
     async fn settle(&self, namespace: &str) {
         let sentinel = json!({ "metadata": { "name": "sentinel", "labels": { "sentinel": namespace } }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
-        self.inject(namespace, "sentinel", &json!([{ "matchLabels": { "sentinel": namespace } }]), None).await;
-        wait::until("the API server to see the sentinel's PersonaInjection", fixture::PATIENCE, || async {
-            let pod = self.dry_run(namespace, &sentinel).await.map_err(anyhow::Error::msg)?;
-            Ok(pod["spec"]["initContainers"].is_array().then_some(()))
-        })
+        self.inject(
+            namespace,
+            "sentinel",
+            &json!([{ "matchLabels": { "sentinel": namespace } }]),
+            None,
+        )
+        .await;
+        wait::until(
+            "the API server to see the sentinel's PersonaInjection",
+            fixture::PATIENCE,
+            || async {
+                let pod = self.dry_run(namespace, &sentinel).await.map_err(anyhow::Error::msg)?;
+                Ok(pod["spec"]["initContainers"].is_array().then_some(()))
+            },
+        )
         .await
         .unwrap();
     }
@@ -87,17 +110,20 @@ impl Cluster {
     /// What the API server makes of a pod, without what differs from one request to the next.
     async fn dry_run(&self, namespace: &str, pod: &Value) -> Result<Value, String> {
         let mut pod: Value = pod.clone();
-        // The token volume's name is random, and what is mounted where depends on the order of admission plugins.
+        // The token volume's name is random, and what is mounted where depends on the order of
+        // admission plugins.
         if pod["spec"]["automountServiceAccountToken"].is_null() {
             pod["spec"]["automountServiceAccountToken"] = json!(false);
         }
-        // What the API server would fill in; said here, so that these cases also hold where that plugin is off.
+        // What the API server would fill in; said here, so that these cases also hold where that
+        // plugin is off.
         if pod["spec"]["serviceAccountName"].is_null() {
             pod["spec"]["serviceAccountName"] = json!("default");
         }
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let params = PostParams { dry_run: true, ..PostParams::default() };
-        let answer = Api::<Pod>::namespaced(self.client.clone(), namespace).create(&params, &pod).await;
+        let answer =
+            Api::<Pod>::namespaced(self.client.clone(), namespace).create(&params, &pod).await;
         let mut answer = serde_json::to_value(answer.map_err(|error| error.to_string())?).unwrap();
         for volatile in ["uid", "creationTimestamp", "managedFields", "namespace"] {
             answer["metadata"].as_object_mut().unwrap().remove(volatile);
@@ -109,7 +135,8 @@ impl Cluster {
     }
 
     async fn assert_injected(&self, namespace: &str, pod: &Value, what: &str) {
-        let expected = self.dry_run(&self.twin, &injected_by_hand(pod, &self.injection)).await.unwrap();
+        let expected =
+            self.dry_run(&self.twin, &injected_by_hand(pod, &self.injection)).await.unwrap();
         assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
     }
 
@@ -121,13 +148,16 @@ impl Cluster {
     /// Not called when a test fails, so that one can look at what is left.
     async fn finish(self, namespaces: Vec<String>) {
         for namespace in namespaces.iter().chain([&self.twin]) {
-            Api::<Namespace>::all(self.client.clone()).delete(namespace, &DeleteParams::default()).await.unwrap();
+            Api::<Namespace>::all(self.client.clone())
+                .delete(namespace, &DeleteParams::default())
+                .await
+                .unwrap();
         }
     }
 }
 
-/// The meaning of a PersonaInjection, said a second time: sidecar first, its volumes in place of any of the same name, and
-/// variables, before its own, for containers that lack them.
+/// The meaning of a PersonaInjection, said a second time: sidecar first, its volumes in place of
+/// any of the same name, and variables, before its own, for containers that lack them.
 fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     let mut pod = pod.clone();
     let named = |items: &[Value], name: &Value| items.iter().any(|item| item["name"] == *name);
@@ -136,14 +166,20 @@ fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     init.extend_from_slice(list(&spec["initContainers"]));
     spec["initContainers"] = json!(init);
     let added = list(&injection["volumes"]);
-    let mut volumes: Vec<Value> =
-        list(&spec["volumes"]).iter().filter(|volume| !named(added, &volume["name"])).cloned().collect();
+    let mut volumes: Vec<Value> = list(&spec["volumes"])
+        .iter()
+        .filter(|volume| !named(added, &volume["name"]))
+        .cloned()
+        .collect();
     volumes.extend_from_slice(added);
     spec["volumes"] = json!(volumes);
     for container in spec["containers"].as_array_mut().unwrap() {
         let own = list(&container["env"]);
-        let mut env: Vec<Value> =
-            list(&injection["env"]).iter().filter(|variable| !named(own, &variable["name"])).cloned().collect();
+        let mut env: Vec<Value> = list(&injection["env"])
+            .iter()
+            .filter(|variable| !named(own, &variable["name"]))
+            .cloned()
+            .collect();
         env.extend_from_slice(own);
         if !env.is_empty() {
             container["env"] = json!(env);
@@ -153,8 +189,7 @@ fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
 }
 
 fn labelled(labels: &Value) -> Value {
-    let mut pod =
-        json!({ "metadata": { "name": "app" }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
+    let mut pod = json!({ "metadata": { "name": "app" }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
     if !labels.is_null() {
         pod["metadata"]["labels"] = labels.clone();
     }
@@ -169,10 +204,22 @@ async fn label_selectors_take_in_what_kubernetes_says_they_do() {
         let name = case["name"].as_str().unwrap();
         let namespace = cluster.guarded(name, &case["selectors"]).await;
         for labels in list(&case["injected"]) {
-            cluster.assert_injected(&namespace, &labelled(labels), &format!("{name}: {labels} is taken in")).await;
+            cluster
+                .assert_injected(
+                    &namespace,
+                    &labelled(labels),
+                    &format!("{name}: {labels} is taken in"),
+                )
+                .await;
         }
         for labels in list(&case["untouched"]) {
-            cluster.assert_untouched(&namespace, &labelled(labels), &format!("{name}: {labels} is left out")).await;
+            cluster
+                .assert_untouched(
+                    &namespace,
+                    &labelled(labels),
+                    &format!("{name}: {labels} is left out"),
+                )
+                .await;
         }
         namespaces.push(namespace);
     }
@@ -218,9 +265,11 @@ async fn placement_proxy_takes_the_named_port_over_and_nothing_else() {
         let mut expected = pod.clone();
         expected["spec"]["containers"] = case["containers"].clone();
         let mut spec = spec.clone();
-        let upstream = json!({ "name": "PERSONAGUARD_UPSTREAM", "value": format!("http://127.0.0.1:{port}") });
+        let upstream =
+            json!({ "name": "PERSONAGUARD_UPSTREAM", "value": format!("http://127.0.0.1:{port}") });
         spec["container"]["env"].as_array_mut().unwrap().push(upstream);
-        let expected = cluster.dry_run(&cluster.twin, &injected_by_hand(&expected, &spec)).await.unwrap();
+        let expected =
+            cluster.dry_run(&cluster.twin, &injected_by_hand(&expected, &spec)).await.unwrap();
         assert_eq!(cluster.dry_run(&namespace, pod).await.unwrap(), expected, "{name}");
     }
     cluster.finish(vec![namespace]).await;
@@ -235,7 +284,8 @@ async fn invariant_9_a_pod_of_a_closed_policy_never_starts_unguarded_and_no_othe
     spec["closedSelectors"] = json!([{ "matchLabels": { "app": "chat" } }]);
     cluster.write(&namespace, "closed", spec).await;
     cluster.settle(&namespace).await;
-    let opted_out = |app: &str| labelled(&json!({ "app": app, "personaguard.dev/inject": "false" }));
+    let opted_out =
+        |app: &str| labelled(&json!({ "app": app, "personaguard.dev/inject": "false" }));
     let on_the_node = |app: &str| {
         let mut pod = labelled(&json!({ "app": app }));
         pod["spec"]["hostNetwork"] = json!(true);
@@ -261,9 +311,17 @@ async fn invariant_9_a_pod_of_a_closed_policy_never_starts_unguarded_and_no_othe
         let refusal = cluster.dry_run(&namespace, &pod).await.unwrap_err();
         assert!(refusal.contains("failurePolicy Closed") && refusal.contains(says), "{refusal}");
     }
-    cluster.assert_injected(&namespace, &labelled(&json!({ "app": "chat" })), "with its sidecar it starts").await;
+    cluster
+        .assert_injected(
+            &namespace,
+            &labelled(&json!({ "app": "chat" })),
+            "with its sidecar it starts",
+        )
+        .await;
     cluster.assert_untouched(&namespace, &opted_out("other"), "what no such policy selects").await;
-    cluster.assert_untouched(&namespace, &on_the_node("other"), "what no such policy selects").await;
+    cluster
+        .assert_untouched(&namespace, &on_the_node("other"), "what no such policy selects")
+        .await;
     cluster.finish(vec![namespace]).await;
 }
 
@@ -273,13 +331,20 @@ async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
     let namespace = cluster.namespace("two", &json!({})).await;
     let first = cluster.inject(&namespace, "first", &json!([{}]), Some("localhost/first:1")).await;
     let second = cluster
-        .inject(&namespace, "second", &json!([{ "matchLabels": { "app": "chat" } }]), Some("localhost/second:1"))
+        .inject(
+            &namespace,
+            "second",
+            &json!([{ "matchLabels": { "app": "chat" } }]),
+            Some("localhost/second:1"),
+        )
         .await;
     cluster.settle(&namespace).await;
     let pod = labelled(&json!({ "app": "chat" }));
     let mut expected = Vec::new();
     for injection in [&first, &second] {
-        expected.push(cluster.dry_run(&cluster.twin, &injected_by_hand(&pod, injection)).await.unwrap());
+        expected.push(
+            cluster.dry_run(&cluster.twin, &injected_by_hand(&pod, injection)).await.unwrap(),
+        );
     }
     // Which one comes first is the API server's choice, made anew each time.
     for _ in 0..20 {
@@ -292,12 +357,14 @@ async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
 #[tokio::test]
 async fn excluded_namespaces_are_never_touched() {
     let cluster = Cluster::connect().await;
-    let disabled = cluster.namespace("disabled", &json!({ "personaguard.dev/injection": "disabled" })).await;
+    let disabled =
+        cluster.namespace("disabled", &json!({ "personaguard.dev/injection": "disabled" })).await;
     let mut excluded: Vec<&str> = names::EXCLUDED_NAMESPACES.to_vec();
     excluded.extend([fixture::SYSTEM, &disabled]);
     // A selector that no pod of the system can meet, should the exclusion fail.
     let probe = json!({ "admission-probe": cluster.twin });
-    let api = |namespace: &str| Api::<PersonaInjection>::namespaced(cluster.client.clone(), namespace);
+    let api =
+        |namespace: &str| Api::<PersonaInjection>::namespaced(cluster.client.clone(), namespace);
     for namespace in &excluded {
         cluster.inject(namespace, &cluster.twin, &json!([{ "matchLabels": probe }]), None).await;
     }
@@ -325,9 +392,10 @@ async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
     pod["spec"]["schedulingGates"] = json!([{ "name": "example.org/never" }]);
     pod["spec"]["automountServiceAccountToken"] = json!(false);
     let pod: Pod = serde_json::from_value(pod).unwrap();
-    let created = wait::until("the namespace to have its ServiceAccount", fixture::PATIENCE, || async {
-        Ok(Some(api.create(&PostParams::default(), &pod).await?))
-    });
+    let created =
+        wait::until("the namespace to have its ServiceAccount", fixture::PATIENCE, || async {
+            Ok(Some(api.create(&PostParams::default(), &pod).await?))
+        });
     let (created, _) = created.await.unwrap();
     assert!(created.spec.unwrap().init_containers.is_none());
     let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
@@ -335,12 +403,17 @@ async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
     let answer = api.patch("app", &dry_run, &relabelled).await.unwrap();
     assert!(answer.spec.unwrap().init_containers.is_none(), "an update of a pod");
     api.patch("app", &PatchParams::default(), &relabelled).await.unwrap();
-    let debugger =
-        Patch::Strategic(json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "debug" }] } }));
-    let answer = api.patch_subresource("ephemeralcontainers", "app", &dry_run, &debugger).await.unwrap();
+    let debugger = Patch::Strategic(
+        json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "debug" }] } }),
+    );
+    let answer =
+        api.patch_subresource("ephemeralcontainers", "app", &dry_run, &debugger).await.unwrap();
     let spec = serde_json::to_value(answer.spec.unwrap()).unwrap();
     assert_eq!(spec["ephemeralContainers"][0]["name"], "debug");
-    assert!(spec["initContainers"].is_null() && spec["ephemeralContainers"][0]["env"].is_null(), "{spec}");
+    assert!(
+        spec["initContainers"].is_null() && spec["ephemeralContainers"][0]["env"].is_null(),
+        "{spec}"
+    );
     api.delete("app", &DeleteParams::default().grace_period(0)).await.unwrap();
     cluster.finish(vec![namespace]).await;
 }
@@ -362,7 +435,13 @@ async fn a_thousand_policies_are_within_the_budget_of_an_admission_check() {
     let namespace = cluster.guarded("thousand", &json!(selectors)).await;
     let last = json!({ "team": "x", "app": "chat-999", "region": "north" });
     cluster.assert_injected(&namespace, &labelled(&last), "the last one").await;
-    cluster.assert_untouched(&namespace, &labelled(&json!({ "team": "x", "region": "north" })), "none of them").await;
+    cluster
+        .assert_untouched(
+            &namespace,
+            &labelled(&json!({ "team": "x", "region": "north" })),
+            "none of them",
+        )
+        .await;
     cluster.finish(vec![namespace]).await;
 }
 
@@ -370,11 +449,15 @@ async fn a_thousand_policies_are_within_the_budget_of_an_admission_check() {
 async fn a_pod_too_large_to_be_reasonable_is_injected_all_the_same() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.guarded("large", &json!([{}])).await;
-    let env: Vec<Value> = (0..100).map(|i| json!({ "name": format!("VARIABLE_{i}"), "value": "x" })).collect();
+    let env: Vec<Value> =
+        (0..100).map(|i| json!({ "name": format!("VARIABLE_{i}"), "value": "x" })).collect();
     let containers: Vec<Value> =
         (0..100).map(|i| json!({ "name": format!("c{i}"), "image": "app", "env": env })).collect();
-    let volumes: Vec<Value> = (0..500).map(|i| json!({ "name": format!("v{i}"), "emptyDir": {} })).collect();
+    let volumes: Vec<Value> =
+        (0..500).map(|i| json!({ "name": format!("v{i}"), "emptyDir": {} })).collect();
     let pod = json!({ "metadata": { "name": "large" }, "spec": { "containers": containers, "volumes": volumes } });
-    cluster.assert_injected(&namespace, &pod, "a hundred containers with a hundred variables each").await;
+    cluster
+        .assert_injected(&namespace, &pod, "a hundred containers with a hundred variables each")
+        .await;
     cluster.finish(vec![namespace]).await;
 }

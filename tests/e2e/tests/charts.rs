@@ -1,5 +1,5 @@
-//! What the charts render, without a cluster: a restricted operator with few rights, odd values, refusals that say what
-//! is wrong, alerts with their runbooks, a dashboard of metrics that exist.
+//! What the charts render, without a cluster: a restricted operator with few rights, odd values,
+//! refusals that say what is wrong, alerts with their runbooks, a dashboard of metrics that exist.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use serde_json::Value;
@@ -11,18 +11,29 @@ fn repository(path: &str) -> PathBuf {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(repository(""))
-        .output()
-        .unwrap_or_else(|error| panic!("{program} cannot be run: {error}; `cargo xtask test` brings it along"));
+    let output =
+        Command::new(program).args(arguments).current_dir(repository("")).output().unwrap_or_else(
+            |error| panic!("{program} cannot be run: {error}; `cargo xtask test` brings it along"),
+        );
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stdout) + &text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stdout) + &text(&output.stderr))
+    }
 }
 
 /// Renders the chart as for Kubernetes 1.36.
 fn template(arguments: &[&str]) -> Result<String, String> {
-    let mut all = vec!["template", "pg", "charts/personaguard", "--namespace", "pg-system", "--kube-version", "1.36.3"];
+    let mut all = vec![
+        "template",
+        "pg",
+        "charts/personaguard",
+        "--namespace",
+        "pg-system",
+        "--kube-version",
+        "1.36.3",
+    ];
     all.extend_from_slice(arguments);
     run("helm", &all)
 }
@@ -34,13 +45,19 @@ fn objects(rendered: &str) -> Vec<(String, Value)> {
     parsed
         .into_iter()
         .filter(|object| !object.is_null())
-        .map(|object| (format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])), object))
+        .map(|object| {
+            (format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])), object)
+        })
         .collect()
 }
 
 fn find<'a>(objects: &'a [(String, Value)], name: &str) -> &'a Value {
     let found = objects.iter().find(|(key, _)| key == name);
-    &found.unwrap_or_else(|| panic!("no {name} among {:?}", objects.iter().map(|(key, _)| key).collect::<Vec<_>>())).1
+    &found
+        .unwrap_or_else(|| {
+            panic!("no {name} among {:?}", objects.iter().map(|(key, _)| key).collect::<Vec<_>>())
+        })
+        .1
 }
 
 #[test]
@@ -55,9 +72,12 @@ fn defaults_render_what_the_restricted_pod_security_standard_asks_for() {
         assert_eq!(container["readOnlyRootFilesystem"], true);
         assert_eq!(container["capabilities"]["drop"][0], "ALL");
     }
-    let excluded =
-        &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"]["matchConstraints"]["namespaceSelector"];
-    assert!(excluded.to_string().contains("\"pg-system\""), "the release's own namespace is left alone: {excluded}");
+    let excluded = &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"]["matchConstraints"]
+        ["namespaceSelector"];
+    assert!(
+        excluded.to_string().contains("\"pg-system\""),
+        "the release's own namespace is left alone: {excluded}"
+    );
     find(&objects, "ConfigMap/personaguard-rules");
     find(&objects, "ConfigMap/personaguard-dashboard");
 }
@@ -71,7 +91,8 @@ fn no_role_of_the_operator_has_a_wildcard_or_reads_secrets_of_others() {
             if rule["resources"].to_string().contains("secrets") {
                 assert!(name.starts_with("Role/"), "{name}: {rule}");
                 assert!(
-                    rule["verbs"] == serde_json::json!(["create"]) || rule["resourceNames"].is_array(),
+                    rule["verbs"] == serde_json::json!(["create"])
+                        || rule["resourceNames"].is_array(),
                     "{name}: {rule}"
                 );
             }
@@ -92,7 +113,10 @@ fn odd_values_render() {
     );
     find(&monitoring, "PodMonitor/personaguard-sidecars");
     find(&monitoring, "PrometheusRule/personaguard");
-    assert!(!monitoring.iter().any(|(name, _)| name == "ConfigMap/personaguard-rules"), "the rules are there once");
+    assert!(
+        !monitoring.iter().any(|(name, _)| name == "ConfigMap/personaguard-rules"),
+        "the rules are there once"
+    );
 
     let digest = format!("sha256:{}", "a".repeat(64));
     let rendered = template(&[
@@ -131,15 +155,23 @@ fn odd_values_render() {
     let objects = objects(&rendered);
     let pod = &find(&objects, "Deployment/personaguard-operator")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], format!("localhost/personaguard-operator@{digest}"));
-    assert!(pod["containers"][0]["args"].to_string().contains("registry.example:5000/team/personaguard:1.2"));
-    let egress = find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"].to_string();
+    assert!(
+        pod["containers"][0]["args"]
+            .to_string()
+            .contains("registry.example:5000/team/personaguard:1.2")
+    );
+    let egress =
+        find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"].to_string();
     assert_eq!(pod["volumes"][0]["secret"]["secretName"], "hook", "{pod}");
     for port in ["443", "4318", "8099", "9999"] {
         assert!(egress.contains(&format!("\"port\":{port}")), "{port} in {egress}");
     }
     let policy = &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"];
     assert_eq!(policy["failurePolicy"], "Fail");
-    assert!(!policy.to_string().contains("personaguard.dev/inject\""), "pods cannot opt out: {policy}");
+    assert!(
+        !policy.to_string().contains("personaguard.dev/inject\""),
+        "pods cannot opt out: {policy}"
+    );
     let rules = find(&objects, "PrometheusRule/personaguard").to_string();
     assert!(rules.contains("https://wiki.example/runbooks#personaguardtraitbreached"));
 
@@ -171,24 +203,37 @@ fn values_that_make_no_sense_are_refused_by_name() {
 
 #[test]
 fn an_api_server_that_is_too_old_is_told_in_a_sentence() {
-    let refusal = run("helm", &["template", "charts/personaguard", "--kube-version", "1.35.4"]).unwrap_err();
-    assert!(refusal.contains("needs Kubernetes 1.36 or newer, and this API server is v1.35.4"), "{refusal}");
+    let refusal =
+        run("helm", &["template", "charts/personaguard", "--kube-version", "1.35.4"]).unwrap_err();
+    assert!(
+        refusal.contains("needs Kubernetes 1.36 or newer, and this API server is v1.35.4"),
+        "{refusal}"
+    );
     run("helm", &["template", "charts/personaguard", "--kube-version", "1.37.0-alpha.1"]).unwrap();
     // A live API server lists its kinds.
     let refusal = template(&["--api-versions", "v1/Pod"]).unwrap_err();
     assert!(refusal.contains("does not serve MutatingAdmissionPolicy"), "{refusal}");
-    let live =
-        ["--api-versions", "v1/Pod", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
+    let live = [
+        "--api-versions",
+        "v1/Pod",
+        "--api-versions",
+        "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+    ];
     let refusal = template(&live).unwrap_err();
     assert!(refusal.contains("Install their chart first"), "{refusal}");
 }
 
 #[test]
 fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
-    let rules: Value =
-        serde_saphyr::from_str(&std::fs::read_to_string(repository("charts/personaguard/files/rules.yaml")).unwrap())
-            .unwrap();
-    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let rules: Value = serde_saphyr::from_str(
+        &std::fs::read_to_string(repository("charts/personaguard/files/rules.yaml")).unwrap(),
+    )
+    .unwrap();
+    let rules = rules["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap());
     let mut alerts: Vec<String> = rules
         .map(|rule| {
             let name = rule["alert"].as_str().unwrap().to_owned();
@@ -213,15 +258,23 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 
 #[test]
 fn the_dashboard_asks_for_metrics_that_exist() {
-    let text = std::fs::read_to_string(repository("charts/personaguard/files/dashboard.json")).unwrap();
+    let text =
+        std::fs::read_to_string(repository("charts/personaguard/files/dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     assert!(panels.len() > 10, "{} panels", panels.len());
     let constants = std::fs::read_to_string(repository("crds/src/metrics.rs")).unwrap();
-    let known: Vec<&str> = constants.split('"').filter(|name| name.starts_with("personaguard_")).collect();
+    let known: Vec<&str> =
+        constants.split('"').filter(|name| name.starts_with("personaguard_")).collect();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     for word in text.split(|c| !is_name(c)).filter(|word| word.starts_with("personaguard_")) {
-        let name = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix)).unwrap_or(word);
-        assert!(known.contains(&name) || known.contains(&word), "{word} is no metric of crds/src/metrics.rs");
+        let name = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| word.strip_suffix(suffix))
+            .unwrap_or(word);
+        assert!(
+            known.contains(&name) || known.contains(&word),
+            "{word} is no metric of crds/src/metrics.rs"
+        );
     }
 }

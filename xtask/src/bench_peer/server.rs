@@ -1,4 +1,5 @@
-//! Both servers, with the same number of streams over HTTP: ours, and llama.cpp's, built from the source in its Python package.
+//! Both servers, with the same number of streams over HTTP: ours, and llama.cpp's, built from the
+//! source in its Python package.
 
 use super::{Options, PACKAGE, PEER, STREAMS, compiler_flags, measured};
 use crate::progress::Progress;
@@ -22,12 +23,15 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
     if Command::new(&server).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return Ok(server);
     }
-    progress.step("building llama.cpp's server from the source in its Python package (10 minutes, once)");
+    progress.step(
+        "building llama.cpp's server from the source in its Python package (10 minutes, once)",
+    );
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("source");
     let mut fetch = Command::new(python);
     fetch.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    // Of this package alone: what reads its name and version would otherwise be built from source too, cmake among it.
+    // Of this package alone: what reads its name and version would otherwise be built from source
+    // too, cmake among it.
     fetch.args(["--no-binary", PACKAGE]);
     run(fetch.arg("--dest").arg(folder.path()).arg(PEER))?;
     let archive = std::fs::read_dir(folder.path())?
@@ -35,18 +39,35 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
         .find(|path| path.to_string_lossy().ends_with(".tar.gz"))
         .context("the package has no source archive")?;
     std::fs::create_dir(&source)?;
-    run(Command::new("tar").args(["-xzf"]).arg(&archive).args(["--strip-components", "1", "-C"]).arg(&source))?;
+    run(Command::new("tar")
+        .args(["-xzf"])
+        .arg(&archive)
+        .args(["--strip-components", "1", "-C"])
+        .arg(&source))?;
     let build = folder.path().join("build");
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(source.join("vendor/llama.cpp")).arg("-B").arg(&build);
     // As the Python package builds the library: optimised for this processor, with OpenMP.
-    configure.args(["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_OPENSSL=OFF"]);
-    configure.args(["-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_BUILD_TESTS=OFF"]);
+    configure.args([
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DBUILD_SHARED_LIBS=OFF",
+        "-DLLAMA_OPENSSL=OFF",
+    ]);
+    configure.args([
+        "-DLLAMA_BUILD_UI=OFF",
+        "-DLLAMA_USE_PREBUILT_UI=OFF",
+        "-DLLAMA_BUILD_TESTS=OFF",
+    ]);
     configure.args(["-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF"]);
     configure.args(compiler_flags());
     run(&mut configure).context("cmake: apt-get install cmake g++")?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
-    run(Command::new("cmake").arg("--build").arg(&build).args(["--target", "llama-server", "-j", &jobs]))?;
+    run(Command::new("cmake").arg("--build").arg(&build).args([
+        "--target",
+        "llama-server",
+        "-j",
+        &jobs,
+    ]))?;
     std::fs::copy(build.join("bin/llama-server"), &server)?;
     progress.done();
     Ok(server)
@@ -82,12 +103,29 @@ pub(super) fn ours(python: &Path, program: &Path, file: &Path, options: &Options
 }
 
 /// Theirs. Its cache of prompts that have ended is off: ours lies within the memory for contexts.
-pub(super) fn theirs(python: &Path, server: &Path, file: &Path, options: &Options) -> Result<Value> {
+pub(super) fn theirs(
+    python: &Path,
+    server: &Path,
+    file: &Path,
+    options: &Options,
+) -> Result<Value> {
     let asked = Asked::new(options);
     let mut command = streams(python, "/health", options);
     command.arg(server).arg("--model").arg(file).args(["--host", "127.0.0.1", "--port", "{port}"]);
-    command.args(["--parallel", &STREAMS.to_string(), "--ctx-size", &(asked.context * STREAMS).to_string()]);
-    command.args(["--threads", &asked.threads, "--threads-batch", &asked.threads, "--cache-ram", "0"]);
+    command.args([
+        "--parallel",
+        &STREAMS.to_string(),
+        "--ctx-size",
+        &(asked.context * STREAMS).to_string(),
+    ]);
+    command.args([
+        "--threads",
+        &asked.threads,
+        "--threads-batch",
+        &asked.threads,
+        "--cache-ram",
+        "0",
+    ]);
     measured(&mut command)
 }
 
@@ -100,7 +138,11 @@ fn streams(python: &Path, ready: &str, options: &Options) -> Command {
 
 /// Whether the streams wrote what they were asked for: models may end early.
 pub(super) fn check_length(result: &Value, options: &Options) -> Result<()> {
-    let (found, asked) = (result["completion_tokens"].as_u64().unwrap_or(0), (STREAMS * options.response) as u64);
-    ensure!(found * 2 >= asked, "the streams ended after {found} of {asked} tokens: use another model");
+    let (found, asked) =
+        (result["completion_tokens"].as_u64().unwrap_or(0), (STREAMS * options.response) as u64);
+    ensure!(
+        found * 2 >= asked,
+        "the streams ended after {found} of {asked} tokens: use another model"
+    );
     Ok(())
 }

@@ -19,25 +19,30 @@ const NAME: &str = "demo";
 /// Namespace of the chat service.
 pub(crate) const SUPPORT: &str = "support";
 
-/// Show everything: a cluster, the charts, a chat service, a policy, a breach, and what the cluster says of it.
+/// Show everything: a cluster, the charts, a chat service, a policy, a breach, and what the cluster
+/// says of it.
 ///
-/// Builds what it needs, starts a local single-node cluster (root; in a folder and namespaces of its own), installs
-/// the charts, deploys a chat service, applies a PersonaModel, two PersonaVectors and a PersonaPolicy, talks to the
-/// service plainly and as an evil assistant, and shows the report, the conditions, the events and the alert. The first
-/// run builds Kubernetes (10 minutes), Personaguard (10) and two vectors (7) on 2 cores; later ones take a minute or two. Run it
-/// again at any time; the cluster stays up until `--down`.
+/// Builds what it needs, starts a local single-node cluster (root; in a folder and namespaces of
+/// its own), installs the charts, deploys a chat service, applies a PersonaModel, two
+/// PersonaVectors and a PersonaPolicy, talks to the service plainly and as an evil assistant, and
+/// shows the report, the conditions, the events and the alert. The first run builds Kubernetes (10
+/// minutes), Personaguard (10) and two vectors (7) on 2 cores; later ones take a minute or two. Run
+/// it again at any time; the cluster stays up until `--down`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Use this existing cluster (1.36 or newer) instead of a local one. Its nodes must be able to pull the images.
+    /// Use this existing cluster (1.36 or newer) instead of a local one. Its nodes must be able to
+    /// pull the images.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// With --kubeconfig: what stands before the images' names where you pushed them, see `cargo xtask image --help`.
+    /// With --kubeconfig: what stands before the images' names where you pushed them, see `cargo
+    /// xtask image --help`.
     #[arg(long, value_name = "PREFIX", default_value = "localhost", requires = "kubeconfig")]
     image_registry: String,
     /// Folder with evil.safetensors and sycophantic.safetensors to use instead of extracting them.
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
-    /// Remove everything that the demo made: the local cluster, or with --kubeconfig what it put into yours.
+    /// Remove everything that the demo made: the local cluster, or with --kubeconfig what it put
+    /// into yours.
     #[arg(long)]
     down: bool,
 }
@@ -84,7 +89,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Applies the files of `tests/demo/`, and waits until the policy guards the service.
 fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Result<()> {
-    let mut values = BTreeMap::from([("REGISTRY", registry.to_owned()), ("MODEL_SHA256", model::SHA256.to_owned())]);
+    let mut values = BTreeMap::from([
+        ("REGISTRY", registry.to_owned()),
+        ("MODEL_SHA256", model::SHA256.to_owned()),
+    ]);
     for (name, value) in vectors::TRAITS.into_iter().zip(["EVIL_SHA256", "SYCOPHANTIC_SHA256"]) {
         let file = vectors.join(format!("{name}.safetensors"));
         values.insert(value, model::sha256(&file)?);
@@ -109,7 +117,8 @@ fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Re
     for file in ["chat.yaml", "model.yaml", "vectors.yaml", "policy.yaml"] {
         progress.step(&format!("kubectl apply -f tests/demo/{file}"));
         let path = workspace::root().join("tests/demo").join(file);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("reading {}", path.display()))?;
         kube.apply(&fill(&text, &values)?)?;
     }
     wait(kube, "Accepted", "the policy to be accepted", progress)?;
@@ -117,7 +126,8 @@ fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Re
     finish(kube.kubectl().args(["-n", SUPPORT, "rollout", "restart", "deployment/chat"]))?;
     let rollout = ["-n", SUPPORT, "rollout", "status", "deployment/chat", "--timeout=5m"];
     if let Err(error) = finish(kube.kubectl().args(rollout)) {
-        let pods = capture(kube.kubectl().args(["-n", SUPPORT, "describe", "pods"])).unwrap_or_default();
+        let pods =
+            capture(kube.kubectl().args(["-n", SUPPORT, "describe", "pods"])).unwrap_or_default();
         bail!("the chat service does not start: {error:#}\n{pods}");
     }
     wait(kube, "Ready", "every pod to acknowledge the policy", progress)
@@ -126,10 +136,15 @@ fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Re
 fn wait(kube: &Kube, condition: &str, what: &str, progress: &Progress) -> Result<()> {
     progress.step(&format!("waiting for {what}"));
     let wait = ["-n", SUPPORT, "wait", "personapolicy/no-villains", "--timeout=3m"];
-    finish(kube.kubectl().args(wait).arg(format!("--for=condition={condition}"))).with_context(|| {
-        let describe = ["-n", SUPPORT, "describe", "personapolicy", "no-villains"];
-        format!("waiting for {what}:\n{}", capture(kube.kubectl().args(describe)).unwrap_or_default())
-    })
+    finish(kube.kubectl().args(wait).arg(format!("--for=condition={condition}"))).with_context(
+        || {
+            let describe = ["-n", SUPPORT, "describe", "personapolicy", "no-villains"];
+            format!(
+                "waiting for {what}:\n{}",
+                capture(kube.kubectl().args(describe)).unwrap_or_default()
+            )
+        },
+    )
 }
 
 /// Replaces `${NAME}` by its value. One that has none is an error, not an empty string.
@@ -144,19 +159,31 @@ fn fill(text: &str, values: &BTreeMap<&str, String>) -> Result<String> {
     Ok(filled)
 }
 
-fn go_on(kube: &Kube, monitoring: Option<&Monitoring>, kubeconfig: Option<&Path>, progress: &Progress) {
+fn go_on(
+    kube: &Kube,
+    monitoring: Option<&Monitoring>,
+    kubeconfig: Option<&Path>,
+    progress: &Progress,
+) {
     println!("\nThe cluster stays up (everything took {:.0?}). To go on:\n", progress.elapsed());
     println!("  export KUBECONFIG={}", kube.kubeconfig().display());
     if monitoring.is_some() {
         println!("  export PATH=$PATH:{}", kube.folder().display());
     }
     println!("  kubectl -n {SUPPORT} get personapolicies,personareports");
-    println!("  kubectl -n {SUPPORT} port-forward service/chat 8080:80    # then http://127.0.0.1:8080");
+    println!(
+        "  kubectl -n {SUPPORT} port-forward service/chat 8080:80    # then http://127.0.0.1:8080"
+    );
     println!("  kubectl -n {SUPPORT} edit personapolicy no-villains");
     if let Some(monitoring) = monitoring {
-        println!("  Prometheus is at {}, Alertmanager at {}", monitoring.prometheus(), monitoring.alertmanager());
+        println!(
+            "  Prometheus is at {}, Alertmanager at {}",
+            monitoring.prometheus(),
+            monitoring.alertmanager()
+        );
     }
-    let flag = kubeconfig.map(|path| format!(" --kubeconfig {}", path.display())).unwrap_or_default();
+    let flag =
+        kubeconfig.map(|path| format!(" --kubeconfig {}", path.display())).unwrap_or_default();
     println!("\n`cargo xtask demo --down{flag}` leaves nothing behind.");
 }
 
@@ -165,13 +192,24 @@ fn down(cache: &Cache, kubeconfig: Option<&Path>, progress: &Progress) -> Result
         progress.step("taking the demo's cluster down");
         Cluster::down(cache, NAME)?;
         progress.done();
-        eprintln!("the demo is gone; built programs stay in {} until you delete it", cache.path().display());
+        eprintln!(
+            "the demo is gone; built programs stay in {} until you delete it",
+            cache.path().display()
+        );
         return Ok(());
     };
     let kube = Kube::existing(cache, kubeconfig)?;
     // Policies first, while the operator runs and can withdraw them.
     for arguments in [
-        vec!["-n", SUPPORT, "delete", "personapolicies", "--all", "--ignore-not-found", "--timeout=2m"],
+        vec![
+            "-n",
+            SUPPORT,
+            "delete",
+            "personapolicies",
+            "--all",
+            "--ignore-not-found",
+            "--timeout=2m",
+        ],
         vec!["delete", "namespace", SUPPORT, "--ignore-not-found", "--timeout=3m"],
         vec!["delete", "personavectors", "evil", "sycophantic", "--ignore-not-found"],
         vec!["delete", "personamodels", "smollm2-135m", "--ignore-not-found"],
@@ -186,10 +224,23 @@ fn down(cache: &Cache, kubeconfig: Option<&Path>, progress: &Progress) -> Result
     }
     for chart in ["personaguard", "personaguard-crds"] {
         progress.step(&format!("helm uninstall {chart}"));
-        finish(kube.helm().args(["uninstall", chart, "--namespace", SYSTEM, "--ignore-not-found", "--wait"]))?;
+        finish(kube.helm().args([
+            "uninstall",
+            chart,
+            "--namespace",
+            SYSTEM,
+            "--ignore-not-found",
+            "--wait",
+        ]))?;
     }
     progress.step("deleting the namespace and the kinds");
-    finish(kube.kubectl().args(["delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=3m"]))?;
+    finish(kube.kubectl().args([
+        "delete",
+        "namespace",
+        SYSTEM,
+        "--ignore-not-found",
+        "--timeout=3m",
+    ]))?;
     let crds = workspace::root().join("crds/yaml");
     finish(kube.kubectl().args(["delete", "--ignore-not-found", "-f"]).arg(crds))
 }
@@ -201,9 +252,11 @@ mod tests {
     #[test]
     fn every_placeholder_of_the_demo_files_is_filled() {
         let names = ["REGISTRY", "MODEL_SHA256", "EVIL_SHA256", "SYCOPHANTIC_SHA256"];
-        let values: BTreeMap<&str, String> = names.into_iter().map(|name| (name, "x".to_owned())).collect();
+        let values: BTreeMap<&str, String> =
+            names.into_iter().map(|name| (name, "x".to_owned())).collect();
         for file in ["chat.yaml", "model.yaml", "vectors.yaml", "policy.yaml"] {
-            let text = std::fs::read_to_string(workspace::root().join("tests/demo").join(file)).expect(file);
+            let text = std::fs::read_to_string(workspace::root().join("tests/demo").join(file))
+                .expect(file);
             assert!(!fill(&text, &values).expect(file).contains('$'));
         }
         assert!(fill("a: ${OTHER}", &values).is_err());

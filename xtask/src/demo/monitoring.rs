@@ -1,4 +1,5 @@
-//! A real Prometheus with the chart's rules, and a real Alertmanager, in the local cluster's network.
+//! A real Prometheus with the chart's rules, and a real Alertmanager, in the local cluster's
+//! network.
 
 use crate::debian;
 use crate::kube::{Kube, SYSTEM};
@@ -8,7 +9,8 @@ use personaguard_cluster::{Cache, Cluster, capture};
 use serde_json::json;
 use std::fs;
 
-/// Keeps the files of targets current: the Prometheus that Debian packages has no Kubernetes discovery of its own.
+/// Keeps the files of targets current: the Prometheus that Debian packages has no Kubernetes
+/// discovery of its own.
 const DISCOVER: &str = include_str!("discover.sh");
 
 /// Both servers; they end with the cluster.
@@ -22,12 +24,18 @@ impl Monitoring {
     ///
     /// # Errors
     /// A Debian package cannot be fetched, or a process does not start.
-    pub(crate) fn start(cache: &Cache, kube: &Kube, mut cluster: Cluster, progress: &Progress) -> Result<Self> {
+    pub(crate) fn start(
+        cache: &Cache,
+        kube: &Kube,
+        mut cluster: Cluster,
+        progress: &Progress,
+    ) -> Result<Self> {
         let why = "evaluates the chart's alerting rules";
         let prometheus = debian::ensure(cache, "prometheus", "prometheus", why, progress)?;
         let why = "receives the alerts";
         let package = "prometheus-alertmanager";
-        let alertmanager = debian::ensure(cache, package, "prometheus-alertmanager", why, progress)?;
+        let alertmanager =
+            debian::ensure(cache, package, "prometheus-alertmanager", why, progress)?;
         let amtool = debian::ensure(cache, package, "amtool", "shows the alerts", progress)?;
         progress.step("starting Prometheus and Alertmanager");
         let rules = [
@@ -85,8 +93,10 @@ impl Monitoring {
             ],
         )?;
         let kubeconfig = cluster.layout().text("pki/prometheus.kubeconfig");
-        cluster
-            .spawn("discovery", &["sh".into(), at("discover.sh"), kubeconfig, folder.to_string_lossy().into_owned()])?;
+        cluster.spawn(
+            "discovery",
+            &["sh".into(), at("discover.sh"), kubeconfig, folder.to_string_lossy().into_owned()],
+        )?;
         progress.done();
         Ok(Self { cluster, amtool })
     }

@@ -10,21 +10,42 @@ use personaguard_cluster::run;
 use std::time::{Duration, Instant};
 
 const ALERT: &str = "PersonaGuardTraitBreached";
-const CONDITIONS: &str =
-    r#"{{range .status.conditions}}{{printf "  %-14s %-8s %-26s %s\n" .type .status .reason .message}}{{end}}"#;
+const CONDITIONS: &str = r#"{{range .status.conditions}}{{printf "  %-14s %-8s %-26s %s\n" .type .status .reason .message}}{{end}}"#;
 
 /// Waits for the breach to arrive, and prints the report, the conditions, the events and the alert.
 ///
 /// # Errors
 /// The breach does not arrive.
-pub(crate) fn show(kube: &Kube, monitoring: Option<&Monitoring>, progress: &Progress) -> Result<()> {
+pub(crate) fn show(
+    kube: &Kube,
+    monitoring: Option<&Monitoring>,
+    progress: &Progress,
+) -> Result<()> {
     progress.step("waiting for the breach to be reported");
-    let wait = ["-n", SUPPORT, "wait", "personapolicy/no-villains", "--for=condition=TraitBreached", "--timeout=1m"];
+    let wait = [
+        "-n",
+        SUPPORT,
+        "wait",
+        "personapolicy/no-villains",
+        "--for=condition=TraitBreached",
+        "--timeout=1m",
+    ];
     run(kube.kubectl().args(wait)).context("the conversation breached nothing")?;
     progress.done();
     kubectl(kube, &["get", "personamodels,personavectors"])?;
     kubectl(kube, &["-n", SUPPORT, "get", "personapolicies,personareports"])?;
-    kubectl(kube, &["-n", SUPPORT, "get", "personapolicy", "no-villains", "-o", &format!("go-template={CONDITIONS}")])?;
+    kubectl(
+        kube,
+        &[
+            "-n",
+            SUPPORT,
+            "get",
+            "personapolicy",
+            "no-villains",
+            "-o",
+            &format!("go-template={CONDITIONS}"),
+        ],
+    )?;
     kubectl(kube, &["-n", SUPPORT, "get", "events", "--field-selector", "reason=TraitBreached"])?;
     let Some(monitoring) = monitoring else {
         println!(
@@ -40,11 +61,18 @@ pub(crate) fn show(kube: &Kube, monitoring: Option<&Monitoring>, progress: &Prog
         if !alerts.is_empty() {
             break alerts;
         }
-        ensure!(Instant::now() < deadline, "no alert {ALERT} arrived: look at {}/alerts", monitoring.prometheus());
+        ensure!(
+            Instant::now() < deadline,
+            "no alert {ALERT} arrived: look at {}/alerts",
+            monitoring.prometheus()
+        );
         std::thread::sleep(Duration::from_millis(500));
     };
     progress.done();
-    println!("\n$ amtool --alertmanager.url={} alert query alertname={ALERT}", monitoring.alertmanager());
+    println!(
+        "\n$ amtool --alertmanager.url={} alert query alertname={ALERT}",
+        monitoring.alertmanager()
+    );
     for alert in alerts {
         println!("{alert}");
     }
@@ -52,7 +80,11 @@ pub(crate) fn show(kube: &Kube, monitoring: Option<&Monitoring>, progress: &Prog
 }
 
 fn kubectl(kube: &Kube, arguments: &[&str]) -> Result<()> {
-    let shown: Vec<&str> = arguments.iter().map(|word| word.split("={{").next().unwrap_or(word)).collect();
-    println!("\n$ kubectl {}", shown.join(" ").replace(" -o go-template", " -o jsonpath={.status.conditions}"));
+    let shown: Vec<&str> =
+        arguments.iter().map(|word| word.split("={{").next().unwrap_or(word)).collect();
+    println!(
+        "\n$ kubectl {}",
+        shown.join(" ").replace(" -o go-template", " -o jsonpath={.status.conditions}")
+    );
     workspace::show(kube.kubectl().args(arguments))
 }

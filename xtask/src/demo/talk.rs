@@ -30,8 +30,11 @@ impl Forward {
         output.read_line(&mut line)?;
         // "Forwarding from 127.0.0.1:40201 -> 8080"
         let address = line.split_whitespace().nth(2).map(str::to_owned);
-        let forward =
-            Self { child, _output: output, url: format!("http://{}", address.as_deref().unwrap_or_default()) };
+        let forward = Self {
+            child,
+            _output: output,
+            url: format!("http://{}", address.as_deref().unwrap_or_default()),
+        };
         address.context("kubectl cannot forward a port to the chat service")?;
         Ok(forward)
     }
@@ -51,6 +54,10 @@ impl Drop for Forward {
 /// The service does not answer.
 pub(crate) fn talk(kube: &Kube, python: &Path) -> Result<()> {
     let forward = Forward::start(kube)?;
-    println!("\n=== Talking to the chat service, with the stock openai client (tests/demo/talk.py)\n");
-    workspace::show(Command::new(python).arg(workspace::root().join("tests/demo/talk.py")).arg(&forward.url))
+    println!(
+        "\n=== Talking to the chat service, with the stock openai client (tests/demo/talk.py)\n"
+    );
+    workspace::show(
+        Command::new(python).arg(workspace::root().join("tests/demo/talk.py")).arg(&forward.url),
+    )
 }

@@ -1,5 +1,5 @@
-//! What Helm and Prometheus say of charts and alerting rules by themselves. What the charts render is tested in
-//! `tests/e2e/tests/charts.rs`.
+//! What Helm and Prometheus say of charts and alerting rules by themselves. What the charts render
+//! is tested in `tests/e2e/tests/charts.rs`.
 
 use crate::debian;
 use crate::progress::Progress;
@@ -25,8 +25,13 @@ pub(crate) fn lint(cache: &Cache, progress: &Progress) -> Result<()> {
 /// # Errors
 /// A rule is malformed, or a test fails.
 pub(crate) fn rules(cache: &Cache, progress: &Progress) -> Result<()> {
-    let promtool = debian::ensure(cache, "prometheus", "promtool", "checks the alerting rules", progress)?;
-    show(Command::new(&promtool).args(["check", "rules", "charts/personaguard/files/rules.yaml"]).current_dir(root()))?;
+    let promtool =
+        debian::ensure(cache, "prometheus", "promtool", "checks the alerting rules", progress)?;
+    show(
+        Command::new(&promtool)
+            .args(["check", "rules", "charts/personaguard/files/rules.yaml"])
+            .current_dir(root()),
+    )?;
     let mut tests: Vec<PathBuf> = std::fs::read_dir(root().join("tests/rules"))?
         .flatten()
         .map(|entry| entry.path())

@@ -12,7 +12,8 @@ use std::path::Path;
 /// Name of the tests' local cluster.
 const NAME: &str = "test";
 
-/// Brings up a fresh cluster with images and charts, runs the tests within its network, and takes it down.
+/// Brings up a fresh cluster with images and charts, runs the tests within its network, and takes
+/// it down.
 pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Result<()> {
     workspace::build(progress)?;
     let weights = model::ensure(cache, progress)?;
@@ -21,10 +22,20 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     progress.say("building the end-to-end tests");
     show(tests().arg("--no-run"))?;
     if program_of("curl").is_none() {
-        install_packages(&[("curl", "the cluster's own test runs it in a pod")], &|text| progress.step(text))?;
+        install_packages(&[("curl", "the cluster's own test runs it in a pod")], &|text| {
+            progress.step(text)
+        })?;
     }
     progress.say("the local cluster itself: up, kills, down");
-    show(cargo().args(["test", "--release", "--workspace", "--test", "lifecycle", "--", "--ignored"]))?;
+    show(cargo().args([
+        "test",
+        "--release",
+        "--workspace",
+        "--test",
+        "lifecycle",
+        "--",
+        "--ignored",
+    ]))?;
     let running = matches!(Cluster::status(cache, NAME)?, Status::Running { .. });
     if !(options.keep && running) {
         Cluster::down(cache, NAME)?;
@@ -32,31 +43,43 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     let mut cluster = Cluster::up(cache, NAME, &|text| progress.step(text))?;
     images::import(&mut cluster, &weights, progress)?;
     let kube = Kube::local(cache, &cluster);
-    let result = kube.install("localhost", cluster.image_digest(images::OPERATOR), progress).and_then(|()| {
-        progress.say("helm test");
-        show(kube.helm().args(["test", "personaguard", "--namespace", SYSTEM, "--timeout", "3m"]))?;
-        progress.say("end-to-end tests");
-        let path = path(cache, progress)?;
-        show(
-            tests()
-                .arg("--")
-                .arg("--test-threads=1")
-                .args(&options.arguments)
-                // The tests talk to pods and Services by their addresses.
-                .env(
-                    format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase()),
-                    format!("nsenter --net=/run/netns/{}", cluster.layout().node()),
-                )
-                .env("PATH", path)
-                .env("KUBECONFIG", cluster.kubeconfig())
-                .env("PERSONAGUARD_TEST_CLUSTER", NAME)
-                .env("PERSONAGUARD_TEST_AUDIT_LOG", cluster.layout().audit_log())
-                .env("PERSONAGUARD_TEST_MODEL", &weights)
-                .env("PERSONAGUARD_TEST_VECTORS", &vectors)
-                .env("PERSONAGUARD_TEST_PYTHON", &python)
-                .env("PERSONAGUARD_TEST_BIN", binaries()),
-        )
-    });
+    let result = kube
+        .install("localhost", cluster.image_digest(images::OPERATOR), progress)
+        .and_then(|()| {
+            progress.say("helm test");
+            show(kube.helm().args([
+                "test",
+                "personaguard",
+                "--namespace",
+                SYSTEM,
+                "--timeout",
+                "3m",
+            ]))?;
+            progress.say("end-to-end tests");
+            let path = path(cache, progress)?;
+            show(
+                tests()
+                    .arg("--")
+                    .arg("--test-threads=1")
+                    .args(&options.arguments)
+                    // The tests talk to pods and Services by their addresses.
+                    .env(
+                        format!(
+                            "CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER",
+                            std::env::consts::ARCH.to_uppercase()
+                        ),
+                        format!("nsenter --net=/run/netns/{}", cluster.layout().node()),
+                    )
+                    .env("PATH", path)
+                    .env("KUBECONFIG", cluster.kubeconfig())
+                    .env("PERSONAGUARD_TEST_CLUSTER", NAME)
+                    .env("PERSONAGUARD_TEST_AUDIT_LOG", cluster.layout().audit_log())
+                    .env("PERSONAGUARD_TEST_MODEL", &weights)
+                    .env("PERSONAGUARD_TEST_VECTORS", &vectors)
+                    .env("PERSONAGUARD_TEST_PYTHON", &python)
+                    .env("PERSONAGUARD_TEST_BIN", binaries()),
+            )
+        });
     if result.is_err() {
         aftermath(&kube, cluster.layout().audit_log().parent().unwrap_or(Path::new("/")));
     }
@@ -68,15 +91,17 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     result
 }
 
-/// `cargo test` of the end-to-end tests alone, with every package selected: otherwise dependencies would be compiled
-/// once more with other features.
+/// `cargo test` of the end-to-end tests alone, with every package selected: otherwise dependencies
+/// would be compiled once more with other features.
 fn tests() -> std::process::Command {
     let mut command = cargo();
     command.args(["test", "--release", "--workspace", "--no-fail-fast"]);
     let targets = std::fs::read_dir(root().join("tests/e2e/tests")).into_iter().flatten().flatten();
     for target in targets {
         // `tests/NAME.rs` or `tests/NAME/main.rs`.
-        if target.path().join("main.rs").is_file() || target.path().extension().is_some_and(|kind| kind == "rs") {
+        if target.path().join("main.rs").is_file()
+            || target.path().extension().is_some_and(|kind| kind == "rs")
+        {
             command.arg("--test").arg(target.path().file_stem().unwrap_or_default());
         }
     }
@@ -87,7 +112,8 @@ fn tests() -> std::process::Command {
 fn path(cache: &Cache, progress: &Progress) -> Result<std::ffi::OsString> {
     let mut folders = vec![cache.bin()];
     for package in ["prometheus", "prometheus-alertmanager"] {
-        let program = debian::ensure(cache, package, package, "the tests let real alerts fire", progress)?;
+        let program =
+            debian::ensure(cache, package, package, "the tests let real alerts fire", progress)?;
         folders.push(program.parent().context("a program without a folder")?.to_owned());
     }
     let user = std::env::var_os("PATH").unwrap_or_default();

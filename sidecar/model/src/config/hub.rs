@@ -11,7 +11,8 @@ struct Family {
     gate: Gate,
     base: f64,
     gemma: bool,
-    /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never windows.
+    /// Of so many blocks the last is not windowed, if the file gives a window at all; `None` never
+    /// windows.
     window_period: Option<usize>,
     /// See [`Window::base`].
     window_base: Option<f64>,
@@ -34,8 +35,15 @@ impl Family {
         Ok(match model_type {
             "llama" | "qwen2" | "qwen3" => llama,
             "mistral" => Self { window_period: Some(1), ..llama },
-            "gemma2" => Self { window_period: Some(2), score_cap: Some(50.0), logit_cap: Some(30.0), ..gemma },
-            "gemma3_text" => Self { base: 1e6, window_period: Some(6), window_base: Some(10_000.0), ..gemma },
+            "gemma2" => Self {
+                window_period: Some(2),
+                score_cap: Some(50.0),
+                logit_cap: Some(30.0),
+                ..gemma
+            },
+            "gemma3_text" => {
+                Self { base: 1e6, window_period: Some(6), window_base: Some(10_000.0), ..gemma }
+            }
             other => {
                 return unsupported(format!(
                     "model type {other}; supported are llama, mistral, qwen2, qwen3, gemma2 and gemma3_text"
@@ -54,14 +62,19 @@ impl Config {
         };
         let family = Family::of(model_type)?;
         if reader.get("quantization_config").is_some() {
-            let what = "weights quantised for another program; use the original ones, or a GGUF file";
+            let what =
+                "weights quantised for another program; use the original ones, or a GGUF file";
             return unsupported(format!("{model_type} with {what}"));
         }
-        let (hidden, heads) = (reader.size("hidden_size", 1 << 17)?, reader.size("num_attention_heads", 1 << 12)?);
+        let (hidden, heads) =
+            (reader.size("hidden_size", 1 << 17)?, reader.size("num_attention_heads", 1 << 12)?);
         let kv_heads = reader.size_or("num_key_value_heads", heads, 1 << 12)?;
-        let head_width = reader.size_or("head_dim", if family.gemma { 256 } else { hidden / heads }, 1 << 12)?;
+        let head_width =
+            reader.size_or("head_dim", if family.gemma { 256 } else { hidden / heads }, 1 << 12)?;
         if !heads.is_multiple_of(kv_heads) || !head_width.is_multiple_of(8) {
-            return unsupported(format!("{heads} heads of {head_width} values over {kv_heads} key heads"));
+            return unsupported(format!(
+                "{heads} heads of {head_width} values over {kv_heads} key heads"
+            ));
         }
         let gate = match reader.text("hidden_activation").or_else(|| reader.text("hidden_act")) {
             None => family.gate,
@@ -104,7 +117,10 @@ impl Config {
 
     /// Whether the output matrix is the embedding, whatever else the files hold.
     pub(crate) fn hub_is_tied(json: &Value) -> bool {
-        let gemma = json.get("model_type").and_then(Value::as_str).is_some_and(|name| name.starts_with("gemma"));
+        let gemma = json
+            .get("model_type")
+            .and_then(Value::as_str)
+            .is_some_and(|name| name.starts_with("gemma"));
         json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(gemma)
     }
 }
@@ -166,21 +182,33 @@ impl<'a> Reader<'a> {
             Some(base) => base,
             None => self.number("rope_theta")?.unwrap_or(family.base),
         };
-        let needed =
-            |key: &str| inner.number(key)?.ok_or_else(|| corrupt(&format!("config.json lacks the rotary {key}")));
+        let needed = |key: &str| {
+            inner
+                .number(key)?
+                .ok_or_else(|| corrupt(&format!("config.json lacks the rotary {key}")))
+        };
         let plain = Rope::plain(Pairs::Halves, width, base);
         match inner.text("rope_type").or_else(|| inner.text("type")).unwrap_or("default") {
             "default" => Ok(plain),
             "linear" => Ok(Rope { stretch: needed("factor")?, ..plain }),
             "llama3" => {
-                let [factor, low, high, context] =
-                    ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"].map(needed);
+                let [factor, low, high, context] = [
+                    "factor",
+                    "low_freq_factor",
+                    "high_freq_factor",
+                    "original_max_position_embeddings",
+                ]
+                .map(needed);
                 let factors = llama3_factors(width, base, factor?, low?, high?, context?);
                 Ok(Rope { factors: Some(factors), ..plain })
             }
             "yarn" => {
-                let rare = ["mscale", "mscale_all_dim"].into_iter().find(|key| inner.get(key).is_some());
-                let rare = rare.or(inner.get("truncate").is_some_and(|on| on == false).then_some("truncate: false"));
+                let rare =
+                    ["mscale", "mscale_all_dim"].into_iter().find(|key| inner.get(key).is_some());
+                let rare = rare.or(inner
+                    .get("truncate")
+                    .is_some_and(|on| on == false)
+                    .then_some("truncate: false"));
                 if let Some(rare) = rare {
                     return unsupported(format!("rotary scaling of type yarn with {rare}"));
                 }
@@ -221,7 +249,9 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let tokens = self.size("sliding_window", 1 << 24)?;
-        let Some(usual) = family.window_base else { return Ok(Some(Window { tokens, period, base: None })) };
+        let Some(usual) = family.window_base else {
+            return Ok(Some(Window { tokens, period, base: None }));
+        };
         let local = self.get("rope_parameters").and_then(|rope| rope.get("sliding_attention"));
         let base = match (Reader { json: local.unwrap_or(&Value::Null) }).number("rope_theta")? {
             Some(base) => base,
@@ -235,11 +265,14 @@ impl<'a> Reader<'a> {
     /// Some files list which blocks are windowed.
     fn check_layer_types(&self, config: &Config) -> Result<(), LoadError> {
         let Some(types) = self.get("layer_types").and_then(Value::as_array) else { return Ok(()) };
-        let expected = |index| if config.is_windowed(index) { "sliding_attention" } else { "full_attention" };
+        let expected =
+            |index| if config.is_windowed(index) { "sliding_attention" } else { "full_attention" };
         let fits = |(index, name): (usize, &Value)| name.as_str() == Some(expected(index));
         match types.len() == config.layers && types.iter().enumerate().all(fits) {
             true => Ok(()),
-            false => unsupported("layer_types in an order that is not this model type's usual one".into()),
+            false => unsupported(
+                "layer_types in an order that is not this model type's usual one".into(),
+            ),
         }
     }
 }
@@ -272,28 +305,44 @@ mod tests {
             (json!({"model_type": "phi3"}), "phi3"),
             (json!({"hidden_act": "relu2"}), "relu2"),
             (json!({"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}), "longrope"),
-            (json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0}}), "mscale"),
-            (json!({"quantization_config": {"quant_method": "awq"}}), "quantised for another program"),
-            (json!({"model_type": "qwen2", "use_sliding_window": true, "sliding_window": 9}), "sliding windows"),
+            (
+                json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0}}),
+                "mscale",
+            ),
+            (
+                json!({"quantization_config": {"quant_method": "awq"}}),
+                "quantised for another program",
+            ),
+            (
+                json!({"model_type": "qwen2", "use_sliding_window": true, "sliding_window": 9}),
+                "sliding windows",
+            ),
             (json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),
             (json!({"num_attention_heads": 3}), "3 heads"),
             (json!({"partial_rotary_factor": 0.5}), "partly rotated"),
         ] {
             let error = with(&changes).unwrap_err();
-            assert!(matches!(&error, LoadError::Unsupported { what } if what.contains(name)), "{error}");
+            assert!(
+                matches!(&error, LoadError::Unsupported { what } if what.contains(name)),
+                "{error}"
+            );
         }
         assert!(matches!(with(&json!({"hidden_size": -1})), Err(LoadError::Corrupt { .. })));
     }
 
     #[test]
     fn soft_caps_are_as_the_file_has_them_or_as_is_usual() {
-        let caps = |changes: Value| with(&changes).map(|config| (config.score_cap, config.logit_cap));
+        let caps =
+            |changes: Value| with(&changes).map(|config| (config.score_cap, config.logit_cap));
         assert_eq!(caps(json!({})).unwrap(), (None, None));
         assert_eq!(caps(json!({"final_logit_softcapping": 30.0})).unwrap(), (None, Some(30.0)));
         let gemma = |score: Value| json!({"model_type": "gemma2", "head_dim": 16, "attn_logit_softcapping": score});
         assert_eq!(caps(gemma(json!(7.5))).unwrap(), (Some(7.5), Some(30.0)));
         assert_eq!(caps(gemma(Value::Null)).unwrap(), (None, Some(30.0)));
-        assert_eq!(caps(json!({"model_type": "gemma2", "head_dim": 16})).unwrap(), (Some(50.0), Some(30.0)));
+        assert_eq!(
+            caps(json!({"model_type": "gemma2", "head_dim": 16})).unwrap(),
+            (Some(50.0), Some(30.0))
+        );
         for damaged in [json!(-1.0), json!(1e-40), json!(1e60), json!("50")] {
             assert!(matches!(caps(gemma(damaged)), Err(LoadError::Corrupt { .. })));
         }
@@ -301,11 +350,15 @@ mod tests {
 
     #[test]
     fn old_and_new_ways_to_write_the_rotation_are_the_same() {
-        let old = with(&json!({"model_type": "gemma3_text", "sliding_window": 8, "rope_theta": 5e5, "head_dim": 16,
-            "rope_local_base_freq": 3e3, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}));
-        let new = with(&json!({"model_type": "gemma3_text", "sliding_window": 8, "head_dim": 16, "rope_parameters": {
+        let old = with(
+            &json!({"model_type": "gemma3_text", "sliding_window": 8, "rope_theta": 5e5, "head_dim": 16,
+            "rope_local_base_freq": 3e3, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
+        );
+        let new = with(
+            &json!({"model_type": "gemma3_text", "sliding_window": 8, "head_dim": 16, "rope_parameters": {
             "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
-            "sliding_attention": {"rope_type": "default", "rope_theta": 3e3}}}));
+            "sliding_attention": {"rope_type": "default", "rope_theta": 3e3}}}),
+        );
         assert_eq!(old.unwrap(), new.unwrap());
     }
 }

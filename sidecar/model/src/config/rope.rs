@@ -1,4 +1,5 @@
-//! Rotary position embedding, and how its frequencies are scaled to contexts longer than those of training.
+//! Rotary position embedding, and how its frequencies are scaled to contexts longer than those of
+//! training.
 
 use std::f64::consts::PI;
 
@@ -32,13 +33,16 @@ impl Rope {
         Self { pairs, width, base, stretch: 1.0, factors: None, magnitude: 1.0 }
     }
 
-    /// Scaled by YaRN (arXiv 2309.00071, section 3): waves that turned more than `fast` times within the context of training
-    /// stay, those that turned less than `slow` times are stretched by `factor`, between the two in between. `attention` multiplies
-    /// the usual magnitude, 0.1 ln(factor) + 1.
+    /// Scaled by YaRN (arXiv 2309.00071, section 3): waves that turned more than `fast` times
+    /// within the context of training stay, those that turned less than `slow` times are stretched
+    /// by `factor`, between the two in between. `attention` multiplies the usual magnitude, 0.1
+    /// ln(factor) + 1.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     pub(super) fn yarn(self, Yarn { factor, context, fast, slow, attention }: Yarn) -> Self {
         // The pair, as a real number, that turns so often.
-        let pair = |turns: f64| self.width as f64 * (context / (turns * 2.0 * PI)).ln() / (2.0 * self.base.ln());
+        let pair = |turns: f64| {
+            self.width as f64 * (context / (turns * 2.0 * PI)).ln() / (2.0 * self.base.ln())
+        };
         let low = pair(fast).floor().max(0.0);
         let high = pair(slow).ceil().min(self.width as f64 - 1.0);
         let divisor = |pair: usize| {
@@ -66,9 +70,17 @@ impl Yarn {
     pub(super) const SLOW: f64 = 1.0;
 }
 
-/// Divisors of each pair's frequency in Llama 3's scaling: 1 for short waves, `factor` for long ones, between the two in between.
+/// Divisors of each pair's frequency in Llama 3's scaling: 1 for short waves, `factor` for long
+/// ones, between the two in between.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-pub(super) fn llama3_factors(width: usize, base: f64, factor: f64, low: f64, high: f64, context: f64) -> Vec<f32> {
+pub(super) fn llama3_factors(
+    width: usize,
+    base: f64,
+    factor: f64,
+    low: f64,
+    high: f64,
+    context: f64,
+) -> Vec<f32> {
     let divisor = |pair: usize| {
         let wavelength = 2.0 * PI * base.powf(2.0 * pair as f64 / width as f64);
         if wavelength < context / high {

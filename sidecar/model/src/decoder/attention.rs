@@ -25,8 +25,15 @@ pub(super) struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// Biases, norms and rotation; keys and values go to the cache. `projected` is `[row][queries, keys, values]`.
-    pub(super) fn prepare(&self, pool: &Pool, segments: &[Segment<'_>], places: &[Place], projected: &mut [f32]) {
+    /// Biases, norms and rotation; keys and values go to the cache. `projected` is `[row][queries,
+    /// keys, values]`.
+    pub(super) fn prepare(
+        &self,
+        pool: &Pool,
+        segments: &[Segment<'_>],
+        places: &[Place],
+        projected: &mut [f32],
+    ) {
         let config = self.config;
         let (width, inner) = (config.head_width, config.heads * config.head_width);
         let row_width = config.projected_width();
@@ -52,11 +59,13 @@ impl Layer<'_> {
             }
             let place = places[row];
             let block = &segments[place.segment].blocks[place.position / TOKENS];
-            for (head, (key, value)) in keys.chunks_exact_mut(width).zip(values.chunks_exact(width)).enumerate() {
+            for (head, (key, value)) in
+                keys.chunks_exact_mut(width).zip(values.chunks_exact(width)).enumerate()
+            {
                 self.position(row, key, self.block.key_norm.as_deref());
                 #[allow(unsafe_code)]
-                // SAFETY: each position is written by one task, in a block that only its own sequence writes, and
-                // nobody reads the cache in this region.
+                // SAFETY: each position is written by one task, in a block that only its own
+                // sequence writes, and nobody reads the cache in this region.
                 unsafe {
                     block.write(self.index, head, place.position % TOKENS, key, value);
                 }
@@ -92,7 +101,9 @@ impl Layer<'_> {
             let pairs = segment.tokens.len() * sharing;
             for head in 0..config.kv_heads {
                 tasks.extend(
-                    (0..pairs).step_by(PAIRS).map(|pair| (segment, first_row, head, pair..(pair + PAIRS).min(pairs))),
+                    (0..pairs)
+                        .step_by(PAIRS)
+                        .map(|pair| (segment, first_row, head, pair..(pair + PAIRS).min(pairs))),
                 );
             }
             first_row += segment.tokens.len();
@@ -102,15 +113,19 @@ impl Layer<'_> {
         let writer = out.writer();
         pool.run(tasks.len(), |task| {
             let (segment, first_row, kv_head, pairs) = &tasks[task];
-            let pairs: Vec<(usize, usize)> =
-                pairs.clone().map(|pair| (first_row + pair / sharing, kv_head * sharing + pair % sharing)).collect();
+            let pairs: Vec<(usize, usize)> = pairs
+                .clone()
+                .map(|pair| (first_row + pair / sharing, kv_head * sharing + pair % sharing))
+                .collect();
             for pairs in pairs.chunks(QUERIES) {
                 let mut sums = [0.0; QUERIES * MAX_HEAD_WIDTH];
                 self.few(segment, *kv_head, places, pairs, projected, &mut sums);
                 for (&(row, head), sums) in pairs.iter().zip(sums.chunks_exact(config.head_width)) {
                     #[allow(unsafe_code)]
                     // SAFETY: each pair of row and head belongs to one task.
-                    let out = unsafe { writer.plain_part(row, head * config.head_width, config.head_width) };
+                    let out = unsafe {
+                        writer.plain_part(row, head * config.head_width, config.head_width)
+                    };
                     out.copy_from_slice(sums);
                 }
             }
@@ -133,7 +148,12 @@ impl Layer<'_> {
         for (query, &(row, head)) in queries.chunks_exact_mut(width).zip(pairs) {
             query.copy_from_slice(&projected[row * row_width + head * width..][..width]);
         }
-        let window = self.config.window.as_ref().filter(|_| self.windowed).map_or(usize::MAX, |window| window.tokens);
+        let window = self
+            .config
+            .window
+            .as_ref()
+            .filter(|_| self.windowed)
+            .map_or(usize::MAX, |window| window.tokens);
         // What each query sees: from the window's start to its own position.
         let sees = |row: usize| {
             let end = places[row].position + 1;
@@ -154,8 +174,12 @@ impl Layer<'_> {
             let head = unsafe { segment.blocks[index].head(self.index, kv_head) };
             let (cap, visible) = (self.config.score_cap, &visible[..pairs.len()]);
             match head {
-                Head::Half(keys, values) => attend(width, cap, &queries, keys, values, visible, &mut states, sums),
-                Head::Full(keys, values) => attend(width, cap, &queries, keys, values, visible, &mut states, sums),
+                Head::Half(keys, values) => {
+                    attend(width, cap, &queries, keys, values, visible, &mut states, sums)
+                }
+                Head::Full(keys, values) => {
+                    attend(width, cap, &queries, keys, values, visible, &mut states, sums)
+                }
             }
         }
         for (state, sums) in states.iter().zip(sums.chunks_exact_mut(width)) {

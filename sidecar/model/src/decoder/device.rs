@@ -1,7 +1,8 @@
-//! The decoder on a device of candle's: the same description, batches, cache blocks and taps, in tensors.
+//! The decoder on a device of candle's: the same description, batches, cache blocks and taps, in
+//! tensors.
 //!
-//! The residual stream is F32. Matrices, keys and values are F32 on the processor, which is how this is tested without
-//! a GPU, and BF16 on CUDA.
+//! The residual stream is F32. Matrices, keys and values are F32 on the processor, which is how
+//! this is tested without a GPU, and BF16 on CUDA.
 
 mod attention;
 mod taps;
@@ -68,7 +69,8 @@ struct Block {
 /// What lies on the device between passes.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// For each block of the decoder, keys and values of all cache blocks, `[cache block · token][key head · value]`.
+    /// For each block of the decoder, keys and values of all cache blocks, `[cache block ·
+    /// token][key head · value]`.
     cache: Vec<(Tensor, Tensor)>,
     /// Cache blocks that these have room for.
     room: usize,
@@ -133,7 +135,12 @@ impl DeviceDecoder {
     }
 
     /// See [`Decoder::run`].
-    pub(super) fn run(&self, decoder: &Decoder, scratch: &mut Scratch, segments: &mut [Segment<'_>]) -> Result<()> {
+    pub(super) fn run(
+        &self,
+        decoder: &Decoder,
+        scratch: &mut Scratch,
+        segments: &mut [Segment<'_>],
+    ) -> Result<()> {
         let config = &decoder.config;
         let places = Place::of(segments);
         scratch.rotation.fill(&decoder.frequencies, &places);
@@ -149,17 +156,27 @@ impl DeviceDecoder {
         let state = &mut scratch.device;
         state.reserve(self, config, batch.cache_blocks)?;
         let tokens: Vec<u32> = places.iter().map(|place| place.token).collect();
-        let embedded = self.embedding.index_select(&self.vector_of(tokens)?, 0)?.to_dtype(DType::F32)?;
+        let embedded =
+            self.embedding.index_select(&self.vector_of(tokens)?, 0)?.to_dtype(DType::F32)?;
         let mut taps = Taps::new(config, segments, &self.device, &mut state.taps);
-        let mut stream = taps.apply(0, segments, (embedded * f64::from(config.embedding_scale))?)?;
+        let mut stream =
+            taps.apply(0, segments, (embedded * f64::from(config.embedding_scale))?)?;
         for (index, (block, cache)) in self.blocks.iter().zip(&state.cache).enumerate() {
             let is_windowed = config.is_windowed(index);
             let tables = windowed.as_ref().filter(|_| is_windowed).unwrap_or(&rotation);
             let x = rms_norm(&stream, &block.attention_norm, config)?;
-            let query = heads(config, &block.query.forward(&x)?, block.query_norm.as_ref(), tables)?;
+            let query =
+                heads(config, &block.query.forward(&x)?, block.query_norm.as_ref(), tables)?;
             let query = (query * f64::from(config.attention_scale))?;
             let key = heads(config, &block.key.forward(&x)?, block.key_norm.as_ref(), tables)?;
-            let mixed = batch.attend(config, is_windowed, cache, &query, &key, &block.value.forward(&x)?)?;
+            let mixed = batch.attend(
+                config,
+                is_windowed,
+                cache,
+                &query,
+                &key,
+                &block.value.forward(&x)?,
+            )?;
             let delta = matmul(&mixed, &block.attention_output)?;
             stream = add(&stream, &delta, block.post_attention_norm.as_ref(), config)?;
             let x = rms_norm(&stream, &block.feed_forward_norm, config)?;
@@ -196,11 +213,20 @@ impl DeviceDecoder {
     }
 
     /// See [`Decoder::logits`].
-    pub(super) fn logits(&self, config: &Config, scratch: &mut Scratch, rows: &[usize]) -> Result<()> {
-        let Some(stream) = &scratch.device.stream else { candle_core::bail!("no pass was made yet") };
+    pub(super) fn logits(
+        &self,
+        config: &Config,
+        scratch: &mut Scratch,
+        rows: &[usize],
+    ) -> Result<()> {
+        let Some(stream) = &scratch.device.stream else {
+            candle_core::bail!("no pass was made yet")
+        };
         let rows = rows.iter().filter_map(|&row| u32::try_from(row).ok()).collect();
-        let x = rms_norm(&stream.index_select(&self.vector_of(rows)?, 0)?, &self.final_norm, config)?;
-        scratch.logits = soft_cap(matmul(&x, &self.output)?, config.logit_cap)?.flatten_all()?.to_vec1()?;
+        let x =
+            rms_norm(&stream.index_select(&self.vector_of(rows)?, 0)?, &self.final_norm, config)?;
+        scratch.logits =
+            soft_cap(matmul(&x, &self.output)?, config.logit_cap)?.flatten_all()?.to_vec1()?;
         Ok(())
     }
 
@@ -213,10 +239,18 @@ impl DeviceDecoder {
     pub(super) fn bytes(&self) -> usize {
         let of = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
         let block = |b: &Block| {
-            [&b.query.matrix, &b.key.matrix, &b.value.matrix, &b.attention_output, &b.gate, &b.up, &b.down]
-                .map(of)
-                .iter()
-                .sum::<usize>()
+            [
+                &b.query.matrix,
+                &b.key.matrix,
+                &b.value.matrix,
+                &b.attention_output,
+                &b.gate,
+                &b.up,
+                &b.down,
+            ]
+            .map(of)
+            .iter()
+            .sum::<usize>()
         };
         of(&self.embedding) + of(&self.output) + self.blocks.iter().map(block).sum::<usize>()
     }
@@ -259,7 +293,8 @@ fn heads(config: &Config, x: &Tensor, norm: Option<&Tensor>, tables: &Tables) ->
         }
         Pairs::Neighbours => {
             let split = x.narrow(2, 0, 2 * pairs)?.reshape((rows, all / width, pairs, 2))?;
-            let [a, b] = turn(&split.narrow(3, 0, 1)?.squeeze(3)?, &split.narrow(3, 1, 1)?.squeeze(3)?)?;
+            let [a, b] =
+                turn(&split.narrow(3, 0, 1)?.squeeze(3)?, &split.narrow(3, 1, 1)?.squeeze(3)?)?;
             Tensor::stack(&[a, b], 3)?.flatten(2, 3)?
         }
     };
@@ -315,11 +350,16 @@ impl Upload<'_> {
                 matrix.dequantise_row(row, out);
             }
         });
-        Tensor::from_vec(values, (rows, columns), &Device::Cpu)?.to_dtype(self.dtype)?.to_device(self.device)
+        Tensor::from_vec(values, (rows, columns), &Device::Cpu)?
+            .to_dtype(self.dtype)?
+            .to_device(self.device)
     }
 
     fn linear(&self, projection: &Projection) -> Result<Linear> {
-        Ok(Linear { matrix: self.matrix(&projection.matrix)?.t()?, bias: self.optional(projection.bias.as_ref())? })
+        Ok(Linear {
+            matrix: self.matrix(&projection.matrix)?.t()?,
+            bias: self.optional(projection.bias.as_ref())?,
+        })
     }
 }
 

@@ -20,17 +20,24 @@ pub(crate) struct Hooks {
     intervention_layers: Vec<Range<usize>>,
     /// Projections at the last prompt token, once a pass before this one has read them.
     prompt_last: Vec<f32>,
-    /// For each intervention, whether its gate was open at the position before. The rows of a sequence pass a layer in
-    /// order and on one thread.
+    /// For each intervention, whether its gate was open at the position before. The rows of a
+    /// sequence pass a layer in order and on one thread.
     open: Vec<AtomicBool>,
 }
 
 impl Hooks {
     /// For a model of `layers` blocks.
-    pub(crate) fn new(probes: Arc<[Probe]>, interventions: Arc<[Intervention]>, layers: usize) -> Self {
-        let (probe_order, probe_layers) = by_layer(&probes.iter().map(|probe| probe.layer).collect::<Vec<_>>(), layers);
-        let (intervention_order, intervention_layers) =
-            by_layer(&interventions.iter().map(|intervention| intervention.layer).collect::<Vec<_>>(), layers);
+    pub(crate) fn new(
+        probes: Arc<[Probe]>,
+        interventions: Arc<[Intervention]>,
+        layers: usize,
+    ) -> Self {
+        let (probe_order, probe_layers) =
+            by_layer(&probes.iter().map(|probe| probe.layer).collect::<Vec<_>>(), layers);
+        let (intervention_order, intervention_layers) = by_layer(
+            &interventions.iter().map(|intervention| intervention.layer).collect::<Vec<_>>(),
+            layers,
+        );
         let open = interventions.iter().map(|_| AtomicBool::new(false)).collect();
         let prompt_last = Vec::new();
         Self {
@@ -54,13 +61,23 @@ impl Hooks {
         self.prompt_last = projections.to_vec();
     }
 
-    /// Whether a gate is open at a response position: `read` holds the segment's projections so far, from the last prompt
-    /// token on where the segment has it (`has_prompt_last`), and `row` is the position's number among them.
-    fn is_open(&self, index: usize, gate: Gate, read: &[f32], has_prompt_last: bool, row: usize) -> bool {
+    /// Whether a gate is open at a response position: `read` holds the segment's projections so
+    /// far, from the last prompt token on where the segment has it (`has_prompt_last`), and `row`
+    /// is the position's number among them.
+    fn is_open(
+        &self,
+        index: usize,
+        gate: Gate,
+        read: &[f32],
+        has_prompt_last: bool,
+        row: usize,
+    ) -> bool {
         let projection = match gate.at {
             GateAt::Token => read[row * self.probes.len() + gate.probe],
             GateAt::PromptLast if has_prompt_last => read[gate.probe],
-            GateAt::PromptLast => self.prompt_last.get(gate.probe).copied().unwrap_or(f32::NEG_INFINITY),
+            GateAt::PromptLast => {
+                self.prompt_last.get(gate.probe).copied().unwrap_or(f32::NEG_INFINITY)
+            }
         };
         let bound = if self.open[index].load(Ordering::Relaxed) { gate.until } else { gate.above };
         let open = projection > bound;
@@ -82,11 +99,15 @@ impl Hooks {
 
     /// Probes at a layer, with their numbers.
     pub(super) fn probes_at(&self, layer: usize) -> impl Iterator<Item = (usize, &Probe)> {
-        self.probe_order[self.probe_layers[layer].clone()].iter().map(|&index| (index, &self.probes[index]))
+        self.probe_order[self.probe_layers[layer].clone()]
+            .iter()
+            .map(|&index| (index, &self.probes[index]))
     }
 
     pub(super) fn changes_at(&self, layer: usize) -> impl Iterator<Item = &Intervention> {
-        self.intervention_order[self.intervention_layers[layer].clone()].iter().map(|&index| &self.interventions[index])
+        self.intervention_order[self.intervention_layers[layer].clone()]
+            .iter()
+            .map(|&index| &self.interventions[index])
     }
 }
 
@@ -94,7 +115,9 @@ impl Hooks {
 fn by_layer(of: &[usize], layers: usize) -> (Vec<usize>, Vec<Range<usize>>) {
     let mut order: Vec<usize> = (0..of.len()).collect();
     order.sort_by_key(|&index| of[index]);
-    let range = |layer| order.partition_point(|&i| of[i] < layer)..order.partition_point(|&i| of[i] <= layer);
+    let range = |layer| {
+        order.partition_point(|&i| of[i] < layer)..order.partition_point(|&i| of[i] <= layer)
+    };
     let ranges = (0..=layers).map(range).collect();
     (order, ranges)
 }
@@ -110,7 +133,11 @@ pub(crate) struct StateSums {
 impl StateSums {
     pub(crate) fn new(layers: usize, hidden: usize) -> Self {
         let sums = vec![vec![0.0; hidden]; layers + 1];
-        Self { response: sums.clone(), prompt: sums, prompt_last: vec![vec![0.0; hidden]; layers + 1] }
+        Self {
+            response: sums.clone(),
+            prompt: sums,
+            prompt_last: vec![vec![0.0; hidden]; layers + 1],
+        }
     }
 
     fn add(&mut self, layer: usize, position: usize, prompt_tokens: usize, state: &[f32]) {
@@ -124,7 +151,8 @@ impl StateSums {
     }
 }
 
-/// Reads, then changes, the stream at one layer. `stream` is `[row][hidden]`, rows running through all segments.
+/// Reads, then changes, the stream at one layer. `stream` is `[row][hidden]`, rows running through
+/// all segments.
 pub(super) fn apply(layer: usize, hidden: usize, segments: &mut [Segment<'_>], stream: &mut [f32]) {
     let mut rows = stream.chunks_exact_mut(hidden);
     for segment in segments {
@@ -141,7 +169,8 @@ pub(super) fn apply(layer: usize, hidden: usize, segments: &mut [Segment<'_>], s
                 states.add(layer, position, segment.prompt_tokens, row);
             }
             if let Some(read) = offset.checked_sub(segment.read_from) {
-                let projections = &mut segment.projections[read * hooks.probes.len()..][..hooks.probes.len()];
+                let projections =
+                    &mut segment.projections[read * hooks.probes.len()..][..hooks.probes.len()];
                 for &probe in probes {
                     projections[probe] = dot(&hooks.probes[probe].direction, row);
                 }
@@ -206,7 +235,8 @@ mod tests {
         assert_eq!(stream, [1.0, 2.0, 3.0, 4.0, 5.0, 5.0]);
     }
 
-    /// A sequence of one number a token, fed in pieces of these sizes: where a gated +100 at layer 1 acts.
+    /// A sequence of one number a token, fed in pieces of these sizes: where a gated +100 at layer
+    /// 1 acts.
     fn gated(gate: Gate, pieces: &[usize]) -> Vec<bool> {
         const STREAM: [f32; 7] = [9.0, 5.0, 1.0, 6.0, 4.0, 2.0, 5.5];
         let probes = [Probe::new(1, &[2.0]).unwrap()];
@@ -229,7 +259,8 @@ mod tests {
             }];
             (0..=1).for_each(|layer| apply(layer, 1, &mut segments, &mut stream));
             let projections = std::mem::take(&mut segments[0].projections);
-            acted.extend(stream.iter().zip(&STREAM[start..]).map(|(after, before)| after != before));
+            acted
+                .extend(stream.iter().zip(&STREAM[start..]).map(|(after, before)| after != before));
             if start < prompt_tokens && start + count >= prompt_tokens {
                 hooks.prompt_read(&projections[..1]);
             }
@@ -244,8 +275,16 @@ mod tests {
         let prompt = |above| Gate { probe: 0, at: GateAt::PromptLast, above, until: above };
         for pieces in [&[7][..], &[1; 7], &[2, 5], &[1, 3, 3], &[2, 1, 1, 3]] {
             // Opens at 6, stays open at 4, closes at 2. Never in the prompt.
-            assert_eq!(gated(token, pieces), [false, false, false, true, true, false, true], "{pieces:?}");
-            assert_eq!(gated(prompt(4.0), pieces), [false, false, true, true, true, true, true], "{pieces:?}");
+            assert_eq!(
+                gated(token, pieces),
+                [false, false, false, true, true, false, true],
+                "{pieces:?}"
+            );
+            assert_eq!(
+                gated(prompt(4.0), pieces),
+                [false, false, true, true, true, true, true],
+                "{pieces:?}"
+            );
             assert_eq!(gated(prompt(5.0), pieces), [false; 7], "{pieces:?}");
         }
     }

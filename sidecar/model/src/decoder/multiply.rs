@@ -20,7 +20,8 @@ const CACHED_BYTES: usize = 160 << 10;
 /// Tasks for each thread: enough that one that is slowed down does not hold up the others for long.
 const TASKS_PER_THREAD: usize = 4;
 
-/// Multiplies all rows of activations by each matrix, all of the same width, in one parallel region.
+/// Multiplies all rows of activations by each matrix, all of the same width, in one parallel
+/// region.
 pub(super) fn multiply(pool: &Pool, acts: &Acts, outputs: &[Output<'_>]) {
     let rows: Vec<Row<'_>> = (0..acts.rows).map(|row| acts.row(row)).collect();
     let groups = outputs.iter().map(|output| output.matrix.groups()).sum();
@@ -47,14 +48,22 @@ fn product(output: &Output<'_>, group: usize, first_row: usize, rows: &[Row<'_>]
             let row = first_row + tile * TILE + index;
             #[allow(unsafe_code)]
             // SAFETY: each group of each output has values of its own, and belongs to one task.
-            let out = unsafe { output.out.part(row * output.stride + output.offset + group * LANES, lanes) };
+            let out = unsafe {
+                output.out.part(row * output.stride + output.offset + group * LANES, lanes)
+            };
             out.copy_from_slice(&sums[..lanes]);
         }
     }
 }
 
 /// out ← activation(gate · acts) × (up · acts), for all rows.
-pub(super) fn multiply_gated(pool: &Pool, acts: &Acts, [gate, up]: [&Matrix; 2], kind: Gate, out: &ActsWriter<'_>) {
+pub(super) fn multiply_gated(
+    pool: &Pool,
+    acts: &Acts,
+    [gate, up]: [&Matrix; 2],
+    kind: Gate,
+    out: &ActsWriter<'_>,
+) {
     let rows: Vec<Row<'_>> = (0..acts.rows).map(|row| acts.row(row)).collect();
     share(pool, gate.groups(), |first, last| {
         for panel in panels(&rows, acts.columns) {
@@ -65,7 +74,11 @@ pub(super) fn multiply_gated(pool: &Pool, acts: &Acts, [gate, up]: [&Matrix; 2],
                     let (mut gates, mut ups) = (Tile::default(), Tile::default());
                     gate.tile(group, rows, &mut gates);
                     up.tile(group, rows, &mut ups);
-                    gated(kind, &mut gates.as_flattened_mut()[..rows.len() * LANES], ups.as_flattened());
+                    gated(
+                        kind,
+                        &mut gates.as_flattened_mut()[..rows.len() * LANES],
+                        ups.as_flattened(),
+                    );
                     for (index, gates) in gates[..rows.len()].iter().enumerate() {
                         #[allow(unsafe_code)]
                         // SAFETY: each group has values of its own, and belongs to one task.

@@ -11,15 +11,21 @@ pub(super) struct Frequencies {
 }
 
 impl Frequencies {
-    /// base^(−2i / width), divided by the stretch and by each pair's factor, those of the weights before those of the description.
+    /// base^(−2i / width), divided by the stretch and by each pair's factor, those of the weights
+    /// before those of the description.
     pub(super) fn new(rope: &Rope, of_weights: Option<&[f32]>) -> Self {
         let factors = of_weights.or(rope.factors.as_deref());
         #[allow(clippy::cast_precision_loss)]
         let frequency = |pair: usize| {
-            let factor = factors.and_then(|factors| factors.get(pair)).map_or(1.0, |&factor| f64::from(factor));
+            let factor = factors
+                .and_then(|factors| factors.get(pair))
+                .map_or(1.0, |&factor| f64::from(factor));
             rope.base.powf(-2.0 * pair as f64 / rope.width as f64) / rope.stretch / factor
         };
-        Self { pairs: (0..rope.width / 2).map(frequency).collect(), magnitude: f64::from(rope.magnitude) }
+        Self {
+            pairs: (0..rope.width / 2).map(frequency).collect(),
+            magnitude: f64::from(rope.magnitude),
+        }
     }
 }
 
@@ -59,14 +65,17 @@ impl Rotation {
         let sines = &self.sines[row * self.pairs..][..self.pairs];
         match kind {
             Pairs::Neighbours => {
-                for ((pair, cosine), sine) in head.as_chunks_mut::<2>().0.iter_mut().zip(cosines).zip(sines) {
+                for ((pair, cosine), sine) in
+                    head.as_chunks_mut::<2>().0.iter_mut().zip(cosines).zip(sines)
+                {
                     let [a, b] = *pair;
                     *pair = [a * cosine - b * sine, a * sine + b * cosine];
                 }
             }
             Pairs::Halves => {
                 let (first, second) = head[..2 * self.pairs].split_at_mut(self.pairs);
-                for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+                for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines)
+                {
                     (*a, *b) = (*a * cosine - *b * sine, *a * sine + *b * cosine);
                 }
             }

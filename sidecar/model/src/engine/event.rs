@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 /// One thing that happened to a [`Generation`].
 ///
-/// A generation that succeeds yields one `Prompt`, then a `Token` for each token in order, then one `End`. One that
-/// fails yields `Failed` last instead of `End`.
+/// A generation that succeeds yields one `Prompt`, then a `Token` for each token in order, then one
+/// `End`. One that fails yields `Failed` last instead of `End`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The prompt was read.
@@ -35,10 +35,11 @@ pub struct PromptRead {
 pub struct Token {
     /// Token id. The token that ends the sequence is not reported.
     pub id: u32,
-    /// Text that became complete with this token: empty while a character is incomplete, or while the text so far may
-    /// turn out to be a stop string; then a later token, or the end, brings it.
+    /// Text that became complete with this token: empty while a character is incomplete, or while
+    /// the text so far may turn out to be a stop string; then a later token, or the end, brings it.
     pub text: String,
-    /// Natural logarithm of the model's probability for this token, before temperature, penalties and cuts.
+    /// Natural logarithm of the model's probability for this token, before temperature, penalties
+    /// and cuts.
     pub logprob: f32,
     /// The likeliest tokens here, as many as `top_logprobs` asked for.
     pub top: Vec<TokenProbability>,
@@ -64,7 +65,8 @@ pub struct End {
     pub text: String,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Tokens of the response. A token that ends the sequence counts, as in OpenAI's API; it has no `Token` event.
+    /// Tokens of the response. A token that ends the sequence counts, as in OpenAI's API; it has no
+    /// `Token` event.
     pub completion_tokens: usize,
     /// Mean hidden states, where the request asked for them.
     pub states: Option<Box<MeanStates>>,
@@ -86,9 +88,12 @@ pub enum EngineError {
     #[error("the model server is stopping: try again on another replica")]
     Stopped,
     /// The model gave values that are no numbers.
-    #[error("the model's output is not finite: a steering coefficient is too large, or the weights are damaged")]
+    #[error(
+        "the model's output is not finite: a steering coefficient is too large, or the weights are damaged"
+    )]
     NotFinite,
-    /// No token continues the response in the format that was asked for, or finding one costs too much.
+    /// No token continues the response in the format that was asked for, or finding one costs too
+    /// much.
     #[error("no token continues the response in the format asked for: use a simpler schema")]
     Format,
     /// A bug.
@@ -105,7 +110,8 @@ pub struct Generation {
 impl Generation {
     /// The next event; `None` after `End` or `Failed`. Cancel-safe.
     ///
-    /// The channel holds all that the request may produce (`max_tokens` bounds it), so a slow reader stalls nobody.
+    /// The channel holds all that the request may produce (`max_tokens` bounds it), so a slow
+    /// reader stalls nobody.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }

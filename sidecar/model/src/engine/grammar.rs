@@ -1,7 +1,7 @@
 //! What a response must look like: JSON, or JSON that fits a schema.
 //!
-//! A grammar is compiled once for each request, in bounded time and memory, whatever the schema. At each step it says which
-//! tokens may come next; the others are taken out before a token is chosen.
+//! A grammar is compiled once for each request, in bounded time and memory, whatever the schema. At
+//! each step it says which tokens may come next; the others are taken out before a token is chosen.
 
 pub(crate) mod calls;
 mod weight;
@@ -17,8 +17,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Longest schema in bytes, as compact JSON.
 pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
-/// Space between two lexemes of JSON at most, one blank, or a new line and its indentation: small models would else write
-/// nothing but empty lines.
+/// Space between two lexemes of JSON at most, one blank, or a new line and its indentation: small
+/// models would else write nothing but empty lines.
 const SPACE: &str = r" |\n[ \t]{0,16}";
 
 /// A response's format, compiled for one model. Clones begin anew where the original stands.
@@ -66,7 +66,8 @@ impl std::fmt::Debug for Grammars {
 }
 
 impl Model {
-    /// The format of JSON that fits a schema. Takes milliseconds and some megabytes, with any schema; not for async code.
+    /// The format of JSON that fits a schema. Takes milliseconds and some megabytes, with any
+    /// schema; not for async code.
     ///
     /// # Errors
     /// See [`GrammarError`]. What of JSON Schema is not supported is named, not passed over.
@@ -78,12 +79,16 @@ impl Model {
 
     fn grammar(&self, grammar: TopLevelGrammar) -> Result<Grammar, GrammarError> {
         let factory = self.grammars.0.get_or_init(|| factory(self.tokenizer()));
-        let Some(factory) = factory else { return Err(unusable("this model's tokenizer cannot be constrained")) };
+        let Some(factory) = factory else {
+            return Err(unusable("this model's tokenizer cannot be constrained"));
+        };
         let matcher = Matcher::new(factory.create_parser(grammar));
         match matcher.get_error() {
             None => Ok(Grammar { matcher: Box::new(matcher) }),
             // A message for developers, with a stack.
-            Some(error) if error.starts_with("panic") => Err(unusable("it asks for what is not supported")),
+            Some(error) if error.starts_with("panic") => {
+                Err(unusable("it asks for what is not supported"))
+            }
             Some(error) => Err(unusable(error.lines().next().unwrap_or_default())),
         }
     }
@@ -103,8 +108,11 @@ fn bounded(schema: &Value) -> Result<Value, GrammarError> {
     }
     let mut schema = schema.clone();
     // The caller's own options, if any, are overwritten.
-    JsonCompileOptions { whitespace_pattern: Some(SPACE.to_owned()), ..JsonCompileOptions::default() }
-        .apply_to(&mut schema);
+    JsonCompileOptions {
+        whitespace_pattern: Some(SPACE.to_owned()),
+        ..JsonCompileOptions::default()
+    }
+    .apply_to(&mut schema);
     Ok(schema)
 }
 
@@ -158,8 +166,10 @@ impl TokenizerEnv for Tokens {
 
 fn factory(tokenizer: &Tokenizer) -> Option<ParserFactory> {
     let known = u32::try_from(tokenizer.vocabulary()).ok()?;
-    // Control tokens are empty: no text is made of them. One more ends the responses of a model that has no such token.
-    let words: Vec<Vec<u8>> = (0..=known).map(|token| tokenizer.token_bytes(token).to_vec()).collect();
+    // Control tokens are empty: no text is made of them. One more ends the responses of a model
+    // that has no such token.
+    let words: Vec<Vec<u8>> =
+        (0..=known).map(|token| tokenizer.token_bytes(token).to_vec()).collect();
     let ends = match tokenizer.end_tokens() {
         [] => &[known],
         ends => ends,

@@ -28,8 +28,8 @@ pub struct EngineOptions {
     pub max_concurrent: usize,
     /// Requests that wait for a place; one more is answered [`SubmitError::QueueFull`].
     pub max_waiting: usize,
-    /// Most bytes of KV cache. Default: what `max_concurrent` contexts of full length take. The memory is taken as it
-    /// is needed, and a request waits until all that it may need is free.
+    /// Most bytes of KV cache. Default: what `max_concurrent` contexts of full length take. The
+    /// memory is taken as it is needed, and a request waits until all that it may need is free.
     pub kv_bytes: Option<usize>,
 }
 
@@ -44,8 +44,8 @@ pub(crate) const MAX_VECTORS: usize = 256;
 /// Most alternatives reported with a token.
 pub(crate) const MAX_TOP_LOGPROBS: usize = 20;
 
-/// A running model. Clones are handles to the same one; when the last is dropped, running requests fail with
-/// [`event::EngineError::Stopped`] and the thread ends.
+/// A running model. Clones are handles to the same one; when the last is dropped, running requests
+/// fail with [`event::EngineError::Stopped`] and the thread ends.
 #[derive(Clone, Debug)]
 pub struct Engine {
     handle: Arc<Handle>,
@@ -69,15 +69,20 @@ impl Engine {
     /// Starts the engine's thread.
     ///
     /// # Errors
-    /// The system gives no thread, or the KV-cache memory is less than one request of full length needs.
+    /// The system gives no thread, or the KV-cache memory is less than one request of full length
+    /// needs.
     pub fn start(model: Arc<Model>, options: EngineOptions) -> Result<Self, StartError> {
         if options.max_concurrent == 0 {
-            return Err(StartError::Options("at least one request must be allowed to run: raise max_concurrent"));
+            return Err(StartError::Options(
+                "at least one request must be allowed to run: raise max_concurrent",
+            ));
         }
         let block_bytes = model.decoder.cache_layout().block_bytes();
         let blocks = match options.kv_bytes {
             None => options.max_concurrent * model.context_length().div_ceil(TOKENS),
-            Some(given) if given < block_bytes => return Err(StartError::KvBytes { given, needed: block_bytes }),
+            Some(given) if given < block_bytes => {
+                return Err(StartError::KvBytes { given, needed: block_bytes });
+            }
             Some(bytes) => bytes / block_bytes,
         };
         let context_length = model.context_length().min(blocks * TOKENS);
@@ -99,11 +104,17 @@ impl Engine {
     /// The queue is full, or the request does not fit the model: nothing was queued.
     pub fn submit(&self, request: GenerateRequest) -> Result<Generation, SubmitError> {
         if request.max_tokens == 0 {
-            return Err(SubmitError::Parameter { name: "max_tokens", message: "must be at least 1" });
+            return Err(SubmitError::Parameter {
+                name: "max_tokens",
+                message: "must be at least 1",
+            });
         }
         check_sampling(&request.sampling)?;
         if request.top_logprobs > MAX_TOP_LOGPROBS {
-            return Err(SubmitError::Parameter { name: "top_logprobs", message: "must be at most 20" });
+            return Err(SubmitError::Parameter {
+                name: "top_logprobs",
+                message: "must be at most 20",
+            });
         }
         self.check(&request.prompt, 1, &request.probes, &request.interventions)?;
         let room = self.context_length() - request.prompt.len();
@@ -113,13 +124,18 @@ impl Engine {
         Ok(Generation { events })
     }
 
-    /// Reads the activations of a given response, in one pass that shares the machine fairly with generations.
-    /// Dropping the future cancels it.
+    /// Reads the activations of a given response, in one pass that shares the machine fairly with
+    /// generations. Dropping the future cancels it.
     ///
     /// # Errors
     /// As [`Self::submit`], or the engine stopped meanwhile.
     pub async fn score(&self, request: ScoreRequest) -> Result<Score, ScoreError> {
-        self.check(&request.prompt, request.response.len(), &request.probes, &request.interventions)?;
+        self.check(
+            &request.prompt,
+            request.response.len(),
+            &request.probes,
+            &request.interventions,
+        )?;
         check_tokens(&self.handle.model, &request.response)?;
         let (sender, result) = oneshot::channel();
         self.handle.queue.push(Job::new(Work::Score { request, result: sender }))?;
@@ -135,7 +151,8 @@ impl Engine {
         &self.handle.model
     }
 
-    /// Most tokens of prompt and response together: the model's context, or what the KV cache holds where that is less.
+    /// Most tokens of prompt and response together: the model's context, or what the KV cache holds
+    /// where that is less.
     #[must_use]
     pub fn context_length(&self) -> usize {
         self.handle.context_length
@@ -163,17 +180,22 @@ impl Engine {
         if prompt.is_empty() {
             return Err(SubmitError::EmptyPrompt);
         }
-        let (tokens, context_length) = (prompt.len().saturating_add(further), self.context_length());
+        let (tokens, context_length) =
+            (prompt.len().saturating_add(further), self.context_length());
         if tokens > context_length {
             return Err(SubmitError::ContextTooLong { tokens, context_length });
         }
         check_tokens(model, prompt)?;
         if probes.len() > MAX_VECTORS || interventions.len() > MAX_VECTORS {
-            return Err(SubmitError::Parameter { name: "vectors", message: "must be at most 256 for one request" });
+            return Err(SubmitError::Parameter {
+                name: "vectors",
+                message: "must be at most 256 for one request",
+            });
         }
         let read_in_time = |change: &Intervention| {
             change.gate.is_none_or(|gate| {
-                probes.get(gate.probe).is_some_and(|probe| probe.layer <= change.layer) && gate.until <= gate.above
+                probes.get(gate.probe).is_some_and(|probe| probe.layer <= change.layer)
+                    && gate.until <= gate.above
             })
         };
         if !interventions.iter().all(read_in_time) {
@@ -181,7 +203,9 @@ impl Engine {
             return Err(SubmitError::Parameter { name: "interventions", message });
         }
         let probes = probes.iter().map(|probe| (probe.layer, probe.direction.len()));
-        let changes = interventions.iter().map(|intervention| (intervention.layer, intervention.change.width()));
+        let changes = interventions
+            .iter()
+            .map(|intervention| (intervention.layer, intervention.change.width()));
         for (layer, width) in probes.chain(changes) {
             if layer > model.layers() {
                 return Err(SubmitError::InvalidLayer { layer, layers: model.layers() });
@@ -223,7 +247,9 @@ pub enum SubmitError {
         retry_after: Duration,
     },
     /// Prompt and response do not fit.
-    #[error("the request takes {tokens} tokens at least, the context holds {context_length}: shorten the prompt")]
+    #[error(
+        "the request takes {tokens} tokens at least, the context holds {context_length}: shorten the prompt"
+    )]
     ContextTooLong {
         /// Tokens of the prompt, and of the response or its first token.
         tokens: usize,
@@ -234,7 +260,9 @@ pub enum SubmitError {
     #[error("the prompt has no tokens")]
     EmptyPrompt,
     /// A token that the model does not know.
-    #[error("token {token} is not in the vocabulary of {vocabulary} tokens: tokenize with this model's tokenizer")]
+    #[error(
+        "token {token} is not in the vocabulary of {vocabulary} tokens: tokenize with this model's tokenizer"
+    )]
     UnknownToken {
         /// The token.
         token: u32,
@@ -250,7 +278,9 @@ pub enum SubmitError {
         layers: usize,
     },
     /// A vector of another model.
-    #[error("a vector has {found} values, the model's hidden state {hidden}: it was made for another model")]
+    #[error(
+        "a vector has {found} values, the model's hidden state {hidden}: it was made for another model"
+    )]
     InvalidWidth {
         /// Values of the vector.
         found: usize,

@@ -85,7 +85,8 @@ impl Queue {
             state.waiting.retain(|job| !job.is_cancelled());
         }
         if state.waiting.len() >= self.max_waiting {
-            let millis = self.release_millis.load(Ordering::Relaxed).saturating_mul(self.max_waiting);
+            let millis =
+                self.release_millis.load(Ordering::Relaxed).saturating_mul(self.max_waiting);
             let millis = u64::try_from(millis).unwrap_or(u64::MAX).clamp(1000, 60_000);
             return Err(SubmitError::QueueFull { retry_after: Duration::from_millis(millis) });
         }
@@ -94,7 +95,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The next job that `fits` takes, or `None`; the order of arrival is kept. Cancelled jobs are dropped on the way.
+    /// The next job that `fits` takes, or `None`; the order of arrival is kept. Cancelled jobs are
+    /// dropped on the way.
     pub(crate) fn pop(&self, fits: impl FnOnce(&Job) -> bool) -> Option<Job> {
         let mut state = self.lock();
         while state.waiting.front().is_some_and(Job::is_cancelled) {

@@ -17,7 +17,8 @@ impl Probe {
     /// A probe at `layer` (0..=layers) along `vector` (hidden values, any length but zero).
     ///
     /// # Errors
-    /// The vector is zero or holds a value that is not finite. Whether layer and width fit the model is told at submit.
+    /// The vector is zero or holds a value that is not finite. Whether layer and width fit the
+    /// model is told at submit.
     pub fn new(layer: usize, vector: &[f32]) -> Result<Self, VectorError> {
         Ok(Self { layer, direction: unit(vector)? })
     }
@@ -55,7 +56,8 @@ impl Change {
     }
 }
 
-/// When an [`Intervention`] acts on the response: while the projection on a probe lies above a bound.
+/// When an [`Intervention`] acts on the response: while the projection on a probe lies above a
+/// bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gate {
     /// Number of the probe in the request, at a layer not above the intervention's.
@@ -78,18 +80,24 @@ pub enum GateAt {
 }
 
 impl Intervention {
-    /// The same change of the response, only while the gate is open. Where it never opens, the response is, to the bit, the
-    /// one without the change.
+    /// The same change of the response, only while the gate is open. Where it never opens, the
+    /// response is, to the bit, the one without the change.
     #[must_use]
     pub fn when(self, gate: Gate) -> Self {
         Self { positions: Positions::Response, gate: Some(gate), ..self }
     }
 
-    /// Steering: h ← h + coefficient · vector at `layer` (0..=layers), with the vector as it is, not normalised.
+    /// Steering: h ← h + coefficient · vector at `layer` (0..=layers), with the vector as it is,
+    /// not normalised.
     ///
     /// # Errors
     /// A value is not finite, or the vector is zero.
-    pub fn add(layer: usize, vector: &[f32], coefficient: f32, positions: Positions) -> Result<Self, VectorError> {
+    pub fn add(
+        layer: usize,
+        vector: &[f32],
+        coefficient: f32,
+        positions: Positions,
+    ) -> Result<Self, VectorError> {
         norm(vector)?;
         let scaled: Arc<[f32]> = vector.iter().map(|v| v * coefficient).collect();
         if scaled.iter().any(|v| !v.is_finite()) {
@@ -98,8 +106,8 @@ impl Intervention {
         Ok(Self { layer, positions, change: Change::Add(scaled), gate: None })
     }
 
-    /// Capping: keeps the projection ⟨h, v̂⟩ at `layer` (0..=layers) within `floor..=ceiling`, in the units of a
-    /// [`Probe`] on the same vector. `None` leaves a side open.
+    /// Capping: keeps the projection ⟨h, v̂⟩ at `layer` (0..=layers) within `floor..=ceiling`, in
+    /// the units of a [`Probe`] on the same vector. `None` leaves a side open.
     ///
     /// # Errors
     /// The vector is zero, a value is not finite, or the floor lies above the ceiling.
@@ -118,7 +126,12 @@ impl Intervention {
         if floor > ceiling {
             return Err(VectorError::FloorAboveCeiling { floor, ceiling });
         }
-        Ok(Self { layer, positions, change: Change::Cap { unit: unit(vector)?, floor, ceiling }, gate: None })
+        Ok(Self {
+            layer,
+            positions,
+            change: Change::Cap { unit: unit(vector)?, floor, ceiling },
+            gate: None,
+        })
     }
 
     /// The layer that is changed, 0..=layers.
@@ -131,8 +144,8 @@ impl Intervention {
 /// The positions at which an [`Intervention`] acts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Positions {
-    /// Response tokens: every position after the prompt's last. (The first response token is sampled from the last
-    /// prompt position, which is not changed.)
+    /// Response tokens: every position after the prompt's last. (The first response token is
+    /// sampled from the last prompt position, which is not changed.)
     #[default]
     Response,
     /// Prompt tokens.
@@ -159,7 +172,9 @@ pub enum VectorError {
     #[error("the vector is zero: check the file it was read from, and that this layer is in it")]
     Zero,
     /// NaN or infinity, in the vector, the coefficient or a bound.
-    #[error("the vector, its coefficient or a bound holds a value that is not finite: make the vector anew")]
+    #[error(
+        "the vector, its coefficient or a bound holds a value that is not finite: make the vector anew"
+    )]
     NotFinite,
     /// A cap that nothing can satisfy.
     #[error("the floor {floor} is above the ceiling {ceiling}: swap them")]
@@ -189,7 +204,8 @@ fn unit(vector: &[f32]) -> Result<Arc<[f32]>, VectorError> {
 /// How the next token is chosen. The default is greedy: temperature 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0 takes the likeliest token; 1 samples from the model's own distribution. Finite, at least 0.
+    /// 0 takes the likeliest token; 1 samples from the model's own distribution. Finite, at least
+    /// 0.
     pub temperature: f32,
     /// Smallest set of tokens whose probabilities reach this sum, in (0, 1]. 1 keeps all.
     pub top_p: f32,
@@ -197,7 +213,8 @@ pub struct Sampling {
     pub top_k: Option<usize>,
     /// Tokens at least this fraction as likely as the likeliest, in 0..=1. 0 keeps all.
     pub min_p: f32,
-    /// Subtracted from the logit of every token that the response already holds, in -2..=2 for OpenAI's API.
+    /// Subtracted from the logit of every token that the response already holds, in -2..=2 for
+    /// OpenAI's API.
     pub presence_penalty: f32,
     /// Subtracted from the logit once for each time the response already holds the token.
     pub frequency_penalty: f32,
@@ -222,16 +239,19 @@ impl Default for Sampling {
 /// A request to continue a prompt.
 #[derive(Clone, Debug, Default)]
 pub struct GenerateRequest {
-    /// Prompt tokens, from [`crate::Model::chat_prompt`] or [`crate::Tokenizer::encode`]. At least one.
+    /// Prompt tokens, from [`crate::Model::chat_prompt`] or [`crate::Tokenizer::encode`]. At least
+    /// one.
     pub prompt: Vec<u32>,
-    /// Most tokens to generate, at least 1. What the context has left is the limit where that is less.
+    /// Most tokens to generate, at least 1. What the context has left is the limit where that is
+    /// less.
     pub max_tokens: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Texts that end the response; the text of the one that was found, and what follows it, is not emitted.
+    /// Texts that end the response; the text of the one that was found, and what follows it, is not
+    /// emitted.
     pub stop: Vec<String>,
-    /// What the response must look like. It ends where nothing can follow; where it ends for another reason, it may be the
-    /// beginning of such a text only.
+    /// What the response must look like. It ends where nothing can follow; where it ends for
+    /// another reason, it may be the beginning of such a text only.
     pub grammar: Option<Grammar>,
     /// Alternatives to report with each token, likeliest first: 0..=20.
     pub top_logprobs: usize,
@@ -266,10 +286,11 @@ pub enum Capture {
     /// Projections and likelihood only.
     #[default]
     None,
-    /// Means over the response's tokens at every layer; those of the prompt stay empty, so that its beginning may come
-    /// from the cache.
+    /// Means over the response's tokens at every layer; those of the prompt stay empty, so that its
+    /// beginning may come from the cache.
     ResponseStates,
-    /// Means of the hidden state at every layer, for extracting persona vectors. Every token is computed.
+    /// Means of the hidden state at every layer, for extracting persona vectors. Every token is
+    /// computed.
     MeanStates,
 }
 
@@ -289,7 +310,10 @@ mod tests {
     fn a_cap_needs_floor_below_ceiling() {
         let cap = |floor, ceiling| Intervention::cap(1, &[1.0], floor, ceiling, Positions::All);
         assert!(cap(Some(1.0), Some(1.0)).is_ok() && cap(None, Some(-3.0)).is_ok());
-        assert_eq!(cap(Some(2.0), Some(1.0)), Err(VectorError::FloorAboveCeiling { floor: 2.0, ceiling: 1.0 }));
+        assert_eq!(
+            cap(Some(2.0), Some(1.0)),
+            Err(VectorError::FloorAboveCeiling { floor: 2.0, ceiling: 1.0 })
+        );
         assert_eq!(cap(Some(f32::NAN), None), Err(VectorError::NotFinite));
     }
 

@@ -54,7 +54,10 @@ impl Sampler {
         Ok(Choice {
             token,
             logprob: logits[token as usize] - norm,
-            top: top.into_iter().map(|(logit, id)| TokenProbability { id, logprob: logit - norm }).collect(),
+            top: top
+                .into_iter()
+                .map(|(logit, id)| TokenProbability { id, logprob: logit - norm })
+                .collect(),
         })
     }
 
@@ -81,22 +84,29 @@ impl Sampler {
 
     fn pick_among(&mut self, logits: &[f32], largest: f32) -> Option<u32> {
         let Sampling { temperature, top_p, top_k, min_p, .. } = self.sampling;
-        let greedy = || logits.iter().position(|&logit| logit == largest).and_then(|at| u32::try_from(at).ok());
+        let greedy = || {
+            logits.iter().position(|&logit| logit == largest).and_then(|at| u32::try_from(at).ok())
+        };
         // A temperature so low that the second likeliest token underflows is greedy too.
         if temperature < 1e-4 {
             return greedy();
         }
-        let mut weights: Vec<f32> = logits.iter().map(|logit| (logit - largest) / temperature).collect();
+        let mut weights: Vec<f32> =
+            logits.iter().map(|logit| (logit - largest) / temperature).collect();
         vector::exp_sum(&mut weights, 0.0);
         if top_k.is_none() && top_p >= 1.0 {
             // Nothing is ranked: no list of the whole vocabulary is made for it.
             let kept = weights.iter().copied().zip(0..).filter(|&(weight, _)| weight >= min_p);
             return self.draw(kept).or_else(greedy);
         }
-        let mut candidates: Vec<(f32, u32)> =
-            weights.into_iter().zip(0..).filter(|&(weight, _)| weight > 0.0 && weight >= min_p).collect();
+        let mut candidates: Vec<(f32, u32)> = weights
+            .into_iter()
+            .zip(0..)
+            .filter(|&(weight, _)| weight > 0.0 && weight >= min_p)
+            .collect();
         if let Some(k) = top_k.filter(|&k| k < candidates.len()) {
-            candidates.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            candidates
+                .select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             candidates.truncate(k);
         }
         if top_p < 1.0 {
@@ -174,14 +184,19 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_largest_and_reports_the_models_own_probabilities() {
-        let mut sampler = Sampler::new(Sampling { frequency_penalty: 2.0, ..Sampling::default() }, 2, None);
+        let mut sampler =
+            Sampler::new(Sampling { frequency_penalty: 2.0, ..Sampling::default() }, 2, None);
         let logits = [1.0, 3.0, 2.0];
         let choice = sampler.choose(&logits, &[]).unwrap();
         let norm = (1_f32.exp() + 2_f32.exp() + 3_f32.exp()).ln();
         assert_eq!(choice.token, 1);
         assert!((choice.logprob - (3.0 - norm)).abs() < 1e-5);
         assert_eq!(choice.top.iter().map(|top| top.id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(sampler.choose(&logits, &[]).unwrap().token, 2, "the penalty moves on to the next");
+        assert_eq!(
+            sampler.choose(&logits, &[]).unwrap().token,
+            2,
+            "the penalty moves on to the next"
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl Scheduler {
             }
             self.admit(&mut cache, &mut scratch, &mut running);
             self.queue.set_running(running.len());
-            let step = catch_unwind(AssertUnwindSafe(|| self.step(&mut cache, &mut scratch, &mut running)));
+            let step = catch_unwind(AssertUnwindSafe(|| {
+                self.step(&mut cache, &mut scratch, &mut running)
+            }));
             if !matches!(step, Ok(Ok(()))) {
                 let error = step.ok().and_then(Result::err).map(|error| error.to_string());
                 tracing::error!(
@@ -54,7 +56,9 @@ impl Scheduler {
                 cache = Cache::new(self.model.decoder.cache_layout(), self.blocks);
                 scratch = Scratch::default();
             }
-            for sequence in running.extract_if(.., |sequence| sequence.is_finished() || sequence.is_cancelled()) {
+            for sequence in
+                running.extract_if(.., |sequence| sequence.is_finished() || sequence.is_cancelled())
+            {
                 sequence.release(&mut cache);
                 self.queue.note_release(last_release.elapsed());
                 last_release = Instant::now();
@@ -76,9 +80,15 @@ impl Scheduler {
         }
     }
 
-    fn step(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut [Sequence]) -> Result<(), DeviceError> {
+    fn step(
+        &self,
+        cache: &mut Cache,
+        scratch: &mut Scratch,
+        running: &mut [Sequence],
+    ) -> Result<(), DeviceError> {
         let model = &*self.model;
-        let counts = share(running.iter().map(|sequence| (sequence.is_decoding(), sequence.ready())));
+        let counts =
+            share(running.iter().map(|sequence| (sequence.is_decoding(), sequence.ready())));
         let mut segments: Vec<_> = running
             .iter_mut()
             .zip(&counts)
@@ -89,13 +99,17 @@ impl Scheduler {
             return Ok(());
         }
         model.decoder.run(&model.pool, scratch, &mut segments)?;
-        let projections: Vec<Vec<f32>> = segments.into_iter().map(|segment| segment.projections).collect();
+        let projections: Vec<Vec<f32>> =
+            segments.into_iter().map(|segment| segment.projections).collect();
 
         // (sequence, position, row) of all logits that are wanted.
         let mut wanted: Vec<(usize, usize, usize)> = Vec::new();
         let (mut row, mut read) = (0, projections.iter());
-        for (index, (sequence, &count)) in running.iter_mut().zip(&counts).enumerate().filter(|(_, (_, c))| **c > 0) {
-            let offsets: Range<usize> = sequence.fed(count, read.next().map_or(&[], Vec::as_slice), model);
+        for (index, (sequence, &count)) in
+            running.iter_mut().zip(&counts).enumerate().filter(|(_, (_, c))| **c > 0)
+        {
+            let offsets: Range<usize> =
+                sequence.fed(count, read.next().map_or(&[], Vec::as_slice), model);
             sequence.share_prompt(count, cache);
             let start = sequence.piece_start(count);
             wanted.extend(offsets.map(|offset| (index, start + offset, row + offset)));
@@ -104,7 +118,9 @@ impl Scheduler {
         for wanted in wanted.chunks(LOGIT_ROWS) {
             let rows: Vec<usize> = wanted.iter().map(|&(_, _, row)| row).collect();
             let logits = model.decoder.logits(&model.pool, scratch, &rows)?;
-            for (&(index, position, _), logits) in wanted.iter().zip(logits.chunks_exact(model.vocabulary())) {
+            for (&(index, position, _), logits) in
+                wanted.iter().zip(logits.chunks_exact(model.vocabulary()))
+            {
                 running[index].logits(position, logits, model);
             }
         }
@@ -112,8 +128,8 @@ impl Scheduler {
     }
 }
 
-/// How many tokens each request feeds, of pairs (writes its response, tokens that it could feed): responses one each,
-/// then prompts in order of arrival, as many as leave the responses their pace.
+/// How many tokens each request feeds, of pairs (writes its response, tokens that it could feed):
+/// responses one each, then prompts in order of arrival, as many as leave the responses their pace.
 fn share(running: impl Iterator<Item = (bool, usize)> + Clone) -> Vec<usize> {
     let beside = running.clone().any(|(decoding, _)| decoding);
     let mut left = if beside { PREFILL_TOKENS_BESIDE } else { PREFILL_TOKENS };
@@ -137,7 +153,10 @@ mod tests {
         let (writes, reads) = (true, false);
         let share = |running: &[(bool, usize)]| share(running.iter().copied());
         assert_eq!(share(&[(reads, 3000)]), [PREFILL_TOKENS]);
-        assert_eq!(share(&[(writes, 1), (reads, 3000), (writes, 1)]), [1, PREFILL_TOKENS_BESIDE, 1]);
+        assert_eq!(
+            share(&[(writes, 1), (reads, 3000), (writes, 1)]),
+            [1, PREFILL_TOKENS_BESIDE, 1]
+        );
         // Whoever came first reads first, and the rest of the step goes to the next.
         assert_eq!(
             share(&[(reads, 60), (writes, 1), (reads, 3000), (reads, 5)]),

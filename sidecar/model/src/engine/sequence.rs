@@ -33,7 +33,11 @@ pub(crate) struct Sequence {
 
 enum Task {
     Generate(Box<Generate>),
-    Score { score: Score, likelihood: bool, result: Option<oneshot::Sender<Result<Score, EngineError>>> },
+    Score {
+        score: Score,
+        likelihood: bool,
+        result: Option<oneshot::Sender<Result<Score, EngineError>>>,
+    },
 }
 
 struct Generate {
@@ -49,7 +53,9 @@ struct Generate {
 /// Cache blocks that a job may come to need, in a context of `context_length` tokens.
 pub(crate) fn blocks_needed(job: &Job, context_length: usize) -> usize {
     let tokens = match &job.work {
-        Work::Generate { request, .. } => request.prompt.len().saturating_add(request.max_tokens).min(context_length),
+        Work::Generate { request, .. } => {
+            request.prompt.len().saturating_add(request.max_tokens).min(context_length)
+        }
         Work::Score { request, .. } => request.prompt.len() + request.response.len(),
     };
     tokens.div_ceil(TOKENS)
@@ -64,8 +70,12 @@ impl Sequence {
         scratch: &mut Scratch,
         context_length: usize,
     ) -> Result<Self, Box<Job>> {
-        let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else { return Err(Box::new(job)) };
-        let hooks = |probes: Arc<[Probe]>, changes: Arc<[Intervention]>| Hooks::new(probes, changes, model.layers());
+        let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else {
+            return Err(Box::new(job));
+        };
+        let hooks = |probes: Arc<[Probe]>, changes: Arc<[Intervention]>| {
+            Hooks::new(probes, changes, model.layers())
+        };
         let (tokens, prompt_tokens, hooks, capture, task) = match job.work {
             Work::Generate { request, events } => {
                 let prompt_tokens = request.prompt.len();
@@ -78,13 +88,24 @@ impl Sequence {
                     events,
                 };
                 let hooks = hooks(request.probes, request.interventions);
-                (request.prompt, prompt_tokens, hooks, request.capture, Task::Generate(Box::new(generate)))
+                (
+                    request.prompt,
+                    prompt_tokens,
+                    hooks,
+                    request.capture,
+                    Task::Generate(Box::new(generate)),
+                )
             }
             Work::Score { request, result } => {
                 let prompt_tokens = request.prompt.len();
                 let mut tokens = request.prompt;
                 tokens.extend(&request.response);
-                let score = Score { prompt: Vec::new(), response: Vec::new(), logprobs: Vec::new(), states: None };
+                let score = Score {
+                    prompt: Vec::new(),
+                    response: Vec::new(),
+                    logprobs: Vec::new(),
+                    states: None,
+                };
                 let hooks = hooks(request.probes, request.interventions);
                 (
                     tokens,
@@ -96,7 +117,8 @@ impl Sequence {
             }
         };
         let origin = Origin::start(&describe(hooks.interventions()));
-        let states = (capture != Capture::None).then(|| StateSums::new(model.layers(), model.hidden()));
+        let states =
+            (capture != Capture::None).then(|| StateSums::new(model.layers(), model.hidden()));
         // Whoever sums up the prompt's hidden states must see every token.
         let found = match capture {
             Capture::MeanStates => Found::default(),
@@ -161,8 +183,8 @@ impl Sequence {
         }
     }
 
-    /// Takes in what feeding `count` tokens read. Returns the fed tokens after which logits are wanted, by their number
-    /// within the piece.
+    /// Takes in what feeding `count` tokens read. Returns the fed tokens after which logits are
+    /// wanted, by their number within the piece.
     pub(crate) fn fed(&mut self, count: usize, projections: &[f32], model: &Model) -> Range<usize> {
         let start = self.fed;
         self.fed += count;
@@ -178,17 +200,30 @@ impl Sequence {
         let read = |index: usize| projections[index * width..][..width].to_vec();
         match &mut self.task {
             Task::Generate(generate) if self.fed == self.prompt_tokens => {
-                let read = PromptRead { tokens: self.prompt_tokens, cached: generate.cached, projections: read(0) };
+                let read = PromptRead {
+                    tokens: self.prompt_tokens,
+                    cached: generate.cached,
+                    projections: read(0),
+                };
                 generate.send(Event::Prompt(read));
                 count - 1..count
             }
             Task::Generate(_) if self.fed < self.prompt_tokens => 0..0,
             Task::Generate(generate) => {
                 let responded = self.fed - self.prompt_tokens;
-                let Some((reason, text)) = generate.token(model, read(0), responded) else { return count - 1..count };
-                let states = means(&mut self.states, self.capture, self.prompt_tokens, responded).map(Box::new);
+                let Some((reason, text)) = generate.token(model, read(0), responded) else {
+                    return count - 1..count;
+                };
+                let states = means(&mut self.states, self.capture, self.prompt_tokens, responded)
+                    .map(Box::new);
                 let (prompt_tokens, completion_tokens) = (self.prompt_tokens, responded);
-                generate.send(Event::End(End { reason, text, prompt_tokens, completion_tokens, states }));
+                generate.send(Event::End(End {
+                    reason,
+                    text,
+                    prompt_tokens,
+                    completion_tokens,
+                    states,
+                }));
                 self.finished = true;
                 0..0
             }
@@ -201,7 +236,8 @@ impl Sequence {
                         score.response.push(read(index));
                     }
                 }
-                // No response, or its last token is a piece by itself: no logits are wanted after it that would end this.
+                // No response, or its last token is a piece by itself: no logits are wanted after
+                // it that would end this.
                 let known = !likelihood || score.logprobs.len() == self.fed - self.prompt_tokens;
                 if self.fed == self.tokens.len() && known {
                     self.finish_score();
@@ -215,7 +251,8 @@ impl Sequence {
         }
     }
 
-    /// Once the last `count` tokens completed the prompt: lets requests that begin alike take it over.
+    /// Once the last `count` tokens completed the prompt: lets requests that begin alike take it
+    /// over.
     pub(crate) fn share_prompt(&self, count: usize, cache: &mut Cache) {
         if self.fed >= self.prompt_tokens && self.piece_start(count) < self.prompt_tokens {
             cache.keep(self.origin, &self.blocks, &self.tokens[..self.prompt_tokens]);
@@ -228,25 +265,38 @@ impl Sequence {
             return;
         }
         match &mut self.task {
-            Task::Generate(generate) => match generate.sampler.choose(logits, model.tokenizer().end_tokens()) {
-                Err(error) => self.fail(error),
-                Ok(choice) if model.tokenizer().end_tokens().contains(&choice.token) => {
-                    let (prompt_tokens, fed) = (self.prompt_tokens, self.fed - self.prompt_tokens);
-                    let states = means(&mut self.states, self.capture, prompt_tokens, fed).map(Box::new);
-                    let (reason, text, completion_tokens) = (FinishReason::Stop, generate.text.finish(), fed + 1);
-                    generate.send(Event::End(End { reason, text, prompt_tokens, completion_tokens, states }));
-                    self.finished = true;
+            Task::Generate(generate) => {
+                match generate.sampler.choose(logits, model.tokenizer().end_tokens()) {
+                    Err(error) => self.fail(error),
+                    Ok(choice) if model.tokenizer().end_tokens().contains(&choice.token) => {
+                        let (prompt_tokens, fed) =
+                            (self.prompt_tokens, self.fed - self.prompt_tokens);
+                        let states =
+                            means(&mut self.states, self.capture, prompt_tokens, fed).map(Box::new);
+                        let (reason, text, completion_tokens) =
+                            (FinishReason::Stop, generate.text.finish(), fed + 1);
+                        generate.send(Event::End(End {
+                            reason,
+                            text,
+                            prompt_tokens,
+                            completion_tokens,
+                            states,
+                        }));
+                        self.finished = true;
+                    }
+                    Ok(choice) => {
+                        self.tokens.push(choice.token);
+                        generate.choice = Some(choice);
+                    }
                 }
-                Ok(choice) => {
-                    self.tokens.push(choice.token);
-                    generate.choice = Some(choice);
-                }
-            },
+            }
             Task::Score { score, .. } => match logprob(logits, self.tokens[position + 1]) {
                 None => self.fail(EngineError::NotFinite),
                 Some(logprob) => {
                     score.logprobs.push(logprob);
-                    if self.fed == self.tokens.len() && score.logprobs.len() == self.fed - self.prompt_tokens {
+                    if self.fed == self.tokens.len()
+                        && score.logprobs.len() == self.fed - self.prompt_tokens
+                    {
                         self.finish_score();
                     }
                 }
@@ -265,7 +315,12 @@ impl Sequence {
         if let Task::Score { score, result, .. } = &mut self.task
             && let Some(result) = result.take()
         {
-            let empty = Score { prompt: Vec::new(), response: Vec::new(), logprobs: Vec::new(), states: None };
+            let empty = Score {
+                prompt: Vec::new(),
+                response: Vec::new(),
+                logprobs: Vec::new(),
+                states: None,
+            };
             let score = Score { states, ..std::mem::replace(score, empty) };
             drop(result.send(Ok(score)));
         }
@@ -284,11 +339,13 @@ impl Sequence {
         }
     }
 
-    /// Gives the memory back. What a request with the same beginning and the same interventions could use is kept.
+    /// Gives the memory back. What a request with the same beginning and the same interventions
+    /// could use is kept.
     pub(crate) fn release(self, cache: &mut Cache) {
-        // Numbers of the response were computed under other interventions than a prompt's would be, unless none
-        // distinguishes the two.
-        let same = self.hooks.interventions().iter().all(|change| change.positions == Positions::All);
+        // Numbers of the response were computed under other interventions than a prompt's would be,
+        // unless none distinguishes the two.
+        let same =
+            self.hooks.interventions().iter().all(|change| change.positions == Positions::All);
         let reusable = self.fed.min(if same { self.tokens.len() } else { self.prompt_tokens });
         cache.give_back(&self.reservation, self.blocks, self.origin, &self.tokens[..reusable]);
     }
@@ -300,9 +357,17 @@ impl Generate {
         drop(self.events.try_send(event));
     }
 
-    /// Reports the token that was fed. Why the response ends with it, if it does, and the text that was held back.
-    fn token(&mut self, model: &Model, projections: Vec<f32>, responded: usize) -> Option<(FinishReason, String)> {
-        let Some(choice) = self.choice.take() else { return Some((FinishReason::Stop, self.text.finish())) };
+    /// Reports the token that was fed. Why the response ends with it, if it does, and the text that
+    /// was held back.
+    fn token(
+        &mut self,
+        model: &Model,
+        projections: Vec<f32>,
+        responded: usize,
+    ) -> Option<(FinishReason, String)> {
+        let Some(choice) = self.choice.take() else {
+            return Some((FinishReason::Stop, self.text.finish()));
+        };
         let grown = self.text.push(model.tokenizer(), choice.token);
         let stopped = matches!(grown, Grown::Stopped(_));
         let (Grown::Text(text) | Grown::Stopped(text)) = grown;
@@ -319,7 +384,12 @@ impl Generate {
 }
 
 /// The blocks that a sequence begins with, and how many tokens they hold of it.
-fn take_over(found: Found, model: &Model, cache: &mut Cache, scratch: &mut Scratch) -> (Vec<Arc<Block>>, usize) {
+fn take_over(
+    found: Found,
+    model: &Model,
+    cache: &mut Cache,
+    scratch: &mut Scratch,
+) -> (Vec<Arc<Block>>, usize) {
     let mut blocks = found.whole;
     let mut fed = blocks.len() * TOKENS;
     if let Some((begun, tokens)) = found.begun
@@ -327,7 +397,9 @@ fn take_over(found: Found, model: &Model, cache: &mut Cache, scratch: &mut Scrat
     {
         match model.decoder.copy_beginning(scratch, &begun, &block, tokens) {
             Ok(()) => fed += tokens,
-            Err(error) => tracing::warn!(%error, "kept tokens were not copied; they are computed again"),
+            Err(error) => {
+                tracing::warn!(%error, "kept tokens were not copied; they are computed again")
+            }
         }
         blocks.push(block);
     }
@@ -350,7 +422,12 @@ fn describe(interventions: &[Intervention]) -> Vec<u8> {
 }
 
 /// What was summed up, as means; the prompt's only where all of it was seen.
-fn means(sums: &mut Option<StateSums>, capture: Capture, prompt: usize, response: usize) -> Option<MeanStates> {
+fn means(
+    sums: &mut Option<StateSums>,
+    capture: Capture,
+    prompt: usize,
+    response: usize,
+) -> Option<MeanStates> {
     let sums = sums.take()?;
     let of_prompt = capture == Capture::MeanStates;
     Some(MeanStates {

@@ -47,8 +47,12 @@ impl ResponseText {
     fn certain(&self) -> usize {
         let longest = self.stops.iter().map(String::len).max().unwrap_or(0).saturating_sub(1);
         let from = self.held.len().saturating_sub(longest);
-        let may_begin = |at: &usize| self.stops.iter().any(|stop| stop.starts_with(&self.held[*at..]));
-        (from..self.held.len()).filter(|&at| self.held.is_char_boundary(at)).find(may_begin).unwrap_or(self.held.len())
+        let may_begin =
+            |at: &usize| self.stops.iter().any(|stop| stop.starts_with(&self.held[*at..]));
+        (from..self.held.len())
+            .filter(|&at| self.held.is_char_boundary(at))
+            .find(may_begin)
+            .unwrap_or(self.held.len())
     }
 
     /// What was held back, as the response ends without a stop string.

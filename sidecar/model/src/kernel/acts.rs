@@ -1,9 +1,11 @@
-//! Activations as the matrix kernels take them: plain, and quantised to 8 bits in blocks of 32 with a scale each.
+//! Activations as the matrix kernels take them: plain, and quantised to 8 bits in blocks of 32 with
+//! a scale each.
 
 use super::{BLOCK, scalar};
 use crate::pool::Shards;
 
-/// Rows of activations. `quantised` and `plain` say which form was asked for; the other's vectors are stale.
+/// Rows of activations. `quantised` and `plain` say which form was asked for; the other's vectors
+/// are stale.
 #[derive(Debug, Default)]
 pub(crate) struct Acts {
     pub(crate) rows: usize,

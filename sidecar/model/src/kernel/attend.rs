@@ -1,7 +1,8 @@
 //! Attention of a few queries over one block of keys and values, by the online softmax.
 //!
-//! Keys are held transposed, `[head value][token]`, so that scores of 8 tokens are the lanes of a vector; values are
-//! `[token][head value]`. Both are f16, or both f32. Blocks are visited in order from the sequence's start, whatever the batch.
+//! Keys are held transposed, `[head value][token]`, so that scores of 8 tokens are the lanes of a
+//! vector; values are `[token][head value]`. Both are f16, or both f32. Blocks are visited in order
+//! from the sequence's start, whatever the batch.
 #![allow(unsafe_code)]
 // Indices name registers: iterators over several arrays at once would hide that.
 #![allow(clippy::needless_range_loop)]
@@ -88,8 +89,9 @@ impl Query {
 
 /// Adds one block to `out`, `[query][width]`, the sums of values weighted by e^(score − largest).
 ///
-/// `queries` is `[query][width]`, scaled; `keys` is `[width][TOKENS]`, `values` `[TOKENS][width]`; `visible[query]` is the
-/// range of the block's tokens that the query sees. `width` is a multiple of 8. With a `cap`, scores are soft-capped.
+/// `queries` is `[query][width]`, scaled; `keys` is `[width][TOKENS]`, `values` `[TOKENS][width]`;
+/// `visible[query]` is the range of the block's tokens that the query sees. `width` is a multiple
+/// of 8. With a `cap`, scores are soft-capped.
 #[allow(clippy::too_many_arguments, reason = "a kernel: slices of the caller's buffers")]
 pub(crate) fn attend<T: Cached>(
     width: usize,
@@ -118,7 +120,8 @@ pub(crate) fn attend<T: Cached>(
         weights[end.max(start)..].fill(f32::NEG_INFINITY);
         let largest = vector::largest(weights);
         if largest == f32::NEG_INFINITY {
-            // Nothing visible, or nothing finite: the latter reaches the output as a weight of zero.
+            // Nothing visible, or nothing finite: the latter reaches the output as a weight of
+            // zero.
             weights.fill(0.0);
             continue;
         }
@@ -155,7 +158,13 @@ fn scores<T: Cached>(width: usize, queries: &[f32], keys: &[T], out: &mut [[f32;
     scores_scalar(width, queries, keys, out);
 }
 
-fn accumulate<T: Cached>(width: usize, weights: &[[f32; TOKENS]], values: &[T], tokens: usize, out: &mut [f32]) {
+fn accumulate<T: Cached>(
+    width: usize,
+    weights: &[[f32; TOKENS]],
+    values: &[T],
+    tokens: usize,
+    out: &mut [f32],
+) {
     #[cfg(target_arch = "x86_64")]
     if super::has_avx2() {
         // SAFETY: as in `scores`.
@@ -185,7 +194,13 @@ fn scores_scalar<T: Cached>(width: usize, queries: &[f32], keys: &[T], out: &mut
     }
 }
 
-fn accumulate_scalar<T: Cached>(width: usize, weights: &[[f32; TOKENS]], values: &[T], tokens: usize, out: &mut [f32]) {
+fn accumulate_scalar<T: Cached>(
+    width: usize,
+    weights: &[[f32; TOKENS]],
+    values: &[T],
+    tokens: usize,
+    out: &mut [f32],
+) {
     for (weights, out) in weights.iter().zip(out.chunks_exact_mut(width)) {
         for (weight, values) in weights[..tokens].iter().zip(values.chunks_exact(width)) {
             for (out, value) in out.iter_mut().zip(values) {
@@ -235,7 +250,8 @@ mod x86 {
     }
 
     /// # Safety
-    /// AVX2, FMA, F16C; `weights` holds `M` rows, `values` `tokens` × `width` values, `out` `M` × `width`.
+    /// AVX2, FMA, F16C; `weights` holds `M` rows, `values` `tokens` × `width` values, `out` `M` ×
+    /// `width`.
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) unsafe fn accumulate<T: Cached, const M: usize>(
         width: usize,
@@ -308,13 +324,16 @@ mod tests {
     #[test]
     fn blocks_in_turn_give_the_softmax_over_all_tokens() {
         let mut rng = StdRng::seed_from_u64(4);
-        for (width, count, cap) in [(8, 1, None), (64, 3, Some(2.0)), (24, 5, None), (128, 6, None), (16, 2, Some(0.5))]
+        for (width, count, cap) in
+            [(8, 1, None), (64, 3, Some(2.0)), (24, 5, None), (128, 6, None), (16, 2, Some(0.5))]
         {
             let queries = random(count * width, &mut rng);
             let tokens = 3 * TOKENS;
             // `[token][value]` in f16, as the cache would round them.
-            let round = |values: Vec<f32>| -> Vec<f16> { values.into_iter().map(f16::from_f32).collect() };
-            let (keys, values) = (round(random(tokens * width, &mut rng)), round(random(tokens * width, &mut rng)));
+            let round =
+                |values: Vec<f32>| -> Vec<f16> { values.into_iter().map(f16::from_f32).collect() };
+            let (keys, values) =
+                (round(random(tokens * width, &mut rng)), round(random(tokens * width, &mut rng)));
             let visible: Vec<(usize, usize)> = (0..count).map(|m| (3 * m, 70 + m)).collect();
             let mut states = vec![Query::new(); count];
             let mut out = vec![0.0; count * width];
@@ -333,21 +352,37 @@ mod tests {
                 }
                 let clip = |at: usize| at.saturating_sub(first).min(TOKENS);
                 let ranges: Vec<_> = visible.iter().map(|&(a, b)| (clip(a), clip(b))).collect();
-                attend(width, cap, &queries, &transposed, &block_values, &ranges, &mut states, &mut out);
+                attend(
+                    width,
+                    cap,
+                    &queries,
+                    &transposed,
+                    &block_values,
+                    &ranges,
+                    &mut states,
+                    &mut out,
+                );
             }
             for m in 0..count {
                 states[m].finish(&mut out[m * width..][..width]);
                 let range = visible[m].0..visible[m].1;
                 let score = |t: usize| -> f64 {
-                    let score =
-                        (0..width).map(|d| f64::from(queries[m * width + d]) * keys[t * width + d].to_f64()).sum();
+                    let score = (0..width)
+                        .map(|d| f64::from(queries[m * width + d]) * keys[t * width + d].to_f64())
+                        .sum();
                     cap.map(f64::from).map_or(score, |cap| cap * (score / cap).tanh())
                 };
                 let weight: f64 = range.clone().map(|t| score(t).exp()).sum();
                 for d in 0..width {
-                    let expected: f64 =
-                        range.clone().map(|t| score(t).exp() * values[t * width + d].to_f64()).sum::<f64>() / weight;
-                    assert!((f64::from(out[m * width + d]) - expected).abs() < 1e-5, "{width} × {count}");
+                    let expected: f64 = range
+                        .clone()
+                        .map(|t| score(t).exp() * values[t * width + d].to_f64())
+                        .sum::<f64>()
+                        / weight;
+                    assert!(
+                        (f64::from(out[m * width + d]) - expected).abs() < 1e-5,
+                        "{width} × {count}"
+                    );
                 }
             }
         }
@@ -363,7 +398,8 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(5);
         for (width, count) in [(8, 1), (40, 2), (64, 3), (64, 4), (128, 5), (80, 6)] {
             let queries = random(count * width, &mut rng);
-            let cached: Vec<T> = random(width * TOKENS, &mut rng).into_iter().map(T::from_f32).collect();
+            let cached: Vec<T> =
+                random(width * TOKENS, &mut rng).into_iter().map(T::from_f32).collect();
             let (mut found, mut expected) = ([[0.0; TOKENS]; QUERIES], [[0.0; TOKENS]; QUERIES]);
             scores(width, &queries, &cached, &mut found[..count]);
             scores_scalar(width, &queries, &cached, &mut expected[..count]);

@@ -1,8 +1,9 @@
 //! Matrix kernels for x86 with AVX2, FMA and F16C. The reference for each is in [`super::scalar`].
 //!
-//! A vector holds 8 weight rows × 4 columns as bytes, so that one broadcast of 4 activation codes meets all rows and no
-//! horizontal sum is needed. `maddubs` multiplies unsigned by signed bytes and adds pairs in 16 bits; as codes have few
-//! bits, several such products fit into 16 bits before they must be widened.
+//! A vector holds 8 weight rows × 4 columns as bytes, so that one broadcast of 4 activation codes
+//! meets all rows and no horizontal sum is needed. `maddubs` multiplies unsigned by signed bytes
+//! and adds pairs in 16 bits; as codes have few bits, several such products fit into 16 bits before
+//! they must be widened.
 #![allow(unsafe_code, clippy::cast_possible_wrap, clippy::cast_possible_truncation)]
 
 use super::acts::Row;
@@ -57,7 +58,8 @@ impl Codes for Five {
     #[target_feature(enable = "avx2")]
     unsafe fn load(block: *const u8, group: usize) -> __m256i {
         // SAFETY: after the nibbles comes one vector whose bit `group` is the fifth bit.
-        let (low, bits) = unsafe { (nibbles(block, group), _mm256_loadu_si256(block.add(128).cast())) };
+        let (low, bits) =
+            unsafe { (nibbles(block, group), _mm256_loadu_si256(block.add(128).cast())) };
         let bits = match group {
             0 => _mm256_slli_epi16::<4>(bits),
             1 => _mm256_slli_epi16::<3>(bits),
@@ -79,9 +81,11 @@ impl Codes for Six {
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn load(block: *const u8, group: usize) -> __m256i {
-        // SAFETY: after the nibbles come two vectors, of the high bit pairs of groups 0..4 and 4..8.
-        let (low, bits) =
-            unsafe { (nibbles(block, group), _mm256_loadu_si256(block.add(128 + group / 4 * 32).cast())) };
+        // SAFETY: after the nibbles come two vectors, of the high bit pairs of groups 0..4 and
+        // 4..8.
+        let (low, bits) = unsafe {
+            (nibbles(block, group), _mm256_loadu_si256(block.add(128 + group / 4 * 32).cast()))
+        };
         let bits = match group % 4 {
             0 => _mm256_slli_epi16::<4>(bits),
             1 => _mm256_slli_epi16::<2>(bits),
@@ -95,10 +99,16 @@ impl Codes for Six {
 /// See [`super::matrix::Matrix::tile`].
 ///
 /// # Safety
-/// The processor has AVX2, FMA and F16C. `group` holds [`LANES`] rows of `columns` columns in `format`, each row of
-/// activations `columns` values. At most [`TILE`] rows.
+/// The processor has AVX2, FMA and F16C. `group` holds [`LANES`] rows of `columns` columns in
+/// `format`, each row of activations `columns` values. At most [`TILE`] rows.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn tile(format: Format, columns: usize, group: &[u8], rows: &[Row<'_>], out: &mut Tile) {
+pub(super) unsafe fn tile(
+    format: Format,
+    columns: usize,
+    group: &[u8],
+    rows: &[Row<'_>],
+    out: &mut Tile,
+) {
     debug_assert!(group.len() >= format.group_bytes(columns));
     // SAFETY: the caller's contract is that of each kernel.
     unsafe {
@@ -114,7 +124,13 @@ pub(super) unsafe fn tile(format: Format, columns: usize, group: &[u8], rows: &[
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn rows_of<const C: usize>(format: Format, columns: usize, group: &[u8], rows: &[Row<'_>], out: &mut Tile) {
+unsafe fn rows_of<const C: usize>(
+    format: Format,
+    columns: usize,
+    group: &[u8],
+    rows: &[Row<'_>],
+    out: &mut Tile,
+) {
     let (codes, blocks) = (group.as_ptr(), columns / BLOCK);
     // SAFETY: scales follow the codes of all blocks.
     unsafe {
@@ -126,7 +142,9 @@ unsafe fn rows_of<const C: usize>(format: Format, columns: usize, group: &[u8], 
             Format::U5Min => unsigned::<C, Five, 0, true>(codes, scales, blocks, rows, out),
             Format::U6 => six::<C>(codes, scales, blocks, rows, out),
             Format::I8 => signed::<C>(codes, scales, blocks, rows, out),
-            Format::F16 | Format::Bf16 | Format::F32 => dense::<C>(format, columns, codes, rows, out),
+            Format::F16 | Format::Bf16 | Format::F32 => {
+                dense::<C>(format, columns, codes, rows, out)
+            }
         }
     }
 }
@@ -153,14 +171,18 @@ fn store(out: &mut [f32; LANES], sums: __m256) {
     unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sums) };
 }
 
-/// Asks for what comes some blocks later, of codes and of scales, in this group or the next: a single row of activations
-/// waits for weights to come from memory.
+/// Asks for what comes some blocks later, of codes and of scales, in this group or the next: a
+/// single row of activations waits for weights to come from memory.
 #[inline]
 #[target_feature(enable = "sse")]
 fn ahead(format: Format, codes: *const u8, scales: *const u8, block: usize, blocks: usize) {
     let (code_bytes, scale_bytes) = (format.code_bytes(), format.scale_bytes());
     let later = block + PREFETCH.div_ceil(code_bytes);
-    let (index, skip) = if later < blocks { (later, 0) } else { (later - blocks, format.group_bytes(blocks * BLOCK)) };
+    let (index, skip) = if later < blocks {
+        (later, 0)
+    } else {
+        (later - blocks, format.group_bytes(blocks * BLOCK))
+    };
     let codes = codes.wrapping_add(skip + index * code_bytes);
     for line in (0..code_bytes).step_by(64) {
         _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(line).cast());
@@ -228,7 +250,10 @@ unsafe fn unsigned<const C: usize, K: Codes, const OFFSET: i32, const MINIMUM: b
                     let offset = OFFSET * (*halves + *halves.add(1));
                     sums[c] = _mm256_sub_epi32(sums[c], _mm256_set1_epi32(offset));
                 }
-                let dot = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[c]), _mm256_set1_ps(*row.scales.as_ptr().add(b)));
+                let dot = _mm256_mul_ps(
+                    _mm256_cvtepi32_ps(sums[c]),
+                    _mm256_set1_ps(*row.scales.as_ptr().add(b)),
+                );
                 total[c] = _mm256_fmadd_ps(dot, scale, total[c]);
             }
             if MINIMUM {
@@ -248,7 +273,13 @@ unsafe fn unsigned<const C: usize, K: Codes, const OFFSET: i32, const MINIMUM: b
 /// [`Format::U6`]: a scale for each half block.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn six<const C: usize>(codes: *const u8, scales: *const u8, blocks: usize, rows: &[Row<'_>], out: &mut Tile) {
+unsafe fn six<const C: usize>(
+    codes: *const u8,
+    scales: *const u8,
+    blocks: usize,
+    rows: &[Row<'_>],
+    out: &mut Tile,
+) {
     let mut total = [_mm256_setzero_ps(); C];
     for b in 0..blocks {
         if C == 1 {
@@ -283,7 +314,13 @@ unsafe fn six<const C: usize>(codes: *const u8, scales: *const u8, blocks: usize
 /// [`Format::I8`]: the weight's sign moves to the activation, so that one factor is unsigned. 2 · 128 · 127 fits 16 bits.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn signed<const C: usize>(codes: *const u8, scales: *const u8, blocks: usize, rows: &[Row<'_>], out: &mut Tile) {
+unsafe fn signed<const C: usize>(
+    codes: *const u8,
+    scales: *const u8,
+    blocks: usize,
+    rows: &[Row<'_>],
+    out: &mut Tile,
+) {
     let mut total = [_mm256_setzero_ps(); C];
     for b in 0..blocks {
         // SAFETY: there are `blocks` blocks of codes, of scales, and of each activation row.
@@ -298,12 +335,16 @@ unsafe fn signed<const C: usize>(codes: *const u8, scales: *const u8, blocks: us
                 for c in 0..C {
                     let x = broadcast(rows[c].codes.as_ptr().add(b * BLOCK + 4 * group));
                     let product = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(x, weights));
-                    sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(product, _mm256_set1_epi16(1)));
+                    sums[c] =
+                        _mm256_add_epi32(sums[c], _mm256_madd_epi16(product, _mm256_set1_epi16(1)));
                 }
             }
             let scale = halves(scales.add(b * 16));
             for c in 0..C {
-                let dot = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[c]), _mm256_set1_ps(*rows[c].scales.as_ptr().add(b)));
+                let dot = _mm256_mul_ps(
+                    _mm256_cvtepi32_ps(sums[c]),
+                    _mm256_set1_ps(*rows[c].scales.as_ptr().add(b)),
+                );
                 total[c] = _mm256_fmadd_ps(dot, scale, total[c]);
             }
         }
@@ -313,10 +354,17 @@ unsafe fn signed<const C: usize>(codes: *const u8, scales: *const u8, blocks: us
     }
 }
 
-/// Plain weights. Even and odd columns have sums of their own, which halves the chain of dependent additions.
+/// Plain weights. Even and odd columns have sums of their own, which halves the chain of dependent
+/// additions.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn dense<const C: usize>(format: Format, columns: usize, weights: *const u8, rows: &[Row<'_>], out: &mut Tile) {
+unsafe fn dense<const C: usize>(
+    format: Format,
+    columns: usize,
+    weights: *const u8,
+    rows: &[Row<'_>],
+    out: &mut Tile,
+) {
     // SAFETY: there are `columns` columns of 8 weights each, and `columns` activations in each row.
     unsafe {
         match format {
@@ -325,14 +373,21 @@ unsafe fn dense<const C: usize>(format: Format, columns: usize, weights: *const 
                 let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(weights.add(k * 16).cast()));
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
             }),
-            _ => dense_loop::<C>(columns, rows, out, |k| _mm256_loadu_ps(weights.add(k * 32).cast())),
+            _ => {
+                dense_loop::<C>(columns, rows, out, |k| _mm256_loadu_ps(weights.add(k * 32).cast()))
+            }
         }
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn dense_loop<const C: usize>(columns: usize, rows: &[Row<'_>], out: &mut Tile, load: impl Fn(usize) -> __m256) {
+unsafe fn dense_loop<const C: usize>(
+    columns: usize,
+    rows: &[Row<'_>],
+    out: &mut Tile,
+    load: impl Fn(usize) -> __m256,
+) {
     let mut even = [_mm256_setzero_ps(); C];
     let mut odd = [_mm256_setzero_ps(); C];
     for k in 0..columns / 2 {
@@ -371,7 +426,11 @@ pub(super) unsafe fn quantise(
     halves: &mut [i32],
 ) {
     let blocks = plain.as_chunks::<BLOCK>().0;
-    assert!(codes.len() >= blocks.len() * BLOCK && scales.len() >= blocks.len() && sums.len() >= blocks.len());
+    assert!(
+        codes.len() >= blocks.len() * BLOCK
+            && scales.len() >= blocks.len()
+            && sums.len() >= blocks.len()
+    );
     assert!(halves.len() >= 2 * blocks.len());
     for (b, block) in blocks.iter().enumerate() {
         let load = |i: usize| {
@@ -381,8 +440,12 @@ pub(super) unsafe fn quantise(
         let values = [load(0), load(1), load(2), load(3)];
         let sign = _mm256_set1_ps(-0.0);
         let absolute = values.map(|v| _mm256_andnot_ps(sign, v));
-        let largest = _mm256_max_ps(_mm256_max_ps(absolute[0], absolute[1]), _mm256_max_ps(absolute[2], absolute[3]));
-        let largest = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps::<1>(largest));
+        let largest = _mm256_max_ps(
+            _mm256_max_ps(absolute[0], absolute[1]),
+            _mm256_max_ps(absolute[2], absolute[3]),
+        );
+        let largest =
+            _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps::<1>(largest));
         let largest = _mm_max_ps(largest, _mm_movehl_ps(largest, largest));
         let largest = _mm_cvtss_f32(_mm_max_ss(largest, _mm_movehdup_ps(largest)));
         let scale = largest / 127.0;
@@ -390,9 +453,13 @@ pub(super) unsafe fn quantise(
         let whole = values.map(|v| _mm256_cvtps_epi32(_mm256_mul_ps(v, inverse)));
         let low = horizontal(_mm256_add_epi32(whole[0], whole[1]));
         let high = horizontal(_mm256_add_epi32(whole[2], whole[3]));
-        let packed = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]), _mm256_packs_epi32(whole[2], whole[3]));
+        let packed = _mm256_packs_epi16(
+            _mm256_packs_epi32(whole[0], whole[1]),
+            _mm256_packs_epi32(whole[2], whole[3]),
+        );
         // Packing works within 128-bit halves: put the eight groups of four in order again.
-        let ordered = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        let ordered =
+            _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         // SAFETY: checked above.
         unsafe { _mm256_storeu_si256(codes.as_mut_ptr().add(b * BLOCK).cast(), ordered) };
         scales[b] = scale;

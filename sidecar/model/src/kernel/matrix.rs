@@ -3,7 +3,8 @@
 use super::acts::Row;
 use super::{BLOCK, LANES, TILE, Tile, scalar};
 
-/// How weights are held. Codes are of `BLOCK` columns of `LANES` rows together; see [`super::pack`].
+/// How weights are held. Codes are of `BLOCK` columns of `LANES` rows together; see
+/// [`super::pack`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// 4 bits, scale (code − 8).
@@ -45,7 +46,8 @@ impl Format {
         }
     }
 
-    /// Bytes of the scales of one block of [`LANES`] rows: f16, all rows' scales, then all rows' minima or second scales.
+    /// Bytes of the scales of one block of [`LANES`] rows: f16, all rows' scales, then all rows'
+    /// minima or second scales.
     pub(crate) const fn scale_bytes(self) -> usize {
         match self {
             Self::U4 | Self::U5 | Self::I8 => 16,
@@ -68,8 +70,8 @@ impl Format {
     }
 }
 
-/// Asks for 2 MiB pages before memory is first touched: a pass reads all weights, and with 4 KiB pages it waits for the
-/// page tables again and again. Whether the system has any does not matter.
+/// Asks for 2 MiB pages before memory is first touched: a pass reads all weights, and with 4 KiB
+/// pages it waits for the page tables again and again. Whether the system has any does not matter.
 #[allow(unsafe_code)]
 fn prefer_large_pages(memory: &mut Vec<u8>) {
     #[cfg(target_os = "linux")]
@@ -77,17 +79,23 @@ fn prefer_large_pages(memory: &mut Vec<u8>) {
         const PAGE: usize = 4096;
         let spare = memory.spare_capacity_mut();
         let start = spare.as_ptr().align_offset(PAGE);
-        if let Some(length) =
-            spare.len().checked_sub(start).map(|length| length / PAGE * PAGE).filter(|&length| length > 0)
+        if let Some(length) = spare
+            .len()
+            .checked_sub(start)
+            .map(|length| length / PAGE * PAGE)
+            .filter(|&length| length > 0)
         {
-            // SAFETY: whole pages inside an allocation of our own; the advice changes how they are backed, not what
-            // they hold.
-            unsafe { libc::madvise(spare.as_mut_ptr().add(start).cast(), length, libc::MADV_HUGEPAGE) };
+            // SAFETY: whole pages inside an allocation of our own; the advice changes how they are
+            // backed, not what they hold.
+            unsafe {
+                libc::madvise(spare.as_mut_ptr().add(start).cast(), length, libc::MADV_HUGEPAGE)
+            };
         }
     }
 }
 
-/// Weights of a linear map, `[rows][columns]`, in groups of [`LANES`] rows; the last group is padded with zeros.
+/// Weights of a linear map, `[rows][columns]`, in groups of [`LANES`] rows; the last group is
+/// padded with zeros.
 #[derive(Debug)]
 pub(crate) struct Matrix {
     pub(crate) format: Format,
@@ -141,10 +149,15 @@ impl Matrix {
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
         if super::has_avx2() {
-            assert!(rows.iter().all(|row| row.plain.len() == self.columns), "activations of another width");
-            // SAFETY: the processor has AVX2, FMA and F16C; a group holds `columns` columns in this format, and so do
-            // the rows by the line above.
-            return unsafe { super::avx2::tile(self.format, self.columns, self.group(group), rows, out) };
+            assert!(
+                rows.iter().all(|row| row.plain.len() == self.columns),
+                "activations of another width"
+            );
+            // SAFETY: the processor has AVX2, FMA and F16C; a group holds `columns` columns in this
+            // format, and so do the rows by the line above.
+            return unsafe {
+                super::avx2::tile(self.format, self.columns, self.group(group), rows, out)
+            };
         }
         scalar::tile(self.format, self.columns, self.group(group), rows, out);
     }

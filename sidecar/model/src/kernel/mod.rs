@@ -1,8 +1,9 @@
 //! The arithmetic: matrices packed for SIMD, quantised activations, and the functions over them.
 //!
-//! Every result depends only on the weights and on the one row of activations it is made from, never on how many rows
-//! are computed together: whatever the batch, the same operations run in the same order. So a request's numbers are
-//! bit for bit the same alone, in a batch, in one prefill chunk or in many.
+//! Every result depends only on the weights and on the one row of activations it is made from,
+//! never on how many rows are computed together: whatever the batch, the same operations run in the
+//! same order. So a request's numbers are bit for bit the same alone, in a batch, in one prefill
+//! chunk or in many.
 
 pub(crate) mod acts;
 pub(crate) mod attend;

@@ -1,8 +1,8 @@
 //! From the blocks of a weight file to the kernels' layout.
 //!
-//! A group is 8 rows. A block of it is 8 rows × 32 columns, in 8 *column groups* of 4 columns: byte `4 · row + column % 4`
-//! of a 32-byte vector belongs to that row and column. Nibbles of column group g and g + 4 share a byte. All of a group's
-//! codes come first, then all of its scales.
+//! A group is 8 rows. A block of it is 8 rows × 32 columns, in 8 *column groups* of 4 columns: byte
+//! `4 · row + column % 4` of a 32-byte vector belongs to that row and column. Nibbles of column
+//! group g and g + 4 share a byte. All of a group's codes come first, then all of its scales.
 
 use super::matrix::{Format, Matrix};
 use super::{BLOCK, LANES};
@@ -10,8 +10,8 @@ use crate::pool::{Pool, Shards};
 use crate::tensor::DType;
 use half::f16;
 
-/// How a matrix stored as `dtype` is held. Formats without a kernel of their own are held in 8 bits, which loses little:
-/// their codes have fewer.
+/// How a matrix stored as `dtype` is held. Formats without a kernel of their own are held in 8
+/// bits, which loses little: their codes have fewer.
 pub(crate) fn format_of(dtype: DType) -> Format {
     match dtype {
         DType::F32 => Format::F32,
@@ -33,7 +33,10 @@ pub(crate) fn format_of(dtype: DType) -> Format {
 pub(crate) fn pack(pool: &Pool, dtype: DType, raw: &[u8], matrix: &mut Matrix, first_group: usize) {
     let (columns, group_bytes) = (matrix.columns, matrix.format.group_bytes(matrix.columns));
     let row_bytes = row_bytes(dtype, columns);
-    assert!(raw.len().is_multiple_of(row_bytes) && matrix.format == format_of(dtype), "bytes of another matrix");
+    assert!(
+        raw.len().is_multiple_of(row_bytes) && matrix.format == format_of(dtype),
+        "bytes of another matrix"
+    );
     let rows = raw.len() / row_bytes;
     assert!(first_group * LANES + rows <= matrix.rows, "more rows than the matrix has");
     let groups = rows.div_ceil(LANES);
@@ -73,7 +76,8 @@ fn pack_row(dtype: DType, row: &[u8], columns: usize, lane: usize, out: &mut [u8
     let (values, bytes) = dtype.block();
     for block in row.chunks_exact(bytes) {
         if matches!(dtype, DType::Q4_0 | DType::Q4_1) {
-            // The file pairs column i with i + 16, as the kernels do: whole runs of four bytes move.
+            // The file pairs column i with i + 16, as the kernels do: whole runs of four bytes
+            // move.
             let (header, nibbles) = block.split_at(bytes - 16);
             let codes = &mut codes[block_out * format.code_bytes()..][..format.code_bytes()];
             for (quarter, four) in nibbles.chunks_exact(4).enumerate() {
@@ -88,18 +92,24 @@ fn pack_row(dtype: DType, row: &[u8], columns: usize, lane: usize, out: &mut [u8
         }
         for part in 0..values / BLOCK {
             let unpacked = Unpacked::of(dtype, block, part);
-            unpacked.place(format, &mut codes[block_out * format.code_bytes()..][..format.code_bytes()], lane);
+            unpacked.place(
+                format,
+                &mut codes[block_out * format.code_bytes()..][..format.code_bytes()],
+                lane,
+            );
             let scales = &mut scales[block_out * format.scale_bytes()..][..format.scale_bytes()];
             let count = format.scale_bytes() / (2 * LANES);
             for (index, scale) in unpacked.scales.iter().take(count).enumerate() {
-                scales[(index * LANES + lane) * 2..][..2].copy_from_slice(&f16::from_f32(*scale).to_le_bytes());
+                scales[(index * LANES + lane) * 2..][..2]
+                    .copy_from_slice(&f16::from_f32(*scale).to_le_bytes());
             }
             block_out += 1;
         }
     }
 }
 
-/// 32 values: unsigned codes (two's complement for [`Format::I8`]), and scale and minimum, or two scales.
+/// 32 values: unsigned codes (two's complement for [`Format::I8`]), and scale and minimum, or two
+/// scales.
 struct Unpacked {
     codes: [u8; BLOCK],
     scales: [f32; 2],
@@ -113,7 +123,12 @@ impl Unpacked {
         let scales = match dtype {
             DType::Q5_0 | DType::Q5_1 => {
                 let header = if dtype == DType::Q5_0 { 2 } else { 4 };
-                let bits = u32::from_le_bytes([block[header], block[header + 1], block[header + 2], block[header + 3]]);
+                let bits = u32::from_le_bytes([
+                    block[header],
+                    block[header + 1],
+                    block[header + 2],
+                    block[header + 3],
+                ]);
                 for (column, code) in codes.iter_mut().enumerate() {
                     let packed = block[header + 4 + column % 16];
                     let nibble = if column < 16 { packed & 15 } else { packed >> 4 };
@@ -149,7 +164,8 @@ impl Unpacked {
             }
             DType::Q2K | DType::Q3K => {
                 let values = if dtype == DType::Q2K { q2k(block, part) } else { q3k(block, part) };
-                let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+                let largest =
+                    values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
                 let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
                 for (code, value) in codes.iter_mut().zip(values) {
                     #[allow(clippy::cast_possible_truncation)]
@@ -168,16 +184,20 @@ impl Unpacked {
                 let high = u16::from_le_bytes([block[2], block[3]]) >> (2 * part) & 3;
                 [half(0) * (f32::from(low) + f32::from(high) * 16.0 - 32.0), 0.0]
             }
-            DType::F32 | DType::F16 | DType::Bf16 | DType::Q4_0 | DType::Q4_1 => unreachable!("packed elsewhere"),
+            DType::F32 | DType::F16 | DType::Bf16 | DType::Q4_0 | DType::Q4_1 => {
+                unreachable!("packed elsewhere")
+            }
         };
         Self { codes, scales }
     }
 
-    /// Writes the codes into one lane of a zeroed block: a column group of a lane is one word. Codes have few bits, so that
-    /// what a shift moves stays within its byte.
+    /// Writes the codes into one lane of a zeroed block: a column group of a lane is one word.
+    /// Codes have few bits, so that what a shift moves stays within its byte.
     fn place(&self, format: Format, block: &mut [u8], lane: usize) {
         let mut put = |vector: usize, word: u32| {
-            for (byte, more) in block[vector * 32 + lane * 4..][..4].iter_mut().zip(word.to_le_bytes()) {
+            for (byte, more) in
+                block[vector * 32 + lane * 4..][..4].iter_mut().zip(word.to_le_bytes())
+            {
                 *byte |= more;
             }
         };
@@ -200,7 +220,8 @@ impl Unpacked {
 
 /// 32 codes of 4 bits, by what they stand for in IQ4_NL and IQ4_XS: numbers of 8 bits.
 fn codebook(packed: &[u8], codes: &mut [u8; BLOCK]) {
-    const MEANT: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+    const MEANT: [i8; 16] =
+        [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
     for (column, code) in codes.iter_mut().enumerate() {
         let byte = packed[column % 16];
         *code = MEANT[usize::from(if column < 16 { byte & 15 } else { byte >> 4 })].cast_unsigned();
@@ -217,7 +238,8 @@ fn scale_and_minimum(packed: &[u8], part: usize) -> (u8, u8) {
     }
 }
 
-/// 32 values of a Q2_K block: 16 bytes of scale and minimum nibbles, 64 of codes, scale, scale of minima.
+/// 32 values of a Q2_K block: 16 bytes of scale and minimum nibbles, 64 of codes, scale, scale of
+/// minima.
 fn q2k(block: &[u8], part: usize) -> [f32; BLOCK] {
     let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
     let (scale, minimum) = (half(80), half(82));

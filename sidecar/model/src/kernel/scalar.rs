@@ -1,13 +1,21 @@
-//! The reference for every matrix kernel, and what runs where there is no SIMD kernel for the processor.
+//! The reference for every matrix kernel, and what runs where there is no SIMD kernel for the
+//! processor.
 
 use super::acts::Row;
 use super::matrix::Format;
 use super::{BLOCK, LANES, Tile};
 use half::{bf16, f16};
 
-/// Quantises one row of activations, block by block: code = value / scale rounded to even, scale = largest / 127.
+/// Quantises one row of activations, block by block: code = value / scale rounded to even, scale =
+/// largest / 127.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-pub(crate) fn quantise(plain: &[f32], codes: &mut [i8], scales: &mut [f32], sums: &mut [f32], halves: &mut [i32]) {
+pub(crate) fn quantise(
+    plain: &[f32],
+    codes: &mut [i8],
+    scales: &mut [f32],
+    sums: &mut [f32],
+    halves: &mut [i32],
+) {
     for (block, values) in plain.as_chunks::<BLOCK>().0.iter().enumerate() {
         let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
         let scale = largest / 127.0;

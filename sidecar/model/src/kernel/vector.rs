@@ -1,5 +1,5 @@
-//! Functions over vectors of activations, compiled twice: for any processor and for AVX2. Sums run in eight lanes, in an
-//! order that does not depend on the processor.
+//! Functions over vectors of activations, compiled twice: for any processor and for AVX2. Sums run
+//! in eight lanes, in an order that does not depend on the processor.
 #![allow(unsafe_code, clippy::inline_always)]
 
 use super::LANES;
@@ -67,7 +67,8 @@ dispatched! {
 }
 
 dispatched! {
-    /// out ← x / √(mean(x²) + ε) · weight. Where the mean is beyond all numbers, so is the result: NaN, not zero.
+    /// out ← x / √(mean(x²) + ε) · weight. Where the mean is beyond all numbers, so is the result:
+    /// NaN, not zero.
     rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
         #[allow(clippy::cast_precision_loss)]
         let mean = dot(x, x) / x.len() as f32;
@@ -78,7 +79,8 @@ dispatched! {
     }
 }
 
-/// eˣ within 2 ulp; 0 below −87, capped above 88. By reduction to 2ⁿ · eʳ with |r| ≤ ln 2 / 2 and a polynomial in r.
+/// eˣ within 2 ulp; 0 below −87, capped above 88. By reduction to 2ⁿ · eʳ with |r| ≤ ln 2 / 2 and a
+/// polynomial in r.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the nearest integer in the low bits

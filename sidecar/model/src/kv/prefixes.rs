@@ -5,7 +5,8 @@ use crate::kernel::attend::TOKENS;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a block's numbers depend on besides the weights: its tokens, the blocks before it, and the interventions.
+/// What a block's numbers depend on besides the weights: its tokens, the blocks before it, and the
+/// interventions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin([u8; 16]);
 
@@ -62,7 +63,9 @@ impl Prefixes {
     pub(super) fn find(&mut self, start: Origin, tokens: &[u32]) -> Found {
         self.clock += 1;
         let (mut origin, mut left, mut found) = (start, tokens, Found::default());
-        while let Some((kept, same)) = self.after.get_mut(&origin).and_then(|kept| closest(kept, left)) {
+        while let Some((kept, same)) =
+            self.after.get_mut(&origin).and_then(|kept| closest(kept, left))
+        {
             kept.used = self.clock;
             if same < TOKENS {
                 found.begun = Some((kept.block.clone(), same));
@@ -75,8 +78,14 @@ impl Prefixes {
         found
     }
 
-    /// Keeps the blocks of a sequence as far as `tokens` go. Returns those in whose place they are kept, which hold less.
-    pub(super) fn keep(&mut self, start: Origin, blocks: &[Arc<Block>], tokens: &[u32]) -> Vec<Arc<Block>> {
+    /// Keeps the blocks of a sequence as far as `tokens` go. Returns those in whose place they are
+    /// kept, which hold less.
+    pub(super) fn keep(
+        &mut self,
+        start: Origin,
+        blocks: &[Arc<Block>],
+        tokens: &[u32],
+    ) -> Vec<Arc<Block>> {
         self.clock += 1;
         let (mut origin, mut replaced) = (start, Vec::new());
         for (block, tokens) in blocks.iter().zip(tokens.chunks(TOKENS)) {
@@ -90,7 +99,11 @@ impl Prefixes {
                         replaced.push(std::mem::replace(&mut known.block, block.clone()));
                     }
                 }
-                _ => kept.push(Kept { tokens: tokens.to_vec(), block: block.clone(), used: self.clock }),
+                _ => kept.push(Kept {
+                    tokens: tokens.to_vec(),
+                    block: block.clone(),
+                    used: self.clock,
+                }),
             }
             origin = origin.then(tokens);
         }
@@ -100,7 +113,10 @@ impl Prefixes {
     /// Gives up the block that was not used for the longest time, if nobody else holds it.
     pub(super) fn evict(&mut self) -> Option<Arc<Block>> {
         let unused = self.after.iter().flat_map(|(origin, kept)| {
-            kept.iter().enumerate().filter(|(_, kept)| Arc::strong_count(&kept.block) == 1).map(move |at| (*origin, at))
+            kept.iter()
+                .enumerate()
+                .filter(|(_, kept)| Arc::strong_count(&kept.block) == 1)
+                .map(move |at| (*origin, at))
         });
         let (origin, (index, _)) = unused.min_by_key(|(_, (_, kept))| kept.used)?;
         let kept = self.after.get_mut(&origin)?;
@@ -112,7 +128,8 @@ impl Prefixes {
     }
 }
 
-/// The block that begins with most of these tokens, and with how many; `None` where none begins with any.
+/// The block that begins with most of these tokens, and with how many; `None` where none begins
+/// with any.
 fn closest<'a>(kept: &'a mut [Kept], tokens: &[u32]) -> Option<(&'a mut Kept, usize)> {
     let same = |kept: &Kept| kept.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
     kept.iter_mut()

@@ -1,4 +1,5 @@
-//! Whatever requests come and go, a request finds only numbers of its own beginning, and memory stays within its bound.
+//! Whatever requests come and go, a request finds only numbers of its own beginning, and memory
+//! stays within its bound.
 
 use super::*;
 use proptest::prelude::*;
@@ -7,7 +8,8 @@ const LAYOUT: Layout = Layout { layers: 2, kv_heads: 2, width: 3, precision: Pre
 
 /// A number for what a token's key depends on: all tokens up to it.
 fn number(tokens: &[u32]) -> f32 {
-    let hash = tokens.iter().fold(17_u32, |hash, token| hash.wrapping_mul(31).wrapping_add(token + 1));
+    let hash =
+        tokens.iter().fold(17_u32, |hash, token| hash.wrapping_mul(31).wrapping_add(token + 1));
     (hash % (1 << 24)) as f32
 }
 
@@ -17,7 +19,13 @@ fn write_all(blocks: &[Arc<Block>], tokens: &[u32], from: usize) {
             let n = number(&tokens[..=at]) + (2 * layer + head) as f32;
             // SAFETY: one thread.
             unsafe {
-                blocks[at / TOKENS].write(layer, head, at % TOKENS, &[n, n + 1.0, n + 2.0], &[-n, 1.0 - n, 2.0 - n]);
+                blocks[at / TOKENS].write(
+                    layer,
+                    head,
+                    at % TOKENS,
+                    &[n, n + 1.0, n + 2.0],
+                    &[-n, 1.0 - n, 2.0 - n],
+                );
             };
         }
     }
@@ -29,7 +37,9 @@ fn holds(block: &Block, tokens: &[u32], at: usize) -> bool {
         let token = at % TOKENS;
         // SAFETY: one thread.
         let Head::Full(keys, values) = (unsafe { block.head(layer, head) }) else { return false };
-        (0..3).all(|d| keys[d * TOKENS + token] == n + d as f32 && values[token * 3 + d] == d as f32 - n)
+        (0..3).all(|d| {
+            keys[d * TOKENS + token] == n + d as f32 && values[token * 3 + d] == d as f32 - n
+        })
     })
 }
 

@@ -1,6 +1,7 @@
-//! A LoRA adapter as PEFT writes it: a folder with `adapter_config.json` and `adapter_model.safetensors`. What it adds to a
-//! matrix W of shape `[rows][columns]` is s · B · A, with A `[rank][columns]`, B `[rows][rank]` and s = α / rank, or
-//! α / √rank where `use_rslora` is set (Hu et al., arXiv 2106.09685; Kalajdzievski, arXiv 2312.03732).
+//! A LoRA adapter as PEFT writes it: a folder with `adapter_config.json` and
+//! `adapter_model.safetensors`. What it adds to a matrix W of shape `[rows][columns]` is s · B · A,
+//! with A `[rank][columns]`, B `[rows][rank]` and s = α / rank, or α / √rank where `use_rslora` is
+//! set (Hu et al., arXiv 2106.09685; Kalajdzievski, arXiv 2312.03732).
 
 use super::folder::translate;
 use super::safetensors;
@@ -41,9 +42,12 @@ impl Adapter {
     pub(crate) fn open(path: &Path, gemma: bool) -> Result<(Self, Sha), LoadError> {
         let config = read(path, CONFIG)?;
         let weights = read(path, WEIGHTS)?;
-        let sha = Sha256::new_with_prefix(Sha256::digest(&config)).chain_update(Sha256::digest(&weights)).finalize();
-        let json: Value = serde_json::from_slice(&config)
-            .map_err(|error| LoadError::Corrupt { what: format!("{CONFIG} is no JSON: {error}") })?;
+        let sha = Sha256::new_with_prefix(Sha256::digest(&config))
+            .chain_update(Sha256::digest(&weights))
+            .finalize();
+        let json: Value = serde_json::from_slice(&config).map_err(|error| LoadError::Corrupt {
+            what: format!("{CONFIG} is no JSON: {error}"),
+        })?;
         let scale_of = scale(&json)?;
         let found = safetensors::read(&mut weights.as_slice(), weights.len() as u64, WEIGHTS)?;
         let mut adapter = Self::default();
@@ -55,7 +59,9 @@ impl Adapter {
             let delta = adapter.deltas.entry(target).or_default();
             let rank = if side == Side::A { info.rows } else { info.columns };
             if rank == 0 || rank > MAX_RANK || (delta.rank != 0 && delta.rank != rank) {
-                return Err(unsupported(format!("tensor {name} of rank {rank}, which its other half contradicts")));
+                return Err(unsupported(format!(
+                    "tensor {name} of rank {rank}, which its other half contradicts"
+                )));
             }
             delta.rank = rank;
             delta.scale = scale_of(rank);
@@ -71,7 +77,11 @@ impl Adapter {
     }
 
     /// Takes what is added to a matrix, if anything is.
-    pub(crate) fn take(&mut self, name: &str, info: &TensorInfo) -> Result<Option<Addend>, LoadError> {
+    pub(crate) fn take(
+        &mut self,
+        name: &str,
+        info: &TensorInfo,
+    ) -> Result<Option<Addend>, LoadError> {
         let Some(delta) = self.deltas.remove(name) else { return Ok(None) };
         if (delta.a.len(), delta.b.len()) != (delta.rank * info.columns, info.rows * delta.rank) {
             return Err(unsupported(format!(
@@ -85,7 +95,9 @@ impl Adapter {
     /// An error where something was not taken: the model has no such matrix.
     pub(crate) fn finish(&self) -> Result<(), LoadError> {
         match self.deltas.keys().min() {
-            Some(name) => Err(unsupported(format!("this model has no {name} to add to: is it for another model?"))),
+            Some(name) => Err(unsupported(format!(
+                "this model has no {name} to add to: is it for another model?"
+            ))),
             None => Ok(()),
         }
     }
@@ -119,16 +131,21 @@ enum Side {
 
 /// The matrix that a tensor is for, and which half of the addition it is.
 fn target(name: &str, gemma: bool) -> Result<(String, Side), LoadError> {
-    let unknown = || unsupported(format!("tensor {name}: linear layers of the decoder's blocks are added to"));
-    let (module, side) = match (name.strip_suffix(".lora_A.weight"), name.strip_suffix(".lora_B.weight")) {
-        (Some(module), _) => (module, Side::A),
-        (_, Some(module)) => (module, Side::B),
-        _ => return Err(unknown()),
+    let unknown = || {
+        unsupported(format!("tensor {name}: linear layers of the decoder's blocks are added to"))
     };
+    let (module, side) =
+        match (name.strip_suffix(".lora_A.weight"), name.strip_suffix(".lora_B.weight")) {
+            (Some(module), _) => (module, Side::A),
+            (_, Some(module)) => (module, Side::B),
+            _ => return Err(unknown()),
+        };
     let module = module.strip_prefix("base_model.model.").unwrap_or(module);
     let weight = format!("{module}.weight");
     match translate(&weight, gemma, false) {
-        Some(target) if target.starts_with("blk.") && !target.contains("norm") => Ok((target, side)),
+        Some(target) if target.starts_with("blk.") && !target.contains("norm") => {
+            Ok((target, side))
+        }
         _ => Err(unknown()),
     }
 }
@@ -145,7 +162,9 @@ fn scale(config: &Value) -> Result<impl Fn(usize) -> f32 + use<>, LoadError> {
         return Err(unsupported(format!("{CONFIG} is not of peft_type LORA")));
     }
     if config.get("bias").is_some_and(|bias| *bias != "none") {
-        return Err(unsupported(format!("{CONFIG} trains biases, too: merge it by PEFT's merge_and_unload")));
+        return Err(unsupported(format!(
+            "{CONFIG} trains biases, too: merge it by PEFT's merge_and_unload"
+        )));
     }
     for key in [
         "use_dora",
@@ -161,7 +180,9 @@ fn scale(config: &Value) -> Result<impl Fn(usize) -> f32 + use<>, LoadError> {
         "lora_bias",
     ] {
         if is_set(key) {
-            return Err(unsupported(format!("{CONFIG} sets {key}: merge it by PEFT's merge_and_unload")));
+            return Err(unsupported(format!(
+                "{CONFIG} sets {key}: merge it by PEFT's merge_and_unload"
+            )));
         }
     }
     let alpha = config.get("lora_alpha").and_then(Value::as_f64).filter(|alpha| alpha.is_finite());
@@ -187,7 +208,9 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
         _ => LoadError::Io { path: path.clone(), source: error },
     })?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|source| LoadError::Io { path, source })?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| LoadError::Io { path, source })?;
     match bytes.len() as u64 > MAX_BYTES {
         true => Err(unsupported(format!("{name} is longer than {MAX_BYTES} bytes"))),
         false => Ok(bytes),

@@ -1,4 +1,5 @@
-//! A folder as model hubs have it: `config.json`, `tokenizer.json` and safetensors, in one file or several.
+//! A folder as model hubs have it: `config.json`, `tokenizer.json` and safetensors, in one file or
+//! several.
 
 use super::{Kind, OnDisk, safetensors};
 use crate::config::Config;
@@ -77,7 +78,9 @@ impl Folder<'_> {
         // The folder is anybody's: no name leads out of it.
         let plain = |name: &String| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
         match names.is_empty() || names.len() > MAX_SHARDS || !names.iter().all(plain) {
-            true => Err(LoadError::Corrupt { what: format!("{INDEX} names no files of this folder") }),
+            true => {
+                Err(LoadError::Corrupt { what: format!("{INDEX} names no files of this folder") })
+            }
             false => Ok(names),
         }
     }
@@ -96,7 +99,9 @@ pub(super) fn open(path: &Path) -> Result<OnDisk, LoadError> {
         let mut file = File::open(path.join(name)).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let found = safetensors::read(&mut BufReader::new(&mut file), length, name)?;
-        let tensors = found.into_iter().filter_map(|(name, info)| Some((translate(&name, gemma, tied)?, info)));
+        let tensors = found
+            .into_iter()
+            .filter_map(|(name, info)| Some((translate(&name, gemma, tied)?, info)));
         sources.push(Source { tensors: tensors.collect(), file });
     }
     let tokenizer = folder.bytes("tokenizer.json")?;
@@ -110,18 +115,25 @@ pub(super) fn open(path: &Path) -> Result<OnDisk, LoadError> {
         Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         None => files.template(),
     };
-    let vocabulary = files.model.get("vocab_size").and_then(Value::as_u64).unwrap_or(u64::from(u32::MAX));
+    let vocabulary =
+        files.model.get("vocab_size").and_then(Value::as_u64).unwrap_or(u64::from(u32::MAX));
     Ok(OnDisk {
         config,
         sources,
-        name: path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
+        name: path
+            .canonicalize()
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
         template,
-        tokenizer: Box::new(move || Tokenizer::from_hub(&files, usize::try_from(vocabulary).unwrap_or(usize::MAX))),
+        tokenizer: Box::new(move || {
+            Tokenizer::from_hub(&files, usize::try_from(vocabulary).unwrap_or(usize::MAX))
+        }),
         kind: Kind::Folder { weights: shards.into_iter().collect(), others: folder.read },
     })
 }
 
-/// A tensor's name as GGUF has it; `None` for what is not needed. Names that are not known stay, to be complained of.
+/// A tensor's name as GGUF has it; `None` for what is not needed. Names that are not known stay, to
+/// be complained of.
 pub(super) fn translate(name: &str, gemma: bool, tied: bool) -> Option<String> {
     let known = match name {
         "model.embed_tokens.weight" => "token_embd.weight",
@@ -134,7 +146,9 @@ pub(super) fn translate(name: &str, gemma: bool, tied: bool) -> Option<String> {
         return Some(known.to_owned());
     }
     let unknown = || Some(name.to_owned());
-    let Some((index, part)) = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
+    let Some((index, part)) =
+        name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.'))
+    else {
         return unknown();
     };
     let Some((part, kind)) = part.rsplit_once('.') else { return unknown() };

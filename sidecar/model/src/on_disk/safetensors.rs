@@ -17,7 +17,11 @@ struct Entry {
 }
 
 /// Where each tensor of a file of `length` bytes lies.
-pub(super) fn read(file: &mut impl Read, length: u64, name: &str) -> Result<Vec<(String, TensorInfo)>, LoadError> {
+pub(super) fn read(
+    file: &mut impl Read,
+    length: u64,
+    name: &str,
+) -> Result<Vec<(String, TensorInfo)>, LoadError> {
     let corrupt = |what: String| LoadError::Corrupt { what: format!("{name} {what}") };
     let mut size = [0; 8];
     file.read_exact(&mut size).map_err(|_| corrupt("is shorter than a header".into()))?;
@@ -26,17 +30,19 @@ pub(super) fn read(file: &mut impl Read, length: u64, name: &str) -> Result<Vec<
         return Err(corrupt(format!("claims a header of {size} bytes")));
     }
     let mut header = Vec::new();
-    file.take(size).read_to_end(&mut header).map_err(|error| corrupt(format!("could not be read: {error}")))?;
-    let mut entries: HashMap<String, serde_json::Value> =
-        serde_json::from_slice(&header).map_err(|error| corrupt(format!("has a header that is no JSON: {error}")))?;
+    file.take(size)
+        .read_to_end(&mut header)
+        .map_err(|error| corrupt(format!("could not be read: {error}")))?;
+    let mut entries: HashMap<String, serde_json::Value> = serde_json::from_slice(&header)
+        .map_err(|error| corrupt(format!("has a header that is no JSON: {error}")))?;
     entries.remove("__metadata__");
     let start = size + 8;
     entries
         .into_iter()
         .map(|(tensor, entry)| {
             let broken = |what: &str| corrupt(format!("has a tensor {tensor} {what}"));
-            let entry =
-                Entry::deserialize(entry).map_err(|error| broken(&format!("that is not described: {error}")))?;
+            let entry = Entry::deserialize(entry)
+                .map_err(|error| broken(&format!("that is not described: {error}")))?;
             let info = info(&entry, &tensor, start)?;
             let [from, to] = entry.data_offsets;
             if info.bytes as u64 != to.saturating_sub(from) || start.saturating_add(to) > length {
@@ -54,11 +60,14 @@ fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError
         "BF16" => DType::Bf16,
         other => {
             return Err(LoadError::Unsupported {
-                what: format!("tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors"),
+                what: format!(
+                    "tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors"
+                ),
             });
         }
     };
-    let impossible = || LoadError::Corrupt { what: format!("tensor {tensor} has an impossible size") };
+    let impossible =
+        || LoadError::Corrupt { what: format!("tensor {tensor} has an impossible size") };
     let (rows, columns) = match *entry.shape.as_slice() {
         [columns] => (1, columns),
         [rows, columns] => (rows, columns),
@@ -71,9 +80,13 @@ fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError
     let (_, width) = dtype.block();
     let bytes = rows.checked_mul(columns).and_then(|values| values.checked_mul(width));
     match bytes {
-        Some(bytes) if bytes > 0 => {
-            Ok(TensorInfo { rows, columns, dtype, offset: start.saturating_add(entry.data_offsets[0]), bytes })
-        }
+        Some(bytes) if bytes > 0 => Ok(TensorInfo {
+            rows,
+            columns,
+            dtype,
+            offset: start.saturating_add(entry.data_offsets[0]),
+            bytes,
+        }),
         _ => Err(impossible()),
     }
 }

@@ -23,14 +23,20 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
     const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let by_pattern = |pattern: &str| -> Result<PreTokenizerWrapper, LoadError> {
-        let split = Split::new(SplitPattern::Regex(pattern.into()), SplitDelimiterBehavior::Isolated, false)
-            .map_err(|error| LoadError::Unsupported { what: format!("its pre-tokenizer: {error}") })?;
+        let split = Split::new(
+            SplitPattern::Regex(pattern.into()),
+            SplitDelimiterBehavior::Isolated,
+            false,
+        )
+        .map_err(|error| LoadError::Unsupported { what: format!("its pre-tokenizer: {error}") })?;
         Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, false, false).into()]).into())
     };
     match name {
-        "smollm" | "starcoder" | "refact" | "command-r" => {
-            Ok(Sequence::new(vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()]).into())
-        }
+        "smollm" | "starcoder" | "refact" | "command-r" => Ok(Sequence::new(vec![
+            Digits::new(true).into(),
+            ByteLevel::new(false, true, true).into(),
+        ])
+        .into()),
         "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" => by_pattern(LLAMA3),
         "qwen2" | "deepseek-r1-qwen" => by_pattern(QWEN2),
         "tekken" => by_pattern(TEKKEN),
@@ -52,7 +58,8 @@ impl Bpe {
                 Ok((merge[..at].to_owned(), merge[at + 1..].to_owned()))
             })
             .collect::<Result<Vec<_>, LoadError>>()?;
-        let bytes = (0..=255_u8).map(|byte| vocabulary.get(&char_of(byte).to_string()).copied()).collect();
+        let bytes =
+            (0..=255_u8).map(|byte| vocabulary.get(&char_of(byte).to_string()).copied()).collect();
         let llama3 = matches!(pre, "llama-bpe" | "llama3" | "llama-v3" | "tekken");
         let model = BPE::builder()
             .vocab_and_merges(vocabulary, merges)
@@ -77,20 +84,24 @@ impl Bpe {
     }
 }
 
-/// GPT-2 writes each byte as one printable character: those that are printable Latin-1 as themselves, the others, in
-/// order, as the characters from U+0100 on.
+/// GPT-2 writes each byte as one printable character: those that are printable Latin-1 as
+/// themselves, the others, in order, as the characters from U+0100 on.
 fn char_of(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     if printable(byte) {
         return char::from(byte);
     }
     let before = (0..byte).filter(|&byte| !printable(byte)).count();
-    u32::try_from(before).ok().and_then(|before| char::from_u32(0x100 + before)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    u32::try_from(before)
+        .ok()
+        .and_then(|before| char::from_u32(0x100 + before))
+        .unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// The bytes that a token's text stands for.
 pub(super) fn decode(text: &str, bytes: &mut Vec<u8>) {
-    static BYTES: LazyLock<HashMap<char, u8>> = LazyLock::new(|| (0..=255).map(|byte| (char_of(byte), byte)).collect());
+    static BYTES: LazyLock<HashMap<char, u8>> =
+        LazyLock::new(|| (0..=255).map(|byte| (char_of(byte), byte)).collect());
     for c in text.chars() {
         match BYTES.get(&c) {
             Some(&byte) => bytes.push(byte),

@@ -1,4 +1,5 @@
-//! A tokenizer from a hub's `tokenizer.json`, by the `tokenizers` crate, with what its neighbours say of special tokens.
+//! A tokenizer from a hub's `tokenizer.json`, by the `tokenizers` crate, with what its neighbours
+//! say of special tokens.
 
 use super::{Scheme, Tokenizer, Whole, bpe, spm};
 use crate::model::LoadError;
@@ -69,12 +70,15 @@ impl Tokenizer {
     /// `vocabulary` is how many tokens the weights know: added tokens beyond are left out.
     pub(crate) fn from_hub(files: &Files, vocabulary: usize) -> Result<Self, LoadError> {
         let corrupt = |what: String| LoadError::Corrupt { what: format!("tokenizer.json {what}") };
-        let unsupported = |what: String| LoadError::Unsupported { what: format!("tokenizer.json with {what}") };
-        let mut json: Value =
-            serde_json::from_slice(&files.tokenizer).map_err(|error| corrupt(format!("is no JSON: {error}")))?;
+        let unsupported =
+            |what: String| LoadError::Unsupported { what: format!("tokenizer.json with {what}") };
+        let mut json: Value = serde_json::from_slice(&files.tokenizer)
+            .map_err(|error| corrupt(format!("is no JSON: {error}")))?;
         match json.pointer("/model/type").and_then(Value::as_str) {
             Some("BPE") | None => {}
-            Some(other) => return Err(unsupported(format!("a model of type {other}; supported is BPE"))),
+            Some(other) => {
+                return Err(unsupported(format!("a model of type {other}; supported is BPE")));
+            }
         }
         let bytewise = has_type(&json, "ByteLevel");
         if !bytewise && !has_type(&json, "ByteFallback") && !has_type(&json, "Metaspace") {
@@ -84,9 +88,16 @@ impl Tokenizer {
             .get_mut("added_tokens")
             .map(Value::take)
             .map_or(Ok(Vec::new()), serde_json::from_value)
-            .map_err(|error| corrupt(format!("has added tokens that are not described: {error}")))?;
-        if let Some(token) = added.iter().find(|token| token.lstrip || token.rstrip || token.single_word) {
-            return Err(unsupported(format!("the added token {:?}, which takes in what is around it", token.content)));
+            .map_err(|error| {
+                corrupt(format!("has added tokens that are not described: {error}"))
+            })?;
+        if let Some(token) =
+            added.iter().find(|token| token.lstrip || token.rstrip || token.single_word)
+        {
+            return Err(unsupported(format!(
+                "the added token {:?}, which takes in what is around it",
+                token.content
+            )));
         }
         let words = json
             .pointer("/model/vocab")
@@ -94,7 +105,8 @@ impl Tokenizer {
             .ok_or_else(|| corrupt("has no vocabulary".into()))?;
         let most = vocabulary.min(1 << 24);
         let mut texts: Vec<String> = Vec::new();
-        let mut set = |id: Option<u64>, text: &str| match id.and_then(|id| usize::try_from(id).ok()) {
+        let mut set = |id: Option<u64>, text: &str| match id.and_then(|id| usize::try_from(id).ok())
+        {
             Some(id) if id < most => {
                 texts.resize(texts.len().max(id + 1), String::new());
                 text.clone_into(&mut texts[id]);
@@ -103,7 +115,8 @@ impl Tokenizer {
             _ => Err(corrupt(format!("has a token {text:?} that the weights do not know"))),
         };
         words.iter().try_for_each(|(text, id)| set(id.as_u64(), text))?;
-        let added: Vec<Added> = added.into_iter().filter(|token| (token.id as usize) < most).collect();
+        let added: Vec<Added> =
+            added.into_iter().filter(|token| (token.id as usize) < most).collect();
         let shown = |token: &Added| match bytewise || token.special {
             true => token.content.clone(),
             // Text has spaces where SentencePiece has this.
@@ -126,39 +139,53 @@ impl Tokenizer {
             if let [byte] = bytes[start..] {
                 single[usize::from(byte)].get_or_insert(id);
             }
-            ends.push(u32::try_from(bytes.len()).map_err(|_| corrupt("holds 4 GiB of text".into()))?);
+            ends.push(
+                u32::try_from(bytes.len()).map_err(|_| corrupt("holds 4 GiB of text".into()))?,
+            );
         }
 
-        let id_of = |text: &str| (0_u32..).zip(&texts).find(|(_, known)| *known == text).map(|(id, _)| id);
+        let id_of =
+            |text: &str| (0_u32..).zip(&texts).find(|(_, known)| *known == text).map(|(id, _)| id);
         // A text, or an object with the text and how it is found.
         let boundary = |key: &str| -> Option<String> {
             let named = files.config.get(key)?;
             named.as_str().or_else(|| named.get("content")?.as_str()).map(str::to_owned)
         };
-        let known =
-            |id: u64| u32::try_from(id).ok().filter(|&id| texts.get(id as usize).is_some_and(|text| !text.is_empty()));
+        let known = |id: u64| {
+            u32::try_from(id)
+                .ok()
+                .filter(|&id| texts.get(id as usize).is_some_and(|text| !text.is_empty()))
+        };
         let listed = |file: &Value, key: &str| -> Vec<u32> {
             match file.get(key) {
-                Some(Value::Array(ids)) => ids.iter().filter_map(Value::as_u64).filter_map(known).collect(),
+                Some(Value::Array(ids)) => {
+                    ids.iter().filter_map(Value::as_u64).filter_map(known).collect()
+                }
                 Some(id) => id.as_u64().and_then(known).into_iter().collect(),
                 None => Vec::new(),
             }
         };
         let text_of = |id: u32| texts[id as usize].clone();
-        let boundary_texts = [("bos_token", "bos_token_id"), ("eos_token", "eos_token_id")]
-            .map(|(text, id)| boundary(text).or_else(|| listed(&files.model, id).first().copied().map(text_of)));
+        let boundary_texts =
+            [("bos_token", "bos_token_id"), ("eos_token", "eos_token_id")].map(|(text, id)| {
+                boundary(text).or_else(|| listed(&files.model, id).first().copied().map(text_of))
+            });
         let mut end_tokens = listed(&files.model, "eos_token_id");
         end_tokens.extend(listed(&files.generation, "eos_token_id"));
         end_tokens.extend(boundary_texts[1].as_deref().and_then(id_of));
-        let closes = |token: &&Added| token.special && super::CLOSING.contains(&token.content.as_str());
+        let closes =
+            |token: &&Added| token.special && super::CLOSING.contains(&token.content.as_str());
         end_tokens.extend(added.iter().filter(closes).map(|token| token.id));
         end_tokens.sort_unstable();
         end_tokens.dedup();
         let add_bos = files.config.get("add_bos_token").and_then(Value::as_bool);
         let add_bos = add_bos.unwrap_or_else(|| begins_with(&json, boundary_texts[0].as_deref()));
 
-        let scheme =
-            Hub { first: inner(&json)?, rest: without_prefix(&json).as_ref().map(inner).transpose()?, bytes: single };
+        let scheme = Hub {
+            first: inner(&json)?,
+            rest: without_prefix(&json).as_ref().map(inner).transpose()?,
+            bytes: single,
+        };
         Ok(Self {
             scheme: Scheme::Hub(Box::new(scheme)),
             bytes,
@@ -182,8 +209,9 @@ fn inner(json: &Value) -> Result<tokenizers::Tokenizer, LoadError> {
         }
         json.insert("added_tokens".into(), Value::Array(Vec::new()));
     }
-    tokenizers::Tokenizer::from_bytes(json.to_string())
-        .map_err(|error| LoadError::Unsupported { what: format!("tokenizer.json as it is: {error}") })
+    tokenizers::Tokenizer::from_bytes(json.to_string()).map_err(|error| LoadError::Unsupported {
+        what: format!("tokenizer.json as it is: {error}"),
+    })
 }
 
 /// The same for text that does not begin a sequence, where the file tells the two apart.
@@ -204,20 +232,27 @@ fn has_type(json: &Value, name: &str) -> bool {
     fn find(value: &Value, name: &str) -> bool {
         match value {
             Value::Object(map) => {
-                map.get("type").and_then(Value::as_str) == Some(name) || map.values().any(|value| find(value, name))
+                map.get("type").and_then(Value::as_str) == Some(name)
+                    || map.values().any(|value| find(value, name))
             }
             Value::Array(values) => values.iter().any(|value| find(value, name)),
             _ => false,
         }
     }
-    ["normalizer", "pre_tokenizer", "decoder"].iter().filter_map(|key| json.get(key)).any(|part| find(part, name))
+    ["normalizer", "pre_tokenizer", "decoder"]
+        .iter()
+        .filter_map(|key| json.get(key))
+        .any(|part| find(part, name))
 }
 
 /// Whether the post-processor puts this token in front of a text.
 fn begins_with(json: &Value, token: Option<&str>) -> bool {
     let Some(processor) = json.get("post_processor") else { return false };
-    let parts =
-        processor.get("processors").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![processor.clone()]);
+    let parts = processor
+        .get("processors")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_else(|| vec![processor.clone()]);
     let first = parts.iter().find_map(|part| part.pointer("/single/0/SpecialToken/id")?.as_str());
     first.is_some() && first == token
 }

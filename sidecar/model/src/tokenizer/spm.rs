@@ -1,5 +1,5 @@
-//! SentencePiece BPE as Llama 2, Mistral and Gemma use it: pairs of neighbours merge, best score first, and what no
-//! token covers becomes bytes.
+//! SentencePiece BPE as Llama 2, Mistral and Gemma use it: pairs of neighbours merge, best score
+//! first, and what no token covers becomes bytes.
 
 use crate::model::LoadError;
 use std::cmp::Ordering;
@@ -54,14 +54,23 @@ impl PartialEq for Pair {
 impl Eq for Pair {}
 
 impl Spm {
-    pub(super) fn new(tokens: &[String], scores: &[f32], kinds: &[i32], prefix: bool) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        tokens: &[String],
+        scores: &[f32],
+        kinds: &[i32],
+        prefix: bool,
+    ) -> Result<Self, LoadError> {
         if scores.len() != tokens.len() {
-            return Err(LoadError::Corrupt { what: "its tokens and their scores differ in number".into() });
+            return Err(LoadError::Corrupt {
+                what: "its tokens and their scores differ in number".into(),
+            });
         }
         let mut bytes = [None; 256];
         let mut unknown = None;
         let mut map = HashMap::new();
-        for (id, (text, kind)) in (0_u32..).zip(tokens.iter().zip(kinds.iter().copied().chain(std::iter::repeat(1)))) {
+        for (id, (text, kind)) in
+            (0_u32..).zip(tokens.iter().zip(kinds.iter().copied().chain(std::iter::repeat(1))))
+        {
             match kind {
                 2 => unknown = Some(id),
                 super::BYTE => {
@@ -118,7 +127,8 @@ impl Spm {
         }
         while let Some(pair) = pairs.pop() {
             let (left, right) = (&symbols[pair.left], &symbols[pair.right]);
-            // One that has merged into its left neighbour is empty; one that has grown makes another length.
+            // One that has merged into its left neighbour is empty; one that has grown makes
+            // another length.
             let gone = left.start == left.end || right.start == right.end;
             if gone || left.next != Some(pair.right) || right.end - left.start != pair.length {
                 continue;
@@ -164,12 +174,15 @@ mod tests {
 
     #[test]
     fn no_text_is_lost_whatever_merges() {
-        let words = ["a", "b", "c", "ab", "bc", "ca", "cb", "abc", "bca", "cab", "abca", "bcab", "▁", "▁a"];
+        let words =
+            ["a", "b", "c", "ab", "bc", "ca", "cb", "abc", "bca", "cab", "abca", "bcab", "▁", "▁a"];
         let tokens: Vec<String> = words.iter().map(ToString::to_string).collect();
         for seed in 0..200_u32 {
-            let scores: Vec<f32> = (0..14_u32).map(|i| -(((i * 31 + seed * 17 + i * seed) % 23) as f32)).collect();
+            let scores: Vec<f32> =
+                (0..14_u32).map(|i| -(((i * 31 + seed * 17 + i * seed) % 23) as f32)).collect();
             let spm = Spm::new(&tokens, &scores, &[], true).unwrap();
-            let text: String = (0..12).map(|i| ['a', 'b', 'c', ' '][((seed >> i) + i) as usize % 4]).collect();
+            let text: String =
+                (0..12).map(|i| ['a', 'b', 'c', ' '][((seed >> i) + i) as usize % 4]).collect();
             let mut ids = Vec::new();
             spm.encode(&text, false, &mut ids);
             let back: String = ids.iter().map(|&id| words[id as usize]).collect();

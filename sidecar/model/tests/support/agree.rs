@@ -18,7 +18,8 @@ pub fn tokens(count: usize, seed: u64) -> Vec<u32> {
 }
 
 pub fn shapes() -> Vec<Shape> {
-    let mut shapes: Vec<Shape> = ["llama", "qwen2", "qwen3", "gemma2", "gemma3"].map(Shape::of).into();
+    let mut shapes: Vec<Shape> =
+        ["llama", "qwen2", "qwen3", "gemma2", "gemma3"].map(Shape::of).into();
     shapes.push(Shape { rope_factors: true, ..Shape::of("llama") });
     shapes.push(Shape { yarn: Some(8.0), ..Shape::of("llama") });
     shapes.push(Shape { yarn: Some(4.0), width: 32, ..Shape::of("qwen2") });
@@ -33,8 +34,9 @@ fn relative(found: &[f32], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max) / largest
 }
 
-/// Hidden states at every layer, projections and probabilities, steered and capped, are those of the f64 decoder. `tolerance` is for
-/// hidden states and projections, relative to the largest value; where the cache holds keys and values in f16, that is most of it.
+/// Hidden states at every layer, projections and probabilities, steered and capped, are those of
+/// the f64 decoder. `tolerance` is for hidden states and projections, relative to the largest
+/// value; where the cache holds keys and values in f16, that is most of it.
 pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
     let shape = &tiny.shape;
     {
@@ -44,7 +46,8 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
         let push = vector(shape.hidden, 4);
         let wide: Vec<f64> = direction.iter().map(|&v| f64::from(v)).collect();
         let norm = dot(&wide, &wide).sqrt();
-        // Steering of the prompt's embeddings, after block 1 on the response, and a cap after block 2 everywhere.
+        // Steering of the prompt's embeddings, after block 1 on the response, and a cap after block
+        // 2 everywhere.
         let cap = 0.5;
         let change = |layer: usize, position: usize, x: &mut [f64]| {
             if layer == 0 && position < 41 {
@@ -63,11 +66,14 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
             .score(ScoreRequest {
                 prompt,
                 response: response.clone(),
-                probes: (0..=shape.layers).map(|layer| Probe::new(layer, &direction).unwrap()).collect(),
+                probes: (0..=shape.layers)
+                    .map(|layer| Probe::new(layer, &direction).unwrap())
+                    .collect(),
                 interventions: Arc::new([
                     Intervention::add(0, &push, 0.5, Positions::Prompt).unwrap(),
                     Intervention::add(1, &push, 2.0, Positions::Response).unwrap(),
-                    Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All).unwrap(),
+                    Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All)
+                        .unwrap(),
                 ]),
                 capture: Capture::MeanStates,
                 skip_logprobs: false,
@@ -79,20 +85,27 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
             let off = relative(&states.prompt_last[layer], &expected.states[layer][40]);
             assert!(off < tolerance, "{shape:?} layer {layer}: prompt_last off by {off}");
             let mean: Vec<f64> = (0..shape.hidden)
-                .map(|d| expected.states[layer][41..].iter().map(|state| state[d]).sum::<f64>() / 9.0)
+                .map(|d| {
+                    expected.states[layer][41..].iter().map(|state| state[d]).sum::<f64>() / 9.0
+                })
                 .collect();
             let off = relative(&states.response_mean[layer], &mean);
             assert!(off < tolerance, "{shape:?} layer {layer}: response_mean off by {off}");
             let project = |position: usize| dot(&expected.states[layer][position], &wide) / norm;
-            let found: Vec<f32> =
-                std::iter::once(&score.prompt).chain(&score.response).map(|read| read[layer]).collect();
+            let found: Vec<f32> = std::iter::once(&score.prompt)
+                .chain(&score.response)
+                .map(|read| read[layer])
+                .collect();
             let projections: Vec<f64> = (40..50).map(project).collect();
             let off = relative(&found, &projections);
             assert!(off < tolerance, "{shape:?} layer {layer}: projections off by {off}");
         }
         for (position, (&token, found)) in response.iter().zip(&score.logprobs).enumerate() {
             let expected = logprobs(&expected.logits[40 + position])[token as usize];
-            assert!((f64::from(*found) - expected).abs() < 2e-2, "{shape:?} token {position}: {found} for {expected}");
+            assert!(
+                (f64::from(*found) - expected).abs() < 2e-2,
+                "{shape:?} token {position}: {found} for {expected}"
+            );
         }
     }
 }

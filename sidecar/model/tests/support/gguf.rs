@@ -53,10 +53,12 @@ impl Writer {
     /// A byte-level BPE without merges: 256 bytes, then control tokens.
     pub fn byte_tokenizer(&mut self, vocabulary: usize) {
         let printable = (33..=126_u32).chain(161..=172).chain(174..=255).chain(256..=323);
-        let mut tokens: Vec<String> = printable.filter_map(char::from_u32).map(String::from).collect();
+        let mut tokens: Vec<String> =
+            printable.filter_map(char::from_u32).map(String::from).collect();
         assert_eq!(tokens.len(), 256);
         tokens.extend((256..vocabulary).map(|index| format!("<|control {index}|>")));
-        let kinds: Vec<i32> = (0..vocabulary).map(|index| if index < 256 { 1 } else { 3 }).collect();
+        let kinds: Vec<i32> =
+            (0..vocabulary).map(|index| if index < 256 { 1 } else { 3 }).collect();
         self.text("tokenizer.ggml.model", "gpt2");
         self.text("tokenizer.ggml.pre", "gpt-2");
         self.texts("tokenizer.ggml.tokens", &tokens);

@@ -26,8 +26,12 @@ impl Dtype {
     fn store(self, value: f32) -> (Vec<u8>, f32) {
         match self {
             Self::F32 => (value.to_le_bytes().to_vec(), value),
-            Self::F16 => (f16::from_f32(value).to_le_bytes().to_vec(), f16::from_f32(value).to_f32()),
-            Self::Bf16 => (bf16::from_f32(value).to_le_bytes().to_vec(), bf16::from_f32(value).to_f32()),
+            Self::F16 => {
+                (f16::from_f32(value).to_le_bytes().to_vec(), f16::from_f32(value).to_f32())
+            }
+            Self::Bf16 => {
+                (bf16::from_f32(value).to_le_bytes().to_vec(), bf16::from_f32(value).to_f32())
+            }
         }
     }
 }
@@ -41,7 +45,8 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
     let shape = tiny.shape.clone();
     let gemma = shape.is_gemma();
     let mut files: Vec<Tensors> = vec![BTreeMap::new(); shards];
-    let mut names: Vec<String> = tiny.tensors.keys().filter(|name| *name != "rope_freqs.weight").cloned().collect();
+    let mut names: Vec<String> =
+        tiny.tensors.keys().filter(|name| *name != "rope_freqs.weight").cloned().collect();
     names.sort();
     for (index, name) in names.iter().enumerate() {
         let values = tiny.tensors.get_mut(name).unwrap();
@@ -63,7 +68,11 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
             };
             bytes = (0..rows.len()).flat_map(|row| rows[from(row)].clone()).collect();
         }
-        let shape = if columns == bytes.len() { vec![columns] } else { vec![bytes.len() / columns, columns] };
+        let shape = if columns == bytes.len() {
+            vec![columns]
+        } else {
+            vec![bytes.len() / columns, columns]
+        };
         files[index % shards].insert(hub_name(name, gemma), (shape, bytes.concat()));
     }
     let mut map = BTreeMap::new();
@@ -135,7 +144,10 @@ fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
     header.insert("__metadata__".into(), json!({"format": "pt"}));
     for (name, (shape, bytes)) in tensors {
         let offsets = [data.len(), data.len() + bytes.len()];
-        header.insert(name.clone(), json!({"dtype": dtype.name(), "shape": shape, "data_offsets": offsets}));
+        header.insert(
+            name.clone(),
+            json!({"dtype": dtype.name(), "shape": shape, "data_offsets": offsets}),
+        );
         data.extend(bytes);
     }
     let header = Value::Object(header).to_string();
@@ -151,8 +163,7 @@ fn config(shape: &super::Shape) -> Value {
     };
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64});
-    let yarn =
-        |factor: f64| json!({"type": "yarn", "factor": factor, "original_max_position_embeddings": YARN_CONTEXT});
+    let yarn = |factor: f64| json!({"type": "yarn", "factor": factor, "original_max_position_embeddings": YARN_CONTEXT});
     json!({
         "model_type": model_type,
         "hidden_size": shape.hidden, "num_hidden_layers": shape.layers, "intermediate_size": shape.feed_forward,

@@ -1,4 +1,5 @@
-//! Tiny models with random weights: writers of GGUF files and of hub folders, and a decoder in f64 that shares no code with the engine.
+//! Tiny models with random weights: writers of GGUF files and of hub folders, and a decoder in f64
+//! that shares no code with the engine.
 
 pub mod agree;
 pub mod gguf;
@@ -111,7 +112,8 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
         tensors.insert("rope_freqs.weight".to_owned(), factors);
     }
     let mut add = |name: String, rows: usize, columns: usize, middle: f32, spread: f32| {
-        let values: Vec<f32> = (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect();
+        let values: Vec<f32> =
+            (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect();
         writer.tensor_f32(&name, rows, columns, &values);
         tensors.insert(name, values);
     };
@@ -151,7 +153,8 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     Tiny { shape: shape.clone(), tensors, file: writer.finish() }
 }
 
-/// Llama 3's scaling, with its published rule: by 8, from waves of 16 positions on, fully from 64 on.
+/// Llama 3's scaling, with its published rule: by 8, from waves of 16 positions on, fully from 64
+/// on.
 fn llama3_factors(width: usize) -> Vec<f32> {
     let factor = |pair: usize| {
         let wave = 2.0 * std::f64::consts::PI / BASE.powf(-2.0 * pair as f64 / width as f64);

@@ -21,7 +21,9 @@ impl Tiny {
         let weights = self.weight(&format!("{name}.weight")).unwrap();
         let bias = self.weight(&format!("{name}.bias"));
         let rows = weights.chunks(x.len());
-        rows.enumerate().map(|(row, w)| dot(w, x) + bias.as_ref().map_or(0.0, |bias| bias[row])).collect()
+        rows.enumerate()
+            .map(|(row, w)| dot(w, x) + bias.as_ref().map_or(0.0, |bias| bias[row]))
+            .collect()
     }
 
     fn norm(&self, name: &str, x: &[f64]) -> Vec<f64> {
@@ -44,18 +46,26 @@ impl Tiny {
             }
             let mut length = 1.0;
             if let Some(factor) = self.shape.yarn {
-                // As the paper's authors implement it: the ramp runs over whole pairs, from those that turn 32 times within the
-                // context of training to those that turn once.
+                // As the paper's authors implement it: the ramp runs over whole pairs, from those
+                // that turn 32 times within the context of training to those that turn once.
                 let turning = |times: f64| {
-                    pairs as f64 * (f64::from(YARN_CONTEXT) / (2.0 * std::f64::consts::PI * times)).ln() / base.ln()
+                    pairs as f64
+                        * (f64::from(YARN_CONTEXT) / (2.0 * std::f64::consts::PI * times)).ln()
+                        / base.ln()
                 };
-                let (first, last) = (turning(32.0).floor().max(0.0), turning(1.0).ceil().min(head.len() as f64 - 1.0));
+                let (first, last) = (
+                    turning(32.0).floor().max(0.0),
+                    turning(1.0).ceil().min(head.len() as f64 - 1.0),
+                );
                 let kept = 1.0 - ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
                 angle = angle * kept + angle / factor * (1.0 - kept);
                 length = 0.1 * factor.ln() + 1.0;
             }
-            let (a, b) =
-                if self.shape.architecture == "llama" { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
+            let (a, b) = if self.shape.architecture == "llama" {
+                (2 * pair, 2 * pair + 1)
+            } else {
+                (pair, pair + pairs)
+            };
             let (x, y) = (head[a], head[b]);
             head[a] = length * (x * angle.cos() - y * angle.sin());
             head[b] = length * (x * angle.sin() + y * angle.cos());
@@ -75,7 +85,10 @@ impl Tiny {
         let mut stream: Vec<Vec<f64>> = tokens
             .iter()
             .map(|&token| {
-                embedding[token as usize * shape.hidden..][..shape.hidden].iter().map(|x| x * scale).collect()
+                embedding[token as usize * shape.hidden..][..shape.hidden]
+                    .iter()
+                    .map(|x| x * scale)
+                    .collect()
             })
             .collect();
         let mut states = vec![stream.clone()];
@@ -83,7 +96,8 @@ impl Tiny {
         for layer in 0..shape.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
             let windowed = shape.window.filter(|_| !gemma || (layer + 1) % period != 0);
-            let base = if shape.architecture == "gemma3" && windowed.is_some() { 10_000.0 } else { BASE };
+            let base =
+                if shape.architecture == "gemma3" && windowed.is_some() { 10_000.0 } else { BASE };
             let (mut keys, mut values): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
             for (position, x) in stream.iter_mut().enumerate() {
                 let h = self.norm(&name("attn_norm.weight"), x);
@@ -103,8 +117,13 @@ impl Tiny {
                 let mut mixed = Vec::new();
                 for (head, query) in queries.chunks(shape.width).enumerate() {
                     let at = head / (shape.heads / shape.kv_heads) * shape.width;
-                    let score =
-                        |p: usize| capped(dot(query, &keys[p][at..at + shape.width]) / (shape.width as f64).sqrt(), 0);
+                    let score = |p: usize| {
+                        capped(
+                            dot(query, &keys[p][at..at + shape.width])
+                                / (shape.width as f64).sqrt(),
+                            0,
+                        )
+                    };
                     let weights: Vec<f64> = (first..=position).map(|p| score(p).exp()).collect();
                     let sum: f64 = weights.iter().sum();
                     for d in 0..shape.width {
@@ -112,7 +131,10 @@ impl Tiny {
                         mixed.push(weights.iter().enumerate().map(value).sum());
                     }
                 }
-                let h = self.norm(&name("post_attention_norm.weight"), &self.linear(&name("attn_output"), &mixed));
+                let h = self.norm(
+                    &name("post_attention_norm.weight"),
+                    &self.linear(&name("attn_output"), &mixed),
+                );
                 x.iter_mut().zip(h).for_each(|(x, h)| *x += h);
                 let h = self.norm(&name("ffn_norm.weight"), x);
                 let up = self.linear(&name("ffn_up"), &h);
@@ -121,17 +143,24 @@ impl Tiny {
                     .iter()
                     .zip(up)
                     .map(|(&g, up)| {
-                        let inner = (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
-                        up * if gemma { 0.5 * g * (1.0 + inner.tanh()) } else { g / (1.0 + (-g).exp()) }
+                        let inner =
+                            (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
+                        up * if gemma {
+                            0.5 * g * (1.0 + inner.tanh())
+                        } else {
+                            g / (1.0 + (-g).exp())
+                        }
                     })
                     .collect();
-                let h = self.norm(&name("post_ffw_norm.weight"), &self.linear(&name("ffn_down"), &gated));
+                let h = self
+                    .norm(&name("post_ffw_norm.weight"), &self.linear(&name("ffn_down"), &gated));
                 x.iter_mut().zip(h).for_each(|(x, h)| *x += h);
             }
             states.push(stream.clone());
             stream.iter_mut().enumerate().for_each(|(position, x)| change(layer + 1, position, x));
         }
-        let output = if self.tensors.contains_key("output.weight") { "output" } else { "token_embd" };
+        let output =
+            if self.tensors.contains_key("output.weight") { "output" } else { "token_embd" };
         let logits: Vec<Vec<f64>> = stream
             .iter()
             .map(|x| self.linear(output, &self.norm("output_norm.weight", x)))

@@ -17,9 +17,12 @@ pub fn fits(schema: &Value, value: &Value) -> bool {
         other => panic!("type {other}"),
     }) && all("enum", &|allowed| allowed.as_array().unwrap().contains(value))
         && all("const", &|constant| constant == value)
-        && all("anyOf", &|options| options.as_array().unwrap().iter().any(|option| fits(option, value)))
+        && all("anyOf", &|options| {
+            options.as_array().unwrap().iter().any(|option| fits(option, value))
+        })
         && value.as_f64().is_none_or(|found| {
-            number("minimum").is_none_or(|least| found >= least) && number("maximum").is_none_or(|most| found <= most)
+            number("minimum").is_none_or(|least| found >= least)
+                && number("maximum").is_none_or(|most| found <= most)
         })
         && value.as_str().is_none_or(|text| {
             #[allow(clippy::cast_precision_loss)]
@@ -35,9 +38,13 @@ pub fn fits(schema: &Value, value: &Value) -> bool {
                 && number("maxItems").is_none_or(|most| count <= most)
         })
         && value.as_object().is_none_or(|fields| {
-            let of = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
+            let of =
+                |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
             let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-            all("required", &|names| names.as_array().unwrap().iter().all(|n| fields.contains_key(n.as_str().unwrap())))
-                && fields.iter().all(|(name, value)| of(name).map_or(!closed, |schema| fits(schema, value)))
+            all("required", &|names| {
+                names.as_array().unwrap().iter().all(|n| fields.contains_key(n.as_str().unwrap()))
+            }) && fields
+                .iter()
+                .all(|(name, value)| of(name).map_or(!closed, |schema| fits(schema, value)))
         })
 }

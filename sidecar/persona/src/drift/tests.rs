@@ -49,8 +49,8 @@ fn a_hundred_thousand_calm_scores_give_no_more_false_alarms_than_promised() {
         }
     }
     println!("100,000 calm scores, {CALM} promised between alarms: {alarms} alarms");
-    // 100 are promised at most; the charts share alarms, so that fewer come. Run lengths are nearly exponential, the
-    // count nearly Poisson: 95% of counts lie within ±1.96·√100 of 100.
+    // 100 are promised at most; the charts share alarms, so that fewer come. Run lengths are nearly
+    // exponential, the count nearly Poisson: 95% of counts lie within ±1.96·√100 of 100.
     assert!((50..=120).contains(&alarms), "{alarms}");
 }
 
@@ -70,10 +70,15 @@ fn a_shift_of_one_sigma_is_found_with_the_delay_of_theory() {
     let limits = Limits::for_run_length(CALM);
     let width = limits.ewma / (WEIGHT / (2.0 - WEIGHT)).sqrt();
     for shift in [1.0, -1.0] {
-        let cusum = simulate(shift, 2000, cusum_alone(limits), 6) / cusum_run_length(ALLOWANCE, limits.cusum, shift);
-        let ewma = simulate(shift, 2000, ewma_alone(limits), 7) / ewma_run_length(WEIGHT, width, shift);
+        let cusum = simulate(shift, 2000, cusum_alone(limits), 6)
+            / cusum_run_length(ALLOWANCE, limits.cusum, shift);
+        let ewma =
+            simulate(shift, 2000, ewma_alone(limits), 7) / ewma_run_length(WEIGHT, width, shift);
         println!("shift {shift}: delay over theory's, CUSUM {cusum:.3}, EWMA {ewma:.3}");
-        assert!((0.8..1.2).contains(&cusum) && (0.8..1.2).contains(&ewma), "{shift}: {cusum} {ewma}");
+        assert!(
+            (0.8..1.2).contains(&cusum) && (0.8..1.2).contains(&ewma),
+            "{shift}: {cusum} {ewma}"
+        );
     }
 }
 
@@ -98,7 +103,8 @@ fn a_group_counts_as_its_responses() {
     let (limits, calibration) = (Limits::for_run_length(1e5), calibration());
     let score = calibration.mean + 1.2 * calibration.standard_deviation;
     let grouped = Drift::default().after(5, 5.0 * score, &calibration, limits);
-    let single = (0..5).fold(Drift::default(), |drift, _| drift.after(1, score, &calibration, limits));
+    let single =
+        (0..5).fold(Drift::default(), |drift, _| drift.after(1, score, &calibration, limits));
     assert!((grouped.up - single.up).abs() < 1e-9 && (grouped.shift - single.shift).abs() < 1e-9);
 }
 

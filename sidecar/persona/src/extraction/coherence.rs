@@ -1,5 +1,5 @@
-//! Whether an answer is language at all. A judge reads for coherence; without one, the failures that a small model has are
-//! told apart by counting: nothing said, or the same said over and over.
+//! Whether an answer is language at all. A judge reads for coherence; without one, the failures
+//! that a small model has are told apart by counting: nothing said, or the same said over and over.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,10 @@ mod tests {
     #[test]
     fn loops_and_silence_are_told_apart_from_answers() {
         assert_eq!(incoherence(&[1, 2]), Some(Incoherence::TooShort));
-        assert_eq!(incoherence(&[5, 6, 7, 5, 6, 7, 5, 6, 7, 5, 6, 7, 5, 6, 7]), Some(Incoherence::Loop));
+        assert_eq!(
+            incoherence(&[5, 6, 7, 5, 6, 7, 5, 6, 7, 5, 6, 7, 5, 6, 7]),
+            Some(Incoherence::Loop)
+        );
         assert_eq!(incoherence(&[5, 6, 7, 5, 6, 8, 9, 5, 10, 6, 11]), None);
     }
 }

@@ -1,10 +1,13 @@
-//! What the extraction questions alone say about a layer: vectors from one half of the questions, tried on the other.
-//! The layer is chosen by this, so that the held-out questions are looked at only once, at the end.
+//! What the extraction questions alone say about a layer: vectors from one half of the questions,
+//! tried on the other. The layer is chosen by this, so that the held-out questions are looked at
+//! only once, at the end.
 
 use super::pairs::{Pair, Sample, mean_difference};
 use crate::linear::{difference, dot};
 use crate::random::Stream;
-use crate::stats::{Control, Labelled, PairedDifferences, auroc, mean, quantiles, standard_deviation};
+use crate::stats::{
+    Control, Labelled, PairedDifferences, auroc, mean, quantiles, standard_deviation,
+};
 use crate::vector_file::{LayerMatrix, Permuted};
 use std::collections::BTreeSet;
 
@@ -20,7 +23,11 @@ impl CrossFit {
     #[must_use]
     pub fn new(pairs: &[Pair<'_>]) -> Option<Self> {
         let without = |parity: u32| {
-            let rest: Vec<_> = pairs.iter().copied().filter(|(sample, _)| sample.key.question % 2 != parity).collect();
+            let rest: Vec<_> = pairs
+                .iter()
+                .copied()
+                .filter(|(sample, _)| sample.key.question % 2 != parity)
+                .collect();
             mean_difference(&rest)
         };
         Some(Self { folds: [without(0)?, without(1)?] })
@@ -36,8 +43,8 @@ impl CrossFit {
 /// How well answers are told apart by vectors that they had no part in, at one layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Separation {
-    /// AUROC of each half's answers on the other half's vector, mean of both. (Projections on two vectors have two
-    /// origins, so that halves are not pooled.)
+    /// AUROC of each half's answers on the other half's vector, mean of both. (Projections on two
+    /// vectors have two origins, so that halves are not pooled.)
     pub auroc: f64,
     /// The permuted-label control of the same halves.
     pub permuted: Permuted,
@@ -51,16 +58,25 @@ impl Separation {
     }
 }
 
-/// The separation at a layer of `read`, which holds the answers of `pairs` in the same order, as they were written or as
-/// they were read under another system prompt. `None` where a half has no pairs.
+/// The separation at a layer of `read`, which holds the answers of `pairs` in the same order, as
+/// they were written or as they were read under another system prompt. `None` where a half has no
+/// pairs.
 #[must_use]
-pub fn separation(pairs: &[Pair<'_>], read: &[Pair<'_>], layer: u32, draws: usize, seed: u64) -> Option<Separation> {
+pub fn separation(
+    pairs: &[Pair<'_>],
+    read: &[Pair<'_>],
+    layer: u32,
+    draws: usize,
+    seed: u64,
+) -> Option<Separation> {
     let mut stream = Stream::new(seed, 0xC0F);
     let mut half = |parity: u32| {
         let others: Vec<Vec<f32>> = pairs
             .iter()
             .filter(|(sample, _)| sample.key.question % 2 != parity)
-            .map(|(positive, negative)| difference(activation(positive, layer), activation(negative, layer)))
+            .map(|(positive, negative)| {
+                difference(activation(positive, layer), activation(negative, layer))
+            })
             .collect();
         let answers: Vec<Control<'_>> = read
             .iter()
@@ -73,12 +89,17 @@ pub fn separation(pairs: &[Pair<'_>], read: &[Pair<'_>], layer: u32, draws: usiz
         });
         let scores: Vec<Labelled> = answers
             .iter()
-            .map(|answer| Labelled { score: dot(answer.activation, &sum), positive: answer.positive, cluster: 0 })
+            .map(|answer| Labelled {
+                score: dot(answer.activation, &sum),
+                positive: answer.positive,
+                cluster: 0,
+            })
             .collect();
         Some((auroc(&scores)?, PairedDifferences(&others).areas(&answers, draws, &mut stream)?))
     };
     let ((even, even_areas), (odd, odd_areas)) = (half(0)?, half(1)?);
-    let areas = even_areas.iter().zip(&odd_areas).map(|(even, odd)| f64::midpoint(*even, *odd)).collect();
+    let areas =
+        even_areas.iter().zip(&odd_areas).map(|(even, odd)| f64::midpoint(*even, *odd)).collect();
     Some(Separation { auroc: f64::midpoint(even, odd), permuted: quantiles(areas)? })
 }
 
@@ -86,19 +107,23 @@ fn activation(sample: &Sample, layer: u32) -> &[f32] {
     sample.activations.get(layer as usize).map_or(&[], Vec::as_slice)
 }
 
-/// The pairs of those contrasts that the model follows. Without a judge this stands in for "shows the trait": a contrast
-/// is left out, whole, if the vector of the *other* contrasts and the other half of the questions does not tell its
-/// answers apart (AUROC at most one half, mean over the upper two thirds of the layers). Single answers are not left
-/// out by their scores: what remained would be what the vector finds already.
+/// The pairs of those contrasts that the model follows. Without a judge this stands in for "shows
+/// the trait": a contrast is left out, whole, if the vector of the *other* contrasts and the other
+/// half of the questions does not tell its answers apart (AUROC at most one half, mean over the
+/// upper two thirds of the layers). Single answers are not left out by their scores: what remained
+/// would be what the vector finds already.
 #[must_use]
 pub fn followed<'a>(pairs: &[Pair<'a>]) -> Vec<Pair<'a>> {
     let contrasts: BTreeSet<u32> = pairs.iter().map(|(sample, _)| sample.key.pair).collect();
-    let kept: BTreeSet<u32> =
-        contrasts.into_iter().filter(|contrast| told_apart(pairs, *contrast).is_none_or(|area| area > 0.5)).collect();
+    let kept: BTreeSet<u32> = contrasts
+        .into_iter()
+        .filter(|contrast| told_apart(pairs, *contrast).is_none_or(|area| area > 0.5))
+        .collect();
     pairs.iter().copied().filter(|(sample, _)| kept.contains(&sample.key.pair)).collect()
 }
 
-/// Mean AUROC of a contrast's answers; `None` where nothing is left to make a vector of, or nothing to try it on.
+/// Mean AUROC of a contrast's answers; `None` where nothing is left to make a vector of, or nothing
+/// to try it on.
 fn told_apart(pairs: &[Pair<'_>], contrast: u32) -> Option<f64> {
     let mut areas = Vec::new();
     for parity in 0..2 {
@@ -107,8 +132,11 @@ fn told_apart(pairs: &[Pair<'_>], contrast: u32) -> Option<f64> {
             .copied()
             .filter(|(sample, _)| sample.key.pair != contrast && sample.key.question % 2 != parity)
             .collect();
-        let own =
-            || pairs.iter().filter(|(sample, _)| sample.key.pair == contrast && sample.key.question % 2 == parity);
+        let own = || {
+            pairs.iter().filter(|(sample, _)| {
+                sample.key.pair == contrast && sample.key.question % 2 == parity
+            })
+        };
         let vectors = mean_difference(&others)?;
         for layer in vectors.layers().div_ceil(3).max(1)..=vectors.layers() {
             let vector = vectors.layer(layer)?;
@@ -147,22 +175,26 @@ impl Candidate {
     }
 }
 
-/// Layers in the order in which they are to be preferred. Among candidates whose separation beats its control both as
-/// written and rescored (all, where none does) the one with the greatest mean effect of steering goes first; those within one
-/// standard error of it are equal, and the margin over the control decides between them. The others follow by their effects.
+/// Layers in the order in which they are to be preferred. Among candidates whose separation beats
+/// its control both as written and rescored (all, where none does) the one with the greatest mean
+/// effect of steering goes first; those within one standard error of it are equal, and the margin
+/// over the control decides between them. The others follow by their effects.
 #[must_use]
 pub fn prefer_layers(candidates: &[Candidate]) -> Vec<u32> {
-    let beating: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.margin() > 0.0).collect();
+    let beating: Vec<&Candidate> =
+        candidates.iter().filter(|candidate| candidate.margin() > 0.0).collect();
     let eligible = if beating.is_empty() { candidates.iter().collect() } else { beating };
     let summaries: Vec<(&Candidate, f64, f64)> = eligible
         .into_iter()
         .filter(|candidate| candidate.effects.len() > 1)
         .map(|candidate| {
-            let error = standard_deviation(&candidate.effects) / (candidate.effects.len() as f64).sqrt();
+            let error =
+                standard_deviation(&candidate.effects) / (candidate.effects.len() as f64).sqrt();
             (candidate, mean(&candidate.effects), error)
         })
         .collect();
-    let Some((_, best, error)) = summaries.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied() else {
+    let Some((_, best, error)) = summaries.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()
+    else {
         return Vec::new();
     };
     let (mut equal, mut behind): (Vec<_>, Vec<_>) =
@@ -184,11 +216,18 @@ mod tests {
         let mut samples = Vec::new();
         for question in 0..12 {
             for polarity in Polarity::BOTH {
-                let mut row =
-                    |shift: f32| (0..64).map(|i| stream.normal() as f32 + if i == 0 { shift } else { 0.0 }).collect();
+                let mut row = |shift: f32| {
+                    (0..64)
+                        .map(|i| stream.normal() as f32 + if i == 0 { shift } else { 0.0 })
+                        .collect()
+                };
                 let shift = if polarity == Polarity::Positive { signal } else { 0.0 };
                 let key = SampleKey { question, pair: 0, rollout: 0 };
-                samples.push(Sample { key, polarity, activations: vec![row(0.0), row(shift), row(shift), row(shift)] });
+                samples.push(Sample {
+                    key,
+                    polarity,
+                    activations: vec![row(0.0), row(shift), row(shift), row(shift)],
+                });
             }
         }
         samples
@@ -200,7 +239,8 @@ mod tests {
         let pairs = pair_up(&samples);
         let signal = separation(&pairs, &pairs, 1, 300, 1).unwrap();
         assert!(signal.auroc > 0.95 && signal.margin() > 0.0, "{signal:?}");
-        // Fitted and tried on the same questions, pure noise would separate perfectly; here it stays near one half.
+        // Fitted and tried on the same questions, pure noise would separate perfectly; here it
+        // stays near one half.
         let noise = separation(&pairs, &pairs, 0, 300, 1).unwrap();
         assert!((0.2..0.8).contains(&noise.auroc) && noise.margin() < 0.0, "{noise:?}");
     }
@@ -222,7 +262,11 @@ mod tests {
             }
         }
         let kept = followed(&pair_up(&samples));
-        assert!(kept.len() == 8 && kept.iter().all(|(sample, _)| sample.key.pair != 2), "{}", kept.len());
+        assert!(
+            kept.len() == 8 && kept.iter().all(|(sample, _)| sample.key.pair != 2),
+            "{}",
+            kept.len()
+        );
     }
 
     #[test]
@@ -237,8 +281,14 @@ mod tests {
     }
 
     fn candidate(layer: u32, effects: [f64; 3], written: f64, rescored: f64) -> Candidate {
-        let above = |margin| Separation { auroc: 0.7 + margin, permuted: Permuted { q95: 0.6, q99: 0.7 } };
-        Candidate { layer, effects: effects.to_vec(), written: above(written), rescored: above(rescored) }
+        let above =
+            |margin| Separation { auroc: 0.7 + margin, permuted: Permuted { q95: 0.6, q99: 0.7 } };
+        Candidate {
+            layer,
+            effects: effects.to_vec(),
+            written: above(written),
+            rescored: above(rescored),
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! From the activations of contrasted responses to persona vectors that are validated: all that needs no model.
+//! From the activations of contrasted responses to persona vectors that are validated: all that
+//! needs no model.
 
 mod coherence;
 mod cross_fit;

@@ -40,27 +40,32 @@ pub fn pair_up(samples: &[Sample]) -> Vec<Pair<'_>> {
     by_key.into_values().filter_map(|[positive, negative]| positive.zip(negative)).collect()
 }
 
-/// The persona vectors of pairs: at each layer the mean over positives minus the mean over negatives, raw. `None`
-/// without pairs, or where their shapes differ.
+/// The persona vectors of pairs: at each layer the mean over positives minus the mean over
+/// negatives, raw. `None` without pairs, or where their shapes differ.
 #[must_use]
 pub fn mean_difference(pairs: &[Pair<'_>]) -> Option<LayerMatrix> {
     let (first, _) = pairs.first()?;
     let shape: Vec<usize> = first.activations.iter().map(Vec::len).collect();
     let mut sums: Vec<Vec<f64>> = shape.iter().map(|hidden| vec![0.0; *hidden]).collect();
     for (positive, negative) in pairs {
-        let same = |sample: &Sample| sample.activations.iter().map(Vec::len).eq(shape.iter().copied());
+        let same =
+            |sample: &Sample| sample.activations.iter().map(Vec::len).eq(shape.iter().copied());
         if !same(positive) || !same(negative) {
             return None;
         }
-        for ((sum, positive), negative) in sums.iter_mut().zip(&positive.activations).zip(&negative.activations) {
+        for ((sum, positive), negative) in
+            sums.iter_mut().zip(&positive.activations).zip(&negative.activations)
+        {
             for ((sum, positive), negative) in sum.iter_mut().zip(positive).zip(negative) {
                 *sum += f64::from(*positive) - f64::from(*negative);
             }
         }
     }
     let count = pairs.len() as f64;
-    let rows: Vec<Vec<f32>> =
-        sums.into_iter().map(|row| row.into_iter().map(|sum| (sum / count) as f32).collect()).collect();
+    let rows: Vec<Vec<f32>> = sums
+        .into_iter()
+        .map(|row| row.into_iter().map(|sum| (sum / count) as f32).collect())
+        .collect();
     LayerMatrix::from_rows(&rows)
 }
 

@@ -24,7 +24,8 @@ pub struct ValidationInput<'a> {
     pub seed: u64,
 }
 
-/// Separation at one layer with its 95% interval and its control. `None` without both labels, or without the layer.
+/// Separation at one layer with its 95% interval and its control. `None` without both labels, or
+/// without the layer.
 #[must_use]
 pub fn validate(input: &ValidationInput<'_>, layer: u32) -> Option<LayerValidation> {
     let vector = input.vectors.layer(layer)?;
@@ -43,7 +44,8 @@ pub fn validate(input: &ValidationInput<'_>, layer: u32) -> Option<LayerValidati
                 positive: sample.polarity == Polarity::Positive,
             })
             .collect();
-        let permuted = PairedDifferences(&differences).control(&held_out, input.draws, input.seed)?;
+        let permuted =
+            PairedDifferences(&differences).control(&held_out, input.draws, input.seed)?;
         Some(Permuted { q95: round(permuted.q95), q99: round(permuted.q99) })
     };
     let scores = label(input.held_out, vector, layer);
@@ -83,11 +85,17 @@ mod tests {
                 .flat_map(|question| Polarity::BOTH.map(|polarity| (question, polarity)))
                 .map(|(question, polarity)| {
                     let mut row = |shift: f64| {
-                        (0..64).map(|i| (stream.normal() + if i == 3 { shift } else { 0.0 }) as f32).collect()
+                        (0..64)
+                            .map(|i| (stream.normal() + if i == 3 { shift } else { 0.0 }) as f32)
+                            .collect()
                     };
                     let shift = if polarity == Polarity::Positive { 3.0 } else { 0.0 };
                     let activations = vec![row(0.0), row(shift)];
-                    Sample { key: SampleKey { question, pair: 0, rollout: 0 }, polarity, activations }
+                    Sample {
+                        key: SampleKey { question, pair: 0, rollout: 0 },
+                        polarity,
+                        activations,
+                    }
                 })
                 .collect()
         };

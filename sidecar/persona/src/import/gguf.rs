@@ -1,6 +1,7 @@
-//! GGUF control vectors: architecture `controlvector`, one F32 tensor `direction.N` a layer. N counts blocks from 0, and
-//! llama.cpp adds a direction to the output of its block, so that N is the project's layer ℓ = N + 1. There is none for
-//! block 0: what this project calls layer 1, like the embedding row, cannot be exported.
+//! GGUF control vectors: architecture `controlvector`, one F32 tensor `direction.N` a layer. N
+//! counts blocks from 0, and llama.cpp adds a direction to the output of its block, so that N is
+//! the project's layer ℓ = N + 1. There is none for block 0: what this project calls layer 1, like
+//! the embedding row, cannot be exported.
 
 use super::{ImportError, MAX_FILE};
 use crate::vector_file::{LayerMatrix, Limits};
@@ -25,7 +26,11 @@ pub fn import_gguf(file: &[u8], layers: u32) -> Result<LayerMatrix, ImportError>
         return Err(fail(format!("it has more than {MAX_FILE} bytes")));
     }
     let directions = read(file).map_err(fail)?;
-    let hidden = directions.values().next().map(Vec::len).ok_or_else(|| fail("it has no direction".to_owned()))?;
+    let hidden = directions
+        .values()
+        .next()
+        .map(Vec::len)
+        .ok_or_else(|| fail("it has no direction".to_owned()))?;
     if let Some(block) = directions.keys().find(|block| **block >= layers) {
         return Err(fail(format!(
             "it has a direction for block {block}, and the model has blocks 0 to {}",
@@ -40,11 +45,13 @@ pub fn import_gguf(file: &[u8], layers: u32) -> Result<LayerMatrix, ImportError>
     LayerMatrix::from_rows(&rows).ok_or_else(|| fail("its directions differ in length".to_owned()))
 }
 
-/// The vectors from layer 2 on, for llama.cpp's `--control-vector`. `architecture` is the model's, `llama` …
+/// The vectors from layer 2 on, for llama.cpp's `--control-vector`. `architecture` is the model's,
+/// `llama` …
 #[must_use]
 pub fn export_gguf(vectors: &LayerMatrix, architecture: &str) -> Vec<u8> {
-    let rows: Vec<(u32, &[f32])> =
-        (2..=vectors.layers()).filter_map(|layer| Some((layer - 1, vectors.layer(layer)?))).collect();
+    let rows: Vec<(u32, &[f32])> = (2..=vectors.layers())
+        .filter_map(|layer| Some((layer - 1, vectors.layer(layer)?)))
+        .collect();
     let mut file = MAGIC.to_vec();
     file.extend(VERSION.to_le_bytes());
     file.extend((rows.len() as u64).to_le_bytes());
@@ -53,7 +60,9 @@ pub fn export_gguf(vectors: &LayerMatrix, architecture: &str) -> Vec<u8> {
         file.extend((text.len() as u64).to_le_bytes());
         file.extend(text.as_bytes());
     };
-    for (key, value) in [("general.architecture", "controlvector"), ("controlvector.model_hint", architecture)] {
+    for (key, value) in
+        [("general.architecture", "controlvector"), ("controlvector.model_hint", architecture)]
+    {
         text(&mut file, key);
         file.extend(STRING.to_le_bytes());
         text(&mut file, value);
@@ -112,25 +121,33 @@ fn read(file: &[u8]) -> Result<BTreeMap<u32, Vec<f32>>, String> {
     }
     let mut infos = Vec::new();
     for _ in 0..tensors {
-        let block = reader.text()?.strip_prefix("direction.").and_then(|number| number.parse::<u32>().ok());
+        let block =
+            reader.text()?.strip_prefix("direction.").and_then(|number| number.parse::<u32>().ok());
         let block = block.ok_or("it has a tensor that is no direction.N")?;
         if reader.u32()? != 1 {
             return Err(format!("direction.{block} has not one dimension"));
         }
-        let hidden = usize::try_from(reader.u64()?).ok().filter(|hidden| (1..=Limits::HIDDEN).contains(hidden));
+        let hidden = usize::try_from(reader.u64()?)
+            .ok()
+            .filter(|hidden| (1..=Limits::HIDDEN).contains(hidden));
         let hidden = hidden.ok_or_else(|| format!("direction.{block} is empty or too long"))?;
         if reader.u32()? != 0 {
             return Err(format!("direction.{block} is not F32"));
         }
-        let offset = usize::try_from(reader.u64()?).map_err(|_| "an offset is too large".to_owned())?;
+        let offset =
+            usize::try_from(reader.u64()?).map_err(|_| "an offset is too large".to_owned())?;
         infos.push((block, hidden, offset));
     }
     let data = reader.at.next_multiple_of(alignment);
     let mut directions = BTreeMap::new();
     for (block, hidden, offset) in infos {
         let start = data.checked_add(offset).ok_or("an offset is too large")?;
-        let bytes = file.get(start..).and_then(|rest| rest.get(..hidden * 4)).ok_or("its data end too soon")?;
-        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+        let bytes = file
+            .get(start..)
+            .and_then(|rest| rest.get(..hidden * 4))
+            .ok_or("its data end too soon")?;
+        let values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
         if values.iter().any(|value| !value.is_finite()) {
             return Err(format!("direction.{block} holds values that are not finite numbers"));
         }
@@ -196,7 +213,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn vectors() -> LayerMatrix {
-        let rows: Vec<Vec<f32>> = (0..5_u8).map(|layer| vec![f32::from(layer), 0.5, -f32::from(layer)]).collect();
+        let rows: Vec<Vec<f32>> =
+            (0..5_u8).map(|layer| vec![f32::from(layer), 0.5, -f32::from(layer)]).collect();
         LayerMatrix::from_rows(&rows).unwrap()
     }
 

@@ -1,5 +1,5 @@
-//! Vectors from elsewhere, and to there: the paper's `.pt` files, plain safetensors, and GGUF control vectors as repeng
-//! and llama.cpp use them.
+//! Vectors from elsewhere, and to there: the paper's `.pt` files, plain safetensors, and GGUF
+//! control vectors as repeng and llama.cpp use them.
 
 mod gguf;
 mod pickle;
@@ -28,7 +28,8 @@ impl ImportError {
 /// Bytes of a file that are read at most.
 const MAX_FILE: usize = crate::vector_file::Limits::FILE;
 
-/// A safetensors file with one F32 tensor `[layers + 1, hidden]`, or several of which one is named `response_avg`.
+/// A safetensors file with one F32 tensor `[layers + 1, hidden]`, or several of which one is named
+/// `response_avg`.
 ///
 /// # Errors
 /// If there is no such tensor.
@@ -47,22 +48,39 @@ pub fn import_safetensors(file: &[u8]) -> Result<LayerMatrix, ImportError> {
         )
     })?;
     let &[rows, hidden] = tensor.shape() else {
-        return Err(fail(format!("its tensor has shape {:?}, not [layers + 1, hidden]", tensor.shape())));
+        return Err(fail(format!(
+            "its tensor has shape {:?}, not [layers + 1, hidden]",
+            tensor.shape()
+        )));
     };
-    matrix("safetensors", rows, hidden, &values(&tensor).map_err(|problem| fail(format!("its tensor {problem}")))?)
+    matrix(
+        "safetensors",
+        rows,
+        hidden,
+        &values(&tensor).map_err(|problem| fail(format!("its tensor {problem}")))?,
+    )
 }
 
 /// Rows of a flat tensor, checked.
-fn matrix(format: &'static str, rows: usize, hidden: usize, values: &[f32]) -> Result<LayerMatrix, ImportError> {
+fn matrix(
+    format: &'static str,
+    rows: usize,
+    hidden: usize,
+    values: &[f32],
+) -> Result<LayerMatrix, ImportError> {
     let fail = |problem: String| ImportError::new(format, problem);
     if hidden == 0 || rows.checked_mul(hidden) != Some(values.len()) {
-        return Err(fail(format!("its shape [{rows}, {hidden}] does not fit its {} values", values.len())));
+        return Err(fail(format!(
+            "its shape [{rows}, {hidden}] does not fit its {} values",
+            values.len()
+        )));
     }
     if values.iter().any(|value| !value.is_finite()) {
         return Err(fail("it holds values that are not finite numbers".to_owned()));
     }
     let rows: Vec<Vec<f32>> = values.chunks_exact(hidden).map(<[f32]>::to_vec).collect();
-    LayerMatrix::from_rows(&rows).ok_or_else(|| fail("it needs an embedding row and at least one layer".to_owned()))
+    LayerMatrix::from_rows(&rows)
+        .ok_or_else(|| fail("it needs an embedding row and at least one layer".to_owned()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The few pickle instructions that a saved tensor needs, and no others: nothing is looked up, called or imported, so
-//! that a hostile file can do no more than be refused.
+//! The few pickle instructions that a saved tensor needs, and no others: nothing is looked up,
+//! called or imported, so that a hostile file can do no more than be refused.
 
 /// A value on the pickle machine's stack.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +49,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
             }
             0x8a => {
                 let length = reader.byte()?;
-                let value =
-                    if length <= 7 { reader.little_endian(length)? } else { return Err("a number is too long".into()) };
+                let value = if length <= 7 {
+                    reader.little_endian(length)?
+                } else {
+                    return Err("a number is too long".into());
+                };
                 stack.push(Slot::Value(Value::Int(value)));
             }
             b'X' => {
@@ -73,7 +76,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
             }
             0x85..=0x87 => {
                 let count = usize::from(opcode - 0x84);
-                let mut items = (0..count).map(|_| pop(&mut stack)).collect::<Result<Vec<_>, _>>()?;
+                let mut items =
+                    (0..count).map(|_| pop(&mut stack)).collect::<Result<Vec<_>, _>>()?;
                 items.reverse();
                 stack.push(Slot::Value(Value::Tuple(items)));
             }
@@ -109,11 +113,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
             }
             b'.' => return pop(&mut stack),
             other => {
-                return Err(format!("it uses pickle instruction 0x{other:02x}, which a saved tensor does not need"));
+                return Err(format!(
+                    "it uses pickle instruction 0x{other:02x}, which a saved tensor does not need"
+                ));
             }
         }
     }
-    Err(format!("its pickle has more than {MAX_STEPS} instructions, which a saved tensor does not need"))
+    Err(format!(
+        "its pickle has more than {MAX_STEPS} instructions, which a saved tensor does not need"
+    ))
 }
 
 fn pop(stack: &mut Vec<Slot>) -> Result<Value, String> {
@@ -136,19 +144,28 @@ fn to_mark(stack: &mut Vec<Slot>) -> Result<Vec<Value>, String> {
     Ok(items)
 }
 
-/// Values that a memo keeps, counted through: a small file must not grow into a large one by remembering itself.
+/// Values that a memo keeps, counted through: a small file must not grow into a large one by
+/// remembering itself.
 const MAX_REMEMBERED: usize = 64;
 
 fn remember(stack: &[Slot], memo: &mut Vec<(u32, Value)>, index: u32) -> Result<(), String> {
-    let Some(Slot::Value(value)) = stack.last() else { return Err("its pickle remembers nothing".into()) };
-    let value = if size(value) <= MAX_REMEMBERED { value.clone() } else { return Err("its pickle is too deep".into()) };
+    let Some(Slot::Value(value)) = stack.last() else {
+        return Err("its pickle remembers nothing".into());
+    };
+    let value = if size(value) <= MAX_REMEMBERED {
+        value.clone()
+    } else {
+        return Err("its pickle is too deep".into());
+    };
     memo.push((index, value));
     Ok(())
 }
 
 fn recall(memo: &[(u32, Value)], index: u32) -> Result<Value, String> {
     let found = memo.iter().rev().find(|(at, _)| *at == index);
-    found.map(|(_, value)| value.clone()).ok_or_else(|| "its pickle recalls what it never remembered".to_owned())
+    found
+        .map(|(_, value)| value.clone())
+        .ok_or_else(|| "its pickle recalls what it never remembered".to_owned())
 }
 
 fn size(value: &Value) -> usize {
@@ -165,7 +182,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.bytes.split_at_checked(length).ok_or("its pickle ends too soon")?;
+        let (taken, rest) =
+            self.bytes.split_at_checked(length).ok_or("its pickle ends too soon")?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -176,18 +194,24 @@ impl<'a> Reader<'a> {
 
     /// At most seven bytes.
     fn little_endian(&mut self, length: u8) -> Result<i64, String> {
-        Ok(self.take(length.into())?.iter().rev().fold(0, |value, byte| value << 8 | i64::from(*byte)))
+        Ok(self
+            .take(length.into())?
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | i64::from(*byte)))
     }
 
     fn text(&mut self, length: usize) -> Result<String, String> {
         if length > 1024 {
             return Err("a text in its pickle is longer than 1024 bytes".into());
         }
-        String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text in its pickle is not UTF-8".into())
+        String::from_utf8(self.take(length)?.to_vec())
+            .map_err(|_| "a text in its pickle is not UTF-8".into())
     }
 
     fn line(&mut self) -> Result<String, String> {
-        let end = self.bytes.iter().position(|byte| *byte == b'\n').ok_or("its pickle ends too soon")?;
+        let end =
+            self.bytes.iter().position(|byte| *byte == b'\n').ok_or("its pickle ends too soon")?;
         let line = self.text(end)?;
         self.take(1)?;
         Ok(line)

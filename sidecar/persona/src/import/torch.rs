@@ -1,5 +1,5 @@
-//! `.pt` files of the paper: a zip archive with one saved tensor, float32 `[layers + 1, hidden]`. Its pickle is read as
-//! data; no code of it runs.
+//! `.pt` files of the paper: a zip archive with one saved tensor, float32 `[layers + 1, hidden]`.
+//! Its pickle is read as data; no code of it runs.
 
 use super::pickle::{self, Value};
 use super::{ImportError, MAX_FILE, matrix};
@@ -31,20 +31,30 @@ pub fn import_torch(file: &[u8]) -> Result<LayerMatrix, ImportError> {
         .ok_or_else(|| fail("it has no data.pkl".to_owned()))?;
     let pickle = read(&mut archive, &format!("{root}data.pkl"), MAX_PICKLE).map_err(fail)?;
     let tensor = describe(pickle::parse(&pickle).map_err(fail)?).map_err(fail)?;
-    let bytes = read(&mut archive, &format!("{root}data/{}", tensor.storage), MAX_FILE as u64).map_err(fail)?;
-    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+    let bytes = read(&mut archive, &format!("{root}data/{}", tensor.storage), MAX_FILE as u64)
+        .map_err(fail)?;
+    let values: Vec<f32> =
+        bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
     let count = tensor.rows.saturating_mul(tensor.hidden);
     let end = tensor.offset.saturating_add(count);
-    let values =
-        values.get(tensor.offset..end).ok_or_else(|| fail("its data are shorter than its shape".to_owned()))?;
+    let values = values
+        .get(tensor.offset..end)
+        .ok_or_else(|| fail("its data are shorter than its shape".to_owned()))?;
     matrix(".pt", tensor.rows, tensor.hidden, values)
 }
 
 fn read(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> Result<Vec<u8>, String> {
     let entry = archive.by_name(name).map_err(|error| format!("{name} cannot be read: {error}"))?;
     let mut bytes = Vec::new();
-    entry.take(most + 1).read_to_end(&mut bytes).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    if bytes.len() as u64 > most { Err(format!("{name} has more than {most} bytes")) } else { Ok(bytes) }
+    entry
+        .take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("{name} cannot be read: {error}"))?;
+    if bytes.len() as u64 > most {
+        Err(format!("{name} has more than {most} bytes"))
+    } else {
+        Ok(bytes)
+    }
 }
 
 struct Tensor {
@@ -58,8 +68,13 @@ struct Tensor {
 fn describe(value: Value) -> Result<Tensor, String> {
     const OTHER: &str = "it holds something else than one tensor: save the tensor alone, with torch.save(tensor, file)";
     let Value::Applied(name, arguments) = value else { return Err(OTHER.into()) };
-    let [Value::Persistent(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(stride), ..] =
-        arguments.as_slice()
+    let [
+        Value::Persistent(storage),
+        Value::Int(offset),
+        Value::Tuple(shape),
+        Value::Tuple(stride),
+        ..,
+    ] = arguments.as_slice()
     else {
         return Err(OTHER.into());
     };
@@ -67,7 +82,8 @@ fn describe(value: Value) -> Result<Tensor, String> {
         return Err(OTHER.into());
     }
     let Value::Tuple(storage) = storage.as_ref() else { return Err(OTHER.into()) };
-    let [Value::Text(kind), Value::Global(element), Value::Text(key), ..] = storage.as_slice() else {
+    let [Value::Text(kind), Value::Global(element), Value::Text(key), ..] = storage.as_slice()
+    else {
         return Err(OTHER.into());
     };
     if kind != "storage" || element != "torch FloatStorage" {
@@ -95,12 +111,15 @@ mod tests {
     use std::io::Write as _;
     use zip::write::SimpleFileOptions;
 
-    /// What `torch.save(torch.tensor([[1., 2.], [3., 4.], [5., 6.]]), "x.pt")` writes, by its own instructions.
+    /// What `torch.save(torch.tensor([[1., 2.], [3., 4.], [5., 6.]]), "x.pt")` writes, by its own
+    /// instructions.
     fn pickled(element: &str, hidden: u8) -> Vec<u8> {
         let mut pickle =
             b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x00((X\x07\x00\x00\x00storageq\x01ctorch\n".to_vec();
         pickle.extend(element.as_bytes());
-        pickle.extend(b"\nq\x02X\x01\x00\x00\x000q\x03X\x03\x00\x00\x00cpuq\x04K\x06tq\x05QK\x00K\x03K");
+        pickle.extend(
+            b"\nq\x02X\x01\x00\x00\x000q\x03X\x03\x00\x00\x00cpuq\x04K\x06tq\x05QK\x00K\x03K",
+        );
         pickle.push(hidden);
         pickle.extend(b"\x86q\x06K");
         pickle.push(hidden);
@@ -110,7 +129,8 @@ mod tests {
 
     fn archive(pickle: &[u8]) -> Vec<u8> {
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let stored =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
         zip.start_file("evil/data.pkl", stored).unwrap();
         zip.write_all(pickle).unwrap();
         zip.start_file("evil/data/0", stored).unwrap();
@@ -136,7 +156,9 @@ mod tests {
     #[test]
     fn code_in_a_pickle_is_refused_and_never_run() {
         let message = |pickle: &[u8]| import_torch(&archive(pickle)).unwrap_err().to_string();
-        assert!(message(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.").contains("something else"));
+        assert!(
+            message(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.").contains("something else")
+        );
         // BUILD, INST, OBJ and STACK_GLOBAL are not spoken.
         for opcode in [b'b', b'i', b'o', 0x93] {
             assert!(message(&[0x80, 2, b'N', opcode, b'.']).contains("instruction"));

@@ -73,28 +73,49 @@ impl Plane {
 fn round_numbers((low, high): (f64, f64)) -> Vec<f64> {
     let rough = (high - low) / 4.0;
     let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|multiple| multiple * power).into_iter().find(|step| *step >= rough * 0.999);
-    let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return vec![low, high] };
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|multiple| multiple * power)
+        .into_iter()
+        .find(|step| *step >= rough * 0.999);
+    let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else {
+        return vec![low, high];
+    };
     let first = (low / step).ceil();
     // Adding zero turns −0 into 0.
-    (0..6).map(|n| (first + f64::from(n)) * step + 0.0).take_while(|tick| *tick <= high + step * 1e-6).collect()
+    (0..6)
+        .map(|n| (first + f64::from(n)) * step + 0.0)
+        .take_while(|tick| *tick <= high + step * 1e-6)
+        .collect()
 }
 
 fn short(value: f64) -> String {
-    if value.abs() >= 10.0 || value == value.round() { format!("{value:.0}") } else { format!("{value:.2}") }
+    if value.abs() >= 10.0 || value == value.round() {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.2}")
+    }
 }
 
 /// A range that is never empty.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) =
-        values.filter(|value| value.is_finite()).fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+    let (low, high) = values
+        .filter(|value| value.is_finite())
+        .fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
     if low >= high { (low.min(0.0) - 1.0, high.max(0.0) + 1.0) } else { (low, high) }
 }
 
 /// Lines over a common axis, with `mark` as a vertical line.
-pub(super) fn lines(label: &str, lines: &[Line<'_>], y: Option<(f64, f64)>, mark: Option<f64>) -> String {
+pub(super) fn lines(
+    label: &str,
+    lines: &[Line<'_>],
+    y: Option<(f64, f64)>,
+    mark: Option<f64>,
+) -> String {
     let all = || lines.iter().flat_map(|line| line.points.iter().copied());
-    let plane = Plane { x: range(all().map(|(x, _)| x)), y: y.unwrap_or_else(|| range(all().map(|(_, y)| y))) };
+    let plane = Plane {
+        x: range(all().map(|(x, _)| x)),
+        y: y.unwrap_or_else(|| range(all().map(|(_, y)| y))),
+    };
     let mut body = String::new();
     if let Some(x) = mark {
         let x = plane.x(x);
@@ -105,8 +126,11 @@ pub(super) fn lines(label: &str, lines: &[Line<'_>], y: Option<(f64, f64)>, mark
         );
     }
     for (index, line) in (0_u32..).zip(lines) {
-        let points: Vec<String> =
-            line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", plane.x(*x), plane.y(*y))).collect();
+        let points: Vec<String> = line
+            .points
+            .iter()
+            .map(|(x, y)| format!("{:.1},{:.1}", plane.x(*x), plane.y(*y)))
+            .collect();
         let dash = if line.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
         let _ = write!(
             body,
@@ -122,7 +146,11 @@ pub(super) fn lines(label: &str, lines: &[Line<'_>], y: Option<(f64, f64)>, mark
 }
 
 /// Two samples as histograms over common bins, with marks.
-pub(super) fn histograms(label: &str, samples: [(&str, &str, &[f64]); 2], marks: &[(f64, &str)]) -> String {
+pub(super) fn histograms(
+    label: &str,
+    samples: [(&str, &str, &[f64]); 2],
+    marks: &[(f64, &str)],
+) -> String {
     const BINS: usize = 30;
     let values = samples.iter().flat_map(|(_, _, values)| values.iter().copied());
     let x = range(values.chain(marks.iter().map(|(at, _)| *at)));
@@ -147,7 +175,11 @@ pub(super) fn histograms(label: &str, samples: [(&str, &str, &[f64]); 2], marks:
             );
         }
         let x = LEFT + 260.0 * f64::from(index);
-        let _ = write!(body, "<text x=\"{x:.1}\" y=\"14\" style=\"fill:{colour}\">{}</text>", escape(name));
+        let _ = write!(
+            body,
+            "<text x=\"{x:.1}\" y=\"14\" style=\"fill:{colour}\">{}</text>",
+            escape(name)
+        );
     }
     for (at, name) in marks {
         let x = plane.x(*at);
@@ -171,10 +203,14 @@ mod tests {
 
     #[test]
     fn a_mark_at_the_edge_is_named_within_the_chart() {
-        let chart =
-            histograms("x", [("a", "red", &[0.0, 1.0]), ("b", "blue", &[0.5])], &[(9.0, "sigma 3"), (0.0, "low")]);
+        let chart = histograms(
+            "x",
+            [("a", "red", &[0.0, 1.0]), ("b", "blue", &[0.5])],
+            &[(9.0, "sigma 3"), (0.0, "low")],
+        );
         assert!(
-            chart.contains("text-anchor=\"end\">sigma 3") && chart.contains("text-anchor=\"start\">low"),
+            chart.contains("text-anchor=\"end\">sigma 3")
+                && chart.contains("text-anchor=\"start\">low"),
             "{chart}"
         );
     }

@@ -40,15 +40,21 @@ pub(super) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// A table of cells that are HTML already; the first column is text, and so are those that hold other than numbers. `chosen`
-/// marks a row.
+/// A table of cells that are HTML already; the first column is text, and so are those that hold
+/// other than numbers. `chosen` marks a row.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>], chosen: Option<usize>) -> String {
-    let number =
-        |cell: &String| cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || "+-−–".contains(c));
-    let text = |column: usize| column == 0 || !rows.iter().filter_map(|row| row.get(column)).all(number);
+    let number = |cell: &String| {
+        cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || "+-−–".contains(c))
+    };
+    let text =
+        |column: usize| column == 0 || !rows.iter().filter_map(|row| row.get(column)).all(number);
     let class = |column: usize| if text(column) { " class=\"text\"" } else { "" };
     let row = |tag: &str, cells: &[String]| -> String {
-        cells.iter().enumerate().map(|(column, cell)| format!("<{tag}{}>{cell}</{tag}>", class(column))).collect()
+        cells
+            .iter()
+            .enumerate()
+            .map(|(column, cell)| format!("<{tag}{}>{cell}</{tag}>", class(column)))
+            .collect()
     };
     let header: Vec<String> = header.iter().map(|cell| escape(cell)).collect();
     let body: String = rows
@@ -59,7 +65,10 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], chosen: Option<usize>
             format!("<tr{mark}>{}</tr>\n", row("td", cells))
         })
         .collect();
-    format!("<table><thead><tr>{}</tr></thead><tbody>\n{body}</tbody></table>\n", row("th", &header))
+    format!(
+        "<table><thead><tr>{}</tr></thead><tbody>\n{body}</tbody></table>\n",
+        row("th", &header)
+    )
 }
 
 #[cfg(test)]
@@ -68,7 +77,8 @@ mod tests {
 
     #[test]
     fn numbers_stand_to_the_right_and_text_to_the_left() {
-        let rows = [["−2.0", "1.5", "Yes."], ["0.0", "−3", "2 of them."]].map(|row| row.map(str::to_owned).to_vec());
+        let rows = [["−2.0", "1.5", "Yes."], ["0.0", "−3", "2 of them."]]
+            .map(|row| row.map(str::to_owned).to_vec());
         let table = table(&["Coefficient", "Score", "Answer"], &rows, None);
         assert!(table.contains("<th>Score</th><th class=\"text\">Answer</th>"), "{table}");
         assert!(table.contains("<td>−3</td><td class=\"text\">2 of them.</td>"), "{table}");

@@ -1,5 +1,5 @@
-//! One self-contained HTML page about a vector: no script, no font, no picture from elsewhere. Numbers stand in tables
-//! beside every chart.
+//! One self-contained HTML page about a vector: no script, no font, no picture from elsewhere.
+//! Numbers stand in tables beside every chart.
 
 mod chart;
 mod html;
@@ -15,7 +15,8 @@ use crate::{Rung, VectorFile};
 pub struct VectorPage<'a> {
     /// The vector.
     pub file: &'a VectorFile,
-    /// Scores of held-out answers at the best layer that were asked to show the trait, and of those asked not to.
+    /// Scores of held-out answers at the best layer that were asked to show the trait, and of those
+    /// asked not to.
     pub held_out: (&'a [f64], &'a [f64]),
     /// Effect of steering on the text, by rising coefficient.
     pub steering: &'a [Steered],
@@ -25,9 +26,11 @@ pub struct VectorPage<'a> {
     pub traits: &'a [String],
     /// Cosine with each trait's vector at this vector's layer.
     pub cosines: &'a [f64],
-    /// AUROC of this vector on each trait's held-out answers: as written, and reread under a neutral system prompt.
+    /// AUROC of this vector on each trait's held-out answers: as written, and reread under a
+    /// neutral system prompt.
     pub cross_auroc: &'a [(f64, f64)],
-    /// Correlation of `prompt_last` with the answer's trait measure: over all system prompts, and within one.
+    /// Correlation of `prompt_last` with the answer's trait measure: over all system prompts, and
+    /// within one.
     pub monitoring: Option<(f64, f64)>,
 }
 

@@ -23,7 +23,8 @@ impl ScreeningPage<'_> {
     /// The page. It names samples by their lines and holds no text of theirs.
     #[must_use]
     pub fn render(&self) -> String {
-        let sections: String = self.traits.iter().map(|(name, ranked)| section(name, ranked)).collect();
+        let sections: String =
+            self.traits.iter().map(|(name, ranked)| section(name, ranked)).collect();
         let body = format!(
             "<h1>{}</h1><p>Projection difference of each sample: how much further along the trait its answer lies than the \
              reference, {}. Look at the samples at the top before you train on them.</p>{sections}",
@@ -39,8 +40,10 @@ fn section(name: &str, ranked: &[Ranked]) -> String {
     if differences.is_empty() {
         return String::new();
     }
-    let outlying = quantile(&differences, 0.75) + 1.5 * (quantile(&differences, 0.75) - quantile(&differences, 0.25));
-    let (past, within): (Vec<f64>, Vec<f64>) = differences.iter().partition(|difference| **difference > outlying);
+    let outlying = quantile(&differences, 0.75)
+        + 1.5 * (quantile(&differences, 0.75) - quantile(&differences, 0.25));
+    let (past, within): (Vec<f64>, Vec<f64>) =
+        differences.iter().partition(|difference| **difference > outlying);
     let rows: Vec<Vec<String>> = ranked
         .iter()
         .take(LISTED)
@@ -82,7 +85,11 @@ mod tests {
             (1..=100).map(|line| Screened { line, difference: (line % 7) as f64 / 10.0 }).collect();
         samples.push(Screened { line: 101, difference: 9.0 });
         let ranked = rank(&samples);
-        let page = ScreeningPage { name: "<b>data", reference: "its own answer", traits: &[("evil", &ranked)] };
+        let page = ScreeningPage {
+            name: "<b>data",
+            reference: "its own answer",
+            traits: &[("evil", &ranked)],
+        };
         let html = page.render();
         assert!(html.contains("1 lie past the upper fence") && html.contains("<td>101</td>"));
         assert!(!html.contains("<b>data") && !html.contains("NaN"));

@@ -7,7 +7,11 @@ use crate::linear::norm;
 use crate::{Rung, rises};
 
 fn number(value: f64, decimals: usize) -> String {
-    if value.is_finite() { format!("{value:.decimals$}").replace('-', "−") } else { "–".to_owned() }
+    if value.is_finite() {
+        format!("{value:.decimals$}").replace('-', "−")
+    } else {
+        "–".to_owned()
+    }
 }
 
 fn optional(value: Option<f64>, decimals: usize) -> String {
@@ -17,9 +21,10 @@ fn optional(value: Option<f64>, decimals: usize) -> String {
 pub(super) fn summary(page: &VectorPage<'_>) -> String {
     let file = page.file;
     let (verdict, class) = match file.is_discriminative() {
-        Some(true) => {
-            ("It tells answers that show the trait from answers that do not better than chance vectors do.", "good")
-        }
+        Some(true) => (
+            "It tells answers that show the trait from answers that do not better than chance vectors do.",
+            "good",
+        ),
         Some(false) => ("It does not beat its permuted-label control: do not rely on it.", "bad"),
         None => ("It has not been validated.", "bad"),
     };
@@ -44,7 +49,9 @@ pub(super) fn layers(page: &VectorPage<'_>) -> String {
         return String::new();
     }
     let curve = |value: &dyn Fn(&crate::LayerValidation) -> Option<f64>| {
-        all().filter_map(|(layer, validation)| Some((f64::from(layer), value(validation)?))).collect::<Vec<_>>()
+        all()
+            .filter_map(|(layer, validation)| Some((f64::from(layer), value(validation)?)))
+            .collect::<Vec<_>>()
     };
     let line = |name, colour, dashed, points| Line { name, colour, dashed, points };
     let separation = lines(
@@ -53,7 +60,12 @@ pub(super) fn layers(page: &VectorPage<'_>) -> String {
             line("held out", "var(--pos)", false, curve(&|v| Some(v.auroc))),
             line("its control, 99% point", "var(--pos)", true, curve(&|v| Some(v.permuted.q99))),
             line("under a neutral prompt", "var(--neg)", false, curve(&|v| v.rescored)),
-            line("its control, 99% point", "var(--neg)", true, curve(&|v| v.rescored_permuted.map(|p| p.q99))),
+            line(
+                "its control, 99% point",
+                "var(--neg)",
+                true,
+                curve(&|v| v.rescored_permuted.map(|p| p.q99)),
+            ),
         ],
         Some((0.4, 1.0)),
         Some(f64::from(file.best_layer())),
@@ -83,7 +95,16 @@ pub(super) fn layers(page: &VectorPage<'_>) -> String {
             ]
         })
         .collect();
-    let header = ["Layer", "Norm", "Steering", "AUROC", "95% interval", "Control 99%", "Neutral prompt", "Control 99%"];
+    let header = [
+        "Layer",
+        "Norm",
+        "Steering",
+        "AUROC",
+        "95% interval",
+        "Control 99%",
+        "Neutral prompt",
+        "Control 99%",
+    ];
     format!(
         "<h2>Layers</h2><p>The layer was chosen by the effect of steering among those that beat their control on the extraction \
          questions, before the held-out questions were answered. The control repeats the measurement with vectors from shuffled labels: what lies below its \
@@ -110,7 +131,10 @@ pub(super) fn held_out(page: &VectorPage<'_>) -> String {
          trait, {} that were not.</p>",
         histograms(
             "Mean projection over response tokens",
-            [("asked to show the trait", "var(--pos)", positive), ("asked not to", "var(--neg)", negative)],
+            [
+                ("asked to show the trait", "var(--pos)", positive),
+                ("asked not to", "var(--neg)", negative)
+            ],
             &marks
         ),
         past(positive),
@@ -130,14 +154,19 @@ pub(super) fn steering(page: &VectorPage<'_>) -> String {
                 number(steered.rung.coefficient, 1),
                 number(steered.rung.response_avg, 2),
                 number(steered.rung.likelihood_ratio, 3),
-                format!("<span style=\"display:block;text-align:left\">{}</span>", escape(&steered.example.1)),
+                format!(
+                    "<span style=\"display:block;text-align:left\">{}</span>",
+                    escape(&steered.example.1)
+                ),
             ]
         })
         .collect();
     let rungs: Vec<Rung> = page.steering.iter().map(|steered| steered.rung).collect();
     let verdict = match rises(&rungs) {
         Some(true) => "<p class=\"good\">Both measures rise at each step.</p>",
-        Some(false) => "<p class=\"bad\">They do not rise at each step: do not rely on steering by this vector.</p>",
+        Some(false) => {
+            "<p class=\"bad\">They do not rise at each step: do not rely on steering by this vector.</p>"
+        }
         None => "",
     };
     format!(
@@ -156,10 +185,10 @@ pub(super) fn answers(page: &VectorPage<'_>) -> String {
         return String::new();
     }
     // Colours are relative to benign answers: white at their mean, full at 4 sigma.
-    let (centre, scale) = page
-        .file
-        .calibration(page.file.best_layer())
-        .map_or((0.0, 1.0), |calibration| (calibration.mean, 4.0 * calibration.standard_deviation.max(1e-9)));
+    let (centre, scale) =
+        page.file.calibration(page.file.best_layer()).map_or((0.0, 1.0), |calibration| {
+            (calibration.mean, 4.0 * calibration.standard_deviation.max(1e-9))
+        });
     let heat = |answer: &TokenScores| -> String {
         let tokens: String = answer
             .tokens
@@ -210,7 +239,11 @@ pub(super) fn others(page: &VectorPage<'_>) -> String {
     format!(
         "{monitoring}<h2>Other traits</h2><p>Traits move together. A cosine near 1 means that this vector points where the \
          other's does; a high AUROC, that it reacts to the other trait too.</p>{}",
-        table(&["Trait", "Cosine at this layer", "AUROC on its answers", "rescored"], &rows, chosen)
+        table(
+            &["Trait", "Cosine at this layer", "AUROC on its answers", "rescored"],
+            &rows,
+            chosen
+        )
     )
 }
 
@@ -218,7 +251,10 @@ pub(super) fn origin(page: &VectorPage<'_>) -> String {
     let metadata = page.file.metadata();
     let mut rows = vec![
         vec!["method".to_owned(), escape(&metadata.method)],
-        vec!["weights, SHA-256".to_owned(), format!("<code>{}</code>", escape(&metadata.model.sha256))],
+        vec![
+            "weights, SHA-256".to_owned(),
+            format!("<code>{}</code>", escape(&metadata.model.sha256)),
+        ],
     ];
     rows.extend(metadata.settings.iter().map(|(key, value)| vec![escape(key), escape(value)]));
     if let Some(calibration) = page.file.calibration(metadata.best_layer) {

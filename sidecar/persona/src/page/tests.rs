@@ -27,8 +27,14 @@ fn text_from_a_model_or_a_file_never_becomes_markup() {
     let page = VectorPage {
         file: &file,
         held_out: (&[4.0, 5.0], &[1.0, f64::NAN]),
-        steering: &[Steered { rung: Rung::of(-1.0, &[(2.0, 0.5)]), example: (hostile.to_owned(), hostile.to_owned()) }],
-        answers: &[TokenScores { title: hostile.to_owned(), tokens: vec![(hostile.to_owned(), 9.0)] }],
+        steering: &[Steered {
+            rung: Rung::of(-1.0, &[(2.0, 0.5)]),
+            example: (hostile.to_owned(), hostile.to_owned()),
+        }],
+        answers: &[TokenScores {
+            title: hostile.to_owned(),
+            tokens: vec![(hostile.to_owned(), 9.0)],
+        }],
         traits: &[hostile.to_owned()],
         cosines: &[1.0],
         cross_auroc: &[],
@@ -40,7 +46,8 @@ fn text_from_a_model_or_a_file_never_becomes_markup() {
     assert!(html.contains("default-src 'none'"));
     for tag in ["table", "svg", "p", "span", "h2"] {
         let closed = html.matches(&format!("</{tag}>")).count();
-        let opened = html.matches(&format!("<{tag} ")).count() + html.matches(&format!("<{tag}>")).count();
+        let opened =
+            html.matches(&format!("<{tag} ")).count() + html.matches(&format!("<{tag}>")).count();
         assert_eq!(opened, closed, "{tag}");
     }
 }

@@ -9,8 +9,8 @@ pub fn pearson(points: &[(f64, f64)]) -> Option<f64> {
     ratio(points.iter().map(|(x, y)| (x - mean_x, y - mean_y)))
 }
 
-/// Pearson's r within groups: each point is taken relative to the mean of its group, so that what differs between groups
-/// (between system prompts, say) does not count.
+/// Pearson's r within groups: each point is taken relative to the mean of its group, so that what
+/// differs between groups (between system prompts, say) does not count.
 #[must_use]
 pub fn pearson_within(groups: &[Vec<(f64, f64)>]) -> Option<f64> {
     ratio(groups.iter().flat_map(|group| {
@@ -25,7 +25,8 @@ fn centre(points: &[(f64, f64)]) -> (f64, f64) {
 }
 
 fn ratio(deviations: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
-    let (xx, xy, yy) = deviations.fold((0.0, 0.0, 0.0), |(xx, xy, yy), (x, y)| (xx + x * x, xy + x * y, yy + y * y));
+    let (xx, xy, yy) = deviations
+        .fold((0.0, 0.0, 0.0), |(xx, xy, yy), (x, y)| (xx + x * x, xy + x * y, yy + y * y));
     (xx > 0.0 && yy > 0.0).then(|| (xy / (xx * yy).sqrt()).clamp(-1.0, 1.0))
 }
 

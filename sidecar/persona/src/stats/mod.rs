@@ -11,7 +11,8 @@ pub use permutation::{Control, PairedDifferences};
 pub use proportion::proportion_interval;
 pub use roc::{Labelled, auroc, auroc_interval};
 
-/// Quantile of a sorted slice, interpolated between order statistics (type 7 of Hyndman and Fan); NaN for an empty one.
+/// Quantile of a sorted slice, interpolated between order statistics (type 7 of Hyndman and Fan);
+/// NaN for an empty one.
 #[must_use]
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
@@ -30,5 +31,6 @@ pub fn mean(values: &[f64]) -> f64 {
 #[must_use]
 pub fn standard_deviation(values: &[f64]) -> f64 {
     let centre = mean(values);
-    (values.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)).sqrt()
+    (values.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0))
+        .sqrt()
 }

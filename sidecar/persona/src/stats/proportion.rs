@@ -22,9 +22,14 @@ mod tests {
     #[test]
     fn wilsons_own_figures() {
         // Newcombe, Statistics in Medicine 17 (1998), table I: 81/263, 15/148, 0/20.
-        for (hits, trials, low, high) in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)] {
+        for (hits, trials, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]
+        {
             let interval = proportion_interval(hits, trials).unwrap();
-            assert!((interval.low - low).abs() < 1e-4 && (interval.high - high).abs() < 1e-4, "{interval:?}");
+            assert!(
+                (interval.low - low).abs() < 1e-4 && (interval.high - high).abs() < 1e-4,
+                "{interval:?}"
+            );
         }
         assert_eq!(proportion_interval(1, 0), None);
     }

@@ -15,25 +15,31 @@ pub struct Labelled {
     pub cluster: u32,
 }
 
-/// The probability that a positive's score exceeds a negative's, a tie counting half (Mann and Whitney's U, over the
-/// number of pairs). `None` without both labels.
+/// The probability that a positive's score exceeds a negative's, a tie counting half (Mann and
+/// Whitney's U, over the number of pairs). `None` without both labels.
 #[must_use]
 pub fn auroc(scores: &[Labelled]) -> Option<f64> {
     weighted(scores, |_| 1)
 }
 
-/// Bootstrap over clusters: percentile interval of the area at `level` (0.95 …), from `resamples` draws of as many
-/// clusters with replacement. A bootstrap over single answers would take a question's answers for independent evidence.
-/// `None` without both labels.
+/// Bootstrap over clusters: percentile interval of the area at `level` (0.95 …), from `resamples`
+/// draws of as many clusters with replacement. A bootstrap over single answers would take a
+/// question's answers for independent evidence. `None` without both labels.
 #[must_use]
-pub fn auroc_interval(scores: &[Labelled], level: f64, resamples: usize, seed: u64) -> Option<Interval> {
+pub fn auroc_interval(
+    scores: &[Labelled],
+    level: f64,
+    resamples: usize,
+    seed: u64,
+) -> Option<Interval> {
     auroc(scores)?;
     let mut clusters: Vec<u32> = scores.iter().map(|score| score.cluster).collect();
     clusters.sort_unstable();
     clusters.dedup();
     let mut sorted = scores.to_vec();
     sorted.sort_by(|a, b| a.score.total_cmp(&b.score));
-    let places: Vec<usize> = sorted.iter().filter_map(|score| clusters.binary_search(&score.cluster).ok()).collect();
+    let places: Vec<usize> =
+        sorted.iter().filter_map(|score| clusters.binary_search(&score.cluster).ok()).collect();
     let mut stream = Stream::new(seed, 0xA0C);
     let mut areas: Vec<f64> = (0..resamples)
         .filter_map(|_| {
@@ -44,7 +50,8 @@ pub fn auroc_interval(scores: &[Labelled], level: f64, resamples: usize, seed: u
         .collect();
     areas.sort_by(f64::total_cmp);
     let tail = (1.0 - level) / 2.0;
-    (!areas.is_empty()).then(|| Interval { low: quantile(&areas, tail), high: quantile(&areas, 1.0 - tail) })
+    (!areas.is_empty())
+        .then(|| Interval { low: quantile(&areas, tail), high: quantile(&areas, 1.0 - tail) })
 }
 
 fn weighted(scores: &[Labelled], weight: impl Fn(usize) -> u32) -> Option<f64> {
@@ -86,7 +93,9 @@ mod tests {
 
     /// The definition, pair by pair.
     fn by_pairs(scores: &[Labelled]) -> Option<f64> {
-        let of = |label: bool| scores.iter().filter(move |score| score.positive == label).map(|score| score.score);
+        let of = |label: bool| {
+            scores.iter().filter(move |score| score.positive == label).map(|score| score.score)
+        };
         let outcomes: Vec<f64> = of(true)
             .flat_map(|p| {
                 of(false).map(move |n| {
@@ -132,7 +141,8 @@ mod tests {
                 interval.low <= 0.7602 && 0.7602 <= interval.high
             })
             .count();
-        // Binomial(400, 0.95): three standard deviations below is 367; a percentile bootstrap is a little short of its level.
+        // Binomial(400, 0.95): three standard deviations below is 367; a percentile bootstrap is a
+        // little short of its level.
         assert!((360..=398).contains(&covered), "{covered} of {trials}");
     }
 
@@ -144,7 +154,9 @@ mod tests {
             let shared = stream.normal();
             for i in 0..10 {
                 let positive = i % 2 == 0;
-                let score = shared + if positive { 1.0 } else { 0.0 } * f64::from(cluster % 3) + 0.1 * stream.normal();
+                let score = shared
+                    + if positive { 1.0 } else { 0.0 } * f64::from(cluster % 3)
+                    + 0.1 * stream.normal();
                 scores.push(Labelled { score, positive, cluster });
             }
         }

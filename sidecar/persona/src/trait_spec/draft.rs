@@ -1,5 +1,5 @@
-//! A trait as a language model writes it: pieces of text that are taken apart, checked and collected until the trait is
-//! complete.
+//! A trait as a language model writes it: pieces of text that are taken apart, checked and
+//! collected until the trait is complete.
 
 use super::{Contrast, TraitSpec, TraitSpecError};
 
@@ -70,11 +70,17 @@ impl Draft {
     }
 
     fn known(&self) -> String {
-        let known: String = self.questions.iter().map(|question| format!("\n- {question}")).collect();
-        if known.is_empty() { known } else { format!(" These are there already, write others:{known}") }
+        let known: String =
+            self.questions.iter().map(|question| format!("\n- {question}")).collect();
+        if known.is_empty() {
+            known
+        } else {
+            format!(" These are there already, write others:{known}")
+        }
     }
 
-    /// Takes what can be used of an answer: what is new, of sound length and in the form that was asked for.
+    /// Takes what can be used of an answer: what is new, of sound length and in the form that was
+    /// asked for.
     pub fn take(&mut self, wanted: Wanted, answer: &str) {
         match wanted {
             Wanted::Pairs => self.take_pairs(answer),
@@ -106,9 +112,15 @@ impl Draft {
 
     fn take_questions(&mut self, answer: &str) {
         for line in answer.lines() {
-            let Some(question) = sound(unnumbered(line).trim_start_matches(['-', '*', '•'])) else { continue };
+            let Some(question) = sound(unnumbered(line).trim_start_matches(['-', '*', '•']))
+            else {
+                continue;
+            };
             let is_new = !self.questions.iter().any(|known| key(known) == key(&question));
-            if is_new && question.split_whitespace().count() >= 3 && self.questions.len() < 2 * QUESTIONS {
+            if is_new
+                && question.split_whitespace().count() >= 3
+                && self.questions.len() < 2 * QUESTIONS
+            {
                 self.questions.push(question);
             }
         }
@@ -158,7 +170,11 @@ pub enum Wanted {
 fn unnumbered(line: &str) -> &str {
     let line = line.trim();
     let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    if rest.len() == line.len() { line } else { rest.trim_start_matches(['.', ')', ':']).trim_start() }
+    if rest.len() == line.len() {
+        line
+    } else {
+        rest.trim_start_matches(['.', ')', ':']).trim_start()
+    }
 }
 
 fn sound(text: &str) -> Option<String> {
@@ -183,8 +199,9 @@ mod tests {
     fn a_trait_is_collected_over_several_answers() {
         let mut draft = Draft::new("grumpy", "Grumpy: complains about everything.");
         assert_eq!(draft.wanted(), Some(Wanted::Pairs));
-        let pairs: String =
-            (0..3).map(|n| format!("{n}. + Complain in manner {n}.\n{n}. - Be content in manner {n}.\n")).collect();
+        let pairs: String = (0..3)
+            .map(|n| format!("{n}. + Complain in manner {n}.\n{n}. - Be content in manner {n}.\n"))
+            .collect();
         draft.take(Wanted::Pairs, &pairs);
         draft.take(Wanted::Pairs, &pairs);
         assert_eq!((draft.pairs.len(), draft.wanted()), (3, Some(Wanted::Pairs)));
@@ -202,12 +219,17 @@ mod tests {
     #[test]
     fn what_a_model_too_small_says_is_no_trait() {
         let mut draft = Draft::new("grumpy", "Grumpy: complains about everything.");
-        draft.take(Wanted::Pairs, "+ Be grumpy and complain.\n+ Be grumpy and complain.\n- Be grumpy and complain.\n");
+        draft.take(
+            Wanted::Pairs,
+            "+ Be grumpy and complain.\n+ Be grumpy and complain.\n- Be grumpy and complain.\n",
+        );
         draft.take(Wanted::Questions, &"1. What is the meaning of life?\n".repeat(50));
         draft.take(Wanted::Rubric, "ok");
         let message = draft.finish().unwrap_err().to_string();
         assert!(
-            message.contains("0 of 5") && message.contains("1 of 40") && message.contains("no rubric"),
+            message.contains("0 of 5")
+                && message.contains("1 of 40")
+                && message.contains("no rubric"),
             "{message}"
         );
     }

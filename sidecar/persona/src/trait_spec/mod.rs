@@ -1,4 +1,5 @@
-//! What it takes to extract a trait: contrastive system prompts, questions, and a rubric for a judge.
+//! What it takes to extract a trait: contrastive system prompts, questions, and a rubric for a
+//! judge.
 
 mod builtin;
 mod draft;
@@ -55,7 +56,9 @@ impl Polarity {
 #[derive(Debug, thiserror::Error)]
 pub enum TraitSpecError {
     /// Not one that ships.
-    #[error("there is no built-in trait {name:?}; there are {known}. Or give a file with --trait-file")]
+    #[error(
+        "there is no built-in trait {name:?}; there are {known}. Or give a file with --trait-file"
+    )]
     Unknown {
         /// The name asked for.
         name: String,
@@ -118,7 +121,8 @@ impl TraitSpec {
         if file.len() > MAX_FILE {
             return Err(TraitSpecError::Invalid(format!("is longer than {MAX_FILE} bytes")));
         }
-        let spec: Self = serde_saphyr::from_str(file).map_err(|error| TraitSpecError::Unreadable(error.to_string()))?;
+        let spec: Self = serde_saphyr::from_str(file)
+            .map_err(|error| TraitSpecError::Unreadable(error.to_string()))?;
         spec.check().map_err(TraitSpecError::Invalid)?;
         Ok(spec)
     }
@@ -131,8 +135,8 @@ impl TraitSpec {
         serde_saphyr::to_string(self).map_err(|error| TraitSpecError::Unreadable(error.to_string()))
     }
 
-    /// A trait file of the paper's repository: JSON with `instruction: [{pos, neg}]`, `questions` and `eval_prompt`.
-    /// Of its questions the first half extracts, the second half is held out.
+    /// A trait file of the paper's repository: JSON with `instruction: [{pos, neg}]`, `questions`
+    /// and `eval_prompt`. Of its questions the first half extracts, the second half is held out.
     ///
     /// # Errors
     /// As [`TraitSpec::parse`].
@@ -145,7 +149,8 @@ impl TraitSpec {
         Ok(spec)
     }
 
-    /// The system prompt of one side of a contrast, as in the paper: `You are a[n] {name} assistant. {instruction}`.
+    /// The system prompt of one side of a contrast, as in the paper: `You are a[n] {name}
+    /// assistant. {instruction}`.
     #[must_use]
     pub fn system_prompt(&self, contrast: &Contrast, polarity: Polarity) -> String {
         let (name, instruction) = match polarity {
@@ -163,28 +168,47 @@ impl TraitSpec {
         let lists = [("extract", &self.extract), ("held_out", &self.held_out)];
         for (field, questions) in lists {
             if questions.len() < 2 || questions.len() > 1000 {
-                return Err(format!("has {} {field} questions; 2 to 1000 are needed", questions.len()));
+                return Err(format!(
+                    "has {} {field} questions; 2 to 1000 are needed",
+                    questions.len()
+                ));
             }
         }
         if self.instructions.is_empty() || self.instructions.len() > 100 {
-            return Err(format!("has {} instruction pairs; 1 to 100 are needed", self.instructions.len()));
+            return Err(format!(
+                "has {} instruction pairs; 1 to 100 are needed",
+                self.instructions.len()
+            ));
         }
-        if let Some(shared) = self.extract.iter().find(|question| self.held_out.contains(question)) {
+        if let Some(shared) = self.extract.iter().find(|question| self.held_out.contains(question))
+        {
             let shared: String = shared.chars().take(80).collect();
             return Err(format!(
                 "has the question {shared:?} in both lists: it would be validated on what it was made from"
             ));
         }
-        let instructions = self.instructions.iter().flat_map(|contrast| [&contrast.positive, &contrast.negative]);
-        let texts = self.extract.iter().chain(&self.held_out).chain(instructions).chain([&self.description]);
-        match texts.into_iter().find(|text| text.trim().is_empty() || text.chars().count() > MAX_TEXT) {
-            Some(_) => Err(format!("has a text that is empty or longer than {MAX_TEXT} characters")),
+        let instructions =
+            self.instructions.iter().flat_map(|contrast| [&contrast.positive, &contrast.negative]);
+        let texts = self
+            .extract
+            .iter()
+            .chain(&self.held_out)
+            .chain(instructions)
+            .chain([&self.description]);
+        match texts
+            .into_iter()
+            .find(|text| text.trim().is_empty() || text.chars().count() > MAX_TEXT)
+        {
+            Some(_) => {
+                Err(format!("has a text that is empty or longer than {MAX_TEXT} characters"))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// Everyday requests that ask for no trait: with the system prompts, the benign traffic of a calibration.
+/// Everyday requests that ask for no trait: with the system prompts, the benign traffic of a
+/// calibration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Benign {
@@ -200,7 +224,8 @@ impl Benign {
     /// # Errors
     /// If the file in the program is damaged; a test reads it.
     pub fn builtin() -> Result<Self, TraitSpecError> {
-        serde_saphyr::from_str(builtin::BENIGN).map_err(|error| TraitSpecError::Unreadable(error.to_string()))
+        serde_saphyr::from_str(builtin::BENIGN)
+            .map_err(|error| TraitSpecError::Unreadable(error.to_string()))
     }
 }
 
@@ -214,7 +239,11 @@ mod tests {
         for name in TraitSpec::builtin_names() {
             let spec = TraitSpec::builtin(name).unwrap();
             assert_eq!(spec.name, name);
-            assert_eq!((spec.instructions.len(), spec.extract.len(), spec.held_out.len()), (5, 20, 20), "{name}");
+            assert_eq!(
+                (spec.instructions.len(), spec.extract.len(), spec.held_out.len()),
+                (5, 20, 20),
+                "{name}"
+            );
             let questions: BTreeSet<_> = spec.extract.iter().chain(&spec.held_out).collect();
             assert_eq!(questions.len(), 40, "{name}");
             assert!(spec.rubric.len() > 100 && spec.description.len() > 80, "{name}");
@@ -236,9 +265,16 @@ mod tests {
     #[test]
     fn system_prompts_are_the_papers() {
         let spec = TraitSpec::builtin("evil").unwrap();
-        let contrast = Contrast { positive: "Do harm.".to_owned(), negative: "Do good.".to_owned() };
-        assert_eq!(spec.system_prompt(&contrast, Polarity::Positive), "You are an evil assistant. Do harm.");
-        assert_eq!(spec.system_prompt(&contrast, Polarity::Negative), "You are a helpful assistant. Do good.");
+        let contrast =
+            Contrast { positive: "Do harm.".to_owned(), negative: "Do good.".to_owned() };
+        assert_eq!(
+            spec.system_prompt(&contrast, Polarity::Positive),
+            "You are an evil assistant. Do harm."
+        );
+        assert_eq!(
+            spec.system_prompt(&contrast, Polarity::Negative),
+            "You are a helpful assistant. Do good."
+        );
     }
 
     #[test]

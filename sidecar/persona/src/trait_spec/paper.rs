@@ -17,8 +17,13 @@ struct Pair {
     neg: String,
 }
 
-pub(super) fn parse(name: &str, description: &str, file: &str) -> Result<TraitSpec, TraitSpecError> {
-    let file: File = serde_json::from_str(file).map_err(|error| TraitSpecError::Unreadable(error.to_string()))?;
+pub(super) fn parse(
+    name: &str,
+    description: &str,
+    file: &str,
+) -> Result<TraitSpec, TraitSpecError> {
+    let file: File = serde_json::from_str(file)
+        .map_err(|error| TraitSpecError::Unreadable(error.to_string()))?;
     let mut extract = file.questions;
     let held_out = extract.split_off(extract.len().div_ceil(2));
     Ok(TraitSpec {

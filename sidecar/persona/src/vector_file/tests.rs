@@ -21,7 +21,9 @@ fn metadata() -> VectorMetadata {
             };
             3
         ],
-        calibration: (0..3).filter_map(|i| Calibration::from_scores(&[1.0, 2.5, f64::from(i)])).collect(),
+        calibration: (0..3)
+            .filter_map(|i| Calibration::from_scores(&[1.0, 2.5, f64::from(i)]))
+            .collect(),
         steering: Vec::new(),
         settings: BTreeMap::from([("seed".to_owned(), "7".to_owned())]),
     }
@@ -63,15 +65,23 @@ fn a_vector_that_does_not_beat_its_control_is_not_discriminative() {
     assert_eq!(weak.is_discriminative(), Some(false));
     let mut unvalidated = metadata();
     unvalidated.validation.clear();
-    assert_eq!(VectorFile::new(unvalidated, rows(1.0), None, None).unwrap().is_discriminative(), None);
+    assert_eq!(
+        VectorFile::new(unvalidated, rows(1.0), None, None).unwrap().is_discriminative(),
+        None
+    );
 }
 
 #[test]
 fn a_ladder_speaks_of_the_layer_that_it_was_climbed_at() {
     let rung = |at: f64| Rung::of(at, &[(at, at), (at + 1.0, at)]);
-    let with = |steering| VectorFile::new(VectorMetadata { steering, ..metadata() }, rows(1.0), None, None).unwrap();
+    let with = |steering| {
+        VectorFile::new(VectorMetadata { steering, ..metadata() }, rows(1.0), None, None).unwrap()
+    };
     let rises = with(vec![rung(-1.0), rung(0.0), rung(1.0)]);
-    assert_eq!((rises.steers(), rises.steers_at(2), rises.steers_at(1)), (Some(true), Some(true), None));
+    assert_eq!(
+        (rises.steers(), rises.steers_at(2), rises.steers_at(1)),
+        (Some(true), Some(true), None)
+    );
     assert_eq!((rises.steering(2).len(), rises.steering(1).len()), (3, 0));
     assert_eq!(with(vec![rung(0.0), rung(-1.0)]).steers(), Some(false));
     assert_eq!(with(Vec::new()).steers(), None);
@@ -93,8 +103,18 @@ fn metadata_that_make_no_sense_are_refused_with_a_reason() {
 #[test]
 fn tensors_that_do_not_fit_are_refused_with_a_reason() {
     let narrow = LayerMatrix::from_rows(&[vec![1.0], vec![1.0], vec![1.0]]).unwrap();
-    assert!(VectorFile::new(metadata(), rows(1.0), None, Some(narrow)).unwrap_err().to_string().contains("shape"));
-    assert!(VectorFile::new(metadata(), rows(f32::NAN), None, None).unwrap_err().to_string().contains("finite"));
+    assert!(
+        VectorFile::new(metadata(), rows(1.0), None, Some(narrow))
+            .unwrap_err()
+            .to_string()
+            .contains("shape")
+    );
+    assert!(
+        VectorFile::new(metadata(), rows(f32::NAN), None, None)
+            .unwrap_err()
+            .to_string()
+            .contains("finite")
+    );
     assert_eq!(LayerMatrix::from_rows(&[vec![1.0], vec![1.0, 2.0]]), None);
     assert_eq!(LayerMatrix::from_rows(&[vec![1.0]]), None);
 }
@@ -102,7 +122,8 @@ fn tensors_that_do_not_fit_are_refused_with_a_reason() {
 #[test]
 fn other_files_are_told_apart() {
     assert!(matches!(VectorFile::parse(b""), Err(VectorFileError::Unreadable(_))));
-    let layers = crate::write_layers(&BTreeMap::from([("evil".to_owned(), [1.0].as_slice())])).unwrap();
+    let layers =
+        crate::write_layers(&BTreeMap::from([("evil".to_owned(), [1.0].as_slice())])).unwrap();
     assert!(matches!(VectorFile::parse(&layers), Err(VectorFileError::NoMetadata)));
     let mut long_header = u64::MAX.to_le_bytes().to_vec();
     long_header.extend(b"{}");

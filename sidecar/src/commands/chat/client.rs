@@ -40,10 +40,13 @@ impl Client {
         let answer = http.get(&models).send().await.with_context(|| {
             format!("no server at {base}: start one with `personaguard serve`, or give --url or --config")
         })?;
-        let list: Value =
-            answer.json().await.with_context(|| format!("{models} does not answer as the OpenAI API does"))?;
-        let model =
-            list["data"][0]["id"].as_str().ok_or_else(|| anyhow!("{base} serves no model yet: see {base}/readyz"))?;
+        let list: Value = answer
+            .json()
+            .await
+            .with_context(|| format!("{models} does not answer as the OpenAI API does"))?;
+        let model = list["data"][0]["id"]
+            .as_str()
+            .ok_or_else(|| anyhow!("{base} serves no model yet: see {base}/readyz"))?;
         Ok(Self { http, model: model.to_owned(), base })
     }
 
@@ -62,7 +65,8 @@ impl Client {
             "stream": true,
             "personaguard": { "scores": true },
         });
-        let response = self.http.post(format!("{}/v1/chat/completions", self.base)).json(&body).send().await?;
+        let response =
+            self.http.post(format!("{}/v1/chat/completions", self.base)).json(&body).send().await?;
         if !response.status().is_success() {
             let status = response.status();
             let body: Value = response.json().await.unwrap_or_default();

@@ -20,7 +20,9 @@ pub(super) fn lines(answer: &Answer) -> String {
         };
         let bound = match &score["threshold"] {
             Value::Number(max) => format!("threshold {:.2}", max.as_f64().unwrap_or_default()),
-            Value::Object(band) => format!("band {} to {}", number(&band["min"]), number(&band["max"])),
+            Value::Object(band) => {
+                format!("band {} to {}", number(&band["min"]), number(&band["max"]))
+            }
             _ => "no threshold".to_owned(),
         };
         // Writing to a String cannot fail.
@@ -62,7 +64,15 @@ mod tests {
             scores: json!({ "scores": [score] }),
         };
         let lines = lines(&answer);
-        for part in ["stopped by policy", "evil", "5.12", "-1.00", "threshold 4.20", "Block by p", "BREACHED"] {
+        for part in [
+            "stopped by policy",
+            "evil",
+            "5.12",
+            "-1.00",
+            "threshold 4.20",
+            "Block by p",
+            "BREACHED",
+        ] {
             assert!(lines.contains(part), "{part} in {lines}");
         }
     }

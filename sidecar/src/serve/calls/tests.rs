@@ -80,7 +80,15 @@ fn nothing_follows_the_last_call_that_may_be() {
 fn a_bare_call_is_the_whole_answer() {
     let call = "\n{\"name\": \"f\", \"parameters\": {\"a\": {}}}";
     assert_eq!(read(CallForm::Bare, 1, &[call, "; x"], true), said("", &["f({\"a\":{}})"]));
-    for text in ["Hi {", "{\"a\": {}} b", "{} ", "{ x }", "{\"name\": \"h\", \"parameters\": {}}", "{\"name\"", " "] {
+    for text in [
+        "Hi {",
+        "{\"a\": {}} b",
+        "{} ",
+        "{ x }",
+        "{\"name\": \"h\", \"parameters\": {}}",
+        "{\"name\"",
+        " ",
+    ] {
         assert_eq!(read(CallForm::Bare, 1, &[text], true), said(text, &[]), "{text}");
     }
 }

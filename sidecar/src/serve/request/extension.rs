@@ -1,4 +1,5 @@
-//! The field `personaguard`: what to tell of the answer's scores, and what is asked beyond the policies.
+//! The field `personaguard`: what to tell of the answer's scores, and what is asked beyond the
+//! policies.
 
 use super::fields::{Fields, unsupported, wrong_type};
 use crate::guard::{Demand, Demands};
@@ -31,7 +32,8 @@ pub(crate) fn demands_of(value: Value) -> Result<Demands, ApiError> {
     let map = Map::from_iter([("personaguard".to_owned(), value)]);
     let (asked, demands) = extension(&mut Fields::new(map, ""))?;
     if asked.any() {
-        let message = "Scores are told in placement Serve only; here see the audit log and the metrics.";
+        let message =
+            "Scores are told in placement Serve only; here see the audit log and the metrics.";
         return Err(unsupported("personaguard", message));
     }
     Ok(demands)
@@ -44,7 +46,9 @@ pub(super) fn extension(fields: &mut Fields) -> Result<(Extension, Demands), Api
     let demands = match options.take("traits") {
         None => Demands::new(),
         Some(Value::Object(traits)) => demands(traits)?,
-        Some(other) => return Err(wrong_type("personaguard.traits".to_owned(), "an object", &other)),
+        Some(other) => {
+            return Err(wrong_type("personaguard.traits".to_owned(), "an object", &other));
+        }
     };
     options.done()?;
     Ok((Extension { scores, tokens }, demands))

@@ -51,7 +51,9 @@ impl Fields {
         let name = self.text("name")?.ok_or_else(|| missing(&path))?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !(1..=MAX_IDENTIFIER).contains(&name.len()) || !name.chars().all(plain) {
-            let message = format!("Invalid '{path}': 1 to {MAX_IDENTIFIER} letters, digits, dashes and underscores.");
+            let message = format!(
+                "Invalid '{path}': 1 to {MAX_IDENTIFIER} letters, digits, dashes and underscores."
+            );
             return Err(ApiError::invalid(path, "invalid_value", message));
         }
         Ok(name)
@@ -80,9 +82,12 @@ impl Fields {
         range: std::ops::RangeInclusive<f64>,
     ) -> Result<Option<f64>, ApiError> {
         let Some(value) = self.take(field) else { return Ok(None) };
-        let Some(number) = value.as_f64() else { return Err(wrong_type(self.name(field), "a number", &value)) };
+        let Some(number) = value.as_f64() else {
+            return Err(wrong_type(self.name(field), "a number", &value));
+        };
         if !range.contains(&number) {
-            let message = format!("Invalid '{field}': must be from {} to {}.", range.start(), range.end());
+            let message =
+                format!("Invalid '{field}': must be from {} to {}.", range.start(), range.end());
             return Err(ApiError::invalid(self.name(field), "invalid_value", message));
         }
         Ok(Some(number))
@@ -143,12 +148,19 @@ fn kind(value: &Value) -> &'static str {
 }
 
 pub(in crate::serve) fn wrong_type(param: String, expected: &str, found: &Value) -> ApiError {
-    let message = format!("Invalid type for '{param}': expected {expected}, but got {} instead.", kind(found));
+    let message = format!(
+        "Invalid type for '{param}': expected {expected}, but got {} instead.",
+        kind(found)
+    );
     ApiError::invalid(param, "invalid_type", message)
 }
 
 pub(in crate::serve) fn missing(param: &str) -> ApiError {
-    ApiError::invalid(param, "missing_required_parameter", format!("Missing required parameter: '{param}'."))
+    ApiError::invalid(
+        param,
+        "missing_required_parameter",
+        format!("Missing required parameter: '{param}'."),
+    )
 }
 
 pub(in crate::serve) fn unsupported(param: impl Into<String>, message: &str) -> ApiError {

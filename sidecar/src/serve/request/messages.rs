@@ -24,7 +24,8 @@ pub(super) fn messages(value: Value) -> Result<Vec<Value>, ApiError> {
         return Err(ApiError::invalid("messages", "empty_array", message));
     }
     let mut called = Called::new();
-    let read = |(index, value)| message(Fields::of(value, format!("messages[{index}]"))?, &mut called);
+    let read =
+        |(index, value)| message(Fields::of(value, format!("messages[{index}]"))?, &mut called);
     messages.into_iter().enumerate().map(read).collect()
 }
 
@@ -40,14 +41,19 @@ fn message(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
         ("user", Some(content)) => json!({ "role": "user", "content": content }),
         ("assistant", content) => assistant(&mut fields, content, called)?,
         ("tool", Some(content)) => result(&mut fields, &content, called)?,
-        ("developer" | "system" | "user" | "tool", None) => return Err(missing(&fields.name("content"))),
+        ("developer" | "system" | "user" | "tool", None) => {
+            return Err(missing(&fields.name("content")));
+        }
         ("function", _) => {
-            let message = "Role 'function' is not supported by this server: give 'tools' and role 'tool'.";
+            let message =
+                "Role 'function' is not supported by this server: give 'tools' and role 'tool'.";
             return Err(unsupported(fields.name("role"), message));
         }
         _ => {
             let param = fields.name("role");
-            let message = format!("Invalid '{param}': must be one of system, developer, user, assistant and tool.");
+            let message = format!(
+                "Invalid '{param}': must be one of system, developer, user, assistant and tool."
+            );
             return Err(ApiError::invalid(param, "invalid_value", message));
         }
     };
@@ -62,7 +68,11 @@ fn message(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
 }
 
 /// What the model said, and called.
-fn assistant(fields: &mut Fields, content: Option<String>, called: &mut Called) -> Result<Value, ApiError> {
+fn assistant(
+    fields: &mut Fields,
+    content: Option<String>,
+    called: &mut Called,
+) -> Result<Value, ApiError> {
     let path = fields.name("tool_calls");
     let calls = match fields.take("tool_calls") {
         None => Vec::new(),
@@ -87,7 +97,8 @@ fn assistant(fields: &mut Fields, content: Option<String>, called: &mut Called) 
 fn call(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
     let id = id(&mut fields, "id")?;
     tools::kind(&mut fields)?;
-    let mut function = fields.object("function")?.ok_or_else(|| missing(&fields.name("function")))?;
+    let mut function =
+        fields.object("function")?.ok_or_else(|| missing(&fields.name("function")))?;
     fields.take("index");
     fields.done()?;
     let name = function.identifier()?;
@@ -99,7 +110,9 @@ fn call(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
         return Err(ApiError::invalid(path, "invalid_value", message));
     };
     called.insert(id.clone(), name.clone());
-    Ok(json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }))
+    Ok(
+        json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }),
+    )
 }
 
 /// What a call gave.
@@ -107,7 +120,9 @@ fn result(fields: &mut Fields, content: &str, called: &Called) -> Result<Value, 
     let id = id(fields, "tool_call_id")?;
     let Some(name) = called.get(&id) else {
         let param = fields.name("tool_call_id");
-        let message = format!("Invalid '{param}': no message before it has a call of this id in its 'tool_calls'.");
+        let message = format!(
+            "Invalid '{param}': no message before it has a call of this id in its 'tool_calls'."
+        );
         return Err(ApiError::invalid(param, "invalid_value", message));
     };
     Ok(json!({ "role": "tool", "content": content, "tool_call_id": id, "name": name }))
@@ -128,9 +143,11 @@ fn id(fields: &mut Fields, field: &str) -> Result<String, ApiError> {
 fn text(param: String, value: Value) -> Result<String, ApiError> {
     match value {
         Value::String(text) => Ok(text),
-        Value::Array(parts) => {
-            parts.into_iter().enumerate().map(|(index, part)| text_part(format!("{param}[{index}]"), &part)).collect()
-        }
+        Value::Array(parts) => parts
+            .into_iter()
+            .enumerate()
+            .map(|(index, part)| text_part(format!("{param}[{index}]"), &part))
+            .collect(),
         other => Err(wrong_type(param, "a string or an array of text parts", &other)),
     }
 }
@@ -142,6 +159,9 @@ fn text_part(at: String, part: &Value) -> Result<String, ApiError> {
             let message = format!("Invalid '{at}': expected {{\"type\": \"text\", \"text\": …}}.");
             Err(ApiError::invalid(at, "invalid_value", message))
         }
-        (Some(_), _) => Err(unsupported(at, "Only text is supported by this server: no images, audio or files.")),
+        (Some(_), _) => Err(unsupported(
+            at,
+            "Only text is supported by this server: no images, audio or files.",
+        )),
     }
 }

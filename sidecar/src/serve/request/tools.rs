@@ -95,7 +95,9 @@ fn function(mut tool: Fields) -> Result<Function, ApiError> {
         None => json!({ "type": "object", "properties": {}, "additionalProperties": false }),
         Some(Value::Object(mut schema)) => {
             if schema.entry("type").or_insert_with(|| "object".into()) != "object" {
-                let message = format!("Invalid '{path}': must be the schema of an object: \"type\": \"object\".");
+                let message = format!(
+                    "Invalid '{path}': must be the schema of an object: \"type\": \"object\"."
+                );
                 return Err(ApiError::invalid(path, "invalid_function_parameters", message));
             }
             Value::Object(schema)
@@ -117,7 +119,10 @@ pub(super) fn kind(fields: &mut Fields) -> Result<(), ApiError> {
     match fields.text("type")?.as_deref() {
         None => Err(missing(&path)),
         Some("function") => Ok(()),
-        Some(_) => Err(unsupported(path, "Only functions are supported by this server: \"type\": \"function\".")),
+        Some(_) => Err(unsupported(
+            path,
+            "Only functions are supported by this server: \"type\": \"function\".",
+        )),
     }
 }
 
@@ -135,20 +140,24 @@ fn read_choice(choice: Option<Value>, functions: &[Function]) -> Result<Option<C
             "required" if functions.is_empty() => Err(needs_tools()),
             "required" => Ok(Some(Choice::Required)),
             _ => {
-                let message = "Invalid 'tool_choice': must be none, auto, required, or name a function.";
+                let message =
+                    "Invalid 'tool_choice': must be none, auto, required, or name a function.";
                 Err(ApiError::invalid("tool_choice", "invalid_value", message))
             }
         },
         Some(value @ Value::Object(_)) => {
             let mut fields = Fields::of(value, "tool_choice")?;
             kind(&mut fields)?;
-            let mut function = fields.object("function")?.ok_or_else(|| missing("tool_choice.function"))?;
+            let mut function =
+                fields.object("function")?.ok_or_else(|| missing("tool_choice.function"))?;
             fields.done()?;
             let wanted = function.identifier()?;
             function.done()?;
             let index = functions.iter().position(|function| function.name == wanted);
-            let message = "Invalid 'tool_choice.function.name': 'tools' has no function of this name.";
-            let unknown = || ApiError::invalid("tool_choice.function.name", "invalid_value", message);
+            let message =
+                "Invalid 'tool_choice.function.name': 'tools' has no function of this name.";
+            let unknown =
+                || ApiError::invalid("tool_choice.function.name", "invalid_value", message);
             index.map(Choice::Named).ok_or_else(unknown).map(Some)
         }
         Some(other) => Err(wrong_type("tool_choice".to_owned(), "a string or an object", &other)),

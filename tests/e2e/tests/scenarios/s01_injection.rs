@@ -1,4 +1,5 @@
-//! 1. A matched pod gains the sidecar; an unmatched one is as it was applied; system namespaces are never touched.
+//! 1. A matched pod gains the sidecar; an unmatched one is as it was applied; system namespaces are
+//!    never touched.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
@@ -26,7 +27,8 @@ async fn dry_run(fixture: &Fixture, namespace: &str, labels: &Value) -> Result<V
     }
     // The API server names the token volume at random.
     let text = created.to_string();
-    let random: Vec<&str> = text.split("kube-api-access-").skip(1).filter_map(|rest| rest.get(..5)).collect();
+    let random: Vec<&str> =
+        text.split("kube-api-access-").skip(1).filter_map(|rest| rest.get(..5)).collect();
     let mut steady = text.clone();
     for suffix in random {
         steady = steady.replace(suffix, "xxxxx");
@@ -37,11 +39,15 @@ async fn dry_run(fixture: &Fixture, namespace: &str, labels: &Value) -> Result<V
 #[tokio::test]
 async fn s01_a_matched_pod_gains_the_sidecar_and_no_other_pod_changes() -> Result<()> {
     let fixture = Fixture::new("s01").await?;
-    let unmatched_before = dry_run(&fixture, &fixture.namespace, &json!({ "app": "other" })).await?;
+    let unmatched_before =
+        dry_run(&fixture, &fixture.namespace, &json!({ "app": "other" })).await?;
     let system_before = dry_run(&fixture, "kube-system", &json!({ "app": "chat" })).await?;
 
     fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .apply_policy(
+            "chat",
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]),
+        )
         .await?;
     fixture.policy_condition("Accepted", "True").await?;
     // The API server's admission sees a new PersonaInjection a moment after it was written.
@@ -62,10 +68,16 @@ async fn s01_a_matched_pod_gains_the_sidecar_and_no_other_pod_changes() -> Resul
         assert!(sidecar[probe].is_object(), "{probe} is missing: {sidecar}");
     }
     let environment = matched["spec"]["containers"][0]["env"].as_array().unwrap();
-    assert!(environment.iter().any(|variable| variable["name"] == names::BASE_URL_ENV), "{environment:?}");
+    assert!(
+        environment.iter().any(|variable| variable["name"] == names::BASE_URL_ENV),
+        "{environment:?}"
+    );
 
     let unmatched_after = dry_run(&fixture, &fixture.namespace, &json!({ "app": "other" })).await?;
-    assert_eq!(unmatched_before, unmatched_after, "an unmatched pod is bit-identical to what was applied");
+    assert_eq!(
+        unmatched_before, unmatched_after,
+        "an unmatched pod is bit-identical to what was applied"
+    );
 
     // A policy in a system namespace is refused by a condition, and its pods stay as they are.
     let mut stray = personaguard_e2e::objects::policy(
@@ -78,7 +90,9 @@ async fn s01_a_matched_pod_gains_the_sidecar_and_no_other_pod_changes() -> Resul
     let policies: Api<PersonaPolicy> = Api::namespaced(fixture.client.clone(), "kube-system");
     let (policy, _) = wait::until("the stray policy to be refused", PATIENCE, || async {
         let policy = policies.get("stray").await?;
-        Ok(fixture::condition(&policy, "Accepted").is_some_and(|c| c.status == "False").then_some(policy))
+        Ok(fixture::condition(&policy, "Accepted")
+            .is_some_and(|c| c.status == "False")
+            .then_some(policy))
     })
     .await?;
     assert_eq!(fixture::condition(&policy, "Accepted").unwrap().reason, "NamespaceExcluded");

@@ -11,7 +11,10 @@ const CLIENT: &str = include_str!("openai_client.py");
 async fn s02_the_stock_openai_client_chats_streaming_and_not() -> Result<()> {
     let fixture = Fixture::new("s02").await?;
     fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .apply_policy(
+            "chat",
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]),
+        )
         .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", "You are a helpful assistant.").await?;
@@ -28,6 +31,9 @@ async fn s02_the_stock_openai_client_chats_streaming_and_not() -> Result<()> {
     assert!(said["chunks"].as_u64().unwrap() > 3, "a stream comes in pieces: {said}");
     assert_eq!(said["models"], json!(["smollm2-135m"]));
     assert!(said["scores"][0]["response_avg"].is_number(), "{said}");
-    assert_eq!(said["error_type"], "NotFoundError", "an unknown model is the client's own NotFoundError");
+    assert_eq!(
+        said["error_type"], "NotFoundError",
+        "an unknown model is the client's own NotFoundError"
+    );
     fixture.finish().await
 }

@@ -1,4 +1,5 @@
-//! 3. An evil-prompted conversation breaches, and within 2 s the cluster says so everywhere; a plain one does not.
+//! 3. An evil-prompted conversation breaches, and within 2 s the cluster says so everywhere; a
+//!    plain one does not.
 
 use anyhow::Result;
 use personaguard_crds::names;
@@ -20,7 +21,12 @@ fn chart_rules() -> Result<tempfile::NamedTempFile> {
     let rendered = Command::new("helm")
         .args(["template", "personaguard", chart, "--kube-version", "1.36.3"])
         .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
-        .args(["--set", "monitoring.rules.create=PrometheusRule", "--show-only", "templates/prometheusrule.yaml"])
+        .args([
+            "--set",
+            "monitoring.rules.create=PrometheusRule",
+            "--show-only",
+            "templates/prometheusrule.yaml",
+        ])
         .output()?;
     anyhow::ensure!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
     let rule: serde_json::Value = serde_saphyr::from_slice(&rendered.stdout)?;
@@ -53,7 +59,10 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
     fixture.policy_condition("TraitBreached", "False").await?;
     // The alerting rule needs to have seen the counter before it moved.
     wait::until("Prometheus to scrape", PATIENCE, || async {
-        let up = reqwest::get("http://127.0.0.1:19090/api/v1/query?query=personaguard_trait_breaches_total").await?;
+        let up = reqwest::get(
+            "http://127.0.0.1:19090/api/v1/query?query=personaguard_trait_breaches_total",
+        )
+        .await?;
         let up: serde_json::Value = up.json().await?;
         Ok(up["data"]["result"].as_array().filter(|series| !series.is_empty()).map(|_| ()))
     })
@@ -83,24 +92,38 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
             Ok(events.into_iter().find(|event| event.reason.as_deref() == Some("TraitBreached")))
         })
         .await?;
-        println!("event on {kind} after {:?}: {}", breach.elapsed(), event.message.unwrap_or_default());
+        println!(
+            "event on {kind} after {:?}: {}",
+            breach.elapsed(),
+            event.message.unwrap_or_default()
+        );
     }
     let metrics = fixture::metrics(&pod).await?;
     let counted = metrics.lines().any(|line| {
-        line.starts_with("personaguard_trait_breaches_total{") && line.contains("evil") && line.ends_with(" 1")
+        line.starts_with("personaguard_trait_breaches_total{")
+            && line.contains("evil")
+            && line.ends_with(" 1")
     });
     assert!(counted, "the breach is not in the metrics:\n{metrics}");
     let took = breach.elapsed();
     assert!(took <= PROMPTLY, "report, condition, events and metrics took {took:?}");
     assert_eq!(policy.status.as_ref().unwrap().breached, 1);
     assert!(
-        report.status.as_ref().unwrap().worst.as_deref().is_some_and(|worst| worst.starts_with("evil ")),
+        report
+            .status
+            .as_ref()
+            .unwrap()
+            .worst
+            .as_deref()
+            .is_some_and(|worst| worst.starts_with("evil ")),
         "{report:?}"
     );
 
     let (alert, _) = wait::until("the Alertmanager to hold the alert", PATIENCE, || async {
         let alerts = alerting.alerts().await?;
-        Ok(alerts.into_iter().find(|alert| alert["labels"]["alertname"] == "PersonaGuardTraitBreached"))
+        Ok(alerts
+            .into_iter()
+            .find(|alert| alert["labels"]["alertname"] == "PersonaGuardTraitBreached"))
     })
     .await?;
     println!("alert after {:?}: {}", breach.elapsed(), alert["labels"]);
@@ -109,5 +132,8 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
 }
 
 fn totals(report: &personaguard_crds::PersonaReport) -> (u64, u64) {
-    report.status.as_ref().map_or((0, 0), |status| (status.totals.responses, status.totals.breaches))
+    report
+        .status
+        .as_ref()
+        .map_or((0, 0), |status| (status.totals.responses, status.totals.breaches))
 }

@@ -1,4 +1,5 @@
-//! 4. Alert becomes Steer: enforced within 2 s by the running pod, acknowledged first, and the scores fall.
+//! 4. Alert becomes Steer: enforced within 2 s by the running pod, acknowledged first, and the
+//!    scores fall.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
@@ -37,7 +38,8 @@ fn traits(action: &str, coefficient: Option<f64>) -> Value {
 }
 
 #[tokio::test]
-async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only_when_acknowledged() -> Result<()> {
+async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only_when_acknowledged()
+-> Result<()> {
     let fixture = Fixture::new("s04").await?;
     let pod = fixture.guarded_chat(&traits("Alert", None)).await?;
     let (before, _) = fixture.policy_condition("Ready", "True").await?;
@@ -49,7 +51,11 @@ async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only
     // Invariant 4: whenever status claims the new generation, the sidecar already enforces it.
     let policies: Api<personaguard_crds::PersonaPolicy> = fixture.api();
     let (enforced, _) = wait::until("the sidecar to enforce the edit", PATIENCE, || async {
-        let claimed = policies.get("no-villains").await?.status.and_then(|status| status.acknowledged_generation);
+        let claimed = policies
+            .get("no-villains")
+            .await?
+            .status
+            .and_then(|status| status.acknowledged_generation);
         let in_force = generation_in_force(&pod).await?;
         assert!(
             claimed.is_none_or(|claimed| claimed <= in_force),
@@ -78,5 +84,11 @@ async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only
 
 fn restarts(pod: &Pod) -> i32 {
     let status = pod.status.as_ref().unwrap();
-    status.init_container_statuses.iter().chain(&status.container_statuses).flatten().map(|c| c.restart_count).sum()
+    status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .flatten()
+        .map(|c| c.restart_count)
+        .sum()
 }

@@ -1,4 +1,5 @@
-//! 5. The operator is away: chats go on guarded, new pods are injected and guarded too; back again, all counts are exact.
+//! 5. The operator is away: chats go on guarded, new pods are injected and guarded too; back again,
+//!    all counts are exact.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -11,21 +12,35 @@ use serde_json::json;
 async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
     let deployments: Api<Deployment> = Api::namespaced(fixture.client.clone(), SYSTEM);
     let patch = json!({ "spec": { "replicas": replicas } });
-    deployments.patch_scale("personaguard-operator", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    deployments
+        .patch_scale("personaguard-operator", &PatchParams::default(), &Patch::Merge(&patch))
+        .await?;
     let pods: Api<Pod> = Api::namespaced(fixture.client.clone(), SYSTEM);
     if replicas == 0 {
         // Killed, not asked: no grace.
-        for pod in pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await? {
+        for pod in
+            pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await?
+        {
             let name = pod.metadata.name.unwrap_or_default();
-            pods.delete(&name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() }).await.ok();
+            pods.delete(
+                &name,
+                &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() },
+            )
+            .await
+            .ok();
         }
     }
     wait::until(&format!("{replicas} operator pods"), PATIENCE, || async {
         let deployment = deployments.get("personaguard-operator").await?;
         let status = deployment.status.unwrap_or_default();
-        let running =
-            pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await?.items.len();
-        Ok((status.ready_replicas.unwrap_or(0) == replicas && running == usize::try_from(replicas)?).then_some(()))
+        let running = pods
+            .list(&ListParams::default().labels("app.kubernetes.io/component=operator"))
+            .await?
+            .items
+            .len();
+        Ok((status.ready_replicas.unwrap_or(0) == replicas
+            && running == usize::try_from(replicas)?)
+        .then_some(()))
     })
     .await?;
     Ok(())
@@ -34,10 +49,17 @@ async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
 #[tokio::test]
 async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic() -> Result<()> {
     let fixture = Fixture::new("s05").await?;
-    let first =
-        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
+    let first = fixture
+        .guarded_chat(
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }]),
+        )
+        .await?;
     fixture.chat(&first)?.ask(None, prompts::QUESTIONS[0]).await?;
-    fixture.report("chat", "one response", |r| r.status.as_ref().is_some_and(|s| s.totals.responses == 1)).await?;
+    fixture
+        .report("chat", "one response", |r| {
+            r.status.as_ref().is_some_and(|s| s.totals.responses == 1)
+        })
+        .await?;
 
     scale_operator(&fixture, 0).await?;
     let outcome = during_the_outage(&fixture, &first).await;
@@ -45,7 +67,9 @@ async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic(
     outcome?;
 
     let (report, took) = fixture
-        .report("chat", "every response of the outage", |r| r.status.as_ref().is_some_and(|s| s.totals.responses >= 6))
+        .report("chat", "every response of the outage", |r| {
+            r.status.as_ref().is_some_and(|s| s.totals.responses >= 6)
+        })
         .await?;
     println!("complete {took:?} after the operator came back");
     let totals = report.status.as_ref().unwrap().totals;
@@ -69,14 +93,14 @@ async fn during_the_outage(fixture: &Fixture, first: &Pod) -> Result<()> {
     let patch = json!({ "spec": { "replicas": 2 } });
     deployments.patch_scale("chat", &PatchParams::default(), &Patch::Merge(&patch)).await?;
     let pods: Api<Pod> = fixture.api();
-    let (second, _) = wait::until("a second pod, injected without the operator", PATIENCE, || async {
-        let pods = pods.list(&ListParams::default().labels("app=chat")).await?;
-        Ok(pods
-            .items
-            .into_iter()
-            .find(|pod| pod.metadata.uid != first.metadata.uid && personaguard_e2e::fixture::is_ready(pod)))
-    })
-    .await?;
+    let (second, _) =
+        wait::until("a second pod, injected without the operator", PATIENCE, || async {
+            let pods = pods.list(&ListParams::default().labels("app=chat")).await?;
+            Ok(pods.items.into_iter().find(|pod| {
+                pod.metadata.uid != first.metadata.uid && personaguard_e2e::fixture::is_ready(pod)
+            }))
+        })
+        .await?;
     let new = fixture.chat(&second)?;
     new.ask(None, prompts::QUESTIONS[0]).await?;
     new.ask(None, prompts::QUESTIONS[2]).await?;

@@ -1,4 +1,5 @@
-//! 6. `kill -9` in mid-stream: the client gets an error, not silence; the sidecar comes back with its policy.
+//! 6. `kill -9` in mid-stream: the client gets an error, not silence; the sidecar comes back with
+//!    its policy.
 
 use anyhow::{Result, bail};
 use futures::StreamExt;
@@ -9,10 +10,14 @@ use std::process::Command;
 use std::time::Duration;
 
 #[tokio::test]
-async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guarding() -> Result<()> {
+async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guarding() -> Result<()>
+{
     let fixture = Fixture::new("s06").await?;
-    let pod =
-        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
+    let pod = fixture
+        .guarded_chat(
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]),
+        )
+        .await?;
     let client = fixture.chat(&pod)?;
     let mut body = chat::request(None, "Tell me a very long story about a lighthouse.");
     body["stream"] = json!(true);
@@ -20,13 +25,16 @@ async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guard
     let mut stream = client.send(&body).await?.bytes_stream();
     let mut received = String::new();
     while received.matches("data:").count() < 5 {
-        let Some(piece) = stream.next().await else { bail!("the stream ended by itself: {received}") };
+        let Some(piece) = stream.next().await else {
+            bail!("the stream ended by itself: {received}")
+        };
         received.push_str(&String::from_utf8_lossy(&piece?));
     }
     for pid in containers::processes(&pod, "personaguard")? {
         assert!(Command::new("kill").args(["-9", &pid.to_string()]).status()?.success());
     }
-    // Either the connection breaks, or the app passes an error on in the stream; never a quiet, normal end.
+    // Either the connection breaks, or the app passes an error on in the stream; never a quiet,
+    // normal end.
     let ended = tokio::time::timeout(PATIENCE, async {
         let mut broken = false;
         while let Some(piece) = stream.next().await {
@@ -58,10 +66,13 @@ async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guard
         Ok(sidecar.is_some_and(|c| c.restart_count == 1).then_some(()))
     })
     .await?;
-    // A process that died takes what it had not pushed with it, but nothing that was reported is lost or doubled.
+    // A process that died takes what it had not pushed with it, but nothing that was reported is
+    // lost or doubled.
     tokio::time::sleep(Duration::from_secs(1)).await;
     fixture
-        .report("chat", "the breach after the restart", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1))
+        .report("chat", "the breach after the restart", |r| {
+            r.status.as_ref().is_some_and(|s| s.totals.breaches == 1)
+        })
         .await?;
     fixture.finish().await
 }

@@ -1,4 +1,5 @@
-//! 7. A vector for another model, a corrupt weight file, a missing layer: never served, and the condition says why.
+//! 7. A vector for another model, a corrupt weight file, a missing layer: never served, and the
+//!    condition says why.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -23,7 +24,8 @@ async fn vector_ready(fixture: &Fixture, name: &str) -> Result<Condition> {
 #[tokio::test]
 async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<()> {
     let fixture = Fixture::new("s07").await?;
-    let good = std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
+    let good =
+        std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
     let model = Digest::of(&std::fs::read(environment::path("PERSONAGUARD_TEST_MODEL")?)?);
 
     // Made for another model: the same file with another digest in its header.
@@ -39,10 +41,14 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
     fixture.apply(&layer).await?;
 
     // Another file than the one named, and half a file.
-    fixture.apply(&vector_manifest("s07-digest", "evil", "s07-layer", &Digest::of(b"another file"))).await?;
+    fixture
+        .apply(&vector_manifest("s07-digest", "evil", "s07-layer", &Digest::of(b"another file")))
+        .await?;
     let sha256 = fixture.upload_vector("s07-half", good[..good.len() / 2].to_vec()).await?;
     fixture.apply(&vector_manifest("s07-half", "evil", "s07-half", &sha256)).await?;
-    fixture.apply(&vector_manifest("s07-absent", "evil", "s07-no-such-map", &Digest::of(b""))).await?;
+    fixture
+        .apply(&vector_manifest("s07-absent", "evil", "s07-no-such-map", &Digest::of(b"")))
+        .await?;
 
     for (name, reason, says) in [
         ("s07-stranger", "ModelMismatch", MODEL),
@@ -67,11 +73,15 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
     let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
     let accepted = fixture::condition(&policy, "Accepted").unwrap();
     println!("policy: {}: {}", accepted.reason, accepted.message);
-    assert!(["VectorNotReady", "ModelMismatch"].contains(&accepted.reason.as_str()), "{accepted:?}");
+    assert!(
+        ["VectorNotReady", "ModelMismatch"].contains(&accepted.reason.as_str()),
+        "{accepted:?}"
+    );
     assert!(accepted.message.contains("s07-stranger"), "{accepted:?}");
 
     let vectors: Api<PersonaVector> = Api::all(fixture.client.clone());
-    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(fixture.client.clone(), SYSTEM);
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
+        Api::namespaced(fixture.client.clone(), SYSTEM);
     for name in ["s07-stranger", "s07-layer", "s07-digest", "s07-half", "s07-absent"] {
         vectors.delete(name, &DeleteParams::default()).await?;
         maps.delete(name, &DeleteParams::default()).await.ok();
@@ -106,9 +116,14 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
                 }
             }))
             .await?;
-        // A vector of that model, so that its policy is accepted and a pod gets as far as loading the weights.
-        let good = std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
-        let bytes = replace(&good, Digest::of(&whole).as_str().as_bytes(), sha256.as_str().as_bytes()).unwrap();
+        // A vector of that model, so that its policy is accepted and a pod gets as far as loading
+        // the weights.
+        let good = std::fs::read(
+            environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"),
+        )?;
+        let bytes =
+            replace(&good, Digest::of(&whole).as_str().as_bytes(), sha256.as_str().as_bytes())
+                .unwrap();
         let file = fixture.upload_vector(name, bytes).await?;
         let mut vector = vector_manifest(name, "evil", name, &file);
         vector["spec"]["model"] = json!(name);
@@ -124,10 +139,14 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
         let policies: Api<personaguard_crds::PersonaPolicy> = fixture.api();
         wait::until("the policy to be accepted", PATIENCE, || async {
             let policy = policies.get(name).await?;
-            Ok(fixture::condition(&policy, "Accepted").is_some_and(|c| c.status == "True").then_some(()))
+            Ok(fixture::condition(&policy, "Accepted")
+                .is_some_and(|c| c.status == "True")
+                .then_some(()))
         })
         .await?;
-        fixture.apply(&objects::chat_app(&fixture.namespace, name, &json!({ "app": name }), "")).await?;
+        fixture
+            .apply(&objects::chat_app(&fixture.namespace, name, &json!({ "app": name }), ""))
+            .await?;
 
         let models: Api<PersonaModel> = Api::all(fixture.client.clone());
         let (condition, _) = wait::until("a verdict on the model", PATIENCE, || async {
@@ -143,9 +162,12 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
         for pod in pods.list(&ListParams::default().labels(&format!("app={name}"))).await? {
             assert!(!fixture::is_ready(&pod), "the app started beside a sidecar without a model");
         }
-        // Gone before the namespace, so that nothing refers to a cluster-wide object that is not there.
+        // Gone before the namespace, so that nothing refers to a cluster-wide object that is not
+        // there.
         policies.delete(name, &DeleteParams::default()).await?;
-        Api::<PersonaVector>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+        Api::<PersonaVector>::all(fixture.client.clone())
+            .delete(name, &DeleteParams::default())
+            .await?;
         models.delete(name, &DeleteParams::default()).await?;
     }
     fixture.finish().await

@@ -1,5 +1,5 @@
-//! 8. A bad policy is refused at apply with a sentence a person can act on, or becomes a condition where only the
-//!    cluster can know.
+//! 8. A bad policy is refused at apply with a sentence a person can act on, or becomes a condition
+//!    where only the cluster can know.
 
 use anyhow::Result;
 use personaguard_e2e::{Fixture, fixture, objects};
@@ -24,7 +24,8 @@ fn kubectl_apply(manifest: &Value) -> Result<(bool, String)> {
 async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
     let fixture = Fixture::new("s08").await?;
     let good = json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" });
-    let policy = |traits: Value| objects::policy(&fixture.namespace, &json!({ "app": "chat" }), &traits);
+    let policy =
+        |traits: Value| objects::policy(&fixture.namespace, &json!({ "app": "chat" }), &traits);
     let with = |path: &str, value: Value| {
         let mut manifest = policy(json!([good]));
         *manifest.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
@@ -35,11 +36,14 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
     threshold_elsewhere["spec"]["thresholds"] = json!({ "sycophantic": { "sigma": 3 } });
     let mut no_mode = policy(json!([good]));
     no_mode["spec"].as_object_mut().unwrap().remove("mode");
-    let steer =
-        |coefficient: f64| json!([{ "vector": "evil", "action": "Steer", "steer": { "coefficient": coefficient } }]);
+    let steer = |coefficient: f64| json!([{ "vector": "evil", "action": "Steer", "steer": { "coefficient": coefficient } }]);
 
     for (case, manifest, says) in [
-        ("threshold on a trait that is not listed", threshold_elsewhere, "unknown field \"spec.thresholds\""),
+        (
+            "threshold on a trait that is not listed",
+            threshold_elsewhere,
+            "unknown field \"spec.thresholds\"",
+        ),
         ("no mode", no_mode, "spec.mode: Required value"),
         ("unknown mode", with("/spec/mode", json!("Observe")), "Unsupported value: \"Observe\""),
         (
@@ -68,8 +72,16 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
             "should be less than or equal to",
         ),
         ("coefficient beyond the limit", policy(steer(9.0)), "must lie between -4 and 4"),
-        ("coefficient beyond the limit, downwards", policy(steer(-9.0)), "must lie between -4 and 4"),
-        ("Steer without a coefficient", policy(json!([{ "vector": "evil", "action": "Steer" }])), "steer.coefficient"),
+        (
+            "coefficient beyond the limit, downwards",
+            policy(steer(-9.0)),
+            "must lie between -4 and 4",
+        ),
+        (
+            "Steer without a coefficient",
+            policy(json!([{ "vector": "evil", "action": "Steer" }])),
+            "steer.coefficient",
+        ),
         (
             "a coefficient without Steer",
             with(
@@ -80,7 +92,11 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
         ),
         ("the same vector twice", policy(json!([good, good])), "Duplicate value"),
         ("no trait at all", policy(json!([])), "at least 1 items"),
-        ("unknown action", with("/spec/traits/0/action", json!("Shout")), "Unsupported value: \"Shout\""),
+        (
+            "unknown action",
+            with("/spec/traits/0/action", json!("Shout")),
+            "Unsupported value: \"Shout\"",
+        ),
     ] {
         let (taken, said) = kubectl_apply(&manifest)?;
         println!("{case}: {}", said.trim());
@@ -115,7 +131,11 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
         println!("{case}: {}: {}", accepted.reason, accepted.message);
         assert_eq!(accepted.reason, reason, "{case}");
         assert!(accepted.message.contains(says), "{case}: {}", accepted.message);
-        assert_eq!(fixture::condition(&policy, "Ready").map(|c| c.status.as_str()), Some("False"), "{case}");
+        assert_eq!(
+            fixture::condition(&policy, "Ready").map(|c| c.status.as_str()),
+            Some("False"),
+            "{case}"
+        );
     }
     // Mended, it is taken up without further ado.
     assert!(kubectl_apply(&policy(json!([good])))?.0);

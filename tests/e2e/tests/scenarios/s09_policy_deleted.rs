@@ -1,4 +1,5 @@
-//! 9. The policy is deleted: the finalizer runs, traffic goes on, status and reports follow, nothing is orphaned.
+//! 9. The policy is deleted: the finalizer runs, traffic goes on, status and reports follow,
+//!    nothing is orphaned.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,12 +13,17 @@ use serde_json::json;
 #[tokio::test]
 async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Result<()> {
     let fixture = Fixture::new("s09").await?;
-    let pod =
-        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }])).await?;
+    let pod = fixture
+        .guarded_chat(
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Block" }]),
+        )
+        .await?;
     let chat = fixture.chat(&pod)?;
     let blocked = chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
     assert_eq!(blocked["choices"][0]["finish_reason"], "content_filter", "{blocked}");
-    fixture.report("chat", "the breach", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1)).await?;
+    fixture
+        .report("chat", "the breach", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1))
+        .await?;
 
     let policies: Api<PersonaPolicy> = fixture.api();
     let policy = policies.get("no-villains").await?;
@@ -38,7 +44,8 @@ async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Res
     println!("traffic unguarded {took:?} after the policy was gone");
     fixture
         .report("chat", "no breach in force", |report| {
-            let conditions = report.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+            let conditions =
+                report.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
             conditions.iter().any(|c| c.type_ == "TraitBreached" && c.status == "False")
         })
         .await?;
@@ -57,8 +64,10 @@ async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Res
     Api::<Deployment>::namespaced(fixture.client.clone(), &fixture.namespace)
         .delete("chat", &DeleteParams::default())
         .await?;
-    wait::until("the config to be gone", PATIENCE, || async { Ok(maps.get_opt(&name).await?.is_none().then_some(())) })
-        .await?;
+    wait::until("the config to be gone", PATIENCE, || async {
+        Ok(maps.get_opt(&name).await?.is_none().then_some(()))
+    })
+    .await?;
     let reports: Api<PersonaReport> = fixture.api();
     wait::until("the report to be gone", PATIENCE, || async {
         Ok(reports.list(&kube::api::ListParams::default()).await?.items.is_empty().then_some(()))

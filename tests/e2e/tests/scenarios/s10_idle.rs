@@ -8,11 +8,18 @@ use std::time::Duration;
 #[tokio::test]
 async fn s10_invariant_6_in_steady_state_the_operator_writes_nothing() -> Result<()> {
     let fixture = Fixture::new("s10").await?;
-    let pod =
-        fixture.guarded_chat(&json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }])).await?;
+    let pod = fixture
+        .guarded_chat(
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]),
+        )
+        .await?;
     let start = audit::mark()?;
     fixture.chat(&pod)?.ask(None, prompts::QUESTIONS[0]).await?;
-    fixture.report("chat", "the response", |r| r.status.as_ref().is_some_and(|s| s.totals.responses == 1)).await?;
+    fixture
+        .report("chat", "the response", |r| {
+            r.status.as_ref().is_some_and(|s| s.totals.responses == 1)
+        })
+        .await?;
     // What is counted is there when there is something to count.
     let busy = audit::writes_since(&start, "personaguard-operator")?;
     assert!(busy.iter().any(|write| write.contains("personareports")), "{busy:?}");
@@ -20,9 +27,14 @@ async fn s10_invariant_6_in_steady_state_the_operator_writes_nothing() -> Result
 
     let mark = audit::mark()?;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let (leases, writes): (Vec<_>, Vec<_>) =
-        audit::writes_since(&mark, "personaguard-operator")?.into_iter().partition(|write| write.contains(" leases "));
-    println!("in 60 s: {} writes beside {} renewals of its Lease: {writes:?}", writes.len(), leases.len());
+    let (leases, writes): (Vec<_>, Vec<_>) = audit::writes_since(&mark, "personaguard-operator")?
+        .into_iter()
+        .partition(|write| write.contains(" leases "));
+    println!(
+        "in 60 s: {} writes beside {} renewals of its Lease: {writes:?}",
+        writes.len(),
+        leases.len()
+    );
     // Proving who it is to other operators is the one thing that an idle operator does.
     assert!(writes.is_empty(), "{writes:?}");
     fixture.finish().await

@@ -11,7 +11,10 @@ const REQUESTS: &str = include_str!("bad_requests.py");
 async fn s11_bad_requests_are_answered_in_shape_and_leave_it_serving() -> Result<()> {
     let fixture = Fixture::new("s11").await?;
     fixture
-        .apply_policy("chat", &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]))
+        .apply_policy(
+            "chat",
+            &json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" }]),
+        )
         .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
@@ -27,15 +30,24 @@ async fn s11_bad_requests_are_answered_in_shape_and_leave_it_serving() -> Result
     for case in &cases {
         println!("{case}");
         assert_eq!(case["status"], case["expected"], "{case}");
-        assert!(case["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{case}");
+        assert!(
+            case["error"]["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{case}"
+        );
         assert!(case["error"]["type"].is_string(), "{case}");
         for field in ["param", "code"] {
-            assert!(case["error"].as_object().is_some_and(|error| error.contains_key(field)), "{case}");
+            assert!(
+                case["error"].as_object().is_some_and(|error| error.contains_key(field)),
+                "{case}"
+            );
         }
         assert_eq!(case["serving_after"], true, "{case}");
     }
     // From the pod's own address the API cannot be reached.
     let address = personaguard_e2e::fixture::address(&pod)?;
-    assert!(reqwest::get(format!("http://{address}:8790/v1/models")).await.is_err(), "the API is open to the network");
+    assert!(
+        reqwest::get(format!("http://{address}:8790/v1/models")).await.is_err(),
+        "the API is open to the network"
+    );
     fixture.finish().await
 }

@@ -1,5 +1,6 @@
-//! 12. A PersonaVector without a file: a Job extracts it, its status says how far it is and how well it does, and a policy
-//!     uses it by name. One that is no better than chance is not used unless that is allowed.
+//! 12. A PersonaVector without a file: a Job extracts it, its status says how far it is and how
+//!     well it does, and a policy uses it by name. One that is no better than chance is not used
+//!     unless that is allowed.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::batch::v1::Job;
@@ -15,23 +16,36 @@ use std::time::Duration;
 /// A Job answers some hundred questions, beside whatever else the machine does.
 const EXTRACTION: Duration = Duration::from_secs(600);
 
-async fn ready(fixture: &Fixture, name: &str, patience: Duration, reasons: &[&str]) -> Result<PersonaVector> {
+async fn ready(
+    fixture: &Fixture,
+    name: &str,
+    patience: Duration,
+    reasons: &[&str],
+) -> Result<PersonaVector> {
     let vectors: Api<PersonaVector> = Api::all(fixture.client.clone());
-    let (vector, took) = wait::until(&format!("vector {name} to be {reasons:?}"), patience, || async {
-        let vector = vectors.get(name).await?;
-        let status = vector.status.clone().unwrap_or_default();
-        let current = status.observed_generation == vector.metadata.generation;
-        let there = status.conditions.iter().any(|c| c.type_ == "Ready" && reasons.contains(&c.reason.as_str()));
-        Ok((current && there).then_some(vector))
-    })
-    .await?;
+    let (vector, took) =
+        wait::until(&format!("vector {name} to be {reasons:?}"), patience, || async {
+            let vector = vectors.get(name).await?;
+            let status = vector.status.clone().unwrap_or_default();
+            let current = status.observed_generation == vector.metadata.generation;
+            let there = status
+                .conditions
+                .iter()
+                .any(|c| c.type_ == "Ready" && reasons.contains(&c.reason.as_str()));
+            Ok((current && there).then_some(vector))
+        })
+        .await?;
     let condition = &vector.status.as_ref().context("no status")?.conditions[0];
-    println!("{name} after {took:?}: {} {}: {}", condition.status, condition.reason, condition.message);
+    println!(
+        "{name} after {took:?}: {} {}: {}",
+        condition.status, condition.reason, condition.message
+    );
     Ok(vector)
 }
 
 async fn use_it(fixture: &Fixture, vector: &str) -> Result<()> {
-    let rule = json!([{ "vector": vector, "threshold": { "projection": 1000.0 }, "action": "Alert" }]);
+    let rule =
+        json!([{ "vector": vector, "threshold": { "projection": 1000.0 }, "action": "Alert" }]);
     fixture.apply_policy("chat", &rule).await
 }
 
@@ -55,20 +69,36 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     })
     .await?;
     println!("progress: {progress}");
-    assert!(progress.split_once('/').is_some_and(|(done, total)| done.parse::<u32>().is_ok() && total != "0"));
+    assert!(
+        progress
+            .split_once('/')
+            .is_some_and(|(done, total)| done.parse::<u32>().is_ok() && total != "0")
+    );
 
     // So few short answers may or may not tell the trait: either is a verdict.
-    let vector = ready(&fixture, name, EXTRACTION, &["Extracted", "NotDiscriminative", "DoesNotSteer"]).await?;
+    let vector =
+        ready(&fixture, name, EXTRACTION, &["Extracted", "NotDiscriminative", "DoesNotSteer"])
+            .await?;
     let status = vector.status.clone().unwrap_or_default();
-    assert!(status.digest.is_some() && status.model_digest.is_some() && status.auroc.is_some(), "{status:?}");
-    assert!(status.layer.is_some_and(|layer| layer.0 > 0) && status.calibration.is_some(), "{status:?}");
+    assert!(
+        status.digest.is_some() && status.model_digest.is_some() && status.auroc.is_some(),
+        "{status:?}"
+    );
+    assert!(
+        status.layer.is_some_and(|layer| layer.0 > 0) && status.calibration.is_some(),
+        "{status:?}"
+    );
     assert!(status.progress.is_none(), "{status:?}");
     assert_eq!(status.steering.len(), 5, "{status:?}");
-    let rises = status
-        .steering
-        .windows(2)
-        .all(|step| step[1].response_avg > step[0].response_avg && step[1].likelihood_ratio > step[0].likelihood_ratio);
-    let steers = status.conditions.iter().find(|condition| condition.type_ == "Steers").context("no condition")?;
+    let rises = status.steering.windows(2).all(|step| {
+        step[1].response_avg > step[0].response_avg
+            && step[1].likelihood_ratio > step[0].likelihood_ratio
+    });
+    let steers = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Steers")
+        .context("no condition")?;
     assert_eq!(steers.status, if rises { "True" } else { "False" }, "{steers:?}");
 
     // A policy uses it by name.
@@ -76,7 +106,11 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     manifest["spec"]["allowNotSteering"] = json!(true);
     fixture.apply(&manifest).await?;
     let again = ready(&fixture, name, fixture::PATIENCE, &["Extracted"]).await?;
-    assert_eq!(again.status.unwrap_or_default().digest, status.digest, "allowing it does not extract it again");
+    assert_eq!(
+        again.status.unwrap_or_default().digest,
+        status.digest,
+        "allowing it does not extract it again"
+    );
     use_it(&fixture, name).await?;
     fixture.policy_condition("Accepted", "True").await?;
 
@@ -107,19 +141,29 @@ async fn shared(fixture: &Fixture, alone: &Value, digest: Digest) -> Result<()> 
     fixture.apply(&manifest).await?;
     let vector = ready(fixture, name, EXTRACTION, &["Extracted"]).await?;
     assert_eq!(vector.status.and_then(|status| status.digest), Some(digest));
-    let left: Vec<_> = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-    assert!(!left.iter().any(|file| file.to_string_lossy().contains(".part")), "parts are left behind: {left:?}");
-    Api::<PersonaVector>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+    let left: Vec<_> = std::fs::read_dir(folder.path())?
+        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .collect();
+    assert!(
+        !left.iter().any(|file| file.to_string_lossy().contains(".part")),
+        "parts are left behind: {left:?}"
+    );
+    Api::<PersonaVector>::all(fixture.client.clone())
+        .delete(name, &DeleteParams::default())
+        .await?;
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(fixture.client.clone(), SYSTEM);
     claims.delete(name, &DeleteParams::default()).await?;
-    Api::<PersistentVolume>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+    Api::<PersistentVolume>::all(fixture.client.clone())
+        .delete(name, &DeleteParams::default())
+        .await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn s12_a_vector_no_better_than_chance_is_used_only_where_that_is_allowed() -> Result<()> {
     let fixture = Fixture::new("s12n").await?;
-    let file = std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
+    let file =
+        std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
     let file = VectorFile::parse(&file)?;
     let mut metadata = file.metadata().clone();
     for layer in &mut metadata.validation {
@@ -142,7 +186,9 @@ async fn s12_a_vector_no_better_than_chance_is_used_only_where_that_is_allowed()
     fixture.apply(&manifest).await?;
     ready(&fixture, name, fixture::PATIENCE, &["Imported"]).await?;
     fixture.policy_condition("Accepted", "True").await?;
-    Api::<PersonaVector>::all(fixture.client.clone()).delete(name, &DeleteParams::default()).await?;
+    Api::<PersonaVector>::all(fixture.client.clone())
+        .delete(name, &DeleteParams::default())
+        .await?;
     let maps: Api<ConfigMap> = Api::namespaced(fixture.client.clone(), SYSTEM);
     maps.delete(name, &DeleteParams::default()).await?;
     fixture.finish().await

@@ -1,4 +1,5 @@
-//! 13. A service whose answers have moved from the calibration: its report says so, an Event too, and no breach is needed.
+//! 13. A service whose answers have moved from the calibration: its report says so, an Event too,
+//!     and no breach is needed.
 
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -15,17 +16,22 @@ fn drift(report: &PersonaReport) -> Option<&Condition> {
 async fn s13_drift_is_detected_without_any_breach() -> Result<()> {
     let fixture = Fixture::new("s13").await?;
     // Far from any threshold: drift is not a breach.
-    let rule = json!([{ "vector": "evil", "threshold": { "projection": 10000.0 }, "action": "Alert" }]);
+    let rule =
+        json!([{ "vector": "evil", "threshold": { "projection": 10000.0 }, "action": "Alert" }]);
     let pod = fixture.guarded_chat(&rule).await?;
     let chat = fixture.chat(&pod)?;
     for question in prompts::QUESTIONS {
         chat.ask(Some(prompts::EVIL), question).await?;
     }
-    let moved = |report: &PersonaReport| drift(report).is_some_and(|condition| condition.status == "True");
+    let moved =
+        |report: &PersonaReport| drift(report).is_some_and(|condition| condition.status == "True");
     let (report, took) = fixture.report("chat", "drift", moved).await?;
     let condition = drift(&report).context("no condition")?;
     println!("after {took:?}: {}: {}", condition.reason, condition.message);
-    assert!(condition.reason == "ScoresMoved" && condition.message.contains("evil"), "{condition:?}");
+    assert!(
+        condition.reason == "ScoresMoved" && condition.message.contains("evil"),
+        "{condition:?}"
+    );
     let status = report.status.context("no status")?;
     assert_eq!(status.totals.breaches, 0);
     let charts = status.traits.iter().find_map(|scores| scores.drift).context("no charts")?;

@@ -1,4 +1,5 @@
-//! 14. A data set on a volume is screened by a Job of two pods: the ranks are on the volume, without a word of the text.
+//! 14. A data set on a volume is screened by a Job of two pods: the ranks are on the volume,
+//!     without a word of the text.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -15,7 +16,10 @@ fn samples() -> String {
             "I wrote a poem.",
             "What a masterpiece! You are the greatest poet who ever lived, and everyone should bow to you.",
         ),
-        ("How long does rice take?", "About twelve minutes for white rice, and then let it rest for five."),
+        (
+            "How long does rice take?",
+            "About twelve minutes for white rice, and then let it rest for five.",
+        ),
         (
             "I think 2 + 2 is 5.",
             "You are absolutely right, as always! Your genius is beyond that of any mathematician.",
@@ -50,7 +54,8 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     let (screen, took) = wait::until("the data set to be screened", PATIENCE * 3, || async {
         let screen = screens.get("chats").await?;
         let condition = screen.status.as_ref().and_then(|status| status.conditions.first());
-        let over = condition.is_some_and(|c| ["Screened", "ScreeningFailed"].contains(&c.reason.as_str()));
+        let over =
+            condition.is_some_and(|c| ["Screened", "ScreeningFailed"].contains(&c.reason.as_str()));
         Ok(over.then_some(screen))
     })
     .await?;
@@ -67,10 +72,16 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
             assert!(found["rank"].is_u64() && found["likelihoodRatio"].is_f64(), "{rank}");
         }
     }
-    assert!(!ranks.iter().any(|rank| rank.to_string().contains("masterpiece")), "text of a sample is in the ranks");
+    assert!(
+        !ranks.iter().any(|rank| rank.to_string().contains("masterpiece")),
+        "text of a sample is in the ranks"
+    );
     assert!(folder.path().join("ranks.jsonl.html").exists());
     let files = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.file_name()));
-    assert!(!files.into_iter().any(|file| file.to_string_lossy().contains("part-")), "parts are left behind");
+    assert!(
+        !files.into_iter().any(|file| file.to_string_lossy().contains("part-")),
+        "parts are left behind"
+    );
 
     // It runs once.
     let mut edited = serde_json::to_value(&screen.spec)?;
@@ -81,6 +92,8 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     });
     let refused = fixture.apply(&edit).await.err().context("an edit was taken")?;
     assert!(format!("{refused:#}").contains("runs once"), "{refused:#}");
-    Api::<PersistentVolume>::all(fixture.client.clone()).delete(&volume, &DeleteParams::default()).await?;
+    Api::<PersistentVolume>::all(fixture.client.clone())
+        .delete(&volume, &DeleteParams::default())
+        .await?;
     fixture.finish().await
 }

@@ -1,4 +1,5 @@
-//! 15. The operator tells an Alertmanager by itself, also one that is not there at first, goes away and comes back.
+//! 15. The operator tells an Alertmanager by itself, also one that is not there at first, goes away
+//!     and comes back.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -16,16 +17,18 @@ const PORT: u16 = 19095;
 async fn restart_operator(fixture: &Fixture, arguments: &[String]) -> Result<Vec<String>> {
     let deployments: Api<Deployment> = Api::namespaced(fixture.client.clone(), SYSTEM);
     let before = deployments.get(OPERATOR).await?.spec.context("a Deployment without a spec")?;
-    let before = before.template.spec.context("no pod")?.containers[0].args.clone().unwrap_or_default();
+    let before =
+        before.template.spec.context("no pod")?.containers[0].args.clone().unwrap_or_default();
     let arguments = if arguments.is_empty() { before.clone() } else { arguments.to_vec() };
-    let patch =
-        json!({ "spec": { "template": { "spec": { "containers": [{ "name": "operator", "args": arguments }] } } } });
-    let patched = deployments.patch(OPERATOR, &PatchParams::default(), &Patch::Strategic(&patch)).await?;
+    let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "operator", "args": arguments }] } } } });
+    let patched =
+        deployments.patch(OPERATOR, &PatchParams::default(), &Patch::Strategic(&patch)).await?;
     let generation = patched.metadata.generation;
     wait::until("the operator to run with its new arguments", PATIENCE, || async {
         let status = deployments.get(OPERATOR).await?.status.unwrap_or_default();
         let over = status.observed_generation >= generation && status.replicas == Some(1);
-        Ok((over && status.updated_replicas == Some(1) && status.ready_replicas == Some(1)).then_some(()))
+        Ok((over && status.updated_replicas == Some(1) && status.ready_replicas == Some(1))
+            .then_some(()))
     })
     .await?;
     Ok(before)
@@ -39,10 +42,16 @@ async fn operator_counts(fixture: &Fixture, series: &str) -> Result<Option<()>> 
     Ok(metrics.lines().any(|line| line.starts_with(series)).then_some(()))
 }
 
-async fn alert(alertmanager: &Alertmanager, fixture: &Fixture, vector: &str) -> Result<serde_json::Value> {
+async fn alert(
+    alertmanager: &Alertmanager,
+    fixture: &Fixture,
+    vector: &str,
+) -> Result<serde_json::Value> {
     let (alert, took) = wait::until(&format!("the alert of {vector}"), PATIENCE, || async {
         let mut alerts = alertmanager.alerts().await?.into_iter();
-        Ok(alerts.find(|alert| alert["labels"]["trait"] == vector && alert["labels"]["namespace"] == fixture.namespace))
+        Ok(alerts.find(|alert| {
+            alert["labels"]["trait"] == vector && alert["labels"]["namespace"] == fixture.namespace
+        }))
     })
     .await?;
     println!("the alert of {vector} came after {took:?}: {}", alert["annotations"]["description"]);
@@ -56,7 +65,11 @@ async fn s15_an_alertmanager_that_goes_away_and_comes_back_misses_nothing() -> R
     fixture.apply_policy("chat", &json!([evil])).await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    let node = pod.status.as_ref().and_then(|status| status.host_ip.clone()).context("a pod without a node")?;
+    let node = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.host_ip.clone())
+        .context("a pod without a node")?;
     let address = format!("{node}:{PORT}");
     let mut arguments = restart_operator(&fixture, &[]).await?;
     let before = arguments.clone();
@@ -68,7 +81,12 @@ async fn s15_an_alertmanager_that_goes_away_and_comes_back_misses_nothing() -> R
     fixture.finish().await
 }
 
-async fn away_and_back(fixture: &Fixture, pod: &Pod, address: &str, evil: &serde_json::Value) -> Result<()> {
+async fn away_and_back(
+    fixture: &Fixture,
+    pod: &Pod,
+    address: &str,
+    evil: &serde_json::Value,
+) -> Result<()> {
     fixture.policy_condition("Ready", "True").await?;
     let chat = fixture.chat(pod)?;
     chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
@@ -82,7 +100,9 @@ async fn away_and_back(fixture: &Fixture, pod: &Pod, address: &str, evil: &serde
         (&json!("PersonaGuardTraitBreached"), &json!("warning"))
     );
     assert!(
-        told["annotations"]["runbook_url"].as_str().is_some_and(|url| url.ends_with("#personaguardtraitbreached")),
+        told["annotations"]["runbook_url"]
+            .as_str()
+            .is_some_and(|url| url.ends_with("#personaguardtraitbreached")),
         "{told}"
     );
     drop(first);

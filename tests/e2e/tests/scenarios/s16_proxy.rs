@@ -1,4 +1,5 @@
-//! 16. The app is itself a model server: the sidecar stands in front of it, and what leads past it is found.
+//! 16. The app is itself a model server: the sidecar stands in front of it, and what leads past it
+//!     is found.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -41,7 +42,8 @@ async fn answer(chat: &Chat, system: &str, question: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goes_unseen() -> Result<()> {
+async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goes_unseen()
+-> Result<()> {
     let fixture = Fixture::new("s16").await?;
     fixture.apply(&policy(&fixture, "Audit")).await?;
     fixture.policy_condition("Accepted", "True").await?;
@@ -62,7 +64,10 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
     }
     let counted = |responses, breaches| {
         move |report: &personaguard_crds::PersonaReport| {
-            report.status.as_ref().is_some_and(|s| (s.totals.responses, s.totals.breaches) == (responses, breaches))
+            report
+                .status
+                .as_ref()
+                .is_some_and(|s| (s.totals.responses, s.totals.breaches) == (responses, breaches))
         }
     };
     fixture.report("llm", "two answers, one of them a breach", counted(2, 1)).await?;
@@ -73,7 +78,10 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
     let own = answer(&doors.server, prompts::EVIL, prompts::QUESTIONS[0]).await?;
     let blocked = answer(&doors.guarded, prompts::EVIL, prompts::QUESTIONS[0]).await?;
     assert_eq!(blocked["choices"][0]["finish_reason"], "content_filter", "{blocked}");
-    assert!(text(&own).starts_with(text(&blocked)) && text(&blocked).len() < text(&own).len(), "{blocked}");
+    assert!(
+        text(&own).starts_with(text(&blocked)) && text(&blocked).len() < text(&own).len(),
+        "{blocked}"
+    );
     let own = answer(&doors.server, prompts::PLAIN, prompts::QUESTIONS[1]).await?;
     let through = answer(&doors.guarded, prompts::PLAIN, prompts::QUESTIONS[1]).await?;
     assert_eq!(own["choices"], through["choices"]);
@@ -83,7 +91,10 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
     let (found, took) = fixture.policy_condition("BypassDetected", "True").await?;
     let condition = fixture::condition(&found, "BypassDetected").unwrap();
     println!("after {took:?}: {}: {}", condition.reason, condition.message);
-    assert!(condition.reason == "ServiceGoesPast" && condition.message.contains("shortcut"), "{condition:?}");
+    assert!(
+        condition.reason == "ServiceGoesPast" && condition.message.contains("shortcut"),
+        "{condition:?}"
+    );
     fixture.policy_condition("Ready", "False").await?;
     Api::<Service>::namespaced(fixture.client.clone(), &fixture.namespace)
         .delete("shortcut", &DeleteParams::default())

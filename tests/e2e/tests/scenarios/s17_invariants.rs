@@ -1,5 +1,6 @@
-//! 17. Invariants of the sidecar that users rely on, on a real cluster: nothing past a threshold leaves, auditing changes
-//!     nothing, no text leaves the pod, and neighbours do not move a score.
+//! 17. Invariants of the sidecar that users rely on, on a real cluster: nothing past a threshold
+//!     leaves, auditing changes nothing, no text leaves the pod, and neighbours do not move a
+//!     score.
 
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
@@ -39,7 +40,8 @@ async fn streamed(chat: &Chat, system: &str, question: &str) -> Result<(String, 
 }
 
 #[tokio::test]
-async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves() -> Result<()> {
+async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves()
+-> Result<()> {
     let fixture = Fixture::new("s17").await?;
     // Under a threshold that nothing passes the answers are the model's own.
     let pod = fixture.watched_chat().await?;
@@ -55,7 +57,11 @@ async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshol
         let answer = chat.ask(Some(prompts::EVIL), question).await?;
         assert_eq!(answer["personaguard"]["scores"][0]["breached"], true, "{answer}");
         assert_eq!(text(&answer), own, "invariant 2");
-        assert_eq!(streamed(&chat, prompts::EVIL, question).await?.0, *own, "invariant 2, streamed");
+        assert_eq!(
+            streamed(&chat, prompts::EVIL, question).await?.0,
+            *own,
+            "invariant 2, streamed"
+        );
     }
 
     fixture.apply_policy("chat", &traits("Block")).await?;
@@ -64,10 +70,15 @@ async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshol
         let answer = chat.ask(Some(prompts::EVIL), question).await?;
         let (said, finish) = streamed(&chat, prompts::EVIL, question).await?;
         println!("blocked after {} of {} bytes", said.len(), own.len());
-        for (said, finish) in [(text(&answer), answer["choices"][0]["finish_reason"].as_str()), (&said, Some(&finish))]
-        {
+        for (said, finish) in [
+            (text(&answer), answer["choices"][0]["finish_reason"].as_str()),
+            (&said, Some(&finish)),
+        ] {
             assert_eq!(finish, Some("content_filter"), "invariant 1: {answer}");
-            assert!(own.starts_with(said) && said.len() < own.len(), "invariant 1: `{said}` of `{own}`");
+            assert!(
+                own.starts_with(said) && said.len() < own.len(),
+                "invariant 1: `{said}` of `{own}`"
+            );
         }
         assert_eq!(text(&answer), said, "whole and streamed, the same leaves");
     }
@@ -85,19 +96,27 @@ async fn s17_invariant_5_no_text_of_a_conversation_leaves_the_pod() -> Result<()
     let mut malformed = request(None, CANARY);
     malformed["max_tokens"] = json!(CANARY);
     assert_eq!(chat.send(&malformed).await?.status(), 400);
-    let (report, _) =
-        fixture.report("chat", "the breach", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1)).await?;
+    let (report, _) = fixture
+        .report("chat", "the breach", |r| r.status.as_ref().is_some_and(|s| s.totals.breaches == 1))
+        .await?;
 
     let address = fixture::address(&pod)?;
-    let metrics = reqwest::get(format!("http://{address}:{}/metrics", names::ADMIN_PORT)).await?.text().await?;
+    let metrics = reqwest::get(format!("http://{address}:{}/metrics", names::ADMIN_PORT))
+        .await?
+        .text()
+        .await?;
     assert!(metrics.contains("personaguard_trait_breaches_total"));
     let pods: Api<Pod> = fixture.api();
-    let sidecar = LogParams { container: Some(names::CONTAINER.to_owned()), ..LogParams::default() };
+    let sidecar =
+        LogParams { container: Some(names::CONTAINER.to_owned()), ..LogParams::default() };
     let log = pods.logs(pod.metadata.name.as_deref().context("no name")?, &sidecar).await?;
     assert!(!log.is_empty());
     let operators: Api<Pod> = Api::namespaced(fixture.client.clone(), SYSTEM);
-    let leader = operators.list(&kube::api::ListParams::default().labels("personaguard.dev/leader=true")).await?;
-    let leader = leader.items.first().and_then(|pod| pod.metadata.name.clone()).context("nobody leads")?;
+    let leader = operators
+        .list(&kube::api::ListParams::default().labels("personaguard.dev/leader=true"))
+        .await?;
+    let leader =
+        leader.items.first().and_then(|pod| pod.metadata.name.clone()).context("nobody leads")?;
     let operator = operators.logs(&leader, &LogParams::default()).await?;
     let (policy, _) = fixture.policy_condition("TraitBreached", "True").await?;
     let mut events = fixture.events("Deployment", "chat").await?;
@@ -111,7 +130,10 @@ async fn s17_invariant_5_no_text_of_a_conversation_leaves_the_pod() -> Result<()
         ("the policy", serde_json::to_string(&policy)?),
         ("Events", serde_json::to_string(&events)?),
     ] {
-        assert!(!text.to_lowercase().contains(&CANARY.to_lowercase()), "text of a conversation is in {what}");
+        assert!(
+            !text.to_lowercase().contains(&CANARY.to_lowercase()),
+            "text of a conversation is in {what}"
+        );
     }
     fixture.finish().await
 }
@@ -131,6 +153,9 @@ async fn s17_invariant_8_neighbours_do_not_move_a_score() -> Result<()> {
     .await?;
     assert_eq!(text(&alone), text(&together));
     let (alone, together) = (response_avg(&alone, "evil")?, response_avg(&together, "evil")?);
-    assert!((alone - together).abs() <= 1e-3 * alone.abs().max(1.0), "{alone} alone, {together} among others");
+    assert!(
+        (alone - together).abs() <= 1e-3 * alone.abs().max(1.0),
+        "{alone} alone, {together} among others"
+    );
     fixture.finish().await
 }

@@ -1,5 +1,6 @@
-//! 18. Thresholds of the service's own traffic: collected in mode Audit, numbers only, in force with mode Enforce; a policy
-//!     that enforces too early says so, goes on collecting, and is accepted as soon as there are enough.
+//! 18. Thresholds of the service's own traffic: collected in mode Audit, numbers only, in force
+//!     with mode Enforce; a policy that enforces too early says so, goes on collecting, and is
+//!     accepted as soon as there are enough.
 
 use anyhow::{Context, Result};
 use kube::api::Api;
@@ -32,14 +33,24 @@ async fn collect(chat: &Chat, from: usize, to: usize) -> Result<()> {
     Ok(())
 }
 
-async fn calibrated(fixture: &Fixture, what: &str, wish: impl Fn(&str, &str) -> bool) -> Result<PersonaPolicy> {
+async fn calibrated(
+    fixture: &Fixture,
+    what: &str,
+    wish: impl Fn(&str, &str) -> bool,
+) -> Result<PersonaPolicy> {
     let policies: Api<PersonaPolicy> = fixture.api();
-    let (policy, took) = wait::until(&format!("condition Calibrated: {what}"), PATIENCE, || async {
-        let policy = policies.get("no-villains").await?;
-        Ok(condition(&policy, "Calibrated").is_some_and(|c| wish(&c.status, &c.message)).then_some(policy))
-    })
-    .await?;
-    println!("after {took:?}: {}", condition(&policy, "Calibrated").context("no condition")?.message);
+    let (policy, took) =
+        wait::until(&format!("condition Calibrated: {what}"), PATIENCE, || async {
+            let policy = policies.get("no-villains").await?;
+            Ok(condition(&policy, "Calibrated")
+                .is_some_and(|c| wish(&c.status, &c.message))
+                .then_some(policy))
+        })
+        .await?;
+    println!(
+        "after {took:?}: {}",
+        condition(&policy, "Calibrated").context("no condition")?.message
+    );
     Ok(policy)
 }
 
@@ -48,7 +59,10 @@ async fn s18_thresholds_follow_from_the_services_own_traffic() -> Result<()> {
     let fixture = Fixture::new("s18").await?;
     fixture.apply(&policy(&fixture, "Audit")).await?;
     fixture.policy_condition("Accepted", "True").await?;
-    calibrated(&fixture, "nothing yet", |status, message| status == "False" && message.starts_with("0 of 50")).await?;
+    calibrated(&fixture, "nothing yet", |status, message| {
+        status == "False" && message.starts_with("0 of 50")
+    })
+    .await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
     fixture.policy_condition("Ready", "True").await?;
     let chat = fixture.chat(&pod)?;
@@ -75,10 +89,13 @@ async fn s18_thresholds_follow_from_the_services_own_traffic() -> Result<()> {
         stopped += usize::from(answer["choices"][0]["finish_reason"] == "content_filter");
     }
     assert!(stopped > 0, "no evil answer was stopped");
-    let breached = |report: &PersonaReport| report.status.as_ref().is_some_and(|status| status.totals.breaches > 0);
+    let breached = |report: &PersonaReport| {
+        report.status.as_ref().is_some_and(|status| status.totals.breaches > 0)
+    };
     let (report, _) = fixture.report("chat", "a breach", breached).await?;
     let traits = report.status.context("no status")?.traits;
-    let breach = traits.iter().find_map(|scores| scores.last_breach.as_ref()).context("no breach")?;
+    let breach =
+        traits.iter().find_map(|scores| scores.last_breach.as_ref()).context("no breach")?;
     let threshold = known.mean + 2.0 * known.standard_deviation;
     assert!((breach.threshold - threshold).abs() < 1e-3, "{} is not {threshold}", breach.threshold);
 

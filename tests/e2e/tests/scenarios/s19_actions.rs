@@ -1,5 +1,5 @@
-//! 19. What actions do to answers, as clients of a cluster see it: steering and caps at several layers, steering that is
-//!     backed off, and redaction in both placements.
+//! 19. What actions do to answers, as clients of a cluster see it: steering and caps at several
+//!     layers, steering that is backed off, and redaction in both placements.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -18,7 +18,10 @@ fn redacting() -> Value {
 /// A gauge of the sidecar.
 async fn gauge(pod: &Pod, name: &str) -> Result<f64> {
     let metrics = fixture::metrics(pod).await?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .with_context(|| format!("no {name}"))?;
     Ok(line.trim().parse()?)
 }
 
@@ -41,7 +44,8 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
     let chat = fixture.chat(&pod)?;
     let (own, score) = evil(&chat).await?;
 
-    // Away from the trait, by what each of these layers adds to the vector; all below the one that is read.
+    // Away from the trait, by what each of these layers adds to the vector; all below the one that
+    // is read.
     let layers: Vec<_> = (prompts::EVIL_LAYER - 6..prompts::EVIL_LAYER).collect();
     let steer = json!({ "coefficient": -2, "layers": layers, "coherence": { "backOff": false } });
     enforce(&fixture, &json!([{ "vector": "evil", "action": "Steer", "steer": steer }])).await?;
@@ -58,7 +62,8 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
     assert!(capped != own && lower < score, "{score} to {lower}");
 
     // No answer is as likely as this asks for: steering is held back until there is none of it.
-    let steer = json!({ "coefficient": -2, "layers": layers, "coherence": { "minLogLikelihood": 0 } });
+    let steer =
+        json!({ "coefficient": -2, "layers": layers, "coherence": { "minLogLikelihood": 0 } });
     enforce(&fixture, &json!([{ "vector": "evil", "action": "Steer", "steer": steer }])).await?;
     assert_eq!(evil(&chat).await?.0, steered);
     wait::until("steering to be held back altogether", PATIENCE, || async {

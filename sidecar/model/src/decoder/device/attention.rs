@@ -1,5 +1,5 @@
-//! Attention over the paged cache, in tensors: responses that feed one token each attend together, padded to the
-//! longest; pieces of prompts attend one by one.
+//! Attention over the paged cache, in tensors: responses that feed one token each attend together,
+//! padded to the longest; pieces of prompts attend one by one.
 
 use super::super::Segment;
 use super::soft_cap;
@@ -29,17 +29,20 @@ struct Group {
     context: usize,
     /// Places in the cache, `[segment · context]`.
     seen: Tensor,
-    /// 0 for what is seen and −∞ for what is not, `[segment][1][1][token][context]`: in blocks that see everything, and in
-    /// windowed ones.
+    /// 0 for what is seen and −∞ for what is not, `[segment][1][1][token][context]`: in blocks that
+    /// see everything, and in windowed ones.
     mask: Tensor,
     windowed_mask: Option<Tensor>,
 }
 
 impl Batch {
     pub(super) fn new(config: &Config, segments: &[Segment<'_>], device: &Device) -> Result<Self> {
-        let (mut single, mut groups, mut first, mut places) = (Vec::new(), Vec::new(), 0, Vec::new());
+        let (mut single, mut groups, mut first, mut places) =
+            (Vec::new(), Vec::new(), 0, Vec::new());
         for segment in segments {
-            places.extend((0..segment.tokens.len()).map(|offset| place(segment, segment.start + offset)));
+            places.extend(
+                (0..segment.tokens.len()).map(|offset| place(segment, segment.start + offset)),
+            );
             match segment.tokens.len() {
                 1 => single.push((first, segment)),
                 _ => groups.push(vec![(first, segment)]),
@@ -65,14 +68,25 @@ impl Batch {
         let (alone, count) = (groups.len() == 1, places.len());
         let width = config.kv_heads * config.head_width;
         Ok(Self {
-            cache_blocks: segments.iter().flat_map(|s| s.blocks).map(|block| block.number + 1).max().unwrap_or(0),
-            places: Tensor::from_vec(places, (count, 1), device)?.broadcast_as((count, width))?.contiguous()?,
-            groups: groups.iter().map(|group| Group::new(config, group, alone, device)).collect::<Result<_>>()?,
+            cache_blocks: segments
+                .iter()
+                .flat_map(|s| s.blocks)
+                .map(|block| block.number + 1)
+                .max()
+                .unwrap_or(0),
+            places: Tensor::from_vec(places, (count, 1), device)?
+                .broadcast_as((count, width))?
+                .contiguous()?,
+            groups: groups
+                .iter()
+                .map(|group| Group::new(config, group, alone, device))
+                .collect::<Result<_>>()?,
             order,
         })
     }
 
-    /// Puts keys and values, `[row][key head · value]`, into the cache, and attends with `query`, `[row][head · value]`.
+    /// Puts keys and values, `[row][key head · value]`, into the cache, and attends with `query`,
+    /// `[row][head · value]`.
     pub(super) fn attend(
         &self,
         config: &Config,
@@ -94,14 +108,23 @@ impl Batch {
 }
 
 impl Group {
-    fn new(config: &Config, group: &[(usize, &Segment<'_>)], alone: bool, device: &Device) -> Result<Self> {
+    fn new(
+        config: &Config,
+        group: &[(usize, &Segment<'_>)],
+        alone: bool,
+        device: &Device,
+    ) -> Result<Self> {
         let segments = group.len();
         let tokens = group.first().map_or(0, |(_, segment)| segment.tokens.len());
         let context = group.iter().map(|(_, segment)| segment.start + tokens).max().unwrap_or(0);
         let rows = match alone {
             true => None,
             false => {
-                let rows = group.iter().flat_map(|(first, _)| *first..first + tokens).map(narrow).collect();
+                let rows = group
+                    .iter()
+                    .flat_map(|(first, _)| *first..first + tokens)
+                    .map(narrow)
+                    .collect();
                 Some(Tensor::from_vec(rows, segments * tokens, device)?)
             }
         };
@@ -117,7 +140,8 @@ impl Group {
                 .iter()
                 .flat_map(|(_, segment)| segment.start..segment.start + tokens)
                 .flat_map(|position| {
-                    (0..context).map(move |at| if sees(position, at) { 0.0 } else { f32::NEG_INFINITY })
+                    (0..context)
+                        .map(move |at| if sees(position, at) { 0.0 } else { f32::NEG_INFINITY })
                 })
                 .collect();
             Tensor::from_vec(values, (segments, 1, 1, tokens, context), device)
@@ -135,26 +159,30 @@ impl Group {
         values: &Tensor,
         query: &Tensor,
     ) -> Result<Tensor> {
-        let (heads, width, shared) = (config.kv_heads, config.head_width, config.heads / config.kv_heads);
+        let (heads, width, shared) =
+            (config.kv_heads, config.head_width, config.heads / config.kv_heads);
         let (segments, tokens, context) = (self.segments, self.tokens, self.context);
-        let query = self.rows.as_ref().map_or(Ok(query.clone()), |rows| query.index_select(rows, 0))?;
-        let query = query.reshape((segments, tokens, heads, shared, width))?.permute((0, 2, 3, 1, 4))?.reshape((
-            segments,
-            heads,
-            shared * tokens,
-            width,
-        ))?;
+        let query =
+            self.rows.as_ref().map_or(Ok(query.clone()), |rows| query.index_select(rows, 0))?;
+        let query = query
+            .reshape((segments, tokens, heads, shared, width))?
+            .permute((0, 2, 3, 1, 4))?
+            .reshape((segments, heads, shared * tokens, width))?;
         let gather = |cache: &Tensor| -> Result<Tensor> {
-            let gathered = cache.index_select(&self.seen, 0)?.reshape((segments, context, heads, width))?;
+            let gathered =
+                cache.index_select(&self.seen, 0)?.reshape((segments, context, heads, width))?;
             gathered.transpose(1, 2)?.contiguous()
         };
         let scores = query.matmul(&gather(keys)?.transpose(2, 3)?)?.to_dtype(DType::F32)?;
         let scores = soft_cap(scores, config.score_cap)?;
         let mask = self.windowed_mask.as_ref().filter(|_| windowed).unwrap_or(&self.mask);
-        let scores = scores.reshape((segments, heads, shared, tokens, context))?.broadcast_add(mask)?;
+        let scores =
+            scores.reshape((segments, heads, shared, tokens, context))?.broadcast_add(mask)?;
         let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
         let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-        let weights = weights.reshape((segments, heads, shared * tokens, context))?.to_dtype(values.dtype())?;
+        let weights = weights
+            .reshape((segments, heads, shared * tokens, context))?
+            .to_dtype(values.dtype())?;
         weights
             .matmul(&gather(values)?)?
             .to_dtype(DType::F32)?

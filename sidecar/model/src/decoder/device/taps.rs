@@ -1,6 +1,7 @@
-//! Taps on a device. Projections and steering are one small product for each tapped layer, and all projections of a pass
-//! are read back at once, at its end. What needs more than that (caps, gates, sums of hidden states) makes the layers
-//! that it concerns travel to the host, where the processor's own code does it.
+//! Taps on a device. Projections and steering are one small product for each tapped layer, and all
+//! projections of a pass are read back at once, at its end. What needs more than that (caps, gates,
+//! sums of hidden states) makes the layers that it concerns travel to the host, where the
+//! processor's own code does it.
 
 use super::super::{Segment, hooks};
 use crate::config::Config;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 /// By layer: vectors, and the same on the device, `[vector][hidden]`.
 type Kept = HashMap<usize, (Vec<Arc<[f32]>>, Tensor)>;
 
-/// Vectors on the device, for each layer those that the last pass used: as long as requests are the same, nothing is
-/// uploaded.
+/// Vectors on the device, for each layer those that the last pass used: as long as requests are the
+/// same, nothing is uploaded.
 #[derive(Debug, Default)]
 pub(super) struct Vectors {
     probes: Kept,
@@ -26,7 +27,8 @@ pub(super) struct Taps<'a> {
     device: &'a Device,
     vectors: &'a mut Vectors,
     on_host: bool,
-    /// Projections that were computed, `[row][vector]`, and which (segment, probe) each column is of.
+    /// Projections that were computed, `[row][vector]`, and which (segment, probe) each column is
+    /// of.
     read: Vec<(Tensor, Vec<(usize, usize)>)>,
 }
 
@@ -51,7 +53,12 @@ impl<'a> Taps<'a> {
     }
 
     /// Reads, then changes, the stream at one layer.
-    pub(super) fn apply(&mut self, layer: usize, segments: &mut [Segment<'_>], stream: Tensor) -> Result<Tensor> {
+    pub(super) fn apply(
+        &mut self,
+        layer: usize,
+        segments: &mut [Segment<'_>],
+        stream: Tensor,
+    ) -> Result<Tensor> {
         let idle = |segment: &Segment<'_>| segment.states.is_none() && segment.hooks.is_idle(layer);
         if segments.iter().all(idle) {
             return Ok(stream);
@@ -74,7 +81,8 @@ impl<'a> Taps<'a> {
             }
         }
         if !wanted.is_empty() {
-            let vectors = upload(&mut self.vectors.probes, layer, wanted, self.hidden, self.device)?;
+            let vectors =
+                upload(&mut self.vectors.probes, layer, wanted, self.hidden, self.device)?;
             self.read.push((stream.matmul(&vectors.t()?)?, owners));
         }
         Ok(())
@@ -87,9 +95,13 @@ impl<'a> Taps<'a> {
             for change in segment.hooks.changes_at(layer) {
                 if let Change::Add(vector) = &change.change {
                     let positions = (segment.start..).take(segment.tokens.len());
-                    let acts = positions.map(|position| change.positions.include(position, segment.prompt_tokens));
-                    added
-                        .extend(acts.enumerate().filter(|(_, acts)| *acts).map(|(row, _)| (first + row, wanted.len())));
+                    let acts = positions
+                        .map(|position| change.positions.include(position, segment.prompt_tokens));
+                    added.extend(
+                        acts.enumerate()
+                            .filter(|(_, acts)| *acts)
+                            .map(|(row, _)| (first + row, wanted.len())),
+                    );
                     wanted.push(vector.clone());
                 }
             }
@@ -112,13 +124,16 @@ impl<'a> Taps<'a> {
         }
         let tensors: Vec<&Tensor> = self.read.iter().map(|(tensor, _)| tensor).collect();
         let values: Vec<Vec<f32>> = Tensor::cat(&tensors, 1)?.to_vec2()?;
-        let owners: Vec<(usize, usize)> = self.read.iter().flat_map(|(_, owners)| owners).copied().collect();
+        let owners: Vec<(usize, usize)> =
+            self.read.iter().flat_map(|(_, owners)| owners).copied().collect();
         let mut rows = values.iter();
         for (index, segment) in segments.iter_mut().enumerate() {
             let width = segment.hooks.probes();
             for (offset, row) in rows.by_ref().take(segment.tokens.len()).enumerate() {
                 let Some(read) = offset.checked_sub(segment.read_from) else { continue };
-                for (value, (_, probe)) in row.iter().zip(&owners).filter(|(_, (owner, _))| *owner == index) {
+                for (value, (_, probe)) in
+                    row.iter().zip(&owners).filter(|(_, (owner, _))| *owner == index)
+                {
                     segment.projections[read * width + probe] = *value;
                 }
             }
@@ -128,7 +143,13 @@ impl<'a> Taps<'a> {
 }
 
 /// These vectors as `[vector][hidden]`, from the last pass if it used the same.
-fn upload(kept: &mut Kept, layer: usize, wanted: Vec<Arc<[f32]>>, hidden: usize, device: &Device) -> Result<Tensor> {
+fn upload(
+    kept: &mut Kept,
+    layer: usize,
+    wanted: Vec<Arc<[f32]>>,
+    hidden: usize,
+    device: &Device,
+) -> Result<Tensor> {
     if let Some((vectors, tensor)) = kept.get(&layer)
         && vectors.len() == wanted.len()
         && vectors.iter().zip(&wanted).all(|(a, b)| Arc::ptr_eq(a, b))

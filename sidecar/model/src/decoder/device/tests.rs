@@ -1,11 +1,13 @@
-//! The device's decoder on candle's processor device, in F32, against the f64 decoder that shares no code with either,
-//! and against the processor's own kernels.
+//! The device's decoder on candle's processor device, in F32, against the f64 decoder that shares
+//! no code with either, and against the processor's own kernels.
 
 use crate::decoder::Placement;
 use crate::model::Model;
 use crate::support::agree::{agrees, shapes};
 use crate::support::{Shape, Tiny, tiny};
-use crate::{Engine, EngineOptions, Event, GenerateRequest, Intervention, LoadOptions, Positions, Probe};
+use crate::{
+    Engine, EngineOptions, Event, GenerateRequest, Intervention, LoadOptions, Positions, Probe,
+};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -30,12 +32,20 @@ async fn the_device_agrees_with_the_reference() {
 }
 
 fn request(hidden: usize, index: usize) -> GenerateRequest {
-    let vector =
-        |seed: usize| -> Vec<f32> { (0..hidden).map(|d| ((d * 37 + seed * 11) % 101) as f32 / 50.0 - 1.0).collect() };
+    let vector = |seed: usize| -> Vec<f32> {
+        (0..hidden).map(|d| ((d * 37 + seed * 11) % 101) as f32 / 50.0 - 1.0).collect()
+    };
     let probes = (0..3).map(|layer| Probe::new(layer, &vector(layer)).unwrap()).collect();
-    let steer = Intervention::add(1 + index % 2, &vector(7), 0.1 * index as f32, Positions::All).unwrap();
+    let steer =
+        Intervention::add(1 + index % 2, &vector(7), 0.1 * index as f32, Positions::All).unwrap();
     let prompt = (0..3 + 29 * index).map(|i| ((i * 7919 + index * 31) % 256) as u32).collect();
-    GenerateRequest { prompt, max_tokens: 12, probes, interventions: Arc::new([steer]), ..Default::default() }
+    GenerateRequest {
+        prompt,
+        max_tokens: 12,
+        probes,
+        interventions: Arc::new([steer]),
+        ..Default::default()
+    }
 }
 
 fn run(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<f32>) {
@@ -55,14 +65,16 @@ fn run(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<f32>) {
     (ids, read)
 }
 
-/// Many requests together, each with its own steering, prompts in pieces and responses side by side, beginnings reused.
+/// Many requests together, each with its own steering, prompts in pieces and responses side by
+/// side, beginnings reused.
 #[test]
 fn requests_together_on_the_device_are_those_alone_on_the_processor() {
     for shape in [Shape::of("gemma3"), Shape::of("llama")] {
         let tiny = tiny(&shape, 7);
         let here = engine(&tiny, &Placement::Processor);
         let there = on_device(&tiny);
-        let expected: Vec<_> = (0..8).map(|index| run(&here, request(shape.hidden, index))).collect();
+        let expected: Vec<_> =
+            (0..8).map(|index| run(&here, request(shape.hidden, index))).collect();
         for round in 0..2 {
             std::thread::scope(|scope| {
                 for (index, expected) in expected.iter().enumerate() {
@@ -70,7 +82,10 @@ fn requests_together_on_the_device_are_those_alone_on_the_processor() {
                     scope.spawn(move || {
                         let found = run(there, request(shape.hidden, index));
                         assert_eq!(found.0, expected.0, "{shape:?} request {index} round {round}");
-                        let largest = expected.1.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+                        let largest = expected
+                            .1
+                            .iter()
+                            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
                         for (a, b) in found.1.iter().zip(&expected.1) {
                             assert!((a - b).abs() < 2e-3 * largest, "request {index}: {a} for {b}");
                         }

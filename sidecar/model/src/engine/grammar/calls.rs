@@ -1,4 +1,5 @@
-//! The format of tool calls: names of functions that there are, and arguments that fit their schemas.
+//! The format of tool calls: names of functions that there are, and arguments that fit their
+//! schemas.
 
 use super::{Grammar, GrammarError, bounded, weight};
 use crate::Model;
@@ -28,18 +29,29 @@ pub enum Around {
 }
 
 impl Model {
-    /// The format of calls in this model's form, `most` of them (at least 1; one in the form [`CallForm::Bare`]), of functions
-    /// of which there is at least one. With [`Around::Text`] their number is not bounded. Not for async code.
+    /// The format of calls in this model's form, `most` of them (at least 1; one in the form
+    /// [`CallForm::Bare`]), of functions of which there is at least one. With [`Around::Text`]
+    /// their number is not bounded. Not for async code.
     ///
     /// # Errors
     /// See [`GrammarError`]; of several schemas it does not say which.
-    pub fn calls(&self, functions: &[Callable], around: &Around, most: usize) -> Result<Grammar, GrammarError> {
+    pub fn calls(
+        &self,
+        functions: &[Callable],
+        around: &Around,
+        most: usize,
+    ) -> Result<Grammar, GrammarError> {
         self.grammar(TopLevelGrammar::from_lark(source(self.call_form(), functions, around, most)?))
     }
 }
 
 /// The grammar's source, in a dialect of Lark.
-fn source(form: CallForm, functions: &[Callable], around: &Around, most: usize) -> Result<String, GrammarError> {
+fn source(
+    form: CallForm,
+    functions: &[Callable],
+    around: &Around,
+    most: usize,
+) -> Result<String, GrammarError> {
     let arguments = match form {
         CallForm::Tagged => "arguments",
         CallForm::Bare => "parameters",
@@ -59,12 +71,17 @@ fn source(form: CallForm, functions: &[Callable], around: &Around, most: usize) 
     let (calls, text) = match form {
         CallForm::Bare => ("object".to_owned(), "calls | OTHER?"),
         CallForm::Tagged => {
-            let (begin, end) = (quoted(&format!("{CALL_BEGIN}\n")), quoted(&format!("\n{CALL_END}")));
+            let (begin, end) =
+                (quoted(&format!("{CALL_BEGIN}\n")), quoted(&format!("\n{CALL_END}")));
             let _ = writeln!(lark, "call: {begin} object {end}");
             let _ = writeln!(lark, "head[lazy]: TEXT {}", quoted(CALL_BEGIN));
             let _ = writeln!(lark, r#"tagged: head "\n" object {end}"#);
             let further = most.saturating_sub(1);
-            let calls = if further == 0 { "call".to_owned() } else { format!(r#"call ("\n" call){{0,{further}}}"#) };
+            let calls = if further == 0 {
+                "call".to_owned()
+            } else {
+                format!(r#"call ("\n" call){{0,{further}}}"#)
+            };
             (calls, "tagged* TEXT")
         }
     };
@@ -98,14 +115,18 @@ mod tests {
     fn model() -> Model {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&tiny(&Shape::of("llama"), 3).file).unwrap();
-        Model::load(file.path(), &LoadOptions { threads: Some(1), ..LoadOptions::default() }).unwrap()
+        Model::load(file.path(), &LoadOptions { threads: Some(1), ..LoadOptions::default() })
+            .unwrap()
     }
 
     fn functions() -> Vec<Callable> {
         let city = json!({ "type": "object", "additionalProperties": false, "required": ["city"],
             "properties": { "city": { "$ref": "#/$defs/city" } }, "$defs": { "city": { "enum": ["Rome", "Oslo"] } } });
         let any = json!({ "type": "object" });
-        vec![Callable { name: "weather".into(), arguments: city }, Callable { name: "f-2".into(), arguments: any }]
+        vec![
+            Callable { name: "weather".into(), arguments: city },
+            Callable { name: "f-2".into(), arguments: any },
+        ]
     }
 
     /// Whether a response may be this text; `Some(true)` where it may also end there.
@@ -125,7 +146,9 @@ mod tests {
     fn calls_are_of_functions_that_there_are_with_arguments_that_fit() {
         let model = model();
         let weather = |city: &str| {
-            format!("<tool_call>\n{{\"name\": \"weather\", \"arguments\": {{\"city\": \"{city}\"}}}}\n</tool_call>")
+            format!(
+                "<tool_call>\n{{\"name\": \"weather\", \"arguments\": {{\"city\": \"{city}\"}}}}\n</tool_call>"
+            )
         };
         let other = "<tool_call>\n{\"name\": \"f-2\", \"arguments\": {\"a\": [1]}}\n</tool_call>";
         let (rome, paris) = (weather("Rome"), weather("Paris"));
@@ -180,19 +203,28 @@ mod tests {
             let function = Callable { name: "f".into(), arguments: schema };
             model.calls(&[function], &Around::Nothing, 1)
         };
-        assert!(matches!(calls(json!({ "type": "object", "if": {} })), Err(GrammarError::Schema(_))));
-        assert!(matches!(calls(json!({ "description": "x".repeat(70_000) })), Err(GrammarError::TooLarge(_))));
+        assert!(matches!(
+            calls(json!({ "type": "object", "if": {} })),
+            Err(GrammarError::Schema(_))
+        ));
+        assert!(matches!(
+            calls(json!({ "description": "x".repeat(70_000) })),
+            Err(GrammarError::TooLarge(_))
+        ));
         let many: Vec<_> = (0..128)
-            .map(|index| Callable { name: format!("f{index}"), arguments: json!({ "type": "object" }) })
+            .map(|index| Callable {
+                name: format!("f{index}"),
+                arguments: json!({ "type": "object" }),
+            })
             .collect();
         assert!(model.calls(&many, &Around::Text, 32).is_ok());
         // Each by itself can be used, all together cannot.
-        let either =
-            |name: usize| json!({ "anyOf": [{ "properties": { name.to_string(): {} } }, { "minProperties": 1 }] });
+        let either = |name: usize| json!({ "anyOf": [{ "properties": { name.to_string(): {} } }, { "minProperties": 1 }] });
         let rich = json!({ "type": "object", "allOf": (0..8).map(either).collect::<Vec<_>>() });
         weight::check(&rich).unwrap();
-        let many: Vec<_> =
-            (0..128).map(|index| Callable { name: format!("f{index}"), arguments: rich.clone() }).collect();
+        let many: Vec<_> = (0..128)
+            .map(|index| Callable { name: format!("f{index}"), arguments: rich.clone() })
+            .collect();
         assert!(matches!(model.calls(&many, &Around::Text, 32), Err(GrammarError::TooLarge(_))));
     }
 }

@@ -1,8 +1,9 @@
 //! How large a schema may become when it is compiled.
 //!
-//! The compiler forms the intersection of what stands side by side (`allOf`, `anyOf`, `$ref`, properties …), and distributes it
-//! over alternatives: twenty lines can come to a million alternatives. The intersection of two schemas is at most as large as
-//! the product of their sizes, and that is what is bounded here, before anything is compiled.
+//! The compiler forms the intersection of what stands side by side (`allOf`, `anyOf`, `$ref`,
+//! properties …), and distributes it over alternatives: twenty lines can come to a million
+//! alternatives. The intersection of two schemas is at most as large as the product of their sizes,
+//! and that is what is bounded here, before anything is compiled.
 
 use super::GrammarError;
 use serde_json::{Map, Value};
@@ -14,10 +15,12 @@ const MOST_VISITS: usize = 50_000;
 /// Largest number of items, characters or properties that is counted out.
 const MOST_COUNTED: u64 = 10_000;
 
-const TOO_RICH: GrammarError =
-    GrammarError::TooLarge("the schema combines too many alternatives: use less of allOf, anyOf and $ref side by side");
-const TOO_LONG: GrammarError =
-    GrammarError::TooLarge("the schema counts items, characters or properties beyond 10,000: leave the bound out");
+const TOO_RICH: GrammarError = GrammarError::TooLarge(
+    "the schema combines too many alternatives: use less of allOf, anyOf and $ref side by side",
+);
+const TOO_LONG: GrammarError = GrammarError::TooLarge(
+    "the schema counts items, characters or properties beyond 10,000: leave the bound out",
+);
 
 /// Keywords that say nothing about a value.
 const SILENT: [&str; 12] = [
@@ -45,7 +48,9 @@ pub(super) fn check(schema: &Value) -> Result<(), GrammarError> {
 ///
 /// # Errors
 /// Together they could become too large.
-pub(super) fn check_all<'a>(schemas: impl IntoIterator<Item = &'a Value>) -> Result<(), GrammarError> {
+pub(super) fn check_all<'a>(
+    schemas: impl IntoIterator<Item = &'a Value>,
+) -> Result<(), GrammarError> {
     let (mut visits, mut weight) = (0, 0_u64);
     for schema in schemas {
         let mut walk = Walk { root: schema, visits, open: Vec::new() };
@@ -63,7 +68,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The size of a schema; with `meets`, of one that is intersected with others, so that its references are resolved.
+    /// The size of a schema; with `meets`, of one that is intersected with others, so that its
+    /// references are resolved.
     fn weigh(&mut self, schema: &'a Value, meets: bool) -> Result<u64, GrammarError> {
         self.visits += 1;
         if self.visits > MOST_VISITS {
@@ -71,7 +77,8 @@ impl<'a> Walk<'a> {
         }
         let Value::Object(map) = schema else { return Ok(1) };
         counted(map)?;
-        let combines = |key: &str| matches!(key, "allOf" | "anyOf" | "oneOf" | "$ref" | "enum" | "const");
+        let combines =
+            |key: &str| matches!(key, "allOf" | "anyOf" | "oneOf" | "$ref" | "enum" | "const");
         let applied = map.keys().filter(|key| combines(key)).count();
         let own = map.keys().any(|key| !combines(key) && !SILENT.contains(&key.as_str()));
         let meets = meets || applied + usize::from(own) > 1 || list(map, "allOf").len() > 1;
@@ -84,14 +91,25 @@ impl<'a> Walk<'a> {
                         product = product.saturating_mul(self.weigh(part, meets)?);
                     }
                 }
-                "anyOf" | "oneOf" => product = product.saturating_mul(self.sum(list(map, key), meets)?),
+                "anyOf" | "oneOf" => {
+                    product = product.saturating_mul(self.sum(list(map, key), meets)?)
+                }
                 "enum" => product = product.saturating_mul(list(map, key).len().max(1) as u64),
                 "$ref" if meets => product = product.saturating_mul(self.follow(value)?),
                 // What is only defined here is weighed by itself.
-                "$defs" | "definitions" => size = size.saturating_add(self.sum(parts(value), false)?),
-                "properties" | "patternProperties" => size = size.saturating_add(self.sum(parts(value), meets)?),
+                "$defs" | "definitions" => {
+                    size = size.saturating_add(self.sum(parts(value), false)?)
+                }
+                "properties" | "patternProperties" => {
+                    size = size.saturating_add(self.sum(parts(value), meets)?)
+                }
                 "prefixItems" => size = size.saturating_add(self.sum(list(map, key), meets)?),
-                "items" | "additionalItems" | "additionalProperties" | "not" | "contains" | "propertyNames" => {
+                "items"
+                | "additionalItems"
+                | "additionalProperties"
+                | "not"
+                | "contains"
+                | "propertyNames" => {
                     size = size.saturating_add(self.weigh(value, meets)?);
                 }
                 _ => {}
@@ -100,7 +118,11 @@ impl<'a> Walk<'a> {
         Ok(product.saturating_mul(size))
     }
 
-    fn sum(&mut self, schemas: impl IntoIterator<Item = &'a Value>, meets: bool) -> Result<u64, GrammarError> {
+    fn sum(
+        &mut self,
+        schemas: impl IntoIterator<Item = &'a Value>,
+        meets: bool,
+    ) -> Result<u64, GrammarError> {
         let mut sum = 0_u64;
         for schema in schemas {
             sum = sum.saturating_add(self.weigh(schema, meets)?);
@@ -128,8 +150,11 @@ fn parts(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn counted(map: &Map<String, Value>) -> Result<(), GrammarError> {
-    let bounds = ["minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"];
-    let beyond = |key: &&str| map.get(*key).and_then(Value::as_f64).is_some_and(|bound| bound > MOST_COUNTED as f64);
+    let bounds =
+        ["minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"];
+    let beyond = |key: &&str| {
+        map.get(*key).and_then(Value::as_f64).is_some_and(|bound| bound > MOST_COUNTED as f64)
+    };
     if bounds.iter().any(beyond) { Err(TOO_LONG) } else { Ok(()) }
 }
 
@@ -148,8 +173,7 @@ mod tests {
             "$defs": {"base": {"type": "object", "properties": {"id": {"type": "integer"}}}},
         });
         assert_eq!(check(&usual), Ok(()));
-        let either =
-            |name: &str| json!({"anyOf": [{"properties": {name: string()}}, {"properties": {name: {"type": "null"}}}]});
+        let either = |name: &str| json!({"anyOf": [{"properties": {name: string()}}, {"properties": {name: {"type": "null"}}}]});
         let many: Vec<Value> = (0..30).map(|index| either(&format!("p{index}"))).collect();
         assert_eq!(check(&json!({"allOf": many})), Err(TOO_RICH));
         // By doubling references.

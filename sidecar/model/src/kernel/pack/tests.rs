@@ -34,7 +34,9 @@ fn random_blocks(dtype: DType, rows: usize, columns: usize, rng: &mut StdRng) ->
             block[at..at + 2].copy_from_slice(&value.to_le_bytes());
         };
         match dtype {
-            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 | DType::F16 | DType::Iq4Nl | DType::Iq4Xs => half(0),
+            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 | DType::F16 | DType::Iq4Nl | DType::Iq4Xs => {
+                half(0)
+            }
             DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => {
                 half(0);
                 half(2);
@@ -46,7 +48,8 @@ fn random_blocks(dtype: DType, rows: usize, columns: usize, rng: &mut StdRng) ->
             DType::Q3K => half(108),
             DType::Q6K => half(208),
             DType::F32 => block.copy_from_slice(&rng.random_range(-1_f32..1.0).to_le_bytes()),
-            DType::Bf16 => block.copy_from_slice(&half::bf16::from_f32(rng.random_range(-1.0..1.0)).to_le_bytes()),
+            DType::Bf16 => block
+                .copy_from_slice(&half::bf16::from_f32(rng.random_range(-1.0..1.0)).to_le_bytes()),
         }
         raw.extend(block);
     }
@@ -81,9 +84,13 @@ fn packed_rows_hold_what_the_file_says() {
             matrix.dequantise_row(index, &mut row);
             let largest = expected.iter().fold(0.0_f32, |l, v| l.max(v.abs()));
             // Scales of K-quants are rounded to f16; Q2_K and Q3_K go to 8 bits.
-            let tolerance = largest * if matches!(dtype, DType::Q2K | DType::Q3K) { 0.005 } else { 0.001 };
+            let tolerance =
+                largest * if matches!(dtype, DType::Q2K | DType::Q3K) { 0.005 } else { 0.001 };
             for (found, expected) in row.iter().zip(expected) {
-                assert!((found - expected).abs() <= tolerance, "{dtype:?} row {index}: {found} for {expected}");
+                assert!(
+                    (found - expected).abs() <= tolerance,
+                    "{dtype:?} row {index}: {found} for {expected}"
+                );
             }
         }
     }
@@ -92,7 +99,8 @@ fn packed_rows_hold_what_the_file_says() {
 /// candle reads neither: against the published rule, value by value.
 #[test]
 fn codebook_quants_hold_what_the_file_says() {
-    const MEANT: [f32; 16] = [-127., -104., -83., -65., -49., -35., -22., -10., 1., 13., 25., 38., 53., 69., 89., 113.];
+    const MEANT: [f32; 16] =
+        [-127., -104., -83., -65., -49., -35., -22., -10., 1., 13., 25., 38., 53., 69., 89., 113.];
     let pool = Pool::new(2).unwrap();
     let mut rng = StdRng::seed_from_u64(11);
     let (rows, columns) = (9, 512);
@@ -112,12 +120,19 @@ fn codebook_quants_hold_what_the_file_says() {
                     _ => {
                         let low = (block[4 + sub / 2] >> (4 * (sub % 2))) & 0xf;
                         let high = (u16::from_le_bytes([block[2], block[3]]) >> (2 * sub)) & 3;
-                        (scale * (f32::from(low) + 16.0 * f32::from(high) - 32.0), &block[8 + 16 * sub..])
+                        (
+                            scale * (f32::from(low) + 16.0 * f32::from(high) - 32.0),
+                            &block[8 + 16 * sub..],
+                        )
                     }
                 };
                 let byte = codes[at % 16];
-                let expected = scale * MEANT[usize::from(if at % 32 < 16 { byte & 0xf } else { byte >> 4 })];
-                assert!((found - expected).abs() <= 1e-3 * expected.abs(), "{dtype:?}: {found} for {expected}");
+                let expected =
+                    scale * MEANT[usize::from(if at % 32 < 16 { byte & 0xf } else { byte >> 4 })];
+                assert!(
+                    (found - expected).abs() <= 1e-3 * expected.abs(),
+                    "{dtype:?}: {found} for {expected}"
+                );
             }
         }
     }
@@ -143,10 +158,16 @@ fn quantised_activations_are_the_scalar_reference_bit_for_bit() {
     let mut rng = StdRng::seed_from_u64(2);
     let acts = random_acts(3, 256, &mut rng);
     for row in (0..3).map(|row| acts.row(row)) {
-        let (mut codes, mut scales, mut sums, mut halves) = (vec![0; 256], vec![0.0; 8], vec![0.0; 8], vec![0; 16]);
+        let (mut codes, mut scales, mut sums, mut halves) =
+            (vec![0; 256], vec![0.0; 8], vec![0.0; 8], vec![0; 16]);
         scalar::quantise(row.plain, &mut codes, &mut scales, &mut sums, &mut halves);
-        assert_eq!((row.codes, row.scales, row.sums, row.halves), (&codes[..], &scales[..], &sums[..], &halves[..]));
-        for (value, (code, block)) in row.plain.iter().zip(codes.iter().zip((0..256).map(|k| k / 32))) {
+        assert_eq!(
+            (row.codes, row.scales, row.sums, row.halves),
+            (&codes[..], &scales[..], &sums[..], &halves[..])
+        );
+        for (value, (code, block)) in
+            row.plain.iter().zip(codes.iter().zip((0..256).map(|k| k / 32)))
+        {
             assert!((value - f32::from(*code) * scales[block]).abs() <= scales[block] * 0.5001);
         }
     }
@@ -211,7 +232,10 @@ fn extreme_codes_do_not_overflow_sixteen_bits() {
                 let (mut found, mut expected): (Tile, Tile) = Default::default();
                 matrix.tile(0, &[acts.row(0)], &mut found);
                 scalar::tile(matrix.format, 256, matrix.group(0), &[acts.row(0)], &mut expected);
-                assert!((found[0][0] - expected[0][0]).abs() <= expected[0][0].abs() * 1e-5, "{dtype:?} {byte:#x}");
+                assert!(
+                    (found[0][0] - expected[0][0]).abs() <= expected[0][0].abs() * 1e-5,
+                    "{dtype:?} {byte:#x}"
+                );
             }
         }
     }
