@@ -1,0 +1,104 @@
+//! Policies, their traits and their vectors, as a plan holds them.
+
+use crate::bounds::Bounds;
+use crate::policy::{
+    Action, EvidenceWindow, FailurePolicy, Mode, Regeneration, RequestBounds, Sampling, Score,
+    Unresolved,
+};
+use crate::refusal::Refusal;
+use crate::unscored::UnscoredReason;
+use crate::vector::Baseline;
+use std::sync::Arc;
+
+/// A policy that guards this pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedPolicy {
+    /// Name.
+    pub name: String,
+    /// Generation.
+    pub generation: i64,
+    /// Digest of everything it resolves to.
+    pub digest: Option<String>,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// What happens to traffic that cannot be scored. Always `Open` in mode `Audit`, which changes
+    /// nothing.
+    pub failure_policy: FailurePolicy,
+    /// Response tokens before the running mean first decides, at least 1.
+    pub min_tokens: usize,
+    /// Evidence by single tokens, in place of the running mean.
+    pub window: Option<EvidenceWindow>,
+    /// Which responses it looks at; `None`: all of them.
+    pub sampling: Option<Sampling>,
+    /// Whether conversations may be written to the conversation log.
+    pub record_conversations: bool,
+    /// Traits that are not enforced.
+    pub refused: Vec<RefusedTrait>,
+    /// If nothing of the policy can be enforced: why.
+    pub unresolved: Option<Unresolved>,
+}
+
+impl PlannedPolicy {
+    /// Why it is not enforced in full, if it is not.
+    #[must_use]
+    pub fn unenforced(&self) -> Option<UnscoredReason> {
+        match &self.unresolved {
+            Some(_) => Some(UnscoredReason::PolicyUnresolved),
+            None => (!self.refused.is_empty()).then_some(UnscoredReason::VectorRefused),
+        }
+    }
+}
+
+/// A trait that is not enforced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTrait {
+    /// Name of its vector.
+    pub vector: String,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// A vector that is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasuredVector {
+    /// Name.
+    pub name: String,
+    /// The trait.
+    pub trait_name: String,
+    /// The layer, 1-based.
+    pub layer: u32,
+    /// SHA-256 of the values.
+    pub sha256: String,
+    /// Raw values, shape `[hidden]`, finite and not all zero.
+    pub values: Arc<[f32]>,
+    /// What benign responses score by `ResponseAvg`.
+    pub baseline: Option<Baseline>,
+}
+
+/// One trait of one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Index in [`policies`](super::Plan::policies).
+    pub policy: usize,
+    /// Index in [`vectors`](super::Plan::vectors).
+    pub vector: usize,
+    /// The score that is compared.
+    pub score: Score,
+    /// Past these the trait is breached.
+    pub bounds: Bounds,
+    /// What to do: `Audit` if that is the policy's mode, and more than the policy says if the
+    /// request asked for it.
+    pub action: Action,
+    /// The action without the request's overrides, which statistics are kept by.
+    pub declared_action: Action,
+    /// With `Redact`: what to say instead.
+    pub redaction: Option<Arc<str>>,
+    /// With `Regenerate`: how to try again.
+    pub regenerate: Option<Regeneration>,
+    /// What a request may ask for.
+    pub requests: Option<RequestBounds>,
+    /// While a calibration is collected from the scores: the digest that they are reported under.
+    pub calibrates: Option<String>,
+    /// What drift of the scores is measured against.
+    pub baseline: Option<Baseline>,
+}
