@@ -4,12 +4,11 @@ use super::dereference::Inputs;
 use crate::artefact::Artefact;
 use crate::context::Scope;
 use crate::pods::PodView;
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::VectorInput;
-use personaguard_crds::wire::PolicyAcknowledgement;
-use personaguard_crds::{
+use personaguard_api::{
     Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, SampleCounts, Totals,
 };
+use personaguard_resolve::VectorInput;
+use personaguard_wire::{PolicyAcknowledgement, ResolvedPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

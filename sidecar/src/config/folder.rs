@@ -2,11 +2,10 @@
 
 use super::{Config, ConfigError, Source, labels, manifests};
 use crate::guard::Vectors;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Digest, names};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Digest, names};
 use personaguard_persona::{layer_digest, read_layers};
+use personaguard_wire::{Failure, GuardConfig};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

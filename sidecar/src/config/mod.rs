@@ -11,7 +11,7 @@ mod manifests;
 pub use folder::{Fingerprint, fingerprint, load};
 
 use crate::guard::Vectors;
-use personaguard_crds::guard_config::GuardConfig;
+use personaguard_wire::GuardConfig;
 use std::path::PathBuf;
 
 /// Where the config comes from.

@@ -1,7 +1,7 @@
 //! From a plan to what the engine does to the residual stream.
 
 use crate::guard::{Cap, Plan, Steer, When};
-use personaguard_crds::{ConditionAt, Layer, Positions};
+use personaguard_api::{ConditionAt, Layer, Positions};
 use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
 use std::sync::Arc;
 

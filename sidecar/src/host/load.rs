@@ -3,11 +3,10 @@
 use super::{Serving, clip, interventions};
 use crate::config::Config;
 use crate::guard::{BackOff, Draw, ModelFacts, Plan};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::ServedModel;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Device, Digest};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Device, Digest};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_wire::{Failure, ServedModel};
 use std::path::PathBuf;
 use std::sync::Arc;
 

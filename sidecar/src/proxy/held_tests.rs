@@ -3,8 +3,8 @@
 use super::*;
 use crate::guard::{Decision, ModelFacts, Plan, Sentences, Vectors};
 use crate::host::Host;
-use personaguard_crds::guard_config::GuardConfig;
 use personaguard_model::Score;
+use personaguard_wire::GuardConfig;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::guard::{BackOff, Decision, repetition};
 use crate::host::{Host, Serving};
 use crate::telemetry::metrics::Steered;
-use personaguard_crds::Coherence;
+use personaguard_api::Coherence;
 use personaguard_model::ScoreRequest;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use crate::rig::{Folder, LAYER, MODEL, Rig, Variant, chat, policy, text, vector, weights, with};
 use futures::StreamExt as _;
 use personaguard::config::{Source, load};
-use personaguard_crds::{Action, Digest, PodState};
+use personaguard_api::{Action, Digest, PodState};
 use personaguard_persona::{Counts, LayerMatrix, ModelIdentity, VectorFile, VectorMetadata};
 use serde_json::json;
 use std::os::unix::fs::symlink;

@@ -4,15 +4,12 @@ use super::guard_cases::*;
 use personaguard::guard::{
     Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
 };
-use personaguard_crds::guard_config::{
-    ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
-};
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, EvidenceWindow,
     FailurePolicy, Mode, Positions, Redaction, Regeneration, RequestBounds, Sampling, Steering,
     SteeringCondition,
 };
+use personaguard_wire::{Failure, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
