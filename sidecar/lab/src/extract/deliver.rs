@@ -4,9 +4,9 @@
 use super::journal;
 use anyhow::{Context as _, bail};
 use clap::Args;
-use personaguard_crds::names;
-use personaguard_crds::wire::{ExtractionProgress, MAX_VECTOR_BYTES};
+use personaguard_api::names;
 use personaguard_persona::VectorFile;
+use personaguard_wire::{ExtractionProgress, MAX_VECTOR_BYTES};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client};
 use std::convert::Infallible;

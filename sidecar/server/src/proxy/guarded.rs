@@ -17,7 +17,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::{StreamExt as _, stream as streams};
-use personaguard_crds::{Action, FailurePolicy, Score};
+use personaguard_api::{Action, FailurePolicy, Score};
 use personaguard_guard::{Decision, Demands, Fault, Plan, Stop};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

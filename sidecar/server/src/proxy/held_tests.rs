@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::host::Host;
-use personaguard_crds::guard_config::GuardConfig;
 use personaguard_guard::{Decision, ModelFacts, Plan, Sentences, Vectors};
 use personaguard_model::Score;
+use personaguard_wire::GuardConfig;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

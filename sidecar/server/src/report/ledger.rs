@@ -1,12 +1,12 @@
 //! Counts and scores since the process started.
 
 use jiff::Timestamp;
-use personaguard_crds::guard_config::Calm;
-use personaguard_crds::wire::{self, MAX_SAMPLES, Sample, TraitSummary};
-use personaguard_crds::{Action, DriftCharts, Totals};
+use personaguard_api::Action;
+use personaguard_api::{DriftCharts, Totals};
 use personaguard_guard::{Breach, Decision, Plan};
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{Drift, Limits};
+use personaguard_wire::{self as wire, Calm, MAX_SAMPLES, Sample, TraitSummary};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 

@@ -2,7 +2,7 @@
 
 use crate::host::{Host, Serving};
 use crate::telemetry::metrics::Steered;
-use personaguard_crds::Coherence;
+use personaguard_api::Coherence;
 use personaguard_guard::{BackOff, Decision, repetition};
 use personaguard_model::ScoreRequest;
 use std::sync::Arc;

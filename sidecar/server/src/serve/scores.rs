@@ -1,7 +1,7 @@
 //! The field `personaguard` of a response.
 
 use super::request::Extension;
-use personaguard_crds::{Action, Score};
+use personaguard_api::{Action, Score};
 use personaguard_guard::{Bounds, Decision};
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -4,10 +4,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use personaguard_crds::guard_config::{
-    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel,
-};
-use personaguard_crds::{
+use personaguard_api::{
     API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
     Mode, Positions, Redaction, Regeneration, Score, Steering,
 };
@@ -22,6 +19,7 @@ use personaguard_server::report::Target;
 use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
+use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -199,7 +197,7 @@ impl Folder {
                     context_length: 512,
                     max_concurrent: 2,
                     threads: Some(1),
-                    device: personaguard_crds::Device::Cpu,
+                    device: personaguard_api::Device::Cpu,
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,

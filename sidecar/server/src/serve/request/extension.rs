@@ -3,7 +3,7 @@
 
 use super::fields::{Fields, unsupported, wrong_type};
 use crate::serve::error::ApiError;
-use personaguard_crds::Coefficient;
+use personaguard_api::Coefficient;
 use personaguard_guard::{Demand, Demands};
 use serde_json::{Map, Value};
 

@@ -2,26 +2,24 @@
 //! serve` share.
 
 mod conflict;
+mod layers;
 mod scale;
 
-use crate::conditions::reason;
-use crate::guard_config::{
-    Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
-};
-use crate::layers::{Part, parts};
-use crate::policy::{
-    Action, Capping, Evidence, FailurePolicy, Mode, PersonaPolicySpec, Placement, Threshold,
-    TraitRule,
-};
-use crate::quantity::{Digest, Layer};
-use crate::vector::Calibration;
-use crate::wire::Failure;
-use crate::{API_VERSION, PersonaModel, PersonaPolicy, PersonaVector, names};
+pub use layers::{Part, parts, vector_names};
+
 use conflict::no_conflict;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
-use kube::core::{Selector, SelectorExt};
+use kube::core::Selector;
+use personaguard_api::conditions::reason;
+use personaguard_api::{
+    API_VERSION, Action, Calibration, Capping, Digest, Evidence, Failure, FailurePolicy, Layer,
+    Mode, PersonaModel, PersonaPolicy, PersonaPolicySpec, PersonaVector, Placement, Threshold,
+    TraitRule, names,
+};
+use personaguard_wire::{
+    Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
+};
 use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,7 +51,7 @@ pub struct VectorInput {
     pub does_not_steer: bool,
 }
 
-/// Why a policy is not enforced: a reason of [`crate::conditions::reason`] and a sentence that says
+/// Why a policy is not enforced: a reason of [`personaguard_api::conditions::reason`] and a sentence that says
 /// what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -305,29 +303,6 @@ pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<Unres
     })
 }
 
-impl UnresolvedPolicy {
-    /// Whether the policy should guard a pod with these labels.
-    #[must_use]
-    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        selects(&self.selector, labels)
-    }
-}
-
-impl ResolvedPolicy {
-    /// Whether the policy guards a pod with these labels.
-    #[must_use]
-    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        selects(&self.selector, labels)
-    }
-}
-
-/// Whether a selector selects a pod with these labels. An empty one selects every pod, one that
-/// does not parse none.
-#[must_use]
-pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
-}
-
 impl VectorInput {
     /// Reads what a `PersonaVector` says of itself against what its file holds.
     ///
@@ -450,7 +425,7 @@ fn complete(rule: &TraitRule) -> Result<(), Rejection> {
         let message = format!("trait `{}`: give each of its layers once", rule.vector);
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
-    if rule.action == Action::Regenerate && rule.score == crate::Score::PromptLast {
+    if rule.action == Action::Regenerate && rule.score == personaguard_api::Score::PromptLast {
         let message =
             format!("trait `{}`: action Regenerate goes with score ResponseAvg", rule.vector);
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
@@ -488,7 +463,7 @@ fn condition(
             read.layer
         ));
     }
-    if steer.positions != crate::Positions::Response {
+    if steer.positions != personaguard_api::Positions::Response {
         return refuse("goes with positions Response".to_owned());
     }
     let until = when.until.unwrap_or(when.above);
@@ -507,7 +482,7 @@ fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
         let message = "what is enforced cannot be sampled: leave spec.sampling out, or use actions Audit and Alert with failurePolicy Open and without requests";
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));
     }
-    let valid = |sampling: crate::Sampling| match (sampling.fraction, sampling.every) {
+    let valid = |sampling: personaguard_api::Sampling| match (sampling.fraction, sampling.every) {
         (Some(fraction), None) => fraction > 0.0 && fraction <= 1.0,
         (None, Some(every)) => every > 0,
         _ => false,

@@ -96,7 +96,7 @@ mod tests {
     fn generated_yaml_is_up_to_date() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (name, expected) in manifests() {
-            for folder in ["yaml", "../charts/personaguard-crds/templates"] {
+            for folder in ["../yaml", "../../charts/personaguard-crds/templates"] {
                 let path = root.join(folder).join(&name);
                 let found = std::fs::read_to_string(&path).unwrap_or_default();
                 assert!(

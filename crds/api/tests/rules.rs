@@ -1,7 +1,8 @@
 //! Tests of the rules that the API server enforces on what users write: each with what it lets
 //! through and what not.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use crate::{PersonaModel, PersonaPolicy, PersonaVector};
+use personaguard_api::{PersonaModel, PersonaPolicy, PersonaVector};
 use serde_json::{Value, json};
 
 /// Sets a field by its path, in a copy.
@@ -225,7 +226,7 @@ fn conditional_steering_is_of_the_answer() {
 fn a_coefficient_beyond_the_limit_is_refused_with_the_limit() {
     // The Rust type refuses such a value before the rule could: the schema is asked alone.
     let check = |coefficient: f64| {
-        kube::core::cel::validate_cel_schema::<crate::Steering>(
+        kube::core::cel::validate_cel_schema::<personaguard_api::Steering>(
             &json!({"coefficient": coefficient}),
             None,
         )
@@ -238,8 +239,9 @@ fn a_coefficient_beyond_the_limit_is_refused_with_the_limit() {
 
 #[test]
 fn a_digest_is_64_hexadecimal_digits() {
-    let check =
-        |text: &str| kube::core::cel::validate_cel_schema::<crate::Digest>(&json!(text), None);
+    let check = |text: &str| {
+        kube::core::cel::validate_cel_schema::<personaguard_api::Digest>(&json!(text), None)
+    };
     assert!(check(&"0af3".repeat(16)).is_ok());
     for wrong in ["", "0af3", &"0AF3".repeat(16), &"0af3".repeat(17)] {
         assert!(check(wrong).unwrap_err().to_string().contains("64 lower-case hexadecimal digits"));

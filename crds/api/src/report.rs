@@ -1,8 +1,9 @@
 //! `PersonaReport`: what the sidecars of one workload saw.
 
+use crate::acknowledgement::{Failure, PolicyAcknowledgement};
 use crate::policy::Action;
 use crate::quantity::Digest;
-use crate::wire::{Failure, PolicyAcknowledgement, Sample};
+use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;

@@ -71,7 +71,7 @@ pub const TOKEN_DIR: &str = "/var/run/secrets/personaguard.dev";
 /// Where the model's volume is mounted.
 pub const MODEL_DIR: &str = "/var/lib/personaguard/model";
 
-/// Config-folder file: a [`crate::guard_config::GuardConfig`] as YAML.
+/// Config-folder file: a `GuardConfig` as YAML.
 pub const CONFIG_FILE: &str = "config.yaml";
 /// Config-folder file: each vector's chosen layer, F32, one tensor of shape `[hidden]` named after
 /// the `PersonaVector`.

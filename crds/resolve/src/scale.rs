@@ -2,12 +2,12 @@
 //! the guarded traffic.
 
 use super::{Rejection, VectorInput, digest_of};
-use crate::conditions::reason;
-use crate::guard_config::Calm;
-use crate::policy::{Mode, PersonaPolicy, TrafficCalibration, TraitRule, responses_for_quantile};
-use crate::quantity::Digest;
-use crate::vector::Calibration;
 use kube::ResourceExt;
+use personaguard_api::conditions::reason;
+use personaguard_api::{
+    Calibration, Digest, Mode, PersonaPolicy, TrafficCalibration, TraitRule, responses_for_quantile,
+};
+use personaguard_wire::Calm;
 
 /// The distribution that a threshold is given in.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ fn of_vector<'a>(
     unit: &str,
 ) -> Result<&'a Calibration, Rejection> {
     let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
-    if rule.score != crate::Score::ResponseAvg {
+    if rule.score != personaguard_api::Score::ResponseAvg {
         return Err(missing(format!(
             "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give threshold.projection in place of .{unit}, or calibrate on the guarded traffic (spec.calibration.from: Traffic)",
             rule.vector, rule.score

@@ -1,10 +1,12 @@
 use super::*;
-use crate::wire::Sample;
-use crate::{
-    CalibratedFrom, CalibrationSource, Device, ImageSource, ModelSource, PersonaModelSpec,
-    PersonaPolicySpec, ProjectionRange, Runtime, Score, Steering, TrafficCalibration,
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, LabelSelectorRequirement, Time,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelectorRequirement, Time};
+use personaguard_api::{
+    CalibratedFrom, CalibrationSource, Device, ImageSource, ModelSource, PersonaModelSpec,
+    PersonaPolicySpec, ProjectionRange, Runtime, Sample, Score, Steering, TrafficCalibration,
+    selects,
+};
 
 fn model() -> PersonaModel {
     let source = ModelSource {
@@ -144,7 +146,10 @@ fn on_traffic(mode: Mode, rule: TraitRule, known: Option<(Digest, u32)>) -> Pers
         let mut sample = Sample::new(basis);
         (0..count).for_each(|score| sample.add(f64::from(score), None));
         let calibrations = vec![TrafficCalibration::new("evil", sample)];
-        crate::PersonaPolicyStatus { calibrations, ..crate::PersonaPolicyStatus::default() }
+        personaguard_api::PersonaPolicyStatus {
+            calibrations,
+            ..personaguard_api::PersonaPolicyStatus::default()
+        }
     });
     policy
 }
@@ -281,10 +286,10 @@ fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy 
     let mut rule = rule("evil", sigma(3.0), Action::Steer);
     rule.steer = Some(Steering {
         coefficient: coefficient.try_into().unwrap(),
-        positions: crate::Positions::Response,
+        positions: personaguard_api::Positions::Response,
         layers: Vec::new(),
         when: None,
-        coherence: crate::Coherence::default(),
+        coherence: personaguard_api::Coherence::default(),
     });
     let mut policy = policy(name, app, vec![rule]);
     policy.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
@@ -342,7 +347,7 @@ fn a_rule_has_what_its_action_needs_and_nothing_else() {
     for action in [Action::Steer, Action::Cap, Action::Regenerate, Action::Redact] {
         assert_eq!(refused(&|rule| rule.action = action), reason::ACTION_INCOMPLETE, "{action:?}");
     }
-    let redact = crate::Redaction { text: "…".into() };
+    let redact = personaguard_api::Redaction { text: "…".into() };
     assert_eq!(refused(&|rule| rule.redact = Some(redact.clone())), reason::ACTION_INCOMPLETE);
     for (floor, ceiling) in [(None, None), (Some(2.0), Some(1.0)), (Some(f64::NAN), None)] {
         let capped = |rule: &mut TraitRule| {
@@ -357,7 +362,7 @@ fn a_rule_has_what_its_action_needs_and_nothing_else() {
 fn what_is_enforced_is_not_sampled() {
     let sampled = |action, mode, failure_policy| {
         let mut policy = policy("p", "chat", vec![rule("evil", sigma(3.0), action)]);
-        policy.spec.sampling = Some(crate::Sampling { every: Some(10), fraction: None });
+        policy.spec.sampling = Some(personaguard_api::Sampling { every: Some(10), fraction: None });
         (policy.spec.mode, policy.spec.failure_policy) = (mode, failure_policy);
         resolve_policy(&policy, &model(), &vectors())
     };
@@ -375,12 +380,13 @@ fn a_condition_on_steering_is_read_before_it_steers() {
     let conditional = |vector: &str, layer: u32, above: f64, until: Option<f64>| {
         let mut policy = steer("p", "chat", -1.0, 1);
         policy.spec.traits.push(rule("sycophantic", sigma(3.0), Action::Alert));
-        policy.spec.traits[0].steer.as_mut().unwrap().when = Some(crate::SteeringCondition {
-            vector: Some(vector.into()),
-            at: Default::default(),
-            above,
-            until,
-        });
+        policy.spec.traits[0].steer.as_mut().unwrap().when =
+            Some(personaguard_api::SteeringCondition {
+                vector: Some(vector.into()),
+                at: Default::default(),
+                above,
+                until,
+            });
         let mut vectors = vectors();
         vectors.get_mut("sycophantic").unwrap().layer = Layer(layer);
         resolve_policy(&policy, &model(), &vectors).map_err(|rejection| rejection.reason)
@@ -428,7 +434,7 @@ fn selection_is_that_of_the_api_server() {
 
 #[test]
 fn a_layer_that_the_file_lacks_is_named() {
-    let spec = crate::PersonaVectorSpec {
+    let spec = personaguard_api::PersonaVectorSpec {
         trait_name: "evil".into(),
         description: None,
         model: "smollm2".into(),
@@ -522,8 +528,11 @@ fn steering_and_caps_at_several_layers_bring_their_parts() {
     let mut steered = steer("a", "chat", -1.0, 10);
     steered.spec.traits[0].steer.as_mut().unwrap().layers = vec![Layer(17), Layer(16)];
     let mut capped = policy("b", "chat", vec![rule("evil", sigma(3.0), Action::Cap)]);
-    let bounds =
-        |layer| crate::LayerBounds { layer: Layer(layer), floor: Some(-1.0), ceiling: Some(2.0) };
+    let bounds = |layer| personaguard_api::LayerBounds {
+        layer: Layer(layer),
+        floor: Some(-1.0),
+        ceiling: Some(2.0),
+    };
     capped.spec.traits[0].cap = Some(Capping { layers: vec![bounds(18)], ..Default::default() });
     let resolution = resolve(&model(), &vectors(), &[steered.clone(), capped.clone()]);
     assert!(resolution.rejected.is_empty(), "{:?}", resolution.rejected);
@@ -554,7 +563,7 @@ fn steering_and_caps_at_several_layers_bring_their_parts() {
     narrow.metadata.name = Some("c".to_owned());
     narrow.metadata.creation_timestamp = Some(Time(Timestamp::from_second(20).unwrap()));
     narrow.spec.traits[0].cap.as_mut().unwrap().layers =
-        vec![crate::LayerBounds { layer: Layer(18), floor: Some(3.0), ceiling: None }];
+        vec![personaguard_api::LayerBounds { layer: Layer(18), floor: Some(3.0), ceiling: None }];
     let resolution = resolve(&model(), &vectors(), &[capped, narrow]);
     assert_eq!(resolution.rejected["c"].reason, reason::STEERING_CONFLICT);
 }

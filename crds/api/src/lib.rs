@@ -1,13 +1,7 @@
-//! Kubernetes API types of Personaguard (group `personaguard.dev`, version `v1alpha1`), and the
-//! contract between its operator and its sidecar.
+//! Kubernetes API of Personaguard (group `personaguard.dev`, version `v1alpha1`).
 //!
 //! - The kinds: [`PersonaModel`], [`PersonaVector`], [`PersonaPolicy`], [`PersonaReport`],
 //!   [`DatasetScreen`], [`PersonaInjection`].
-//! - [`resolve`]: from those kinds to what a sidecar enforces, a pure function that operator and
-//!   sidecar share.
-//! - [`guard_config`]: the file it results in, mounted in every guarded pod of one (namespace,
-//!   model).
-//! - [`wire`]: what a sidecar pushes back.
 //! - [`conditions`], [`metrics`], [`names`]: the one home of every condition, reason, metric, label
 //!   and path.
 
@@ -15,10 +9,9 @@
 #![allow(unreachable_pub)]
 #![allow(clippy::duplicated_attributes, reason = "printer columns of one type are no duplicates")]
 
+mod acknowledgement;
 pub mod conditions;
-pub mod guard_config;
 mod injection;
-pub mod layers;
 mod manifests;
 pub mod metrics;
 mod model;
@@ -26,14 +19,13 @@ pub mod names;
 mod policy;
 pub mod quantity;
 mod report;
-pub mod resolve;
-#[cfg(test)]
-mod rules;
+mod sample;
 mod screen;
+mod selector;
 mod sketch;
 mod vector;
-pub mod wire;
 
+pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
 pub use injection::{PersonaInjection, PersonaInjectionSpec};
 pub use manifests::manifests;
 pub use model::{
@@ -45,14 +37,16 @@ pub use policy::{
     Evidence, EvidenceWindow, FailurePolicy, LayerBounds, Mode, PersonaPolicy, PersonaPolicySpec,
     PersonaPolicyStatus, Placement, Positions, ProjectionRange, Redaction, Regeneration,
     RequestBounds, Sampling, Score, Steering, SteeringCondition, Threshold, TrafficCalibration,
-    TraitRule,
+    TraitRule, responses_for_quantile,
 };
 pub use quantity::{Coefficient, Digest, Layer};
 pub use report::{
     DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts,
     PodState, Totals, TraitScores, WorkloadReference,
 };
+pub use sample::{MAX_SYSTEM_PROMPTS, Sample};
 pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};
+pub use selector::selects;
 pub use sketch::{MAX_CENTROIDS, Sketch};
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret,

@@ -1,8 +1,8 @@
 //! `PersonaPolicy`: which pods, which model, which traits, which thresholds, which action.
 
 use crate::quantity::{Coefficient, Digest, Layer};
+use crate::sample::Sample;
 use crate::sketch::Sketch;
-use crate::wire::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use kube::KubeSchema;
@@ -145,8 +145,9 @@ impl PersonaPolicySpec {
 }
 
 /// Responses of which at least one is expected beyond a quantile.
+#[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-pub(crate) fn responses_for_quantile(q: f64) -> u64 {
+pub fn responses_for_quantile(q: f64) -> u64 {
     (1.0 / (1.0 - q).min(q) - 1e-9).ceil() as u64
 }
 

@@ -1,15 +1,11 @@
 //! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable
 //! YAML.
 
-use crate::API_VERSION;
-use crate::model::Device;
-use crate::policy::{
-    Action, Capping, Evidence, FailurePolicy, Mode, Redaction, Regeneration, RequestBounds,
-    Sampling, Score, Steering,
-};
-use crate::quantity::{Digest, Layer};
-use crate::wire::Failure;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use personaguard_api::{
+    API_VERSION, Action, Capping, Device, Digest, Evidence, Failure, FailurePolicy, Layer, Mode,
+    Redaction, Regeneration, RequestBounds, Sampling, Score, Steering, selects,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -169,6 +165,14 @@ pub struct ResolvedPolicy {
     pub traits: Vec<ResolvedTrait>,
 }
 
+impl ResolvedPolicy {
+    /// Whether the policy guards a pod with these labels.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        selects(&self.selector, labels)
+    }
+}
+
 /// A policy in mode `Enforce` that was never resolved, so that nothing of it can be enforced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -181,6 +185,14 @@ pub struct UnresolvedPolicy {
     pub failure_policy: FailurePolicy,
     /// Why it is not enforced.
     pub failure: Failure,
+}
+
+impl UnresolvedPolicy {
+    /// Whether the policy should guard a pod with these labels.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        selects(&self.selector, labels)
+    }
 }
 
 /// A trait as a sidecar enforces it. Thresholds are raw projections.

@@ -1,11 +1,10 @@
 //! Policies on the same pods that contradict each other.
 
 use super::Rejection;
-use crate::conditions::reason;
-use crate::guard_config::{ResolvedPolicy, ResolvedTrait};
-use crate::policy::{Capping, Mode};
-use crate::quantity::Layer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use personaguard_api::conditions::reason;
+use personaguard_api::{Capping, Layer, Mode};
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Steering adds up: two policies that steer the same pods along the same vector would do neither

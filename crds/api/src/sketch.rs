@@ -158,5 +158,4 @@ impl Sketch {
 }
 
 #[cfg(test)]
-#[path = "sketch_tests.rs"]
 mod tests;
