@@ -1,20 +1,21 @@
 //! Placement Serve: the OpenAI-compatible API of the model that is served here.
 
-mod answer;
 mod attempt;
 mod calls;
 mod choices;
 mod coherence;
 mod completions;
-mod format;
 mod grammar;
+mod guarded;
 mod models;
+mod piece;
 mod request;
-mod response;
+mod response_head;
 mod retry;
 mod scores;
 mod stream;
 mod submit;
+mod whole;
 
 use crate::admin;
 use crate::host::Host;
@@ -34,6 +35,12 @@ struct Chat {
 impl FromRef<Chat> for Arc<Host> {
     fn from_ref(chat: &Chat) -> Self {
         Arc::clone(&chat.host)
+    }
+}
+
+impl FromRef<Chat> for Limits {
+    fn from_ref(chat: &Chat) -> Self {
+        chat.limits
     }
 }
 

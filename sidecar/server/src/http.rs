@@ -4,6 +4,7 @@
 mod body;
 mod connections;
 mod error;
+mod event_stream;
 mod limits;
 mod listen;
 mod notify;
@@ -12,6 +13,7 @@ pub(crate) mod sse;
 
 pub(crate) use body::{Broken, Patience, Received, collect, receive, request_body};
 pub(crate) use error::ApiError;
+pub(crate) use event_stream::event_stream;
 pub use limits::Limits;
 pub use listen::listen;
 pub(crate) use router::{catch_panics, with_fallbacks};

@@ -6,5 +6,5 @@ mod extension;
 mod record;
 
 pub(crate) use admission::{decide, not_ready, system_prompt};
-pub(crate) use extension::{Extension, demands_of, extension};
+pub(crate) use extension::{ReportOptions, extension, overrides_only};
 pub(crate) use record::{Exchange, Record};

@@ -1,7 +1,7 @@
-//! One attempt at an answer: what was written so far, and what of it may leave.
+//! One attempt at a choice: what was written so far, and what of it may leave.
 
 use super::calls::{CallReader, Part};
-use super::response::{Piece, TokenLogprob};
+use super::piece::{self, Piece};
 use crate::openai::Usage;
 use crate::telemetry::metrics::Outcome;
 use personaguard_guard::{Decision, Holdback, Sentences, Stop};
@@ -14,7 +14,7 @@ pub(super) struct Attempt {
     pub(super) usage: Usage,
     /// For the extension: `[token][tap]`.
     pub(super) projections: Vec<Vec<f32>>,
-    /// Tokens that were scored, and their text, where they are kept.
+    /// Tokens that were scored, and their text, where they are retained.
     pub(super) tokens: Vec<u32>,
     pub(super) text: String,
     /// How it ended, once it did.
@@ -51,26 +51,26 @@ impl Attempt {
         self.decision.prompt(&prompt.projections);
     }
 
-    /// Takes a token; with a tokenizer, its log probability is told.
-    pub(super) fn token(&mut self, token: Token, logprobs: Option<&Tokenizer>, keep: Keep) {
+    /// Takes a token; with a tokenizer, its log probability is reported.
+    pub(super) fn token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
         self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
         self.decision.token(&token.projections);
         self.sentences.push(&token.text);
-        if keep.said {
+        if retain.text {
             self.tokens.push(token.id);
             self.text.push_str(&token.text);
         }
-        let logprob = logprobs.map(|tokenizer| TokenLogprob::new(&token, tokenizer));
+        let logprob = logprobs.map(|tokenizer| piece::logprob(&token, tokenizer));
         self.held.push(Piece { text: token.text, logprob });
-        if keep.projections {
+        if retain.projections {
             self.projections.push(token.projections);
         }
     }
 
-    pub(super) fn end(&mut self, end: End, keep: Keep) {
+    pub(super) fn end(&mut self, end: End, retain: Retain) {
         self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
         self.decision.end();
-        if keep.said {
+        if retain.text {
             self.text.push_str(&end.text);
         }
         self.tail = Some(Piece { text: end.text, logprob: None });
@@ -146,8 +146,8 @@ impl Attempt {
         Some(Piece { text, logprob: None })
     }
 
-    /// How far it is from what the policies want: 0 within the thresholds, and infinitely far where
-    /// it is no whole answer.
+    /// How far it is from what the policies want: 0 within the thresholds, infinite where it is not
+    /// complete.
     pub(super) fn distance(&self) -> f64 {
         match (self.decision.stop(), self.outcome) {
             (None, Some(Outcome::Stop | Outcome::Length)) => {
@@ -158,11 +158,11 @@ impl Attempt {
     }
 }
 
-/// What is kept of each token beside its text.
+/// What is retained of each token until the choice is closed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keep {
+pub(super) struct Retain {
     /// Projections, which the client asked for.
     pub(super) projections: bool,
-    /// Ids and text, for the conversation log and for looking after coherence.
-    pub(super) said: bool,
+    /// Ids and text, for the conversation log and the check of coherence.
+    pub(super) text: bool,
 }

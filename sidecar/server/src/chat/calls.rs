@@ -1,6 +1,7 @@
 //! Calls of functions in what a model writes: they leave as a whole, or not at all.
 
-use super::response::Piece;
+use super::piece::Piece;
+use crate::openai::{CalledFunction, FunctionType, ToolCall};
 use personaguard_model::{CALL_BEGIN, CALL_END, CallForm};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
@@ -14,6 +15,23 @@ pub(super) struct Call {
     pub(super) name: String,
     /// A JSON object.
     pub(super) arguments: String,
+}
+
+impl Call {
+    /// The call as a whole response has it.
+    pub(super) fn into_body(self) -> ToolCall {
+        ToolCall {
+            index: None,
+            id: format!("call_{}", uuid::Uuid::new_v4().simple()),
+            r#type: FunctionType::Function,
+            function: CalledFunction { name: self.name, arguments: self.arguments },
+        }
+    }
+
+    /// The call as a chunk has it: with its number.
+    pub(super) fn into_chunk(self) -> ToolCall {
+        ToolCall { index: Some(self.index), ..self.into_body() }
+    }
 }
 
 /// What an answer says.

@@ -1,32 +1,28 @@
-//! The choices of one response: answers that are written side by side, each under a guard of its
-//! own.
+//! The choices of one response: written side by side, each under a guard of its own.
 
-use super::answer::{Answer, Next};
+use super::guarded::{GuardedGeneration, Output};
 use crate::http::ApiError;
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll, select_all, unfold};
 
-/// Choices of one response at most.
-pub(super) const MAX_CHOICES: i64 = 8;
-
-/// The choices of one response. Dropping them cancels those that are still written.
+/// The choices of one response. Dropping them cancels those that are still being written.
 pub(super) struct Choices {
     count: usize,
     with_logprobs: bool,
-    events: SelectAll<BoxStream<'static, (usize, Result<Next, ApiError>)>>,
+    outputs: SelectAll<BoxStream<'static, (usize, Result<Output, ApiError>)>>,
 }
 
 impl Choices {
-    pub(super) fn new(answers: Vec<Answer>) -> Self {
-        let with_logprobs = answers.iter().any(Answer::with_logprobs);
-        let count = answers.len();
-        let events = answers.into_iter().enumerate().map(|(index, answer)| {
-            let next = move |mut answer: Answer| async move {
-                Some(((index, answer.next().await?), answer))
+    pub(super) fn new(generations: Vec<GuardedGeneration>) -> Self {
+        let with_logprobs = generations.iter().any(GuardedGeneration::with_logprobs);
+        let count = generations.len();
+        let outputs = generations.into_iter().enumerate().map(|(index, generation)| {
+            let next = move |mut generation: GuardedGeneration| async move {
+                Some(((index, generation.next().await?), generation))
             };
-            unfold(answer, next).boxed()
+            unfold(generation, next).boxed()
         });
-        Self { count, with_logprobs, events: select_all(events) }
+        Self { count, with_logprobs, outputs: select_all(outputs) }
     }
 
     /// How many there are.
@@ -34,13 +30,13 @@ impl Choices {
         self.count
     }
 
-    /// Whether pieces bring log probabilities.
+    /// Whether parts bring log probabilities.
     pub(super) fn with_logprobs(&self) -> bool {
         self.with_logprobs
     }
 
     /// What comes next, and of which choice; nothing after the end of all.
-    pub(super) async fn next(&mut self) -> Option<(usize, Result<Next, ApiError>)> {
-        self.events.next().await
+    pub(super) async fn next(&mut self) -> Option<(usize, Result<Output, ApiError>)> {
+        self.outputs.next().await
     }
 }

@@ -1,4 +1,5 @@
-//! Looking after steered answers: whether they were coherent, once they ended.
+//! Whether steered choices were coherent, once they ended; and how far steering backs off where
+//! they were not.
 
 use crate::host::{Host, Serving};
 use crate::telemetry::metrics::Steered;
@@ -8,23 +9,23 @@ use personaguard_model::ScoreRequest;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest time for reading an answer once more.
+/// Longest time for reading a choice once more.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// One steered answer.
+/// The check of one steered choice.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct CoherenceCheck {
     host: Arc<Host>,
     serving: Arc<Serving>,
     limits: Coherence,
     /// Tokens of the prompt.
     prompt: Vec<u32>,
-    /// How far steering was held back when it began.
+    /// How far steering was held back when the choice began.
     level: u8,
 }
 
-impl Watch {
-    /// None where no policy steers this answer.
+impl CoherenceCheck {
+    /// None where no policy steers this choice.
     pub(super) fn new(
         host: Arc<Host>,
         serving: Arc<Serving>,
@@ -35,9 +36,8 @@ impl Watch {
         Some(Self { host, serving, limits, prompt: prompt.to_vec(), level })
     }
 
-    /// The answer ended, with these tokens. What there is to compute about it is computed beside
-    /// what follows.
-    pub(super) fn ended(self, tokens: Vec<u32>) {
+    /// Checks the choice, which ended with these tokens. A pass of the model runs in the background.
+    pub(super) fn run(self, tokens: Vec<u32>) {
         let Some(repetition) = repetition(&tokens) else {
             return self.host.metrics.steered(Steered::Unknown);
         };
@@ -59,9 +59,9 @@ impl Watch {
         }
     }
 
-    /// Mean log-likelihood of the answer's tokens under the unsteered model, by one teacher-forced
-    /// pass; none where there is no room for it.
-    #[allow(clippy::cast_precision_loss, reason = "tokens of an answer are few")]
+    /// Mean log-likelihood of the tokens under the unsteered model, by one teacher-forced pass; none
+    /// where there is no room for it.
+    #[allow(clippy::cast_precision_loss, reason = "tokens of a choice are few")]
     async fn likelihood(&self, response: Vec<u32>) -> Option<f64> {
         let count = response.len() as f64;
         let request =
@@ -81,7 +81,7 @@ impl Watch {
             tracing::warn!(
                 scale,
                 coherent,
-                "steering is set to another part of what the policies say, by the coherence of answers"
+                "the coherence of answers changes how far the policies steer"
             );
         }
     }

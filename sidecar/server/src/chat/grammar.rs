@@ -1,9 +1,6 @@
-//! What an answer must look like: the field `response_format`, and calls of functions whose
-//! arguments must fit.
+//! The grammar of a response: of its format, and of calls whose arguments must fit.
 
-use super::format::Format;
-use super::request::ChatRequest;
-use super::request::tools::{Choice, Function, Tools};
+use super::request::{ChatRequest, Function, ResponseFormat, ToolChoice, Tools};
 use crate::http::ApiError;
 use personaguard_model::{Around, Callable, Grammar, GrammarError, Model};
 use serde_json::json;
@@ -14,7 +11,7 @@ use tokio::sync::Semaphore;
 /// processor from the model.
 static COMPILING: Semaphore = Semaphore::const_new(2);
 
-/// Compiles what a request wants its answer to look like; none where it may be any text.
+/// Compiles what a response must look like; none where it may be any text.
 pub(super) async fn compile(
     model: &Arc<Model>,
     request: &ChatRequest,
@@ -40,35 +37,35 @@ pub(super) async fn compile(
 }
 
 impl Tools {
-    /// Whether the model must be held to something, as far as calls go.
+    /// Whether calls must be constrained.
     fn constrains(&self) -> bool {
-        self.choice != Choice::Auto || self.functions.iter().any(|function| function.strict)
+        self.choice != ToolChoice::Auto || self.functions.iter().any(|function| function.strict)
     }
 
-    fn compile(&self, model: &Model, format: Option<&Format>) -> Result<Grammar, ApiError> {
+    fn compile(&self, model: &Model, format: Option<&ResponseFormat>) -> Result<Grammar, ApiError> {
         let callables: Vec<Callable> =
-            self.wanted().iter().map(|function| self.callable(function)).collect();
+            self.callable_functions().iter().map(|function| self.callable(function)).collect();
         let around = match (self.choice, format) {
-            (Choice::Required | Choice::Named(_), _) => Around::Nothing,
-            (Choice::Auto, Some(format)) => Around::Json(format.schema()),
-            (Choice::Auto, None) => Around::Text,
+            (ToolChoice::Required | ToolChoice::Named(_), _) => Around::Nothing,
+            (ToolChoice::Auto, Some(format)) => Around::Json(format.schema()),
+            (ToolChoice::Auto, None) => Around::Text,
         };
         model
-            .calls(&callables, &around, self.most)
+            .calls(&callables, &around, self.max_calls)
             .map_err(|error| self.refusal(model, &callables, format, &error))
     }
 
     /// Functions that may be called here.
-    fn wanted(&self) -> &[Function] {
+    fn callable_functions(&self) -> &[Function] {
         match self.choice {
-            Choice::Named(index) => &self.functions[index..=index],
-            Choice::Auto | Choice::Required => &self.functions,
+            ToolChoice::Named(index) => &self.functions[index..=index],
+            ToolChoice::Auto | ToolChoice::Required => &self.functions,
         }
     }
 
-    /// Where a call is the model's own choice, its arguments fit the schema if that is asked for.
+    /// Where the model may choose to call, arguments must fit the schema only in strict mode.
     fn callable(&self, function: &Function) -> Callable {
-        let any = self.choice == Choice::Auto && !function.strict;
+        let any = self.choice == ToolChoice::Auto && !function.strict;
         let arguments = if any { json!({ "type": "object" }) } else { function.parameters.clone() };
         Callable { name: function.name.clone(), arguments }
     }
@@ -78,7 +75,7 @@ impl Tools {
         &self,
         model: &Model,
         callables: &[Callable],
-        format: Option<&Format>,
+        format: Option<&ResponseFormat>,
         error: &GrammarError,
     ) -> ApiError {
         let mut each = callables.iter();

@@ -1,4 +1,4 @@
-//! Further attempts at an answer that is past a threshold with action `Regenerate`.
+//! Further attempts at a choice that is past a threshold with action `Regenerate`.
 
 use super::attempt::Attempt;
 use crate::host::{Serving, interventions};

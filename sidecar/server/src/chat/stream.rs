@@ -1,47 +1,50 @@
-//! Server-sent events: a response in chunks, one for each piece of a choice.
+//! A response in chunks, as server-sent events: one for each part of a choice.
 
-use super::answer::Next;
+use super::calls::Part;
 use super::choices::Choices;
-use super::response::{Delta, Head, Said, chunk};
-use crate::openai::Usage;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use super::guarded::Output;
+use super::response_head::ResponseHead;
+use crate::http::{ApiError, event_stream};
+use crate::openai::{ChunkChoice, Delta, Logprobs, Object, ScoreReport, Usage};
+use axum::Error;
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures::stream;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 
 /// The choices as one stream. When the client goes away, they are dropped, which cancels them.
-pub(super) fn response(head: Head, choices: Choices, include_usage: bool) -> Response {
-    let roles = (0..choices.count())
-        .map(|index| event(&chunk(&head, Delta::Choice(index, Said::Role), include_usage)));
-    let ready = roles.collect();
-    let events =
-        Events { head, choices, include_usage, ready, usage: Usage::default(), done: false };
-    let body = Body::from_stream(stream::unfold(events, |mut events| async {
-        events.next().await.map(|bytes| (Ok::<_, Infallible>(bytes), events))
-    }));
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
-    (headers, body).into_response()
+pub(super) fn response(head: ResponseHead, choices: Choices, include_usage: bool) -> Response {
+    let count = choices.count();
+    let mut chunks = Chunks {
+        head,
+        choices,
+        include_usage,
+        ready: VecDeque::new(),
+        usage: Usage::default(),
+        is_done: false,
+    };
+    for index in 0..count {
+        chunks.push(ChunkChoice::new(index, Delta::role(String::new())), None);
+    }
+    event_stream(stream::unfold(chunks, |mut chunks| async {
+        chunks.next().await.map(|event| (event, chunks))
+    }))
 }
 
-struct Events {
-    head: Head,
+struct Chunks {
+    head: ResponseHead,
     choices: Choices,
     include_usage: bool,
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Result<Event, Error>>,
     /// Of the choices that have ended.
     usage: Usage,
     /// Nothing follows what is ready.
-    done: bool,
+    is_done: bool,
 }
 
-impl Events {
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.ready.is_empty() && !self.done {
+impl Chunks {
+    async fn next(&mut self) -> Option<Result<Event, Error>> {
+        if self.ready.is_empty() && !self.is_done {
             self.advance().await;
         }
         self.ready.pop_front()
@@ -49,34 +52,52 @@ impl Events {
 
     async fn advance(&mut self) {
         match self.choices.next().await {
-            Some((index, Ok(Next::Part(part)))) => {
-                self.push(Delta::Choice(index, Said::Part(part)))
+            Some((index, Ok(Output::Part(part)))) => self.push(with_part(index, part), None),
+            Some((index, Ok(Output::End { finish_reason, usage, scores }))) => {
+                self.usage = self.usage.with_choice(usage);
+                let scores = self.head.place(scores);
+                let last = ChunkChoice {
+                    finish_reason: Some(finish_reason),
+                    personaguard: scores.in_choice,
+                    ..ChunkChoice::new(index, Delta::default())
+                };
+                self.push(last, scores.beside);
             }
-            Some((index, Ok(Next::End { finish_reason, usage, scores }))) => {
-                self.usage = self.usage.beside(usage);
-                self.push(Delta::Choice(index, Said::Finish(finish_reason, scores)));
-            }
-            // An error in mid-stream is told, and no `[DONE]` follows: the client must not take the
-            // answers for complete.
-            Some((_, Err(error))) => {
-                self.done = true;
-                self.ready.push_back(event(&serde_json::to_vec(&error.body).unwrap_or_default()));
-            }
-            None => {
-                self.done = true;
-                if self.include_usage {
-                    self.push(Delta::Usage(self.usage));
-                }
-                self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
-            }
+            Some((_, Err(error))) => self.fail(&error),
+            None => self.finish(),
         }
     }
 
-    fn push(&mut self, delta: Delta) {
-        self.ready.push_back(event(&chunk(&self.head, delta, self.include_usage)));
+    fn push(&mut self, choice: ChunkChoice, scores: Option<ScoreReport>) {
+        let usage = self.include_usage.then_some(None);
+        let body = self.head.body(Object::ChatChunk, vec![choice], usage, scores);
+        self.ready.push_back(Event::default().json_data(body));
+    }
+
+    /// An error in mid-stream is reported, and no `[DONE]` follows: the client must not take the
+    /// choices for complete.
+    fn fail(&mut self, error: &ApiError) {
+        self.is_done = true;
+        self.ready.push_back(Event::default().json_data(&error.body));
+    }
+
+    fn finish(&mut self) {
+        self.is_done = true;
+        if self.include_usage {
+            let none = Vec::<ChunkChoice>::new();
+            let body = self.head.body(Object::ChatChunk, none, Some(Some(self.usage)), None);
+            self.ready.push_back(Event::default().json_data(body));
+        }
+        self.ready.push_back(Ok(Event::default().data("[DONE]")));
     }
 }
 
-fn event(json: &[u8]) -> Bytes {
-    [b"data: ", json, b"\n\n"].concat().into()
+fn with_part(index: usize, part: Part) -> ChunkChoice {
+    match part {
+        Part::Call(call) => ChunkChoice::new(index, Delta::tool_call(call.into_chunk())),
+        Part::Text(piece) => ChunkChoice {
+            logprobs: piece.logprob.map(|logprob| Logprobs::new(vec![logprob])),
+            ..ChunkChoice::new(index, Delta::content(piece.text))
+        },
+    }
 }

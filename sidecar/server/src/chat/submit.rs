@@ -1,9 +1,9 @@
 //! From a request that makes sense to answers that are written.
 
-use super::answer::{Answer, Parts, Prompt};
 use super::calls::Callables;
-use super::coherence::Watch;
+use super::coherence::CoherenceCheck;
 use super::grammar;
+use super::guarded::{GuardedGeneration, Prompt, Setup};
 use super::request::ChatRequest;
 use super::retry::Retry;
 use crate::host::{Host, Serving, interventions};
@@ -27,43 +27,42 @@ pub(super) struct ChatJob {
     pub(super) id: String,
 }
 
-/// Begins the answer of each choice. The prompt is read for the first; the others take it from the
-/// cache.
-pub(super) async fn submit(job: ChatJob) -> Result<Vec<Answer>, ApiError> {
+/// Submits each choice to the engine. The prompt is read for the first; the others take it from the
+/// prefix cache.
+pub(super) async fn submit(job: ChatJob) -> Result<Vec<GuardedGeneration>, ApiError> {
     let records: Vec<_> = (0..job.request.n).map(|choice| job.record(choice)).collect();
     let generate = prepare(&job.serving, &job.request, job.decision.plan()).await?;
     let callables = callables(&job.serving, &job.request);
-    let mut answers: Vec<Answer> = Vec::with_capacity(records.len());
+    let mut generations: Vec<GuardedGeneration> = Vec::with_capacity(records.len());
     for (choice, record) in records.into_iter().enumerate() {
-        if let Some(first) = answers.first_mut() {
-            first.prompted().await;
+        if let Some(first) = generations.first_mut() {
+            first.prompt_read().await;
         }
-        match job.choice(generate.clone(), choice, record, callables.clone()) {
-            Ok(answer) => answers.push(answer),
+        match job.submit_choice(generate.clone(), choice, record, callables.clone()) {
+            Ok(generation) => generations.push(generation),
             Err(error) => {
-                answers.into_iter().for_each(Answer::forget);
+                generations.into_iter().for_each(GuardedGeneration::forget);
                 return Err(error);
             }
         }
     }
-    Ok(answers)
+    Ok(generations)
 }
 
 impl ChatJob {
-    /// What is counted of a choice. Its id is the response's, with its number where it is not the
-    /// first.
+    /// The record of a choice. Its id is the response's, with its number where it is not the first.
     fn record(&self, choice: usize) -> Record {
         let id = if choice == 0 { self.id.clone() } else { format!("{}-{choice}", self.id) };
         Record::new(Arc::clone(&self.host), self.span.clone(), id)
     }
 
-    fn choice(
+    fn submit_choice(
         &self,
         mut generate: GenerateRequest,
         choice: usize,
         record: Record,
         callables: Option<Arc<Callables>>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<GuardedGeneration, ApiError> {
         let (host, serving, decision) =
             (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
         generate.sampling.seed =
@@ -72,21 +71,19 @@ impl ChatJob {
             messages: self.request.messages.clone(),
             tokens: if self.request.has_calls() { generate.prompt.clone() } else { Vec::new() },
         });
-        let retry = Retry::new(&generate, decision.plan());
-        let watch = Watch::new(host, Arc::clone(&serving), &decision, &generate.prompt);
-        let generation = serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
-        Ok(Answer::new(Parts {
-            serving,
-            generation,
-            decision,
-            record,
-            retry,
-            watch,
+        let setup = Setup {
+            retry: Retry::new(&generate, decision.plan()),
+            coherence: CoherenceCheck::new(host, Arc::clone(&serving), &decision, &generate.prompt),
             with_logprobs: self.request.logprobs.is_some(),
-            asked: self.request.extension,
+            report: self.request.report,
+            serving,
+            record,
             callables,
             prompt,
-        }))
+        };
+        let generation =
+            setup.serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
+        Ok(GuardedGeneration::new(generation, decision, setup))
     }
 }
 
@@ -98,8 +95,12 @@ async fn prepare(
     let model = Arc::clone(serving.engine.model());
     let grammar = grammar::compile(&model, request).await?;
     let messages = request.messages.clone();
-    let tools: Vec<_> =
-        request.tools.iter().flat_map(|tools| &tools.functions).map(|f| f.told.clone()).collect();
+    let tools: Vec<_> = request
+        .tools
+        .iter()
+        .flat_map(|tools| &tools.functions)
+        .map(|f| f.template.clone())
+        .collect();
     // A long conversation takes a while to tokenize.
     let prompt = tokio::task::spawn_blocking(move || model.tool_prompt(&messages, &tools)).await;
     let prompt = match prompt {
@@ -140,13 +141,13 @@ async fn prepare(
     })
 }
 
-/// What the answers may call.
+/// What the choices may call.
 fn callables(serving: &Serving, request: &ChatRequest) -> Option<Arc<Callables>> {
     let tools = request.tools.as_ref()?;
     Some(Arc::new(Callables {
         form: serving.engine.model().call_form(),
         names: tools.functions.iter().map(|function| function.name.clone()).collect(),
-        most: tools.most,
+        most: tools.max_calls,
     }))
 }
 

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-/// Tokens of a response.
+/// The field `usage`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Usage {
     pub(crate) prompt_tokens: usize,
     pub(crate) completion_tokens: usize,
-    pub(crate) total_tokens: usize,
+    total_tokens: usize,
 }
 
 impl Usage {
@@ -15,8 +15,9 @@ impl Usage {
         Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
     }
 
-    /// Of two choices: they share one prompt.
-    pub(crate) fn beside(self, other: Self) -> Self {
+    /// Of two choices together: they share one prompt.
+    #[must_use]
+    pub(crate) fn with_choice(self, other: Self) -> Self {
         Self::new(
             self.prompt_tokens.max(other.prompt_tokens),
             self.completion_tokens + other.completion_tokens,

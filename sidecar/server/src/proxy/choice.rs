@@ -284,7 +284,7 @@ impl Choice {
                 tokens: self.tokens[..self.judged.min(self.tokens.len())].to_vec(),
                 text: self.text[..self.scored].to_owned(),
             };
-            self.record.converse(exchange, &self.decision);
+            self.record.exchange(exchange, &self.decision);
         }
         self.record.close(
             &self.decision,

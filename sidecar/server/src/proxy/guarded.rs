@@ -10,7 +10,7 @@ use super::{Proxy, observed, stream, whole};
 use crate::host::{Host, Serving};
 use crate::http::{ApiError, Received, receive};
 use crate::report::Ended;
-use crate::session::{decide, demands_of, not_ready, system_prompt};
+use crate::session::{decide, not_ready, overrides_only, system_prompt};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
@@ -96,7 +96,7 @@ async fn judged(
                 *bytes = without_extension(bytes).into();
                 parts.headers.remove(header::CONTENT_LENGTH);
             }
-            demands_of(extension)?
+            overrides_only(extension)?
         }
     };
     let mut decision = decide(&proxy.host, &serving, &demands)?;

@@ -299,5 +299,4 @@ fn event(out: &mut BytesMut, payload: &Value) {
 }
 
 #[cfg(test)]
-#[path = "held_tests.rs"]
 pub(super) mod tests;

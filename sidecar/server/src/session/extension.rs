@@ -1,85 +1,69 @@
-//! The field `personaguard`: what to tell of the answer's scores, and what is asked beyond the
-//! policies.
+//! What a request asks of the guard, by its field `personaguard`.
 
 use crate::http::ApiError;
-use crate::openai::fields::{Fields, unsupported, wrong_type};
+use crate::openai::{ExtensionBody, TraitOverrides, invalid, number, typed, unsupported};
 use personaguard_crds::Coefficient;
 use personaguard_guard::{Demand, Demands};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Traits that a request may ask for more about, at most.
-const MAX_DEMANDS: usize = 16;
+/// Traits of one request at most.
+const MAX_TRAITS: usize = 16;
 /// Longest name of a PersonaVector in bytes.
 const MAX_VECTOR_NAME: usize = 63;
 
-/// The field `personaguard` of a request: what to tell about the answer's scores.
+/// What a response reports of its scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extension {
-    /// Scores of each trait.
+pub(crate) struct ReportOptions {
+    /// The scores of each trait.
     pub(crate) scores: bool,
-    /// Projections of each token.
+    /// The projections of each token.
     pub(crate) tokens: bool,
 }
 
-impl Extension {
+impl ReportOptions {
     pub(crate) fn any(self) -> bool {
         self.scores || self.tokens
     }
 }
 
-/// The field `personaguard` of a request to another server, which tells no scores.
-pub(crate) fn demands_of(value: Value) -> Result<Demands, ApiError> {
-    let map = Map::from_iter([("personaguard".to_owned(), value)]);
-    let (asked, demands) = extension(&mut Fields::new(map, ""))?;
-    if asked.any() {
+/// What the field asks for: a report, and overrides of the policies.
+pub(crate) fn extension(body: ExtensionBody) -> Result<(ReportOptions, Demands), ApiError> {
+    let ExtensionBody { scores, tokens, traits } = body;
+    if traits.len() > MAX_TRAITS || traits.keys().any(|vector| vector.len() > MAX_VECTOR_NAME) {
+        let message = format!(
+            "Invalid 'personaguard.traits': at most {MAX_TRAITS} traits, by the names of their PersonaVectors."
+        );
+        return Err(invalid("personaguard.traits", message));
+    }
+    let demands = traits.into_iter().map(|(vector, asked)| Ok((vector, demand(&asked)?)));
+    Ok((ReportOptions { scores, tokens }, demands.collect::<Result<_, ApiError>>()?))
+}
+
+fn demand(asked: &TraitOverrides) -> Result<Demand, ApiError> {
+    let limit = Coefficient::LIMIT;
+    let coefficient = number("personaguard.traits.coefficient", asked.coefficient, -limit..=limit)?;
+    Ok(Demand {
+        block: asked.block,
+        max: asked.max,
+        min: asked.min,
+        // Within the limits, see above.
+        coefficient: coefficient.and_then(|coefficient| Coefficient::try_from(coefficient).ok()),
+    })
+}
+
+/// The overrides of a request to another server, whose responses report no scores.
+pub(crate) fn overrides_only(value: Value) -> Result<Demands, ApiError> {
+    #[derive(Deserialize)]
+    struct Body {
+        personaguard: ExtensionBody,
+    }
+    let body: Body = typed(Map::from_iter([("personaguard".to_owned(), value)]))?;
+    let (report, overrides) = extension(body.personaguard)?;
+    if report.any() {
         let message =
             "Scores are told in placement Serve only; here see the audit log and the metrics.";
         return Err(unsupported("personaguard", message));
     }
-    Ok(demands)
-}
-
-pub(crate) fn extension(fields: &mut Fields) -> Result<(Extension, Demands), ApiError> {
-    let Some(mut options) = fields.object("personaguard")? else { return Ok(Default::default()) };
-    let scores = options.boolean("scores")?.unwrap_or(false);
-    let tokens = options.boolean("tokens")?.unwrap_or(false);
-    let demands = match options.take("traits") {
-        None => Demands::new(),
-        Some(Value::Object(traits)) => demands(traits)?,
-        Some(other) => {
-            return Err(wrong_type("personaguard.traits".to_owned(), "an object", &other));
-        }
-    };
-    options.done()?;
-    Ok((Extension { scores, tokens }, demands))
-}
-
-/// `{"VECTOR": {"block", "max", "min", "coefficient"}}`.
-fn demands(traits: Map<String, Value>) -> Result<Demands, ApiError> {
-    if traits.len() > MAX_DEMANDS || traits.keys().any(|vector| vector.len() > MAX_VECTOR_NAME) {
-        let message = format!(
-            "Invalid 'personaguard.traits': at most {MAX_DEMANDS} traits, by the names of their PersonaVectors."
-        );
-        return Err(ApiError::invalid("personaguard.traits", "invalid_value", message));
-    }
-    traits.into_iter().map(|(vector, value)| Ok((vector, demand(value)?))).collect()
-}
-
-fn demand(value: Value) -> Result<Demand, ApiError> {
-    const PATH: &str = "personaguard.traits";
-    let Value::Object(map) = value else {
-        return Err(wrong_type(PATH.to_owned(), "an object for each trait", &value));
-    };
-    let mut fields = Fields::new(map, PATH);
-    let limit = Coefficient::LIMIT;
-    let coefficient = fields.double("coefficient", -limit..=limit)?;
-    let demand = Demand {
-        block: fields.boolean("block")?.unwrap_or(false),
-        max: fields.double("max", f64::MIN..=f64::MAX)?,
-        min: fields.double("min", f64::MIN..=f64::MAX)?,
-        // Within the limits, see above.
-        coefficient: coefficient.and_then(|coefficient| Coefficient::try_from(coefficient).ok()),
-    };
-    fields.done()?;
-    Ok(demand)
+    Ok(overrides)
 }

@@ -1,4 +1,4 @@
-//! What is counted of one response, exactly once, also when the client goes away.
+//! What is recorded of one response: exactly once, also when the client goes away.
 
 use crate::audit::entry::{self, Conversation, ResponseEntry};
 use crate::host::Host;
@@ -12,25 +12,25 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
 
-/// Counts for one response.
+/// The record of one response.
 #[derive(Debug)]
 pub(crate) struct Record {
     host: Arc<Host>,
     span: Span,
     id: String,
-    begun: Instant,
-    first_left: bool,
-    /// Rules whose breach was told.
-    told: Vec<usize>,
+    started: Instant,
+    has_left: bool,
+    /// Rules whose breach was recorded.
+    breached: Vec<usize>,
     /// How often the response was written.
     attempts: u32,
     /// Tokens of attempts that did not leave.
     discarded: usize,
     conversation: Option<Conversation>,
-    closed: bool,
+    is_closed: bool,
 }
 
-/// A conversation, word for word.
+/// A prompt and its response, word for word.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) messages: Vec<Value>,
@@ -47,29 +47,29 @@ impl Record {
             host,
             span,
             id,
-            begun: Instant::now(),
-            first_left: false,
-            told: Vec::new(),
+            started: Instant::now(),
+            has_left: false,
+            breached: Vec::new(),
             attempts: 1,
             discarded: 0,
             conversation: None,
-            closed: false,
+            is_closed: false,
         }
     }
 
     /// The response never began.
     pub(crate) fn forget(&mut self) {
-        self.closed = true;
+        self.is_closed = true;
     }
 
     /// Text left.
     pub(crate) fn left(&mut self) {
-        if !std::mem::replace(&mut self.first_left, true) {
-            self.host.metrics.first_token(self.begun.elapsed());
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.host.metrics.first_token(self.started.elapsed());
         }
     }
 
-    /// The response is written anew.
+    /// The response is written once more.
     pub(crate) fn again(&mut self) {
         self.attempts += 1;
     }
@@ -84,13 +84,13 @@ impl Record {
         self.attempts
     }
 
-    /// Whether a conversation under this plan is to be written down.
+    /// Whether a conversation under this plan is to be logged.
     pub(crate) fn wants_conversation(&self, decision: &Decision) -> bool {
         self.host.logs.conversations.is_some() && decision.plan().records()
     }
 
-    /// What was exchange, for the conversation log.
-    pub(crate) fn converse(&mut self, exchange: Exchange, decision: &Decision) {
+    /// What was exchanged, for the conversation log.
+    pub(crate) fn exchange(&mut self, exchange: Exchange, decision: &Decision) {
         let Exchange { messages, prompt, tokens, text } = exchange;
         self.conversation = Some(Conversation {
             kind: Conversation::KIND.to_owned(),
@@ -104,14 +104,14 @@ impl Record {
         });
     }
 
-    /// Rules were breached. A breach is told once, however often the response is written.
+    /// Rules were breached. A breach counts once, however often the response is written.
     pub(crate) fn breaches(&mut self, decision: &Decision, breaches: &[Breach]) {
         let plan = decision.plan();
         for breach in breaches {
-            if self.told.contains(&breach.rule) {
+            if self.breached.contains(&breach.rule) {
                 continue;
             }
-            self.told.push(breach.rule);
+            self.breached.push(breach.rule);
             let rule = &plan.rules[breach.rule];
             self.host.metrics.breach(plan, rule);
             self.host.ledger.breach(plan, breach, &self.id);
@@ -121,13 +121,13 @@ impl Record {
         }
     }
 
-    /// The response ended. What is told after the first time is not counted.
+    /// The response ended. Only the first call counts.
     pub(crate) fn close(&mut self, decision: &Decision, outcome: Outcome, usage: Usage) {
-        if std::mem::replace(&mut self.closed, true) {
+        if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
         let plan = decision.plan();
-        let (metrics, elapsed) = (&self.host.metrics, self.begun.elapsed());
+        let (metrics, elapsed) = (&self.host.metrics, self.started.elapsed());
         metrics.response(outcome, elapsed);
         metrics
             .tokens(usage.prompt_tokens as u64, (usage.completion_tokens + self.discarded) as u64);
@@ -146,8 +146,10 @@ impl Record {
         if self.attempts > 1 {
             metrics.regenerated(decision.excess().is_none());
         }
-        let (breached, blocked) =
-            (!self.told.is_empty(), decision.stop().is_some_and(|stop| stop != Stop::Unscorable));
+        let (breached, blocked) = (
+            !self.breached.is_empty(),
+            decision.stop().is_some_and(|stop| stop != Stop::Unscorable),
+        );
         self.host
             .ledger
             .ended(decision, Ended { breached, blocked, unguarded: unguarded.is_some() });

@@ -1,8 +1,10 @@
-//! The field `messages`.
+//! The field `messages`: as chat templates know them.
 
-use super::tools;
 use crate::http::ApiError;
-use crate::openai::fields::{Fields, missing, unsupported, wrong_type};
+use crate::openai::{
+    Content, MessageBody, Part, StringOrList, ToolCallBody, identifier, invalid, missing,
+    unsupported,
+};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -12,53 +14,52 @@ const MAX_CALLS: usize = 128;
 const MAX_ID: usize = 256;
 
 /// Names of the functions that were called so far, by the ids of the calls.
-type Called = HashMap<String, String>;
+type CalledFunctions = HashMap<String, String>;
 
-/// Reads the field: messages as chat templates know them.
-pub(super) fn messages(value: Value) -> Result<Vec<Value>, ApiError> {
-    let Value::Array(messages) = value else {
-        return Err(wrong_type("messages".to_owned(), "an array of objects", &value));
-    };
+pub(super) fn check(messages: Vec<MessageBody>) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         let message = "Invalid 'messages': empty array. Expected at least one message.";
         return Err(ApiError::invalid("messages", "empty_array", message));
     }
-    let mut called = Called::new();
-    let read =
-        |(index, value)| message(Fields::of(value, format!("messages[{index}]"))?, &mut called);
-    messages.into_iter().enumerate().map(read).collect()
+    let mut called = CalledFunctions::new();
+    let check =
+        |(index, message)| check_message(&format!("messages[{index}]"), message, &mut called);
+    messages.into_iter().enumerate().map(check).collect()
 }
 
-fn message(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
-    let role = fields.text("role")?.ok_or_else(|| missing(&fields.name("role")))?;
-    let content = match fields.take("content") {
-        None => None,
-        Some(content) => Some(text(fields.name("content"), content)?),
-    };
+fn check_message(
+    path: &str,
+    message: MessageBody,
+    called: &mut CalledFunctions,
+) -> Result<Value, ApiError> {
+    let at = |field: &str| format!("{path}.{field}");
+    let MessageBody { role, content, tool_calls, tool_call_id, .. } = message;
+    let content = content.map(|content| text(&at("content"), content)).transpose()?;
+    let is_assistant = role == "assistant";
+    let extra = (tool_calls.is_some() && !is_assistant)
+        .then_some("tool_calls")
+        .or((tool_call_id.is_some() && role != "tool").then_some("tool_call_id"));
     let message = match (role.as_str(), content) {
         // Templates know `system`; `developer` is its newer name.
         ("developer" | "system", Some(content)) => json!({ "role": "system", "content": content }),
         ("user", Some(content)) => json!({ "role": "user", "content": content }),
-        ("assistant", content) => assistant(&mut fields, content, called)?,
-        ("tool", Some(content)) => result(&mut fields, &content, called)?,
-        ("developer" | "system" | "user" | "tool", None) => {
-            return Err(missing(&fields.name("content")));
-        }
+        ("assistant", content) => assistant(path, content, tool_calls.unwrap_or_default(), called)?,
+        ("tool", Some(content)) => tool_result(path, &content, tool_call_id, called)?,
+        ("developer" | "system" | "user" | "tool", None) => return Err(missing(&at("content"))),
         ("function", _) => {
             let message =
                 "Role 'function' is not supported by this server: give 'tools' and role 'tool'.";
-            return Err(unsupported(fields.name("role"), message));
+            return Err(unsupported(at("role"), message));
         }
         _ => {
-            let param = fields.name("role");
+            let param = at("role");
             let message = format!(
                 "Invalid '{param}': must be one of system, developer, user, assistant and tool."
             );
-            return Err(ApiError::invalid(param, "invalid_value", message));
+            return Err(invalid(param, message));
         }
     };
-    fields.take("name");
-    match fields.first() {
+    match extra.map(at) {
         None => Ok(message),
         Some(param) => {
             let message = format!("'{param}' is not supported by this server.");
@@ -69,98 +70,90 @@ fn message(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
 
 /// What the model said, and called.
 fn assistant(
-    fields: &mut Fields,
+    path: &str,
     content: Option<String>,
-    called: &mut Called,
+    calls: Vec<ToolCallBody>,
+    called: &mut CalledFunctions,
 ) -> Result<Value, ApiError> {
-    let path = fields.name("tool_calls");
-    let calls = match fields.take("tool_calls") {
-        None => Vec::new(),
-        Some(Value::Array(calls)) if calls.len() <= MAX_CALLS => calls,
-        Some(Value::Array(_)) => {
-            let message = format!("Invalid '{path}': at most {MAX_CALLS} calls.");
-            return Err(ApiError::invalid(path, "array_above_max_length", message));
-        }
-        Some(other) => return Err(wrong_type(path, "an array of objects", &other)),
-    };
     if calls.is_empty() {
-        let content = content.ok_or_else(|| missing(&fields.name("content")))?;
+        let content = content.ok_or_else(|| missing(&format!("{path}.content")))?;
         return Ok(json!({ "role": "assistant", "content": content }));
     }
-    let read = |(index, value)| call(Fields::of(value, format!("{path}[{index}]"))?, called);
-    let calls = calls.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+    let path = format!("{path}.tool_calls");
+    if calls.len() > MAX_CALLS {
+        let message = format!("Invalid '{path}': at most {MAX_CALLS} calls.");
+        return Err(ApiError::invalid(path, "array_above_max_length", message));
+    }
+    let check = |(index, body)| call(&format!("{path}[{index}]"), body, called);
+    let calls = calls.into_iter().enumerate().map(check).collect::<Result<Vec<_>, _>>()?;
     // A template would print `none`.
-    Ok(json!({ "role": "assistant", "content": content.unwrap_or_default(), "tool_calls": calls }))
+    let content = content.unwrap_or_default();
+    Ok(json!({ "role": "assistant", "content": content, "tool_calls": calls }))
 }
 
 /// A call, with its arguments as the object that templates want.
-fn call(mut fields: Fields, called: &mut Called) -> Result<Value, ApiError> {
-    let id = id(&mut fields, "id")?;
-    tools::kind(&mut fields)?;
-    let mut function =
-        fields.object("function")?.ok_or_else(|| missing(&fields.name("function")))?;
-    fields.take("index");
-    fields.done()?;
-    let name = function.identifier()?;
-    let path = function.name("arguments");
-    let text = function.text("arguments")?.ok_or_else(|| missing(&path))?;
-    function.done()?;
-    let Ok(arguments @ Value::Object(_)) = serde_json::from_str(&text) else {
-        let message = format!("Invalid '{path}': must be a JSON object, as text.");
-        return Err(ApiError::invalid(path, "invalid_value", message));
+fn call(path: &str, body: ToolCallBody, called: &mut CalledFunctions) -> Result<Value, ApiError> {
+    let ToolCallBody { id, function, .. } = body;
+    check_id(format!("{path}.id"), &id)?;
+    identifier(format!("{path}.function.name"), &function.name)?;
+    let Ok(arguments @ Value::Object(_)) = serde_json::from_str(&function.arguments) else {
+        let param = format!("{path}.function.arguments");
+        let message = format!("Invalid '{param}': must be a JSON object, as text.");
+        return Err(invalid(param, message));
     };
-    called.insert(id.clone(), name.clone());
-    Ok(
-        json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }),
-    )
+    called.insert(id.clone(), function.name.clone());
+    let function = json!({ "name": function.name, "arguments": arguments });
+    Ok(json!({ "id": id, "type": "function", "function": function }))
 }
 
-/// What a call gave.
-fn result(fields: &mut Fields, content: &str, called: &Called) -> Result<Value, ApiError> {
-    let id = id(fields, "tool_call_id")?;
+/// What a call returned.
+fn tool_result(
+    path: &str,
+    content: &str,
+    id: Option<String>,
+    called: &CalledFunctions,
+) -> Result<Value, ApiError> {
+    let param = format!("{path}.tool_call_id");
+    let id = id.ok_or_else(|| missing(&param))?;
+    check_id(param.clone(), &id)?;
     let Some(name) = called.get(&id) else {
-        let param = fields.name("tool_call_id");
         let message = format!(
             "Invalid '{param}': no message before it has a call of this id in its 'tool_calls'."
         );
-        return Err(ApiError::invalid(param, "invalid_value", message));
+        return Err(invalid(param, message));
     };
     Ok(json!({ "role": "tool", "content": content, "tool_call_id": id, "name": name }))
 }
 
-fn id(fields: &mut Fields, field: &str) -> Result<String, ApiError> {
-    let path = fields.name(field);
-    match fields.text(field)? {
-        None => Err(missing(&path)),
-        Some(id) if (1..=MAX_ID).contains(&id.len()) => Ok(id),
-        Some(_) => {
-            let message = format!("Invalid '{path}': 1 to {MAX_ID} bytes.");
-            Err(ApiError::invalid(path, "invalid_value", message))
-        }
+fn check_id(param: String, id: &str) -> Result<(), ApiError> {
+    if (1..=MAX_ID).contains(&id.len()) {
+        return Ok(());
     }
+    let message = format!("Invalid '{param}': 1 to {MAX_ID} bytes.");
+    Err(invalid(param, message))
 }
 
-fn text(param: String, value: Value) -> Result<String, ApiError> {
-    match value {
-        Value::String(text) => Ok(text),
-        Value::Array(parts) => parts
+fn text(param: &str, content: Content) -> Result<String, ApiError> {
+    match content {
+        StringOrList::String(text) => Ok(text),
+        StringOrList::List(parts) => parts
             .into_iter()
             .enumerate()
-            .map(|(index, part)| text_part(format!("{param}[{index}]"), &part))
+            .map(|(index, part)| text_part(format!("{param}[{index}]"), part))
             .collect(),
-        other => Err(wrong_type(param, "a string or an array of text parts", &other)),
     }
 }
 
-fn text_part(at: String, part: &Value) -> Result<String, ApiError> {
-    match (part.get("type").and_then(Value::as_str), part.get("text").and_then(Value::as_str)) {
-        (Some("text"), Some(text)) => Ok(text.to_owned()),
-        (Some("text"), None) | (None, _) => {
-            let message = format!("Invalid '{at}': expected {{\"type\": \"text\", \"text\": …}}.");
-            Err(ApiError::invalid(at, "invalid_value", message))
+fn text_part(param: String, part: Part) -> Result<String, ApiError> {
+    match (part.kind.as_deref(), part.text) {
+        (Some("text"), Some(text)) => Ok(text),
+        (Some("text") | None, _) => {
+            let message =
+                format!("Invalid '{param}': expected {{\"type\": \"text\", \"text\": …}}.");
+            Err(invalid(param, message))
         }
         (Some(_), _) => Err(unsupported(
-            at,
+            param,
             "Only text is supported by this server: no images, audio or files.",
         )),
     }

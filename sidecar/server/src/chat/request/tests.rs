@@ -1,5 +1,7 @@
 use super::*;
+use axum::http::StatusCode;
 use proptest::prelude::*;
+use serde_json::json;
 
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

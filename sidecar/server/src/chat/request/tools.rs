@@ -1,41 +1,41 @@
-//! The fields `tools`, `tool_choice` and `parallel_tool_calls`: what an answer may call.
+//! The fields `tools`, `tool_choice` and `parallel_tool_calls`: what a response may call.
 
 use crate::http::ApiError;
-use crate::openai::fields::{Fields, missing, unsupported, wrong_type};
-use serde_json::{Value, json};
+use crate::openai::{ToolBody, ToolChoiceBody, identifier, invalid};
+use serde_json::{Map, Value, json};
 
 /// Functions of a request at most, as in OpenAI's API.
 const MAX_TOOLS: usize = 128;
 /// Most bytes of all functions together, as compact JSON.
 const MAX_BYTES: usize = 64 << 10;
-/// Calls of one answer at most.
+/// Calls of one choice at most.
 const MAX_CALLS: usize = 32;
 
-/// Functions that an answer may call: at least one.
+/// Functions that a response may call: at least one.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::chat) struct Tools {
-    pub(in crate::chat) functions: Vec<Function>,
-    pub(in crate::chat) choice: Choice,
-    /// Calls at most.
-    pub(in crate::chat) most: usize,
+pub(crate) struct Tools {
+    pub(crate) functions: Vec<Function>,
+    pub(crate) choice: ToolChoice,
+    /// Calls of one choice at most.
+    pub(crate) max_calls: usize,
 }
 
-/// A function that an answer may call.
+/// A function that a response may call.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::chat) struct Function {
-    pub(in crate::chat) name: String,
+pub(crate) struct Function {
+    pub(crate) name: String,
     /// Whether arguments must fit the schema.
-    pub(in crate::chat) strict: bool,
+    pub(crate) strict: bool,
     /// JSON Schema of an object.
-    pub(in crate::chat) parameters: Value,
-    /// As chat templates are given it.
-    pub(in crate::chat) told: Value,
+    pub(crate) parameters: Value,
+    /// The tool as chat templates are given it.
+    pub(crate) template: Value,
 }
 
-/// Whether an answer calls functions.
+/// Whether a response calls functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::chat) enum Choice {
-    /// As the model likes.
+pub(crate) enum ToolChoice {
+    /// If the model likes.
     Auto,
     /// At least once.
     Required,
@@ -43,21 +43,20 @@ pub(in crate::chat) enum Choice {
     Named(usize),
 }
 
-/// Reads the fields; none where the answer calls nothing.
-pub(super) fn read(fields: &mut Fields) -> Result<Option<Tools>, ApiError> {
-    let parallel = fields.boolean("parallel_tool_calls")?.unwrap_or(true);
-    let choice = fields.take("tool_choice");
-    let functions = match fields.take("tools") {
-        None => Vec::new(),
-        Some(Value::Array(tools)) => functions(tools)?,
-        Some(other) => return Err(wrong_type("tools".to_owned(), "an array of objects", &other)),
-    };
-    let Some(choice) = read_choice(choice, &functions)? else { return Ok(None) };
-    let most = if parallel && !matches!(choice, Choice::Named(_)) { MAX_CALLS } else { 1 };
-    Ok((!functions.is_empty()).then_some(Tools { functions, choice, most }))
+/// None where nothing may be called.
+pub(super) fn check(
+    tools: Vec<ToolBody>,
+    choice: Option<ToolChoiceBody>,
+    parallel: Option<bool>,
+) -> Result<Option<Tools>, ApiError> {
+    let functions = check_functions(tools)?;
+    let Some(choice) = check_choice(choice, &functions)? else { return Ok(None) };
+    let is_one = parallel == Some(false) || matches!(choice, ToolChoice::Named(_));
+    let max_calls = if is_one { 1 } else { MAX_CALLS };
+    Ok((!functions.is_empty()).then_some(Tools { functions, choice, max_calls }))
 }
 
-fn functions(tools: Vec<Value>) -> Result<Vec<Function>, ApiError> {
+fn check_functions(tools: Vec<ToolBody>) -> Result<Vec<Function>, ApiError> {
     if tools.len() > MAX_TOOLS {
         let message = format!("Invalid 'tools': at most {MAX_TOOLS} functions.");
         return Err(ApiError::invalid("tools", "array_above_max_length", message));
@@ -65,101 +64,78 @@ fn functions(tools: Vec<Value>) -> Result<Vec<Function>, ApiError> {
     let mut functions: Vec<Function> = Vec::with_capacity(tools.len());
     let mut bytes = 0;
     for (index, tool) in tools.into_iter().enumerate() {
-        let path = format!("tools[{index}]");
-        let function = function(Fields::of(tool, path.clone())?)?;
-        bytes += function.told.to_string().len();
+        let path = format!("tools[{index}].function");
+        let function = check_function(&path, tool)?;
+        bytes += function.template.to_string().len();
         if bytes > MAX_BYTES {
             let message = format!("Invalid 'tools': longer than {MAX_BYTES} bytes together.");
-            return Err(ApiError::invalid("tools", "invalid_value", message));
+            return Err(invalid("tools", message));
         }
         if functions.iter().any(|other| other.name == function.name) {
-            let param = format!("{path}.function.name");
+            let param = format!("{path}.name");
             let message = format!("Invalid '{param}': another function has this name.");
-            return Err(ApiError::invalid(param, "invalid_value", message));
+            return Err(invalid(param, message));
         }
         functions.push(function);
     }
     Ok(functions)
 }
 
-fn function(mut tool: Fields) -> Result<Function, ApiError> {
-    kind(&mut tool)?;
-    let mut fields = tool.object("function")?.ok_or_else(|| missing(&tool.name("function")))?;
-    tool.done()?;
-    let name = fields.identifier()?;
-    let description = fields.text("description")?;
-    let strict = fields.boolean("strict")?.unwrap_or(false);
-    let path = fields.name("parameters");
-    let parameters = match fields.take("parameters") {
-        // Without any, there are no arguments.
-        None => json!({ "type": "object", "properties": {}, "additionalProperties": false }),
-        Some(Value::Object(mut schema)) => {
-            if schema.entry("type").or_insert_with(|| "object".into()) != "object" {
-                let message = format!(
-                    "Invalid '{path}': must be the schema of an object: \"type\": \"object\"."
-                );
-                return Err(ApiError::invalid(path, "invalid_function_parameters", message));
-            }
-            Value::Object(schema)
-        }
-        Some(other) => return Err(wrong_type(path, "an object", &other)),
-    };
-    fields.done()?;
-    let mut told = json!({ "name": name });
-    if let Some(description) = description {
-        told["description"] = description.into();
+fn check_function(path: &str, mut tool: ToolBody) -> Result<Function, ApiError> {
+    let function = &mut tool.function;
+    identifier(format!("{path}.name"), &function.name)?;
+    let schema = function.parameters.get_or_insert_with(no_arguments);
+    if schema.entry("type").or_insert_with(|| "object".into()) != "object" {
+        let param = format!("{path}.parameters");
+        let message =
+            format!("Invalid '{param}': must be the schema of an object: \"type\": \"object\".");
+        return Err(ApiError::invalid(param, "invalid_function_parameters", message));
     }
-    told["parameters"] = parameters.clone();
-    Ok(Function { name, strict, parameters, told: json!({ "type": "function", "function": told }) })
+    let parameters = Value::Object(schema.clone());
+    let (name, strict) = (function.name.clone(), function.strict.unwrap_or(false));
+    let template = serde_json::to_value(&tool)
+        .map_err(|error| ApiError::internal(format!("A tool cannot be written: {error}.")))?;
+    Ok(Function { name, strict, parameters, template })
 }
 
-/// Reads `type`, which must be `function`.
-pub(super) fn kind(fields: &mut Fields) -> Result<(), ApiError> {
-    let path = fields.name("type");
-    match fields.text("type")?.as_deref() {
-        None => Err(missing(&path)),
-        Some("function") => Ok(()),
-        Some(_) => Err(unsupported(
-            path,
-            "Only functions are supported by this server: \"type\": \"function\".",
-        )),
-    }
+/// The schema of a function without arguments.
+fn no_arguments() -> Map<String, Value> {
+    Map::from_iter([
+        ("type".to_owned(), json!("object")),
+        ("properties".to_owned(), json!({})),
+        ("additionalProperties".to_owned(), json!(false)),
+    ])
 }
 
 /// None where nothing may be called.
-fn read_choice(choice: Option<Value>, functions: &[Function]) -> Result<Option<Choice>, ApiError> {
-    let needs_tools = || {
-        let message = "Invalid 'tool_choice': there are no 'tools' to call.";
-        ApiError::invalid("tool_choice", "invalid_value", message)
-    };
+fn check_choice(
+    choice: Option<ToolChoiceBody>,
+    functions: &[Function],
+) -> Result<Option<ToolChoice>, ApiError> {
+    let invalid_mode = |message| Err(invalid("tool_choice", message));
     match choice {
-        None => Ok(Some(Choice::Auto)),
-        Some(Value::String(choice)) => match choice.as_str() {
+        None => Ok(Some(ToolChoice::Auto)),
+        Some(ToolChoiceBody::Mode(mode)) => match mode.as_str() {
             "none" => Ok(None),
-            "auto" => Ok(Some(Choice::Auto)),
-            "required" if functions.is_empty() => Err(needs_tools()),
-            "required" => Ok(Some(Choice::Required)),
-            _ => {
-                let message =
-                    "Invalid 'tool_choice': must be none, auto, required, or name a function.";
-                Err(ApiError::invalid("tool_choice", "invalid_value", message))
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "required" if functions.is_empty() => {
+                invalid_mode("Invalid 'tool_choice': there are no 'tools' to call.")
             }
+            "required" => Ok(Some(ToolChoice::Required)),
+            _ => invalid_mode(
+                "Invalid 'tool_choice': must be none, auto, required, or name a function.",
+            ),
         },
-        Some(value @ Value::Object(_)) => {
-            let mut fields = Fields::of(value, "tool_choice")?;
-            kind(&mut fields)?;
-            let mut function =
-                fields.object("function")?.ok_or_else(|| missing("tool_choice.function"))?;
-            fields.done()?;
-            let wanted = function.identifier()?;
-            function.done()?;
-            let index = functions.iter().position(|function| function.name == wanted);
-            let message =
-                "Invalid 'tool_choice.function.name': 'tools' has no function of this name.";
-            let unknown =
-                || ApiError::invalid("tool_choice.function.name", "invalid_value", message);
-            index.map(Choice::Named).ok_or_else(unknown).map(Some)
+        Some(ToolChoiceBody::Named(named)) => {
+            const PARAM: &str = "tool_choice.function.name";
+            identifier(PARAM, &named.function.name)?;
+            match functions.iter().position(|function| function.name == named.function.name) {
+                Some(index) => Ok(Some(ToolChoice::Named(index))),
+                None => Err(invalid(
+                    PARAM,
+                    format!("Invalid '{PARAM}': 'tools' has no function of this name."),
+                )),
+            }
         }
-        Some(other) => Err(wrong_type("tool_choice".to_owned(), "a string or an object", &other)),
     }
 }
