@@ -14,9 +14,9 @@ use personaguard_model::{
 use personaguard_persona::{layer_digest, write_layers};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Times, Upstream};
 use personaguard_server::report::Target;
-use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
 use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
