@@ -4,7 +4,7 @@ use crate::rig::{Folder, LAYER, MODEL, Rig, Variant, chat, policy, text, vector,
 use futures::StreamExt as _;
 use personaguard::config::{Source, load};
 use personaguard_crds::{Action, Digest, PodState};
-use personaguard_persona::{Counts, LayerMatrix, ModelIdentity, VectorFile, VectorMetadata};
+use personaguard_persona::{LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata};
 use serde_json::json;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -109,7 +109,7 @@ async fn vector_file(trait_name: &str) -> Vec<u8> {
         description: String::new(),
         model: ModelIdentity { name: MODEL.to_owned(), sha256: digest.to_string() },
         method: "mean-difference/response-avg".to_owned(),
-        counts: Counts { positive: 1, negative: 1 },
+        counts: SampleCounts { positive: 1, negative: 1 },
         best_layer: LAYER,
         validation: vec![],
         calibration: vec![],

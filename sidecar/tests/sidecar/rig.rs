@@ -21,7 +21,7 @@ use personaguard_crds::{
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -207,7 +207,7 @@ impl Folder {
             },
         };
         let vectors =
-            write_layers(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
+            write_vector_bundle(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
         std::fs::write(folder.path().join("vectors.safetensors"), vectors).unwrap();
         folder.write();
         folder

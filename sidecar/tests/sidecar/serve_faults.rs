@@ -8,7 +8,7 @@ use futures::{StreamExt as _, stream as streams};
 use personaguard_crds::guard_config::UnresolvedPolicy;
 use personaguard_crds::wire::Failure;
 use personaguard_crds::{Action, Digest, FailurePolicy, Layer};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ const FAULT: Fault =
     Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
-    let file = write_layers(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
+    let file = write_vector_bundle(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
     std::fs::write(folder.path().join("vectors.safetensors"), file).unwrap();
 }
 
