@@ -15,7 +15,7 @@ pub(crate) const TRAITS: [&str; 2] = ["evil", "sycophantic"];
 
 /// What the content of a vector file depends on, beside the weights.
 const SOURCES: [&str; 3] =
-    ["sidecar/persona", "sidecar/src/extract", "sidecar/src/commands/extract.rs"];
+    ["sidecar/persona", "sidecar/lab/src/extract", "sidecar/lab/src/commands/extract.rs"];
 
 /// The folder with `TRAIT.safetensors` for each trait; extracts those that it lacks. `given` is a
 /// folder with files made before, to be taken as they are.
