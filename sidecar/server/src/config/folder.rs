@@ -4,7 +4,7 @@ use super::{Config, ConfigError, Source, labels, manifests};
 use personaguard_api::conditions::reason;
 use personaguard_api::{Digest, names};
 use personaguard_guard::Vectors;
-use personaguard_persona::{layer_digest, read_layers};
+use personaguard_persona::{layer_digest, read_vector_bundle};
 use personaguard_wire::Failure;
 use personaguard_wire::GuardConfig;
 use std::io::Read as _;
@@ -101,7 +101,7 @@ fn read_vectors(folder: &Path, guard: &GuardConfig) -> Result<Vectors, ConfigErr
     }
     let path = folder.join(names::VECTORS_FILE);
     let bytes = read(&path, MAX_FILE_BYTES)?;
-    let layers = read_layers(&bytes)
+    let layers = read_vector_bundle(&bytes)
         .map_err(|error| ConfigError::Invalid { path: path.clone(), message: error.to_string() })?;
     let check = |(name, expected): (&String, &Digest)| {
         let vector = match layers.get(name) {

@@ -9,7 +9,7 @@ use personaguard_api::{
     Sampling, SteeringCondition,
 };
 use personaguard_guard::Sentences;
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
 use personaguard_wire::Failure;
 use personaguard_wire::{ResolvedPolicy, UnresolvedPolicy};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn with_later_layer(mut policy: ResolvedPolicy) -> Rig {
         ("evil".to_owned(), values.as_slice()),
         ("later".to_owned(), values.as_slice()),
     ]);
-    std::fs::write(folder.path().join("vectors.safetensors"), write_layers(&both).unwrap())
+    std::fs::write(folder.path().join("vectors.safetensors"), write_vector_bundle(&both).unwrap())
         .unwrap();
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;

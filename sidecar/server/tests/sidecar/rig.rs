@@ -11,7 +11,7 @@ use personaguard_api::{
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
@@ -205,7 +205,7 @@ impl Folder {
             },
         };
         let vectors =
-            write_layers(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
+            write_vector_bundle(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
         std::fs::write(folder.path().join("vectors.safetensors"), vectors).unwrap();
         folder.write();
         folder

@@ -6,7 +6,7 @@ use crate::rig::{Folder, Rig, Variant, chat, policy, vector, weights, with};
 use crate::upstream::{Scripted, stream};
 use futures::{StreamExt as _, stream as streams};
 use personaguard_api::{Action, Digest, FailurePolicy, Layer};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit::Logs;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
@@ -53,7 +53,7 @@ const FAULT: Fault =
     Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
-    let file = write_layers(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
+    let file = write_vector_bundle(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
     std::fs::write(folder.path().join("vectors.safetensors"), file).unwrap();
 }
 

@@ -6,7 +6,7 @@ use personaguard_api::{
     Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
 };
 use personaguard_model::{ChatOptions, ScoreRequest};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_resolve::Part;
 use personaguard_wire::ResolvedPolicy;
 use serde_json::json;
@@ -33,8 +33,11 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
         folder.config.vectors.insert(part.name("evil"), resolved);
         tensors.insert(part.name("evil"), values);
     }
-    std::fs::write(folder.path().join("vectors.safetensors"), write_layers(&tensors).unwrap())
-        .unwrap();
+    std::fs::write(
+        folder.path().join("vectors.safetensors"),
+        write_vector_bundle(&tensors).unwrap(),
+    )
+    .unwrap();
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;
     rig.until_ready().await;
