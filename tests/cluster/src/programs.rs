@@ -1,7 +1,7 @@
 //! The cluster's programs, built from source by Go into the cache, and the pause program, by rustc.
 
-use crate::Say;
 use crate::paths::Cache;
+use crate::progress::OnStep;
 use crate::run::run;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -73,13 +73,13 @@ const MODULES: [Module; 5] = [
 ///
 /// # Errors
 /// Go is missing, a module cannot be fetched, or a build fails.
-pub fn ensure_programs(cache: &Cache, say: Say<'_>) -> Result<()> {
+pub fn ensure_programs(cache: &Cache, on_step: OnStep<'_>) -> Result<()> {
     fs::create_dir_all(cache.bin())?;
-    MODULES.iter().try_for_each(|module| module.ensure(cache, say))
+    MODULES.iter().try_for_each(|module| module.ensure(cache, on_step))
 }
 
 impl Module {
-    fn ensure(&self, cache: &Cache, say: Say<'_>) -> Result<()> {
+    fn ensure(&self, cache: &Cache, on_step: OnStep<'_>) -> Result<()> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(self.folder);
         let flags = self.linker_flags();
         let mut hash = Sha256::new();
@@ -97,7 +97,11 @@ impl Module {
         if present && fs::read_to_string(&stamp).is_ok_and(|built| built == digest) {
             return Ok(());
         }
-        say(&format!("building {} from its Go sources into {}", self.what, cache.bin().display()));
+        on_step(&format!(
+            "building {} from its Go sources into {}",
+            self.what,
+            cache.bin().display()
+        ));
         let folder = tempdir_in(&cache.bin(), self.folder)?;
         run(Command::new("go")
             .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
