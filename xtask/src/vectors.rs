@@ -15,7 +15,7 @@ pub(crate) const TRAITS: [&str; 2] = ["evil", "sycophantic"];
 
 /// The sources that a vector file depends on, besides the weights.
 const SOURCES: [&str; 3] =
-    ["sidecar/persona", "sidecar/src/extract", "sidecar/src/commands/extract.rs"];
+    ["sidecar/persona", "sidecar/lab/src/extract", "sidecar/lab/src/commands/extract.rs"];
 
 /// The folder with `TRAIT.safetensors` for each trait. Missing files are extracted, unless `given`
 /// is a folder with ready ones.
