@@ -1,8 +1,10 @@
-//! `cargo xtask demo`: the whole of it on one cluster, step by step.
+//! `cargo xtask demo`: everything on one cluster, step by step.
 
 mod monitoring;
 mod show;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use crate::kube::{Kube, SYSTEM};
 use crate::progress::Progress;
@@ -14,19 +16,19 @@ use personaguard_cluster::{Cache, Cluster, capture, run as finish};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Name of the demo's local cluster.
+/// The name of the demo's local cluster.
 const NAME: &str = "demo";
-/// Namespace of the chat service.
+/// The chat service's namespace.
 pub(crate) const SUPPORT: &str = "support";
 
-/// Show everything: a cluster, the charts, a chat service, a policy, a breach, and what the cluster
-/// says of it.
+/// Show everything: a cluster, the charts, a chat service, a policy, a breach, and how the cluster
+/// reports it.
 ///
 /// Builds what it needs, starts a local single-node cluster (root; in a folder and namespaces of
 /// its own), installs the charts, deploys a chat service, applies a PersonaModel, two
 /// PersonaVectors and a PersonaPolicy, talks to the service plainly and as an evil assistant, and
-/// shows the report, the conditions, the events and the alert. The first run builds Kubernetes (10
-/// minutes), Personaguard (10) and two vectors (7) on 2 cores; later ones take a minute or two. Run
+/// shows the report, the conditions, the events and the alert. The first run builds Kubernetes,
+/// Personaguard and two vectors (about 20 minutes on 2 cores); later ones take a minute or two. Run
 /// it again at any time; the cluster stays up until `--down`.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -34,15 +36,15 @@ pub(crate) struct Options {
     /// pull the images.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// With --kubeconfig: what stands before the images' names where you pushed them, see `cargo
-    /// xtask image --help`.
+    /// With --kubeconfig: the prefix of the images' names where you pushed them; see `cargo xtask
+    /// image --help`.
     #[arg(long, value_name = "PREFIX", default_value = "localhost", requires = "kubeconfig")]
     image_registry: String,
     /// Folder with evil.safetensors and sycophantic.safetensors to use instead of extracting them.
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
-    /// Remove everything that the demo made: the local cluster, or with --kubeconfig what it put
-    /// into yours.
+    /// Remove everything that the demo created: the local cluster, or with --kubeconfig its objects
+    /// in yours.
     #[arg(long)]
     down: bool,
 }
@@ -68,8 +70,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let vectors = vectors::ensure(&cache, &weights, options.vectors.as_deref(), &progress)?;
     if cluster.is_none() {
         eprintln!(
-            "This cluster must be able to pull {0}/personaguard-operator:dev, {0}/personaguard:dev, {0}/chat-app:dev and {0}/smollm2-135m:1:\n  \
-             cargo xtask image --registry {0} --out images\nwrites them and says how to push them.",
+            "This cluster must be able to pull {0}/personaguard-operator:dev, \
+             {0}/personaguard:dev, {0}/chat-app:dev and {0}/smollm2-135m:1:\n  \
+             cargo xtask image --registry {0} --out images\n\
+             writes them and prints how to push them.",
             options.image_registry
         );
     }
@@ -83,11 +87,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     progress.done();
     talk::talk(&kube, &python)?;
     show::show(&kube, monitoring.as_ref(), &progress)?;
-    go_on(&kube, monitoring.as_ref(), options.kubeconfig.as_deref(), &progress);
+    print_next_steps(&kube, monitoring.as_ref(), options.kubeconfig.as_deref(), &progress);
     Ok(())
 }
 
-/// Applies the files of `tests/demo/`, and waits until the policy guards the service.
+/// Applies the files in `tests/demo/`, and waits until the policy guards the service.
 fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Result<()> {
     let mut values = BTreeMap::from([
         ("REGISTRY", registry.to_owned()),
@@ -97,7 +101,7 @@ fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Re
         let file = vectors.join(format!("{name}.safetensors"));
         values.insert(value, model::sha256(&file)?);
         progress.step(&format!("ConfigMap vector-{name} in {SYSTEM}"));
-        // A vector file is too large for the annotation of a client-side apply.
+        // A vector file is too large for the annotation that a client-side apply would write.
         let map = capture(
             kube.kubectl()
                 .args([
@@ -122,7 +126,9 @@ fn apply(kube: &Kube, registry: &str, vectors: &Path, progress: &Progress) -> Re
         kube.apply(&fill(&text, &values)?)?;
     }
     wait(kube, "Accepted", "the policy to be accepted", progress)?;
-    progress.step("kubectl -n support rollout restart deployment/chat: pods from before the policy gain their sidecar");
+    progress.step(
+        "kubectl -n support rollout restart deployment/chat: existing pods get their sidecar",
+    );
     finish(kube.kubectl().args(["-n", SUPPORT, "rollout", "restart", "deployment/chat"]))?;
     let rollout = ["-n", SUPPORT, "rollout", "status", "deployment/chat", "--timeout=5m"];
     if let Err(error) = finish(kube.kubectl().args(rollout)) {
@@ -147,25 +153,25 @@ fn wait(kube: &Kube, condition: &str, what: &str, progress: &Progress) -> Result
     )
 }
 
-/// Replaces `${NAME}` by its value. One that has none is an error, not an empty string.
+/// Replaces each `${NAME}` by its value. A name without a value is an error.
 fn fill(text: &str, values: &BTreeMap<&str, String>) -> Result<String> {
     let mut filled = text.to_owned();
     for (name, value) in values {
         filled = filled.replace(&format!("${{{name}}}"), value);
     }
     if let Some((_, rest)) = filled.split_once("${") {
-        bail!("nothing to fill in for ${{{}", rest.split_inclusive('}').next().unwrap_or(rest));
+        bail!("no value for ${{{}", rest.split_inclusive('}').next().unwrap_or(rest));
     }
     Ok(filled)
 }
 
-fn go_on(
+fn print_next_steps(
     kube: &Kube,
     monitoring: Option<&Monitoring>,
     kubeconfig: Option<&Path>,
     progress: &Progress,
 ) {
-    println!("\nThe cluster stays up (everything took {:.0?}). To go on:\n", progress.elapsed());
+    println!("\nThe cluster stays up (everything took {:.0?}). Next steps:\n", progress.elapsed());
     println!("  export KUBECONFIG={}", kube.kubeconfig().display());
     if monitoring.is_some() {
         println!("  export PATH=$PATH:{}", kube.folder().display());
@@ -199,7 +205,7 @@ fn down(cache: &Cache, kubeconfig: Option<&Path>, progress: &Progress) -> Result
         return Ok(());
     };
     let kube = Kube::existing(cache, kubeconfig)?;
-    // Policies first, while the operator runs and can withdraw them.
+    // Policies first, while the operator is running and can withdraw them.
     for arguments in [
         vec![
             "-n",
@@ -215,7 +221,7 @@ fn down(cache: &Cache, kubeconfig: Option<&Path>, progress: &Progress) -> Result
         vec!["delete", "personamodels", "smollm2-135m", "--ignore-not-found"],
     ] {
         progress.step(&format!("kubectl {}", arguments.join(" ")));
-        // A kind that is not there any more has no objects either.
+        // A kind that no longer exists has no objects either.
         if let Err(error) = finish(kube.kubectl().args(&arguments))
             && !error.to_string().contains("the server doesn't have a resource type")
         {
@@ -243,22 +249,4 @@ fn down(cache: &Cache, kubeconfig: Option<&Path>, progress: &Progress) -> Result
     ]))?;
     let crds = workspace::root().join("crds/yaml");
     finish(kube.kubectl().args(["delete", "--ignore-not-found", "-f"]).arg(crds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_placeholder_of_the_demo_files_is_filled() {
-        let names = ["REGISTRY", "MODEL_SHA256", "EVIL_SHA256", "SYCOPHANTIC_SHA256"];
-        let values: BTreeMap<&str, String> =
-            names.into_iter().map(|name| (name, "x".to_owned())).collect();
-        for file in ["chat.yaml", "model.yaml", "vectors.yaml", "policy.yaml"] {
-            let text = std::fs::read_to_string(workspace::root().join("tests/demo").join(file))
-                .expect(file);
-            assert!(!fill(&text, &values).expect(file).contains('$'));
-        }
-        assert!(fill("a: ${OTHER}", &values).is_err());
-    }
 }
