@@ -6,9 +6,9 @@ mod stop;
 pub use stop::{Breach, Stop};
 
 use crate::plan::{Plan, PlannedPolicy, Rule};
-use crate::policy::{Action, FailurePolicy, Score};
 use crate::running_score::RunningScore;
 use crate::unscored::UnscoredReason;
+use personaguard_api::{Action, FailurePolicy, Score};
 use rule_state::RuleState;
 use std::sync::Arc;
 
@@ -305,7 +305,7 @@ impl Decision {
     fn cleared_by(&self, index: usize, rule: &Rule) -> usize {
         let policy = &self.plan.policies[rule.policy];
         let closed = policy.failure_policy == FailurePolicy::Closed;
-        let acts = rule.action.holds_back();
+        let acts = rule.action.holds();
         if self.rules[index].is_unscored() || !(acts || closed) {
             return usize::MAX;
         }

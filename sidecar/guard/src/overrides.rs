@@ -6,7 +6,7 @@ mod error;
 pub use error::OverrideError;
 
 use crate::plan::{Plan, PlannedSteering, Rule};
-use crate::policy::{Action, Mode, RequestBounds};
+use personaguard_api::{Action, Coefficient, Mode, RequestBounds};
 use std::collections::BTreeMap;
 
 /// What a request asks for, by the name of the vector.
@@ -22,7 +22,7 @@ pub struct Override {
     /// A higher lower threshold.
     pub min: Option<f64>,
     /// Steer with this coefficient.
-    pub coefficient: Option<f64>,
+    pub coefficient: Option<Coefficient>,
 }
 
 impl Plan {
@@ -46,9 +46,9 @@ impl Plan {
         for rule in self.rules.iter_mut().filter(|rule| rule.vector == vector) {
             let policy = &self.policies[rule.policy];
             // A policy that only records changes no byte, whoever asks.
-            let allowed = rule.requests.clone().filter(|_| policy.mode == Mode::Enforce);
+            let allowed = rule.requests.filter(|_| policy.mode == Mode::Enforce);
             let subject = Subject { policy: &policy.name, vector: name };
-            subject.tighten(rule, asked, &allowed.unwrap_or_default())?;
+            subject.tighten(rule, asked, allowed.unwrap_or_default())?;
         }
         if let Some(coefficient) = asked.coefficient {
             match self.steering.iter_mut().find(|steering| steering.vector == vector) {
@@ -72,7 +72,7 @@ impl Subject<'_> {
         &self,
         rule: &mut Rule,
         asked: Override,
-        allowed: &RequestBounds,
+        allowed: RequestBounds,
     ) -> Result<(), OverrideError> {
         if asked.block {
             self.check("block", allowed.block)?;
@@ -94,14 +94,13 @@ impl Subject<'_> {
             rule.bounds.min = Some(min);
         }
         if let Some(coefficient) = asked.coefficient {
-            let range = &allowed.coefficient;
-            let range = range.as_ref().ok_or_else(|| self.not_allowed("coefficient"))?;
-            if !range.contains(&coefficient) {
+            let range = allowed.coefficient.ok_or_else(|| self.not_allowed("coefficient"))?;
+            if !(range.min..=range.max).contains(&coefficient) {
                 return Err(OverrideError::Coefficient {
                     policy: self.policy.to_owned(),
                     vector: self.vector.to_owned(),
-                    min: *range.start(),
-                    max: *range.end(),
+                    min: range.min.get(),
+                    max: range.max.get(),
                 });
             }
         }

@@ -6,16 +6,17 @@ mod retry;
 mod rule;
 
 pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
-pub use rule::{MeasuredVector, PlannedPolicy, RefusedTrait, Rule};
+pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
-use crate::policy::{Action, Coherence, FailurePolicy};
+use personaguard_api::{Action, Coherence, Digest, FailurePolicy};
+use personaguard_wire::PolicyAcknowledgement;
 
-/// What is measured and enforced on every response. Made once for a policy set and a model; a
-/// request keeps the one it began with.
+/// What is measured and enforced on every response. Made once for a config and a model; a request
+/// keeps the one it began with.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// SHA-256 of the weight file that it was made for.
-    pub model: Option<String>,
+    pub model: Option<Digest>,
     /// Policies that guard this pod.
     pub policies: Vec<PlannedPolicy>,
     /// Vectors that are measured, in the order of their projections.
@@ -37,7 +38,7 @@ impl Plan {
     #[must_use]
     pub fn holds_back(&self) -> bool {
         self.rules.iter().any(|rule| {
-            rule.action.holds_back()
+            rule.action.holds()
                 || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
         })
     }
@@ -65,5 +66,20 @@ impl Plan {
     #[must_use]
     pub fn unsampled_plan(&self) -> Self {
         Self { policies: self.policies.clone(), ..Self::default() }
+    }
+
+    /// What this pod acknowledges to enforce. That leaves out policies of which nothing can be
+    /// enforced.
+    #[must_use]
+    pub fn acknowledgements(&self) -> Vec<PolicyAcknowledgement> {
+        let resolved = self.policies.iter().filter(|policy| policy.unresolved.is_none());
+        let acknowledgements = resolved.map(|policy| PolicyAcknowledgement {
+            name: policy.name.clone(),
+            uid: policy.uid.clone(),
+            generation: policy.generation,
+            digest: policy.digest.clone(),
+            refused: policy.refused.clone(),
+        });
+        acknowledgements.collect()
     }
 }

@@ -1,5 +1,9 @@
 //! Why a trait is not enforced.
 
+use personaguard_api::Layer;
+use personaguard_api::conditions::reason;
+use personaguard_wire::Failure;
+
 /// Why a trait is not enforced. Each message says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -48,7 +52,7 @@ pub enum Refusal {
         /// Name of the vector.
         vector: String,
         /// The layer it names.
-        layer: u32,
+        layer: Layer,
         /// Number of layers.
         layers: u32,
     },
@@ -86,4 +90,28 @@ pub enum Refusal {
         /// Name of the vector that decides.
         vector: String,
     },
+}
+
+impl Refusal {
+    /// The condition reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::VectorMissing { .. } => reason::VECTOR_NOT_FOUND,
+            Self::ValuesMissing { .. } => reason::ARTIFACT_NOT_FOUND,
+            Self::ValuesChanged { .. } => reason::DIGEST_MISMATCH,
+            Self::OtherModel { .. } | Self::WrongWidth { .. } => reason::MODEL_MISMATCH,
+            Self::LayerMissing { .. } => reason::LAYER_MISSING,
+            Self::Unusable { .. } => reason::ARTIFACT_INVALID,
+            Self::TooManyChanges { .. } | Self::ConditionTooLate { .. } => {
+                reason::ACTION_INCOMPLETE
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { reason: refusal.reason().to_owned(), message: refusal.to_string() }
+    }
 }

@@ -16,4 +16,4 @@ mod source;
 pub use error::ConfigError;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use load::load;
-pub use source::{Config, Source, VectorValues};
+pub use source::{Config, Source};

@@ -20,15 +20,14 @@ mod path;
 mod payload;
 mod request;
 mod scorer;
-mod sse;
 mod stream;
 mod transcript;
 mod whole;
 
 pub use forward::{Upstream, UpstreamError};
 
-use crate::host::Host;
-use crate::serve::{Limits, catch_panics};
+use crate::http::{Limits, catch_panics};
+use crate::runtime::AppState;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -55,7 +54,7 @@ impl Default for Times {
 /// What handlers share.
 #[derive(Clone, Debug)]
 struct Proxy {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     forwarder: Forwarder,
     limits: Limits,
     times: Times,
@@ -63,8 +62,8 @@ struct Proxy {
 
 /// Everything goes to the upstream server; health and metrics of the sidecar are on its own port
 /// only.
-pub fn router(host: Arc<Host>, limits: Limits, upstream: &Upstream, times: Times) -> Router {
-    let proxy = Proxy { host, forwarder: Forwarder::new(upstream, times), limits, times };
+pub fn router(app: Arc<AppState>, limits: Limits, upstream: &Upstream, times: Times) -> Router {
+    let proxy = Proxy { app, forwarder: Forwarder::new(upstream, times), limits, times };
     catch_panics(Router::new().fallback(handle).with_state(proxy))
 }
 

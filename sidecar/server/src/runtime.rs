@@ -6,8 +6,6 @@ mod app_state;
 pub mod interventions;
 mod message;
 mod model_state;
-mod policy_set;
-mod reason;
 mod reloader;
 mod weights;
 

@@ -2,10 +2,11 @@
 
 use crate::audit::Logs;
 use crate::config::Source;
+use crate::http::{Limits, listen};
 use crate::proxy::{self, Times, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
 use crate::runtime::{AppState, ModelReloader};
-use crate::serve::{Limits, admin_router, api_router, listen};
+use crate::{admin, chat};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -55,12 +56,12 @@ impl Sidecar {
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let proxies = upstream.is_some();
         let router = match upstream {
-            None => api_router(Arc::clone(&app), limits),
+            None => chat::router(Arc::clone(&app), limits),
             Some((upstream, times)) => proxy::router(Arc::clone(&app), limits, &upstream, times),
         };
         let mut listeners = vec![tokio::spawn(listen(api, router, limits, stop.clone(), grace))];
         if let Some(admin) = admin {
-            let router = admin_router(Arc::clone(&app), limits, proxies);
+            let router = admin::router(Arc::clone(&app), proxies);
             let listen = listen(admin, router, limits, stop.clone(), ADMIN_GRACE);
             listeners.push(tokio::spawn(listen));
         }

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use personaguard_crds::names;
+use personaguard_api::names;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Times, Upstream};
-use personaguard_server::report::Target;
-use personaguard_server::serve::Limits;
+use personaguard_server::report::ReportTarget;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
 use std::net::SocketAddr;
@@ -87,10 +87,10 @@ pub(crate) struct Options {
     #[arg(long, env = "PERSONAGUARD_CONVERSATION_LOG", value_name = "FILE")]
     conversation_log: Option<PathBuf>,
     /// Bytes of a log file, after which the next one begins.
-    #[arg(long, env = "PERSONAGUARD_LOG_FILE_BYTES", value_name = "N", default_value_t = audit::Limits::default().file_bytes)]
+    #[arg(long, env = "PERSONAGUARD_LOG_FILE_BYTES", value_name = "N", default_value_t = audit::LogLimits::default().file_bytes)]
     log_file_bytes: u64,
     /// Files that are kept of each log; the oldest goes first.
-    #[arg(long, env = "PERSONAGUARD_LOG_FILES", value_name = "N", default_value_t = audit::Limits::default().files)]
+    #[arg(long, env = "PERSONAGUARD_LOG_FILES", value_name = "N", default_value_t = audit::LogLimits::default().files)]
     log_files: usize,
     /// Log format. RUST_LOG sets the level.
     #[arg(long, env = "PERSONAGUARD_LOG_FORMAT", value_enum, default_value_t)]
@@ -149,7 +149,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         Some(address) => Some(bind(address, "--admin-listen").await?),
         None => None,
     };
-    let limits = audit::Limits { file_bytes: options.log_file_bytes, files: options.log_files };
+    let limits = audit::LogLimits { file_bytes: options.log_file_bytes, files: options.log_files };
     let log = |path: Option<&PathBuf>| path.map(|path| Log::open(path, limits)).transpose();
     let logs = Logs {
         audit: log(options.audit_log.as_ref())?,
@@ -163,7 +163,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         },
         api: bind(options.listen, "--listen").await?,
         admin,
-        reports: options.report_url.filter(|url| !url.is_empty()).map(|url| Target {
+        reports: options.report_url.filter(|url| !url.is_empty()).map(|url| ReportTarget {
             url,
             token_file: options.token_file,
             ca_file: options.config.join(names::CA_FILE),

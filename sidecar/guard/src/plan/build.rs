@@ -1,28 +1,30 @@
-//! From a policy set and the facts of the loaded model to a plan.
+//! From a config and the facts of the loaded model to a plan.
 
 use super::Plan;
-use super::intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
-use super::rule::{MeasuredVector, PlannedPolicy, RefusedTrait, Rule};
-use crate::policy::{
-    Action, Capping, FailurePolicy, Mode, Policy, PolicySet, Score, Steering, TraitRule,
-    UnresolvedPolicy,
-};
+use super::intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate, union};
+use super::rule::{MeasuredVector, PlannedPolicy, Rule};
+use crate::bounds::Bounds;
 use crate::refusal::Refusal;
-use crate::vector::{ModelFacts, Vector};
+use crate::vector::{ModelFacts, Vectors};
+use personaguard_api::{Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering};
+use personaguard_resolve::Part;
+use personaguard_wire::{
+    GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
+};
 use std::sync::Arc;
 
 /// Changes of the residual stream in one plan at most. The engine takes twice as many.
 const MAX_CHANGES: usize = 128;
 
 impl Plan {
-    /// The plan of a policy set, for a model with these facts. A trait whose vector does not fit
-    /// is refused, never enforced.
+    /// The plan of the policies in a config, for a model with these facts. A trait whose vector
+    /// does not fit is refused, never enforced.
     #[must_use]
-    pub fn new(set: &PolicySet, model: &ModelFacts) -> Self {
+    pub fn new(config: &GuardConfig, vectors: &Vectors, model: &ModelFacts) -> Self {
         let plan = Self { model: Some(model.digest.clone()), ..Self::default() };
-        let mut builder = Builder { plan, set, model };
-        set.policies.iter().for_each(|policy| builder.add_policy(policy));
-        builder.plan.policies.extend(set.unresolved.iter().map(unresolved));
+        let mut builder = Builder { plan, config, vectors, model };
+        config.policies.iter().for_each(|policy| builder.add_policy(policy));
+        builder.plan.policies.extend(config.unresolved.iter().map(unresolved));
         builder.plan
     }
 }
@@ -31,6 +33,7 @@ impl Plan {
 fn unresolved(policy: &UnresolvedPolicy) -> PlannedPolicy {
     PlannedPolicy {
         name: policy.name.clone(),
+        uid: String::new(),
         generation: 0,
         digest: None,
         mode: Mode::Enforce,
@@ -40,33 +43,37 @@ fn unresolved(policy: &UnresolvedPolicy) -> PlannedPolicy {
         sampling: None,
         record_conversations: false,
         refused: Vec::new(),
-        unresolved: Some(policy.why.clone()),
+        unresolved: Some(policy.failure.clone()),
     }
 }
 
 struct Builder<'a> {
     plan: Plan,
-    set: &'a PolicySet,
+    config: &'a GuardConfig,
+    vectors: &'a Vectors,
     model: &'a ModelFacts,
 }
 
 impl Builder<'_> {
-    fn add_policy(&mut self, policy: &Policy) {
+    fn add_policy(&mut self, policy: &ResolvedPolicy) {
         let audit = policy.mode == Mode::Audit;
         let mut refused = Vec::new();
         for rule in &policy.traits {
             if let Err(refusal) = self.add_rule(rule, audit) {
-                refused.push(RefusedTrait { vector: rule.vector.clone(), refusal });
+                let failure = refusal.into();
+                refused.push(RefusedTrait { vector: rule.vector.clone(), failure });
             }
         }
+        let window = policy.evidence.window;
         self.plan.policies.push(PlannedPolicy {
             name: policy.name.clone(),
+            uid: policy.uid.clone(),
             generation: policy.generation,
             digest: policy.digest.clone(),
             mode: policy.mode,
             failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
-            min_tokens: policy.min_tokens.max(1) as usize,
-            window: policy.window.filter(|window| window.is_valid()),
+            min_tokens: policy.evidence.min_tokens.max(1) as usize,
+            window: window.filter(|window| (1..=window.of_last).contains(&window.past)),
             sampling: policy.sampling,
             record_conversations: policy.record_conversations,
             refused,
@@ -75,15 +82,15 @@ impl Builder<'_> {
     }
 
     /// Adds a rule of the policy that is about to be added.
-    fn add_rule(&mut self, rule: &TraitRule, audit: bool) -> Result<(), Refusal> {
+    fn add_rule(&mut self, rule: &ResolvedTrait, audit: bool) -> Result<(), Refusal> {
         let vector = self.measure(&rule.vector)?;
         let action = if audit { Action::Audit } else { rule.action };
         match (action, &rule.steer, &rule.cap) {
-            (Action::Steer, Some(steering), _) => self.add_steering(vector, steering)?,
-            (Action::Cap, _, Some(capping)) => self.add_caps(vector, capping)?,
+            (Action::Steer, Some(steering), _) => self.add_steering(vector, rule, steering)?,
+            (Action::Cap, _, Some(capping)) => self.add_caps(vector, rule, capping)?,
             _ => {}
         }
-        let redaction = rule.redaction.as_deref().filter(|_| action == Action::Redact);
+        let redaction = rule.redact.as_ref().filter(|_| action == Action::Redact);
         // A vector's own baseline is that of `ResponseAvg` only.
         let vector_baseline = self.plan.vectors[vector].baseline;
         let vector_baseline = vector_baseline.filter(|_| rule.score == Score::ResponseAvg);
@@ -91,21 +98,26 @@ impl Builder<'_> {
             policy: self.plan.policies.len(),
             vector,
             score: rule.score,
-            bounds: rule.bounds,
+            bounds: Bounds { min: rule.min, max: rule.max },
             action,
             declared_action: action,
-            redaction: redaction.map(Arc::from),
+            redaction: redaction.map(|redaction| redaction.text.as_str().into()),
             regenerate: rule.regenerate.filter(|_| action == Action::Regenerate),
-            requests: rule.requests.clone(),
+            requests: rule.requests,
             calibrates: rule.calibrates.clone(),
-            baseline: rule.baseline.or(vector_baseline),
+            baseline: rule.calm.or(vector_baseline),
         });
         Ok(())
     }
 
-    fn add_steering(&mut self, vector: usize, steering: &Steering) -> Result<(), Refusal> {
-        let at = steering.at.iter().map(|name| self.direction(name));
-        let at = at.collect::<Result<Vec<_>, _>>()?;
+    fn add_steering(
+        &mut self,
+        vector: usize,
+        rule: &ResolvedTrait,
+        steering: &Steering,
+    ) -> Result<(), Refusal> {
+        let names = steering.layers.iter().map(|layer| Part::Increment(*layer).name(&rule.vector));
+        let at = names.map(|name| self.direction(&name)).collect::<Result<Vec<_>, _>>()?;
         self.check_room(at.len())?;
         let gate = self.gate(vector, &at, steering)?;
         self.steer(PlannedSteering {
@@ -116,15 +128,20 @@ impl Builder<'_> {
             gate,
         });
         let coherence = self.plan.coherence.unwrap_or(steering.coherence);
-        self.plan.coherence = Some(coherence.strictest(steering.coherence));
+        self.plan.coherence = Some(strictest(coherence, steering.coherence));
         Ok(())
     }
 
-    fn add_caps(&mut self, vector: usize, capping: &Capping) -> Result<(), Refusal> {
+    fn add_caps(
+        &mut self,
+        vector: usize,
+        rule: &ResolvedTrait,
+        capping: &Capping,
+    ) -> Result<(), Refusal> {
         let positions = capping.positions;
-        let further = capping.at.iter().map(|cap| {
-            let at = Some(self.direction(&cap.vector)?);
-            Ok(PlannedCap { vector, at, floor: cap.floor, ceiling: cap.ceiling, positions })
+        let further = capping.layers.iter().map(|bounds| {
+            let at = Some(self.direction(&Part::At(bounds.layer).name(&rule.vector))?);
+            Ok(PlannedCap { vector, at, floor: bounds.floor, ceiling: bounds.ceiling, positions })
         });
         let further = further.collect::<Result<Vec<_>, Refusal>>()?;
         self.check_room(further.len())?;
@@ -170,9 +187,9 @@ impl Builder<'_> {
     fn steer(&mut self, new: PlannedSteering) {
         let known = self.plan.steering.iter_mut().find(|known| known.vector == new.vector);
         let Some(known) = known else { return self.plan.steering.push(new) };
-        known.positions = known.positions.union(new.positions);
+        known.positions = union(known.positions, new.positions);
         known.gate = known.gate.filter(|_| new.gate.is_some());
-        if new.coefficient.abs() > known.coefficient.abs() {
+        if new.coefficient.get().abs() > known.coefficient.get().abs() {
             known.coefficient = new.coefficient;
         }
     }
@@ -199,7 +216,7 @@ impl Builder<'_> {
             layer: vector.layer,
             sha256: vector.sha256.clone(),
             values: Arc::clone(values),
-            baseline: vector.baseline,
+            baseline: vector.calm,
         };
         self.plan.vectors.push(measured);
         Ok(self.plan.vectors.len() - 1)
@@ -211,10 +228,25 @@ impl Builder<'_> {
         Ok(Direction { name: name.to_owned(), layer: vector.layer, values })
     }
 
-    /// A vector that fits the model, with its values.
-    fn vector(&self, name: &str) -> Result<(&Vector, &Arc<[f32]>), Refusal> {
-        let missing = || Refusal::VectorMissing { vector: name.to_owned() };
-        let vector = self.set.vectors.get(name).ok_or_else(missing)?;
-        Ok((vector, vector.values_for(name, self.model)?))
+    /// A vector of the config that fits the model, with its values.
+    fn vector(&self, name: &str) -> Result<(&ResolvedVector, &Arc<[f32]>), Refusal> {
+        let vector = || name.to_owned();
+        let missing = || Refusal::VectorMissing { vector: vector() };
+        let resolved = self.config.vectors.get(name).ok_or_else(missing)?;
+        let values = match self.vectors.get(name) {
+            Some(values) => values.as_ref().map_err(Refusal::clone)?,
+            None => return Err(Refusal::ValuesMissing { vector: vector() }),
+        };
+        self.model.check(name, resolved, values)?;
+        Ok((resolved, values))
+    }
+}
+
+/// The stricter limits of both.
+fn strictest(one: Coherence, other: Coherence) -> Coherence {
+    Coherence {
+        min_log_likelihood: one.min_log_likelihood.max(other.min_log_likelihood),
+        max_repetition: one.max_repetition.min(other.max_repetition),
+        back_off: one.back_off || other.back_off,
     }
 }

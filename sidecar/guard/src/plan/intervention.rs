@@ -1,6 +1,6 @@
 //! Changes of the residual stream, as a plan holds them.
 
-use crate::policy::{ConditionAt, Positions};
+use personaguard_api::{Coefficient, ConditionAt, Layer, Positions};
 use std::sync::Arc;
 
 /// A direction in which the residual stream is changed, and which is not measured.
@@ -9,7 +9,7 @@ pub struct Direction {
     /// Name in the config, for example `evil/18-17`.
     pub name: String,
     /// The layer, 1-based.
-    pub layer: u32,
+    pub layer: Layer,
     /// Values, shape `[hidden]`, finite and not all zero.
     pub values: Arc<[f32]>,
 }
@@ -22,7 +22,7 @@ pub struct PlannedSteering {
     /// What is added in place of that vector; empty: the vector itself.
     pub at: Vec<Direction>,
     /// α, of the raw vector.
-    pub coefficient: f64,
+    pub coefficient: Coefficient,
     /// Token positions to steer at.
     pub positions: Positions,
     /// Steer only while this is open.
@@ -60,7 +60,7 @@ pub struct PlannedCap {
 
 impl PlannedSteering {
     /// Steering along a measured vector, at every response token.
-    pub(crate) fn of_response(vector: usize, coefficient: f64) -> Self {
+    pub(crate) fn of_response(vector: usize, coefficient: Coefficient) -> Self {
         Self { vector, at: Vec::new(), coefficient, positions: Positions::Response, gate: None }
     }
 }
@@ -69,7 +69,7 @@ impl PlannedCap {
     /// Makes this cap the narrower of both, at the positions of both. If that leaves no room, the
     /// ceiling stands.
     pub(crate) fn narrow(&mut self, other: &Self) {
-        self.positions = self.positions.union(other.positions);
+        self.positions = union(self.positions, other.positions);
         self.ceiling = self.ceiling.into_iter().chain(other.ceiling).reduce(f64::min);
         self.floor = self.floor.into_iter().chain(other.floor).reduce(f64::max);
         if let (Some(floor), Some(ceiling)) = (self.floor, self.ceiling) {
@@ -82,4 +82,9 @@ impl PlannedCap {
         let layer = |cap: &Self| cap.at.as_ref().map(|at| at.layer);
         self.vector == other.vector && layer(self) == layer(other)
     }
+}
+
+/// The positions of both.
+pub(crate) fn union(one: Positions, other: Positions) -> Positions {
+    if one == other { one } else { Positions::All }
 }

@@ -3,7 +3,7 @@
 use super::Plan;
 use super::intervention::PlannedSteering;
 use crate::back_off::BackOff;
-use crate::policy::MAX_COEFFICIENT;
+use personaguard_api::Coefficient;
 
 impl Plan {
     /// How often a response may be written again, at most.
@@ -20,11 +20,9 @@ impl Plan {
         let mut plan = self.clone();
         for (_, rule) in self.rules.iter().enumerate().filter(|(index, _)| breached(*index)) {
             let Some(regenerate) = rule.regenerate else { continue };
-            let coefficient = regenerate.coefficient * f64::from(attempt.min(regenerate.attempts));
-            plan.steering.push(PlannedSteering::of_response(
-                rule.vector,
-                coefficient.clamp(-MAX_COEFFICIENT, MAX_COEFFICIENT),
-            ));
+            let factor = f64::from(attempt.min(regenerate.attempts));
+            let coefficient = scaled(regenerate.coefficient, factor);
+            plan.steering.push(PlannedSteering::of_response(rule.vector, coefficient));
         }
         plan
     }
@@ -37,8 +35,15 @@ impl Plan {
             plan.steering.clear();
         }
         for steering in &mut plan.steering {
-            steering.coefficient *= BackOff::scale(level);
+            steering.coefficient = scaled(steering.coefficient, BackOff::scale(level));
         }
         plan
     }
+}
+
+/// A coefficient times a factor, within the limits of coefficients.
+fn scaled(coefficient: Coefficient, factor: f64) -> Coefficient {
+    let scaled = (coefficient.get() * factor).clamp(-Coefficient::LIMIT, Coefficient::LIMIT);
+    // It is within the limits.
+    scaled.try_into().unwrap_or(coefficient)
 }

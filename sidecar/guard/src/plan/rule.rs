@@ -1,13 +1,12 @@
 //! Policies, their traits and their vectors, as a plan holds them.
 
 use crate::bounds::Bounds;
-use crate::policy::{
-    Action, EvidenceWindow, FailurePolicy, Mode, Regeneration, RequestBounds, Sampling, Score,
-    Unresolved,
-};
-use crate::refusal::Refusal;
 use crate::unscored::UnscoredReason;
-use crate::vector::Baseline;
+use personaguard_api::{
+    Action, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Regeneration, RequestBounds,
+    Sampling, Score,
+};
+use personaguard_wire::{Calm, Failure, RefusedTrait};
 use std::sync::Arc;
 
 /// A policy that guards this pod.
@@ -15,10 +14,12 @@ use std::sync::Arc;
 pub struct PlannedPolicy {
     /// Name.
     pub name: String,
+    /// UID; empty without a cluster.
+    pub uid: String,
     /// Generation.
     pub generation: i64,
     /// Digest of everything it resolves to.
-    pub digest: Option<String>,
+    pub digest: Option<Digest>,
     /// Whether it acts.
     pub mode: Mode,
     /// What happens to traffic that cannot be scored. Always `Open` in mode `Audit`, which changes
@@ -35,7 +36,7 @@ pub struct PlannedPolicy {
     /// Traits that are not enforced.
     pub refused: Vec<RefusedTrait>,
     /// If nothing of the policy can be enforced: why.
-    pub unresolved: Option<Unresolved>,
+    pub unresolved: Option<Failure>,
 }
 
 impl PlannedPolicy {
@@ -49,15 +50,6 @@ impl PlannedPolicy {
     }
 }
 
-/// A trait that is not enforced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedTrait {
-    /// Name of its vector.
-    pub vector: String,
-    /// Why.
-    pub refusal: Refusal,
-}
-
 /// A vector that is measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredVector {
@@ -66,13 +58,13 @@ pub struct MeasuredVector {
     /// The trait.
     pub trait_name: String,
     /// The layer, 1-based.
-    pub layer: u32,
+    pub layer: Layer,
     /// SHA-256 of the values.
-    pub sha256: String,
+    pub sha256: Digest,
     /// Raw values, shape `[hidden]`, finite and not all zero.
     pub values: Arc<[f32]>,
     /// What benign responses score by `ResponseAvg`.
-    pub baseline: Option<Baseline>,
+    pub baseline: Option<Calm>,
 }
 
 /// One trait of one policy.
@@ -98,7 +90,7 @@ pub struct Rule {
     /// What a request may ask for.
     pub requests: Option<RequestBounds>,
     /// While a calibration is collected from the scores: the digest that they are reported under.
-    pub calibrates: Option<String>,
+    pub calibrates: Option<Digest>,
     /// What drift of the scores is measured against.
-    pub baseline: Option<Baseline>,
+    pub baseline: Option<Calm>,
 }

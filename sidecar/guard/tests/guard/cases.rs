@@ -1,17 +1,16 @@
 //! Random policies and responses, and what reaches the client of them.
 
 use crate::fixtures::{VECTORS, bare_policy, bare_rule, plan, vector_index, vector_name};
-use personaguard_guard::{
-    Action, Bounds, Decision, EvidenceWindow, FailurePolicy, Holdback, Mode, Plan, Policy, Score,
-    Stop, TraitRule, UnscoredReason,
-};
+use personaguard_api::{Action, Evidence, EvidenceWindow, FailurePolicy, Mode, Redaction, Score};
+use personaguard_guard::{Decision, Holdback, Plan, Stop, UnscoredReason};
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
 use proptest::prelude::*;
 use std::sync::Arc;
 
 /// Projections are by the numbers of the vectors.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies: Vec<ResolvedPolicy>,
     pub(crate) prompt: Vec<f32>,
     pub(crate) tokens: Vec<Vec<f32>>,
     /// Whether the client reads after each token; what it does not read then, it reads later.
@@ -29,7 +28,7 @@ fn window() -> impl Strategy<Value = Option<EvidenceWindow>> {
     prop::option::of(window)
 }
 
-fn rule() -> impl Strategy<Value = TraitRule> {
+fn rule() -> impl Strategy<Value = ResolvedTrait> {
     let action = prop_oneof![
         1 => prop::sample::select(vec![Action::Audit, Action::Alert, Action::Steer, Action::Cap]),
         2 => Just(Action::Redact),
@@ -37,28 +36,25 @@ fn rule() -> impl Strategy<Value = TraitRule> {
     ];
     let score = prop_oneof![3 => Just(Score::ResponseAvg), 1 => Just(Score::PromptLast)];
     (0..VECTORS, action, score, -12.0..8.0_f64, 0.0..12.0_f64, 0..3).prop_map(
-        |(vector, action, score, min, width, sides)| TraitRule {
+        |(vector, action, score, min, width, sides)| ResolvedTrait {
             vector: vector_name(vector),
             score,
-            bounds: Bounds {
-                min: (sides != 0).then_some(min),
-                max: (sides != 1).then_some(min + width),
-            },
-            redaction: (action == Action::Redact).then(|| "[removed]".to_owned()),
+            min: (sides != 0).then_some(min),
+            max: (sides != 1).then_some(min + width),
+            redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             action,
             ..bare_rule()
         },
     )
 }
 
-pub(crate) fn policy(mode: impl Strategy<Value = Mode>) -> impl Strategy<Value = Policy> {
+pub(crate) fn policy(mode: impl Strategy<Value = Mode>) -> impl Strategy<Value = ResolvedPolicy> {
     let failure_policy = prop_oneof![Just(FailurePolicy::Open), Just(FailurePolicy::Closed)];
     (mode, failure_policy, 1..12_u32, window(), prop::collection::vec(rule(), 1..4)).prop_map(
-        |(mode, failure_policy, min_tokens, window, traits)| Policy {
+        |(mode, failure_policy, min_tokens, window, traits)| ResolvedPolicy {
             mode,
             failure_policy,
-            min_tokens,
-            window,
+            evidence: Evidence { min_tokens, window },
             traits,
             ..bare_policy()
         },

@@ -1,7 +1,8 @@
 //! What it takes to call it a breach, and what waits for it.
 
 use crate::fixtures::{block, plan, redact};
-use personaguard_guard::{Decision, EvidenceWindow, FailurePolicy, Stop};
+use personaguard_api::{EvidenceWindow, FailurePolicy};
+use personaguard_guard::{Decision, Stop};
 
 #[test]
 fn tokens_wait_for_the_first_decision_and_then_for_their_own_score_alone() {
@@ -33,7 +34,7 @@ fn a_score_on_the_threshold_is_within() {
 #[test]
 fn with_a_window_tokens_wait_from_the_first_one_past_the_threshold_on() {
     let mut policy = block(1, 1.0, FailurePolicy::Open);
-    policy.window = Some(EvidenceWindow { past: 2, of_last: 3 });
+    policy.evidence.window = Some(EvidenceWindow { past: 2, of_last: 3 });
     let mut decision = Decision::new(plan(&[policy]));
     decision.add_prompt(&[0.0]);
     let mut released = Vec::new();
@@ -50,7 +51,7 @@ fn with_a_window_tokens_wait_from_the_first_one_past_the_threshold_on() {
 #[test]
 fn at_the_end_what_waited_for_more_evidence_leaves() {
     let mut policy = block(1, 1.0, FailurePolicy::Open);
-    policy.window = Some(EvidenceWindow { past: 2, of_last: 8 });
+    policy.evidence.window = Some(EvidenceWindow { past: 2, of_last: 8 });
     let mut decision = Decision::new(plan(&[policy]));
     decision.add_prompt(&[0.0]);
     decision.add_token(&[5.0]);

@@ -1,17 +1,21 @@
 //! Policies and plans to start from.
 
-use personaguard_guard::{
-    Action, Bounds, FailurePolicy, Mode, ModelFacts, Plan, Policy, PolicySet, Score, TraitRule,
-    UnresolvedPolicy, Vector,
+use personaguard_api::{
+    API_VERSION, Action, Device, Digest, Evidence, FailurePolicy, Layer, Mode, Redaction, Score,
 };
+use personaguard_guard::{ModelFacts, Plan, Vectors};
+use personaguard_wire::{
+    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Vectors of a plan: `v0`, `v1` and so on.
 pub(crate) const VECTORS: usize = 3;
 
 /// SHA-256 of the served weights.
-pub(crate) fn digest() -> String {
-    "a".repeat(64)
+pub(crate) fn digest() -> Digest {
+    Digest::of(b"weights")
 }
 
 pub(crate) fn vector_name(index: usize) -> String {
@@ -23,59 +27,87 @@ pub(crate) fn vector_index(name: &str) -> usize {
     name[1..].parse().unwrap()
 }
 
-/// A vector that fits the model.
-pub(crate) fn vector() -> Vector {
-    Vector {
-        trait_name: "evil".to_owned(),
-        layer: 1,
-        model_digest: digest(),
-        sha256: "b".repeat(64),
-        baseline: None,
-        values: Ok([1.0, 0.0].into()),
-    }
-}
-
 pub(crate) fn facts() -> ModelFacts {
     ModelFacts { digest: digest(), layers: 4, hidden: 2 }
 }
 
-pub(crate) fn plan(policies: &[Policy]) -> Arc<Plan> {
+pub(crate) fn config(
+    policies: Vec<ResolvedPolicy>,
+    vectors: BTreeMap<String, ResolvedVector>,
+) -> GuardConfig {
+    GuardConfig {
+        api_version: API_VERSION.to_owned(),
+        kind: GuardConfig::KIND.to_owned(),
+        model: ServedModel {
+            name: "m".to_owned(),
+            file: "m.gguf".to_owned(),
+            sha256: digest(),
+            context_length: 64,
+            max_concurrent: 1,
+            threads: None,
+            device: Device::Cpu,
+        },
+        vectors,
+        policies,
+        unresolved: Vec::new(),
+    }
+}
+
+/// A vector of some model.
+pub(crate) fn vector(model_digest: Digest, layer: u32) -> ResolvedVector {
+    ResolvedVector {
+        trait_name: "evil".to_owned(),
+        layer: Layer(layer),
+        model_digest,
+        sha256: Digest::of(b"unused here"),
+        calm: None,
+    }
+}
+
+pub(crate) fn plan(policies: &[ResolvedPolicy]) -> Arc<Plan> {
     plan_with(policies, Vec::new())
 }
 
-pub(crate) fn plan_with(policies: &[Policy], unresolved: Vec<UnresolvedPolicy>) -> Arc<Plan> {
-    let vectors = (0..VECTORS).map(|index| (vector_name(index), vector())).collect();
-    let set = PolicySet { policies: policies.to_vec(), unresolved, vectors };
-    Arc::new(Plan::new(&set, &facts()))
+pub(crate) fn plan_with(
+    policies: &[ResolvedPolicy],
+    unresolved: Vec<UnresolvedPolicy>,
+) -> Arc<Plan> {
+    let names: Vec<_> = (0..VECTORS).map(vector_name).collect();
+    let resolved = names.iter().map(|name| (name.clone(), vector(digest(), 1))).collect();
+    let config = GuardConfig { unresolved, ..config(policies.to_vec(), resolved) };
+    let vectors: Vectors = names.into_iter().map(|name| (name, Ok([1.0, 0.0].into()))).collect();
+    Arc::new(Plan::new(&config, &vectors, &facts()))
 }
 
 /// A rule on `v0` that only records.
-pub(crate) fn bare_rule() -> TraitRule {
-    TraitRule {
+pub(crate) fn bare_rule() -> ResolvedTrait {
+    ResolvedTrait {
         vector: vector_name(0),
         score: Score::ResponseAvg,
-        bounds: Bounds::default(),
+        min: None,
+        max: None,
         action: Action::Audit,
         steer: None,
         cap: None,
         regenerate: None,
-        redaction: None,
+        redact: None,
         requests: None,
         calibrates: None,
-        baseline: None,
+        calm: None,
     }
 }
 
 /// A policy without traits.
-pub(crate) fn bare_policy() -> Policy {
-    Policy {
+pub(crate) fn bare_policy() -> ResolvedPolicy {
+    ResolvedPolicy {
         name: "p".to_owned(),
+        uid: "u".to_owned(),
         generation: 7,
         digest: None,
         mode: Mode::Enforce,
+        selector: Default::default(),
         failure_policy: FailurePolicy::Open,
-        min_tokens: 1,
-        window: None,
+        evidence: Evidence { min_tokens: 1, window: None },
         sampling: None,
         record_conversations: false,
         traits: Vec::new(),
@@ -83,21 +115,21 @@ pub(crate) fn bare_policy() -> Policy {
 }
 
 /// A policy with one rule.
-pub(crate) fn policy_of(rule: TraitRule) -> Policy {
-    Policy { traits: vec![rule], ..bare_policy() }
+pub(crate) fn policy_of(rule: ResolvedTrait) -> ResolvedPolicy {
+    ResolvedPolicy { traits: vec![rule], ..bare_policy() }
 }
 
 /// A policy that blocks above a threshold.
-pub(crate) fn block(min_tokens: u32, max: f64, failure_policy: FailurePolicy) -> Policy {
-    let bounds = Bounds { min: None, max: Some(max) };
-    let rule = TraitRule { bounds, action: Action::Block, ..bare_rule() };
-    Policy { failure_policy, min_tokens, ..policy_of(rule) }
+pub(crate) fn block(min_tokens: u32, max: f64, failure_policy: FailurePolicy) -> ResolvedPolicy {
+    let rule = ResolvedTrait { max: Some(max), action: Action::Block, ..bare_rule() };
+    let evidence = Evidence { min_tokens, window: None };
+    ResolvedPolicy { failure_policy, evidence, ..policy_of(rule) }
 }
 
 /// A policy that redacts above a threshold.
-pub(crate) fn redact(max: f64) -> Policy {
+pub(crate) fn redact(max: f64) -> ResolvedPolicy {
     let mut policy = block(1, max, FailurePolicy::Open);
     policy.traits[0].action = Action::Redact;
-    policy.traits[0].redaction = Some("[removed]".to_owned());
+    policy.traits[0].redact = Some(Redaction { text: "[removed]".to_owned() });
     policy
 }

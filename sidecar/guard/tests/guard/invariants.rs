@@ -3,9 +3,9 @@
 use crate::cases::{Case, case, policy, reads, run};
 use crate::fixtures::{VECTORS, plan, plan_with};
 use crate::reference::allowed;
-use personaguard_guard::{
-    Action, Decision, FailurePolicy, Mode, Stop, Unresolved, UnresolvedPolicy, UnscoredReason,
-};
+use personaguard_api::{Action, FailurePolicy, Mode};
+use personaguard_guard::{Decision, Stop, UnscoredReason};
+use personaguard_wire::{Failure, UnresolvedPolicy};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -68,11 +68,13 @@ proptest! {
 fn invariant_9_a_policy_that_was_never_resolved_follows_its_failure_policy() {
     let unresolved = |failure_policy| UnresolvedPolicy {
         name: "never".to_owned(),
+        selector: Default::default(),
         failure_policy,
-        why: Unresolved { reason: "VectorNotFound".to_owned(), message: "Create it.".to_owned() },
+        failure: Failure { reason: "VectorNotFound".to_owned(), message: "Create it.".to_owned() },
     };
     let closed = plan_with(&[], vec![unresolved(FailurePolicy::Closed)]);
     assert_eq!(Decision::new(Arc::clone(&closed)).stop(), Some(Stop::Unscorable));
+    assert!(closed.acknowledgements().is_empty(), "what is not enforced is not acknowledged");
     let open = Decision::new(plan_with(&[], vec![unresolved(FailurePolicy::Open)]));
     assert_eq!((open.stop(), open.unscored()), (None, Some(UnscoredReason::PolicyUnresolved)));
 }

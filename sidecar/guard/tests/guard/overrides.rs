@@ -2,9 +2,9 @@
 
 use crate::cases::{case, run_under};
 use crate::fixtures::{VECTORS, block, plan, vector_name};
-use personaguard_guard::{
-    Action, FailurePolicy, Mode, Override, OverrideError, Overrides, Plan, Policy, RequestBounds,
-};
+use personaguard_api::{Action, Coefficient, CoefficientRange, FailurePolicy, Mode, RequestBounds};
+use personaguard_guard::{Override, OverrideError, Overrides, Plan};
+use personaguard_wire::ResolvedPolicy;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ proptest! {
         let mut case = case;
         let all = RequestBounds { block: true, threshold: true, coefficient: None };
         for rule in case.policies.iter_mut().flat_map(|policy| &mut policy.traits) {
-            rule.requests = Some(all.clone());
+            rule.requests = Some(all);
         }
         let asked = Override { block, max, min, coefficient: None };
         let plain = plan(&case.policies);
@@ -35,7 +35,11 @@ proptest! {
     }
 }
 
-fn ask(policy: &Policy, asked: Override) -> Result<Plan, OverrideError> {
+fn coefficient(value: f64) -> Coefficient {
+    value.try_into().unwrap()
+}
+
+fn ask(policy: &ResolvedPolicy, asked: Override) -> Result<Plan, OverrideError> {
     let overrides = Overrides::from([(vector_name(0), asked)]);
     plan(std::slice::from_ref(policy)).with_overrides(&overrides)
 }
@@ -44,21 +48,28 @@ fn ask(policy: &Policy, asked: Override) -> Result<Plan, OverrideError> {
 fn a_request_gets_what_the_policy_allows_and_no_more() {
     let mut policy = block(1, 5.0, FailurePolicy::Open);
     policy.traits[0].action = Action::Alert;
-    policy.traits[0].requests =
-        Some(RequestBounds { block: true, threshold: true, coefficient: Some(-2.0..=0.0) });
-    let block =
-        Override { block: true, max: Some(4.0), coefficient: Some(-2.0), ..Override::default() };
+    policy.traits[0].requests = Some(RequestBounds {
+        block: true,
+        threshold: true,
+        coefficient: Some(CoefficientRange { min: coefficient(-2.0), max: coefficient(0.0) }),
+    });
+    let block = Override {
+        block: true,
+        max: Some(4.0),
+        coefficient: Some(coefficient(-2.0)),
+        ..Override::default()
+    };
     let stricter = ask(&policy, block).unwrap();
     let rule = &stricter.rules[0];
     assert_eq!(
         (rule.action, rule.declared_action, rule.bounds.max),
         (Action::Block, Action::Alert, Some(4.0))
     );
-    assert_eq!(stricter.steering[0].coefficient, -2.0);
-    let refused = |policy: &Policy, asked| ask(policy, asked).unwrap_err();
+    assert_eq!(stricter.steering[0].coefficient, coefficient(-2.0));
+    let refused = |policy: &ResolvedPolicy, asked| ask(policy, asked).unwrap_err();
     let looser = Override { max: Some(5.1), ..Override::default() };
     assert!(matches!(refused(&policy, looser), OverrideError::Looser { field: "max", .. }));
-    let beyond = Override { coefficient: Some(-2.1), ..Override::default() };
+    let beyond = Override { coefficient: Some(coefficient(-2.1)), ..Override::default() };
     assert!(matches!(
         refused(&policy, beyond),
         OverrideError::Coefficient { min: -2.0, max: 0.0, .. }

@@ -1,16 +1,22 @@
 //! Plans of several policies, and plans that steer further.
 
 use crate::fixtures::{bare_rule, plan, policy_of};
-use personaguard_guard::{
-    Action, Bounds, Capping, Coherence, ConditionAt, Decision, Positions, Regeneration, Steering,
-    SteeringCondition, TraitRule,
+use personaguard_api::{
+    Action, Capping, Coefficient, Coherence, ConditionAt, Positions, Regeneration, Steering,
+    SteeringCondition,
 };
+use personaguard_guard::Decision;
+use personaguard_wire::ResolvedTrait;
+
+fn coefficient(value: f64) -> Coefficient {
+    value.try_into().unwrap()
+}
 
 #[test]
 fn two_policies_cap_as_one() {
     let capped = |floor, ceiling, positions| {
-        let cap = Some(Capping { floor, ceiling, positions, at: Vec::new() });
-        policy_of(TraitRule { action: Action::Cap, cap, ..bare_rule() })
+        let cap = Some(Capping { floor, ceiling, positions, layers: Vec::new() });
+        policy_of(ResolvedTrait { action: Action::Cap, cap, ..bare_rule() })
     };
     let plan = plan(&[
         capped(Some(-3.0), Some(4.0), Positions::Response),
@@ -26,12 +32,12 @@ fn two_policies_cap_as_one() {
 
 #[test]
 fn an_attempt_is_steered_further_with_each_number_and_never_past_the_limit() {
-    let regenerate = Some(Regeneration { attempts: 3, coefficient: -1.5 });
-    let bounds = Bounds { min: None, max: Some(1.0) };
-    let rule = TraitRule { action: Action::Regenerate, bounds, regenerate, ..bare_rule() };
+    let regenerate = Some(Regeneration { attempts: 3, coefficient: coefficient(-1.5) });
+    let rule =
+        ResolvedTrait { action: Action::Regenerate, max: Some(1.0), regenerate, ..bare_rule() };
     let plan = plan(&[policy_of(rule)]);
     assert!(plan.holds_back() && plan.max_retries() == 3);
-    let steered = |attempt| plan.for_retry(|_| true, attempt).steering[0].coefficient;
+    let steered = |attempt| plan.for_retry(|_| true, attempt).steering[0].coefficient.get();
     assert_eq!([1, 2, 3].map(steered), [-1.5, -3.0, -4.0]);
     assert!(plan.for_retry(|_| false, 1).steering.is_empty());
     // Nothing leaves before the end, whatever the score.
@@ -48,10 +54,10 @@ fn an_attempt_is_steered_further_with_each_number_and_never_past_the_limit() {
 #[test]
 fn conditional_steering_is_decided_by_the_vector_that_it_names() {
     let steer = |vector: Option<&str>| Steering {
-        coefficient: -1.0,
+        coefficient: coefficient(-1.0),
         positions: Positions::Response,
-        at: Vec::new(),
-        coherence: Coherence { min_log_likelihood: -4.0, max_repetition: 0.5, back_off: true },
+        layers: Vec::new(),
+        coherence: Coherence::default(),
         when: Some(SteeringCondition {
             vector: vector.map(str::to_owned),
             at: ConditionAt::Token,
@@ -61,7 +67,7 @@ fn conditional_steering_is_decided_by_the_vector_that_it_names() {
     };
     let planned = |vector| {
         let steer = Some(steer(vector));
-        let rule = TraitRule { action: Action::Steer, steer, ..bare_rule() };
+        let rule = ResolvedTrait { action: Action::Steer, steer, ..bare_rule() };
         let plan = plan(&[policy_of(rule)]);
         let gate = plan.steering[0].gate.unwrap();
         (plan.vectors[gate.vector].name.clone(), gate.above, gate.until)

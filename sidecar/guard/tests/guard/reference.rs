@@ -3,7 +3,8 @@
 
 use crate::cases::Case;
 use crate::fixtures::vector_index;
-use personaguard_guard::{Action, EvidenceWindow, FailurePolicy, Mode, Policy, Score, TraitRule};
+use personaguard_api::{Action, EvidenceWindow, FailurePolicy, Mode, Score};
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
 
 /// The most tokens of a case that may leave, and whether anything had to be stopped.
 pub(crate) fn allowed(case: &Case) -> (usize, bool) {
@@ -15,7 +16,7 @@ pub(crate) fn allowed(case: &Case) -> (usize, bool) {
 }
 
 /// For each reason that one rule has to cut the response: how many tokens may leave.
-fn cuts(case: &Case, policy: &Policy, rule: &TraitRule) -> Vec<usize> {
+fn cuts(case: &Case, policy: &ResolvedPolicy, rule: &ResolvedTrait) -> Vec<usize> {
     let vector = vector_index(&rule.vector);
     let closed = policy.failure_policy == FailurePolicy::Closed;
     let acts = matches!(rule.action, Action::Block | Action::Redact);
@@ -32,19 +33,19 @@ fn cuts(case: &Case, policy: &Policy, rule: &TraitRule) -> Vec<usize> {
     // From the first token that cannot be scored on, a policy that fails closed lets nothing pass,
     // and no policy decides anything more.
     let unscorable = (scored < projections.len() && closed).then_some(scored);
-    let breach = match policy.window {
+    let breach = match policy.evidence.window {
         Some(window) => window_breach(rule, window, &projections[..scored]),
-        None => mean_breach(rule, policy.min_tokens as usize, &projections, scored),
+        None => mean_breach(rule, policy.evidence.min_tokens as usize, &projections, scored),
     };
     unscorable.into_iter().chain(breach.filter(|_| acts)).collect()
 }
 
-fn past(rule: &TraitRule, score: f64) -> bool {
-    rule.bounds.max.is_some_and(|max| score > max) || rule.bounds.min.is_some_and(|min| score < min)
+fn past(rule: &ResolvedTrait, score: f64) -> bool {
+    rule.max.is_some_and(|max| score > max) || rule.min.is_some_and(|min| score < min)
 }
 
 /// The first token past the threshold in the first window that is full.
-fn window_breach(rule: &TraitRule, window: EvidenceWindow, scored: &[f64]) -> Option<usize> {
+fn window_breach(rule: &ResolvedTrait, window: EvidenceWindow, scored: &[f64]) -> Option<usize> {
     let past: Vec<bool> = scored.iter().map(|projection| past(rule, *projection)).collect();
     let (needed, size) = (window.past as usize, window.of_last as usize);
     let mut windows = (1..=past.len()).map(|end| (end.saturating_sub(size), end));
@@ -55,7 +56,7 @@ fn window_breach(rule: &TraitRule, window: EvidenceWindow, scored: &[f64]) -> Op
 
 /// The token at which the running mean is first past the threshold, or 0 if nothing has left yet.
 fn mean_breach(
-    rule: &TraitRule,
+    rule: &ResolvedTrait,
     min_tokens: usize,
     projections: &[f64],
     scored: usize,

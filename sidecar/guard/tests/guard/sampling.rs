@@ -2,7 +2,8 @@
 
 use crate::cases::{case, measured, pick};
 use crate::fixtures::{block, plan};
-use personaguard_guard::{Action, Decision, FailurePolicy, Mode, Sampling};
+use personaguard_api::{Action, FailurePolicy, Mode, Sampling};
+use personaguard_guard::Decision;
 use proptest::prelude::*;
 use std::sync::Arc;
 

@@ -2,7 +2,8 @@
 
 use crate::cases::reads;
 use crate::fixtures::{plan, redact};
-use personaguard_guard::{Decision, EvidenceWindow, Holdback, Sentences, Stop};
+use personaguard_api::EvidenceWindow;
+use personaguard_guard::{Decision, Holdback, Sentences, Stop};
 use proptest::prelude::*;
 
 const PIECES: [&str; 9] = [" a", "b", ".", "!", " ", "\n", "", ". C", "。"];
@@ -19,7 +20,7 @@ proptest! {
     ) {
         let at = at % pieces.len();
         let mut policy = redact(1.0);
-        policy.window = Some(EvidenceWindow { past: 1, of_last: 1 });
+        policy.evidence.window = Some(EvidenceWindow { past: 1, of_last: 1 });
         let mut decision = Decision::new(plan(&[policy]));
         decision.add_prompt(&[0.0]);
         let (mut held, mut sentences) = (Holdback::default(), Sentences::default());

@@ -1,65 +1,61 @@
 //! Vectors that do not fit the served model.
 
 use crate::fixtures::{
-    VECTORS, bare_policy, bare_rule, block, facts, vector, vector_index, vector_name,
+    VECTORS, bare_policy, bare_rule, block, config, digest, facts, vector, vector_index,
+    vector_name,
 };
-use personaguard_guard::{
-    Action, Bounds, Decision, FailurePolicy, Plan, Policy, PolicySet, Refusal, Stop, TraitRule,
-    Vector,
-};
+use personaguard_api::{Action, Digest, FailurePolicy};
+use personaguard_guard::{Decision, Plan, Stop, Vectors};
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait, ResolvedVector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[test]
-fn invariant_7_a_vector_of_another_model_is_refused() {
-    let refusal = |vector: Option<Vector>| {
-        let set = PolicySet {
-            policies: vec![block(1, 1.0, FailurePolicy::Closed)],
-            vectors: vector.map(|vector| (vector_name(0), vector)).into_iter().collect(),
-            unresolved: Vec::new(),
-        };
-        let plan = Plan::new(&set, &facts());
-        assert!(plan.rules.is_empty() && plan.vectors.is_empty());
-        let policy = plan.policies[0].clone();
-        assert_eq!((policy.generation, policy.refused.len()), (7, 1));
-        // The policy fails closed: nothing is served that it cannot score.
-        assert_eq!(Decision::new(Arc::new(plan)).stop(), Some(Stop::Unscorable));
-        policy.refused[0].refusal.clone()
-    };
-    let other_model = Vector { model_digest: "c".repeat(64), ..vector() };
-    assert!(matches!(refusal(Some(other_model)), Refusal::OtherModel { .. }));
-    let too_deep = Vector { layer: 5, ..vector() };
-    assert!(matches!(refusal(Some(too_deep)), Refusal::LayerMissing { layer: 5, layers: 4, .. }));
-    assert!(matches!(refusal(None), Refusal::VectorMissing { .. }));
-    let missing = Refusal::ValuesMissing { vector: vector_name(0) };
-    let without_values = Vector { values: Err(missing.clone()), ..vector() };
-    assert_eq!(refusal(Some(without_values)), missing);
-    let wide = Vector { values: Ok([1.0; 3].into()), ..vector() };
-    assert!(matches!(refusal(Some(wide)), Refusal::WrongWidth { width: 3, hidden: 2, .. }));
-    let zero = Vector { values: Ok([0.0; 2].into()), ..vector() };
-    assert!(matches!(refusal(Some(zero)), Refusal::Unusable { .. }));
+/// The values of `v0`.
+fn values(values: &[f32]) -> Vectors {
+    [(vector_name(0), Ok(values.into()))].into()
 }
 
-/// A vector of the served model or of another, at a layer that may not exist, with values that may
+#[test]
+fn invariant_7_a_vector_of_another_model_is_refused() {
+    let refusal = |vector: Option<ResolvedVector>, values: &Vectors| {
+        let vectors = vector.map(|vector| (vector_name(0), vector)).into_iter().collect();
+        let config = config(vec![block(1, 1.0, FailurePolicy::Closed)], vectors);
+        let plan = Arc::new(Plan::new(&config, values, &facts()));
+        assert!(plan.rules.is_empty() && plan.vectors.is_empty());
+        // The policy fails closed: nothing is served that it cannot score.
+        assert_eq!(Decision::new(Arc::clone(&plan)).stop(), Some(Stop::Unscorable));
+        let acknowledgement = plan.acknowledgements().remove(0);
+        assert_eq!((acknowledgement.generation, acknowledgement.refused.len()), (7, 1));
+        acknowledgement.refused[0].failure.reason.clone()
+    };
+    let good = values(&[1.0, 2.0]);
+    assert_eq!(refusal(Some(vector(Digest::of(b"others"), 2)), &good), "ModelMismatch");
+    assert_eq!(refusal(Some(vector(digest(), 5)), &good), "LayerMissing");
+    assert_eq!(refusal(None, &good), "VectorNotFound");
+    let own = Some(vector(digest(), 2));
+    assert_eq!(refusal(own.clone(), &Vectors::new()), "ArtifactNotFound");
+    assert_eq!(refusal(own.clone(), &values(&[1.0; 3])), "ModelMismatch");
+    assert_eq!(refusal(own, &values(&[0.0; 2])), "ArtifactInvalid");
+}
+
+/// A vector of the served model or of another, at a layer that may not exist, and values that may
 /// be missing.
-fn any_vector() -> impl Strategy<Value = Vector> {
+fn any_vector() -> impl Strategy<Value = (ResolvedVector, Option<Vec<f32>>)> {
     let values = prop::option::of(prop::collection::vec(-1.0..1.0_f32, 1..4));
     (any::<bool>(), 0..6_u32, values).prop_map(|(own, layer, values)| {
-        let model_digest = if own { vector().model_digest } else { "c".repeat(64) };
-        let values = values.map(Arc::from);
-        let values = values.ok_or(Refusal::ValuesMissing { vector: "random".to_owned() });
-        Vector { layer, model_digest, values, ..vector() }
+        let model_digest = if own { digest() } else { Digest::of(b"others") };
+        (vector(model_digest, layer), values)
     })
 }
 
-fn fits(vector: &Vector) -> bool {
-    let usable = |values: &Arc<[f32]>| {
+fn fits((vector, values): &(ResolvedVector, Option<Vec<f32>>)) -> bool {
+    let usable = |values: &Vec<f32>| {
         values.len() == facts().hidden && values.iter().any(|value| *value != 0.0)
     };
-    vector.model_digest == facts().digest
-        && vector.layer <= facts().layers
-        && vector.values.as_ref().is_ok_and(usable)
+    vector.model_digest == digest()
+        && vector.layer.0 <= facts().layers
+        && values.as_ref().is_some_and(usable)
 }
 
 proptest! {
@@ -74,23 +70,25 @@ proptest! {
         closed in any::<bool>(),
     ) {
         let fits = |index: usize| vectors.get(index).is_some_and(fits);
-        let rule = |index: &usize| TraitRule {
+        let rule = |index: &usize| ResolvedTrait {
             vector: vector_name(*index),
-            bounds: Bounds { min: None, max: Some(0.0) },
+            max: Some(0.0),
             action: Action::Block,
             ..bare_rule()
         };
-        let policies = traits.iter().map(|traits| Policy {
+        let policies = traits.iter().map(|traits| ResolvedPolicy {
             failure_policy: if closed { FailurePolicy::Closed } else { FailurePolicy::Open },
             traits: traits.iter().map(rule).collect(),
             ..bare_policy()
         });
-        let named: BTreeMap<_, _> = vectors.iter().cloned().enumerate()
-            .map(|(index, vector)| (vector_name(index), vector))
-            .collect();
-        let set =
-            PolicySet { policies: policies.collect(), vectors: named, unresolved: Vec::new() };
-        let plan = Plan::new(&set, &facts());
+        let (mut resolved, mut values) = (BTreeMap::new(), Vectors::new());
+        for (index, (vector, own)) in vectors.iter().enumerate() {
+            resolved.insert(vector_name(index), vector.clone());
+            if let Some(own) = own {
+                values.insert(vector_name(index), Ok(own.as_slice().into()));
+            }
+        }
+        let plan = Plan::new(&config(policies.collect(), resolved), &values, &facts());
         for vector in &plan.vectors {
             prop_assert!(fits(vector_index(&vector.name)), "{} is measured", vector.name);
         }

@@ -101,12 +101,7 @@ pub fn open(line: &str) -> Result<Line, Flaw> {
     let seq = value["seq"].as_u64().ok_or(Flaw::Malformed)?;
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(Flaw::Malformed);
     let (prev, time) = (text(&value["prev"])?, text(&value["time"])?);
-    Ok(Line {
-        head: Head { seq, hash: hash.to_owned() },
-        prev,
-        time,
-        entry: value["entry"].take(),
-    })
+    Ok(Line { head: Head { seq, hash: hash.to_owned() }, prev, time, entry: value["entry"].take() })
 }
 
 /// Reads the line that must follow `head`.

@@ -2,11 +2,11 @@
 
 use super::error::ConfigError;
 use super::file::{MAX_FILE_BYTES, read};
-use super::source::{Config, VectorValues};
-use personaguard_crds::guard_config::{GuardConfig, ResolvedVector};
-use personaguard_crds::names;
-use personaguard_guard::Refusal;
-use personaguard_persona::{layer_digest, read_layers};
+use super::source::Config;
+use personaguard_api::names;
+use personaguard_guard::{Refusal, Vectors};
+use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_wire::{GuardConfig, ResolvedVector};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ pub(super) fn load(folder: &Path) -> Result<Config, ConfigError> {
     Ok(Config { guard, vectors, model_file })
 }
 
-fn read_vectors(folder: &Path, guard: &GuardConfig) -> Result<VectorValues, ConfigError> {
+fn read_vectors(folder: &Path, guard: &GuardConfig) -> Result<Vectors, ConfigError> {
     if guard.vectors.is_empty() {
-        return Ok(VectorValues::new());
+        return Ok(Vectors::new());
     }
     let path = folder.join(names::VECTORS_FILE);
     let bytes = read(&path, MAX_FILE_BYTES)?;
-    let layers = read_layers(&bytes)
+    let layers = read_vector_bundle(&bytes)
         .map_err(|error| ConfigError::Invalid { path, message: error.to_string() })?;
     let vectors = guard.vectors.iter().map(|(name, vector)| {
         let values = layers.get(name).map(Vec::as_slice);

@@ -1,10 +1,8 @@
 //! Where a config comes from, and what it is once it was read.
 
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_guard::Refusal;
-use std::collections::BTreeMap;
+use personaguard_guard::Vectors;
+use personaguard_wire::GuardConfig;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -23,10 +21,7 @@ pub struct Config {
     /// What is served and enforced. Only policies that select this pod are left.
     pub guard: GuardConfig,
     /// The values of the vectors.
-    pub vectors: VectorValues,
+    pub vectors: Vectors,
     /// The weight file.
     pub model_file: PathBuf,
 }
-
-/// Values of vectors by name: shape `[hidden]`, or why they cannot be used.
-pub type VectorValues = BTreeMap<String, Result<Arc<[f32]>, Refusal>>;

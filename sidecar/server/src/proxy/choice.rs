@@ -1,8 +1,9 @@
 //! One choice of an answer: its text, how much of it was scored, and how much may leave.
 
-use crate::serve::{Record, Said, Usage};
-use crate::telemetry::metrics::Outcome;
-use personaguard_guard::{Decision, Fault, Sentences, Stop};
+use crate::openai::Usage;
+use crate::session::{Exchange, Record};
+use crate::telemetry::labels::Outcome;
+use personaguard_guard::{Decision, Sentences, Stop, UnscoredReason};
 use personaguard_model::Score;
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub(super) struct Choice {
 impl Choice {
     pub(super) fn new(decision: Decision, record: Record) -> Self {
         // Where nothing is measured, nothing waits for a pass.
-        let open = decision.plan().taps.is_empty();
+        let open = decision.plan().vectors.is_empty();
         Self {
             decision,
             record,
@@ -149,15 +150,15 @@ impl Choice {
         score: &Score,
     ) {
         if score.response.len() != tokens.len() {
-            return self.fail(Fault::Missing);
+            return self.fail(UnscoredReason::MissingProjection);
         }
         self.prompt_tokens = prompt_tokens;
         if !std::mem::replace(&mut self.prompted, true) {
-            self.decision.prompt(&score.prompt);
+            self.decision.add_prompt(&score.prompt);
         }
         for projections in &score.response {
             if self.decision.stop().is_none() {
-                self.decision.token(projections);
+                self.decision.add_token(projections);
                 self.judged += 1;
             }
         }
@@ -184,7 +185,7 @@ impl Choice {
     }
 
     /// The rest cannot be scored.
-    pub(super) fn fail(&mut self, fault: Fault) {
+    pub(super) fn fail(&mut self, fault: UnscoredReason) {
         self.decision.fail(fault);
         self.open = self.decision.stop().is_none();
         self.settle();
@@ -196,7 +197,7 @@ impl Choice {
             && self.scored == self.text.len()
             && self.decision.stop().is_none()
         {
-            self.decision.end();
+            self.decision.finish();
             self.ended = true;
             self.settle();
         }
@@ -277,13 +278,13 @@ impl Choice {
             None => other.unwrap_or(self.outcome),
         };
         if let Some((messages, prompt)) = self.conversation.take() {
-            let said = Said {
+            let exchange = Exchange {
                 messages,
                 prompt,
                 tokens: self.tokens[..self.judged.min(self.tokens.len())].to_vec(),
                 text: self.text[..self.scored].to_owned(),
             };
-            self.record.converse(said, &self.decision);
+            self.record.exchange(exchange, &self.decision);
         }
         self.record.close(
             &self.decision,

@@ -4,10 +4,10 @@ use super::held::{Held, tests::plan};
 use super::path::Api;
 use super::payload;
 use super::request::{Asked, without_extension};
-use super::sse::Splitter;
 use super::transcript::Transcript;
 use crate::fuzz_tests::mutate::{outcome, run};
-use crate::host::Host;
+use crate::http::sse::Splitter;
+use crate::runtime::AppState;
 use personaguard_guard::Decision;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn fuzz_sse_of_an_upstream_server() {
         "null",
         "1e400",
     ];
-    let host = Arc::new(Host::default());
+    let app = Arc::new(AppState::default());
     let closed = plan("Block", "Closed", 4);
     let redacting = plan("Redact", "Closed", 4);
     let open = plan("Block", "Open", 4);
@@ -76,7 +76,7 @@ fn fuzz_sse_of_an_upstream_server() {
         let mut parts = vec![whole.0.len().min(8) as u64, u64::from(whole.1.is_empty())];
         for (plan, is_open) in [(&closed, false), (&redacting, false), (&open, true)] {
             let decision = Decision::new(Arc::clone(plan));
-            let transcript = Transcript::new(Arc::clone(&host), decision, tracing::Span::none());
+            let transcript = Transcript::new(Arc::clone(&app), decision, tracing::Span::none());
             let mut held = Held::new(transcript, Api::Chat, 1);
             let mut out = Vec::new();
             for piece in input.chunks(97) {
@@ -88,7 +88,7 @@ fn fuzz_sse_of_an_upstream_server() {
             }
             held.end();
             if is_open {
-                held.transcript.fail(personaguard_guard::Fault::Deadline);
+                held.transcript.fail(personaguard_guard::UnscoredReason::Deadline);
                 out.extend(held.release().unwrap_or_default());
                 assert_eq!(out, input, "what fails open passes as it is");
             } else {

@@ -7,20 +7,19 @@ use super::request::{Asked, without_extension};
 use super::scorer::Scorer;
 use super::transcript::{Answers, Transcript};
 use super::{Proxy, observed, stream, whole};
-use crate::host::{Host, Serving};
-use crate::report::Ended;
-use crate::serve::{ApiError, decide, demands_of, not_ready, system_prompt};
-use crate::telemetry::metrics::Outcome;
+use crate::http::{ApiError, Received, receive};
+use crate::report::ResponseFlags;
+use crate::runtime::{ActiveModel, AppState};
+use crate::session::{decide, not_ready, overrides_only, system_prompt};
+use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
-use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use futures::{StreamExt as _, stream as streams};
-use personaguard_crds::{Action, FailurePolicy, Score};
-use personaguard_guard::{Decision, Demands, Fault, Plan, Stop};
+use personaguard_api::{Action, FailurePolicy, Score};
+use personaguard_guard::{Decision, Overrides, Plan, Stop, UnscoredReason};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What happens to an answer, settled before it begins.
 #[derive(Debug)]
@@ -39,15 +38,15 @@ pub(super) async fn answer(
     api: Api,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let result = match proxy.host.serving() {
+    let result = match proxy.app.active_model() {
         None => unready(proxy, request).await,
-        Some(serving) if serving.plan.policies.is_empty() => {
+        Some(active) if active.plan.policies.is_empty() => {
             return proxy.forwarder.send(request).await;
         }
-        Some(serving) => judged(proxy, api, serving, request).await,
+        Some(active) => judged(proxy, api, active, request).await,
     };
     if let Err(error) = &result {
-        proxy.host.metrics.response(Outcome::Rejected, Duration::ZERO);
+        proxy.app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
         tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
     }
     result
@@ -55,60 +54,60 @@ pub(super) async fn answer(
 
 /// No model is loaded that could score.
 async fn unready(proxy: &Proxy, request: Request) -> Result<Response, ApiError> {
-    if proxy.host.state().failure_policy != Some(FailurePolicy::Open) {
-        return Err(not_ready(&proxy.host));
+    if proxy.app.snapshot().failure_policy != Some(FailurePolicy::Open) {
+        return Err(not_ready(&proxy.app));
     }
     let response = proxy.forwarder.send(request).await?;
     if response.status().is_success() {
-        count_unguarded(&proxy.host, Fault::NotReady);
+        count_unguarded(&proxy.app, UnscoredReason::ModelNotReady);
     }
     Ok(response)
 }
 
-fn count_unguarded(host: &Host, fault: Fault) {
-    host.metrics.unguarded(fault);
-    host.ledger.ended(
+fn count_unguarded(app: &AppState, fault: UnscoredReason) {
+    app.metrics.responses.count_unguarded(fault);
+    app.ledger.count_response(
         &Decision::new(Arc::new(Plan::default())),
-        Ended { unguarded: true, ..Ended::default() },
+        ResponseFlags { unguarded: true, ..ResponseFlags::default() },
     );
 }
 
 async fn judged(
     proxy: &Proxy,
     api: Api,
-    serving: Arc<Serving>,
+    active: Arc<ActiveModel>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if Decision::new(Arc::clone(&serving.plan)).stop().is_some() {
+    if Decision::new(Arc::clone(&active.plan)).stop().is_some() {
         return Err(ApiError::unscorable());
     }
     let (mut parts, body) = request.into_parts();
-    let span = chat_span(&serving.name, &parts.headers);
-    let mut read = read(body, proxy).await?;
-    let mut asked = match &read {
+    let span = chat_span(&active.name, &parts.headers);
+    let mut received = receive(body, proxy.limits).await?;
+    let mut asked = match &received {
         Received::Whole(_) if encoded(&parts.headers) => Err(Unreadable("the body is compressed")),
         Received::Whole(bytes) => Asked::read(api, bytes),
-        Received::Long(..) => Err(Unreadable("the body is longer than the limit")),
+        Received::TooLong(..) => Err(Unreadable("the body is longer than the limit")),
     };
     let demands = match asked.as_mut().ok().and_then(|asked| asked.extension.take()) {
-        None => Demands::new(),
+        None => Overrides::new(),
         Some(extension) => {
-            if let Received::Whole(bytes) = &mut read {
+            if let Received::Whole(bytes) = &mut received {
                 *bytes = without_extension(bytes).into();
                 parts.headers.remove(header::CONTENT_LENGTH);
             }
-            demands_of(extension)?
+            overrides_only(extension)?
         }
     };
-    let mut decision = decide(&proxy.host, &serving, &demands)?;
+    let mut decision = decide(&proxy.app, &active, &demands)?;
     if let Ok(asked) = &asked {
-        decision = decision.under(system_prompt(asked.messages()));
+        decision = decision.with_system_prompt(system_prompt(asked.messages()));
     }
-    let mut transcript = Transcript::new(Arc::clone(&proxy.host), decision, span);
+    let mut transcript = Transcript::new(Arc::clone(&proxy.app), decision, span);
     let prepared = match asked {
         // Nobody looks at this answer.
-        Ok(asked) if transcript.plan().taps.is_empty() => Ok((asked, vec![Vec::new()])),
-        Ok(asked) => prepare(&serving, asked).await,
+        Ok(asked) if transcript.plan().vectors.is_empty() => Ok((asked, vec![Vec::new()])),
+        Ok(asked) => prepare(&active, asked).await,
         Err(unreadable) => Err(unreadable),
     };
     let (asked, prompts) = match prepared {
@@ -118,7 +117,7 @@ async fn judged(
                 proxy,
                 transcript,
                 unreadable,
-                Request::from_parts(parts, read.into_body()),
+                Request::from_parts(parts, received.into_body()),
             )
             .await;
         }
@@ -127,7 +126,7 @@ async fn judged(
         let (messages, prompts) = (asked.messages().to_vec(), prompts.clone());
         transcript.answers(Answers { messages, prompts, per_prompt: asked.n });
     }
-    let scorer = Scorer { serving, prompts, per_prompt: asked.n, deadline: proxy.times.score };
+    let scorer = Scorer { active, prompts, per_prompt: asked.n, deadline: proxy.times.score };
     if gates(transcript.plan()) {
         scorer.step(&mut transcript, true).await;
         match transcript.stop() {
@@ -148,7 +147,7 @@ async fn judged(
     let expected = scorer.prompts.len() * asked.n;
     let silence = proxy.times.upstream;
     let guard = Guard { transcript, scorer, api, expected, silence };
-    respond(proxy, guard, Request::from_parts(parts, read.into_body())).await
+    respond(proxy, guard, Request::from_parts(parts, received.into_body())).await
 }
 
 async fn respond(proxy: &Proxy, mut guard: Guard, request: Request) -> Result<Response, ApiError> {
@@ -167,12 +166,12 @@ async fn respond(proxy: &Proxy, mut guard: Guard, request: Request) -> Result<Re
     let (events, json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
     if encoded(response.headers()) || !(events || json) {
         tracing::warn!("the upstream server answers in a format that cannot be scored");
-        guard.transcript.fail(Fault::NotUnderstood);
+        guard.transcript.fail(UnscoredReason::NotUnderstood);
         let refused = guard.transcript.stop().is_some();
         guard.transcript.close(None);
         return if refused { Err(ApiError::unscorable()) } else { Ok(response) };
     }
-    let holds = guard.transcript.plan().holds();
+    let holds = guard.transcript.plan().holds_back();
     Ok(match (holds, events) {
         (true, true) => stream::response(guard, response),
         (true, false) => whole::response(guard, response).await,
@@ -187,7 +186,7 @@ async fn unscored(
     Unreadable(why): Unreadable,
     request: Request,
 ) -> Result<Response, ApiError> {
-    transcript.fail(Fault::NotUnderstood);
+    transcript.fail(UnscoredReason::NotUnderstood);
     if transcript.stop().is_some() {
         transcript.forget();
         let message = format!(
@@ -204,8 +203,8 @@ async fn unscored(
     response
 }
 
-async fn prepare(serving: &Serving, asked: Asked) -> Result<(Asked, Vec<Vec<u32>>), Unreadable> {
-    let model = Arc::clone(serving.engine.model());
+async fn prepare(active: &ActiveModel, asked: Asked) -> Result<(Asked, Vec<Vec<u32>>), Unreadable> {
+    let model = Arc::clone(active.engine.model());
     // A long conversation takes a while to tokenize.
     let task =
         tokio::task::spawn_blocking(move || asked.tokens(&model).map(|tokens| (asked, tokens)));
@@ -219,53 +218,4 @@ fn gates(plan: &Plan) -> bool {
 
 fn encoded(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity")
-}
-
-/// A request's body: within the limit, or as far as it was read, with the rest to come.
-enum Received {
-    Whole(Bytes),
-    Long(Bytes, BodyDataStream),
-}
-
-impl Received {
-    fn into_body(self) -> Body {
-        match self {
-            Self::Whole(bytes) => Body::from(bytes),
-            Self::Long(bytes, rest) => Body::from_stream(streams::iter([Ok(bytes)]).chain(rest)),
-        }
-    }
-}
-
-async fn read(body: Body, proxy: &Proxy) -> Result<Received, ApiError> {
-    let limits = proxy.limits;
-    let deadline = Instant::now() + limits.body_time;
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    loop {
-        match tokio::time::timeout_at(deadline.into(), chunks.next()).await {
-            Ok(None) => return Ok(Received::Whole(bytes.into())),
-            Ok(Some(Ok(chunk))) => {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > limits.body_bytes {
-                    return Ok(Received::Long(bytes.into(), chunks));
-                }
-            }
-            Ok(Some(Err(_))) => {
-                return Err(ApiError::body(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_body",
-                    "The body ended early.",
-                ));
-            }
-            Err(_) => {
-                let message =
-                    format!("The body did not arrive within {} s.", limits.body_time.as_secs());
-                return Err(ApiError::body(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "request_timeout",
-                    message,
-                ));
-            }
-        }
-    }
 }

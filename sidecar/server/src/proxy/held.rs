@@ -3,11 +3,11 @@
 use super::choice::{Need, Verdict};
 use super::path::Api;
 use super::payload;
-use super::sse::{Event, Splitter};
 use super::transcript::Transcript;
-use crate::serve::ApiError;
+use crate::http::ApiError;
+use crate::http::sse::{Event, Splitter};
 use bytes::{Bytes, BytesMut};
-use personaguard_guard::{Fault, Stop};
+use personaguard_guard::{Stop, UnscoredReason};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -72,7 +72,7 @@ impl Held {
                 Ok(Some(event)) => self.take(event),
                 Ok(None) => return,
                 Err(_) => {
-                    self.transcript.fail(Fault::NotUnderstood);
+                    self.transcript.fail(UnscoredReason::NotUnderstood);
                     let rest = self.splitter.rest();
                     return self.wait(Event(rest), Vec::new());
                 }
@@ -117,7 +117,7 @@ impl Held {
         if !self.transcript.is_open() {
             tracing::warn!(why, "an answer of the upstream server cannot be scored");
         }
-        self.transcript.fail(Fault::NotUnderstood);
+        self.transcript.fail(UnscoredReason::NotUnderstood);
         Vec::new()
     }
 
@@ -125,7 +125,7 @@ impl Held {
         self.bytes += event.0.len();
         self.waiting.push_back(Waiting { event, needs });
         if self.bytes > MAX_HELD {
-            self.transcript.fail(Fault::TooLong);
+            self.transcript.fail(UnscoredReason::TooLong);
         }
     }
 
@@ -299,5 +299,4 @@ fn event(out: &mut BytesMut, payload: &Value) {
 }
 
 #[cfg(test)]
-#[path = "held_tests.rs"]
 pub(super) mod tests;

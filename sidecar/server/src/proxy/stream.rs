@@ -4,7 +4,7 @@ use super::forward::stalled;
 use super::guarded::Guard;
 use super::held::Held;
 use super::scorer::Scorer;
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::header;
 use axum::response::Response;

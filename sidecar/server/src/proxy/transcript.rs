@@ -2,10 +2,10 @@
 
 use super::choice::{Choice, Need, Verdict};
 use super::payload::{self, Finish, Unreadable};
-use crate::host::Host;
-use crate::serve::Record;
-use crate::telemetry::metrics::Outcome;
-use personaguard_guard::{Decision, Fault, Plan, Stop};
+use crate::runtime::AppState;
+use crate::session::Record;
+use crate::telemetry::labels::Outcome;
+use personaguard_guard::{Decision, Plan, Stop, UnscoredReason};
 use personaguard_model::Score;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(super) struct Answers {
 /// The choices of one answer.
 #[derive(Debug)]
 pub(super) struct Transcript {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     /// How each choice begins.
     decision: Decision,
     span: Span,
@@ -53,14 +53,14 @@ pub(super) struct Transcript {
     choices: BTreeMap<usize, Choice>,
     bytes: usize,
     /// Of all choices, those to come included.
-    failed: Option<Fault>,
+    failed: Option<UnscoredReason>,
 }
 
 impl Transcript {
     /// An answer that is about to begin, with its first choice.
-    pub(super) fn new(host: Arc<Host>, decision: Decision, span: Span) -> Self {
+    pub(super) fn new(app: Arc<AppState>, decision: Decision, span: Span) -> Self {
         let mut transcript = Self {
-            host,
+            app,
             decision,
             span,
             answers: None,
@@ -94,7 +94,7 @@ impl Transcript {
     fn choice(&mut self, index: usize) -> &mut Choice {
         self.choices.entry(index).or_insert_with(|| {
             let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
-            let record = Record::new(Arc::clone(&self.host), self.span.clone(), id);
+            let record = Record::new(Arc::clone(&self.app), self.span.clone(), id);
             let mut choice = Choice::new(self.decision.fresh(), record);
             if let Some(answers) = &self.answers {
                 choice.answers(answers.messages.clone(), answers.prompt(index));
@@ -156,14 +156,14 @@ impl Transcript {
     }
 
     /// The rest of a choice cannot be scored.
-    pub(super) fn fail_choice(&mut self, index: usize, fault: Fault) {
+    pub(super) fn fail_choice(&mut self, index: usize, fault: UnscoredReason) {
         if let Some(choice) = self.choices.get_mut(&index) {
             choice.fail(fault);
         }
     }
 
     /// The rest of the answer cannot be scored.
-    pub(super) fn fail(&mut self, fault: Fault) {
+    pub(super) fn fail(&mut self, fault: UnscoredReason) {
         self.failed.get_or_insert(fault);
         self.choices.values_mut().for_each(|choice| choice.fail(fault));
     }

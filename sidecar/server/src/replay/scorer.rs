@@ -4,16 +4,17 @@ use crate::audit::entry::{Change, Conversation, VectorScore};
 use crate::config::Config;
 use crate::runtime::interventions::{capping, gate, steering};
 use anyhow::{anyhow, bail};
-use personaguard_crds::layers::Part;
+use personaguard_api::Layer;
 use personaguard_guard::RunningScore;
 use personaguard_model::{
     ChatOptions, Engine, EngineOptions, Intervention, LoadOptions, Model, Probe, ScoreRequest,
 };
+use personaguard_resolve::Part;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 struct LoadedVector {
-    layer: u32,
+    layer: Layer,
     values: Arc<[f32]>,
 }
 
@@ -37,7 +38,7 @@ impl Scorer {
         let options = EngineOptions { max_concurrent: 1, ..EngineOptions::default() };
         let engine = Engine::start(Arc::clone(&model), options)?;
         let vectors = config.vectors.iter().filter_map(|(name, values)| {
-            let layer = config.guard.vectors.get(name)?.layer.0;
+            let layer = config.guard.vectors.get(name)?.layer;
             Some((name.clone(), LoadedVector { layer, values: Arc::clone(values.as_ref().ok()?) }))
         });
         Ok(Self { model, engine, vectors: vectors.collect() })
@@ -45,15 +46,12 @@ impl Scorer {
 
     pub(super) fn scores(&self, conversation: &Conversation) -> anyhow::Result<Vec<VectorScore>> {
         let ours = self.model.digest();
-        if conversation.model.as_ref().is_some_and(|model| model != ours) {
-            bail!(
-                "it was recorded with other weights than {}…: replay it with those",
-                &ours[..12]
-            );
+        if conversation.model.as_ref().is_some_and(|model| model.as_str() != ours) {
+            bail!("it was recorded with other weights than {}…: replay it with those", &ours[..12]);
         }
         let names: Vec<_> = self.vectors.keys().collect();
         let probes =
-            self.vectors.values().map(|vector| Probe::new(vector.layer as usize, &vector.values));
+            self.vectors.values().map(|vector| Probe::new(vector.layer.0 as usize, &vector.values));
         let interventions =
             conversation.changes.iter().map(|change| self.intervention(change, &names));
         let prompt = match conversation.prompt.as_slice() {
@@ -80,7 +78,7 @@ impl Scorer {
             VectorScore {
                 vector: name.clone(),
                 sha256: personaguard_persona::layer_digest(&vector.values),
-                layer: vector.layer,
+                layer: vector.layer.0,
                 prompt_last: score.prompt_last(),
                 response_avg: score.response_avg(),
                 tokens: score.tokens(),

@@ -1,7 +1,7 @@
 //! The HTTP client for pushing reports.
 
 use anyhow::Context as _;
-use personaguard_crds::wire::SidecarReport;
+use personaguard_wire::SidecarReport;
 use reqwest::{Certificate, Client, StatusCode};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

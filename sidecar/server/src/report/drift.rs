@@ -1,9 +1,9 @@
 //! Drift of one trait's scores from their baseline.
 
-use personaguard_crds::DriftCharts;
-use personaguard_guard::Baseline;
+use personaguard_api::DriftCharts;
 use personaguard_persona::Calibration;
-use personaguard_persona::drift::{Drift, Limits};
+use personaguard_persona::drift::{ControlLimits, DriftDetector};
+use personaguard_wire::Calm;
 use std::sync::LazyLock;
 
 /// Benign responses between two false alarms of one trait's charts, on average.
@@ -14,28 +14,29 @@ const RUN_LENGTH: f64 = 10_000.0;
 pub(super) fn observe(
     charts: &mut Option<DriftCharts>,
     score: f64,
-    baseline: Option<Baseline>,
+    baseline: Option<Calm>,
 ) -> bool {
     let before = charts.unwrap_or_default();
     *charts = baseline.map(|baseline| step(before, score, baseline));
     charts.unwrap_or_default().detected != before.detected
 }
 
-fn step(charts: DriftCharts, score: f64, baseline: Baseline) -> DriftCharts {
-    static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::for_run_length(RUN_LENGTH));
+fn step(charts: DriftCharts, score: f64, baseline: Calm) -> DriftCharts {
+    static LIMITS: LazyLock<ControlLimits> =
+        LazyLock::new(|| ControlLimits::for_run_length(RUN_LENGTH));
     let calibration = Calibration {
         count: 0,
         mean: baseline.mean,
         standard_deviation: baseline.standard_deviation,
         sorted: Vec::new(),
     };
-    let before = Drift {
+    let before = DriftDetector {
         up: charts.up,
         down: charts.down,
         shift: charts.shift,
         detected: charts.detected,
     };
-    let Drift { up, down, shift, detected } = before.after(1, score, &calibration, *LIMITS);
+    let DriftDetector { up, down, shift, detected } = before.after(1, score, &calibration, *LIMITS);
     DriftCharts { shift, up, down, detected }
 }
 

@@ -1,11 +1,11 @@
 //! Counts and scores since the process started.
 
-use super::drift;
 use super::trait_summaries::TraitSummaries;
+use super::{drift, trait_summaries};
 use jiff::Timestamp;
-use personaguard_crds::wire::{self, MAX_SAMPLES, Sample, TraitSummary};
-use personaguard_crds::{Digest, Totals};
+use personaguard_api::Totals;
 use personaguard_guard::{Breach, Decision, Plan, Rule};
+use personaguard_wire::{self as wire, MAX_SAMPLES, Sample, TraitSummary};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -61,7 +61,7 @@ impl Ledger {
         for rule in &plan.rules {
             let Some(score) = decision.score(rule) else { continue };
             let summary = counts.traits.of(plan, rule);
-            super::trait_summaries::observe(summary, score);
+            trait_summaries::observe(summary, score);
             if let Some(sample) = sample_for(summary, rule) {
                 sample.add(score, decision.system_prompt());
             }
@@ -86,13 +86,11 @@ impl Ledger {
         let mut room = MAX_SAMPLES;
         for rule in &plan.rules {
             let summary = counts.traits.of(plan, rule);
-            // What the config names is a digest.
-            let basis = rule.calibrates.as_ref().and_then(|basis| basis.parse::<Digest>().ok());
-            let Some(basis) = basis.filter(|_| room > 0) else { continue };
+            let Some(basis) = rule.calibrates.as_ref().filter(|_| room > 0) else { continue };
             room -= 1;
-            let index = known.iter().position(|sample| sample.basis == basis);
+            let index = known.iter().position(|sample| sample.basis == *basis);
             let sample = index.map(|index| known.swap_remove(index));
-            summary.sample = Some(sample.unwrap_or_else(|| Sample::new(basis)));
+            summary.sample = Some(sample.unwrap_or_else(|| Sample::new(basis.clone())));
         }
     }
 
@@ -121,6 +119,6 @@ impl Ledger {
 
 /// The sample that a rule's scores belong to. A response may have begun under an older plan.
 fn sample_for<'a>(summary: &'a mut TraitSummary, rule: &Rule) -> Option<&'a mut Sample> {
-    let basis = rule.calibrates.as_deref();
-    summary.sample.as_mut().filter(|sample| Some(sample.basis.as_str()) == basis)
+    let basis = rule.calibrates.as_ref();
+    summary.sample.as_mut().filter(|sample| Some(&sample.basis) == basis)
 }

@@ -6,7 +6,7 @@ use super::failures::Failures;
 use super::ledger::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::PushResult;
-use personaguard_crds::wire::SidecarReport;
+use personaguard_wire::SidecarReport;
 use reqwest::StatusCode;
 use std::fmt;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! What is kept of each trait of each policy.
 
-use personaguard_crds::Action;
-use personaguard_crds::wire::{Sample, TraitSummary};
-use personaguard_guard::{self as guard, Plan, Rule};
+use personaguard_api::Action;
+use personaguard_guard::{Plan, Rule};
+use personaguard_wire::{Sample, TraitSummary};
 
 /// Traits that are kept, over all policies that ever were in force. Beyond it, the one unused for
 /// longest goes, so that a report stays far below its limit in bytes.
@@ -16,7 +16,7 @@ impl TraitSummaries {
     /// The summary of a rule's trait, from now on the last one used.
     pub(super) fn of(&mut self, plan: &Plan, rule: &Rule) -> &mut TraitSummary {
         let (policy, vector) = (&plan.policies[rule.policy].name, &plan.vectors[rule.vector].name);
-        self.get(policy, vector, action(rule.declared_action))
+        self.get(policy, vector, rule.declared_action)
     }
 
     fn get(&mut self, policy: &str, vector: &str, action: Action) -> &mut TraitSummary {
@@ -73,19 +73,6 @@ pub(super) fn observe(summary: &mut TraitSummary, score: f64) {
     summary.mean += before / summary.scored as f64;
     summary.sum_squared_deviations += before * (score - summary.mean);
     summary.max = Some(summary.max.map_or(score, |max| max.max(score)));
-}
-
-/// The action, as reports name it.
-fn action(action: guard::Action) -> Action {
-    match action {
-        guard::Action::Audit => Action::Audit,
-        guard::Action::Alert => Action::Alert,
-        guard::Action::Steer => Action::Steer,
-        guard::Action::Cap => Action::Cap,
-        guard::Action::Regenerate => Action::Regenerate,
-        guard::Action::Redact => Action::Redact,
-        guard::Action::Block => Action::Block,
-    }
 }
 
 #[cfg(test)]

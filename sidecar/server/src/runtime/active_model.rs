@@ -1,13 +1,13 @@
 //! A model that serves under a plan.
 
+use super::interventions;
 use super::message::failure;
-use super::{interventions, policy_set};
 use crate::config::Config;
-use personaguard_crds::Digest;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::wire::{Failure, PolicyAcknowledgement};
+use personaguard_api::Digest;
+use personaguard_api::conditions::reason;
 use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler};
 use personaguard_model::{Engine, Intervention, Probe};
+use personaguard_wire::Failure;
 use std::sync::Arc;
 
 /// A model that serves under a plan. A request keeps the one it began with.
@@ -33,26 +33,20 @@ pub struct ActiveModel {
     pub probes: Arc<[Probe]>,
     /// The plan's steering and caps.
     pub interventions: Arc<[Intervention]>,
-    /// What the operator is told that this pod enforces.
-    pub acknowledgements: Vec<PolicyAcknowledgement>,
 }
 
 impl ActiveModel {
     /// Puts a config in force on a model that was loaded at `created`.
     pub(super) fn new(config: &Config, engine: Engine, created: i64) -> Result<Self, Failure> {
         let model = engine.model();
+        let digest = Digest::try_from(model.digest().to_owned())
+            .map_err(|error| failure(reason::WEIGHTS_INVALID, &error))?;
         let facts = ModelFacts {
-            digest: model.digest().to_owned(),
+            digest: digest.clone(),
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
             hidden: model.hidden(),
         };
-        let digest = facts
-            .digest
-            .parse()
-            .map_err(|error: personaguard_crds::quantity::InvalidDigest| {
-                failure(reason::WEIGHTS_INVALID, &error)
-            })?;
-        let plan = Plan::new(&policy_set::policy_set(config), &facts);
+        let plan = Plan::new(&config.guard, &config.vectors, &facts);
         // The plan has checked what these refuse.
         let probes = interventions::probes(&plan)
             .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
@@ -62,7 +56,6 @@ impl ActiveModel {
             name: config.guard.model.name.clone(),
             digest,
             created,
-            acknowledgements: policy_set::acknowledgements(config, &plan),
             unsampled_plan: Arc::new(plan.unsampled_plan()),
             sampler: PolicySampler::default(),
             back_off: BackOff::default(),
@@ -76,14 +69,13 @@ impl ActiveModel {
     /// Logs what is in force, and every policy and trait that is not.
     pub(super) fn log(&self) {
         for policy in &self.plan.policies {
-            if let Some(why) = &policy.unresolved {
+            if let Some(failure) = &policy.unresolved {
                 tracing::error!(
-                    policy = %policy.name, reason = %why.reason, message_to_user = %why.message,
-                    failure_policy = ?policy.failure_policy, "a policy is not enforced"
+                    policy = %policy.name, reason = %failure.reason,
+                    message_to_user = %failure.message, failure_policy = ?policy.failure_policy,
+                    "a policy is not enforced"
                 );
             }
-        }
-        for policy in &self.acknowledgements {
             for refused in &policy.refused {
                 let failure = &refused.failure;
                 tracing::error!(

@@ -7,7 +7,7 @@ use crate::audit::Logs;
 use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::ReloadResult;
-use personaguard_crds::wire::SidecarReport;
+use personaguard_wire::SidecarReport;
 use std::sync::Arc;
 use tokio::sync::watch;
 

@@ -1,6 +1,7 @@
 //! From a plan to what the engine reads from the residual stream, and what it does to it.
 
-use personaguard_guard::{ConditionAt, Plan, PlannedCap, PlannedSteering, Positions};
+use personaguard_api::{Coefficient, ConditionAt, Layer, Positions};
+use personaguard_guard::{Plan, PlannedCap, PlannedSteering};
 use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 /// # Errors
 /// If a vector is unfit. None in a plan is.
 pub fn probes(plan: &Plan) -> Result<Arc<[Probe]>, VectorError> {
-    plan.vectors.iter().map(|vector| Probe::new(vector.layer as usize, &vector.values)).collect()
+    plan.vectors.iter().map(|vector| Probe::new(vector.layer.0 as usize, &vector.values)).collect()
 }
 
 /// A plan's steering, then its caps: caps at one layer apply after steering.
@@ -26,14 +27,18 @@ pub fn interventions(plan: &Plan) -> Result<Arc<[Intervention]>, VectorError> {
 }
 
 /// Layer and values of a vector.
-type Target<'a> = (u32, &'a [f32]);
+type Target<'a> = (Layer, &'a [f32]);
 
 fn measured(plan: &Plan, vector: usize) -> Target<'_> {
     (plan.vectors[vector].layer, &plan.vectors[vector].values)
 }
 
-fn steer(planned: &PlannedSteering, (layer, values): Target<'_>) -> Result<Intervention, VectorError> {
-    let gate = planned.gate.map(|planned| gate(planned.vector, planned.at, planned.above, planned.until));
+fn steer(
+    planned: &PlannedSteering,
+    (layer, values): Target<'_>,
+) -> Result<Intervention, VectorError> {
+    let gate =
+        planned.gate.map(|planned| gate(planned.vector, planned.at, planned.above, planned.until));
     steering(layer, values, planned.coefficient, planned.positions, gate)
 }
 
@@ -49,14 +54,18 @@ fn cap(plan: &Plan, planned: &PlannedCap) -> Result<Intervention, VectorError> {
 /// If the vector is unfit.
 #[allow(clippy::cast_possible_truncation, reason = "the engine computes in f32")]
 pub fn steering(
-    layer: u32,
+    layer: Layer,
     values: &[f32],
-    coefficient: f64,
+    coefficient: Coefficient,
     positions: Positions,
     gate: Option<Gate>,
 ) -> Result<Intervention, VectorError> {
-    let add =
-        Intervention::add(layer as usize, values, coefficient as f32, engine_positions(positions))?;
+    let add = Intervention::add(
+        layer.0 as usize,
+        values,
+        coefficient.get() as f32,
+        engine_positions(positions),
+    )?;
     Ok(match gate {
         Some(gate) => add.when(gate),
         None => add,
@@ -69,7 +78,7 @@ pub fn steering(
 /// If the vector is unfit.
 #[allow(clippy::cast_possible_truncation, reason = "the engine computes in f32")]
 pub fn capping(
-    layer: u32,
+    layer: Layer,
     values: &[f32],
     floor: Option<f64>,
     ceiling: Option<f64>,
@@ -77,7 +86,7 @@ pub fn capping(
 ) -> Result<Intervention, VectorError> {
     let bound = |bound: Option<f64>| bound.map(|bound| bound as f32);
     let (floor, ceiling) = (bound(floor), bound(ceiling));
-    Intervention::cap(layer as usize, values, floor, ceiling, engine_positions(positions))
+    Intervention::cap(layer.0 as usize, values, floor, ceiling, engine_positions(positions))
 }
 
 /// A condition on a projection, by the number of its read-out.

@@ -1,6 +1,6 @@
 //! Messages that travel in reports.
 
-use personaguard_crds::wire::Failure;
+use personaguard_wire::Failure;
 
 /// Longest message in characters.
 const MAX_CHARS: usize = 1000;

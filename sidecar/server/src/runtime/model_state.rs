@@ -1,9 +1,9 @@
 //! What is loaded and in force at one moment.
 
 use super::active_model::ActiveModel;
-use personaguard_crds::PodState;
-use personaguard_crds::wire::{Failure, ModelObservation, PolicyAcknowledgement};
-use personaguard_guard::FailurePolicy;
+use personaguard_api::FailurePolicy;
+use personaguard_api::PodState;
+use personaguard_wire::{Failure, ModelObservation, PolicyAcknowledgement};
 use std::sync::Arc;
 
 /// What is loaded and in force at one moment.
@@ -46,7 +46,7 @@ impl Snapshot {
     pub(super) fn acknowledgements(&self) -> Vec<PolicyAcknowledgement> {
         match &self.model {
             ModelState::Loading | ModelState::Failed(_) => Vec::new(),
-            ModelState::Ready(model) => model.acknowledgements.clone(),
+            ModelState::Ready(model) => model.plan.acknowledgements(),
         }
     }
 }

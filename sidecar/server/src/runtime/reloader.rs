@@ -6,11 +6,11 @@ mod retry;
 use super::active_model::ActiveModel;
 use super::app_state::AppState;
 use super::model_state::ModelState;
-use super::policy_set::failure_policy;
 use super::weights::{LoadedWeights, WeightsKey};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
 use loading::{Loading, Outcome, finished};
-use personaguard_crds::wire::Failure;
+use personaguard_api::{FailurePolicy, Mode};
+use personaguard_wire::{Failure, GuardConfig};
 use retry::Retry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,4 +188,11 @@ impl ModelReloader {
             snapshot.model = model;
         });
     }
+}
+
+/// The failure policy of all policies together. One in mode `Audit` changes nothing.
+fn failure_policy(config: &GuardConfig) -> FailurePolicy {
+    let enforced = config.policies.iter().filter(|policy| policy.mode == Mode::Enforce);
+    let unresolved = config.unresolved.iter().map(|policy| policy.failure_policy);
+    enforced.map(|policy| policy.failure_policy).chain(unresolved).max().unwrap_or_default()
 }

@@ -2,13 +2,12 @@
 
 use super::active_model::ActiveModel;
 use super::message::failure;
-use super::reason::of_load_error;
 use crate::config::Config;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::ServedModel;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Device, Digest};
-use personaguard_model::{self as model, Engine, EngineOptions, LoadOptions, Model};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Device, Digest};
+use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_wire::Failure;
+use personaguard_wire::ServedModel;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,7 +50,7 @@ impl WeightsKey {
         };
         Model::load(&self.file, &options)
             .map(Arc::new)
-            .map_err(|error| failure(of_load_error(&error), &error))
+            .map_err(|error| failure(load_error_reason(&error), &error))
     }
 }
 
@@ -93,4 +92,14 @@ fn start(model: Arc<Model>, max_concurrent: u32) -> Result<Engine, Failure> {
         ..EngineOptions::default()
     };
     Engine::start(model, options).map_err(|error| failure(reason::MODEL_UNSUPPORTED, &error))
+}
+
+/// The condition reason of weights that cannot be served.
+fn load_error_reason(error: &LoadError) -> &'static str {
+    match error {
+        LoadError::NotFound { .. } => reason::WEIGHTS_NOT_FOUND,
+        LoadError::Io { .. } | LoadError::Corrupt { .. } => reason::WEIGHTS_INVALID,
+        LoadError::DigestMismatch { .. } => reason::DIGEST_MISMATCH,
+        LoadError::Unsupported { .. } | LoadError::Options { .. } => reason::MODEL_UNSUPPORTED,
+    }
 }

@@ -4,14 +4,14 @@ use crate::enforcement::{QUESTION, breaching_midway, long, masked, scored, strea
 use crate::rig::{
     Folder, LAYER, Rig, Variant, chat, finish_reason, policy, streamed, text, vector, with,
 };
-use personaguard_crds::guard_config::{ResolvedPolicy, UnresolvedPolicy};
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Capping, ConditionAt, EvidenceWindow, FailurePolicy, Layer, Positions, Redaction,
     Sampling, SteeringCondition,
 };
 use personaguard_guard::Sentences;
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
+use personaguard_wire::Failure;
+use personaguard_wire::{ResolvedPolicy, UnresolvedPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ async fn with_later_layer(mut policy: ResolvedPolicy) -> Rig {
         ("evil".to_owned(), values.as_slice()),
         ("later".to_owned(), values.as_slice()),
     ]);
-    std::fs::write(folder.path().join("vectors.safetensors"), write_layers(&both).unwrap())
+    std::fs::write(folder.path().join("vectors.safetensors"), write_vector_bundle(&both).unwrap())
         .unwrap();
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;
@@ -126,13 +126,13 @@ async fn invariant_1_redact_replaces_the_first_breaching_sentence_and_all_that_f
     assert_eq!(finish_reason(&chunks), "content_filter");
     let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\"}";
     assert_eq!(rig.metric(series).await, Some(2.0));
-    assert_eq!(rig.sidecar().host().report(1).totals.blocked, 2);
+    assert_eq!(rig.sidecar().app().report().totals.blocked, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_by_the_prompt_sends_the_policys_text_alone() {
     let mut gate = policy(Action::Redact, Some(-1e6));
-    gate.traits[0].score = personaguard_crds::Score::PromptLast;
+    gate.traits[0].score = personaguard_api::Score::PromptLast;
     let rig = Rig::ready(vec![gate]).await;
     let whole = rig.complete(&long()).await;
     assert_eq!((text(&whole), &whole["usage"]["completion_tokens"]), ("[removed]", &json!(0)));
@@ -176,7 +176,7 @@ async fn regenerate_keeps_the_attempt_that_scores_best() {
         Some(2.0)
     );
     // Counted once each, however often it was written.
-    let report = rig.sidecar().host().report(1);
+    let report = rig.sidecar().app().report();
     assert_eq!((report.totals.responses, report.totals.breaches, report.totals.blocked), (2, 2, 0));
     assert_eq!((report.traits[0].scored, report.traits[0].breaches), (2, 2));
     assert!((report.traits[0].mean - score(&best)).abs() < 1e-9);
@@ -239,7 +239,7 @@ async fn sampling_scores_the_first_and_every_nth_response() {
         );
     }
     assert_eq!(looked, [true, false, false, true, false, false, true]);
-    let report = rig.sidecar().host().report(1);
+    let report = rig.sidecar().app().report();
     assert_eq!(
         (report.totals.responses, report.totals.breaches, report.totals.unguarded),
         (7, 3, 0)
@@ -282,7 +282,7 @@ async fn invariant_9_a_policy_that_was_never_accepted_closes_traffic_or_is_count
                 );
             }
         }
-        assert!(rig.sidecar().host().report(1).policies.is_empty());
+        assert!(rig.sidecar().app().report().policies.is_empty());
     }
 }
 
@@ -299,6 +299,6 @@ async fn a_cancelled_answer_is_counted_once_under_every_action() {
             rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(1.0)
         };
         rig.until("cancelled", cancelled).await;
-        assert_eq!(rig.sidecar().host().report(1).totals.responses, 1);
+        assert_eq!(rig.sidecar().app().report().totals.responses, 1);
     }
 }

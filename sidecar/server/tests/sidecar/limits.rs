@@ -2,8 +2,8 @@
 
 use crate::rig::{Folder, Rig, Variant, chat, parse_sse, policy, streamed, with};
 use futures::StreamExt as _;
-use personaguard_crds::Action;
-use personaguard_server::serve::Limits;
+use personaguard_api::Action;
+use personaguard_server::http::Limits;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,7 +39,7 @@ async fn a_client_that_goes_away_cancels_its_answer() {
         rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(2.0)
     };
     rig.until("cancelled", cancelled).await;
-    assert_eq!(rig.sidecar().host().report(1).totals.responses, 2);
+    assert_eq!(rig.sidecar().app().report().totals.responses, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,15 +5,15 @@ use crate::proxy::{ANSWER, chunks, completion, question};
 use crate::rig::{Folder, Rig, Variant, chat, policy, vector, weights, with};
 use crate::upstream::{Scripted, stream};
 use futures::{StreamExt as _, stream as streams};
-use personaguard_crds::guard_config::UnresolvedPolicy;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Action, Digest, FailurePolicy, Layer};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_api::{Action, Digest, FailurePolicy, Layer};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit::Logs;
 use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
 use personaguard_server::proxy::Times;
-use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_wire::Failure;
+use personaguard_wire::UnresolvedPolicy;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ enum Client {
     Leaves,
 }
 
-struct Fault {
+struct UnscoredReason {
     name: &'static str,
     /// Whether the model could answer, so that a policy that fails open owes the client its answer.
     lives: bool,
@@ -49,23 +49,28 @@ struct Fault {
     disturb: fn(&Folder),
 }
 
-const FAULT: Fault =
-    Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
+const FAULT: UnscoredReason = UnscoredReason {
+    name: "",
+    lives: true,
+    client: Client::Asks,
+    prepare: |_| {},
+    disturb: |_| {},
+};
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
-    let file = write_layers(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
+    let file = write_vector_bundle(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
     std::fs::write(folder.path().join("vectors.safetensors"), file).unwrap();
 }
 
-fn evil(folder: &mut Folder) -> &mut personaguard_crds::guard_config::ResolvedVector {
+fn evil(folder: &mut Folder) -> &mut personaguard_wire::ResolvedVector {
     folder.config.vectors.get_mut("evil").unwrap()
 }
 
-fn faults() -> Vec<Fault> {
-    let prepared = |name, prepare| Fault { name, prepare, ..FAULT };
-    let disturbed = |name, disturb| Fault { name, disturb, ..FAULT };
-    let dead = |name, prepare| Fault { name, prepare, lives: false, ..FAULT };
-    let client = |name, client| Fault { name, client, lives: false, ..FAULT };
+fn faults() -> Vec<UnscoredReason> {
+    let prepared = |name, prepare| UnscoredReason { name, prepare, ..FAULT };
+    let disturbed = |name, disturb| UnscoredReason { name, disturb, ..FAULT };
+    let dead = |name, prepare| UnscoredReason { name, prepare, lives: false, ..FAULT };
+    let client = |name, client| UnscoredReason { name, client, lives: false, ..FAULT };
     vec![
         prepared("the vector is of another model", |folder| {
             evil(folder).model_digest = Digest::of(b"other weights")
@@ -133,7 +138,7 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn rig(fault: &Fault, failure_policy: FailurePolicy) -> Rig {
+async fn rig(fault: &UnscoredReason, failure_policy: FailurePolicy) -> Rig {
     // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none
     // is, so that all are owed.
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };
@@ -147,8 +152,8 @@ async fn rig(fault: &Fault, failure_policy: FailurePolicy) -> Rig {
         && !fault.name.starts_with("the weights");
     let rig = Rig::start(folder, Variant::default()).await;
     let settled = async || {
-        let state = rig.sidecar().host().state();
-        matches!(state.model, personaguard_server::host::ModelState::Ready(_)) == weights
+        let state = rig.sidecar().app().snapshot();
+        matches!(state.model, personaguard_server::runtime::ModelState::Ready(_)) == weights
             && state.failure_policy.is_some()
     };
     rig.until("it serves, or cannot", settled).await;

@@ -2,13 +2,13 @@
 
 use crate::enforcement::{long, scored};
 use crate::rig::{Folder, LAYER, Rig, Variant, policy, text, vector, with};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::layers::Part;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
 };
 use personaguard_model::{ChatOptions, ScoreRequest};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
+use personaguard_resolve::Part;
+use personaguard_wire::ResolvedPolicy;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
         (Part::Increment(Layer(LAYER + 1)), &half),
         (Part::At(Layer(LAYER + 1)), values),
     ] {
-        let resolved = personaguard_crds::guard_config::ResolvedVector {
+        let resolved = personaguard_wire::ResolvedVector {
             layer: part.layer(),
             sha256: layer_digest(values).parse().unwrap(),
             ..own.clone()
@@ -33,8 +33,11 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
         folder.config.vectors.insert(part.name("evil"), resolved);
         tensors.insert(part.name("evil"), values);
     }
-    std::fs::write(folder.path().join("vectors.safetensors"), write_layers(&tensors).unwrap())
-        .unwrap();
+    std::fs::write(
+        folder.path().join("vectors.safetensors"),
+        write_vector_bundle(&tensors).unwrap(),
+    )
+    .unwrap();
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;
     rig.until_ready().await;
@@ -64,8 +67,9 @@ async fn steering_by_increments_acts_at_each_of_its_layers() {
     let rig = with_parts(steered(-2.0, &[LAYER, LAYER + 1])).await;
     let body = rig.complete(&scored(long())).await;
     assert_eq!(body["personaguard"]["scores"].as_array().unwrap().len(), 1);
-    let changes =
-        personaguard_server::audit::entry::changes(&rig.sidecar().host().serving().unwrap().plan);
+    let changes = personaguard_server::audit::entry::changes(
+        &rig.sidecar().app().active_model().unwrap().plan,
+    );
     let names: Vec<_> = changes.iter().map(|change| change.vector.clone()).collect();
     assert_eq!(
         names,
@@ -73,7 +77,7 @@ async fn steering_by_increments_acts_at_each_of_its_layers() {
     );
     // Where a part is missing, the trait is refused.
     let rig = Rig::ready(vec![steered(-2.0, &[LAYER])]).await;
-    let refused = rig.sidecar().host().report(1).policies[0].refused.clone();
+    let refused = rig.sidecar().app().report().policies[0].refused.clone();
     assert_eq!(refused[0].failure.reason, "VectorNotFound");
 }
 
@@ -113,8 +117,8 @@ async fn caps_at_several_layers_hold_at_each() {
 /// Mean log-likelihood, under the unsteered model, of what a rig answers.
 async fn likelihood(rig: &Rig) -> f64 {
     let answer = rig.complete(&long()).await;
-    let serving = rig.sidecar().host().serving().unwrap();
-    let model = serving.engine.model();
+    let active = rig.sidecar().app().active_model().unwrap();
+    let model = active.engine.model();
     let request = ScoreRequest {
         prompt: model
             .chat_prompt(long()["messages"].as_array().unwrap(), &ChatOptions::default())
@@ -123,7 +127,7 @@ async fn likelihood(rig: &Rig) -> f64 {
         ..ScoreRequest::default()
     };
     let count = request.response.len() as f64;
-    serving.engine.score(request).await.unwrap().log_likelihood() / count
+    active.engine.score(request).await.unwrap().log_likelihood() / count
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +158,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
     let first = rig.complete(&long()).await;
     rig.until("the answer was judged", async || lost().await == 1.0).await;
     assert_eq!(scale().await, 0.5);
-    assert_eq!(rig.sidecar().host().report(1).totals.incoherent, 1);
+    assert_eq!(rig.sidecar().app().report().totals.incoherent, 1);
     assert_ne!(text(&rig.complete(&long()).await), text(&first), "the next answer is steered less");
     let judged = async || {
         lost().await
@@ -175,7 +179,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
     // A policy that only wants to know is told.
     let rig = Rig::ready(vec![limited(false)]).await;
     rig.complete(&long()).await;
-    rig.until("counted", async || rig.sidecar().host().report(1).totals.incoherent == 1).await;
+    rig.until("counted", async || rig.sidecar().app().report().totals.incoherent == 1).await;
     assert_eq!(rig.metric("personaguard_steering_scale").await, Some(1.0));
 }
 
@@ -224,7 +228,7 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
     rig.folder.config.policies.clear();
     rig.folder.write();
     rig.until("it is gone", async || {
-        rig.sidecar().host().serving().unwrap().plan.policies.is_empty()
+        rig.sidecar().app().active_model().unwrap().plan.policies.is_empty()
     })
     .await;
     let fresh = Rig::ready(vec![]).await;
@@ -236,7 +240,7 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
     rig.folder.config.policies.push(everywhere);
     rig.folder.write();
     rig.until("it is back", async || {
-        !rig.sidecar().host().serving().unwrap().plan.policies.is_empty()
+        !rig.sidecar().app().active_model().unwrap().plan.policies.is_empty()
     })
     .await;
     assert_eq!(rig.complete(&last).await["choices"], steering.complete(&last).await["choices"]);

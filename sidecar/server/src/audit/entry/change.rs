@@ -1,6 +1,7 @@
 //! What was done to the residual stream.
 
-use personaguard_guard::{ConditionAt, Plan, PlannedCap, PlannedSteering, Positions, SteeringGate};
+use personaguard_api::{Coefficient, ConditionAt, Positions};
+use personaguard_guard::{Plan, PlannedCap, PlannedSteering, SteeringGate};
 use serde::{Deserialize, Serialize};
 
 /// What was done to the residual stream along one vector.
@@ -11,7 +12,7 @@ pub struct Change {
     pub vector: String,
     /// Steering: the coefficient.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub coefficient: Option<f64>,
+    pub coefficient: Option<Coefficient>,
     /// Steering: when.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub when: Option<ChangeCondition>,

@@ -1,6 +1,7 @@
 //! An entry of the conversation log.
 
 use super::change::Change;
+use personaguard_api::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ pub struct Conversation {
     /// Id of the response.
     pub response_id: String,
     /// SHA-256 of the weight file.
-    pub model: Option<String>,
+    pub model: Option<Digest>,
     /// `{"role", "content"}` each.
     pub messages: Vec<Value>,
     /// Tokens of the prompt, if they follow from more than the messages: in placement Proxy.

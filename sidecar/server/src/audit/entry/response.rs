@@ -2,7 +2,8 @@
 
 use super::change::{Change, changes};
 use super::vector_score::{VectorScore, vector_scores};
-use personaguard_guard::{Action, Decision, FailurePolicy, Mode, Plan, Score, Stop};
+use personaguard_api::{Action, Digest, FailurePolicy, Mode, Score};
+use personaguard_guard::{Decision, Plan, Stop};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ struct Fields<'a> {
     completion_tokens: usize,
     attempts: u32,
     unguarded: Option<&'static str>,
-    model: Option<&'a str>,
+    model: Option<&'a Digest>,
     policies: Vec<PolicyFields<'a>>,
     rules: Vec<RuleFields<'a>>,
     scores: Vec<VectorScore>,
@@ -44,7 +45,7 @@ struct Fields<'a> {
 struct PolicyFields<'a> {
     name: &'a str,
     generation: i64,
-    digest: Option<&'a str>,
+    digest: Option<&'a Digest>,
     mode: Mode,
     failure_policy: FailurePolicy,
     sampled: bool,
@@ -79,7 +80,7 @@ pub fn response(entry: ResponseEntry<'_>, decision: &Decision) -> serde_json::Re
         completion_tokens: entry.completion_tokens,
         attempts: entry.attempts,
         unguarded: entry.unguarded,
-        model: plan.model.as_deref(),
+        model: plan.model.as_ref(),
         policies: policies(plan, decision),
         rules: rules(plan, decision),
         scores: vector_scores(decision),
@@ -91,12 +92,12 @@ fn policies<'a>(plan: &'a Plan, decision: &Decision) -> Vec<PolicyFields<'a>> {
     let policies = plan.policies.iter().enumerate().map(|(index, policy)| PolicyFields {
         name: &policy.name,
         generation: policy.generation,
-        digest: policy.digest.as_deref(),
+        digest: policy.digest.as_ref(),
         mode: policy.mode,
         failure_policy: policy.failure_policy,
         sampled: decision.is_sampled(index),
         refused: policy.refused.iter().map(|refused| refused.vector.as_str()).collect(),
-        unresolved: policy.unresolved.as_ref().map(|why| why.reason.as_str()),
+        unresolved: policy.unresolved.as_ref().map(|failure| failure.reason.as_str()),
     });
     policies.collect()
 }

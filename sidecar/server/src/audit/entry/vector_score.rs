@@ -27,8 +27,8 @@ pub fn vector_scores(decision: &Decision) -> Vec<VectorScore> {
         let score = decision.running_score(index);
         VectorScore {
             vector: vector.name.clone(),
-            sha256: vector.sha256.clone(),
-            layer: vector.layer,
+            sha256: vector.sha256.to_string(),
+            layer: vector.layer.0,
             prompt_last: score.and_then(RunningScore::prompt_last),
             response_avg: score.and_then(RunningScore::response_avg),
             tokens: score.map_or(0, RunningScore::tokens),

@@ -59,10 +59,7 @@ fn a_log_that_was_cut_edited_or_reordered_is_found() {
     put(&[&lines[..3], &[edited.as_str()], &lines[4..]].concat());
     assert!(matches!(check(&path), Err(VerifyError::Line { line: 4, flaw: Flaw::Edited, .. })));
     put(&[&lines[..3], &[lines[4], lines[3]], &lines[5..]].concat());
-    assert!(matches!(
-        check(&path),
-        Err(VerifyError::Line { line: 4, flaw: Flaw::OutOfPlace, .. })
-    ));
+    assert!(matches!(check(&path), Err(VerifyError::Line { line: 4, flaw: Flaw::OutOfPlace, .. })));
     put(&lines);
     assert!(check(&path).is_ok());
     std::fs::remove_file(dir.path().join("audit.jsonl.head")).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::config::error::ConfigError;
 use crate::config::file;
-use personaguard_crds::{GROUP, PersonaModel, PersonaPolicy, PersonaVector};
+use personaguard_api::{GROUP, PersonaModel, PersonaPolicy, PersonaVector};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;

@@ -2,9 +2,10 @@
 
 use crate::config::error::ConfigError;
 use crate::config::file::{self, MAX_FILE_BYTES};
-use personaguard_crds::resolve::VectorInput;
-use personaguard_crds::{Calibration, Digest, Layer, PersonaVector};
+use personaguard_api::{Calibration, PersonaVector};
+use personaguard_api::{Digest, Layer};
 use personaguard_persona::VectorFile;
+use personaguard_resolve::VectorInput;
 use std::path::Path;
 
 /// Reads the file of a vector. It is found by the key that the manifest names in

@@ -2,9 +2,9 @@
 
 use crate::runtime::message::failure;
 use crate::runtime::weights::WeightsKey;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::wire::Failure;
+use personaguard_api::conditions::reason;
 use personaguard_model::Model;
+use personaguard_wire::Failure;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, spawn_blocking};
 

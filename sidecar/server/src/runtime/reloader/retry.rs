@@ -20,8 +20,7 @@ type Stamp = (u64, SystemTime);
 
 impl Default for Retry {
     fn default() -> Self {
-        let waits =
-            ExponentialBuilder::new().with_min_delay(WAITS.0).with_max_delay(WAITS.1);
+        let waits = ExponentialBuilder::new().with_min_delay(WAITS.0).with_max_delay(WAITS.1);
         Self { waits: waits.without_max_times().build(), at: Instant::now(), weights: None }
     }
 }

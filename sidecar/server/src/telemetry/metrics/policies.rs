@@ -3,7 +3,7 @@
 mod series;
 
 use super::register::register;
-use personaguard_crds::metrics::sidecar as names;
+use personaguard_api::metrics::sidecar as names;
 use personaguard_guard::{Plan, Rule};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -2,7 +2,7 @@
 
 use super::register::register;
 use crate::telemetry::labels::{Outcome, OverrideResult, RegenerationResult, SteeringCoherence};
-use personaguard_crds::metrics::sidecar as names;
+use personaguard_api::metrics::sidecar as names;
 use personaguard_guard::UnscoredReason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

@@ -1,5 +1,6 @@
 //! The series that exist because of the policies in force.
 
+use personaguard_api::Action;
 use personaguard_guard::{Plan, Rule};
 use prometheus_client::encoding::EncodeLabelSet;
 use std::collections::BTreeSet;
@@ -53,7 +54,7 @@ impl BoundLabels {
 impl BreachLabels {
     pub(super) fn of(plan: &Plan, rule: &Rule) -> Self {
         let TraitLabels { policy, r#trait } = TraitLabels::of(plan, rule);
-        Self { policy, r#trait, action: rule.declared_action.name() }
+        Self { policy, r#trait, action: action_label(rule.declared_action) }
     }
 }
 
@@ -76,5 +77,18 @@ impl Series {
             bounds: bounds.map(|(labels, _)| labels).collect(),
             breaches: plan.rules.iter().map(|rule| BreachLabels::of(plan, rule)).collect(),
         }
+    }
+}
+
+/// The action, as policies name it.
+fn action_label(action: Action) -> &'static str {
+    match action {
+        Action::Audit => "Audit",
+        Action::Alert => "Alert",
+        Action::Steer => "Steer",
+        Action::Cap => "Cap",
+        Action::Regenerate => "Regenerate",
+        Action::Redact => "Redact",
+        Action::Block => "Block",
     }
 }

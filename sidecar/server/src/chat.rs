@@ -1,0 +1,57 @@
+//! Placement Serve: the OpenAI-compatible API of the model that is served here.
+
+mod attempt;
+mod calls;
+mod choices;
+mod coherence;
+mod completions;
+mod grammar;
+mod guarded;
+mod models;
+mod piece;
+mod request;
+mod response_head;
+mod retry;
+mod scores;
+mod stream;
+mod submit;
+mod whole;
+
+use crate::admin;
+use crate::http::{Limits, catch_panics, with_fallbacks};
+use crate::runtime::AppState;
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use std::sync::Arc;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+struct Chat {
+    app: Arc<AppState>,
+    limits: Limits,
+}
+
+impl FromRef<Chat> for Arc<AppState> {
+    fn from_ref(chat: &Chat) -> Self {
+        Arc::clone(&chat.app)
+    }
+}
+
+impl FromRef<Chat> for Limits {
+    fn from_ref(chat: &Chat) -> Self {
+        chat.limits
+    }
+}
+
+/// The API, with health and metrics.
+pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
+    let routes = admin::routes(Arc::clone(&app), false)
+        .route("/v1/chat/completions", post(completions::completions))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{id}", get(models::get));
+    catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }))
+}
+
+#[cfg(test)]
+mod fuzz_tests;
