@@ -5,10 +5,11 @@ use crate::artefact::Artefact;
 use crate::context::Scope;
 use crate::pods::PodView;
 use personaguard_api::{
-    Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, SampleCounts, Totals,
+    Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, PolicyAcknowledgement,
+    SampleCounts, Totals,
 };
 use personaguard_resolve::VectorInput;
-use personaguard_wire::{PolicyAcknowledgement, ResolvedPolicy};
+use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,12 +5,12 @@ use crate::config::{self, Source};
 use crate::guard::Tally;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use personaguard_api::{ConditionAt, Positions};
 use personaguard_model::{
     ChatOptions, Engine, EngineOptions, Gate, GateAt, Intervention, LoadOptions, Model, Probe,
     ScoreRequest,
 };
-use personaguard_resolve::Part;
+use personaguard_terms::{ConditionAt, Positions};
+use personaguard_wire::Part;
 use serde::Deserialize as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use crate::sidecar::{Setup, Sidecar};
 use crate::telemetry::{LogFormat, init_logs, traces};
 use anyhow::Context as _;
 use clap::Args;
-use personaguard_api::names;
+use personaguard_terms::names;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::{Config, ConfigError, Source, labels, manifests};
 use crate::guard::Vectors;
-use personaguard_api::conditions::reason;
-use personaguard_api::{Digest, names};
 use personaguard_persona::{layer_digest, read_layers};
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Digest, names};
 use personaguard_wire::{Failure, GuardConfig};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -6,11 +6,10 @@
 
 use super::{Config, ConfigError, folder};
 use crate::guard::Vectors;
-use personaguard_api::{
-    Calibration, Digest, GROUP, Layer, PersonaModel, PersonaPolicy, PersonaVector,
-};
+use personaguard_api::{Calibration, GROUP, PersonaModel, PersonaPolicy, PersonaVector};
 use personaguard_persona::VectorFile;
 use personaguard_resolve::{VectorInput, resolve};
+use personaguard_terms::{Digest, Layer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;

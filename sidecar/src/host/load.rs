@@ -3,9 +3,9 @@
 use super::{Serving, clip, interventions};
 use crate::config::Config;
 use crate::guard::{BackOff, Draw, ModelFacts, Plan};
-use personaguard_api::conditions::reason;
-use personaguard_api::{Device, Digest};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Device, Digest};
 use personaguard_wire::{Failure, ServedModel};
 use std::path::PathBuf;
 use std::sync::Arc;

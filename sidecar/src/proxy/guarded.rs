@@ -18,7 +18,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::{StreamExt as _, stream as streams};
-use personaguard_api::{Action, FailurePolicy, Score};
+use personaguard_terms::{Action, FailurePolicy, Score};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

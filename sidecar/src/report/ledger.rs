@@ -2,10 +2,12 @@
 
 use crate::guard::{Breach, Decision, Plan};
 use jiff::Timestamp;
-use personaguard_api::{Action, DriftCharts, Totals};
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{Drift, Limits};
-use personaguard_wire::{self as wire, Calm, MAX_SAMPLES, Sample, TraitSummary};
+use personaguard_terms::Action;
+use personaguard_wire::{
+    self as wire, Calm, DriftCharts, MAX_SAMPLES, Sample, Totals, TraitSummary,
+};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use personaguard_api::FailurePolicy;
+use personaguard_terms::FailurePolicy;
 use serde_json::json;
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 use crate::guard::{BackOff, Decision, repetition};
 use crate::host::{Host, Serving};
 use crate::telemetry::metrics::Steered;
-use personaguard_api::Coherence;
 use personaguard_model::ScoreRequest;
+use personaguard_terms::Coherence;
 use std::sync::Arc;
 use std::time::Duration;
 

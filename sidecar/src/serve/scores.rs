@@ -2,7 +2,7 @@
 
 use super::request::Extension;
 use crate::guard::{Bounds, Decision};
-use personaguard_api::{Action, Score};
+use personaguard_terms::{Action, Score};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

@@ -4,7 +4,7 @@ use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
 use personaguard::audit::{Limits, Log, Logs, verify};
 use personaguard::proxy::{Times, Upstream};
-use personaguard_api::{Action, ConditionAt, SteeringCondition};
+use personaguard_terms::{Action, ConditionAt, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -6,7 +6,7 @@ use crate::rig::{Folder, MODEL, policy, with};
 use crate::upstream::{Step, head, stream, whole};
 use futures::{StreamExt as _, stream as streams};
 use personaguard::proxy::Times;
-use personaguard_api::{Action, Digest, FailurePolicy};
+use personaguard_terms::{Action, Digest, FailurePolicy};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! by the words of the invariant.
 
 use personaguard::guard::{Decision, Fault, Holdback, ModelFacts, Plan, Stop, Vectors};
-use personaguard_api::{
+use personaguard_terms::{
     API_VERSION, Action, Digest, Evidence, EvidenceWindow, FailurePolicy, Layer, Mode, Redaction,
     Score,
 };
@@ -42,7 +42,7 @@ pub(crate) fn config(
             context_length: 64,
             max_concurrent: 1,
             threads: None,
-            device: personaguard_api::Device::Cpu,
+            device: personaguard_terms::Device::Cpu,
         },
         vectors,
         policies,

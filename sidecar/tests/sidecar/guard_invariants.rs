@@ -4,7 +4,7 @@ use super::guard_cases::*;
 use personaguard::guard::{
     Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
 };
-use personaguard_api::{
+use personaguard_terms::{
     Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, EvidenceWindow,
     FailurePolicy, Mode, Positions, Redaction, Regeneration, RequestBounds, Sampling, Steering,
     SteeringCondition,

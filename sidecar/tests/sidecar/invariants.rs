@@ -10,7 +10,7 @@ use crate::upstream::{Scripted, Step, head, stream, whole};
 use futures::future::join_all;
 use personaguard::guard::{Decision, ModelFacts, Plan, Stop, Vectors};
 use personaguard::proxy::Times;
-use personaguard_api::{Action, Digest, FailurePolicy, Layer, Mode};
+use personaguard_terms::{Action, Digest, FailurePolicy, Layer, Mode};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, ResolvedVector};
 use proptest::prelude::*;
 use rand::rngs::StdRng;

@@ -7,8 +7,8 @@ use crate::rig::{Folder, finish_reason, parse_sse, policy, streamed, text, with}
 use crate::upstream::{Scripted, stream, whole};
 use personaguard::guard::Sentences;
 use personaguard::proxy::Times;
-use personaguard_api::{Action, EvidenceWindow, FailurePolicy, RequestBounds, Sampling, Score};
 use personaguard_model::{ChatOptions, ScoreRequest};
+use personaguard_terms::{Action, EvidenceWindow, FailurePolicy, RequestBounds, Sampling, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::rig::{Folder, Rig, Variant, chat, parse_sse, policy, streamed, text, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
 use personaguard::proxy::Times;
-use personaguard_api::{Action, FailurePolicy, Mode, Score};
+use personaguard_terms::{Action, FailurePolicy, Mode, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -11,14 +11,14 @@ use personaguard::report::Target;
 use personaguard::serve::Limits;
 use personaguard::sidecar::{Setup, Sidecar};
 use personaguard::telemetry::traces::Exporter;
-use personaguard_api::{
-    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
-    Mode, Positions, Redaction, Regeneration, Score, Steering,
-};
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
 use personaguard_persona::{layer_digest, write_layers};
+use personaguard_terms::{
+    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
+    Mode, Positions, Redaction, Regeneration, Score, Steering,
+};
 use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -197,7 +197,7 @@ impl Folder {
                     context_length: 512,
                     max_concurrent: 2,
                     threads: Some(1),
-                    device: personaguard_api::Device::Cpu,
+                    device: personaguard_terms::Device::Cpu,
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,

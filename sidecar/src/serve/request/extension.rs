@@ -4,7 +4,7 @@
 use super::fields::{Fields, unsupported, wrong_type};
 use crate::guard::{Demand, Demands};
 use crate::serve::error::ApiError;
-use personaguard_api::Coefficient;
+use personaguard_terms::Coefficient;
 use serde_json::{Map, Value};
 
 /// Traits that a request may ask for more about, at most.
