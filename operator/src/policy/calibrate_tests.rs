@@ -37,7 +37,7 @@ impl Case {
         if let Some(config) = &verdicts.config {
             let map = serde_json::json!({
                 "data": { "config.yaml": config.to_yaml().unwrap() },
-                "binaryData": { "vectors.safetensors": k8s_openapi::ByteString(personaguard_persona::write_layers(
+                "binaryData": { "vectors.safetensors": k8s_openapi::ByteString(personaguard_persona::write_vector_bundle(
                     &verdicts.layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect()
                 ).unwrap()) }
             });

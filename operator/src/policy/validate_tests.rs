@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::fixtures::{artefact, inputs, policy};
 use k8s_openapi::ByteString;
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
 
 /// The config of these verdicts, as sidecars have it.
 fn config_map(verdicts: &Verdicts) -> Arc<ConfigMap> {
@@ -14,7 +14,7 @@ fn config_map(verdicts: &Verdicts) -> Arc<ConfigMap> {
         )])),
         binary_data: Some(BTreeMap::from([(
             names::VECTORS_FILE.to_owned(),
-            ByteString(write_layers(&layers).unwrap()),
+            ByteString(write_vector_bundle(&layers).unwrap()),
         )])),
         ..ConfigMap::default()
     })
