@@ -2,7 +2,6 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use personaguard_api::names;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
@@ -10,6 +9,7 @@ use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::Target;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
+use personaguard_terms::names;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
