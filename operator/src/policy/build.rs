@@ -10,13 +10,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::resolve;
-use personaguard_crds::{
+use personaguard_api::{
     Digest, FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaModel,
     PersonaPolicy, names,
 };
 use personaguard_persona::write_vector_bundle;
+use personaguard_resolve as resolve;
+use personaguard_wire::GuardConfig;
 use std::collections::BTreeMap;
 
 /// What should be there.

@@ -2,7 +2,7 @@ use super::*;
 use crate::conditions::Answer;
 use crate::policy::fixtures::{inputs, policy};
 use crate::policy::validate::validate;
-use personaguard_crds::{CalibratedFrom, CalibrationSource, Mode, PersonaPolicyStatus};
+use personaguard_api::{CalibratedFrom, CalibrationSource, Mode, PersonaPolicyStatus};
 use std::sync::Arc;
 
 fn sample(basis: &Digest, count: u32) -> Sample {

@@ -4,11 +4,11 @@ use super::dereference::Inputs;
 use crate::artefact::Artefact;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy};
-use personaguard_crds::resolve::{self, MAX_CONFIG_BYTES, Rejection, VectorInput};
-use personaguard_crds::{PersonaModel, PersonaPolicy, names};
+use personaguard_api::conditions::reason;
+use personaguard_api::{PersonaModel, PersonaPolicy, names};
 use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_resolve::{self as resolve, MAX_CONFIG_BYTES, Rejection, VectorInput};
+use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

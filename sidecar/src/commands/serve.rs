@@ -2,14 +2,14 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use personaguard_crds::names;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
-use personaguard_server::proxy::{Times, Upstream};
+use personaguard_server::http::Limits;
+use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::Target;
-use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
+use personaguard_terms::names;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(crate) struct Options {
         long,
         env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS",
         value_name = "N",
-        default_value_t = Times::default().upstream.as_secs()
+        default_value_t = Timeouts::default().upstream.as_secs()
     )]
     upstream_timeout_seconds: u64,
     /// With --upstream: longest time in seconds to score a piece of an answer, after which the
@@ -56,7 +56,7 @@ pub(crate) struct Options {
         long,
         env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS",
         value_name = "N",
-        default_value_t = Times::default().score.as_secs()
+        default_value_t = Timeouts::default().score.as_secs()
     )]
     score_deadline_seconds: u64,
     /// Config folder.
@@ -202,7 +202,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
                 seconds(options.upstream_timeout_seconds),
                 seconds(options.score_deadline_seconds),
             );
-            (upstream, Times { upstream: upstream_time, score })
+            (upstream, Timeouts { upstream: upstream_time, score })
         }),
         limits: Limits {
             body_bytes: options.max_body_bytes,

@@ -4,9 +4,9 @@
 use super::journal::count_answers;
 use anyhow::{Context as _, anyhow, bail};
 use backon::{ExponentialBuilder, Retryable as _};
-use personaguard_crds::names;
-use personaguard_crds::wire::{ExtractionProgress, MAX_VECTOR_BYTES};
 use personaguard_persona::VectorFile;
+use personaguard_terms::names;
+use personaguard_wire::{ExtractionProgress, MAX_VECTOR_BYTES};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client};
 use std::convert::Infallible;

@@ -1,12 +1,11 @@
 //! Reading a config folder as one consistent state, and noticing changes.
 
 use super::{Config, ConfigError, Source, labels, manifests};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Digest, names};
 use personaguard_guard::Vectors;
 use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Digest, names};
+use personaguard_wire::{Failure, GuardConfig};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

@@ -2,12 +2,11 @@
 
 use super::{Serving, clip, interventions};
 use crate::config::Config;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::ServedModel;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Device, Digest};
 use personaguard_guard::{BackOff, Draw, ModelFacts, Plan};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Device, Digest};
+use personaguard_wire::{Failure, ServedModel};
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! What happens when something cannot be served or scored.
 
 use crate::rig::{Folder, Rig, Variant, chat, policy, weights, with};
-use personaguard_crds::{Action, Digest, FailurePolicy, PodState};
+use personaguard_terms::{Action, Digest, FailurePolicy};
+use personaguard_wire::PodState;
 use serde_json::{Value, json};
 
 async fn readiness(rig: &Rig) -> Value {

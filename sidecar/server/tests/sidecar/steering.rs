@@ -2,13 +2,12 @@
 
 use crate::enforcement::{long, scored};
 use crate::rig::{Folder, LAYER, Rig, Variant, policy, text, vector, with};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::layers::Part;
-use personaguard_crds::{
-    Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
-};
 use personaguard_model::{ChatOptions, ScoreRequest};
 use personaguard_persona::{layer_digest, write_vector_bundle};
+use personaguard_terms::{
+    Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
+};
+use personaguard_wire::{Part, ResolvedPolicy};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -25,7 +24,7 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
         (Part::Increment(Layer(LAYER + 1)), &half),
         (Part::At(Layer(LAYER + 1)), values),
     ] {
-        let resolved = personaguard_crds::guard_config::ResolvedVector {
+        let resolved = personaguard_wire::ResolvedVector {
             layer: part.layer(),
             sha256: layer_digest(values).parse().unwrap(),
             ..own.clone()
