@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use personaguard_model::{
     Device, Engine, EngineOptions, Event, GenerateRequest, Generation, Intervention, LoadOptions,
-    Model, Positions, Probe,
+    Model, Positions, Tap,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -172,7 +172,7 @@ impl Bench<'_> {
     fn prompt(&mut self, tokens: u32) -> Vec<u32> {
         self.salt += 1;
         let vocabulary =
-            u32::try_from(self.engine.model().tokenizer().vocabulary()).unwrap_or(u32::MAX).max(2);
+            u32::try_from(self.engine.model().tokenizer().vocab_size()).unwrap_or(u32::MAX).max(2);
         let token = |index: u32| {
             index.wrapping_mul(7919).wrapping_add(self.salt.wrapping_mul(104_729)) % vocabulary
         };
@@ -186,7 +186,7 @@ impl Bench<'_> {
         let mut generation = self.engine.submit(request)?;
         let mut read = None;
         while let Some(event) = next(&mut generation)? {
-            if matches!(event, Event::Prompt(_)) {
+            if matches!(event, Event::Prefill(_)) {
                 read = Some(started.elapsed());
             }
         }
@@ -202,7 +202,7 @@ impl Bench<'_> {
             let (mut first, mut last, mut tokens) = (None, None, 0);
             while let Some(event) = next(&mut generation)? {
                 match event {
-                    Event::Prompt(_) => first = Some(Instant::now()),
+                    Event::Prefill(_) => first = Some(Instant::now()),
                     Event::Token(_) => {
                         tokens += 1;
                         last = Some(Instant::now());
@@ -243,15 +243,17 @@ impl Bench<'_> {
         let model = self.engine.model();
         #[allow(clippy::cast_precision_loss)]
         let vector = |index: usize| -> Vec<f32> {
-            (0..model.hidden()).map(|d| ((d * 37 + index * 11) % 101) as f32 / 50.0 - 1.0).collect()
+            (0..model.hidden_size())
+                .map(|d| ((d * 37 + index * 11) % 101) as f32 / 50.0 - 1.0)
+                .collect()
         };
         let layer = |index: usize| (model.layers() / 2 + index % 4).min(model.layers());
-        let probes = (0..8)
-            .map(|index| Probe::new(layer(index), &vector(index)))
+        let taps = (0..8)
+            .map(|index| Tap::new(layer(index), &vector(index)))
             .collect::<Result<Vec<_>, _>>()?;
         let steer = Intervention::add(layer(0), &vector(0), 1e-4, Positions::Response)?;
         Ok(GenerateRequest {
-            probes: if monitored { probes.into() } else { Arc::default() },
+            taps: if monitored { taps.into() } else { Arc::default() },
             interventions: if steered { Arc::new([steer]) } else { Arc::default() },
             ..Default::default()
         })

@@ -3,7 +3,7 @@
 use super::ranks::Ranks;
 use crate::extract::{
     Answering, Conversation, Machine, Shard, Tensor, check_model, contrasted_prompts, for_each,
-    gauge_probes, likelihood_ratio, own_answer, project, prompt_tokens, read_conversations,
+    gauge_taps, likelihood_ratio, own_answer, project, prompt_tokens, read_conversations,
     read_gauges, read_vectors, specs_of, start_engine, states, write_file, write_tensors,
 };
 use anyhow::{Context as _, bail};
@@ -128,7 +128,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let too_long = samples.len() - fitting.len();
     let gauge = if options.as_in_paper { Gauge::raw } else { Gauge::new };
     let gauges: Vec<Gauge> = vectors.iter().map(|vector| gauge(&vector.file)).collect();
-    let probes = gauge_probes(&vectors, &gauges)?;
+    let taps = gauge_taps(&vectors, &gauges)?;
     let how = Answering { tokens: options.tokens, temperature: 0.0, seed: 1 };
     let work = for_each("Screening", &fitting, async |sample| {
         let answer =
@@ -141,7 +141,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         for (ratio, spec) in ratios.iter_mut().zip(&specs) {
             *ratio = Some(likelihood_ratio(&engine, sample, &answer, spec).await?);
         }
-        let theirs = project(&engine, sample, answer, probes.clone()).await?;
+        let theirs = project(&engine, sample, answer, taps.clone()).await?;
         let answered = theirs
             .response_avg
             .with_context(|| format!("line {} has an empty answer", sample.line))?;
@@ -154,7 +154,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                 if options.states.is_some() {
                     kept.own = states(&engine, sample, own.clone()).await?.response_mean.concat();
                 }
-                let own = project(&engine, sample, own, probes.clone()).await?;
+                let own = project(&engine, sample, own, taps.clone()).await?;
                 // A model that says nothing stands where its prompt ends.
                 read_gauges(&gauges, &own.response_avg.unwrap_or(own.prompt_last))
             }
@@ -170,7 +170,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     });
     let (measured, kept): (Vec<_>, Vec<_>) = Runtime::new()?.block_on(work)?.into_iter().unzip();
     if let Some(path) = &options.states {
-        let shape = [engine.model().layers() + 1, engine.model().hidden()];
+        let shape = [engine.model().layers() + 1, engine.model().hidden_size()];
         write_tensors(path, &tensors(&fitting, &kept, shape), HashMap::new())?;
     }
     let weight = if options.as_in_paper { Weight::Whole } else { Weight::Fitted };

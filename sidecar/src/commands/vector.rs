@@ -148,12 +148,12 @@ fn import(options: &Import) -> anyhow::Result<()> {
             Some("gguf") => (import_gguf(&bytes, layers)?, "gguf"),
             _ => bail!("{} is neither .pt, .safetensors nor .gguf", options.file.display()),
         };
-    if (matrix.layers(), matrix.hidden()) != (layers, model.hidden()) {
+    if (matrix.layers(), matrix.hidden()) != (layers, model.hidden_size()) {
         bail!(
             "the vectors are for {} layers of {} values, the model has {layers} of {}: they belong to another model",
             matrix.layers(),
             matrix.hidden(),
-            model.hidden()
+            model.hidden_size()
         );
     }
     if matrix.layer(options.layer).is_none_or(|vector| norm(vector) == 0.0) {

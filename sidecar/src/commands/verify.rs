@@ -183,7 +183,7 @@ fn activations(
     prompts: &[Conversation],
     vectors: &[OpenVector],
 ) -> anyhow::Result<Activations> {
-    let (layers, hidden) = (engine.model().layers(), engine.model().hidden());
+    let (layers, hidden) = (engine.model().layers(), engine.model().hidden_size());
     if let Some(other) = vectors
         .iter()
         .find(|vector| (vector.file.layers() as usize, vector.file.hidden()) != (layers, hidden))

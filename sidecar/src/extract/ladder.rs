@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, Projected, log_likelihood, prompt, steered};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use personaguard_model::{Engine, Intervention, Positions, Probe};
+use personaguard_model::{Engine, Intervention, Positions, Tap};
 use personaguard_persona::{Polarity, Rung, TraitSpec};
 use std::sync::Arc;
 
@@ -115,13 +115,12 @@ impl Ladder<'_> {
             0.0 => None,
             _ => Some(Intervention::add(layer, vector, coefficient, Positions::Response)?),
         };
-        let probes: Arc<[Probe]> = Arc::new([Probe::new(layer, vector)?]);
+        let taps: Arc<[Tap]> = Arc::new([Tap::new(layer, vector)?]);
         let how = Answering { tokens: self.tokens, temperature: 0.0, seed: 0 };
         // What is read at the steered layer before the vector is added there owes nothing to the
         // steering but the tokens: the unsteered model reads the same. So the answer need not be
         // read again.
-        steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, probes)
-            .await
+        steered(self.engine, prompt(self.engine.model(), "", question)?, how, steering, taps).await
     }
 }
 

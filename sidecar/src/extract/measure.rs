@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, log_likelihood, prompt, seed_of, write};
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use personaguard_model::{Capture, Engine, MeanStates, Probe, ScoreRequest};
+use personaguard_model::{Capture, Engine, MeanStates, ScoreRequest, Tap};
 use personaguard_persona::screening::Gauge;
 use personaguard_persona::{Polarity, TraitSpec};
 use serde_json::json;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const CONTRASTS: usize = 3;
 
 /// Probes of a request, at most.
-const MAX_PROBES: usize = 256;
+const MAX_TAPS: usize = 256;
 
 /// The conversation's prompt in tokens.
 ///
@@ -56,12 +56,12 @@ pub struct Projections {
 ///
 /// # Errors
 /// If a vector is zero there, as an imported one may be.
-pub(super) fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
+pub(super) fn taps(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Tap]>> {
     vectors
         .iter()
         .map(|vector| {
-            let probe = Probe::new(vector.file.best_layer() as usize, vector.best()?);
-            probe.with_context(|| {
+            let tap = Tap::new(vector.file.best_layer() as usize, vector.best()?);
+            tap.with_context(|| {
                 format!("{} at layer {}", vector.path.display(), vector.file.best_layer())
             })
         })
@@ -72,28 +72,28 @@ pub(super) fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
 ///
 /// # Errors
 /// If there are too many, or a vector is zero at one of its layers.
-pub fn gauge_probes(vectors: &[OpenVector], gauges: &[Gauge]) -> anyhow::Result<Arc<[Probe]>> {
+pub fn gauge_taps(vectors: &[OpenVector], gauges: &[Gauge]) -> anyhow::Result<Arc<[Tap]>> {
     let at = vectors
         .iter()
         .zip(gauges)
         .flat_map(|(vector, gauge)| gauge.layers().map(move |layer| (vector, layer)));
-    let probes = at
+    let taps = at
         .map(|(vector, layer)| {
             let row = vector
                 .file
                 .layer(layer)
                 .with_context(|| format!("{} lacks a layer", vector.path.display()))?;
-            Probe::new(layer as usize, row)
+            Tap::new(layer as usize, row)
                 .with_context(|| format!("{} at layer {layer}", vector.path.display()))
         })
-        .collect::<anyhow::Result<Arc<[Probe]>>>()?;
-    if probes.len() > MAX_PROBES {
+        .collect::<anyhow::Result<Arc<[Tap]>>>()?;
+    if taps.len() > MAX_TAPS {
         bail!("these are too many vectors at once: screen for fewer, or give --as-in-paper");
     }
-    Ok(probes)
+    Ok(taps)
 }
 
-/// What each gauge reads from projections in the order of [`gauge_probes`].
+/// What each gauge reads from projections in the order of [`gauge_taps`].
 pub fn read_gauges(gauges: &[Gauge], projections: &[f64]) -> Vec<f64> {
     let mut rest = projections;
     let read = |gauge: &Gauge| {
@@ -112,10 +112,10 @@ pub async fn project(
     engine: &Engine,
     conversation: &Conversation,
     response: Vec<u32>,
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 ) -> anyhow::Result<Projections> {
     let prompt = prompt_tokens(engine, conversation)?;
-    read(engine, prompt, response, probes)
+    read(engine, prompt, response, taps)
         .await
         .with_context(|| format!("line {}", conversation.line))
 }
@@ -129,22 +129,22 @@ pub(super) async fn project_text(
     system: &str,
     question: &str,
     response: Vec<u32>,
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 ) -> anyhow::Result<Projections> {
-    read(engine, prompt(engine.model(), system, question)?, response, probes).await
+    read(engine, prompt(engine.model(), system, question)?, response, taps).await
 }
 
 async fn read(
     engine: &Engine,
     prompt: Vec<u32>,
     response: Vec<u32>,
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 ) -> anyhow::Result<Projections> {
     let score = engine
         .score(ScoreRequest {
             prompt,
             response,
-            probes,
+            taps,
             skip_logprobs: true,
             ..ScoreRequest::default()
         })
@@ -215,7 +215,7 @@ pub async fn states(
     response: Vec<u32>,
 ) -> anyhow::Result<MeanStates> {
     let prompt = prompt_tokens(engine, conversation)?;
-    let capture = Capture::MeanStates;
+    let capture = Capture::PromptAndResponse;
     let request =
         ScoreRequest { prompt, response, capture, skip_logprobs: true, ..ScoreRequest::default() };
     let score =

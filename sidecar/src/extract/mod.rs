@@ -34,7 +34,7 @@ pub use endpoint::Endpoint;
 pub use judge::Judge;
 pub use ladder::{Ladder, Step};
 pub use measure::{
-    Projections, contrasted_prompts, for_each, gauge_probes, likelihood_ratio, own_answer, project,
+    Projections, contrasted_prompts, for_each, gauge_taps, likelihood_ratio, own_answer, project,
     prompt_tokens, read_gauges, states,
 };
 pub use open::{

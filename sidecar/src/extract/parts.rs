@@ -97,7 +97,7 @@ impl Parts {
             );
         }
         let tensors = SafeTensors::deserialize(&bytes)?;
-        let shape = [model.layers() + 1, model.hidden()];
+        let shape = [model.layers() + 1, model.hidden_size()];
         for (request, tokens) in header.answers {
             let ask = *asks.get(&request).with_context(|| format!("{request:?} is not asked"))?;
             let rows = |kind: &str| rows(&tensors, &format!("{request}:{kind}"), shape);

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use futures::stream;
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Probe, Sampling,
-    ScoreRequest,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Model, Sampling,
+    ScoreRequest, Tap,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -176,7 +176,7 @@ pub(super) struct Projected {
     pub(super) projection: f64,
 }
 
-/// The model's answer under steering, with its mean projection on one probe.
+/// The model's answer under steering, with its mean projection on one tap.
 ///
 /// # Errors
 /// If the engine refuses or fails.
@@ -185,11 +185,11 @@ pub(super) async fn steered(
     prompt: Vec<u32>,
     how: Answering,
     steering: Option<Intervention>,
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 ) -> anyhow::Result<Projected> {
     let request = GenerateRequest {
         interventions: steering.into_iter().collect(),
-        probes,
+        taps,
         ..how.request(prompt)
     };
     let mut generation = engine.submit(request)?;
@@ -201,7 +201,7 @@ pub(super) async fn steered(
                 answer.projection += token.projections.first().copied().map_or(f64::NAN, f64::from);
             }
             Event::Failed(error) => return Err(error.into()),
-            Event::Prompt(_) => {}
+            Event::Prefill(_) => {}
             Event::End(_) => {
                 answer.projection /= answer.tokens.len().max(1) as f64;
                 return Ok(answer);
@@ -221,7 +221,7 @@ async fn finish(
         match event {
             Event::Token(token) => tokens.push(token.id),
             Event::Failed(error) => return Err(error.into()),
-            Event::Prompt(_) => {}
+            Event::Prefill(_) => {}
             Event::End(end) => return Ok((tokens, end.states)),
         }
     }
@@ -254,7 +254,7 @@ pub(super) async fn rescore(
             let (ask, tokens) = (answer.ask.clone(), answer.tokens.clone());
             let read = match known {
                 Some(states) => Read { ask, tokens, states },
-                None => reread(engine, ask, tokens, "", Capture::ResponseStates).await?,
+                None => reread(engine, ask, tokens, "", Capture::Response).await?,
             };
             bar.step();
             anyhow::Ok(read)

@@ -80,7 +80,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         engine,
         &plan.extract,
         settings,
-        Capture::MeanStates,
+        Capture::PromptAndResponse,
         &mut store,
         "Answering, to extract",
     )
@@ -116,7 +116,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         .context(TOO_FEW)?;
     let (best_layer, ladders) = climb(engine, job, &fit, &prefer_layers(&candidates)).await?;
 
-    let capture = Capture::ResponseStates;
+    let capture = Capture::Response;
     let answers =
         answer(engine, &plan.held_out, settings, capture, &mut store, "Answering, held out")
             .await?;
@@ -263,9 +263,9 @@ pub async fn run_shard(
     let mut answers = Vec::new();
     let mut reread = Vec::new();
     for (asks, capture, title) in [
-        (&plan.extract, Capture::MeanStates, "Answering, to extract"),
-        (&plan.held_out, Capture::ResponseStates, "Answering, held out"),
-        (&plan.benign, Capture::ResponseStates, "Answering everyday requests"),
+        (&plan.extract, Capture::PromptAndResponse, "Answering, to extract"),
+        (&plan.held_out, Capture::Response, "Answering, held out"),
+        (&plan.benign, Capture::Response, "Answering everyday requests"),
     ] {
         let given = answer(engine, asks, job.settings, capture, &mut store, title).await?;
         let (contrasted, _) = coherent(given.clone());

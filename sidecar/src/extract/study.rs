@@ -6,7 +6,7 @@
 //! that asks for its absence, per token.
 
 use super::ladder::{Ladder, Step, first, likelihood_ratio, rungs};
-use super::measure::{probes, project_text};
+use super::measure::{project_text, taps};
 use super::open::OpenVector;
 use super::progress::Progress;
 use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
@@ -118,7 +118,7 @@ async fn contrasted(
     spec: &TraitSpec,
     settings: StudySettings,
 ) -> anyhow::Result<Vec<Scored>> {
-    let probes = probes(vectors)?;
+    let taps = taps(vectors)?;
     let questions: Vec<_> = spec.held_out.iter().take(settings.questions).enumerate().collect();
     let work: Vec<_> = questions
         .iter()
@@ -127,7 +127,7 @@ async fn contrasted(
     let bar = Progress::start("Answering under contrasts", work.len());
     let answers = stream::iter(work)
         .map(|(index, question, polarity)| {
-            let (probes, bar) = (probes.clone(), &bar);
+            let (taps, bar) = (taps.clone(), &bar);
             async move {
                 let system = spec
                     .system_prompt(&spec.instructions[index % spec.instructions.len()], polarity);
@@ -140,8 +140,8 @@ async fn contrasted(
                 let tokens =
                     write(engine, prompt(engine.model(), &system, question)?, how, None).await?;
                 let written =
-                    project_text(engine, &system, question, tokens.clone(), probes.clone()).await?;
-                let reread = project_text(engine, "", question, tokens.clone(), probes).await?;
+                    project_text(engine, &system, question, tokens.clone(), taps.clone()).await?;
+                let reread = project_text(engine, "", question, tokens.clone(), taps).await?;
                 bar.step();
                 let both = written.response_avg.zip(reread.response_avg);
                 anyhow::Ok(both.map(|(scores, rescored)| {
@@ -196,13 +196,13 @@ async fn monitoring(
     let systems: Vec<String> =
         sides(Polarity::Negative).chain([String::new()]).chain(sides(Polarity::Positive)).collect();
     let questions: Vec<&String> = spec.held_out.iter().take(settings.questions).collect();
-    let probes = probes(std::slice::from_ref(vector))?;
+    let taps = taps(std::slice::from_ref(vector))?;
     let bar = Progress::start("Foretelling answers from prompts", systems.len() * questions.len());
     let mut groups = Vec::new();
     for (place, system) in systems.iter().enumerate() {
         let points = stream::iter(questions.iter().enumerate())
             .map(|(index, question)| {
-                let (probes, bar) = (probes.clone(), &bar);
+                let (taps, bar) = (taps.clone(), &bar);
                 async move {
                     let name = format!("monitoring/{}/{place}/{index}", spec.name);
                     let how = Answering {
@@ -215,10 +215,10 @@ async fn monitoring(
                     // Under another contrast than the one that the answer was written under.
                     let ratio = likelihood_ratio(engine, spec, place, question, &tokens).await?;
                     let projections =
-                        project_text(engine, system, question, Vec::new(), probes).await?;
+                        project_text(engine, system, question, Vec::new(), taps).await?;
                     bar.step();
                     anyhow::Ok((
-                        *projections.prompt_last.first().context("a probe gave nothing")?,
+                        *projections.prompt_last.first().context("a tap gave nothing")?,
                         ratio,
                     ))
                 }
@@ -249,11 +249,11 @@ async fn token_by_token(
         let request = personaguard_model::ScoreRequest {
             prompt: prompt(engine.model(), &answer.system, &answer.question)?,
             response: answer.tokens.clone(),
-            probes: probes(std::slice::from_ref(vector))?,
+            taps: taps(std::slice::from_ref(vector))?,
             ..Default::default()
         };
         let score = engine.score(request).await?;
-        let mut text = engine.model().tokenizer().stream();
+        let mut text = engine.model().tokenizer().decode_stream();
         let tokens = answer
             .tokens
             .iter()

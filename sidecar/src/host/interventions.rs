@@ -2,15 +2,15 @@
 
 use crate::guard::{Cap, Plan, Steer, When};
 use personaguard_crds::{ConditionAt, Layer, Positions};
-use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
+use personaguard_model::{self as model, Gate, GatePosition, Intervention, Tap, VectorError};
 use std::sync::Arc;
 
 /// The read-outs of a plan's taps, in their order.
 ///
 /// # Errors
 /// If a vector is unfit. A plan holds none that is.
-pub fn probes(plan: &Plan) -> Result<Arc<[Probe]>, VectorError> {
-    plan.taps.iter().map(|tap| Probe::new(tap.layer.0 as usize, &tap.values)).collect()
+pub fn taps(plan: &Plan) -> Result<Arc<[Tap]>, VectorError> {
+    plan.taps.iter().map(|tap| Tap::new(tap.layer.0 as usize, &tap.values)).collect()
 }
 
 /// A plan's steering, then its caps, so that caps hold after the steering of their layer.
@@ -38,10 +38,10 @@ fn steering(steer: &Steer, (layer, values): (Layer, &[f32])) -> Result<Intervent
     Ok(match steer.when {
         None => add,
         Some(When { tap, at, above, until }) => add.when(Gate {
-            probe: tap,
+            tap,
             at: match at {
-                ConditionAt::PromptLast => GateAt::PromptLast,
-                ConditionAt::Token => GateAt::Token,
+                ConditionAt::PromptLast => GatePosition::PromptLast,
+                ConditionAt::Token => GatePosition::Token,
             },
             above: above as f32,
             until: until as f32,

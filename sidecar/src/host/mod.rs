@@ -14,7 +14,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::metrics::ReloadResult;
 use personaguard_crds::wire::{Failure, ModelObservation, SidecarReport};
 use personaguard_crds::{Digest, FailurePolicy, PodState};
-use personaguard_model::{Engine, Intervention, Probe};
+use personaguard_model::{Engine, Intervention, Tap};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -77,7 +77,7 @@ pub struct Serving {
     /// How far steering is held back.
     pub back_off: BackOff,
     /// The plan's taps, in their order.
-    pub probes: Arc<[Probe]>,
+    pub taps: Arc<[Tap]>,
     /// The plan's steering.
     pub interventions: Arc<[Intervention]>,
 }

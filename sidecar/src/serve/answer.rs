@@ -153,7 +153,7 @@ impl Answer {
         let said = self.prompt.is_some() || self.watch.is_some();
         let keep = Keep { projections: self.asked.tokens, said };
         match event {
-            Some(Event::Prompt(prompt)) => self.attempt.prompt(&prompt),
+            Some(Event::Prefill(prompt)) => self.attempt.prompt(&prompt),
             Some(Event::Token(token)) => {
                 let tokenizer = self.with_logprobs.then(|| self.serving.engine.model().tokenizer());
                 self.attempt.token(token, tokenizer, keep);

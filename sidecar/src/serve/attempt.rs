@@ -4,7 +4,7 @@ use super::calls::{CallReader, Part};
 use super::response::{Piece, TokenLogprob, Usage};
 use crate::guard::{Decision, Holdback, Sentences, Stop};
 use crate::telemetry::metrics::Outcome;
-use personaguard_model::{End, PromptRead, Token, Tokenizer};
+use personaguard_model::{End, Prefill, Token, Tokenizer};
 
 /// What was written in one attempt.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn prompt(&mut self, prompt: &PromptRead) {
+    pub(super) fn prompt(&mut self, prompt: &Prefill) {
         self.usage = Usage::new(prompt.tokens, 0);
         self.decision.prompt(&prompt.projections);
     }

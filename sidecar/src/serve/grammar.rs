@@ -5,7 +5,7 @@ use super::error::ApiError;
 use super::format::Format;
 use super::request::ChatRequest;
 use super::request::tools::{Choice, Function, Tools};
-use personaguard_model::{Around, Callable, Grammar, GrammarError, Model};
+use personaguard_model::{CallMode, Callable, Grammar, GrammarError, Model};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -48,13 +48,13 @@ impl Tools {
     fn compile(&self, model: &Model, format: Option<&Format>) -> Result<Grammar, ApiError> {
         let callables: Vec<Callable> =
             self.wanted().iter().map(|function| self.callable(function)).collect();
-        let around = match (self.choice, format) {
-            (Choice::Required | Choice::Named(_), _) => Around::Nothing,
-            (Choice::Auto, Some(format)) => Around::Json(format.schema()),
-            (Choice::Auto, None) => Around::Text,
+        let mode = match (self.choice, format) {
+            (Choice::Required | Choice::Named(_), _) => CallMode::Required,
+            (Choice::Auto, Some(format)) => CallMode::OrJson(format.schema()),
+            (Choice::Auto, None) => CallMode::Optional,
         };
         model
-            .calls(&callables, &around, self.most)
+            .tool_call_grammar(&callables, &mode, self.most)
             .map_err(|error| self.refusal(model, &callables, format, &error))
     }
 
@@ -82,8 +82,8 @@ impl Tools {
         error: &GrammarError,
     ) -> ApiError {
         let mut each = callables.iter();
-        if let Some((name, error)) =
-            each.find_map(|each| Some((&each.name, model.json_schema(&each.arguments).err()?)))
+        if let Some((name, error)) = each
+            .find_map(|each| Some((&each.name, model.json_schema_grammar(&each.arguments).err()?)))
         {
             let index = self
                 .functions
