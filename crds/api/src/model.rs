@@ -1,0 +1,184 @@
+//! `PersonaModel`: where a model's weights come from, and how a sidecar runs it.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use kube::KubeSchema;
+use personaguard_terms::{Device, Digest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A language model that sidecars serve: where its weights come from, their digest, and how to run
+/// it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "personaguard.dev",
+    version = "v1alpha1",
+    kind = "PersonaModel",
+    plural = "personamodels",
+    shortname = "pm",
+    category = "personaguard",
+    derive = "PartialEq",
+    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and how to run it.",
+    cel,
+    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaModel has at most 63 characters: it becomes a label"),
+    status = "PersonaModelStatus",
+    printcolumn(name = "Device", type_ = "string", json_path = ".spec.runtime.device"),
+    printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
+    printcolumn(name = "Sidecars", type_ = "integer", json_path = ".status.sidecars"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonaModelSpec {
+    /// Where the weights come from. Exactly one of `image` and `persistentVolumeClaim`.
+    pub source: ModelSource,
+    /// SHA-256 of the weight file. A sidecar that finds another file does not serve it.
+    pub sha256: Digest,
+    /// How sidecars run the model.
+    #[serde(default)]
+    pub runtime: Runtime,
+}
+
+/// Where the weights come from. Exactly one field.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("has(self.image) != has(self.persistentVolumeClaim)", "give exactly one source: image or persistentVolumeClaim"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelSource {
+    /// An OCI image whose file system holds the weights, mounted read-only as an image volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSource>,
+    /// A PersistentVolumeClaim that exists, by this name, in every guarded namespace. Mounted
+    /// read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
+}
+
+impl ModelSource {
+    /// Path of the weight file inside the source.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match (&self.image, &self.persistent_volume_claim) {
+            (Some(image), _) => &image.path,
+            (None, Some(claim)) => &claim.path,
+            (None, None) => "",
+        }
+    }
+}
+
+/// Weights in an OCI image.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageSource {
+    /// Image reference, as in a pod: `registry.example/models/smollm2:1`.
+    #[schemars(length(min = 1, max = 500))]
+    pub reference: String,
+    /// When the kubelet pulls it. Default: `Always` for the tag `latest`, else `IfNotPresent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<ImagePullPolicy>,
+    /// Path of the weight file inside the image, without a leading slash: `model.gguf`.
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s]+(/[^/\s]+)*$"))]
+    pub path: String,
+}
+
+/// When the kubelet pulls an image.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ImagePullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+/// Weights in a PersistentVolumeClaim of the guarded namespace.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersistentVolumeClaimSource {
+    /// Name of the claim.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+    /// Path of the weight file inside the volume, without a leading slash.
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s]+(/[^/\s]+)*$"))]
+    pub path: String,
+}
+
+/// How a sidecar runs the model.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.device == 'Cuda' || !has(self.gpus)",
+    "message": "gpus goes with device Cuda: set device: Cuda, or leave gpus out"
+}]))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Runtime {
+    /// Device on which the model runs: `Cpu`, or `Cuda` (an NVIDIA GPU; needs a sidecar image built
+    /// with the `cuda` feature).
+    pub device: Device,
+    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for, 1 to 16; device Cuda only, 1 where it is
+    /// not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub gpus: Option<u32>,
+    /// Longest context in tokens, prompt and answer together, 64 to 1048576. The model's own limit
+    /// where it is lower.
+    #[schemars(range(min = 64, max = 1_048_576))]
+    pub context_length: u32,
+    /// Requests that run at the same time in one sidecar, 1 to 256; further ones wait in a bounded
+    /// queue.
+    #[schemars(range(min = 1, max = 256))]
+    pub max_concurrent: u32,
+    /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: Option<u32>,
+    /// Requests and limits of the sidecar container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// Requests and limits of a container.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// What the node must have free, by resource name: `{cpu: "1", memory: 1Gi}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What the container may use at most, by resource name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            device: Device::Cpu,
+            gpus: None,
+            context_length: 4096,
+            max_concurrent: 8,
+            threads: None,
+            resources: None,
+        }
+    }
+}
+
+/// What was observed of a model.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonaModelStatus {
+    /// Generation that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Sidecars that reported having this exact model loaded.
+    #[serde(default)]
+    pub sidecars: u32,
+    /// `Ready`: sidecars load and serve it.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
