@@ -1,0 +1,37 @@
+//! The book, built by mdBook.
+
+use crate::progress::Progress;
+use crate::workspace::{cargo, root, show};
+use anyhow::Result;
+use personaguard_cluster::{Cache, program_of};
+use std::path::PathBuf;
+use std::process::Command;
+
+const VERSION: &str = "0.5.4";
+
+/// Builds the book into target/book.
+///
+/// # Errors
+/// mdBook cannot be built, or the book cannot.
+pub(super) fn build(cache: &Cache, progress: &Progress) -> Result<()> {
+    let mdbook = mdbook(cache, progress)?;
+    show(Command::new(mdbook).arg("build").current_dir(root()))
+}
+
+/// mdBook from its crate, unless the machine has it.
+fn mdbook(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    let tool = program_of("mdbook").unwrap_or_else(|| cache.bin().join("mdbook"));
+    if !tool.is_file() {
+        progress.say("building mdBook from its crate (a minute or two on 2 cores, once): builds the book");
+        let target = cache.join("mdbook-target");
+        show(
+            cargo()
+                .args(["install", "--locked", "--quiet", "--no-default-features", "--root"])
+                .arg(cache.path())
+                .arg(format!("mdbook@{VERSION}"))
+                .env("CARGO_TARGET_DIR", &target),
+        )?;
+        std::fs::remove_dir_all(target)?;
+    }
+    Ok(tool)
+}
