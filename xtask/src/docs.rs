@@ -18,7 +18,7 @@ const INVARIANTS: &str = "docs/invariants.md";
 /// Generate docs/invariants.md, check the links of every page, and build the book.
 ///
 /// The book is written to target/book; its first page is target/book/index.html. mdBook is built
-/// from its crate the first time (a minute or two on 2 cores).
+/// from its crate the first time (a minute on 2 cores).
 #[derive(Args)]
 pub(crate) struct Options {
     /// Write no page; fail if one would change.
@@ -51,22 +51,24 @@ pub(crate) fn check(cache: &Cache, progress: &Progress) -> Result<()> {
 /// Writes the generated pages; with `check`, fails if one would change.
 fn generate(check: bool) -> Result<()> {
     let root = workspace::root();
-    let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))
-        .context("cannot read ARCHITECTURE.md")?;
+    let architecture =
+        fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
     let page = invariants::page(&architecture, &files::read(&root, "rs")?)?;
     let path = root.join(INVARIANTS);
     if fs::read_to_string(&path).ok().as_ref() == Some(&page) {
         return Ok(());
     }
-    ensure!(!check, "{INVARIANTS} is out of date: run `cargo xtask docs` and commit what it writes");
+    ensure!(
+        !check,
+        "{INVARIANTS} is out of date: run `cargo xtask docs` and commit what it writes"
+    );
     fs::write(&path, page).with_context(|| format!("cannot write {INVARIANTS}"))
 }
 
 /// Fails if a page has a broken link, or the book's table of contents misses a page.
 fn check_links() -> Result<()> {
     let root = workspace::root();
-    let problems =
-        links::problems(&files::read(&root, "md")?, |path| root.join(path).exists());
+    let problems = links::problems(&files::read(&root, "md")?, |path| root.join(path).exists());
     if problems.is_empty() {
         return Ok(());
     }

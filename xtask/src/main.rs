@@ -1,4 +1,4 @@
-//! Developer commands: crdgen, image, cluster, demo, test, bench-peer, check-cuda, clients.
+//! Developer commands: crdgen, docs, image, cluster, demo, test, bench-peer, check-cuda, clients.
 
 mod bench_peer;
 mod check_cuda;
@@ -8,6 +8,7 @@ mod cluster;
 mod crdgen;
 mod debian;
 mod demo;
+mod docs;
 mod images;
 mod kube;
 mod model;
@@ -43,6 +44,7 @@ enum Command {
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
     Clients(clients::Options),
+    Docs(docs::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
         Command::Clients(options) => clients::check(&options),
+        Command::Docs(options) => docs::run(&options),
         // A program of its own, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example =

@@ -5,7 +5,7 @@ mod e2e;
 
 use crate::progress::Progress;
 use crate::workspace::{cargo, show};
-use crate::{model, workspace};
+use crate::{docs, model, workspace};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use personaguard_cluster::{Cache, program_of, run as finish};
@@ -48,6 +48,8 @@ enum Step {
     Clippy,
     /// Unit and property tests of every crate, and whether the generated CRDs are current
     Unit,
+    /// The pages: generated ones are current, links lead somewhere, the book builds
+    Docs,
     /// The charts: helm lint
     Charts,
     /// The scenarios on a real cluster
@@ -96,6 +98,7 @@ impl Step {
                 show(cargo().args(["fmt", "--all", "--check"]))
             }
             Self::Deny => deny(cache, progress),
+            Self::Docs => docs::check(cache, progress),
             Self::Charts => charts::lint(cache, progress),
             Self::Rules => charts::rules(cache, progress),
             // In the release profile, as everything: what build scripts and macros make is shared.

@@ -22,11 +22,14 @@ pub(super) fn build(cache: &Cache, progress: &Progress) -> Result<()> {
 fn mdbook(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let tool = program_of("mdbook").unwrap_or_else(|| cache.bin().join("mdbook"));
     if !tool.is_file() {
-        progress.say("building mdBook from its crate (a minute or two on 2 cores, once): builds the book");
+        progress.say("building mdBook from its crate (a minute on 2 cores, once): builds the book");
         let target = cache.join("mdbook-target");
         show(
             cargo()
-                .args(["install", "--locked", "--quiet", "--no-default-features", "--root"])
+                // It has little to do, so what counts is how soon it is built.
+                .args(["install", "--locked", "--quiet", "--debug", "--no-default-features"])
+                .env("CARGO_PROFILE_DEV_DEBUG", "false")
+                .arg("--root")
                 .arg(cache.path())
                 .arg(format!("mdbook@{VERSION}"))
                 .env("CARGO_TARGET_DIR", &target),

@@ -34,8 +34,8 @@ fn collect(root: &Path, folder: &str, extension: &str, files: &mut Vec<File>) ->
                 collect(root, &path, extension, files)?;
             }
         } else if Path::new(&name).extension().is_some_and(|found| found == extension) {
-            let text =
-                fs::read_to_string(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
+            let text = fs::read_to_string(root.join(&path))
+                .with_context(|| format!("cannot read {path}"))?;
             files.push(File { path, text });
         }
     }

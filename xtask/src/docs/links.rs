@@ -38,9 +38,9 @@ pub(super) fn problems(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<Str
             problems.push(format!("{path}: {link} {problem}"));
         }
     }
-    let missing = pages.keys().filter(|path| {
-        path.starts_with(BOOK) && **path != CONTENTS && !contents.contains(**path)
-    });
+    let missing = pages
+        .keys()
+        .filter(|path| path.starts_with(BOOK) && **path != CONTENTS && !contents.contains(**path));
     problems.extend(missing.map(|path| format!("{CONTENTS} does not name {path}")));
     problems
 }

@@ -28,8 +28,7 @@ impl Page {
                 Event::End(TagEnd::Heading(_)) => {
                     let anchor = anchor(&heading.take().unwrap_or_default());
                     let times = seen.entry(anchor.clone()).or_default();
-                    let unique =
-                        if *times == 0 { anchor } else { format!("{anchor}-{times}") };
+                    let unique = if *times == 0 { anchor } else { format!("{anchor}-{times}") };
                     *times += 1;
                     page.anchors.insert(unique);
                 }

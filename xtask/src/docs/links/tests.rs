@@ -14,7 +14,10 @@ fn links_to_files_and_headings_are_fine() {
     let problems = of(&[
         ("README.md", "[a](docs/a.md#the-servers-api-v1) [b](LICENSE) [c](#top)\n# Top"),
         ("docs/SUMMARY.md", "- [A](a.md)"),
-        ("docs/a.md", "## The server's API (`v1`)\n\nhttps://a.b/ [w](https://a.b/c#d)\n\n```\n[x](y)\n```"),
+        (
+            "docs/a.md",
+            "## The server's API (`v1`)\n\nhttps://a.b/ [w](https://a.b/c#d)\n\n```\n[x](y)\n```",
+        ),
     ]);
     assert!(problems.is_empty(), "{problems:?}");
 }
