@@ -1,12 +1,11 @@
 //! `cargo xtask docs`: the generated pages, the links of every page, and the book.
 
 mod book;
-mod files;
 mod invariants;
 mod links;
 
 use crate::progress::Progress;
-use crate::workspace;
+use crate::{files, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use personaguard_cluster::Cache;
@@ -53,7 +52,7 @@ fn generate(check: bool) -> Result<()> {
     let root = workspace::root();
     let architecture =
         fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
-    let page = invariants::page(&architecture, &files::read(&root, "rs")?)?;
+    let page = invariants::page(&architecture, &files::read(&root, &["rs"])?)?;
     let path = root.join(INVARIANTS);
     if fs::read_to_string(&path).ok().as_ref() == Some(&page) {
         return Ok(());
@@ -68,7 +67,7 @@ fn generate(check: bool) -> Result<()> {
 /// Fails if a page has a broken link, or the book's table of contents misses a page.
 fn check_links() -> Result<()> {
     let root = workspace::root();
-    let problems = links::problems(&files::read(&root, "md")?, |path| root.join(path).exists());
+    let problems = links::problems(&files::read(&root, &["md"])?, |path| root.join(path).exists());
     if problems.is_empty() {
         return Ok(());
     }

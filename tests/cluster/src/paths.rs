@@ -1,7 +1,14 @@
-//! Where things are: the project's cache, and one cluster's folder in it.
+//! Paths in the project's cache, and in a cluster's folder in it.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
+
+/// Folders that the cluster's processes see empty: what they leave in fixed places goes away with
+/// the cluster.
+const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
 /// The project's cache folder: `$PERSONAGUARD_CACHE`, else `$XDG_CACHE_HOME/personaguard`, else
 /// `~/.cache/personaguard`.
@@ -9,20 +16,20 @@ use std::path::{Path, PathBuf};
 pub struct Cache(PathBuf);
 
 impl Cache {
-    /// Finds the cache folder and makes it.
+    /// Finds the cache folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// Neither variable nor `HOME` is set, or the folder cannot be made.
+    /// None of the variables is set, or the folder cannot be created.
     pub fn open() -> Result<Self> {
         let set =
             |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = set("PERSONAGUARD_CACHE")
             .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("personaguard")))
             .or_else(|| set("HOME").map(|folder| folder.join(".cache/personaguard")))
-            .context("set PERSONAGUARD_CACHE or HOME: there is no place for the cache")?;
+            .context("there is no place for the cache: set PERSONAGUARD_CACHE or HOME")?;
         let folder = std::path::absolute(folder)?;
         std::fs::create_dir_all(&folder)
-            .with_context(|| format!("making the cache folder {}", folder.display()))?;
+            .with_context(|| format!("creating the cache folder {}", folder.display()))?;
         Ok(Self(folder.canonicalize()?))
     }
 
@@ -38,16 +45,17 @@ impl Cache {
         self.0.join(path)
     }
 
-    /// Where built programs are.
+    /// The folder of built programs.
     #[must_use]
     pub fn bin(&self) -> PathBuf {
         self.join("bin")
     }
 
-    /// The folder of the cluster of that name.
+    /// The folder of the cluster with this name.
     ///
     /// # Errors
-    /// The name is not 1 to 8 of `a-z0-9-`, or the folder's path is too long for the sockets in it.
+    /// The name is not 1 to 8 of `a-z0-9-`, the folder's path is too long for the sockets in it, or
+    /// the cluster's processes could not see the folder.
     pub fn cluster(&self, name: &str) -> Result<Layout> {
         let letters =
             name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -56,17 +64,18 @@ impl Cache {
             "cluster name {name:?}: use 1 to 8 of a-z, 0-9 and -"
         );
         let folder = self.join("clusters").join(name);
-        // 107 bytes are the longest path of a Unix socket; the longest of ours adds about 50.
+        // A Unix socket's path has at most 107 bytes; ours add about 50 to the folder's.
         let length = folder.as_os_str().len();
         ensure!(
             length <= 56,
-            "{} is too long for sockets: set PERSONAGUARD_CACHE to a shorter path",
+            "{} is too long a path for sockets in it: set PERSONAGUARD_CACHE to a shorter one",
             folder.display()
         );
-        for hidden in crate::sandbox::PRIVATE_FOLDERS {
+        for hidden in PRIVATE_FOLDERS {
             ensure!(
                 !folder.starts_with(hidden),
-                "the cluster hides {hidden} from its processes: set PERSONAGUARD_CACHE to a folder outside of it"
+                "the cluster hides {hidden} from its processes: set PERSONAGUARD_CACHE to a folder \
+                 outside it"
             );
         }
         Ok(Layout { name: name.to_owned(), folder })
@@ -78,12 +87,12 @@ impl Cache {
 pub struct Layout {
     /// Short name: `demo`.
     pub name: String,
-    /// The folder; nothing of the cluster is on disk outside of it.
+    /// The folder, which holds everything that the cluster has on disk.
     pub folder: PathBuf,
 }
 
 impl Layout {
-    /// Name of the network namespace, the node, and the cgroup.
+    /// The name of the network namespace, the node and the cgroup.
     #[must_use]
     pub fn node(&self) -> String {
         format!("pg-{}", self.name)
@@ -95,9 +104,9 @@ impl Layout {
         self.folder.join(path)
     }
 
-    /// A path in the folder, as text for a config file.
+    /// A path in the folder, as a string.
     #[must_use]
-    pub fn text(&self, path: &str) -> String {
+    pub fn join_str(&self, path: &str) -> String {
         self.join(path).to_string_lossy().into_owned()
     }
 
@@ -107,7 +116,7 @@ impl Layout {
         self.join("kubeconfig")
     }
 
-    /// The API server's audit log: one JSON event a line, `Metadata` level, every write.
+    /// The API server's audit log: every write, one JSON event a line, at level `Metadata`.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.join("audit.log")
@@ -119,29 +128,9 @@ impl Layout {
         self.join("containerd.sock")
     }
 
-    /// A process's output.
+    /// The log of a process.
     #[must_use]
     pub fn log(&self, process: &str) -> PathBuf {
         self.join("logs").join(format!("{process}.log"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cluster_names_are_short_and_plain() {
-        let cache = Cache(PathBuf::from("/root/.cache/personaguard"));
-        assert_eq!(cache.cluster("demo").expect("valid").node(), "pg-demo");
-        for bad in ["", "a/b", "Demo", "far-too-long", ".."] {
-            assert!(cache.cluster(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_cache_that_the_cluster_would_hide_from_itself_is_refused() {
-        let error = Cache(PathBuf::from("/var/lib/cache")).cluster("demo").expect_err("hidden");
-        assert!(error.to_string().contains("PERSONAGUARD_CACHE"), "{error}");
     }
 }

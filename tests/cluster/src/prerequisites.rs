@@ -1,14 +1,13 @@
-//! What the cluster needs of the machine: checked before anything is changed, and said with the
-//! reason.
+//! What the cluster needs from the machine. Everything is checked before anything is changed.
 
-use crate::Say;
+use crate::progress::OnStep;
 use crate::run::{capture, run};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A program of the machine, the Debian package that holds it, and what it is for.
+/// A program, the Debian package that holds it, and what it is needed for.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -33,27 +32,27 @@ const NEEDS: [Need; 7] = [
     Need { program: "apt-get", package: "apt", why: "installs the rest" },
 ];
 
-/// Checks everything, and installs missing Debian packages after saying so.
+/// Checks everything, and announces and installs missing Debian packages.
 ///
 /// # Errors
-/// Something that cannot be installed is missing; the error names all of it, with the reason.
-pub(crate) fn ensure(say: Say<'_>) -> Result<()> {
+/// Something is missing that cannot be installed. The error lists all of it, with reasons.
+pub(crate) fn ensure(on_step: OnStep<'_>) -> Result<()> {
     let mut lacks = Vec::new();
     if !is_root() {
-        lacks.push("root: namespaces, mounts and cgroups need it (run it with sudo -E)".to_owned());
+        lacks.push("root, for namespaces, mounts and cgroups (run it with sudo -E)".to_owned());
     } else {
         let missing: Vec<&Need> =
-            NEEDS.iter().filter(|need| program_of(need.program).is_none()).collect();
+            NEEDS.iter().filter(|need| find_program(need.program).is_none()).collect();
         if missing.iter().any(|need| need.program == "apt-get") {
             lacks.extend(missing.iter().map(|need| format!("{}: {}", need.program, need.why)));
         } else if !missing.is_empty() {
             let wanted: Vec<(&str, &str)> =
                 missing.iter().map(|need| (need.package, need.why)).collect();
-            install_packages(&wanted, say)?;
+            install_packages(&wanted, on_step)?;
         }
         lacks.extend(kernel());
     }
-    if program_of("go").is_none() {
+    if find_program("go").is_none() {
         lacks.push(
             "go 1.26 or newer: builds Kubernetes, etcd, containerd and CoreDNS (https://go.dev/dl)"
                 .to_owned(),
@@ -63,7 +62,9 @@ pub(crate) fn ensure(say: Say<'_>) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the local cluster cannot run on this machine, which lacks:\n  - {}\nAny existing cluster serves instead: pass --kubeconfig.",
+        "the local cluster cannot run on this machine, which lacks:\n  - {}\nYou can use \
+         any existing \
+         cluster instead: pass --kubeconfig.",
         lacks.join("\n  - ")
     )
 }
@@ -75,7 +76,7 @@ fn is_root() -> bool {
         .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
 }
 
-/// Tries each kernel feature in namespaces that end with the try.
+/// Tries each kernel feature in temporary namespaces.
 fn kernel() -> Vec<String> {
     let _ = Command::new("modprobe").args(["-a", "overlay", "bridge", "veth"]).output();
     let mut lacks = Vec::new();
@@ -100,8 +101,10 @@ fn kernel() -> Vec<String> {
             "iptables -w -t nat -S",
         ),
         (
-            "the iptables matches comment, mark and statistic (CONFIG_NETFILTER_XT_MATCH_*): route Services",
-            "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 -m statistic --mode random --probability 0.5 -j MARK --or-mark 1",
+            "the iptables matches comment, mark and statistic (CONFIG_NETFILTER_XT_MATCH_*): route \
+             Services",
+            "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 \
+             -m statistic --mode random --probability 0.5 -j MARK --or-mark 1",
         ),
     ];
     for (what, script) in tries {
@@ -132,23 +135,23 @@ fn kernel() -> Vec<String> {
     lacks
 }
 
-/// Where a program is; an absolute path is looked for as it is.
+/// The path of a program. An absolute path is taken as it is.
 #[must_use]
-pub fn program_of(name: &str) -> Option<PathBuf> {
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    // A user's PATH may lack the folders of administration programs.
+    // A user's PATH may lack the folders of system administration programs.
     let folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"]);
     folders.map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
 }
 
-/// Installs Debian packages, given with the reason for each, after saying so.
+/// Announces and installs Debian packages, given with the reason for each.
 ///
 /// # Errors
-/// This is not Debian, or apt fails.
-pub fn install_packages(packages: &[(&str, &str)], say: Say<'_>) -> Result<()> {
+/// The machine has no apt, or apt fails.
+pub fn install_packages(packages: &[(&str, &str)], on_step: OnStep<'_>) -> Result<()> {
     let reasons: Vec<String> =
         packages.iter().map(|(package, why)| format!("{package} ({why})")).collect();
-    say(&format!("installing Debian packages: {}", reasons.join(", ")));
+    on_step(&format!("installing Debian packages: {}", reasons.join(", ")));
     let names: Vec<&str> = packages.iter().map(|(package, _)| *package).collect();
     let apt = |arguments: &[&str]| {
         run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))

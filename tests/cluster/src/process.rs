@@ -1,5 +1,8 @@
-//! Processes known by id and start time, so that an id that was given to another process meanwhile
-//! is never touched.
+//! Processes identified by id and start time, so that another process that was given the same id
+//! later is never touched.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -7,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// One process of one boot of the machine.
+/// A process, unique across reboots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     pub(crate) pid: u32,
-    /// Clock ticks since boot.
+    /// When it started, in clock ticks since boot.
     start: u64,
     boot: String,
 }
@@ -23,18 +26,18 @@ impl ProcessId {
         Ok(Self { pid, start: stat.start, boot: boot()? })
     }
 
-    /// Whether this very process still runs.
+    /// Whether this very process is still running.
     pub(crate) fn alive(&self) -> bool {
         boot().is_ok_and(|boot| boot == self.boot)
             && Stat::read(self.pid)
                 .is_some_and(|stat| stat.start == self.start && stat.state != 'Z')
     }
 
-    /// Sends `SIGKILL` to this very process and waits for its end.
+    /// Sends `SIGKILL` to this very process, and waits until it has ended.
     pub(crate) fn kill(&self) -> Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
-        // The descriptor is taken before the check: after it, the id cannot pass to another process
-        // unnoticed.
+        // The descriptor is opened before the check, so that the id cannot pass to another process
+        // in between.
         let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if !self.alive() {
             return Ok(());
@@ -49,7 +52,7 @@ impl ProcessId {
         Ok(())
     }
 
-    /// Its first child, which an `nsenter --pid` or `unshare --fork` has started.
+    /// Its child, which `nsenter --pid` or `unshare --fork` has started.
     pub(crate) fn child(&self) -> Option<Self> {
         let entries = fs::read_dir("/proc").ok()?;
         let pids =
@@ -65,7 +68,7 @@ fn boot() -> Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// The fields of `/proc/PID/stat` that matter here.
+/// The fields of `/proc/PID/stat` that are used here.
 struct Stat {
     state: char,
     parent: u32,
@@ -77,39 +80,13 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The second field is the program's name in parentheses, which may hold spaces and parentheses
-    /// itself.
+    /// The second field is the program's name in parentheses. The name itself may contain spaces
+    /// and parentheses.
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
         let start = fields.nth(17)?.parse().ok()?;
         Some(Self { state, parent, start })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::Command;
-
-    #[test]
-    fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a) b) (c)) S 3 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3";
-        let stat = Stat::parse(text).expect("parses");
-        assert_eq!((stat.state, stat.parent, stat.start), ('S', 3, 987_654));
-    }
-
-    #[test]
-    fn a_process_with_another_start_time_is_left_alone() {
-        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep starts");
-        let process = ProcessId::of(child.id()).expect("runs");
-        let stranger = ProcessId { start: process.start + 1, ..process.clone() };
-        assert!(!stranger.alive());
-        stranger.kill().expect("nothing to do");
-        assert!(process.alive());
-        process.kill().expect("ends");
-        assert!(!process.alive());
-        child.wait().expect("reaped");
     }
 }

@@ -1,5 +1,5 @@
-//! What is recorded of a cluster, so that a later command finds it and a killed one's leftovers can
-//! be cleared.
+//! The record of a cluster, by which a later command finds it and can remove what a killed command
+//! left.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -8,17 +8,17 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `state.json` in the cluster's folder; written after every change, before the next step.
+/// `state.json` in the cluster's folder, written after every change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) addresses: Addresses,
-    /// First process of the namespaces; everything in them ends with it.
-    pub(crate) holder: Option<ProcessId>,
-    /// The processes started in them, by name.
+    /// The first process of the namespaces. Everything in them ends with it.
+    pub(crate) init: Option<ProcessId>,
+    /// The processes of the cluster, by name.
     pub(crate) processes: BTreeMap<String, ProcessId>,
-    /// Imported images: reference → SHA-256 of the archive.
+    /// The SHA-256 of each imported image's archive, by the image's reference.
     pub(crate) images: BTreeMap<String, String>,
-    /// Whether the node has been ready once.
+    /// Whether the cluster has been up once.
     pub(crate) complete: bool,
 }
 
@@ -26,14 +26,14 @@ impl State {
     pub(crate) fn new(addresses: Addresses) -> Self {
         Self {
             addresses,
-            holder: None,
+            init: None,
             processes: BTreeMap::new(),
             images: BTreeMap::new(),
             complete: false,
         }
     }
 
-    /// Reads the state; `None` where there is none or it was cut off by a kill.
+    /// Reads the state. `None` if there is none, or a kill cut it off.
     pub(crate) fn read(layout: &Layout) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(layout.join("state.json")).ok()?).ok()
     }

@@ -46,7 +46,7 @@ fn a_cluster_comes_up_survives_kills_and_leaves_nothing() {
     let mut cluster = up(&cache);
     // A container of an image that was put together here, which finds a Service by its name.
     let curl = Path::new("/usr/bin/curl");
-    let mut image = Image::of_program("localhost/curl:1", curl).unwrap();
+    let mut image = Image::for_program("localhost/curl:1", curl).unwrap();
     image.add("hello", ImageFile::Bytes(b"hello\n".to_vec()));
     assert!(cluster.import(&image).unwrap());
     assert!(!cluster.import(&image).unwrap(), "the same image is not imported twice");
@@ -84,8 +84,8 @@ fn a_cluster_comes_up_survives_kills_and_leaves_nothing() {
     assert!(capture(cluster.kubectl().args(["get", "pod", "curl"])).unwrap().contains("curl"));
 
     // Everything killed at once, as a kill of the whole session would.
-    let holder = std::fs::read_to_string(cluster.layout().join("holder")).unwrap();
-    assert!(Command::new("kill").args(["-9", holder.trim()]).status().unwrap().success());
+    let init = std::fs::read_to_string(cluster.layout().join("init")).unwrap();
+    assert!(Command::new("kill").args(["-9", init.trim()]).status().unwrap().success());
     let deadline = Instant::now() + Duration::from_secs(60);
     while Cluster::status(&cache, NAME).unwrap() != Status::Leftovers {
         assert!(Instant::now() < deadline);

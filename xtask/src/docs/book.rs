@@ -3,7 +3,7 @@
 use crate::progress::Progress;
 use crate::workspace::{cargo, root, show};
 use anyhow::Result;
-use personaguard_cluster::{Cache, program_of};
+use personaguard_cluster::{Cache, find_program};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -20,9 +20,11 @@ pub(super) fn build(cache: &Cache, progress: &Progress) -> Result<()> {
 
 /// mdBook from its crate, unless the machine has it.
 fn mdbook(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
-    let tool = program_of("mdbook").unwrap_or_else(|| cache.bin().join("mdbook"));
+    let tool = find_program("mdbook").unwrap_or_else(|| cache.bin().join("mdbook"));
     if !tool.is_file() {
-        progress.say("building mdBook from its crate (a minute on 2 cores, once): builds the book");
+        progress.announce(
+            "building mdBook from its crate (a minute on 2 cores, once): builds the book",
+        );
         let target = cache.join("mdbook-target");
         show(
             cargo()

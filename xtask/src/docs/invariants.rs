@@ -1,9 +1,10 @@
 //! The page of invariants and the tests that are named after them.
 
-use super::files::File;
+use crate::files::Files;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The heading of ARCHITECTURE.md under which the invariants are numbered.
 const HEADING: &str = "## Invariants";
@@ -13,19 +14,19 @@ const HEADING: &str = "## Invariants";
 ///
 /// # Errors
 /// An invariant has no test, or a test names an invariant that is not stated.
-pub(super) fn page(architecture: &str, sources: &[File]) -> Result<String> {
+pub(super) fn page(architecture: &str, sources: &Files) -> Result<String> {
     let invariants = stated(architecture);
     ensure!(!invariants.is_empty(), "ARCHITECTURE.md states no invariants under `{HEADING}`");
-    let mut tests: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();
-    for file in sources {
-        for name in file.text.lines().filter_map(function) {
+    let mut tests: BTreeMap<u32, Vec<(&str, &Path)>> = BTreeMap::new();
+    for (path, text) in sources {
+        for name in text.lines().filter_map(function) {
             for number in numbers(name) {
                 ensure!(
                     invariants.contains_key(&number),
                     "{name} in {} names invariant {number}, which ARCHITECTURE.md does not state",
-                    file.path
+                    path.display()
                 );
-                tests.entry(number).or_default().push((name, &file.path));
+                tests.entry(number).or_default().push((name, path));
             }
         }
     }
@@ -41,7 +42,7 @@ pub(super) fn page(architecture: &str, sources: &[File]) -> Result<String> {
         };
         write!(page, "\n## Invariant {number}\n\n{statement}\n\n| test | file |\n| --- | --- |\n")?;
         for (name, path) in tests {
-            writeln!(page, "| `{name}` | `{path}` |")?;
+            writeln!(page, "| `{name}` | `{}` |", path.display())?;
         }
     }
     Ok(page)

@@ -2,9 +2,10 @@
 
 mod page;
 
-use super::files::File;
+use crate::files::Files;
 use page::Page;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// The folder of the book, and its table of contents.
 const BOOK: &str = "docs/";
@@ -12,9 +13,9 @@ const CONTENTS: &str = "docs/SUMMARY.md";
 
 /// What is wrong with the links of these pages. A page of the book links only to pages of the book,
 /// since nothing else is there once it is built; and its table of contents names every page.
-pub(super) fn problems(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
-    let pages: BTreeMap<&str, Page> =
-        files.iter().map(|file| (file.path.as_str(), Page::read(&file.text))).collect();
+pub(super) fn problems<'a>(files: &'a Files, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let read = |(path, text): (&'a PathBuf, &'a String)| Some((path.to_str()?, Page::read(text)));
+    let pages: BTreeMap<&str, Page> = files.iter().filter_map(read).collect();
     let mut problems = Vec::new();
     let mut contents = BTreeSet::new();
     for (path, page) in &pages {

@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ListParams};
-use personaguard_cluster::image;
-use personaguard_crds::{Digest, PersonaModel, PersonaVector};
+use personaguard_api::{Digest, PersonaModel, PersonaVector};
+use personaguard_cluster::{Cache, Cluster};
 use personaguard_e2e::fixture::{self, MODEL, PATIENCE, SYSTEM, vector_manifest};
 use personaguard_e2e::{Fixture, environment, objects, wait};
 use serde_json::json;
@@ -95,11 +95,9 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
     let whole = std::fs::read(environment::path("PERSONAGUARD_TEST_MODEL")?)?;
     let truncated = whole[..1 << 20].to_vec();
     let digest = Digest::of(&truncated);
-    image::import_files(
-        &environment::variable("PERSONAGUARD_TEST_CLUSTER")?,
-        "localhost/smollm2-broken:1",
-        &[("model.gguf", truncated.as_slice())],
-    )?;
+    let cluster = environment::variable("PERSONAGUARD_TEST_CLUSTER")?;
+    Cluster::open(&Cache::open()?, &cluster)?
+        .import_files("localhost/smollm2-broken:1", &[("model.gguf", truncated.as_slice())])?;
     // Corrupt as named, and another file than the one named.
     for (name, image, sha256, reason) in [
         ("s07-corrupt", "localhost/smollm2-broken:1", digest, "WeightsInvalid"),
@@ -107,7 +105,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
     ] {
         fixture
             .apply(&json!({
-                "apiVersion": personaguard_crds::API_VERSION,
+                "apiVersion": personaguard_api::API_VERSION,
                 "kind": "PersonaModel",
                 "metadata": { "name": name },
                 "spec": {
@@ -136,7 +134,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
         policy["metadata"]["name"] = json!(name);
         policy["spec"]["model"] = json!(name);
         fixture.apply(&policy).await?;
-        let policies: Api<personaguard_crds::PersonaPolicy> = fixture.api();
+        let policies: Api<personaguard_api::PersonaPolicy> = fixture.api();
         wait::until("the policy to be accepted", PATIENCE, || async {
             let policy = policies.get(name).await?;
             Ok(fixture::condition(&policy, "Accepted")

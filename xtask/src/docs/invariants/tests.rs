@@ -3,16 +3,16 @@ use super::*;
 const ARCHITECTURE: &str = "# A\n\n## Invariants\n\nIntro.\n\n1. Nothing leaves: also in streams,\n   \
                             at any chunking.\n2. `Audit` changes nothing.\n\n## Next\n\n3. No invariant.\n";
 
-fn file(path: &str, text: &str) -> File {
-    File { path: path.to_owned(), text: text.to_owned() }
+fn files<const N: usize>(files: [(&str, &str); N]) -> Files {
+    files.into_iter().map(|(path, text)| (path.into(), text.to_owned())).collect()
 }
 
 #[test]
 fn tests_are_listed_under_each_invariant_that_they_are_named_after() {
-    let sources = [
-        file("a.rs", "#[test]\nfn invariant_1_a() {}\nfn other_invariant_2_b() {}\n"),
-        file("b.rs", "    async fn s17_invariant_1_and_2_c() -> Result<()> {\n"),
-    ];
+    let sources = files([
+        ("a.rs", "#[test]\nfn invariant_1_a() {}\nfn other_invariant_2_b() {}\n"),
+        ("b.rs", "    async fn s17_invariant_1_and_2_c() -> Result<()> {\n"),
+    ]);
     let page = page(ARCHITECTURE, &sources).unwrap();
     let (first, second) = page.split_once("## Invariant 2").unwrap();
     assert!(first.contains("Nothing leaves: also in streams,\nat any chunking.\n"), "{first}");
@@ -23,13 +23,13 @@ fn tests_are_listed_under_each_invariant_that_they_are_named_after() {
 
 #[test]
 fn an_invariant_without_a_test_is_an_error() {
-    let error = page(ARCHITECTURE, &[file("a.rs", "fn invariant_1_a() {}")]).unwrap_err();
+    let error = page(ARCHITECTURE, &files([("a.rs", "fn invariant_1_a() {}")])).unwrap_err();
     assert!(error.to_string().contains("invariant 2 has no test"), "{error}");
 }
 
 #[test]
 fn a_test_of_an_invariant_that_is_not_stated_is_an_error() {
-    let error = page(ARCHITECTURE, &[file("a.rs", "fn invariant_3_a() {}")]).unwrap_err();
+    let error = page(ARCHITECTURE, &files([("a.rs", "fn invariant_3_a() {}")])).unwrap_err();
     assert!(error.to_string().contains("invariant_3_a in a.rs"), "{error}");
 }
 

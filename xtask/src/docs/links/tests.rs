@@ -2,10 +2,7 @@ use super::*;
 
 /// Problems of these pages, where only they and LICENSE exist.
 fn of(pages: &[(&str, &str)]) -> Vec<String> {
-    let files: Vec<_> = pages
-        .iter()
-        .map(|(path, text)| File { path: (*path).to_owned(), text: (*text).to_owned() })
-        .collect();
+    let files = pages.iter().map(|(path, text)| (path.into(), (*text).to_owned())).collect();
     problems(&files, |path| path == "LICENSE" || pages.iter().any(|(page, _)| *page == path))
 }
 
