@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the generated pages, the links of every page, and the book.
 
+mod architectures;
 mod book;
 mod invariants;
 mod links;
@@ -11,10 +12,11 @@ use clap::Args;
 use personaguard_cluster::Cache;
 use std::fs;
 
-/// Where the list of invariants and their tests goes.
+/// Pages that are generated, as a whole or in part.
 const INVARIANTS: &str = "docs/invariants.md";
+const WEIGHTS: &str = "docs/weights.md";
 
-/// Generate docs/invariants.md, check the links of every page, and build the book.
+/// Generate pages from the code, check the links of every page, and build the book.
 ///
 /// The book is written to target/book; its first page is target/book/index.html. mdBook is built
 /// from its crate the first time (a minute on 2 cores).
@@ -50,18 +52,21 @@ pub(crate) fn check(cache: &Cache, progress: &Progress) -> Result<()> {
 /// Writes the generated pages; with `check`, fails if one would change.
 fn generate(check: bool) -> Result<()> {
     let root = workspace::root();
-    let architecture =
-        fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
-    let page = invariants::page(&architecture, &files::read(&root, &["rs"])?)?;
-    let path = root.join(INVARIANTS);
-    if fs::read_to_string(&path).ok().as_ref() == Some(&page) {
-        return Ok(());
+    let read =
+        |page| fs::read_to_string(root.join(page)).with_context(|| format!("reading {page}"));
+    let sources = files::read(&root, &["rs"])?;
+    let pages = [
+        (INVARIANTS, invariants::page(&read("ARCHITECTURE.md")?, &sources)?),
+        (WEIGHTS, architectures::page(&read(WEIGHTS)?, &sources)?),
+    ];
+    for (path, page) in pages {
+        if read(path).ok().as_ref() == Some(&page) {
+            continue;
+        }
+        ensure!(!check, "{path} is out of date: run `cargo xtask docs` and commit what it writes");
+        fs::write(root.join(path), page).with_context(|| format!("writing {path}"))?;
     }
-    ensure!(
-        !check,
-        "{INVARIANTS} is out of date: run `cargo xtask docs` and commit what it writes"
-    );
-    fs::write(&path, page).with_context(|| format!("cannot write {INVARIANTS}"))
+    Ok(())
 }
 
 /// Fails if a page has a broken link, or the book's table of contents misses a page.
