@@ -19,8 +19,14 @@ pub(super) fn page(architecture: &str, sources: &Files) -> Result<String> {
     ensure!(!invariants.is_empty(), "ARCHITECTURE.md states no invariants under `{HEADING}`");
     let mut tests: BTreeMap<u32, Vec<(&str, &Path)>> = BTreeMap::new();
     for (path, text) in sources {
-        for name in text.lines().filter_map(function) {
-            for number in numbers(name) {
+        for name in text.lines().filter_map(function).filter(|name| names_one(name)) {
+            let numbers = numbers(name);
+            ensure!(
+                !numbers.is_empty(),
+                "{name} in {}: name it `invariant_N_…`, or `sNN_invariant_N_…` as a scenario",
+                path.display()
+            );
+            for number in numbers {
                 ensure!(
                     invariants.contains_key(&number),
                     "{name} in {} names invariant {number}, which ARCHITECTURE.md does not state",
@@ -76,6 +82,12 @@ fn function(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
     line.split(['(', '<']).next()
+}
+
+/// Whether a function's name has the number of an invariant in it.
+fn names_one(function: &str) -> bool {
+    let rest = function.split("invariant_").nth(1);
+    rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// The invariants that a test is named after.

@@ -4,8 +4,8 @@
 use super::journal;
 use anyhow::{Context as _, bail};
 use clap::Args;
-use personaguard_api::names;
 use personaguard_persona::VectorFile;
+use personaguard_terms::names;
 use personaguard_wire::{ExtractionProgress, MAX_VECTOR_BYTES};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client};

@@ -10,7 +10,7 @@ fn files<const N: usize>(files: [(&str, &str); N]) -> Files {
 #[test]
 fn tests_are_listed_under_each_invariant_that_they_are_named_after() {
     let sources = files([
-        ("a.rs", "#[test]\nfn invariant_1_a() {}\nfn other_invariant_2_b() {}\n"),
+        ("a.rs", "#[test]\nfn invariant_1_a() {}\nfn every_invariant_has_one() {}\n"),
         ("b.rs", "    async fn s17_invariant_1_and_2_c() -> Result<()> {\n"),
     ]);
     let page = page(ARCHITECTURE, &sources).unwrap();
@@ -18,7 +18,7 @@ fn tests_are_listed_under_each_invariant_that_they_are_named_after() {
     assert!(first.contains("Nothing leaves: also in streams,\nat any chunking.\n"), "{first}");
     assert!(first.contains("| `invariant_1_a` | `a.rs` |\n| `s17_invariant_1_and_2_c` | `b.rs` |"));
     assert!(second.contains("| `s17_invariant_1_and_2_c` | `b.rs` |"));
-    assert!(!page.contains("other_invariant") && !page.contains("No invariant"));
+    assert!(!page.contains("every_invariant") && !page.contains("No invariant"));
 }
 
 #[test]
@@ -31,6 +31,13 @@ fn an_invariant_without_a_test_is_an_error() {
 fn a_test_of_an_invariant_that_is_not_stated_is_an_error() {
     let error = page(ARCHITECTURE, &files([("a.rs", "fn invariant_3_a() {}")])).unwrap_err();
     assert!(error.to_string().contains("invariant_3_a in a.rs"), "{error}");
+}
+
+#[test]
+fn a_number_elsewhere_in_a_name_is_an_error() {
+    let error =
+        page(ARCHITECTURE, &files([("a.rs", "fn that_invariant_1_holds() {}")])).unwrap_err();
+    assert!(error.to_string().contains("that_invariant_1_holds in a.rs"), "{error}");
 }
 
 #[test]

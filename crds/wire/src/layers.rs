@@ -1,7 +1,7 @@
 //! A vector at several layers: what steering and caps there use, each under a name of its own.
 
-use personaguard_api::{Capping, Layer, Steering};
-use personaguard_wire::ResolvedPolicy;
+use crate::guard_config::ResolvedPolicy;
+use personaguard_terms::{Capping, Layer, Steering};
 
 /// A part of a persona vector beside its own layer. A config folder holds it under [`Part::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,13 +60,15 @@ pub fn parts(steer: Option<&Steering>, cap: Option<&Capping>) -> Vec<Part> {
     parts
 }
 
-/// Names of all vectors of the config that a policy uses.
-pub fn vector_names(policy: &ResolvedPolicy) -> impl Iterator<Item = String> {
-    policy.traits.iter().flat_map(|rule| {
-        let parts = parts(rule.steer.as_ref(), rule.cap.as_ref());
-        let parts = parts.into_iter().map(|part| part.name(&rule.vector));
-        std::iter::once(rule.vector.clone()).chain(parts)
-    })
+impl ResolvedPolicy {
+    /// Names of all vectors of the config that it uses.
+    pub fn vectors(&self) -> impl Iterator<Item = String> {
+        self.traits.iter().flat_map(|rule| {
+            let parts = parts(rule.steer.as_ref(), rule.cap.as_ref());
+            let parts = parts.into_iter().map(|part| part.name(&rule.vector));
+            std::iter::once(rule.vector.clone()).chain(parts)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,37 +3,31 @@
 //! distribution, the fewer do, so that high quantiles stay sharp. Sketches of sidecars that never
 //! met merge into one.
 
-use schemars::JsonSchema;
+use crate::invalid::Invalid;
+use crate::limits::{MAX_CENTROIDS, MAX_COUNT, is_score};
 use serde::{Deserialize, Serialize};
-
-/// Centroids of a sketch, at most. Up to so many scores are kept exactly.
-pub const MAX_CENTROIDS: usize = 64;
-
-/// Scores of a sketch that comes from outside, at most; far below 2^53, so that sums of counts stay
-/// exact.
-const MAX_COUNT: u64 = 1 << 40;
 
 /// δ of the scale function k₂: what compression leaves is below it.
 const COMPRESSION: f64 = 60.0;
 
 /// A distribution of scores.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sketch {
     /// Sum of squared deviations from the mean, mergeable.
-    sum_squared_deviations: f64,
+    pub sum_squared_deviations: f64,
     /// In rising order; the lowest and the highest score stand alone.
-    centroids: Vec<Centroid>,
+    pub centroids: Vec<Centroid>,
 }
 
 /// Neighbouring scores.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Centroid {
+pub struct Centroid {
     /// Their mean.
-    mean: f64,
+    pub mean: f64,
     /// How many they are, at least 1.
-    count: u64,
+    pub count: u64,
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are below 2^53")]
@@ -144,16 +138,19 @@ impl Sketch {
         self
     }
 
-    /// Whether the numbers can be a sketch: what comes from outside is to be asked this first.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        let number = |value: f64| value.is_finite() && value.abs() < 1e15;
-        self.centroids.len() <= MAX_CENTROIDS
-            && number(self.sum_squared_deviations)
+    /// Checks a sketch that was received.
+    ///
+    /// # Errors
+    /// If it cannot be one.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let centroid = |it: &Centroid| is_score(it.mean) && (1..=MAX_COUNT).contains(&it.count);
+        let valid = self.centroids.len() <= MAX_CENTROIDS
+            && is_score(self.sum_squared_deviations)
             && self.sum_squared_deviations >= 0.0
-            && self.centroids.iter().all(|c| number(c.mean) && (1..=MAX_COUNT).contains(&c.count))
+            && self.centroids.iter().all(centroid)
             && self.count() <= MAX_COUNT
-            && self.centroids.is_sorted_by(|a, b| a.mean <= b.mean)
+            && self.centroids.is_sorted_by(|a, b| a.mean <= b.mean);
+        if valid { Ok(()) } else { Err(Invalid::Sketch) }
     }
 }
 

@@ -63,7 +63,7 @@ proptest! {
             all
         };
         for sketch in [merge(&mut pieces.iter()), merge(&mut pieces.iter().rev())] {
-            prop_assert!(sketch.is_sound());
+            prop_assert!(sketch.validate().is_ok());
             prop_assert_eq!(sketch.count(), n as u64);
             for q in [0.0, 0.01, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0] {
                 let error = rank_error(&sketch, &scores, q);
@@ -128,14 +128,14 @@ fn a_million_scores_take_no_more_room_than_a_thousand() {
         let mut more = growing.clone();
         (0..100).for_each(|_| more.add(normal(&mut state)));
         growing.merge(&more);
-        assert!(growing.centroids.len() <= MAX_CENTROIDS && growing.is_sound());
+        assert!(growing.centroids.len() <= MAX_CENTROIDS && growing.validate().is_ok());
     }
     assert!(growing.count() > 1_000_000);
 }
 
 #[test]
-fn what_is_no_sketch_is_not_sound() {
-    let read = |text: &str| serde_json::from_str::<Sketch>(text).unwrap().is_sound();
+fn what_cannot_be_a_sketch_is_invalid() {
+    let read = |text: &str| serde_json::from_str::<Sketch>(text).unwrap().validate().is_ok();
     let of = |centroids: &str| {
         format!("{{\"sumSquaredDeviations\": 1.0, \"centroids\": [{centroids}]}}")
     };
