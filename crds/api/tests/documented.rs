@@ -1,6 +1,8 @@
 //! What users read keeps up with the constants: every reason, condition and metric is explained.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::manifests;
 use std::path::Path;
 
 fn read(path: &str) -> String {
@@ -18,13 +20,12 @@ fn constants(source: &str) -> Vec<String> {
     values.collect()
 }
 
-fn explains(document: &str, source: &str, least: usize) {
+fn explains(document: &str, names: &[String], least: usize) {
     let text = read(document);
-    let constants = constants(source);
-    assert!(constants.len() >= least, "only {} constants were found in {source}", constants.len());
+    assert!(names.len() >= least, "only {} names were found: {names:?}", names.len());
     let missing: Vec<_> =
-        constants.iter().filter(|value| !text.contains(&format!("| `{value}` |"))).collect();
-    assert!(missing.is_empty(), "{document} has no row for {missing:?} of {source}");
+        names.iter().filter(|name| !text.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "{document} has no row for {missing:?}");
 }
 
 /// Names of the functions that Rust files under `folder` define.
@@ -72,11 +73,21 @@ fn every_invariant_has_a_test_that_is_named_after_it() {
 }
 
 #[test]
-fn every_condition_and_reason_has_a_row_in_the_readme() {
-    explains("README.md", "crds/terms/src/conditions.rs", 40);
+fn every_condition_and_reason_has_a_row_in_the_generated_page() {
+    let conditions = condition::ALL.iter().map(|condition| condition.name);
+    let names = conditions.chain(reason::ALL.iter().map(|reason| reason.name));
+    explains("docs/conditions.md", &names.map(str::to_owned).collect::<Vec<_>>(), 40);
+}
+
+#[test]
+fn every_condition_is_of_a_kind_that_exists() {
+    let manifests: String = manifests().into_iter().map(|(_, yaml)| yaml).collect();
+    for kind in condition::ALL.iter().flat_map(|condition| condition.kinds) {
+        assert!(manifests.contains(&format!("kind: {kind}\n")), "{kind} is no kind");
+    }
 }
 
 #[test]
 fn every_metric_has_a_row_in_the_operations_guide() {
-    explains("docs/operations.md", "crds/terms/src/metrics.rs", 20);
+    explains("docs/operations.md", &constants("crds/terms/src/metrics.rs"), 20);
 }
