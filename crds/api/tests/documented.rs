@@ -28,50 +28,6 @@ fn explains(document: &str, names: &[String], least: usize) {
     assert!(missing.is_empty(), "{document} has no row for {missing:?}");
 }
 
-/// Names of the functions that Rust files under `folder` define.
-fn functions(folder: &Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && name != "target" {
-            functions(&path, found);
-        } else if name.ends_with(".rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let names = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
-            found.extend(names.map(str::to_owned));
-        }
-    }
-}
-
-#[test]
-fn every_invariant_has_a_test_that_is_named_after_it() {
-    let mut functions_found = Vec::new();
-    functions(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), &mut functions_found);
-    let architecture = read("ARCHITECTURE.md");
-    for number in 1..=9 {
-        let row =
-            architecture.lines().find(|line| line.starts_with(&format!("| {number} |"))).unwrap();
-        let named: Vec<_> = row.split('`').filter(|word| word.contains("invariant_")).collect();
-        assert!(!named.is_empty(), "invariant {number} has no test in ARCHITECTURE.md");
-        for test in named {
-            assert!(
-                test.contains(&format!("_{number}_")),
-                "{test} in the row of invariant {number}"
-            );
-            assert!(
-                functions_found.iter().any(|function| function == test),
-                "{test} is no test of this repository"
-            );
-        }
-    }
-    for test in functions_found
-        .iter()
-        .filter(|name| name.contains("invariant_") && !name.starts_with("every_"))
-    {
-        assert!(architecture.contains(test.as_str()), "ARCHITECTURE.md does not name {test}");
-    }
-}
-
 #[test]
 fn every_condition_and_reason_has_a_row_in_the_generated_page() {
     let conditions = condition::ALL.iter().map(|condition| condition.name);
@@ -88,6 +44,6 @@ fn every_condition_is_of_a_kind_that_exists() {
 }
 
 #[test]
-fn every_metric_has_a_row_in_the_operations_guide() {
-    explains("docs/operations.md", &constants("crds/terms/src/metrics.rs"), 20);
+fn every_metric_has_a_row_in_its_page() {
+    explains("docs/metrics.md", &constants("crds/terms/src/metrics.rs"), 20);
 }
