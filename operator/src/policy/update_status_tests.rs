@@ -2,8 +2,7 @@ use super::*;
 use crate::policy::fixtures::{inputs, pod, policy, report};
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_api::{Action, LastBreach};
-use personaguard_api::{Failure, RefusedTrait};
+use personaguard_api::{Action, Failure, LastBreach, RefusedTrait};
 use personaguard_wire::Sample;
 
 fn now() -> Timestamp {
@@ -87,8 +86,8 @@ fn a_way_past_the_sidecar_is_not_ready() {
         names: Vec::new(),
     })];
     let status = case.status();
-    assert_eq!(says(&status, "Ready"), is("False", "ServiceGoesPast"));
-    assert_eq!(says(&status, "BypassDetected"), is("True", "ServiceGoesPast"));
+    assert_eq!(says(&status, "Ready"), is("False", "ServiceBypassesSidecar"));
+    assert_eq!(says(&status, "BypassDetected"), is("True", "ServiceBypassesSidecar"));
     assert_eq!(says(&status, "Guarded"), is("True", "Acknowledged"));
 }
 

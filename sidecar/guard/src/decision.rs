@@ -8,7 +8,7 @@ pub use stop::{Breach, Stop};
 use crate::plan::{Plan, PlannedPolicy, Rule};
 use crate::running_score::RunningScore;
 use crate::unscored::UnscoredReason;
-use personaguard_api::{Action, FailurePolicy, Score};
+use personaguard_terms::{Action, FailurePolicy, Score};
 use rule_state::RuleState;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ mod error;
 pub use error::OverrideError;
 
 use crate::plan::{Plan, PlannedSteering, Rule};
-use personaguard_api::{Action, Coefficient, Mode, RequestBounds};
+use personaguard_terms::{Action, Coefficient, Mode, RequestBounds};
 use std::collections::BTreeMap;
 
 /// What a request asks for, by the name of the vector.

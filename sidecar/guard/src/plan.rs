@@ -8,7 +8,7 @@ mod rule;
 pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
-use personaguard_api::{Action, Coherence, Digest, FailurePolicy};
+use personaguard_terms::{Action, Coherence, Digest, FailurePolicy};
 use personaguard_wire::PolicyAcknowledgement;
 
 /// What is measured and enforced on every response. Made once for a config and a model; a request

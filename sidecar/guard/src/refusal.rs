@@ -1,7 +1,7 @@
 //! Why a trait is not enforced.
 
-use personaguard_api::Layer;
-use personaguard_api::conditions::reason;
+use personaguard_terms::Layer;
+use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
 
 /// Why a trait is not enforced. Each message says what to do about it.

@@ -1,7 +1,7 @@
 //! Persona vectors, and the model that they must fit.
 
 use crate::refusal::Refusal;
-use personaguard_api::{Coefficient, Digest};
+use personaguard_terms::{Coefficient, Digest};
 use personaguard_wire::ResolvedVector;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::audit::Logs;
 use crate::config::Source;
 use crate::http::{Limits, listen};
-use crate::proxy::{self, Times, Upstream};
+use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
 use crate::runtime::{AppState, ModelReloader};
 use crate::{admin, chat};
@@ -28,7 +28,7 @@ pub struct Setup {
     /// Where reports go.
     pub reports: Option<ReportTarget>,
     /// In placement Proxy: the server behind this one.
-    pub upstream: Option<(Upstream, Times)>,
+    pub upstream: Option<(Upstream, Timeouts)>,
     /// Logs on disk.
     pub logs: Logs,
     /// Limits on requests.

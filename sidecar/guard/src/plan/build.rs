@@ -6,8 +6,8 @@ use super::rule::{MeasuredVector, PlannedPolicy, Rule};
 use crate::bounds::Bounds;
 use crate::refusal::Refusal;
 use crate::vector::{ModelFacts, Vectors};
-use personaguard_api::{Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering};
-use personaguard_resolve::Part;
+use personaguard_terms::{Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering};
+use personaguard_wire::Part;
 use personaguard_wire::{
     GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
 };

@@ -1,6 +1,6 @@
 //! Changes of the residual stream, as a plan holds them.
 
-use personaguard_api::{Coefficient, ConditionAt, Layer, Positions};
+use personaguard_terms::{Coefficient, ConditionAt, Layer, Positions};
 use std::sync::Arc;
 
 /// A direction in which the residual stream is changed, and which is not measured.

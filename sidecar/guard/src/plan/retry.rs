@@ -3,7 +3,7 @@
 use super::Plan;
 use super::intervention::PlannedSteering;
 use crate::back_off::BackOff;
-use personaguard_api::Coefficient;
+use personaguard_terms::Coefficient;
 
 impl Plan {
     /// How often a response may be written again, at most.

@@ -2,7 +2,7 @@
 
 use crate::bounds::Bounds;
 use crate::unscored::UnscoredReason;
-use personaguard_api::{
+use personaguard_terms::{
     Action, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Regeneration, RequestBounds,
     Sampling, Score,
 };

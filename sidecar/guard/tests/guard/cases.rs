@@ -1,8 +1,8 @@
 //! Random policies and responses, and what reaches the client of them.
 
 use crate::fixtures::{VECTORS, bare_policy, bare_rule, plan, vector_index, vector_name};
-use personaguard_api::{Action, Evidence, EvidenceWindow, FailurePolicy, Mode, Redaction, Score};
 use personaguard_guard::{Decision, Holdback, Plan, Stop, UnscoredReason};
+use personaguard_terms::{Action, Evidence, EvidenceWindow, FailurePolicy, Mode, Redaction, Score};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! What it takes to call it a breach, and what waits for it.
 
 use crate::fixtures::{block, plan, redact};
-use personaguard_api::{EvidenceWindow, FailurePolicy};
 use personaguard_guard::{Decision, Stop};
+use personaguard_terms::{EvidenceWindow, FailurePolicy};
 
 #[test]
 fn tokens_wait_for_the_first_decision_and_then_for_their_own_score_alone() {

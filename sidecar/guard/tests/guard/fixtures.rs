@@ -1,9 +1,9 @@
 //! Policies and plans to start from.
 
-use personaguard_api::{
+use personaguard_guard::{ModelFacts, Plan, Vectors};
+use personaguard_terms::{
     API_VERSION, Action, Device, Digest, Evidence, FailurePolicy, Layer, Mode, Redaction, Score,
 };
-use personaguard_guard::{ModelFacts, Plan, Vectors};
 use personaguard_wire::{
     GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
 };

@@ -3,8 +3,8 @@
 use crate::cases::{Case, case, policy, reads, run};
 use crate::fixtures::{VECTORS, plan, plan_with};
 use crate::reference::allowed;
-use personaguard_api::{Action, FailurePolicy, Mode};
 use personaguard_guard::{Decision, Stop, UnscoredReason};
+use personaguard_terms::{Action, FailurePolicy, Mode};
 use personaguard_wire::{Failure, UnresolvedPolicy};
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -2,8 +2,10 @@
 
 use crate::cases::{case, run_under};
 use crate::fixtures::{VECTORS, block, plan, vector_name};
-use personaguard_api::{Action, Coefficient, CoefficientRange, FailurePolicy, Mode, RequestBounds};
 use personaguard_guard::{Override, OverrideError, Overrides, Plan};
+use personaguard_terms::{
+    Action, Coefficient, CoefficientRange, FailurePolicy, Mode, RequestBounds,
+};
 use personaguard_wire::ResolvedPolicy;
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Plans of several policies, and plans that steer further.
 
 use crate::fixtures::{bare_rule, plan, policy_of};
-use personaguard_api::{
+use personaguard_guard::Decision;
+use personaguard_terms::{
     Action, Capping, Coefficient, Coherence, ConditionAt, Positions, Regeneration, Steering,
     SteeringCondition,
 };
-use personaguard_guard::Decision;
 use personaguard_wire::ResolvedTrait;
 
 fn coefficient(value: f64) -> Coefficient {

@@ -3,7 +3,7 @@
 
 use crate::cases::Case;
 use crate::fixtures::vector_index;
-use personaguard_api::{Action, EvidenceWindow, FailurePolicy, Mode, Score};
+use personaguard_terms::{Action, EvidenceWindow, FailurePolicy, Mode, Score};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
 
 /// The most tokens of a case that may leave, and whether anything had to be stopped.

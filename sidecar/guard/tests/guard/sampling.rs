@@ -2,8 +2,8 @@
 
 use crate::cases::{case, measured, pick};
 use crate::fixtures::{block, plan};
-use personaguard_api::{Action, FailurePolicy, Mode, Sampling};
 use personaguard_guard::Decision;
+use personaguard_terms::{Action, FailurePolicy, Mode, Sampling};
 use proptest::prelude::*;
 use std::sync::Arc;
 

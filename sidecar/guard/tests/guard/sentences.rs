@@ -2,8 +2,8 @@
 
 use crate::cases::reads;
 use crate::fixtures::{plan, redact};
-use personaguard_api::EvidenceWindow;
 use personaguard_guard::{Decision, Holdback, Sentences, Stop};
+use personaguard_terms::EvidenceWindow;
 use proptest::prelude::*;
 
 const PIECES: [&str; 9] = [" a", "b", ".", "!", " ", "\n", "", ". C", "。"];

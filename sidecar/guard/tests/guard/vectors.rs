@@ -4,8 +4,8 @@ use crate::fixtures::{
     VECTORS, bare_policy, bare_rule, block, config, digest, facts, vector, vector_index,
     vector_name,
 };
-use personaguard_api::{Action, Digest, FailurePolicy};
 use personaguard_guard::{Decision, Plan, Stop, Vectors};
+use personaguard_terms::{Action, Digest, FailurePolicy};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, ResolvedVector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

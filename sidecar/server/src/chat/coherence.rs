@@ -3,9 +3,9 @@
 
 use crate::runtime::{ActiveModel, AppState};
 use crate::telemetry::labels::SteeringCoherence;
-use personaguard_api::Coherence;
 use personaguard_guard::{BackOff, Decision, repetition};
 use personaguard_model::ScoreRequest;
+use personaguard_terms::Coherence;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::fingerprint::{fingerprint, resolve};
 use super::source::{Config, Source};
 use super::{labels, manifests, mounted};
-use personaguard_api::names;
+use personaguard_terms::names;
 use std::time::Duration;
 
 /// How often a folder that changes while it is read is read again, and the wait in between.

@@ -3,9 +3,9 @@
 use super::error::ConfigError;
 use super::file::{MAX_FILE_BYTES, read};
 use super::source::Config;
-use personaguard_api::names;
 use personaguard_guard::{Refusal, Vectors};
 use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_terms::names;
 use personaguard_wire::{GuardConfig, ResolvedVector};
 use std::path::Path;
 use std::sync::Arc;

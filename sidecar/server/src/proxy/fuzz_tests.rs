@@ -1,9 +1,9 @@
 //! Hostile bytes of clients and upstream servers.
 
-use super::held::{Held, tests::plan};
+use super::held::{HeldStream, tests::plan};
 use super::path::Api;
 use super::payload;
-use super::request::{Asked, without_extension};
+use super::request::{ProxiedRequest, without_extension};
 use super::transcript::Transcript;
 use crate::fuzz_tests::mutate::{outcome, run};
 use crate::http::sse::Splitter;
@@ -77,7 +77,7 @@ fn fuzz_sse_of_an_upstream_server() {
         for (plan, is_open) in [(&closed, false), (&redacting, false), (&open, true)] {
             let decision = Decision::new(Arc::clone(plan));
             let transcript = Transcript::new(Arc::clone(&app), decision, tracing::Span::none());
-            let mut held = Held::new(transcript, Api::Chat, 1);
+            let mut held = HeldStream::new(transcript, Api::Chat, 1);
             let mut out = Vec::new();
             for piece in input.chunks(97) {
                 held.push(piece);
@@ -97,7 +97,7 @@ fn fuzz_sse_of_an_upstream_server() {
             parts.extend([
                 u64::from(held.is_done()),
                 u64::from(held.transcript.is_open()),
-                held.transcript.cut().count() as u64,
+                held.transcript.stopped().count() as u64,
             ]);
             held.transcript.forget();
         }
@@ -129,11 +129,11 @@ fn fuzz_bodies_of_proxied_requests() {
         ",",
     ];
     run("proxy-request", &words, |input| {
-        let kind = |api| match Asked::read(api, input) {
+        let kind = |api| match ProxiedRequest::read(api, input) {
             Ok(asked) => {
                 let rest = without_extension(input);
                 assert!(
-                    Asked::read(api, &rest)
+                    ProxiedRequest::read(api, &rest)
                         .is_ok_and(|other| other.extension.is_none() && other.n == asked.n)
                 );
                 1 + asked.n as u64

@@ -4,12 +4,12 @@ use crate::audit::entry::{Change, Conversation, VectorScore};
 use crate::config::Config;
 use crate::runtime::interventions::{capping, gate, steering};
 use anyhow::{anyhow, bail};
-use personaguard_api::Layer;
 use personaguard_guard::RunningScore;
 use personaguard_model::{
-    ChatOptions, Engine, EngineOptions, Intervention, LoadOptions, Model, Probe, ScoreRequest,
+    ChatOptions, Engine, EngineOptions, Intervention, LoadOptions, Model, ScoreRequest, Tap,
 };
-use personaguard_resolve::Part;
+use personaguard_terms::Layer;
+use personaguard_wire::Part;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ impl Scorer {
             bail!("it was recorded with other weights than {}…: replay it with those", &ours[..12]);
         }
         let names: Vec<_> = self.vectors.keys().collect();
-        let probes =
-            self.vectors.values().map(|vector| Probe::new(vector.layer.0 as usize, &vector.values));
+        let taps =
+            self.vectors.values().map(|vector| Tap::new(vector.layer.0 as usize, &vector.values));
         let interventions =
             conversation.changes.iter().map(|change| self.intervention(change, &names));
         let prompt = match conversation.prompt.as_slice() {
@@ -61,7 +61,7 @@ impl Scorer {
         let request = ScoreRequest {
             prompt,
             response: conversation.tokens.clone(),
-            probes: probes.collect::<Result<Vec<_>, _>>()?.into(),
+            taps: taps.collect::<Result<Vec<_>, _>>()?.into(),
             interventions: interventions.collect::<anyhow::Result<Vec<_>>>()?.into(),
             skip_logprobs: true,
             ..ScoreRequest::default()

@@ -1,9 +1,9 @@
 //! Drift of one trait's scores from their baseline.
 
-use personaguard_api::DriftCharts;
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{ControlLimits, DriftDetector};
 use personaguard_wire::Calm;
+use personaguard_wire::DriftCharts;
 use std::sync::LazyLock;
 
 /// Benign responses between two false alarms of one trait's charts, on average.

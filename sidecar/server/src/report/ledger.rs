@@ -3,8 +3,8 @@
 use super::trait_summaries::TraitSummaries;
 use super::{drift, trait_summaries};
 use jiff::Timestamp;
-use personaguard_api::Totals;
 use personaguard_guard::{Breach, Decision, Plan, Rule};
+use personaguard_wire::Totals;
 use personaguard_wire::{self as wire, MAX_SAMPLES, Sample, TraitSummary};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;

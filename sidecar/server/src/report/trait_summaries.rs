@@ -1,7 +1,7 @@
 //! What is kept of each trait of each policy.
 
-use personaguard_api::Action;
 use personaguard_guard::{Plan, Rule};
+use personaguard_terms::Action;
 use personaguard_wire::{Sample, TraitSummary};
 
 /// Traits that are kept, over all policies that ever were in force. Beyond it, the one unused for

@@ -3,10 +3,10 @@
 use super::interventions;
 use super::message::failure;
 use crate::config::Config;
-use personaguard_api::Digest;
-use personaguard_api::conditions::reason;
 use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler};
-use personaguard_model::{Engine, Intervention, Probe};
+use personaguard_model::{Engine, Intervention, Tap};
+use personaguard_terms::Digest;
+use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct ActiveModel {
     /// How far steering is reduced.
     pub back_off: BackOff,
     /// The read-outs of the plan's vectors, in their order.
-    pub probes: Arc<[Probe]>,
+    pub taps: Arc<[Tap]>,
     /// The plan's steering and caps.
     pub interventions: Arc<[Intervention]>,
 }
@@ -44,11 +44,11 @@ impl ActiveModel {
         let facts = ModelFacts {
             digest: digest.clone(),
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
-            hidden: model.hidden(),
+            hidden: model.hidden_size(),
         };
         let plan = Plan::new(&config.guard, &config.vectors, &facts);
         // The plan has checked what these refuse.
-        let probes = interventions::probes(&plan)
+        let taps = interventions::taps(&plan)
             .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
         let interventions = interventions::interventions(&plan)
             .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
@@ -60,7 +60,7 @@ impl ActiveModel {
             sampler: PolicySampler::default(),
             back_off: BackOff::default(),
             plan: Arc::new(plan),
-            probes,
+            taps,
             interventions,
             engine,
         })

@@ -1,16 +1,16 @@
 //! From a plan to what the engine reads from the residual stream, and what it does to it.
 
-use personaguard_api::{Coefficient, ConditionAt, Layer, Positions};
 use personaguard_guard::{Plan, PlannedCap, PlannedSteering};
-use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
+use personaguard_model::{self as model, Gate, GatePosition, Intervention, Tap, VectorError};
+use personaguard_terms::{Coefficient, ConditionAt, Layer, Positions};
 use std::sync::Arc;
 
 /// The read-outs of a plan's vectors, in their order.
 ///
 /// # Errors
 /// If a vector is unfit. None in a plan is.
-pub fn probes(plan: &Plan) -> Result<Arc<[Probe]>, VectorError> {
-    plan.vectors.iter().map(|vector| Probe::new(vector.layer.0 as usize, &vector.values)).collect()
+pub fn taps(plan: &Plan) -> Result<Arc<[Tap]>, VectorError> {
+    plan.vectors.iter().map(|vector| Tap::new(vector.layer.0 as usize, &vector.values)).collect()
 }
 
 /// A plan's steering, then its caps: caps at one layer apply after steering.
@@ -92,12 +92,12 @@ pub fn capping(
 /// A condition on a projection, by the number of its read-out.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "the engine computes in f32")]
-pub fn gate(probe: usize, at: ConditionAt, above: f64, until: f64) -> Gate {
+pub fn gate(tap: usize, at: ConditionAt, above: f64, until: f64) -> Gate {
     Gate {
-        probe,
+        tap,
         at: match at {
-            ConditionAt::PromptLast => GateAt::PromptLast,
-            ConditionAt::Token => GateAt::Token,
+            ConditionAt::PromptLast => GatePosition::PromptLast,
+            ConditionAt::Token => GatePosition::Token,
         },
         above: above as f32,
         until: until as f32,

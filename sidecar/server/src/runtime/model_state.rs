@@ -1,8 +1,8 @@
 //! What is loaded and in force at one moment.
 
 use super::active_model::ActiveModel;
-use personaguard_api::FailurePolicy;
-use personaguard_api::PodState;
+use personaguard_terms::FailurePolicy;
+use personaguard_wire::PodState;
 use personaguard_wire::{Failure, ModelObservation, PolicyAcknowledgement};
 use std::sync::Arc;
 

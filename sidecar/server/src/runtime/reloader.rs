@@ -9,7 +9,7 @@ use super::model_state::ModelState;
 use super::weights::{LoadedWeights, WeightsKey};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
 use loading::{Loading, Outcome, finished};
-use personaguard_api::{FailurePolicy, Mode};
+use personaguard_terms::{FailurePolicy, Mode};
 use personaguard_wire::{Failure, GuardConfig};
 use retry::Retry;
 use std::sync::Arc;

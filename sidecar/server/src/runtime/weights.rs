@@ -3,9 +3,9 @@
 use super::active_model::ActiveModel;
 use super::message::failure;
 use crate::config::Config;
-use personaguard_api::conditions::reason;
-use personaguard_api::{Device, Digest};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Device, Digest};
 use personaguard_wire::Failure;
 use personaguard_wire::ServedModel;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
 //! Metrics of the sidecar. Their names and labels are those of
-//! [`personaguard_api::metrics::sidecar`].
+//! [`personaguard_terms::metrics::sidecar`].
 //!
 //! Label values come from fixed lists and from the policies in force, so that the config bounds the
 //! number of series. Series of a policy end with it.

@@ -2,10 +2,10 @@
 
 use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
-use personaguard_api::{Action, ConditionAt, SteeringCondition};
 use personaguard_server::audit::{Log, LogLimits, Logs, verify};
-use personaguard_server::proxy::{Times, Upstream};
+use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
+use personaguard_terms::{Action, ConditionAt, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ pub(crate) fn files(dir: &TempDir) -> (PathBuf, PathBuf) {
 }
 
 /// A sidecar that writes both logs.
-pub(crate) fn logging_variant(dir: &TempDir, upstream: Option<(Upstream, Times)>) -> Variant {
+pub(crate) fn logging_variant(dir: &TempDir, upstream: Option<(Upstream, Timeouts)>) -> Variant {
     let (audit, conversations) = files(dir);
     let open = |path: &Path| Some(Log::open(path, LogLimits::default()).unwrap());
     let logs = Logs { audit: open(&audit), conversations: open(&conversations) };

@@ -5,11 +5,11 @@ use crate::audit::{entries, files, logging_variant, replay};
 use crate::proxy::{Front, chunks, completion, done, question, streaming};
 use crate::rig::{Folder, finish_reason, parse_sse, policy, streamed, text, with};
 use crate::upstream::{Scripted, stream, whole};
-use personaguard_api::{Action, EvidenceWindow, FailurePolicy, RequestBounds, Sampling, Score};
 use personaguard_guard::Sentences;
 use personaguard_model::{ChatOptions, ScoreRequest};
 use personaguard_server::audit::verify;
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
+use personaguard_terms::{Action, EvidenceWindow, FailurePolicy, RequestBounds, Sampling, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ async fn redacting_midway() -> (ResolvedPolicy, String) {
     let request = ScoreRequest {
         prompt: model.chat_prompt(&messages, &ChatOptions::default()).unwrap(),
         response: response.clone(),
-        probes: Arc::clone(&active.probes),
+        taps: Arc::clone(&active.taps),
         ..Default::default()
     };
     let projections: Vec<f64> = active
@@ -230,7 +230,7 @@ async fn proxied_answers_are_in_the_audit_log_and_replay_to_the_last_bit() {
     policy.record_conversations = true;
     let dir = TempDir::new().unwrap();
     let upstream = Scripted::start().await;
-    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Times::default())));
+    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Timeouts::default())));
     let mut front = Front {
         rig: crate::rig::Rig::start(Folder::new(vec![policy]).await, variant).await,
         upstream,

@@ -4,10 +4,6 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use personaguard_api::{
-    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
-    Mode, Positions, Redaction, Regeneration, Score, Steering,
-};
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
@@ -15,10 +11,14 @@ use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
-use personaguard_server::proxy::{Times, Upstream};
+use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
+use personaguard_terms::{
+    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
+    Mode, Positions, Redaction, Regeneration, Score, Steering,
+};
 use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
                 let request = ScoreRequest {
                     prompt: model.chat_prompt(&messages, &ChatOptions::default()).unwrap(),
                     response: model.tokenizer().encode(answer),
-                    capture: Capture::MeanStates,
+                    capture: Capture::PromptAndResponse,
                     ..Default::default()
                 };
                 engine.score(request).await.unwrap().states.unwrap().response_mean[LAYER as usize]
@@ -197,7 +197,7 @@ impl Folder {
                     context_length: 512,
                     max_concurrent: 2,
                     threads: Some(1),
-                    device: personaguard_api::Device::Cpu,
+                    device: personaguard_terms::Device::Cpu,
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,
@@ -237,7 +237,7 @@ pub(crate) struct Variant {
     pub(crate) limits: Limits,
     pub(crate) reports: Option<ReportTarget>,
     pub(crate) labels: Option<PathBuf>,
-    pub(crate) upstream: Option<(Upstream, Times)>,
+    pub(crate) upstream: Option<(Upstream, Timeouts)>,
     pub(crate) logs: audit::Logs,
 }
 

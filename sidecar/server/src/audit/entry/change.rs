@@ -1,7 +1,7 @@
 //! What was done to the residual stream.
 
-use personaguard_api::{Coefficient, ConditionAt, Positions};
 use personaguard_guard::{Plan, PlannedCap, PlannedSteering, SteeringGate};
+use personaguard_terms::{Coefficient, ConditionAt, Positions};
 use serde::{Deserialize, Serialize};
 
 /// What was done to the residual stream along one vector.

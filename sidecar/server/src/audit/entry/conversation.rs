@@ -1,7 +1,7 @@
 //! An entry of the conversation log.
 
 use super::change::Change;
-use personaguard_api::Digest;
+use personaguard_terms::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -2,8 +2,8 @@
 
 use super::change::{Change, changes};
 use super::vector_score::{VectorScore, vector_scores};
-use personaguard_api::{Action, Digest, FailurePolicy, Mode, Score};
 use personaguard_guard::{Decision, Plan, Stop};
+use personaguard_terms::{Action, Digest, FailurePolicy, Mode, Score};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -3,9 +3,9 @@
 use crate::config::error::ConfigError;
 use crate::config::file::{self, MAX_FILE_BYTES};
 use personaguard_api::{Calibration, PersonaVector};
-use personaguard_api::{Digest, Layer};
 use personaguard_persona::VectorFile;
 use personaguard_resolve::VectorInput;
+use personaguard_terms::{Digest, Layer};
 use std::path::Path;
 
 /// Reads the file of a vector. It is found by the key that the manifest names in

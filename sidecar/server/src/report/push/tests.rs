@@ -1,8 +1,8 @@
 use super::*;
 use axum::routing::post;
 use axum::{Json, Router};
-use personaguard_api::{PodState, Totals};
 use personaguard_wire::ModelObservation;
+use personaguard_wire::{PodState, Totals};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 

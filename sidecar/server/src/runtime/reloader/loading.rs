@@ -2,8 +2,8 @@
 
 use crate::runtime::message::failure;
 use crate::runtime::weights::WeightsKey;
-use personaguard_api::conditions::reason;
 use personaguard_model::Model;
+use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, spawn_blocking};

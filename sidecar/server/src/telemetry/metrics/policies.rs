@@ -3,8 +3,8 @@
 mod series;
 
 use super::register::register;
-use personaguard_api::metrics::sidecar as names;
 use personaguard_guard::{Plan, Rule};
+use personaguard_terms::metrics::sidecar as names;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

@@ -2,7 +2,7 @@
 
 use super::register::register;
 use crate::telemetry::labels::{PushResult, ReloadResult};
-use personaguard_api::metrics::sidecar as names;
+use personaguard_terms::metrics::sidecar as names;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

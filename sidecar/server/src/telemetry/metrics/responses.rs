@@ -2,8 +2,8 @@
 
 use super::register::register;
 use crate::telemetry::labels::{Outcome, OverrideResult, RegenerationResult, SteeringCoherence};
-use personaguard_api::metrics::sidecar as names;
 use personaguard_guard::UnscoredReason;
+use personaguard_terms::metrics::sidecar as names;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

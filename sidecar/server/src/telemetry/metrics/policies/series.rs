@@ -1,7 +1,7 @@
 //! The series that exist because of the policies in force.
 
-use personaguard_api::Action;
 use personaguard_guard::{Plan, Rule};
+use personaguard_terms::Action;
 use prometheus_client::encoding::EncodeLabelSet;
 use std::collections::BTreeSet;
 

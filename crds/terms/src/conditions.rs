@@ -1,0 +1,13 @@
+//! Every condition type and every reason, each list in one table. The constants and the page
+//! `docs/conditions.md` are made from the tables.
+
+pub mod condition;
+mod page;
+pub mod reason;
+
+pub use condition::Condition;
+pub use page::markdown;
+pub use reason::{Place, Reason};
+
+#[cfg(test)]
+mod tests;
