@@ -1,0 +1,241 @@
+//! Counts of one workload, exact across restarts of sidecars, of pods and of the operator. Pushes
+//! are cumulative; this is how they are merged.
+
+mod convert;
+mod merge;
+
+use convert::pod_counts;
+use jiff::Timestamp;
+use merge::{add, merge_into, without_sample};
+use personaguard_crds::wire::{Sample, SidecarReport};
+use personaguard_crds::{
+    Action, Digest, LastBreach, PersonaReportStatus, PodCounts, Totals, TraitScores,
+};
+use std::collections::BTreeMap;
+
+/// Traits for which a workload keeps the counts of sidecars that are gone.
+const MAX_RETIRED_TRAITS: usize = 256;
+/// Former sidecar processes that are remembered per pod.
+const MAX_FORMER_INSTANCES: usize = 16;
+
+/// What the sidecars of a workload counted. It can be rebuilt from the status of a `PersonaReport`,
+/// so that a new leader knows the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WorkloadCounts {
+    /// Last push of each existing pod, by pod UID.
+    pods: BTreeMap<String, PodCounts>,
+    retired: Totals,
+    retired_traits: Vec<TraitScores>,
+    /// Former sidecar processes of each pod, by pod UID: a late push of theirs is stale. Lost on a
+    /// change of leader, which takes longer than any push.
+    former_instances: BTreeMap<String, Vec<String>>,
+}
+
+/// A breach that was not known before.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NewBreach {
+    pub(crate) policy: String,
+    pub(crate) vector: String,
+    pub(crate) pod: String,
+    pub(crate) action: Action,
+    pub(crate) breach: LastBreach,
+}
+
+/// What a push changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PushEffect {
+    /// Counts or scores.
+    pub(crate) counts: bool,
+    /// What conditions follow from: acknowledgements, refusals, the state of the sidecar.
+    pub(crate) state: bool,
+    /// A response with a breach ended, so the breach is now counted. It was reported earlier.
+    pub(crate) breach_counted: bool,
+    /// Drift of a trait began or ended.
+    pub(crate) drift: bool,
+    pub(crate) breaches: Vec<NewBreach>,
+}
+
+impl WorkloadCounts {
+    pub(crate) fn from_status(status: &PersonaReportStatus) -> Self {
+        Self {
+            pods: status.pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect(),
+            retired: status.retired,
+            retired_traits: status.retired_traits.clone(),
+            former_instances: BTreeMap::new(),
+        }
+    }
+
+    /// The part of a status from which the counts can be rebuilt.
+    pub(crate) fn to_status(&self) -> PersonaReportStatus {
+        let mut pods: Vec<_> = self.pods.values().cloned().collect();
+        // Live pods report their samples again, and so many would not fit the object.
+        pods.iter_mut().flat_map(|pod| &mut pod.traits).for_each(|scores| scores.sample = None);
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        PersonaReportStatus {
+            totals: self.totals(),
+            traits: self.traits(),
+            pods,
+            retired: self.retired,
+            retired_traits: self.retired_traits.clone(),
+            ..PersonaReportStatus::default()
+        }
+    }
+
+    /// Merges the push of an existing pod. A stale push changes nothing.
+    pub(crate) fn record(
+        &mut self,
+        name: &str,
+        uid: &str,
+        report: &SidecarReport,
+        now: Timestamp,
+    ) -> PushEffect {
+        if self.is_stale(uid, report) {
+            return PushEffect::default();
+        }
+        self.retire_namesakes(name, uid);
+        let new = pod_counts(name, uid, report, now);
+        let Some(known) = self.pods.insert(uid.to_owned(), new.clone()) else {
+            return PushEffect {
+                counts: true,
+                state: true,
+                breach_counted: new.totals.breaches > 0,
+                drift: new.traits.iter().any(drifts),
+                breaches: new_breaches(None, &new),
+            };
+        };
+        let breaches = new_breaches(Some(&known), &new);
+        let restarted = known.instance != new.instance;
+        if restarted {
+            self.retire_instance(&known);
+        }
+        PushEffect {
+            counts: known.totals != new.totals || known.traits != new.traits || restarted,
+            state: !same_state(&known, &new),
+            breach_counted: new.totals.breaches != known.totals.breaches,
+            drift: known.traits.iter().map(drifts).ne(new.traits.iter().map(drifts)),
+            breaches,
+        }
+    }
+
+    /// Adds the counts of a pod that is gone to the retired ones. Returns whether it was known.
+    pub(crate) fn retire_pod(&mut self, uid: &str) -> bool {
+        self.former_instances.remove(uid);
+        let Some(pod) = self.pods.remove(uid) else { return false };
+        self.retire_counts(&pod);
+        true
+    }
+
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &PodCounts> {
+        self.pods.values()
+    }
+
+    pub(crate) fn pod(&self, uid: &str) -> Option<&PodCounts> {
+        self.pods.get(uid)
+    }
+
+    /// Counts over the workload's whole life.
+    pub(crate) fn totals(&self) -> Totals {
+        self.pods.values().fold(self.retired, |sum, pod| add(sum, pod.totals))
+    }
+
+    /// Scores over the workload's whole life, by policy and vector, without samples.
+    pub(crate) fn traits(&self) -> Vec<TraitScores> {
+        let mut merged: Vec<_> = self.retired_traits.iter().map(without_sample).collect();
+        for scores in self.pods.values().flat_map(|pod| &pod.traits) {
+            merge_into(&mut merged, &without_sample(scores), usize::MAX);
+        }
+        merged
+    }
+
+    /// Everything that was sampled for a trait on one basis, including by sidecars that are gone.
+    pub(crate) fn sample(&self, policy: &str, vector: &str, basis: &Digest) -> Sample {
+        let live = self.pods.values().flat_map(|pod| &pod.traits);
+        let samples = self
+            .retired_traits
+            .iter()
+            .chain(live)
+            .filter(|scores| scores.policy == policy && scores.vector == vector)
+            .filter_map(|scores| scores.sample.as_ref())
+            .filter(|sample| sample.basis == *basis);
+        let mut merged = Sample::new(basis.clone());
+        samples.for_each(|sample| merged.merge(sample));
+        merged
+    }
+
+    /// Not newer than the last push of the same process, or from a former process.
+    fn is_stale(&self, uid: &str, report: &SidecarReport) -> bool {
+        let repeated = self.pods.get(uid).is_some_and(|known| {
+            known.instance == report.instance && report.sequence <= known.sequence
+        });
+        let former = self.former_instances.get(uid);
+        repeated || former.is_some_and(|former| former.contains(&report.instance))
+    }
+
+    /// A pod's name is reused only when the pod before is gone.
+    fn retire_namesakes(&mut self, name: &str, uid: &str) {
+        let namesakes: Vec<_> = self
+            .pods
+            .values()
+            .filter(|pod| pod.name == name && pod.uid != uid)
+            .map(|pod| pod.uid.clone())
+            .collect();
+        for uid in namesakes {
+            self.retire_pod(&uid);
+        }
+    }
+
+    /// The sidecar process of a pod was replaced by another.
+    fn retire_instance(&mut self, pod: &PodCounts) {
+        self.retire_counts(pod);
+        let former = self.former_instances.entry(pod.uid.clone()).or_default();
+        former.push(pod.instance.clone());
+        if former.len() > MAX_FORMER_INSTANCES {
+            former.remove(0);
+        }
+    }
+
+    fn retire_counts(&mut self, pod: &PodCounts) {
+        self.retired = add(self.retired, pod.totals);
+        for scores in &pod.traits {
+            let scores = TraitScores { drift: None, ..scores.clone() };
+            merge_into(&mut self.retired_traits, &scores, MAX_RETIRED_TRAITS);
+        }
+    }
+}
+
+/// Whether the same conditions follow from both.
+fn same_state(a: &PodCounts, b: &PodCounts) -> bool {
+    a.model == b.model
+        && a.policies == b.policies
+        && a.failure == b.failure
+        && a.config_error == b.config_error
+        && a.state == b.state
+        && a.model_digest == b.model_digest
+}
+
+fn drifts(scores: &TraitScores) -> bool {
+    scores.drift.is_some_and(|charts| charts.detected)
+}
+
+fn new_breaches(before: Option<&PodCounts>, after: &PodCounts) -> Vec<NewBreach> {
+    let known = before.filter(|before| before.instance == after.instance);
+    let new = after.traits.iter().filter_map(|scores| {
+        let breach = scores.last_breach.as_ref()?;
+        let before = known
+            .and_then(|known| {
+                known.traits.iter().find(|t| t.policy == scores.policy && t.vector == scores.vector)
+            })
+            .map_or(0, |known| known.breaches);
+        (scores.breaches > before).then(|| NewBreach {
+            policy: scores.policy.clone(),
+            vector: scores.vector.clone(),
+            pod: after.name.clone(),
+            action: scores.action,
+            breach: breach.clone(),
+        })
+    });
+    new.collect()
+}
+
+#[cfg(test)]
+mod tests;
