@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 pub(crate) fn model() -> PersonaModel {
     serde_json::from_value(json!({
-        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaModel", "metadata": {"name": "smollm2"},
+        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaModel",
+        "metadata": {"name": "smollm2"},
         "spec": {
             "source": {"image": {"reference": "localhost/smollm2:1", "path": "model.gguf"}},
             "sha256": Digest::of(b"weights"),
@@ -29,18 +30,18 @@ pub(crate) fn model() -> PersonaModel {
 }
 
 pub(crate) fn policy(name: &str, generation: i64, vector: &str) -> PersonaPolicy {
-    let mut policy: PersonaPolicy = serde_json::from_value(json!({
+    serde_json::from_value(json!({
         "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaPolicy",
-        "metadata": {"name": name, "namespace": "support", "generation": generation, "uid": format!("uid-{name}")},
+        "metadata": {
+            "name": name, "namespace": "support", "uid": format!("uid-{name}"),
+            "generation": generation, "creationTimestamp": "2026-11-24T08:00:00Z"
+        },
         "spec": {
             "mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}, "model": "smollm2",
             "traits": [{"vector": vector, "action": "Block", "threshold": {"projection": 4.0}}]
         }
     }))
-    .unwrap();
-    policy.metadata.creation_timestamp =
-        serde_json::from_value(json!("2026-11-24T08:00:00Z")).unwrap();
-    policy
+    .unwrap()
 }
 
 /// A vector that was extracted from these weights.

@@ -11,7 +11,6 @@ mod fleet;
 mod informers;
 mod ingest;
 mod keys;
-mod lead;
 mod leader;
 mod model;
 mod objects;

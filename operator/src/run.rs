@@ -1,13 +1,15 @@
 //! The operator process: it waits for the Lease, leads, and ends when it loses the Lease.
 
+mod leading;
+
 use crate::admin::{self, Ready};
 use crate::context::{Cluster, Context, Events, Fence, Metrics, Queue, Stores};
-use crate::lead::lead;
 use crate::leader::{Elector, label_leader};
 use crate::settings::Settings;
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
+use leading::lead;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 

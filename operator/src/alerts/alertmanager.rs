@@ -1,5 +1,5 @@
-//! An Alertmanager, through its API v2. A firing alert is sent to it repeatedly; it merges alerts by
-//! their labels.
+//! An Alertmanager, through its API v2. A firing alert is sent to it repeatedly; it merges alerts
+//! by their labels.
 
 use super::alert::Alert;
 use super::error::DeliveryError;

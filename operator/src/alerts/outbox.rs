@@ -1,8 +1,8 @@
 //! What one receiver has accepted, and what it is still to get. Pure.
 //!
-//! An alert is sent when it begins and when it ends, whatever happens to the receiver in between. One
-//! that began and ended while the receiver was down is sent once, as ended. If too many alerts wait,
-//! the oldest are dropped.
+//! An alert is sent when it begins and when it ends, whatever happens to the receiver in between.
+//! One that began and ended while the receiver was down is sent once, as ended. If too many alerts
+//! wait, the oldest are dropped.
 
 use super::alert::{Alert, Labels};
 use jiff::Timestamp;

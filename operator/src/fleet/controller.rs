@@ -52,8 +52,8 @@ impl Controller {
         }
     }
 
-    /// Looks up the workload of an owner none of whose pods has reported yet, so that the workload's
-    /// report counts them.
+    /// Looks up the workload of an owner none of whose pods has reported yet, so that the
+    /// workload's report counts them.
     pub(crate) async fn resolve_owner(
         &self,
         namespace: &str,

@@ -1,5 +1,5 @@
-//! Progress and results of extraction Jobs. Their pods are identified like sidecars, so they need no
-//! rights of their own in the cluster.
+//! Progress and results of extraction Jobs. Their pods are identified like sidecars, so they need
+//! no rights of their own in the cluster.
 
 use super::error::PushError;
 use super::identity::PodIdentity;

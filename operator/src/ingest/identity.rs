@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 /// Reviewed tokens that are cached.
 const MAX_CACHED: usize = 10_000;
-/// For how long a review is cached, so that an idle fleet does not keep the API server busy. A token
-/// is valid for as long as its pod exists, and that is checked on each push.
+/// For how long a review is cached, so that an idle fleet does not keep the API server busy. A
+/// token is valid for as long as its pod exists, and that is checked on each push.
 const CACHE_TTL: Duration = Duration::from_secs(600);
 const MAX_CONCURRENT_REVIEWS: usize = 16;
 

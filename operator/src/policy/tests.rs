@@ -9,6 +9,7 @@ use crate::fixtures::{pod, policy, report};
 use jiff::{SignedDuration, Timestamp};
 use personaguard_crds::wire::{Failure, RefusedTrait};
 use personaguard_crds::{Digest, PersonaPolicyStatus, PodState};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,11 +95,15 @@ fn status(inputs: &Inputs, now: Timestamp) -> PersonaPolicyStatus {
 
 proptest! {
     #[test]
-    fn invariant_4_of_any_fleet_only_what_was_acknowledged_is_claimed(kinds in proptest::collection::vec(kind(), 0..12)) {
+    fn invariant_4_of_any_fleet_only_what_was_acknowledged_is_claimed(
+        kinds in vec(kind(), 0..12)
+    ) {
         let status = status(&with_pods(&kinds), Timestamp::UNIX_EPOCH);
         let enforcing = kinds.iter().filter(|kind| **kind == Kind::Enforces).count();
         prop_assert_eq!(status.guarded, Some(format!("{enforcing}/{}", kinds.len())));
-        let is_true = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
+        let is_true = |type_: &str| {
+            status.conditions.iter().any(|c| c.type_ == type_ && c.status == "True")
+        };
         let all = !kinds.is_empty() && enforcing == kinds.len();
         prop_assert_eq!((is_true("Guarded"), is_true("Ready")), (all, all));
         let older = kinds.contains(&Kind::OlderGeneration);
@@ -107,7 +112,7 @@ proptest! {
 
     #[test]
     fn invariant_6_what_is_as_it_should_be_is_not_written_again(
-        kinds in proptest::collection::vec(kind(), 0..12), later in 0..100_000_i64
+        kinds in vec(kind(), 0..12), later in 0..100_000_i64
     ) {
         let mut inputs = with_pods(&kinds);
         let now = Timestamp::UNIX_EPOCH;
@@ -116,13 +121,17 @@ proptest! {
         prop_assert_eq!(status(&inputs, now + SignedDuration::from_secs(later)), written);
         let desired = |inputs: &Inputs| build(&validate(inputs)).unwrap();
         let first = desired(&inputs);
-        if let (Desired::Present(config), Desired::Present(injection)) = (&first.config, &first.injection) {
+        if let Desired::Present(config) = &first.config {
             inputs.config_map = Some(Arc::new(config.as_ref().clone()));
+        }
+        if let Desired::Present(injection) = &first.injection {
             inputs.injection = Some(Arc::new(injection.as_ref().clone()));
         }
         let again = desired(&inputs);
         let same = match (first.config, again.config) {
-            (Desired::Present(a), Desired::Present(b)) => (a.data, a.binary_data) == (b.data, b.binary_data),
+            (Desired::Present(a), Desired::Present(b)) => {
+                (a.data, a.binary_data) == (b.data, b.binary_data)
+            }
             _ => false,
         };
         prop_assert!(same);

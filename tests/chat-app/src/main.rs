@@ -1,5 +1,5 @@
-//! A small chat service for the demo and the tests: an ordinary app that knows nothing of
-//! Personaguard. It talks to whatever model server `OPENAI_BASE_URL` names.
+//! A small chat service for the demo and the tests: an ordinary app that does not know
+//! Personaguard. Its model server is the one in `OPENAI_BASE_URL`.
 
 mod forward;
 
@@ -13,19 +13,20 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Longest request body, in bytes.
+/// For request bodies, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new("info")).init();
-    // Fails only where one is installed already.
+    // Fails only if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "0.0.0.0:8080".into());
     let listener =
         TcpListener::bind(&address).await.with_context(|| format!("listening on {address}"))?;
     let upstream = Upstream::from_env()?;
-    tracing::info!(%address, model_server = upstream.base_url().unwrap_or("none"), "chat service started");
+    let model_server = upstream.base_url().unwrap_or("none");
+    tracing::info!(%address, model_server, "the chat service started");
     let mut terminate = signal(SignalKind::terminate())?;
     axum::serve(listener, router(upstream))
         .with_graceful_shutdown(async move {

@@ -1,4 +1,4 @@
-//! The service against a real HTTP server that records what it is sent.
+//! The service with a real HTTP server as its model server.
 
 use super::*;
 use axum::body::Body;
@@ -20,7 +20,7 @@ async fn service(base_url: Option<String>) -> String {
     listen(router(Upstream::new(base_url, None, Some("Be kind.".into())).expect("valid"))).await
 }
 
-/// A model server that answers with what it was sent.
+/// A model server that answers with the request body.
 async fn echo() -> String {
     listen(Router::new().route("/v1/chat/completions", post(|body: String| async move { body })))
         .await
@@ -36,20 +36,22 @@ async fn chat(url: &str, body: &Value) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn the_system_prompt_goes_first_unless_the_client_brings_one() {
+async fn the_system_prompt_goes_first_unless_the_client_sends_one() {
     let url = service(Some(echo().await)).await;
     let plain = json!({"messages": [{"role": "user", "content": "Hi"}], "stream": false, "n": 1});
     let sent: Value = chat(&url, &plain).await.json().await.expect("JSON");
     assert_eq!(sent["messages"][0], json!({"role": "system", "content": "Be kind."}));
     assert_eq!(sent["messages"][1], plain["messages"][0]);
     assert_eq!(sent["n"], 1);
-    let own = json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]});
+    let own = json!({"messages": [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}
+    ]});
     let sent: Value = chat(&url, &own).await.json().await.expect("JSON");
     assert_eq!(sent, own);
 }
 
 #[tokio::test]
-async fn a_stream_passes_through_as_it_comes() {
+async fn a_stream_is_forwarded_chunk_by_chunk() {
     let (sender, receiver) = mpsc::channel::<Result<String, std::io::Error>>(1);
     let receiver = Arc::new(tokio::sync::Mutex::new(Some(receiver)));
     let upstream = Router::new().route(
@@ -64,11 +66,11 @@ async fn a_stream_passes_through_as_it_comes() {
     sender.send(Ok("data: 1\n\n".into())).await.expect("sent");
     let mut answer = chat(&url, &json!({"messages": [], "stream": true})).await;
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    // The first event is here before the second was sent.
+    // The first event arrives before the second is sent.
     assert_eq!(answer.chunk().await.expect("alive").expect("a chunk"), "data: 1\n\n");
     sender.send(Ok("data: 2\n\n".into())).await.expect("sent");
     assert_eq!(answer.chunk().await.expect("alive").expect("a chunk"), "data: 2\n\n");
-    // The model server breaks off: the client gets an error, not an end.
+    // If the model server breaks off, the client gets an error.
     sender.send(Err(std::io::Error::other("gone"))).await.expect("sent");
     assert!(answer.chunk().await.is_err());
 }
@@ -82,7 +84,7 @@ fn events<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn errors_of_the_model_server_pass_through_and_its_absence_is_said() {
+async fn errors_of_the_model_server_are_forwarded_and_a_missing_one_is_an_error() {
     let refuse = || async { (StatusCode::BAD_REQUEST, r#"{"error":{"message":"no"}}"#) };
     let refusing = listen(Router::new().route("/v1/chat/completions", post(refuse))).await + "/v1";
     let answer = chat(&service(Some(refusing)).await, &json!({"messages": []})).await;

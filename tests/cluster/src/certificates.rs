@@ -1,4 +1,4 @@
-//! The cluster's certificate authority, the certificates under it, and kubeconfigs that carry them.
+//! The cluster's certificate authority, its certificates, and the kubeconfigs that contain them.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -14,10 +14,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// First address of the Service range: the API server's own Service.
+/// First address of the Service range, which is that of the API server's own Service.
 pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
-/// Who holds a client certificate: file name, user, group, and whether it gets a kubeconfig.
+/// Client certificates: file name, user and group.
 const CLIENTS: [(&str, &str, &str); 7] = [
     ("admin", "kubernetes-admin", "system:masters"),
     ("controller-manager", "system:kube-controller-manager", ""),
@@ -28,8 +28,8 @@ const CLIENTS: [(&str, &str, &str); 7] = [
     ("apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters"),
 ];
 
-/// Writes every key, certificate and kubeconfig into `pki/` of the folder, readable by its owner
-/// only.
+/// Writes all keys, certificates and kubeconfigs into `pki/` of the cluster's folder, readable only
+/// by their owner.
 pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
     let folder = layout.join("pki");
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -42,8 +42,8 @@ pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
     ];
     let key = KeyPair::generate()?;
     let authority = params.self_signed(&key)?.pem();
-    secret(&folder.join("ca.crt"), &authority)?;
-    secret(&folder.join("ca.key"), &key.serialize_pem())?;
+    write_secret(&folder.join("ca.crt"), &authority)?;
+    write_secret(&folder.join("ca.key"), &key.serialize_pem())?;
     let issuer = Issuer::new(params, key);
 
     let node = addresses.node;
@@ -52,8 +52,8 @@ pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &issuer)?.pem();
-        secret(&folder.join(format!("{name}.crt")), &certificate)?;
-        secret(&folder.join(format!("{name}.key")), &key.serialize_pem())?;
+        write_secret(&folder.join(format!("{name}.crt")), &certificate)?;
+        write_secret(&folder.join(format!("{name}.key")), &key.serialize_pem())?;
         Ok((certificate, key.serialize_pem()))
     };
 
@@ -83,15 +83,15 @@ pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
         let (certificate, key) =
             sign(name, parameters(user, group), ExtendedKeyUsagePurpose::ClientAuth)?;
         let config = kubeconfig(&layout.node(), user, node, &authority, &certificate, &key);
-        secret(&folder.join(format!("{name}.kubeconfig")), &config)?;
+        write_secret(&folder.join(format!("{name}.kubeconfig")), &config)?;
         if name == "admin" {
-            secret(&layout.kubeconfig(), &config)?;
+            write_secret(&layout.kubeconfig(), &config)?;
         }
     }
 
     let tokens = KeyPair::generate()?;
-    secret(&folder.join("service-account.key"), &tokens.serialize_pem())?;
-    secret(&folder.join("service-account.pub"), &tokens.public_key_pem())
+    write_secret(&folder.join("service-account.key"), &tokens.serialize_pem())?;
+    write_secret(&folder.join("service-account.pub"), &tokens.public_key_pem())
 }
 
 fn parameters(user: &str, group: &str) -> CertificateParams {
@@ -131,8 +131,8 @@ fn kubeconfig(
     format!("{config:#}\n")
 }
 
-/// Writes a file that only its owner can read, from the first byte on.
-fn secret(path: &Path, text: &str) -> Result<()> {
+/// Creates a file that only its owner can read at any time.
+fn write_secret(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -140,31 +140,4 @@ fn secret(path: &Path, text: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn keys_and_kubeconfigs_are_for_their_owner_only() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let layout = Layout { name: "t".into(), folder: folder.path().into() };
-        write(&layout, Addresses::free("t").expect("a network")).expect("written");
-        let mut seen = 0;
-        for entry in fs::read_dir(layout.join("pki")).expect("pki").flatten() {
-            assert_eq!(
-                entry.metadata().expect("metadata").permissions().mode() & 0o777,
-                0o600,
-                "{entry:?}"
-            );
-            seen += 1;
-        }
-        assert!(seen > 20, "{seen} files");
-        assert_eq!(
-            fs::metadata(layout.kubeconfig()).expect("kubeconfig").permissions().mode() & 0o777,
-            0o600
-        );
-        let config: serde_json::Value =
-            serde_json::from_slice(&fs::read(layout.kubeconfig()).expect("read")).expect("JSON");
-        assert_eq!(config["current-context"], "pg-t");
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
-//! The cgroup under which the kubelet keeps its pods, in version 1 and 2. Two kubelets on one
-//! machine would otherwise clear away each other's pods.
+//! The cgroup in which the kubelet puts its pods, in versions 1 and 2. Without it, two kubelets on
+//! one machine would delete each other's pods.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Mount points of cgroup hierarchies of one version, `cgroup` or `cgroup2`.
+/// Mount points of the cgroup hierarchies of a version, `cgroup` or `cgroup2`.
 fn mounted(mounts: &str, version: &str) -> Vec<PathBuf> {
     let found = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
@@ -15,8 +15,8 @@ fn mounted(mounts: &str, version: &str) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// The hierarchies that the kubelet uses: those of version 1, or the one of version 2 where there
-/// are no others.
+/// The hierarchies that the kubelet uses: those of version 1, or if there are none, that of version
+/// 2.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let mounts = fs::read_to_string("/proc/mounts")?;
     let first = mounted(&mounts, "cgroup");
@@ -29,14 +29,13 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
     Ok(used)
 }
 
-/// Makes the cgroup in every hierarchy.
+/// Creates the cgroup in every hierarchy.
 pub(crate) fn create(name: &str) -> Result<()> {
     for root in hierarchies()? {
         let folder = root.join(name);
         fs::create_dir_all(&folder)
-            .with_context(|| format!("making the cgroup {}", folder.display()))?;
-        // Version 1: a cpuset is empty at first, and takes no process until it has cores and memory
-        // nodes.
+            .with_context(|| format!("creating the cgroup {}", folder.display()))?;
+        // Version 1: a new cpuset accepts no process until it has cores and memory nodes.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if root.join("cgroup.controllers").exists() || !root.join(file).exists() {
                 continue;
@@ -51,7 +50,7 @@ pub(crate) fn create(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Version 2: lets the groups below use the controllers that the kubelet needs.
+/// Version 2: enables the controllers that the kubelet needs for child groups.
 fn delegate(folder: &Path) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
     let present = fs::read_to_string(&file)?;
@@ -59,7 +58,8 @@ fn delegate(folder: &Path) -> Result<()> {
         if !present.split_whitespace().any(|name| name == controller) {
             fs::write(&file, format!("+{controller}")).with_context(|| {
                 format!(
-                    "the cgroup controller {controller} cannot be enabled in {}: the kubelet needs it",
+                    "the cgroup controller {controller}, which the kubelet needs, cannot be \
+                     enabled in {}",
                     folder.display()
                 )
             })?;
@@ -68,10 +68,10 @@ fn delegate(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the cgroup; its processes have ended.
+/// Removes the cgroup. Its processes must have ended.
 pub(crate) fn delete(name: &str) -> Result<()> {
     let mounts = fs::read_to_string("/proc/mounts")?;
-    // Where both versions are mounted, runc makes it in the unused one too.
+    // If both versions are mounted, runc also creates it in the unused one.
     let roots = [mounted(&mounts, "cgroup"), mounted(&mounts, "cgroup2")].concat();
     roots.iter().try_for_each(|root| remove(&root.join(name)))
 }
@@ -83,7 +83,7 @@ fn remove(folder: &Path) -> Result<()> {
             remove(&entry.path())?;
         }
     }
-    // A process that was killed leaves its cgroup a moment later.
+    // A killed process leaves its cgroup a moment later.
     let mut tries = 0;
     while let Err(error) = fs::remove_dir(folder) {
         tries += 1;
@@ -96,13 +96,4 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hierarchies_of_both_versions_are_told_apart() {
-        let both = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(mounted(both, "cgroup"), [PathBuf::from("/sys/fs/cgroup/cpu")]);
-        assert_eq!(mounted(both, "cgroup2"), [PathBuf::from("/sys/fs/cgroup/unified")]);
-    }
-}
+mod tests;

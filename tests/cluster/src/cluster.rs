@@ -1,12 +1,14 @@
-//! The cluster: up, down, and what can be asked of it between.
+//! The cluster: how it is started, used and deleted.
 
 use crate::components::{self, Component};
+use crate::image::{self, Image, ImageFile};
 use crate::network::{self, Addresses};
 use crate::paths::{Cache, Layout};
 use crate::process::ProcessId;
+use crate::progress::Say;
 use crate::run::{capture, run};
 use crate::state::State;
-use crate::{Image, Say, certificates, cgroup, config, image, prerequisites, programs, sandbox};
+use crate::{certificates, cgroup, config, prerequisites, programs, sandbox};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,10 +17,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Long enough for a machine that builds at the same time.
+/// Long enough for a machine that is also building.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A local cluster that is up.
+/// A running local cluster.
 #[derive(Debug)]
 pub struct Cluster {
     cache: Cache,
@@ -26,26 +28,26 @@ pub struct Cluster {
     state: State,
 }
 
-/// What is known of a cluster without changing it.
+/// The state of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// There is no cluster of that name.
+    /// There is no cluster with that name.
     Absent,
-    /// A killed command's leftovers: the next `up` or `down` clears them.
+    /// Leftovers of a command that was killed. The next `up` or `down` removes them.
     Leftovers,
-    /// It runs; the processes that have ended, if any, are named.
+    /// It runs, but some processes may have ended.
     Running {
-        /// Names of processes that have ended; `up` starts them again.
+        /// Names of processes that have ended. `up` restarts them.
         ended: Vec<String>,
     },
 }
 
 impl Cluster {
-    /// Brings the cluster up, or brings back what has ended of it. Can be called again at any time.
+    /// Starts the cluster, or those of its processes that have ended. It may be called at any time.
     ///
     /// # Errors
-    /// The machine lacks something (all of it is named), or a process does not become ready: its
-    /// last words are shown.
+    /// The machine lacks something (the error lists everything), or a process does not become ready
+    /// (the error shows the end of its log).
     pub fn up(cache: &Cache, name: &str, say: Say<'_>) -> Result<Self> {
         let layout = cache.cluster(name)?;
         prerequisites::ensure(say)?;
@@ -60,7 +62,7 @@ impl Cluster {
             }
             found => {
                 if found.is_some() || layout.folder.exists() {
-                    say("clearing what an earlier run left");
+                    say("removing the leftovers of an earlier run");
                     clear(&layout)?;
                 }
                 prepare(&layout, cache, name)?
@@ -71,10 +73,10 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A cluster that is up already.
+    /// A cluster that is already running.
     ///
     /// # Errors
-    /// It is not.
+    /// It is not running.
     pub fn open(cache: &Cache, name: &str) -> Result<Self> {
         let layout = cache.cluster(name)?;
         match State::read(&layout) {
@@ -84,27 +86,28 @@ impl Cluster {
                 Ok(Self { cache: cache.clone(), layout, state })
             }
             _ => bail!(
-                "cluster {name} is not up: start it with `cargo xtask cluster up --name {name}`"
+                "cluster {name} is not running: start it with `cargo xtask cluster up --name \
+                 {name}`"
             ),
         }
     }
 
-    /// Takes the cluster down, and every trace of it away. Nothing to do is no error.
+    /// Deletes the cluster without a trace. A missing cluster is no error.
     ///
     /// # Errors
-    /// Something of it cannot be removed.
+    /// A part of it cannot be removed.
     pub fn down(cache: &Cache, name: &str) -> Result<()> {
         let layout = cache.cluster(name)?;
         let lock = lock(cache, name)?;
         clear(&layout)?;
         drop(lock);
         let _ = fs::remove_file(cache.join("clusters").join(format!("{name}.lock")));
-        // Only goes where it was the last cluster.
+        // Fails if there are other clusters.
         let _ = fs::remove_dir(cache.join("clusters"));
         Ok(())
     }
 
-    /// What is known of a cluster, without changing anything.
+    /// The state of a cluster. Nothing is changed.
     ///
     /// # Errors
     /// The name is not valid.
@@ -122,7 +125,7 @@ impl Cluster {
         })
     }
 
-    /// Where its files are.
+    /// The folder of its files.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -134,7 +137,7 @@ impl Cluster {
         self.layout.kubeconfig()
     }
 
-    /// Address of the node, the API server and the cluster's DNS; reachable from the host.
+    /// Address of the node, the API server and the cluster's DNS. The host can reach it.
     #[must_use]
     pub fn node_address(&self) -> Ipv4Addr {
         self.state.addresses.node
@@ -148,8 +151,8 @@ impl Cluster {
         command
     }
 
-    /// A command that will run within the cluster's network, for clients that need the addresses of
-    /// pods and Services. Everything else is the host's.
+    /// A command that runs in the cluster's network namespace, where the addresses of pods and
+    /// Services can be reached. Otherwise it runs on the host.
     #[must_use]
     pub fn nsenter_command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
@@ -157,18 +160,18 @@ impl Cluster {
         command
     }
 
-    /// A command that will run in all of the cluster's namespaces, as its own processes do: there,
-    /// process ids are those that containerd names, and `kill` reaches containers.
+    /// A command that runs in all namespaces of the cluster, like the cluster's own processes.
+    /// There, process ids are those of containerd, and `kill` reaches containers.
     #[must_use]
     pub fn node_command(&self, program: impl AsRef<OsStr>) -> Command {
         match &self.state.holder {
             Some(holder) => sandbox::command(holder, &self.cache, program),
-            // `up` and `open` both make sure that there is one.
+            // `up` and `open` make sure that there is one.
             None => Command::new("false"),
         }
     }
 
-    /// `ctr` for the node's containerd, in the namespace that the kubelet uses.
+    /// `ctr` for the node's containerd, in the kubelet's containerd namespace.
     #[must_use]
     pub fn ctr(&self) -> Command {
         let mut command = self.node_command(self.cache.bin().join("ctr"));
@@ -176,8 +179,8 @@ impl Cluster {
         command
     }
 
-    /// Makes an image and imports it into the node, where it isn't there already. Returns whether
-    /// it was new.
+    /// Builds an image and imports it into the node, unless the node has it already. Returns
+    /// whether it was new.
     ///
     /// # Errors
     /// A file of it cannot be read, or containerd refuses it.
@@ -195,14 +198,26 @@ impl Cluster {
         Ok(!known)
     }
 
-    /// SHA-256 of the archive of an image that was imported.
+    /// Builds an image from these files and imports it.
+    ///
+    /// # Errors
+    /// Containerd refuses it.
+    pub fn import_files(&mut self, reference: &str, files: &[(&str, &[u8])]) -> Result<()> {
+        let mut image = Image::new(reference);
+        for (path, bytes) in files {
+            image.add(path, ImageFile::Bytes(bytes.to_vec()));
+        }
+        self.import(&image).map(drop)
+    }
+
+    /// SHA-256 of the archive of an imported image.
     #[must_use]
     pub fn image_digest(&self, reference: &str) -> Option<&str> {
         self.state.images.get(reference).map(String::as_str)
     }
 
-    /// Starts a process of that name in the cluster's namespaces, unless it runs already. It ends
-    /// with the cluster; its output goes to `logs/NAME.log`.
+    /// Starts a process in the cluster's namespaces, unless one with that name already runs. It
+    /// ends with the cluster. Its output goes to `logs/NAME.log`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -216,7 +231,7 @@ impl Cluster {
         self.state.write(&self.layout)
     }
 
-    /// Kills a process that [`Self::spawn`] or [`Self::up`] started, by its recorded id.
+    /// Kills a process that [`Self::spawn`] or [`Self::up`] started.
     ///
     /// # Errors
     /// It does not end.
@@ -227,7 +242,7 @@ impl Cluster {
         self.state.write(&self.layout)
     }
 
-    /// Waits until `check` succeeds, while the named process lives.
+    /// Waits until `check` succeeds, for as long as the named process runs.
     pub(crate) fn wait(
         &self,
         process: &str,
@@ -240,8 +255,8 @@ impl Cluster {
             let ended = self.state.processes.get(process).is_some_and(|process| !process.alive());
             if ended || Instant::now() > deadline {
                 let state = if ended { "has ended" } else { "is not ready" };
-                let words = sandbox::tail(&self.layout, process);
-                bail!("{what}: {process} {state} ({error:#}); its last words:\n{words}");
+                let log = sandbox::log_tail(&self.layout, process);
+                bail!("{what}: {process} {state} ({error:#}); the end of its log:\n{log}");
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -275,7 +290,7 @@ impl Cluster {
             anyhow::ensure!(status == "True", "its condition Ready is {status:?}");
             Ok(())
         })?;
-        // A pod made before it would be refused.
+        // Without it, the API server refuses pods.
         self.wait("controller-manager", "the default service account", || {
             run(self.kubectl().args(["get", "serviceaccount", "default"]))
         })?;
@@ -288,13 +303,14 @@ impl Cluster {
     }
 }
 
-/// The folder, its files, the network and the cgroup of a new cluster. The state is written first:
-/// whatever follows is found by the next run.
+/// Creates the folder, its files, the network and the cgroup of a new cluster. The state is written
+/// first, so that the next run finds whatever this one leaves.
 fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     let netns = layout.node();
     if network::exists(&netns) {
         bail!(
-            "a network namespace {netns} exists that this cluster did not make: choose another name, or delete it with `ip netns del {netns}`"
+            "there is already a network namespace {netns}, which is not this cluster's: choose \
+             another name, or delete it with `ip netns del {netns}`"
         );
     }
     let state = State::new(Addresses::free(name)?);
@@ -311,8 +327,8 @@ fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     Ok(state)
 }
 
-/// Removes everything of a cluster, whole or half made. The folder goes last: while it is there,
-/// the rest is known to be ours.
+/// Removes a cluster, even one that is incomplete. The folder goes last, because it shows that the
+/// rest belongs to this cluster.
 fn clear(layout: &Layout) -> Result<()> {
     if !layout.folder.exists() {
         return Ok(());
@@ -320,7 +336,7 @@ fn clear(layout: &Layout) -> Result<()> {
     if let Some(State { holder: Some(holder), .. }) = State::read(layout) {
         holder.kill()?;
     }
-    // Whatever else is in the network, such as a first process whose id was not recorded yet.
+    // Other processes in its network, such as a first process whose id was not recorded.
     let netns = layout.node();
     for pid in network::processes(&netns) {
         if let Ok(process) = ProcessId::of(pid) {
@@ -333,7 +349,7 @@ fn clear(layout: &Layout) -> Result<()> {
         .with_context(|| format!("removing {}", layout.folder.display()))
 }
 
-/// One command at a time for each cluster.
+/// Only one command at a time may change a cluster.
 fn lock(cache: &Cache, name: &str) -> Result<File> {
     let folder = cache.join("clusters");
     fs::create_dir_all(&folder)?;

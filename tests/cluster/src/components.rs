@@ -1,4 +1,4 @@
-//! The cluster's processes: their command lines, in the order in which they start. Pure.
+//! The cluster's processes: their command lines, in the order in which they are started. Pure.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -9,7 +9,7 @@ pub(crate) struct Component {
     pub(crate) arguments: Vec<String>,
 }
 
-/// etcd and the API server: what everything else waits for.
+/// etcd and the API server, which everything else needs.
 pub(crate) fn api(layout: &Layout, addresses: Addresses) -> Vec<Component> {
     let node = addresses.node;
     let pki = |file: &str| layout.text(&format!("pki/{file}"));
@@ -19,7 +19,7 @@ pub(crate) fn api(layout: &Layout, addresses: Addresses) -> Vec<Component> {
             "etcd",
             [
                 format!("--data-dir={}", layout.text("etcd")),
-                // Nothing here must survive a power cut.
+                // No data needs to survive a power failure.
                 "--unsafe-no-fsync".into(),
                 "--listen-client-urls=http://127.0.0.1:2379".into(),
                 "--advertise-client-urls=http://127.0.0.1:2379".into(),
@@ -55,7 +55,7 @@ pub(crate) fn api(layout: &Layout, addresses: Addresses) -> Vec<Component> {
     ]
 }
 
-/// The control loops, and everything on the node.
+/// The control loops, and the processes of the node.
 pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
     let pki = |file: &str| layout.text(&format!("pki/{file}"));
     vec![
@@ -77,7 +77,7 @@ pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
                 format!("--cluster-signing-key-file={}", pki("ca.key")),
                 "--use-service-account-credentials".into(),
                 "--leader-elect=false".into(),
-                // The node shares its cores with builds: a late heartbeat is no reason to evict its
+                // The node shares its cores with builds, so a late heartbeat must not evict its
                 // pods.
                 "--node-monitor-grace-period=5m".into(),
                 "--bind-address=127.0.0.1".into(),

@@ -1,5 +1,4 @@
-//! The config files of the cluster's programs. Pure: from the folder and the addresses to file
-//! contents.
+//! The config files of the cluster's programs. Pure.
 
 use crate::network::Addresses;
 use crate::paths::{Cache, Layout};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 const POD_RANGE: &str = "10.244.0.0/24";
 const CNI_PLUGINS: &str = "/usr/lib/cni";
 
-/// Path below the cluster's folder → content.
+/// Paths below the cluster's folder, with their contents.
 pub(crate) fn files(
     cache: &Cache,
     layout: &Layout,
@@ -31,13 +30,14 @@ fn text(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Every write is recorded, without its content.
+/// Every write is logged, without its content.
 fn audit() -> Value {
+    let verbs = ["create", "update", "patch", "delete", "deletecollection"];
     json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "rules": [
-            {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+            {"level": "Metadata", "verbs": verbs},
             {"level": "None"},
         ],
     })
@@ -65,10 +65,13 @@ fn kubelet(layout: &Layout, addresses: Addresses) -> Value {
         "failSwapOn": false,
         "localStorageCapacityIsolation": false,
         "serializeImagePulls": false,
-        // Images come from an archive, not from a registry: one that was cleared away would be gone
-        // for good.
+        // Images come from archives, so a deleted one could not be pulled again.
         "imageGCHighThresholdPercent": 100,
-        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
+        "evictionHard": {
+            "memory.available": "50Mi",
+            "nodefs.available": "0%", "nodefs.inodesFree": "0%",
+            "imagefs.available": "0%", "imagefs.inodesFree": "0%"
+        },
         "eventRecordQPS": 50,
         "shutdownGracePeriod": "0s",
     })
@@ -81,22 +84,30 @@ fn proxy(layout: &Layout) -> Value {
         "hostnameOverride": layout.node(),
         "mode": "iptables",
         "clusterCIDR": POD_RANGE,
-        // Pods share one bridge: an answer finds its way back through the translation, with or
-        // without br_netfilter.
+        // Pods share one bridge. With masquerading, answers return through the address translation
+        // even without br_netfilter.
         "iptables": {"masqueradeAll": true},
-        // Connection tracking limits are the machine's.
-        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        // Keep the machine's connection tracking limits.
+        "conntrack": {
+            "maxPerCore": 0, "min": 0,
+            "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"
+        },
         "metricsBindAddress": "127.0.0.1:10249",
     })
 }
 
 fn cni(layout: &Layout) -> Value {
+    let ipam = json!({
+        "type": "host-local", "dataDir": layout.text("ipam"),
+        "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}]
+    });
     json!({
         "cniVersion": "1.0.0", "name": "pods",
         "plugins": [
-            {"type": "bridge", "bridge": "pods0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-             "ipam": {"type": "host-local", "dataDir": layout.text("ipam"), "ranges": [[{"subnet": POD_RANGE}]],
-                      "routes": [{"dst": "0.0.0.0/0"}]}},
+            {
+                "type": "bridge", "bridge": "pods0", "isGateway": true, "ipMasq": true,
+                "hairpinMode": true, "ipam": ipam
+            },
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
     })
@@ -114,7 +125,15 @@ fn containerd(cache: &Cache, layout: &Layout) -> String {
         r#"version = 3
 root = "{root}"
 state = "{state}"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri"]
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.erofs",
+  "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.internal.v1.tracing",
+  "io.containerd.nri.v1.nri",
+]
 
 [grpc]
 address = "{socket}"
@@ -124,7 +143,7 @@ sandbox = "{pause}"
 
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = true
-# A profile would be loaded into the machine's kernel, and stay.
+# A profile would be loaded into the machine's kernel, and stay there.
 disable_apparmor = true
 disable_hugetlb_controller = true
 tolerate_missing_hugetlb_controller = true
@@ -170,23 +189,38 @@ fn corefile(layout: &Layout, addresses: Addresses) -> String {
 
 /// What CoreDNS and Prometheus may read.
 fn rbac() -> Value {
-    let role = |name: &str, rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
-    let binding = |name: &str| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}],
-        })
-    };
+    let core = ["services", "endpoints", "pods", "namespaces"];
+    let coredns = json!([
+        {"apiGroups": [""], "resources": core, "verbs": ["list", "watch"]},
+        {
+            "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"],
+            "verbs": ["list", "watch"]
+        },
+    ]);
+    let prometheus =
+        json!([{"apiGroups": [""], "resources": core, "verbs": ["get", "list", "watch"]}]);
     json!({"apiVersion": "v1", "kind": "List", "items": [
-        role("personaguard:coredns", json!([
-            {"apiGroups": [""], "resources": ["services", "endpoints", "pods", "namespaces"], "verbs": ["list", "watch"]},
-            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
-        ])),
-        binding("personaguard:coredns"),
-        role("personaguard:prometheus", json!([
-            {"apiGroups": [""], "resources": ["services", "endpoints", "pods", "namespaces"], "verbs": ["get", "list", "watch"]},
-        ])),
-        binding("personaguard:prometheus"),
+        cluster_role("personaguard:coredns", &coredns),
+        cluster_role_binding("personaguard:coredns"),
+        cluster_role("personaguard:prometheus", &prometheus),
+        cluster_role_binding("personaguard:prometheus"),
     ]})
+}
+
+fn cluster_role(name: &str, rules: &Value) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": name}, "rules": rules
+    })
+}
+
+/// For the user with the role's name.
+fn cluster_role_binding(name: &str) -> Value {
+    let group = "rbac.authorization.k8s.io";
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": name}],
+    })
 }

@@ -1,5 +1,5 @@
-//! Container images put together from files, without Docker: a docker-archive with one layer, the
-//! same bytes for the same content.
+//! Container images built from files without Docker: a docker-archive with one layer. The same
+//! content gives the same bytes.
 
 use crate::run::capture;
 use anyhow::{Context, Result};
@@ -14,24 +14,24 @@ use std::process::Command;
 /// Reference of the image that holds a pod's namespaces open.
 pub(crate) const PAUSE: &str = "localhost/pause:1";
 
-/// User and group of every image here but the pause image's.
+/// User and group in every image.
 const NONROOT: u32 = 65532;
 
-/// An image to be made.
+/// An image to build.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// Reference with a tag: `localhost/chat-app:dev`.
     pub reference: String,
-    /// Program and arguments; empty for an image that only holds files.
+    /// Program and arguments. Empty for an image that only contains files.
     pub entrypoint: Vec<String>,
-    /// Path in the image, without a leading slash → file.
+    /// Files by their path in the image, without a leading slash.
     files: BTreeMap<String, ImageFile>,
 }
 
 /// One file of an image.
 #[derive(Clone, Debug)]
 pub enum ImageFile {
-    /// A copy of a file of the host, with these permission bits.
+    /// A copy of a host file, with these permissions.
     Copy(PathBuf, u32),
     /// These bytes, readable by all.
     Bytes(Vec<u8>),
@@ -44,8 +44,8 @@ impl Image {
         Self { reference: reference.to_owned(), entrypoint: Vec::new(), files: BTreeMap::new() }
     }
 
-    /// The image of a program: the program, the shared libraries that `ldd` names, a user other
-    /// than root, and the certificate authorities of the host.
+    /// The image of a program: the program, the shared libraries that `ldd` lists, a user other
+    /// than root, and the host's certificate authorities.
     ///
     /// # Errors
     /// `ldd` fails, or a library is missing.
@@ -93,7 +93,7 @@ impl Image {
     pub fn write(&self, archive: &Path) -> Result<String> {
         let layer_path = archive.with_extension("layer");
         let mut layer = Hashing::new(BufWriter::new(File::create(&layer_path)?));
-        self.layer(&mut layer).with_context(|| format!("putting together {}", self.reference))?;
+        self.layer(&mut layer).with_context(|| format!("building {}", self.reference))?;
         let (mut file, layer_digest) = layer.finish();
         file.flush()?;
 
@@ -110,8 +110,9 @@ impl Image {
             "history": [{"created_by": "cargo xtask image"}],
         }))?;
         let config_name = format!("{}.json", hex::encode(Sha256::digest(&config)));
+        let tags = [&self.reference];
         let manifest = serde_json::to_vec(
-            &json!([{"Config": config_name, "RepoTags": [self.reference], "Layers": ["layer.tar"]}]),
+            &json!([{"Config": config_name, "RepoTags": tags, "Layers": ["layer.tar"]}]),
         )?;
 
         let mut outer = tar::Builder::new(Hashing::new(BufWriter::new(File::create(archive)?)));
@@ -152,7 +153,7 @@ impl Image {
     }
 }
 
-/// The pause image: one static program.
+/// The pause image, which has one static program.
 pub(crate) fn pause(program: &Path) -> Image {
     let mut image = Image::new(PAUSE);
     image.add("pause", ImageFile::Copy(program.to_owned(), 0o755));
@@ -160,19 +161,7 @@ pub(crate) fn pause(program: &Path) -> Image {
     image
 }
 
-/// Puts an image that holds just these files into the named cluster, which is up.
-///
-/// # Errors
-/// The cluster is not up, or containerd refuses the image.
-pub fn import_files(cluster: &str, reference: &str, files: &[(&str, &[u8])]) -> Result<()> {
-    let mut image = Image::new(reference);
-    for (path, bytes) in files {
-        image.add(path, ImageFile::Bytes(bytes.to_vec()));
-    }
-    crate::Cluster::open(&crate::Cache::open()?, cluster)?.import(&image).map(drop)
-}
-
-/// A header that depends on nothing but its arguments: no time, no owner.
+/// A header without time and owner.
 fn header(mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_mode(mode);
@@ -193,7 +182,7 @@ fn entry(
     Ok(to.append_data(&mut header(mode, size), path, content)?)
 }
 
-/// The paths in `ldd`'s output; none for a static program.
+/// The paths in `ldd`'s output. A static program has none.
 fn libraries(output: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for line in output.lines().map(str::trim) {
@@ -207,7 +196,7 @@ fn libraries(output: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Hashes what passes through.
+/// Hashes everything that is written through it.
 struct Hashing<W> {
     inner: W,
     hash: Sha256,
@@ -236,66 +225,4 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_are_read_from_ldd() {
-        let output = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        assert_eq!(
-            libraries(output).expect("read"),
-            ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]
-        );
-        assert_eq!(libraries("\tstatically linked\n").expect("read"), Vec::<String>::new());
-        assert!(libraries("\tlibcuda.so.1 => not found\n").is_err());
-    }
-
-    #[test]
-    fn the_same_content_makes_the_same_bytes() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str| {
-            let mut image = Image::new("localhost/x:1");
-            image.add("a/b/c.txt", ImageFile::Bytes("hello".into()));
-            image.write(&folder.path().join(name)).expect("written")
-        };
-        let first = write("one.tar");
-        std::thread::sleep(std::time::Duration::from_millis(1100));
-        assert_eq!(first, write("two.tar"));
-        assert_eq!(
-            first,
-            hex::encode(Sha256::digest(
-                std::fs::read(folder.path().join("one.tar")).expect("read")
-            ))
-        );
-    }
-
-    #[test]
-    fn the_config_names_the_layer_that_is_there() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("x.tar");
-        let mut image = Image::new("localhost/x:1");
-        image.add("model.gguf", ImageFile::Bytes("weights".into()));
-        image.write(&path).expect("written");
-        let mut parts = BTreeMap::new();
-        for part in tar::Archive::new(File::open(&path).expect("open")).entries().expect("entries")
-        {
-            let mut part = part.expect("entry");
-            let mut bytes = Vec::new();
-            part.read_to_end(&mut bytes).expect("read");
-            parts.insert(part.path().expect("path").to_string_lossy().into_owned(), bytes);
-        }
-        let manifest: serde_json::Value =
-            serde_json::from_slice(&parts["manifest.json"]).expect("JSON");
-        let config = &parts[manifest[0]["Config"].as_str().expect("a name")];
-        let config: serde_json::Value = serde_json::from_slice(config).expect("JSON");
-        let layer = format!("sha256:{}", hex::encode(Sha256::digest(&parts["layer.tar"])));
-        assert_eq!(config["rootfs"]["diff_ids"][0], layer.as_str());
-        let mut layer = tar::Archive::new(parts["layer.tar"].as_slice());
-        let names: Vec<String> = layer
-            .entries()
-            .expect("entries")
-            .map(|entry| entry.expect("entry").path().expect("path").to_string_lossy().into_owned())
-            .collect();
-        assert_eq!(names, ["tmp/", "model.gguf"]);
-    }
-}
+mod tests;

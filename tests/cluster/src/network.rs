@@ -1,4 +1,4 @@
-//! The network namespace: a veth pair to the host, and no way out.
+//! The network namespace. A veth pair connects it to the host, and to nothing else.
 
 use crate::paths::Layout;
 use crate::run::{capture, run};
@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
-/// The two ends of the veth pair, a /30 of the range that is set aside for tests of network devices
-/// (RFC 2544).
+/// The two ends of the veth pair. They are a /30 network in the range for benchmarks of network
+/// devices (RFC 2544).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Addresses {
     pub(crate) host: Ipv4Addr,
@@ -24,7 +24,7 @@ impl Addresses {
         Self { host: Ipv4Addr::from(network + 1), node: Ipv4Addr::from(network + 2) }
     }
 
-    /// The first /30, from one that depends on the name, that no interface of the host uses.
+    /// A /30 that no interface of the host uses. The search starts at one that depends on the name.
     pub(crate) fn free(name: &str) -> Result<Self> {
         let used = capture(Command::new("ip").args(["-o", "-4", "addr", "show"]))?;
         let start = name
@@ -37,25 +37,26 @@ impl Addresses {
     }
 }
 
-/// Makes the namespace. `pg-NAME` must not exist.
+/// Creates the namespace `pg-NAME`, which must not exist.
 pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
     let netns = layout.node();
     ensure!(
         !exists(&netns),
-        "a network namespace {netns} exists that this cluster did not make: choose another name, or delete it with `ip netns del {netns}`"
+        "there is already a network namespace {netns}, which is not this cluster's: choose another \
+         name, or delete it with `ip netns del {netns}`"
     );
-    let outside = outside(layout);
+    let link = host_link(layout);
     ip(&["netns", "add", &netns])?;
-    ip(&["link", "add", &outside, "type", "veth", "peer", "name", "eth0", "netns", &netns])?;
-    ip(&["addr", "add", &format!("{}/30", addresses.host), "dev", &outside])?;
-    ip(&["link", "set", &outside, "up"])?;
+    ip(&["link", "add", &link, "type", "veth", "peer", "name", "eth0", "netns", &netns])?;
+    ip(&["addr", "add", &format!("{}/30", addresses.host), "dev", &link])?;
+    ip(&["link", "set", &link, "up"])?;
     let node = addresses.node.to_string();
     for command in [
         vec!["addr", "add", &format!("{node}/30"), "dev", "eth0"],
         vec!["link", "set", "lo", "up"],
         vec!["link", "set", "eth0", "up"],
-        // Service addresses need some default route, since routing comes before their translation.
-        // This one ends in a bridge without ports: no packet leaves by mistake.
+        // Service addresses need a default route, because routing happens before their translation.
+        // This one ends in a bridge without ports, so that no packet can leave.
         vec!["link", "add", "out0", "type", "bridge"],
         vec!["link", "set", "out0", "up"],
         vec!["route", "add", "default", "dev", "out0", "src", &node],
@@ -71,7 +72,7 @@ pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
     ]))
 }
 
-/// Whether there is a network namespace of that name.
+/// Whether there is a network namespace with that name.
 pub(crate) fn exists(netns: &str) -> bool {
     Path::new("/run/netns").join(netns).exists()
 }
@@ -82,19 +83,19 @@ pub(crate) fn processes(netns: &str) -> Vec<u32> {
     output.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-/// Removes the veth pair, then the namespace and with it the bridges and the iptables rules.
+/// Removes the veth pair, then the namespace with its bridges and iptables rules.
 pub(crate) fn delete(layout: &Layout) -> Result<()> {
-    // The kernel would remove it with the namespace, but only some time later.
-    let outside = outside(layout);
-    if Path::new("/sys/class/net").join(&outside).exists() {
-        ip(&["link", "del", &outside])?;
+    // The kernel would remove it with the namespace, but only after some time.
+    let link = host_link(layout);
+    if Path::new("/sys/class/net").join(&link).exists() {
+        ip(&["link", "del", &link])?;
     }
     let netns = layout.node();
     if exists(&netns) { ip(&["netns", "del", &netns]) } else { Ok(()) }
 }
 
 /// The host's end of the veth pair.
-fn outside(layout: &Layout) -> String {
+fn host_link(layout: &Layout) -> String {
     format!("pg-{}-h", layout.name)
 }
 
@@ -103,14 +104,4 @@ fn ip(arguments: &[&str]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_network_is_a_slash_30_of_its_own_in_the_test_range() {
-        assert_eq!(Addresses::nth(0).node, Ipv4Addr::new(198, 18, 0, 2));
-        assert_eq!(Addresses::nth(1).host, Ipv4Addr::new(198, 18, 0, 5));
-        assert_eq!(Addresses::nth((1 << 15) - 1).node, Ipv4Addr::new(198, 19, 255, 254));
-        assert_eq!(Addresses::nth(1 << 15), Addresses::nth(0));
-    }
-}
+mod tests;

@@ -1,7 +1,11 @@
-//! Where things are: the project's cache, and one cluster's folder in it.
+//! Paths: the project's cache, and the folder of each cluster in it.
 
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
+
+/// Folders that are empty and private inside the cluster's namespaces, so that files of its
+/// programs at fixed paths stay inside.
+const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
 /// The project's cache folder: `$PERSONAGUARD_CACHE`, else `$XDG_CACHE_HOME/personaguard`, else
 /// `~/.cache/personaguard`.
@@ -9,20 +13,20 @@ use std::path::{Path, PathBuf};
 pub struct Cache(PathBuf);
 
 impl Cache {
-    /// Finds the cache folder and makes it.
+    /// Finds the cache folder, and creates it if it does not exist.
     ///
     /// # Errors
-    /// Neither variable nor `HOME` is set, or the folder cannot be made.
+    /// None of the variables is set, or the folder cannot be created.
     pub fn open() -> Result<Self> {
         let set =
             |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = set("PERSONAGUARD_CACHE")
             .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("personaguard")))
             .or_else(|| set("HOME").map(|folder| folder.join(".cache/personaguard")))
-            .context("set PERSONAGUARD_CACHE or HOME: there is no place for the cache")?;
+            .context("there is no place for the cache: set PERSONAGUARD_CACHE or HOME")?;
         let folder = std::path::absolute(folder)?;
         std::fs::create_dir_all(&folder)
-            .with_context(|| format!("making the cache folder {}", folder.display()))?;
+            .with_context(|| format!("creating the cache folder {}", folder.display()))?;
         Ok(Self(folder.canonicalize()?))
     }
 
@@ -38,16 +42,16 @@ impl Cache {
         self.0.join(path)
     }
 
-    /// Where built programs are.
+    /// The folder of built programs.
     #[must_use]
     pub fn bin(&self) -> PathBuf {
         self.join("bin")
     }
 
-    /// The folder of the cluster of that name.
+    /// The folder of the cluster with that name.
     ///
     /// # Errors
-    /// The name is not 1 to 8 of `a-z0-9-`, or the folder's path is too long for the sockets in it.
+    /// The name is not 1 to 8 of `a-z0-9-`, or the path is too long for the sockets in the folder.
     pub fn cluster(&self, name: &str) -> Result<Layout> {
         let letters =
             name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -56,17 +60,18 @@ impl Cache {
             "cluster name {name:?}: use 1 to 8 of a-z, 0-9 and -"
         );
         let folder = self.join("clusters").join(name);
-        // 107 bytes are the longest path of a Unix socket; the longest of ours adds about 50.
+        // The path of a Unix socket has at most 107 bytes, and the longest of ours adds about 50.
         let length = folder.as_os_str().len();
         ensure!(
             length <= 56,
             "{} is too long for sockets: set PERSONAGUARD_CACHE to a shorter path",
             folder.display()
         );
-        for hidden in crate::sandbox::PRIVATE_FOLDERS {
+        for hidden in PRIVATE_FOLDERS {
             ensure!(
                 !folder.starts_with(hidden),
-                "the cluster hides {hidden} from its processes: set PERSONAGUARD_CACHE to a folder outside of it"
+                "the cluster's processes cannot see {hidden}: set PERSONAGUARD_CACHE to a folder \
+                 outside of it"
             );
         }
         Ok(Layout { name: name.to_owned(), folder })
@@ -78,7 +83,7 @@ impl Cache {
 pub struct Layout {
     /// Short name: `demo`.
     pub name: String,
-    /// The folder; nothing of the cluster is on disk outside of it.
+    /// The folder. The cluster writes nothing outside of it.
     pub folder: PathBuf,
 }
 
@@ -107,7 +112,7 @@ impl Layout {
         self.join("kubeconfig")
     }
 
-    /// The API server's audit log: one JSON event a line, `Metadata` level, every write.
+    /// The API server's audit log: every write at level `Metadata`, one JSON event per line.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.join("audit.log")
@@ -119,7 +124,7 @@ impl Layout {
         self.join("containerd.sock")
     }
 
-    /// A process's output.
+    /// The output of a process.
     #[must_use]
     pub fn log(&self, process: &str) -> PathBuf {
         self.join("logs").join(format!("{process}.log"))
@@ -127,21 +132,4 @@ impl Layout {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cluster_names_are_short_and_plain() {
-        let cache = Cache(PathBuf::from("/root/.cache/personaguard"));
-        assert_eq!(cache.cluster("demo").expect("valid").node(), "pg-demo");
-        for bad in ["", "a/b", "Demo", "far-too-long", ".."] {
-            assert!(cache.cluster(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_cache_that_the_cluster_would_hide_from_itself_is_refused() {
-        let error = Cache(PathBuf::from("/var/lib/cache")).cluster("demo").expect_err("hidden");
-        assert!(error.to_string().contains("PERSONAGUARD_CACHE"), "{error}");
-    }
-}
+mod tests;

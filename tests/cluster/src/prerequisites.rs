@@ -1,14 +1,13 @@
-//! What the cluster needs of the machine: checked before anything is changed, and said with the
-//! reason.
+//! What the cluster needs from the machine. It is checked before anything is changed.
 
-use crate::Say;
+use crate::progress::Say;
 use crate::run::{capture, run};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A program of the machine, the Debian package that holds it, and what it is for.
+/// A program of the machine, its Debian package, and its purpose.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -33,38 +32,40 @@ const NEEDS: [Need; 7] = [
     Need { program: "apt-get", package: "apt", why: "installs the rest" },
 ];
 
-/// Checks everything, and installs missing Debian packages after saying so.
+/// Checks everything, and installs missing Debian packages.
 ///
 /// # Errors
-/// Something that cannot be installed is missing; the error names all of it, with the reason.
+/// Something is missing that cannot be installed. The error lists everything, with the reasons.
 pub(crate) fn ensure(say: Say<'_>) -> Result<()> {
-    let mut lacks = Vec::new();
+    let mut problems = Vec::new();
     if !is_root() {
-        lacks.push("root: namespaces, mounts and cgroups need it (run it with sudo -E)".to_owned());
+        problems
+            .push("root: namespaces, mounts and cgroups need it (run it with sudo -E)".to_owned());
     } else {
         let missing: Vec<&Need> =
             NEEDS.iter().filter(|need| program_of(need.program).is_none()).collect();
         if missing.iter().any(|need| need.program == "apt-get") {
-            lacks.extend(missing.iter().map(|need| format!("{}: {}", need.program, need.why)));
+            problems.extend(missing.iter().map(|need| format!("{}: {}", need.program, need.why)));
         } else if !missing.is_empty() {
             let wanted: Vec<(&str, &str)> =
                 missing.iter().map(|need| (need.package, need.why)).collect();
             install_packages(&wanted, say)?;
         }
-        lacks.extend(kernel());
+        problems.extend(kernel());
     }
     if program_of("go").is_none() {
-        lacks.push(
+        problems.push(
             "go 1.26 or newer: builds Kubernetes, etcd, containerd and CoreDNS (https://go.dev/dl)"
                 .to_owned(),
         );
     }
-    if lacks.is_empty() {
+    if problems.is_empty() {
         return Ok(());
     }
     bail!(
-        "the local cluster cannot run on this machine, which lacks:\n  - {}\nAny existing cluster serves instead: pass --kubeconfig.",
-        lacks.join("\n  - ")
+        "the local cluster cannot run on this machine, which lacks:\n  - {}\n\
+         Use an existing cluster instead: pass --kubeconfig.",
+        problems.join("\n  - ")
     )
 }
 
@@ -75,12 +76,12 @@ fn is_root() -> bool {
         .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
 }
 
-/// Tries each kernel feature in namespaces that end with the try.
+/// Tries each kernel feature in temporary namespaces.
 fn kernel() -> Vec<String> {
     let _ = Command::new("modprobe").args(["-a", "overlay", "bridge", "veth"]).output();
-    let mut lacks = Vec::new();
+    let mut problems = Vec::new();
     if !fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n") {
-        lacks.push(
+        problems.push(
             "the overlay file system (kernel option CONFIG_OVERLAY_FS): holds the images"
                 .to_owned(),
         );
@@ -100,8 +101,10 @@ fn kernel() -> Vec<String> {
             "iptables -w -t nat -S",
         ),
         (
-            "the iptables matches comment, mark and statistic (CONFIG_NETFILTER_XT_MATCH_*): route Services",
-            "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 -m statistic --mode random --probability 0.5 -j MARK --or-mark 1",
+            "the iptables matches comment, mark and statistic (CONFIG_NETFILTER_XT_MATCH_*): route \
+             Services",
+            "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 -m statistic \
+             --mode random --probability 0.5 -j MARK --or-mark 1",
         ),
     ];
     for (what, script) in tries {
@@ -109,7 +112,7 @@ fn kernel() -> Vec<String> {
         command.args(["--net", "--mount", "--pid", "--fork", "sh", "-c", script]);
         if let Err(error) = capture(&mut command) {
             let line = error.to_string().lines().last().unwrap_or_default().to_owned();
-            lacks.push(format!("{what}: {line}"));
+            problems.push(format!("{what}: {line}"));
             if script == "true" {
                 break;
             }
@@ -124,24 +127,24 @@ fn kernel() -> Vec<String> {
         if !controllers.lines().any(enabled)
             && !unified.split_whitespace().any(|name| name == controller)
         {
-            lacks.push(format!(
+            problems.push(format!(
                 "the cgroup controller {controller}: the kubelet keeps pods apart with it"
             ));
         }
     }
-    lacks
+    problems
 }
 
-/// Where a program is; an absolute path is looked for as it is.
+/// The path of a program. An absolute path is only checked.
 #[must_use]
 pub fn program_of(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    // A user's PATH may lack the folders of administration programs.
+    // A user's PATH may lack the folders for administration programs.
     let folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"]);
     folders.map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
 }
 
-/// Installs Debian packages, given with the reason for each, after saying so.
+/// Installs Debian packages, given with the reason for each.
 ///
 /// # Errors
 /// This is not Debian, or apt fails.
@@ -156,9 +159,8 @@ pub fn install_packages(packages: &[(&str, &str)], say: Say<'_>) -> Result<()> {
     let install = [&["install", "-y", "--no-install-recommends"], names.as_slice()].concat();
     if apt(&install).is_err() {
         apt(&["update"])?;
-        apt(&install).with_context(|| {
-            format!("install them yourself: apt-get install {}", names.join(" "))
-        })?;
+        apt(&install)
+            .with_context(|| format!("install them with: apt-get install {}", names.join(" ")))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Processes known by id and start time, so that an id that was given to another process meanwhile
+//! Processes, identified by id and start time, so that another process that got the same id later
 //! is never touched.
 
 use anyhow::{Context, Result};
@@ -7,34 +7,35 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// One process of one boot of the machine.
+/// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     pub(crate) pid: u32,
     /// Clock ticks since boot.
     start: u64,
+    /// Id of the machine's boot.
     boot: String,
 }
 
 impl ProcessId {
-    /// The process that has this id now.
+    /// The process that currently has this id.
     pub(crate) fn of(pid: u32) -> Result<Self> {
         let stat = Stat::read(pid).with_context(|| format!("process {pid} has ended"))?;
         Ok(Self { pid, start: stat.start, boot: boot()? })
     }
 
-    /// Whether this very process still runs.
+    /// Whether this process still runs.
     pub(crate) fn alive(&self) -> bool {
         boot().is_ok_and(|boot| boot == self.boot)
             && Stat::read(self.pid)
                 .is_some_and(|stat| stat.start == self.start && stat.state != 'Z')
     }
 
-    /// Sends `SIGKILL` to this very process and waits for its end.
+    /// Kills this process and waits until it has ended.
     pub(crate) fn kill(&self) -> Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
-        // The descriptor is taken before the check: after it, the id cannot pass to another process
-        // unnoticed.
+        // Opened before the check, the descriptor refers to the process that is checked, even if
+        // its id is reused.
         let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if !self.alive() {
             return Ok(());
@@ -49,7 +50,7 @@ impl ProcessId {
         Ok(())
     }
 
-    /// Its first child, which an `nsenter --pid` or `unshare --fork` has started.
+    /// Its first child, if it is an `nsenter --pid` or `unshare --fork`.
     pub(crate) fn child(&self) -> Option<Self> {
         let entries = fs::read_dir("/proc").ok()?;
         let pids =
@@ -77,8 +78,8 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The second field is the program's name in parentheses, which may hold spaces and parentheses
-    /// itself.
+    /// The second field is the program's name in parentheses. It may contain spaces and
+    /// parentheses.
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;
@@ -89,27 +90,4 @@ impl Stat {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::Command;
-
-    #[test]
-    fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a) b) (c)) S 3 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 2 3";
-        let stat = Stat::parse(text).expect("parses");
-        assert_eq!((stat.state, stat.parent, stat.start), ('S', 3, 987_654));
-    }
-
-    #[test]
-    fn a_process_with_another_start_time_is_left_alone() {
-        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep starts");
-        let process = ProcessId::of(child.id()).expect("runs");
-        let stranger = ProcessId { start: process.start + 1, ..process.clone() };
-        assert!(!stranger.alive());
-        stranger.kill().expect("nothing to do");
-        assert!(process.alive());
-        process.kill().expect("ends");
-        assert!(!process.alive());
-        child.wait().expect("reaped");
-    }
-}
+mod tests;

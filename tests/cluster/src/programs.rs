@@ -1,7 +1,8 @@
-//! The cluster's programs, built from source by Go into the cache, and the pause program, by rustc.
+//! The cluster's programs. They are built from source into the cache: by Go, and the pause program
+//! by rustc.
 
-use crate::Say;
 use crate::paths::Cache;
+use crate::progress::Say;
 use crate::run::run;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One Go module under `go/`: what it pins, and which programs of it are needed.
+/// A Go module under `go/`, which pins versions, and the programs that are built from it.
 struct Module {
     folder: &'static str,
     what: &'static str,
@@ -68,7 +69,7 @@ const MODULES: [Module; 5] = [
     },
 ];
 
-/// Builds every program that the cache lacks or holds in another version. With a warm Go cache this
+/// Builds every program that the cache does not have in this version. With a warm Go cache that
 /// takes seconds.
 ///
 /// # Errors
@@ -112,21 +113,20 @@ impl Module {
             )
         })?;
         for program in self.programs {
-            // A module's major version is the last element of its path, and Go names the program
-            // after that.
+            // Go names a program after the last element of its path, which may be a major version.
             let built = [*program, "v3", "server"]
                 .map(|name| folder.join(name))
                 .into_iter()
                 .find(|path| path.is_file());
-            let built =
-                built.with_context(|| format!("the build of {} made no {program}", self.folder))?;
+            let built = built
+                .with_context(|| format!("the build of {} produced no {program}", self.folder))?;
             fs::rename(built, cache.bin().join(program))?;
         }
         fs::remove_dir_all(folder)?;
         Ok(fs::write(stamp, digest)?)
     }
 
-    /// Without the version stamps, Kubernetes calls itself v0.0.0 and clients refuse it.
+    /// Without these versions, Kubernetes reports v0.0.0 and clients refuse it.
     fn linker_flags(&self) -> String {
         let mut flags = "-s -w".to_owned();
         if self.folder == "kubernetes" {
@@ -154,10 +154,10 @@ fn tempdir_in(parent: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The program that holds a pod's namespaces open: it waits. Static, so that its image is one file.
+/// The program that keeps a pod's namespaces open. It is static, so its image is a single file.
 const PAUSE: &str = "fn main() { loop { std::thread::park(); } }\n";
 
-/// Builds the pause program by rustc where the cache lacks it, and returns its path.
+/// Builds the pause program if the cache does not have it. Returns its path.
 ///
 /// # Errors
 /// rustc or the static C library (package `libc6-dev`, which Rust needs anyway) is missing.

@@ -1,5 +1,4 @@
-//! The namespaces that hold a cluster: network, mounts, process ids; and starting processes in
-//! them.
+//! The namespaces of a cluster (network, mounts, process ids), and the processes in them.
 
 use crate::paths::{Cache, Layout};
 use crate::process::ProcessId;
@@ -9,14 +8,9 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Folders that are empty and private inside: what the cluster's programs leave in fixed places
-/// stays in it.
-pub(crate) const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
-
-/// The first process. It reads its own id before the new `/proc` is mounted (afterwards it would be
-/// 1), and it collects the processes that lose their parent. Kernel settings of the whole machine
-/// are read-only inside, but those of the network, which are the namespace's own; those that the
-/// kubelet insists on look to it as if they were set.
+/// The first process. It reads its id before it mounts the new `/proc`, where it would be 1, and it
+/// reaps orphans. Inside, the kernel settings are read-only, except for those of the network
+/// namespace. Settings that the kubelet insists on are replaced by files with the right values.
 const FIRST_PROCESS: &str = r#"
 set -e
 read -r pid rest < /proc/self/stat
@@ -25,14 +19,14 @@ mount --bind /proc/sys /proc/sys
 mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,ro,bind /proc/sys
 for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
-mkdir -p /run/lock /run/seen
-see() { echo "$2" > "/run/seen/${1##*/}"; mount --bind "/run/seen/${1##*/}" "/proc/sys/$1"; }
-see vm/overcommit_memory 1
-see vm/panic_on_oom 0
-see kernel/panic 10
-see kernel/panic_on_oops 1
-see kernel/keys/root_maxkeys 1000000
-see kernel/keys/root_maxbytes 25000000
+mkdir -p /run/lock /run/fake
+fake() { echo "$2" > "/run/fake/${1##*/}"; mount --bind "/run/fake/${1##*/}" "/proc/sys/$1"; }
+fake vm/overcommit_memory 1
+fake vm/panic_on_oom 0
+fake kernel/panic 10
+fake kernel/panic_on_oops 1
+fake kernel/keys/root_maxkeys 1000000
+fake kernel/keys/root_maxbytes 25000000
 mount --make-rshared /
 echo "$pid" > "$1.new"
 mv "$1.new" "$1"
@@ -75,7 +69,7 @@ pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
         }
         if starter.try_wait()?.is_some() || Instant::now() > deadline {
             bail!(
-                "the namespaces could not be made: {}",
+                "the namespaces could not be created: {}",
                 fs::read_to_string(layout.log("holder"))?.trim()
             );
         }
@@ -83,7 +77,7 @@ pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
     }
 }
 
-/// A command that will run in all of the cluster's namespaces.
+/// A command that runs in all namespaces of the cluster.
 pub(crate) fn command(holder: &ProcessId, cache: &Cache, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("nsenter");
     command
@@ -95,7 +89,7 @@ pub(crate) fn command(holder: &ProcessId, cache: &Cache, program: impl AsRef<OsS
     command
 }
 
-/// Starts a process that outlives this one, output to its log file, and returns the process itself,
+/// Starts a process that outlives this one and writes to its log file. Returns the process itself,
 /// not `nsenter`.
 pub(crate) fn spawn(
     holder: &ProcessId,
@@ -115,21 +109,21 @@ pub(crate) fn spawn(
         .stderr(log)
         .spawn()
         .with_context(|| format!("starting {name}"))?;
-    let entering = ProcessId::of(starter.id())?;
+    let nsenter = ProcessId::of(starter.id())?;
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        if let Some(process) = entering.child() {
+        if let Some(process) = nsenter.child() {
             return Ok(process);
         }
         if starter.try_wait()?.is_some() || Instant::now() > deadline {
-            bail!("{name} did not start; its last words:\n{}", tail(layout, name));
+            bail!("{name} did not start; the end of its log:\n{}", log_tail(layout, name));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 /// The last lines of a process's log.
-pub(crate) fn tail(layout: &Layout, name: &str) -> String {
+pub(crate) fn log_tail(layout: &Layout, name: &str) -> String {
     let bytes = fs::read(layout.log(name)).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(4000)..]).into_owned();
     let lines: Vec<&str> = text.lines().collect();

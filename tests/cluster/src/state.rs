@@ -1,5 +1,4 @@
-//! What is recorded of a cluster, so that a later command finds it and a killed one's leftovers can
-//! be cleared.
+//! The recorded state of a cluster, by which later commands find it, and leftovers can be removed.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -8,17 +7,17 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `state.json` in the cluster's folder; written after every change, before the next step.
+/// `state.json` in the cluster's folder. It is written after each change, before the next step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) addresses: Addresses,
-    /// First process of the namespaces; everything in them ends with it.
+    /// First process of the namespaces. All other processes in them end with it.
     pub(crate) holder: Option<ProcessId>,
-    /// The processes started in them, by name.
+    /// Processes in the namespaces, by name.
     pub(crate) processes: BTreeMap<String, ProcessId>,
-    /// Imported images: reference → SHA-256 of the archive.
+    /// SHA-256 of the archive of each imported image, by reference.
     pub(crate) images: BTreeMap<String, String>,
-    /// Whether the node has been ready once.
+    /// Whether the node was ready at some time.
     pub(crate) complete: bool,
 }
 
@@ -33,7 +32,7 @@ impl State {
         }
     }
 
-    /// Reads the state; `None` where there is none or it was cut off by a kill.
+    /// Reads the state. `None` if there is none, or it is incomplete.
     pub(crate) fn read(layout: &Layout) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(layout.join("state.json")).ok()?).ok()
     }

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn at(second: i64) -> Timestamp {
@@ -67,14 +68,17 @@ fn a_thousand_alerts_are_kept_and_the_oldest_dropped_first() {
 proptest! {
     /// Whatever fails: a receiver gets beginnings and ends in turns, and finally an end.
     #[test]
-    fn each_beginning_and_each_end_is_sent_once(steps in proptest::collection::vec((any::<bool>(), any::<bool>()), 1..60)) {
+    fn each_beginning_and_each_end_is_sent_once(
+        steps in vec((any::<bool>(), any::<bool>()), 1..60)
+    ) {
         let mut outbox = Outbox::new(None);
         let mut sent: Vec<bool> = Vec::new();
-        for (second, (firing, up)) in steps.into_iter().chain([(false, true), (false, true)]).enumerate() {
-            let now = at(second as i64);
-            outbox.observe(if firing { vec![alert("evil", second as i64)] } else { vec![] }, now);
+        let steps = steps.into_iter().chain([(false, true), (false, true)]);
+        for (second, (is_firing, is_up)) in (0..).zip(steps) {
+            let now = at(second);
+            outbox.observe(is_firing.then(|| alert("evil", second)).into_iter().collect(), now);
             let batch = outbox.due(now);
-            let accepted = if up { batch.alerts().len() } else { 0 };
+            let accepted = if is_up { batch.alerts().len() } else { 0 };
             sent.extend(batch.alerts()[..accepted].iter().map(|alert| alert.ends_at.is_some()));
             outbox.delivered(&batch, accepted, now);
         }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn names_are_as_the_rules_and_the_dashboard_know_them() {
+fn names_and_labels_are_those_of_the_rules_and_the_dashboard() {
     let metrics = Metrics::new();
     metrics.reconciled("PersonaPolicy", "Resolved", 0.01);
     metrics.push("accepted");
@@ -17,15 +17,18 @@ fn names_are_as_the_rules_and_the_dashboard_know_them() {
     metrics.set_trait(labels(), 3, false);
     metrics.set_trait(labels(), 5, true);
     let text = metrics.encode();
-    for line in [
+    let breach = "namespace=\"support\",workload=\"Deployment/chat\",\
+                  policy=\"no-villains\",trait=\"evil\"";
+    let lines = [
         "personaguard_operator_reconciliations_total{kind=\"PersonaPolicy\",reason=\"Resolved\"} 1",
         "personaguard_operator_reports_total{result=\"accepted\"} 1",
         "personaguard_operator_alerts_total{receiver=\"webhook\",result=\"delivered\"} 2",
         "personaguard_operator_leader 0",
         "personaguard_policy_ready{namespace=\"support\",policy=\"no-villains\"} 1",
-        "personaguard_workload_breaches_total{namespace=\"support\",workload=\"Deployment/chat\",policy=\"no-villains\",trait=\"evil\"} 5",
-        "personaguard_workload_drift_detected{namespace=\"support\",workload=\"Deployment/chat\",policy=\"no-villains\",trait=\"evil\"} 1",
-    ] {
+        &format!("personaguard_workload_breaches_total{{{breach}}} 5"),
+        &format!("personaguard_workload_drift_detected{{{breach}}} 1"),
+    ];
+    for line in lines {
         assert!(text.contains(line), "{line} is missing:\n{text}");
     }
     metrics.remove_workload("support", "Deployment/chat");

@@ -19,7 +19,8 @@ pub(super) fn without_sample(scores: &TraitScores) -> TraitScores {
     TraitScores { sample: None, ..scores.clone() }
 }
 
-/// Merges scores into a list that is ordered by policy and vector and has at most `max_len` entries.
+/// Merges scores into a list that is ordered by policy and vector and has at most `max_len`
+/// entries.
 pub(super) fn merge_into(list: &mut Vec<TraitScores>, scores: &TraitScores, max_len: usize) {
     let key = |entry: &TraitScores| (entry.policy.clone(), entry.vector.clone());
     match list.binary_search_by(|entry| key(entry).cmp(&key(scores))) {

@@ -173,7 +173,8 @@ proptest! {
         events in prop::collection::vec(event(), 1..120),
     ) {
         let mut counts = WorkloadCounts::default();
-        let mut pods: Vec<Pod> = (0..3).map(|uid| Pod { uid, instance: uid * 1000, ..Pod::default() }).collect();
+        let pod = |uid| Pod { uid, instance: uid * 1000, ..Pod::default() };
+        let mut pods: Vec<Pod> = (0..3).map(pod).collect();
         let mut next = 10;
         let mut responses = 0;
         let mut scores = Vec::new();
@@ -187,7 +188,7 @@ proptest! {
                 Event::LatePush(pod, back) => {
                     // Also of a former process.
                     let sent = &pods[pod].sent;
-                    if let Some(report) = sent.len().checked_sub(1 + back).map(|index| &sent[index]) {
+                    if let Some(report) = sent.iter().nth_back(back) {
                         counts.record(&name(pod), &pods[pod].uid.to_string(), report, now());
                     }
                 }
@@ -230,7 +231,8 @@ proptest! {
             scores.append(&mut pod.scores);
         }
         prop_assert_eq!(counts.totals().responses, responses);
-        prop_assert_eq!(counts.totals().breaches, scores.iter().filter(|score| **score > 4.0).count() as u64);
+        let breaches = scores.iter().filter(|score| **score > 4.0).count() as u64;
+        prop_assert_eq!(counts.totals().breaches, breaches);
         let merged = &counts.traits()[0];
         prop_assert_eq!(merged.scored, scores.len() as u64);
         if !scores.is_empty() {

@@ -7,7 +7,10 @@ fn status(change: impl FnOnce(&mut serde_json::Value)) -> TokenReviewStatus {
         "audiences": ["reports.personaguard.dev"],
         "user": {
             "username": "system:serviceaccount:support:default",
-            "extra": {"authentication.kubernetes.io/pod-name": ["chat-1"], "authentication.kubernetes.io/pod-uid": ["u1"]}
+            "extra": {
+                "authentication.kubernetes.io/pod-name": ["chat-1"],
+                "authentication.kubernetes.io/pod-uid": ["u1"]
+            }
         }
     });
     change(&mut status);

@@ -10,12 +10,18 @@ fn the_sidecar_and_its_model_are_recognised() {
     let pod = view(json!({
         "metadata": {
             "namespace": "support", "name": "chat-1", "uid": "u", "labels": {"app": "chat"},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "chat", "uid": "r", "controller": true}]
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "chat", "uid": "r",
+                "controller": true
+            }]
         },
         "spec": {
             "containers": [{"name": "app"}],
             "initContainers": [{"name": "personaguard", "restartPolicy": "Always"}],
-            "volumes": [{"name": "other", "configMap": {"name": "other"}}, {"name": "personaguard-config", "configMap": {"name": "personaguard-smollm2"}}]
+            "volumes": [
+                {"name": "other", "configMap": {"name": "other"}},
+                {"name": "personaguard-config", "configMap": {"name": "personaguard-smollm2"}}
+            ]
         }
     }));
     assert_eq!(pod.sidecar.as_deref(), Some("smollm2"));
@@ -26,13 +32,17 @@ fn the_sidecar_and_its_model_are_recognised() {
 #[test]
 fn the_apps_port_is_the_one_the_api_server_gave_the_sidecar() {
     let pod = |upstream: &str| {
+        let env = json!([{"name": "PERSONAGUARD_UPSTREAM", "value": upstream}]);
+        let ports = json!([
+            {"containerPort": 8000, "hostPort": 80},
+            {"containerPort": 8000, "name": "also"},
+            {"containerPort": 9, "name": "other"}
+        ]);
         view(json!({
             "metadata": {"name": "a"},
             "spec": {
-                "initContainers": [{"name": "personaguard", "env": [{"name": "PERSONAGUARD_UPSTREAM", "value": upstream}]}],
-                "containers": [{"name": "app", "ports": [
-                    {"containerPort": 8000, "hostPort": 80}, {"containerPort": 8000, "name": "also"}, {"containerPort": 9, "name": "other"}
-                ]}]
+                "initContainers": [{"name": "personaguard", "env": env}],
+                "containers": [{"name": "app", "ports": ports}]
             }
         }))
     };
@@ -43,11 +53,12 @@ fn the_apps_port_is_the_one_the_api_server_gave_the_sidecar() {
 
 #[test]
 fn a_pod_that_is_never_injected_says_why() {
-    let plain = view(json!({"metadata": {"name": "a"}, "spec": {"containers": []}}));
+    let mut pod = json!({"metadata": {"name": "a"}, "spec": {"containers": []}});
+    let plain = view(pod.clone());
     assert_eq!((plain.sidecar, plain.exempt), (None, None));
-    let host =
-        view(json!({"metadata": {"name": "a"}, "spec": {"containers": [], "hostNetwork": true}}));
-    assert!(host.exempt.is_some());
-    let out = json!({"metadata": {"name": "a", "annotations": {"personaguard.dev/inject": "false"}}, "spec": {"containers": []}});
-    assert!(view(out).exempt.is_some());
+    pod["spec"]["hostNetwork"] = json!(true);
+    assert!(view(pod.clone()).exempt.is_some());
+    pod["spec"]["hostNetwork"] = json!(false);
+    pod["metadata"]["annotations"] = json!({"personaguard.dev/inject": "false"});
+    assert!(view(pod).exempt.is_some());
 }

@@ -9,24 +9,23 @@ fn view(spec: &serde_json::Value) -> Option<ServiceView> {
 
 #[test]
 fn a_service_targets_ports_by_name_by_number_or_by_its_own_number() {
-    let ports = json!([{"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 8000}, {"port": 8080}]);
+    let ports = json!([
+        {"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 8000}, {"port": 8080}
+    ]);
     let service = view(&json!({"selector": {"app": "chat"}, "ports": ports})).unwrap();
     assert_eq!(
         (service.target_numbers.as_slice(), service.target_names.as_slice()),
         ([8000, 8080].as_slice(), ["http".to_owned()].as_slice())
     );
-    assert!(
-        service
-            .selects(&BTreeMap::from([("app".into(), "chat".into()), ("tier".into(), "a".into())]))
-    );
+    let labels = BTreeMap::from([("app".into(), "chat".into()), ("tier".into(), "a".into())]);
+    assert!(service.selects(&labels));
     assert!(!service.selects(&BTreeMap::new()));
 }
 
 #[test]
 fn a_service_that_itself_selects_no_pods_is_left_out() {
     assert_eq!(view(&json!({"ports": [{"port": 80}]})), None);
-    assert_eq!(
-        view(&json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}})),
-        None
-    );
+    let external =
+        json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}});
+    assert_eq!(view(&external), None);
 }

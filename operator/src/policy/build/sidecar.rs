@@ -87,10 +87,13 @@ fn environment(settings: &Settings, proxy: bool) -> Vec<Value> {
 }
 
 fn ports(takeover: Option<&str>) -> Vec<Value> {
-    let port = |name: &str, number: u16| json!({ "name": name, "containerPort": number, "protocol": "TCP" });
-    let admin = port(names::ADMIN_PORT_NAME, names::ADMIN_PORT);
-    let api = takeover.map(|name| port(name, names::API_PORT));
+    let admin = tcp_port(names::ADMIN_PORT_NAME, names::ADMIN_PORT);
+    let api = takeover.map(|name| tcp_port(name, names::API_PORT));
     std::iter::once(admin).chain(api).collect()
+}
+
+fn tcp_port(name: &str, number: u16) -> Value {
+    json!({ "name": name, "containerPort": number, "protocol": "TCP" })
 }
 
 pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {

@@ -5,7 +5,7 @@ use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::wire::{Failure, RefusedTrait, Sample};
+use personaguard_crds::wire::{Failure, RefusedTrait};
 use personaguard_crds::{Action, LastBreach, Placement, PodCounts, PodState, TraitScores};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,6 @@ fn now() -> Timestamp {
 
 struct Case {
     inputs: Inputs,
-    /// Scores that were sampled for any trait.
-    sampled: Vec<f64>,
     workloads: BTreeMap<String, Vec<TraitScores>>,
 }
 
@@ -25,7 +23,7 @@ impl Case {
     fn new(pods: &[(&str, Option<&str>)]) -> Self {
         let mut inputs = inputs(vec![policy("no-villains", 3, "evil")]);
         inputs.pods = pods.iter().map(|(name, sidecar)| Arc::new(pod(name, *sidecar))).collect();
-        Self { inputs, sampled: Vec::new(), workloads: BTreeMap::new() }
+        Self { inputs, workloads: BTreeMap::new() }
     }
 
     fn resolved(&self) -> ResolvedPolicy {
@@ -33,9 +31,9 @@ impl Case {
     }
 
     fn report(&mut self, pod: &str, change: impl FnOnce(&mut PodCounts)) {
-        let mut said = report(pod, &[&self.resolved()]);
-        change(&mut said);
-        self.inputs.reports.insert(said.uid.clone(), said);
+        let mut report = report(pod, &[&self.resolved()]);
+        change(&mut report);
+        self.inputs.reports.insert(report.uid.clone(), report);
     }
 
     fn status(&self) -> PersonaPolicyStatus {
@@ -45,15 +43,7 @@ impl Case {
             model: "smollm2",
             rejection: validated.rejected.get("no-villains"),
             in_force: validated.in_force("no-villains"),
-            calibrations: calibration::calibrations(
-                &self.inputs.policies[0],
-                validated.in_force("no-villains"),
-                |_, basis| {
-                    let mut sample = Sample::new(basis.clone());
-                    self.sampled.iter().for_each(|score| sample.add(*score, None));
-                    sample
-                },
-            ),
+            calibrations: Vec::new(),
             pods: &self.inputs.pods,
             services: &self.inputs.services,
             reports: &self.inputs.reports,
@@ -64,13 +54,10 @@ impl Case {
     }
 }
 
-fn says(status: &PersonaPolicyStatus, type_: &str) -> (String, String) {
+fn assert_condition(status: &PersonaPolicyStatus, type_: &str, expected: (&str, &str)) {
     let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
-    (condition.status.clone(), condition.reason.clone())
-}
-
-fn is(status: &str, reason: &str) -> (String, String) {
-    (status.to_owned(), reason.to_owned())
+    let found = (condition.status.as_str(), condition.reason.as_str());
+    assert_eq!(found, expected, "{condition:?}");
 }
 
 #[test]
@@ -82,8 +69,8 @@ fn a_policy_whose_sidecar_is_bypassed_is_not_ready() {
         Some(AppPort { number: 8000, names: Vec::new(), host_port: None });
     case.report("a", |_| {});
     let status = case.status();
-    assert_eq!(says(&status, "Ready"), is("True", "Guarding"));
-    assert_eq!(says(&status, "BypassDetected"), is("False", "NoBypass"));
+    assert_condition(&status, "Ready", ("True", "Guarding"));
+    assert_condition(&status, "BypassDetected", ("False", "NoBypass"));
     case.inputs.services = vec![Arc::new(ServiceView {
         name: "llm".into(),
         selector: case.inputs.pods[0].labels.clone(),
@@ -91,9 +78,9 @@ fn a_policy_whose_sidecar_is_bypassed_is_not_ready() {
         target_names: Vec::new(),
     })];
     let status = case.status();
-    assert_eq!(says(&status, "Ready"), is("False", "ServiceGoesPast"));
-    assert_eq!(says(&status, "BypassDetected"), is("True", "ServiceGoesPast"));
-    assert_eq!(says(&status, "Guarded"), is("True", "Acknowledged"));
+    assert_condition(&status, "Ready", ("False", "ServiceGoesPast"));
+    assert_condition(&status, "BypassDetected", ("True", "ServiceGoesPast"));
+    assert_condition(&status, "Guarded", ("True", "Acknowledged"));
 }
 
 #[test]
@@ -102,7 +89,7 @@ fn a_policy_is_ready_when_every_selected_pod_acknowledged_it() {
     case.report("chat-1", |_| {});
     case.report("chat-2", |_| {});
     let status = case.status();
-    assert_eq!(says(&status, "Ready"), is("True", "Guarding"));
+    assert_condition(&status, "Ready", ("True", "Guarding"));
     assert_eq!((status.guarded.as_deref(), status.acknowledged_generation), (Some("2/2"), Some(3)));
     assert_eq!(status.observed_generation, Some(3));
 }
@@ -111,47 +98,50 @@ fn a_policy_is_ready_when_every_selected_pod_acknowledged_it() {
 fn invariant_4_what_is_not_acknowledged_is_not_claimed() {
     let mut case = Case::new(&[("chat-1", Some("smollm2")), ("chat-2", Some("smollm2"))]);
     case.report("chat-1", |_| {});
-    case.report("chat-2", |said| said.policies[0].generation = 2);
+    case.report("chat-2", |report| report.policies[0].generation = 2);
     let status = case.status();
-    assert_eq!(says(&status, "Guarded"), is("False", "AwaitingAcknowledgement"));
-    assert_eq!(says(&status, "Ready"), is("False", "AwaitingAcknowledgement"));
+    assert_condition(&status, "Guarded", ("False", "AwaitingAcknowledgement"));
+    assert_condition(&status, "Ready", ("False", "AwaitingAcknowledgement"));
     assert_eq!((status.guarded.as_deref(), status.acknowledged_generation), (Some("1/2"), Some(2)));
     // The same generation with another vector behind it.
-    case.report("chat-2", |said| said.policies[0].digest = Some(Digest::of(b"before")));
-    assert_eq!(says(&case.status(), "Guarded"), is("False", "AwaitingAcknowledgement"));
+    case.report("chat-2", |report| report.policies[0].digest = Some(Digest::of(b"before")));
+    assert_condition(&case.status(), "Guarded", ("False", "AwaitingAcknowledgement"));
     // A former policy of the same name.
-    case.report("chat-2", |said| said.policies[0].uid = "before".into());
-    assert_eq!(says(&case.status(), "Guarded"), is("False", "AwaitingAcknowledgement"));
+    case.report("chat-2", |report| report.policies[0].uid = "before".into());
+    assert_condition(&case.status(), "Guarded", ("False", "AwaitingAcknowledgement"));
 }
 
 #[test]
 fn each_way_not_to_be_guarded_has_its_own_reason() {
-    assert_eq!(says(&Case::new(&[]).status(), "Ready"), is("Unknown", "NoPods"));
-    assert_eq!(
-        says(&Case::new(&[("chat-1", None)]).status(), "Ready"),
-        is("False", "PodsWithoutSidecar")
+    assert_condition(&Case::new(&[]).status(), "Ready", ("Unknown", "NoPods"));
+    assert_condition(
+        &Case::new(&[("chat-1", None)]).status(),
+        "Ready",
+        ("False", "PodsWithoutSidecar"),
     );
-    assert_eq!(
-        says(&Case::new(&[("chat-1", Some("other"))]).status(), "Ready"),
-        is("False", "ModelConflict")
+    assert_condition(
+        &Case::new(&[("chat-1", Some("other"))]).status(),
+        "Ready",
+        ("False", "ModelConflict"),
     );
     let failure =
         || Failure { reason: "WeightsInvalid".into(), message: "The file is cut short.".into() };
     let mut failing = Case::new(&[("chat-1", Some("smollm2"))]);
-    failing.report("chat-1", |said| {
-        said.state = PodState::Failed;
-        said.failure = Some(failure());
-        said.policies.clear();
+    failing.report("chat-1", |report| {
+        report.state = PodState::Failed;
+        report.failure = Some(failure());
+        report.policies.clear();
     });
-    assert_eq!(says(&failing.status(), "Ready"), is("False", "WeightsInvalid"));
+    assert_condition(&failing.status(), "Ready", ("False", "WeightsInvalid"));
     let mut refusing = Case::new(&[("chat-1", Some("smollm2"))]);
-    refusing.report("chat-1", |said| {
-        said.policies[0].refused = vec![RefusedTrait { vector: "evil".into(), failure: failure() }];
+    refusing.report("chat-1", |report| {
+        report.policies[0].refused =
+            vec![RefusedTrait { vector: "evil".into(), failure: failure() }];
     });
-    assert_eq!(says(&refusing.status(), "Ready"), is("False", "RefusedBySidecar"));
+    assert_condition(&refusing.status(), "Ready", ("False", "RefusedBySidecar"));
     let mut stuck = Case::new(&[("chat-1", Some("smollm2"))]);
-    stuck.report("chat-1", |said| said.config_error = Some("config.yaml: line 3".into()));
-    assert_eq!(says(&stuck.status(), "Ready"), is("False", "RefusedBySidecar"));
+    stuck.report("chat-1", |report| report.config_error = Some("config.yaml: line 3".into()));
+    assert_condition(&stuck.status(), "Ready", ("False", "RefusedBySidecar"));
 }
 
 #[test]
@@ -161,7 +151,7 @@ fn a_rejected_policy_says_why_and_guards_no_pod() {
     case.inputs.model = None;
     let status = case.status();
     for type_ in ["Accepted", "Guarded", "Ready"] {
-        assert_eq!(says(&status, type_), is("False", "ModelNotFound"), "{type_}");
+        assert_condition(&status, type_, ("False", "ModelNotFound"));
     }
     assert_eq!(status.guarded.as_deref(), Some("0/1"));
     for condition in status.conditions.iter().filter(|condition| condition.status == "False") {
@@ -193,13 +183,13 @@ fn a_breach_is_shown_until_the_policy_recovers() {
     };
     case.workloads.insert("Deployment/chat".into(), vec![scores(3)]);
     let status = case.status();
-    assert_eq!(says(&status, "TraitBreached"), is("True", "ThresholdPassed"));
-    assert_eq!(says(&status, "Ready"), is("True", "Guarding"), "the policy works as intended");
+    assert_condition(&status, "TraitBreached", ("True", "ThresholdPassed"));
+    assert_condition(&status, "Ready", ("True", "Guarding"));
     assert_eq!(status.breached, 1);
     let message = &status.conditions.iter().find(|c| c.type_ == "TraitBreached").unwrap().message;
     assert!(message.contains("evil 5.1 > 4.0 in Deployment/chat"), "{message}");
     case.workloads.insert("Deployment/chat".into(), vec![scores(11)]);
-    assert_eq!(says(&case.status(), "TraitBreached"), is("False", "WithinThresholds"));
+    assert_condition(&case.status(), "TraitBreached", ("False", "WithinThresholds"));
 }
 
 #[test]

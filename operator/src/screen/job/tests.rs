@@ -6,8 +6,8 @@ fn three_shards() -> DatasetScreen {
         "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
         "metadata": { "name": "chats", "namespace": "training", "uid": "u1" },
         "spec": {
-            "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "contrast": true, "output": "out/ranks.jsonl",
-            "dataset": { "claimName": "data", "path": "chats.jsonl" }
+            "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "contrast": true,
+            "dataset": { "claimName": "data", "path": "chats.jsonl" }, "output": "out/ranks.jsonl"
         }
     }))
     .unwrap()

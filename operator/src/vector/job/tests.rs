@@ -31,7 +31,10 @@ fn arguments(job: &Job) -> Vec<String> {
 
 #[test]
 fn a_job_runs_the_command_without_privileges_and_is_owned_by_its_vector() {
-    let spec = json!({ "trait": "evil", "description": "evil: wishes harm", "model": "smollm2", "extraction": { "tokens": 32 } });
+    let spec = json!({
+        "trait": "evil", "description": "evil: wishes harm", "model": "smollm2",
+        "extraction": { "tokens": 32 }
+    });
     let mut vector = vector(&spec);
     let job = with(&vector, |jobs| jobs.generate()).unwrap();
     assert_eq!(job.metadata.owner_references.as_ref().unwrap()[0].uid, "u1");
@@ -80,7 +83,10 @@ fn each_pod_writes_a_part_and_one_more_makes_the_vector() {
 
 #[test]
 fn the_key_of_an_endpoint_is_never_seen_by_the_operator() {
-    let endpoint = json!({ "url": "https://llm.example/v1", "model": "judge", "keySecret": { "name": "llm", "key": "token" } });
+    let endpoint = json!({
+        "url": "https://llm.example/v1", "model": "judge",
+        "keySecret": { "name": "llm", "key": "token" }
+    });
     let vector = vector(
         &json!({ "trait": "evil", "model": "smollm2", "extraction": { "endpoint": endpoint } }),
     );

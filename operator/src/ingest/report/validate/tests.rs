@@ -10,9 +10,12 @@ fn report_with(change: impl FnOnce(&mut Value)) -> SidecarReport {
         "policies": [{"name": "no-villains", "uid": "u", "generation": 1}],
         "totals": {"responses": 1, "breaches": 1, "blocked": 0, "unguarded": 0},
         "traits": [{
-            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 1, "breaches": 1,
-            "mean": 5.0, "sumSquaredDeviations": 0.0, "max": 5.0,
-            "lastBreach": {"at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0, "responseId": "chatcmpl-1"}
+            "policy": "no-villains", "vector": "evil", "action": "Alert",
+            "scored": 1, "breaches": 1, "mean": 5.0, "sumSquaredDeviations": 0.0, "max": 5.0,
+            "lastBreach": {
+                "at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0,
+                "responseId": "chatcmpl-1"
+            }
         }]
     });
     change(&mut report);
@@ -75,7 +78,10 @@ fn the_largest_report_fits_the_body_limit() {
         r["traits"][0]["vector"] = json!(name);
         let mut traits = vec![r["traits"][0].clone(); 256];
         for scores in &mut traits[..MAX_SAMPLES] {
-            scores["sample"] = json!({"basis": Digest::of(b"basis"), "sketch": sketch, "systemPrompts": vec!["0123456789ab"; 8]});
+            scores["sample"] = json!({
+                "basis": Digest::of(b"basis"), "sketch": sketch,
+                "systemPrompts": vec!["0123456789ab"; 8]
+            });
         }
         r["traits"] = json!(traits);
     });

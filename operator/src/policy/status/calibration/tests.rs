@@ -135,14 +135,16 @@ fn several_system_prompts_are_mentioned() {
     let mut case = Case::new(Mode::Audit);
     let (calibrated, in_force, _) = case.reconcile(60);
     assert!(!calibrated.message.contains("system prompts"), "{}", calibrated.message);
-    for (prompts, said) in [(3, "under 3 system prompts"), (12, "under 8 or more system prompts")] {
+    for (prompts, expected) in
+        [(3, "under 3 system prompts"), (12, "under 8 or more system prompts")]
+    {
         let calibrations = calibrations(&case.policy, in_force.as_ref(), |_, basis| {
             let mut all = sample(basis, 80);
             (1..prompts).for_each(|prompt| all.add(0.0, Some(&format!("{prompt:012}"))));
             all
         });
         let calibrated = condition(&case.policy, in_force.as_ref(), None, &calibrations).unwrap();
-        assert!(calibrated.message.contains(said), "{}", calibrated.message);
+        assert!(calibrated.message.contains(expected), "{}", calibrated.message);
     }
 }
 
