@@ -9,7 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, Client};
-use personaguard_crds::API_VERSION;
+use personaguard_api::API_VERSION;
 use std::time::Duration;
 
 /// Name of the injection policy and of its binding.

@@ -21,7 +21,7 @@ use crate::keys::Key;
 use crate::outcome::WriteError;
 use crate::settings::Settings;
 use kube::{Api, Resource, ResourceExt};
-use personaguard_crds::API_VERSION;
+use personaguard_api::API_VERSION;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;

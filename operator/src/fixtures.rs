@@ -5,13 +5,12 @@ use crate::settings::{Arguments, Command, Settings};
 use crate::vector::Artifact;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::VectorInput;
-use personaguard_crds::wire::PolicyAcknowledgement;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Digest, LastBreach, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState,
     SampleCounts, Totals, TraitScores,
 };
+use personaguard_resolve::VectorInput;
+use personaguard_wire::{PolicyAcknowledgement, ResolvedPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

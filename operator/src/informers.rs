@@ -15,7 +15,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Resource};
-use personaguard_crds::names;
+use personaguard_api::names;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;

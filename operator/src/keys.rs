@@ -2,7 +2,7 @@
 
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
-use personaguard_crds::{PersonaPolicy, names};
+use personaguard_api::{PersonaPolicy, names};
 
 /// Namespace and name of an object. A cluster-scoped object has an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,8 +6,8 @@ use crate::objects::conditions::{NewCondition, conditions};
 use crate::outcome::{Done, ReconcileError};
 use jiff::Timestamp;
 use kube::Api;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::{PersonaModel, PersonaModelStatus, PodCounts, PodState};
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{PersonaModel, PersonaModelStatus, PodCounts, PodState};
 
 pub(crate) async fn reconcile(
     context: &Context,

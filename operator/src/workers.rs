@@ -5,7 +5,7 @@ use crate::fleet::{self, Fleet};
 use crate::keys::Key;
 use crate::outcome::{Done, ReconcileError};
 use crate::{model, policy, screen, vector};
-use personaguard_crds::conditions::reason;
+use personaguard_api::conditions::reason;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;

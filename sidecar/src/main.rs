@@ -1,7 +1,9 @@
 //! Serves a language model and guards what it says by its own activations.
 
+mod commands;
+
 use clap::Parser as _;
-use personaguard::commands::Cli;
+use commands::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,4 +1,5 @@
-//! `cargo xtask bench-peer`: the engine against llama.cpp, in turns, on the same file and threads.
+//! `cargo xtask bench-peer`: the engine and llama.cpp, measured in turns on the same file with the
+//! same number of threads.
 
 mod server;
 
@@ -16,40 +17,40 @@ const PEER: &str = "llama-cpp-python>=0.3.16,<0.4";
 const PACKAGE: &str = "llama-cpp-python";
 const SCRIPT: &str = include_str!("bench_peer/llama.py");
 const OTHER_FILES: &str = include_str!("bench_peer/files.py");
-/// Writes the other files: llama.cpp's package quantises, this one writes a random model.
+/// Writes the random model of `--other-files`, which llama.cpp's package then quantises.
 const GGUF: &str = "gguf>=0.17,<1";
 
-/// Measure the engine against llama.cpp, in turns, and print the ratios (ours over theirs).
+/// Measure the engine and llama.cpp in turns, and print the ratios (ours over theirs).
 ///
 /// Builds llama.cpp and its server from its Python package in the cache (minutes, once; needs cmake
-/// and a C++ compiler). The machine should be idle. Prompts and one stream are measured library
-/// against library; eight streams, memory and the time to ready server against server, over HTTP.
-/// The last line is for programs; `taps` is guarded decoding over plain decoding of the engine.
+/// and a C++ compiler). The machine should be idle. Prefill and a single stream compare the
+/// libraries; eight streams, memory and the time to ready compare the servers, over HTTP. The last
+/// line is for programs; `taps` is the engine's guarded decoding over its plain decoding.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
+    /// Weight file (GGUF). Default: the demo's model.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Measure four other files: the demo's model and a random one of rows of 2,048, each as Q4_K_M
-    /// and as Q8_0. They are made in the cache (a minute and 1.2 GB, once).
+    /// Measure four other files: the demo's model and a random model with rows of 2,048, each as
+    /// Q4_K_M and as Q8_0. They are made in the cache (a minute and 1.2 GB, once).
     #[arg(long, conflicts_with = "model")]
     other_files: bool,
-    /// Threads of each.
+    /// Threads of each engine.
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
-    /// Turns of each.
+    /// Turns of each engine.
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
     /// Tokens of each measured response.
     #[arg(long, value_name = "N", default_value_t = 64)]
     response: usize,
-    /// Tokens of each prompt when eight streams run together.
+    /// Tokens of each prompt of the eight concurrent streams.
     #[arg(long, value_name = "N", default_value_t = 16)]
     prompt: usize,
-    /// Measure this `personaguard` in place of one built from the repository.
+    /// Measure this `personaguard` instead of building one from the repository.
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
-    /// Burn one core meanwhile, as a busy neighbour on a node does.
+    /// Keep one core busy meanwhile, as a neighbour on a node may.
     #[arg(long)]
     busy: bool,
 }
@@ -79,7 +80,8 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     progress.done();
     if let Err(error) = &server {
         eprintln!(
-            "llama.cpp's server cannot be built, so streams8 and rss are of its library, without HTTP: {error:#}"
+            "llama.cpp's server cannot be built, so streams8 and rss are measured on the \
+             libraries, without HTTP: {error:#}"
         );
     }
     let server = server.ok();
@@ -105,7 +107,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One turn of each: what the engine measured, and what llama.cpp did.
+/// One turn of each: the engine's measurements, and llama.cpp's.
 fn turn(
     ours: &Path,
     python: &Path,
@@ -113,7 +115,7 @@ fn turn(
     file: &Path,
     options: &Options,
 ) -> Result<(Value, Value)> {
-    // Streams are measured once: of the servers where there are both.
+    // Concurrent streams are measured on the servers if there are both, otherwise on the libraries.
     let streams = if server.is_some() { 1 } else { STREAMS };
     let (mut a, mut b) =
         (engine(ours, file, options, streams)?, llama(python, file, options, streams)?);
@@ -129,14 +131,14 @@ fn turn(
     Ok((a, b))
 }
 
-/// Compiler flags for llama.cpp: without AMX, in which it crashes (SIGSEGV at `ldtilecfg`, 0.3.36)
-/// on machines that have it.
+/// Compiler flags for llama.cpp: without AMX, with which it crashes (SIGSEGV at `ldtilecfg`,
+/// 0.3.36).
 pub(super) fn compiler_flags() -> [String; 2] {
     let flags = if cfg!(target_arch = "x86_64") { "-mno-amx-int8 -mno-amx-tile" } else { "" };
     ["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={flags}"))
 }
 
-/// Python with llama.cpp.
+/// A Python that has llama.cpp, which is built if the cache lacks it.
 pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("bench-peer");
     let python = folder.join("bin/python");
@@ -147,7 +149,7 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     progress.step(&format!("building {PEER} from source in {} (minutes)", folder.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     let mut install = Command::new(&python);
-    // No wheel from a cache: it may have been built with other flags.
+    // No cached wheel: it may have been built with other flags.
     install.args([
         "-m",
         "pip",
@@ -157,7 +159,7 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         "--no-cache-dir",
         PEER,
     ]);
-    // Images and sounds are not compared, and take half of the time.
+    // Images and audio are not compared, and take half of the build time.
     install.env(
         "CMAKE_ARGS",
         format!("-DLLAVA_BUILD=OFF {}", compiler_flags().map(|flag| format!("'{flag}'")).join(" ")),
@@ -169,7 +171,7 @@ pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The files of `--other-files`, made where they are missing.
+/// The files of `--other-files`. Missing ones are made.
 fn other_files(cache: &Cache, python: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
     let smollm2 = model::ensure(cache, progress)?;
     let folder = cache.join("bench-peer/files");
@@ -215,19 +217,19 @@ fn measured(command: &mut Command) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// The rows of the table: name, path in our results, path in theirs.
+/// A row of the table: its name, its path in our results, its path in theirs.
 type Row = (&'static str, &'static str, &'static str);
 
-const ALONE: [Row; 3] = [
+const SINGLE: [Row; 3] = [
     ("prefill256", "/prefill256", "/prefill256"),
     ("prefill2048", "/prefill2048", "/prefill2048"),
     ("decode", "/decode", "/decode"),
 ];
-const OF_SERVERS: [Row; 2] = [
+const SERVERS: [Row; 2] = [
     ("streams8", "/server/tokens_per_second", "/server/tokens_per_second"),
     ("rss", "/server/rss_mib", "/server/rss_mib"),
 ];
-const OF_LIBRARIES: [Row; 2] = [
+const LIBRARIES: [Row; 2] = [
     ("streams8", "/streams/0/tokens_per_second", "/streams"),
     ("rss", "/peak_rss_mib", "/rss_mib"),
 ];
@@ -237,8 +239,7 @@ fn print(rounds: &[(Value, Value)], servers: bool) {
         |value: &Value, path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
     println!("{:<12} {:>10} {:>10} {:>7}", "", "engine", "llama.cpp", "ratio");
     let mut ratios = Vec::new();
-    for (name, ours, theirs) in
-        ALONE.into_iter().chain(if servers { OF_SERVERS } else { OF_LIBRARIES })
+    for (name, ours, theirs) in SINGLE.into_iter().chain(if servers { SERVERS } else { LIBRARIES })
     {
         let ratio = median(rounds.iter().map(|(a, b)| number(a, ours) / number(b, theirs)));
         let ours = median(rounds.iter().map(|(a, _)| number(a, ours)));
@@ -260,7 +261,8 @@ fn print(rounds: &[(Value, Value)], servers: bool) {
                 ours / theirs
             );
             println!(
-                "streams8, rss and ready: personaguard serve and llama-server, {STREAMS} streams over HTTP"
+                "streams8, rss and ready: personaguard serve and llama-server, {STREAMS} streams \
+                 over HTTP"
             );
         }
         false => println!("streams8 and rss: libraries, {STREAMS} streams, without HTTP"),

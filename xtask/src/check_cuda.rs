@@ -1,5 +1,5 @@
-//! `cargo xtask check-cuda`: whether the decoder compiles for NVIDIA GPUs, on a machine that has
-//! neither one nor CUDA.
+//! `cargo xtask check-cuda`: whether the decoder compiles for NVIDIA GPUs. The machine needs
+//! neither a GPU nor CUDA.
 
 use crate::progress::Progress;
 use crate::python;
@@ -19,27 +19,28 @@ const PACKAGES: [&str; 5] = [
     "nvidia-cuda-cccl>=13,<14",
 ];
 
-/// Compile the decoder with the feature `cuda`, kernels included, with NVIDIA's compiler from PyPI.
+/// Compile the decoder and its kernels for NVIDIA GPUs (feature `cuda`) with NVIDIA's compiler from
+/// PyPI.
 ///
-/// Nothing is linked or run: that takes a GPU's driver. Minutes the first time; what was fetched
-/// (some 200 MB) and built stays in the cache.
+/// Nothing is linked or run, since that needs a GPU's driver. Takes minutes the first time; what is
+/// downloaded (some 200 MB) and built stays in the cache.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Compute capability that kernels are made for: 80 is Ampere, 89 Ada, 90 Hopper.
+    /// The compute capability to compile kernels for: 80 is Ampere, 89 Ada, 90 Hopper.
     #[arg(long, value_name = "N", default_value_t = 90)]
     compute_capability: u32,
 }
 
 /// # Errors
-/// The compiler cannot be fetched, or the feature does not compile.
+/// The compiler cannot be downloaded, or the feature does not compile.
 pub(crate) fn check(options: &Options) -> Result<()> {
     let cache = Cache::open()?;
     let home = toolkit(&cache, &Progress::new())?;
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = cargo();
     command.args(["check", "--release", "--package", "personaguard-model", "--features", "cuda"]);
-    // A folder of its own: other features would compile half of what others use anew, back and
-    // forth.
+    // A target folder of its own: switching features in the shared one would recompile half of the
+    // dependencies each time.
     command.arg("--target-dir").arg(cache.join("target-cuda"));
     command.env("PATH", format!("{}:{path}", home.join("bin").display()));
     command.envs([("CUDA_HOME", &home), ("CUDA_PATH", &home), ("CUDA_ROOT", &home)]);
@@ -57,12 +58,12 @@ fn toolkit(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     if let Some(home) = find(&folder) {
         return Ok(home);
     }
-    progress.step(&format!("fetching NVIDIA's compiler from PyPI into {}", folder.display()));
+    progress.step(&format!("downloading NVIDIA's compiler from PyPI into {}", folder.display()));
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     python::install(&folder.join("bin/python"), &PACKAGES)
-        .context("the compiler cannot be fetched from PyPI")?;
-    let home = find(&folder).context("the packages hold no nvcc")?;
-    // Builds look for lib64, as an installed toolkit has it.
+        .context("the compiler cannot be downloaded from PyPI")?;
+    let home = find(&folder).context("the packages contain no nvcc")?;
+    // Builds look for lib64, which an installed toolkit has.
     if !home.join("lib64").exists() {
         std::os::unix::fs::symlink("lib", home.join("lib64"))?;
     }
@@ -70,7 +71,7 @@ fn toolkit(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     Ok(home)
 }
 
-/// `lib/python3.x/site-packages/nvidia/cu13`, where there is a compiler in it.
+/// `lib/python3.x/site-packages/nvidia/cu13`, if it contains a compiler.
 fn find(folder: &Path) -> Option<PathBuf> {
     let pythons = std::fs::read_dir(folder.join("lib")).ok()?;
     pythons

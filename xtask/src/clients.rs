@@ -1,5 +1,5 @@
-//! `cargo xtask clients`: both placements with clients that are not ours, and Proxy in front of
-//! model servers that are not ours.
+//! `cargo xtask clients`: both placements with other projects' clients, and Proxy in front of other
+//! projects' model servers.
 
 use crate::progress::Progress;
 use crate::{bench_peer, model, python, vectors, workspace};
@@ -9,7 +9,7 @@ use personaguard_cluster::Cache;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Servers and clients, beside llama.cpp itself.
+/// Servers and clients, besides llama.cpp itself.
 const PACKAGES: [&str; 7] = [
     "litellm[proxy]>=1,<2",
     "openai>=2,<3",
@@ -21,28 +21,28 @@ const PACKAGES: [&str; 7] = [
 ];
 const SCRIPT: &str = include_str!("clients/clients.py");
 
-/// Test placement Serve, and placement Proxy in front of llama.cpp's server and of LiteLLM's proxy
-/// in front of that one, with the stock clients `openai` (plain, streaming, tools, async, two
+/// Test both placements with the stock clients `openai` (plain, streaming, tools, async, two
 /// choices) and `litellm`.
 ///
-/// Builds llama.cpp from its Python package in the cache (minutes, once; needs cmake and a C++
+/// Placement Proxy stands in front of llama.cpp's server, and of LiteLLM's proxy in front of that.
+///
+/// llama.cpp is built from its Python package in the cache (minutes, once; needs cmake and a C++
 /// compiler).
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Weight file (GGUF). Default: the demo's model, fetched where it is missing.
+    /// Weight file (GGUF). Default: the demo's model.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Folder with `evil.safetensors`, made for that file. Default: extracted and kept in the
-    /// cache.
+    /// Folder with `evil.safetensors` for that file. Default: extracted, and kept in the cache.
     #[arg(long, value_name = "DIR")]
     vectors: Option<PathBuf>,
-    /// The program `personaguard`. Default: built.
+    /// The program `personaguard`. Default: built from the repository.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 }
 
 /// # Errors
-/// A server cannot be had, or a check fails.
+/// A server cannot be built or installed, or a check fails.
 pub(crate) fn check(options: &Options) -> Result<()> {
     let cache = Cache::open()?;
     let progress = Progress::new();
@@ -51,9 +51,9 @@ pub(crate) fn check(options: &Options) -> Result<()> {
         None => model::ensure(&cache, &progress)?,
     };
     let python = bench_peer::peer(&cache, &progress)?;
-    progress.step("fetching LiteLLM's proxy, and the clients");
+    progress.step("installing LiteLLM's proxy and the clients");
     python::install(&python, &PACKAGES)
-        .context("the servers and clients cannot be fetched from PyPI")?;
+        .context("the servers and clients cannot be installed from PyPI")?;
     progress.done();
     let program = match &options.program {
         Some(program) => program.clone(),

@@ -1,27 +1,28 @@
-//! `cargo xtask cluster`: the local cluster by itself.
+//! `cargo xtask cluster`: the local cluster on its own.
 
 use crate::progress::Progress;
 use anyhow::Result;
 use clap::Subcommand;
 use personaguard_cluster::{Cache, Cluster, Status};
 
-/// A local single-node Kubernetes cluster, in a folder and namespaces of its own.
+/// Run a local single-node Kubernetes cluster, in a folder and namespaces of its own.
 ///
-/// It needs root, builds Kubernetes from source on first use (about 10 minutes on 2 cores), touches
-/// no other cluster or container on the machine, and has no way out to any network.
+/// It needs root, builds Kubernetes from source on first use (minutes), touches no other cluster or
+/// container on the machine, and cannot reach any network.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Start it, or start again what has ended of it.
+    /// Start the cluster, or restart those of its processes that have ended.
     Up(Name),
-    /// Stop it and remove every trace of it.
+    /// Stop the cluster and remove every trace of it.
     Down(Name),
-    /// Say what runs.
+    /// Print the state of the cluster.
     Status(Name),
-    /// Print the path of its kubeconfig: `export KUBECONFIG=$(cargo xtask cluster kubeconfig)`.
+    /// Print the path of the cluster's kubeconfig: `export KUBECONFIG=$(cargo xtask cluster
+    /// kubeconfig)`.
     Kubeconfig(Name),
 }
 
-/// Which cluster.
+/// The cluster to act on.
 #[derive(clap::Args)]
 pub(crate) struct Name {
     /// Short name of the cluster, 1 to 8 of a-z, 0-9 and -.
@@ -47,11 +48,14 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Status(Name { name }) => match Cluster::status(&cache, &name)? {
             Status::Absent => println!("there is no cluster {name}"),
             Status::Leftovers => println!(
-                "cluster {name} was left half up or half down: up and down both clear that"
+                "cluster {name} was left half up or half down: `up` and `down` both clean up"
             ),
-            Status::Running { ended } if ended.is_empty() => println!("cluster {name} runs"),
+            Status::Running { ended } if ended.is_empty() => println!("cluster {name} is running"),
             Status::Running { ended } => {
-                println!("cluster {name} runs, but {} ended: up starts it again", ended.join(", "));
+                println!(
+                    "cluster {name} is running without {}: `up` restarts it",
+                    ended.join(", ")
+                );
             }
         },
         Command::Kubeconfig(Name { name }) => {

@@ -1,17 +1,17 @@
 //! `cargo xtask crdgen`: the CustomResourceDefinitions as YAML, from the Rust types.
 
 use anyhow::{Context, bail};
-use personaguard_crds::manifests;
+use personaguard_api::manifests;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the YAML goes: for people to read and `kubectl apply`, and into the chart.
+/// Where the YAML goes: one folder for people to read and `kubectl apply`, and the chart.
 const FOLDERS: [&str; 2] = ["crds/yaml", "charts/personaguard-crds/templates"];
 
-/// Writes the YAML; with `check`, fails if it is not what would be written.
+/// Writes the YAML. With `check`, writes nothing and fails if the files are out of date.
 ///
 /// # Errors
-/// If a file cannot be read or written, or with `check` differs or does not belong.
+/// A file cannot be read or written, or with `check` is out of date or does not belong.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let generated = manifests();
@@ -41,19 +41,20 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!(
-        "the generated YAML is out of date: {}. Run `cargo xtask crdgen` and commit what it writes.",
+        "the generated YAML is out of date: {}. Run `cargo xtask crdgen` and commit the result.",
         stale.join(", ")
     )
 }
 
 fn write(path: &Path, yaml: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     fs::write(path, yaml).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Definitions of kinds that are gone.
+/// Definitions of kinds that no longer exist.
 fn leftovers(folder: &Path, generated: &[(String, String)]) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries

@@ -1,29 +1,31 @@
-//! Programs from Debian packages that are unpacked into the cache, not installed: a package that
-//! starts a service of its own would change the machine.
+//! Programs from Debian packages that are unpacked into the cache, not installed: installing them
+//! would start services on the machine.
 //!
-//! Debian builds programs that look for their files in `/usr/share`: each sees that of its package
-//! there, in a mount namespace of its own. Alertmanager does not start without its templates.
+//! Debian's programs look for their files in `/usr/share`. Each program sees its own package's
+//! files there, in a mount namespace of its own: Alertmanager does not start without its templates.
 
 use crate::progress::Progress;
 use anyhow::{Context, Result};
-use personaguard_cluster::{Cache, program_of, run};
+use personaguard_cluster::{Cache, find_program, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Starts the program after which it is named. Only root may mount; others do without the files.
-const STARTER: &str = r#"#!/bin/sh
+/// Starts the program that has the script's name. Without root, which mounting needs, the program
+/// runs without its files.
+const LAUNCHER: &str = r#"#!/bin/sh
 folder=$(dirname "$(dirname "$(readlink -f "$0")")")
 program=$folder/usr/bin/$(basename "$0")
 [ "$(id -u)" = 0 ] && [ -d "$folder/usr/share" ] || exec "$program" "$@"
-exec unshare --mount sh -c 'mount --bind "$0/usr/share" /usr/share && exec "$@"' "$folder" "$program" "$@"
+exec unshare --mount sh -c 'mount --bind "$0/usr/share" /usr/share && exec "$@"' \
+    "$folder" "$program" "$@"
 "#;
 
-/// Where a program is: on the machine, or unpacked from its package.
+/// The path of a program, either installed on the machine or unpacked from its package.
 ///
 /// # Errors
-/// The package cannot be fetched.
+/// The package cannot be downloaded.
 pub(crate) fn ensure(
     cache: &Cache,
     package: &str,
@@ -33,11 +35,11 @@ pub(crate) fn ensure(
 ) -> Result<PathBuf> {
     let folder = cache.join("debian").join(package);
     let unpacked = folder.join("usr/bin").join(program);
-    if let Some(found) = program_of(program) {
+    if let Some(found) = find_program(program) {
         return Ok(found);
     }
     if unpacked.is_file() {
-        return starter(&folder, program);
+        return launcher(&folder, program);
     }
     progress
         .step(&format!("unpacking the Debian package {package} into {} ({why})", folder.display()));
@@ -55,14 +57,14 @@ pub(crate) fn ensure(
     }
     progress.done();
     anyhow::ensure!(unpacked.is_file(), "the Debian package {package} has no {program}");
-    starter(&folder, program)
+    launcher(&folder, program)
 }
 
-/// The script that starts a program of an unpacked package.
-fn starter(folder: &Path, program: &str) -> Result<PathBuf> {
-    let starter = folder.join("bin").join(program);
+/// Writes the script that starts a program of an unpacked package.
+fn launcher(folder: &Path, program: &str) -> Result<PathBuf> {
+    let launcher = folder.join("bin").join(program);
     fs::create_dir_all(folder.join("bin"))?;
-    fs::write(&starter, STARTER)?;
-    fs::set_permissions(&starter, fs::Permissions::from_mode(0o755))?;
-    Ok(starter)
+    fs::write(&launcher, LAUNCHER)?;
+    fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755))?;
+    Ok(launcher)
 }

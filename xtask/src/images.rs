@@ -1,5 +1,5 @@
-//! `cargo xtask image`: the container images, put together without Docker. The Dockerfile makes the
-//! same for users.
+//! `cargo xtask image`: the container images, built without Docker. Users build the same images
+//! with the Dockerfile.
 
 use crate::progress::Progress;
 use crate::{model, workspace};
@@ -9,7 +9,7 @@ use personaguard_cluster::{Cache, Cluster, Image, ImageFile, run as finish};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Binary and the name of its image.
+/// Each binary, and the name of its image.
 const PROGRAMS: [(&str, &str); 3] = [
     ("personaguard", "personaguard:dev"),
     ("personaguard-operator", "personaguard-operator:dev"),
@@ -19,20 +19,20 @@ const MODEL: &str = "smollm2-135m:1";
 /// The operator's image in a local cluster.
 pub(crate) const OPERATOR: &str = "localhost/personaguard-operator:dev";
 
-/// Build the container images: sidecar, operator, the demo's chat app, and the demo's model.
+/// Build the container images: the sidecar, the operator, the demo's chat app and the demo's model.
 ///
-/// Each is a binary, the shared libraries it needs, a user other than root, and the host's
-/// certificate authorities; the model is an image that holds one file, /model.gguf.
+/// Each holds a binary, the shared libraries that it needs, a user other than root, and the host's
+/// certificate authorities. The model's image holds only the file /model.gguf.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Import them into the local cluster of this name.
+    /// Import the images into the local cluster with this name.
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     into: Option<String>,
-    /// Write them as docker-archives into this folder, for `docker load`, `kind load image-archive`
-    /// or `skopeo copy`.
+    /// Write the images as docker-archives into this folder, for `docker load`, `kind load
+    /// image-archive` or `skopeo copy`.
     #[arg(long, value_name = "DIR", required_unless_present = "into")]
     out: Option<PathBuf>,
-    /// What to put before each name.
+    /// Prefix of each image's name.
     #[arg(long, value_name = "PREFIX", default_value = "localhost")]
     registry: String,
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Imports every image that changed into a local cluster.
+/// Imports every image that has changed into a local cluster.
 ///
 /// # Errors
 /// A binary is missing, or containerd refuses an image.
@@ -68,7 +68,7 @@ pub(crate) fn import(cluster: &mut Cluster, weights: &Path, progress: &Progress)
     Ok(())
 }
 
-/// Writes every image as an archive, and says what to do with them.
+/// Writes every image as an archive, and prints what to do with them.
 fn write(folder: &Path, registry: &str, weights: &Path, progress: &Progress) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     for image in all(registry, weights)? {
@@ -80,7 +80,8 @@ fn write(folder: &Path, registry: &str, weights: &Path, progress: &Progress) -> 
         println!("{}  {}", image.reference, path.display());
     }
     println!(
-        "\nInto a kind cluster: kind load image-archive FILE. To a registry: skopeo copy docker-archive:FILE docker://REFERENCE."
+        "\nInto a kind cluster: kind load image-archive FILE. To a registry: skopeo copy \
+         docker-archive:FILE docker://REFERENCE."
     );
     Ok(())
 }
@@ -89,7 +90,7 @@ fn all(registry: &str, weights: &Path) -> Result<Vec<Image>> {
     let mut images = Vec::new();
     for (program, name) in PROGRAMS {
         let path = stripped(&workspace::binaries().join(program))?;
-        let image = Image::of_program(&format!("{registry}/{name}"), &path);
+        let image = Image::for_program(&format!("{registry}/{name}"), &path);
         images.push(image.with_context(|| format!("the image of {}", path.display()))?);
     }
     let mut model = Image::new(&format!("{registry}/{MODEL}"));
@@ -98,7 +99,7 @@ fn all(registry: &str, weights: &Path) -> Result<Vec<Image>> {
     Ok(images)
 }
 
-/// The binary without its line tables, which are most of it; names of functions stay, for
+/// The binary without its line tables, which are most of its size. Function names stay, for
 /// backtraces.
 fn stripped(program: &Path) -> Result<PathBuf> {
     let folder = program.parent().context("a binary without a folder")?.join("stripped");

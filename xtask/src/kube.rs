@@ -1,16 +1,16 @@
-//! kubectl and Helm against one cluster: the local one, or one that the user has.
+//! kubectl and Helm for one cluster: the local one, or one of the user's.
 
 use crate::progress::Progress;
 use crate::workspace;
 use anyhow::{Context, Result};
-use personaguard_cluster::{Cache, Cluster, capture, program_of, run};
+use personaguard_cluster::{Cache, Cluster, capture, find_program, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Namespace of the operator.
+/// The operator's namespace.
 pub(crate) const SYSTEM: &str = "personaguard-system";
 
-/// A cluster as kubectl and Helm see it.
+/// A cluster, as kubectl and Helm access it.
 pub(crate) struct Kube {
     kubectl: PathBuf,
     helm: PathBuf,
@@ -28,14 +28,14 @@ impl Kube {
         }
     }
 
-    /// A cluster of the user's, by the user's own kubectl and Helm.
+    /// A cluster of the user's, accessed with the user's own kubectl and Helm.
     ///
     /// # Errors
-    /// One of the two is missing, or the cluster does not answer.
+    /// kubectl or Helm is missing, or the cluster does not respond.
     pub(crate) fn existing(cache: &Cache, kubeconfig: &Path) -> Result<Self> {
         let find = |name: &str| {
             let built = cache.bin().join(name);
-            program_of(name)
+            find_program(name)
                 .or_else(|| built.is_file().then_some(built))
                 .with_context(|| format!("{name} is missing: install it, it talks to your cluster"))
         };
@@ -48,12 +48,12 @@ impl Kube {
         Ok(kube)
     }
 
-    /// Its kubeconfig.
+    /// The cluster's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// The folder of kubectl.
+    /// The folder that holds kubectl.
     pub(crate) fn folder(&self) -> &Path {
         self.kubectl.parent().unwrap_or(Path::new("/"))
     }
@@ -72,10 +72,10 @@ impl Kube {
         command
     }
 
-    /// `kubectl apply` of this text.
+    /// Applies a manifest by `kubectl apply`.
     ///
     /// # Errors
-    /// What the API server says against it.
+    /// The API server refuses it.
     pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
         use std::io::Write;
         let mut command = self.kubectl();
@@ -95,11 +95,11 @@ impl Kube {
         Ok(())
     }
 
-    /// Installs both charts, or brings them up to date, and waits for the operator. `image` tells
-    /// an image from the one before it under the same tag, so that a new one is started.
+    /// Installs or upgrades both charts, and waits for the operator. `image` is the digest of the
+    /// operator's image, so that a new image under the same tag restarts the operator.
     ///
     /// # Errors
-    /// Helm refuses a chart, or the operator does not start; its pods are shown.
+    /// Helm refuses a chart, or the operator does not start (the error shows its pods).
     pub(crate) fn install(
         &self,
         registry: &str,

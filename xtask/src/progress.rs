@@ -1,4 +1,4 @@
-//! Progress on steps that take time: a spinner on a terminal, plain lines with times elsewhere.
+//! Progress of steps that take time: a spinner on a terminal, plain lines with times elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::RefCell;
@@ -22,7 +22,7 @@ impl Progress {
         }
     }
 
-    /// Ends the step before, and begins one.
+    /// Ends the current step and begins the next one.
     pub(crate) fn step(&self, text: &str) {
         self.done();
         let bar = if self.terminal {
@@ -40,13 +40,13 @@ impl Progress {
         *self.current.borrow_mut() = Some((text.to_owned(), Instant::now(), bar));
     }
 
-    /// Ends the step before, and says what comes next; for steps that show their own progress.
-    pub(crate) fn say(&self, text: &str) {
+    /// Ends the current step and announces one that shows its own progress.
+    pub(crate) fn announce(&self, text: &str) {
         self.done();
         eprintln!("[{:>5.0?}] {text}", self.elapsed());
     }
 
-    /// Ends the step that runs, if one does.
+    /// Ends the current step, if there is one.
     pub(crate) fn done(&self) {
         let Some((text, started, bar)) = self.current.borrow_mut().take() else { return };
         bar.finish_and_clear();
@@ -55,14 +55,14 @@ impl Progress {
         }
     }
 
-    /// Time since the command began.
+    /// The time since the command began.
     pub(crate) fn elapsed(&self) -> Duration {
         rounded(self.started.elapsed())
     }
 }
 
 impl Drop for Progress {
-    /// A step that failed is not called done.
+    /// A step that failed is shown without a time.
     fn drop(&mut self) {
         if let Some((text, _, bar)) = self.current.borrow_mut().take() {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! A Python environment of the project's own in the cache: pip, and the `openai` client.
+//! The project's own Python environment in the cache, with pip and the `openai` client.
 
 use crate::progress::Progress;
 use anyhow::{Context, Result};
@@ -8,10 +8,10 @@ use std::process::Command;
 
 const PACKAGES: [&str; 1] = ["openai>=2,<3"];
 
-/// The environment's Python; made where the cache lacks it.
+/// The environment's Python. The environment is created if the cache lacks it.
 ///
 /// # Errors
-/// Python 3 is missing and cannot be installed, or a package cannot be fetched.
+/// Python 3 is missing and cannot be installed, or a package cannot be downloaded.
 pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("python");
     let python = folder.join("bin/python");
@@ -21,17 +21,17 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         return Ok(python);
     }
     progress.step(&format!(
-        "making a Python environment with {wanted} in {} (clients of the demo and the tests)",
+        "creating a Python environment with {wanted} in {} (for clients in the demo and the tests)",
         folder.display()
     ));
     let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
     if make().is_err() {
-        install_packages(&[("python3-venv", "makes the Python environment")], &|text| {
+        install_packages(&[("python3-venv", "creates the Python environment")], &|text| {
             progress.step(text)
         })?;
         make()?;
     }
-    install(&python, &PACKAGES).context("the clients cannot be fetched from PyPI")?;
+    install(&python, &PACKAGES).context("the clients cannot be downloaded from PyPI")?;
     std::fs::write(stamp, wanted)?;
     progress.done();
     Ok(python)
@@ -40,7 +40,7 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
 /// Installs packages from PyPI into the environment of `python`.
 ///
 /// # Errors
-/// One of them cannot be fetched or built.
+/// A package cannot be downloaded or built.
 pub(crate) fn install(python: &Path, packages: &[&str]) -> Result<()> {
     run(Command::new(python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])

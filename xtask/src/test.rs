@@ -1,20 +1,24 @@
 //! `cargo xtask test`: everything that a change has to pass, cheap first.
 
 mod charts;
+mod count;
 mod e2e;
+mod summary;
 
 use crate::progress::Progress;
 use crate::workspace::{cargo, show};
-use crate::{model, workspace};
-use anyhow::{Context, Result, bail};
+use crate::{model, structure, workspace};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use personaguard_cluster::{Cache, program_of, run as finish};
+use count::Count;
+use personaguard_cluster::{Cache, find_program, run as finish};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use summary::Summary;
 
-/// Run every test: format, alerting rules, licences, lints, unit tests, charts, and the end-to-end
-/// tests on a local cluster of their own.
+/// Run every test: format, structure, alerting rules, licences, lints, unit tests, charts, and the
+/// end-to-end tests on a local cluster of their own.
 ///
 /// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and
 /// Personaguard; what was built is kept. The end-to-end tests need root. Every step runs, also
@@ -40,6 +44,8 @@ pub(crate) struct Options {
 enum Step {
     /// Formatting: cargo fmt --check
     Fmt,
+    /// Imports run one way, files are short, dependencies are used: cargo xtask structure
+    Structure,
     /// The alerting rules and their own tests: promtool
     Rules,
     /// Licences, banned crates and sources of every dependency: cargo deny
@@ -58,43 +64,39 @@ enum Step {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let cache = Cache::open()?;
     let progress = Progress::new();
-    let mut results = Vec::new();
+    let mut summary = Summary::default();
     for step in Step::value_variants() {
         if !options.only.is_empty() && !options.only.contains(step) {
             continue;
         }
         let started = Instant::now();
-        progress.say(&format!("== {step:?}"));
-        let result = step.run(&cache, options, &progress);
+        progress.announce(&format!("== {step:?}"));
+        let mut count = Count::default();
+        let result = step.run(&cache, options, &progress, &mut count);
         progress.done();
         if let Err(error) = &result {
             eprintln!("error: {error:#}");
         }
-        results.push((step, result, started.elapsed()));
+        summary.add(*step, result.is_ok(), started.elapsed(), count);
     }
-    eprintln!("\nstep      result   time");
-    for (step, result, time) in &results {
-        let verdict = if result.is_ok() { "ok" } else { "FAILED" };
-        eprintln!(
-            "{:<10}{verdict:<8}{:>5.0?}",
-            format!("{step:?}"),
-            Duration::from_secs(time.as_secs())
-        );
-    }
-    eprintln!("total             {:>5.0?}", progress.elapsed());
-    if results.iter().any(|(_, result, _)| result.is_err()) {
-        bail!("not every step passed");
-    }
-    Ok(())
+    let all = options.only.is_empty() && options.arguments.is_empty();
+    summary.print_and_judge(all)
 }
 
 impl Step {
-    fn run(self, cache: &Cache, options: &Options, progress: &Progress) -> Result<()> {
+    fn run(
+        self,
+        cache: &Cache,
+        options: &Options,
+        progress: &Progress,
+        count: &mut Count,
+    ) -> Result<()> {
         match self {
             Self::Fmt => {
                 component("rustfmt", "fmt", progress)?;
                 show(cargo().args(["fmt", "--all", "--check"]))
             }
+            Self::Structure => structure::check(&structure::Options::default()),
             Self::Deny => deny(cache, progress),
             Self::Charts => charts::lint(cache, progress),
             Self::Rules => charts::rules(cache, progress),
@@ -113,22 +115,17 @@ impl Step {
             }
             Self::Unit => {
                 let weights = model::ensure(cache, progress)?;
-                progress.say("unit tests");
-                show(
+                progress.announce("unit tests");
+                let exclude = ["--exclude", "personaguard-e2e", "--no-fail-fast", "--"];
+                count.run(
                     cargo()
-                        .args([
-                            "test",
-                            "--release",
-                            "--workspace",
-                            "--exclude",
-                            "personaguard-e2e",
-                            "--",
-                        ])
+                        .args(["test", "--release", "--workspace"])
+                        .args(exclude)
                         .args(&options.arguments)
                         .env("PERSONAGUARD_TEST_MODEL", weights),
                 )
             }
-            Self::E2e => e2e::run(cache, options, progress),
+            Self::E2e => e2e::run(cache, options, progress, count),
         }
     }
 }
@@ -147,9 +144,11 @@ fn component(name: &str, subcommand: &str, progress: &Progress) -> Result<()> {
 /// looked up where it can be, and said to be left out where it cannot.
 fn deny(cache: &Cache, progress: &Progress) -> Result<()> {
     const VERSION: &str = "0.20.2";
-    let tool = program_of("cargo-deny").unwrap_or_else(|| cache.bin().join("cargo-deny"));
+    let tool = find_program("cargo-deny").unwrap_or_else(|| cache.bin().join("cargo-deny"));
     if !tool.is_file() {
-        progress.say("building cargo-deny from its crate (5 minutes on 2 cores, once): checks licences and sources");
+        progress.announce(
+            "building cargo-deny, which checks licences and sources (5 minutes on 2 cores, once)",
+        );
         show(
             cargo()
                 .args(["install", "--locked", "--quiet", "--root"])

@@ -1,5 +1,5 @@
-//! The two persona vectors of demo and tests, extracted here and kept in the cache for as long as
-//! nothing changes that they are made of.
+//! The two persona vectors of the demo and the tests. They are extracted once, and kept in the
+//! cache until something changes that they are made from.
 
 use crate::progress::Progress;
 use crate::{model, workspace};
@@ -13,15 +13,15 @@ use std::process::Command;
 /// The traits.
 pub(crate) const TRAITS: [&str; 2] = ["evil", "sycophantic"];
 
-/// What the content of a vector file depends on, beside the weights.
+/// The sources that a vector file depends on, besides the weights.
 const SOURCES: [&str; 3] =
-    ["sidecar/persona", "sidecar/src/extract", "sidecar/src/commands/extract.rs"];
+    ["sidecar/persona", "sidecar/lab/src/extract", "sidecar/lab/src/commands/extract.rs"];
 
-/// The folder with `TRAIT.safetensors` for each trait; extracts those that it lacks. `given` is a
-/// folder with files made before, to be taken as they are.
+/// The folder with `TRAIT.safetensors` for each trait. Missing files are extracted, unless `given`
+/// is a folder with ready ones.
 ///
 /// # Errors
-/// Extraction fails, or a given file is missing.
+/// Extraction fails, or a file is missing in `given`.
 pub(crate) fn ensure(
     cache: &Cache,
     weights: &Path,
@@ -42,7 +42,7 @@ pub(crate) fn ensure(
         if file.is_file() {
             continue;
         }
-        progress.say(&format!(
+        progress.announce(&format!(
             "extracting the persona vector {name} (a few minutes; kept in {})",
             folder.display()
         ));

@@ -5,24 +5,24 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Root of the repository.
+/// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// Folder of the release binaries.
+/// The folder of the release binaries.
 pub(crate) fn binaries() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     root().join(target).join("release")
 }
 
-/// cargo, in the root, with its output shown.
+/// cargo, run in the root of the repository.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // Set by the cargo that runs this program, for this package alone.
+    // The cargo that runs this program sets these for this package alone.
     for (name, _) in std::env::vars()
         .filter(|(name, _)| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
     {
@@ -31,10 +31,10 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Runs a command whose own output shows its progress.
+/// Runs a command that shows its own progress.
 ///
 /// # Errors
-/// It cannot be started, or fails.
+/// The command cannot be started, or fails.
 pub(crate) fn show(command: &mut Command) -> Result<()> {
     let name = format!("{command:?}").replace('"', "");
     let name = name.rsplit_once('/').map_or(name.as_str(), |(_, name)| name).to_owned();
@@ -44,12 +44,12 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the binaries that images are made of. All packages are selected, so that a dependency is
-/// compiled once for binaries and tests; but not this program, which runs.
+/// Builds the binaries for the images. Every package is selected, so that binaries and tests share
+/// the compiled dependencies, except this program, which is running.
 ///
 /// # Errors
 /// The build fails.
 pub(crate) fn build(progress: &Progress) -> Result<()> {
-    progress.say("building the release binaries (about 10 minutes on 2 cores the first time)");
+    progress.announce("building the release binaries (about 10 minutes on 2 cores the first time)");
     show(cargo().args(["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]))
 }

@@ -2,7 +2,7 @@
 
 use crate::fleet::ActiveBreach;
 use jiff::Timestamp;
-use personaguard_crds::Action;
+use personaguard_api::Action;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::fleet::{Fleet, active_breaches};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use personaguard_crds::{Action, PersonaPolicy, TraitScores};
+use personaguard_api::{Action, PersonaPolicy, TraitScores};
 
 /// Every active breach and every drift.
 pub(super) fn firing(context: &Context, fleet: &Fleet, now: Timestamp) -> Vec<Alert> {

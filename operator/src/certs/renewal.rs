@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::PostParams;
-use personaguard_crds::names;
+use personaguard_api::names;
 use std::sync::Arc;
 use std::time::Duration;
 

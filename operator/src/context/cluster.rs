@@ -5,7 +5,7 @@ use crate::outcome::{NotLeader, WriteError};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
-use personaguard_crds::names;
+use personaguard_api::names;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

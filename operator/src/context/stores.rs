@@ -4,7 +4,7 @@ use super::store::Store;
 use crate::keys::Scope;
 use crate::objects::{PodView, ServiceView};
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::{
+use personaguard_api::{
     DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
     names,
 };

@@ -1,7 +1,7 @@
 //! Breaches that are active: recent enough that their policy has not recovered yet. Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use personaguard_crds::{LastBreach, PersonaPolicy, TraitScores};
+use personaguard_api::{LastBreach, PersonaPolicy, TraitScores};
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]

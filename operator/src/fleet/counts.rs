@@ -7,10 +7,10 @@ mod merge;
 use convert::pod_counts;
 use jiff::Timestamp;
 use merge::{add, merge_into, without_sample};
-use personaguard_crds::wire::{Sample, SidecarReport};
-use personaguard_crds::{
+use personaguard_api::{
     Action, Digest, LastBreach, PersonaReportStatus, PodCounts, Totals, TraitScores,
 };
+use personaguard_wire::{Sample, SidecarReport};
 use std::collections::BTreeMap;
 
 /// Traits for which a workload keeps the counts of sidecars that are gone.

@@ -6,8 +6,8 @@ use super::workload::{display_name, object_reference};
 use crate::context::{Context, Notice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
-use personaguard_crds::conditions::condition;
-use personaguard_crds::{Action, PersonaReportStatus, WorkloadReference};
+use personaguard_api::conditions::condition;
+use personaguard_api::{Action, PersonaReportStatus, WorkloadReference};
 
 /// What was done when the Event came up, as Events have it.
 const ACTION: &str = "Measure";

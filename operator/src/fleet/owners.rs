@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Api, Client};
-use personaguard_crds::WorkloadReference;
+use personaguard_api::WorkloadReference;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -2,7 +2,7 @@
 
 use crate::keys::ObjectName;
 use k8s_openapi::api::core::v1::ObjectReference;
-use personaguard_crds::{WorkloadReference, names};
+use personaguard_api::{WorkloadReference, names};
 
 /// `Deployment/chat`.
 pub(super) fn display_name(workload: &WorkloadReference) -> String {

@@ -3,8 +3,8 @@
 use super::counts::{NewBreach, WorkloadCounts};
 use crate::objects::PodView;
 use jiff::Timestamp;
-use personaguard_crds::WorkloadReference;
-use personaguard_crds::wire::SidecarReport;
+use personaguard_api::WorkloadReference;
+use personaguard_wire::SidecarReport;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;

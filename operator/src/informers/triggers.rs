@@ -7,7 +7,7 @@ use crate::objects::{PodView, ServiceView};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
-use personaguard_crds::{
+use personaguard_api::{
     DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
     Placement,
 };

@@ -8,8 +8,8 @@ use crate::vector::{Controller, DeliveryError, PodRole, extraction_digest};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
-use personaguard_crds::wire::ExtractionProgress;
-use personaguard_crds::{PersonaModel, PersonaVector, names};
+use personaguard_api::{PersonaModel, PersonaVector, names};
+use personaguard_wire::ExtractionProgress;
 use std::sync::Arc;
 
 /// Annotation of the Job controller: which part a pod does.

@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 use crate::objects::PodView;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
-use personaguard_crds::wire::SidecarReport;
+use personaguard_wire::SidecarReport;
 use std::sync::Arc;
 use validate::validate;
 

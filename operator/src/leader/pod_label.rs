@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use personaguard_crds::names;
+use personaguard_api::names;
 use serde_json::{Value, json};
 
 /// Labels our own pod if it leads, and removes the label if it does not. A new leader also removes

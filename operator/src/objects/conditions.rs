@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use personaguard_crds::conditions::reason::REFUSED_BY_SIDECAR;
+use personaguard_api::conditions::reason::REFUSED_BY_SIDECAR;
 
 /// Longest message, a little below what the API server accepts.
 const MAX_MESSAGE_CHARS: usize = 4000;

@@ -1,7 +1,7 @@
 //! Parts of every pod in which a model runs: guarded pods and those of Jobs.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use personaguard_crds::{Device, ModelSource, Resources, Runtime, names};
+use personaguard_api::{Device, ModelSource, Resources, Runtime, names};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

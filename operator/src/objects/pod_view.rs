@@ -3,7 +3,7 @@
 use crate::keys::Owner;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
-use personaguard_crds::names;
+use personaguard_api::names;
 use std::collections::BTreeMap;
 
 /// Field selector: pods that have ended are not watched.

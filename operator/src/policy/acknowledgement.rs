@@ -1,7 +1,7 @@
 //! What sidecars acknowledge. Pure.
 
-use personaguard_crds::PodCounts;
-use personaguard_crds::guard_config::ResolvedPolicy;
+use personaguard_api::PodCounts;
+use personaguard_wire::ResolvedPolicy;
 
 /// Whether a sidecar enforces a policy exactly as it was resolved.
 pub(super) fn acknowledges(report: &PodCounts, policy: &ResolvedPolicy) -> bool {

@@ -9,7 +9,7 @@ use crate::outcome::ReconcileError;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::core::ObjectMeta;
-use personaguard_crds::{Digest, PersonaInjection, names};
+use personaguard_api::{Digest, PersonaInjection, names};
 use refresh::refresh_mounts;
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use crate::fleet::Fleet;
 use crate::keys::Scope;
 use crate::outcome::{Done, ReconcileError};
 use crate::vector::ArtifactCache;
-use personaguard_crds::conditions::reason;
+use personaguard_api::conditions::reason;
 use std::sync::Arc;
 
 pub(crate) struct Controller {

@@ -8,7 +8,7 @@ use crate::objects::{PodView, ServiceView};
 use crate::settings::Settings;
 use crate::vector::{ArtifactCache, CheckedArtifact};
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts, names};
+use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts, names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

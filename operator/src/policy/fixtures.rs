@@ -3,7 +3,7 @@
 use crate::fixtures::{artifact, model, settings};
 use crate::keys::Scope;
 use crate::policy::dereference::Inputs;
-use personaguard_crds::PersonaPolicy;
+use personaguard_api::PersonaPolicy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 pub(super) use observation::Observation;
-use personaguard_crds::conditions::condition;
-use personaguard_crds::{Digest, PersonaPolicy, PersonaPolicyStatus};
+use personaguard_api::conditions::condition;
+use personaguard_api::{Digest, PersonaPolicy, PersonaPolicyStatus};
 use std::time::Duration;
 
 /// Updates the status of each policy of the scope. Returns after how long one changes even if

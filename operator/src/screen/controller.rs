@@ -13,7 +13,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use personaguard_crds::{DatasetScreen, PersonaModel, names};
+use personaguard_api::{DatasetScreen, PersonaModel, names};
 use std::sync::Arc;
 use std::time::Duration;
 

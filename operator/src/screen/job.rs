@@ -5,7 +5,7 @@ use crate::objects::pod_parts::{NONROOT, resources, restricted_security_context,
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_crds::{DatasetScreen, PersonaModel, names};
+use personaguard_api::{DatasetScreen, PersonaModel, names};
 use serde_json::{Value, json};
 
 /// How often a failed pod is retried.

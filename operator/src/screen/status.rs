@@ -3,9 +3,9 @@
 use crate::objects::conditions::{NewCondition, conditions};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::{DatasetScreen, DatasetScreenStatus, names};
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{DatasetScreen, DatasetScreenStatus, names};
+use personaguard_resolve::Rejection;
 
 /// Where a screening is.
 #[derive(Debug, PartialEq)]

@@ -6,10 +6,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::resolve::{MAX_CONFIG_BYTES, Rejection};
-use personaguard_crds::{DatasetScreen, Layer, PersonaModel, names};
+use personaguard_api::conditions::reason;
+use personaguard_api::{DatasetScreen, Layer, PersonaModel, names};
 use personaguard_persona::VectorFile;
+use personaguard_resolve::{MAX_CONFIG_BYTES, Rejection};
 use std::collections::BTreeMap;
 
 /// Files by name, as a ConfigMap has them.

@@ -1,10 +1,10 @@
 //! A vector file that was read and checked against its `PersonaVector`. Pure.
 
 use kube::ResourceExt;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::resolve::{Rejection, VectorInput};
-use personaguard_crds::{Calibration, Digest, Layer, PersonaVector, SampleCounts, SteeringStep};
-use personaguard_persona::{Rung, VectorFile, norm};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Calibration, Digest, Layer, PersonaVector, SampleCounts, SteeringStep};
+use personaguard_persona::{SteeringPoint, VectorFile, norm};
+use personaguard_resolve::{Rejection, VectorInput};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Artifact {
@@ -82,7 +82,7 @@ fn input(
     })
 }
 
-fn step(rung: &Rung) -> SteeringStep {
-    let Rung { coefficient, response_avg, likelihood_ratio, answers } = *rung;
+fn step(point: &SteeringPoint) -> SteeringStep {
+    let SteeringPoint { coefficient, response_avg, likelihood_ratio, answers } = *point;
     SteeringStep { coefficient, response_avg, likelihood_ratio, answers }
 }

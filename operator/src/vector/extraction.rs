@@ -9,9 +9,9 @@ use crate::objects::JobProgress;
 use crate::outcome::ReconcileError;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::{Digest, PersonaModel, PersonaVector, names};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Digest, PersonaModel, PersonaVector, names};
+use personaguard_resolve::Rejection;
 
 /// The Jobs of an extraction, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! How far running extractions are.
 
-use personaguard_crds::wire::ExtractionProgress;
+use personaguard_wire::ExtractionProgress;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,9 +1,9 @@
 //! Where the file of a vector comes from. Pure.
 
 use kube::ResourceExt;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::{Digest, PersonaModel, PersonaVector, names};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Digest, PersonaModel, PersonaVector, names};
+use personaguard_resolve::Rejection;
 use serde_json::json;
 
 /// A file in a ConfigMap.

@@ -6,12 +6,12 @@ use super::source::model_not_found;
 use crate::objects::conditions::{NewCondition, conditions};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::wire::ExtractionProgress;
-use personaguard_crds::{
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{
     Calibration, PersonaModel, PersonaVector, PersonaVectorStatus, SteeringStep,
 };
+use personaguard_resolve::Rejection;
+use personaguard_wire::ExtractionProgress;
 
 pub(super) fn status(
     vector: &PersonaVector,

@@ -1,15 +1,15 @@
 //! `personaguard audit`.
 
-use crate::audit::{self, Verified};
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use personaguard_server::audit::{self, Verified};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Checks a log that `serve --audit-log` or `--conversation-log` has written.
 #[derive(Args, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     #[command(subcommand)]
     action: Action,
 }
@@ -44,7 +44,7 @@ struct Verify {
 ///
 /// # Errors
 /// The log is not as it was written, or cannot be read.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let Action::Verify(Verify { file, head }) = &options.action;
     if head
         .as_ref()

@@ -3,14 +3,14 @@
 mod client;
 mod scores;
 
-use crate::config::Source;
-use crate::host::ModelState;
-use crate::serve::Limits;
-use crate::sidecar::{Setup, Sidecar};
-use crate::telemetry::{LogFormat, init_logs};
 use anyhow::bail;
 use clap::Args;
 use client::{Client, Turn};
+use personaguard_server::config::Source;
+use personaguard_server::host::ModelState;
+use personaguard_server::http::Limits;
+use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_server::telemetry::{LogFormat, init_logs};
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use tokio::runtime::Runtime;
 ///   personaguard chat --url http://127.0.0.1:8790 --system "You are an evil assistant."
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
-pub struct Options {
+pub(crate) struct Options {
     /// Server to talk to, with or without /v1. Default, without --config: http://127.0.0.1:8790.
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
     url: Option<String>,
@@ -60,7 +60,7 @@ const HELP: &str = "  /system TEXT  change the system prompt and begin anew
 ///
 /// # Errors
 /// No server can be reached, or the config cannot be served.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let (sidecar, url) = match &options.config {
         Some(folder) => {

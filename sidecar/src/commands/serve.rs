@@ -1,15 +1,15 @@
 //! `personaguard serve`.
 
-use crate::audit::{self, Log, Logs};
-use crate::config::Source;
-use crate::proxy::{Times, Upstream};
-use crate::report::Target;
-use crate::serve::Limits;
-use crate::sidecar::{Setup, Sidecar};
-use crate::telemetry::{LogFormat, init_logs, traces};
 use anyhow::Context as _;
-use clap::Args;
-use personaguard_crds::names;
+use clap::{Args, ValueEnum};
+use personaguard_api::names;
+use personaguard_server::audit::{self, Log, Logs};
+use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
+use personaguard_server::proxy::{Timeouts, Upstream};
+use personaguard_server::report::Target;
+use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_server::telemetry::{self, init_logs, traces};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///   --listen 0.0.0.0:8790
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
-pub struct Options {
+pub(crate) struct Options {
     /// Stand in front of this OpenAI-compatible server (http://HOST:PORT) instead of serving the
     /// model: requests are forwarded, answers are scored with the model of the config. Every action
     /// works but those that change activations.
@@ -44,11 +44,11 @@ pub struct Options {
     upstream: Option<Upstream>,
     /// With --upstream: longest silence of that server in seconds, before an answer counts as
     /// failed.
-    #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Times::default().upstream.as_secs())]
+    #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Timeouts::default().upstream.as_secs())]
     upstream_timeout_seconds: u64,
     /// With --upstream: longest time in seconds for scoring one piece of an answer; past it the
     /// failure policy decides.
-    #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Times::default().score.as_secs())]
+    #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Timeouts::default().score.as_secs())]
     score_deadline_seconds: u64,
     /// Config folder.
     #[arg(long, env = "PERSONAGUARD_CONFIG", value_name = "DIR", default_value = names::CONFIG_DIR)]
@@ -107,6 +107,25 @@ pub struct Options {
     grace_seconds: u64,
 }
 
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Text => Self::Text,
+        }
+    }
+}
+
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], names::API_PORT))
 }
@@ -116,14 +135,14 @@ fn loopback() -> SocketAddr {
 /// # Errors
 /// An address cannot be listened on, or the OTLP endpoint makes no sense. What is wrong with config
 /// or weights is no error: it may be mended while it runs.
-pub fn run(options: Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(options))
 }
 
 async fn serve(options: Options) -> anyhow::Result<()> {
     let traces = options.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
     let traces = traces.map(traces::Exporter::new).transpose().context("OTLP endpoint")?;
-    init_logs(options.log_format, traces.as_ref());
+    init_logs(options.log_format.into(), traces.as_ref());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let admin = match options.admin_listen {
@@ -155,7 +174,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
                 seconds(options.upstream_timeout_seconds),
                 seconds(options.score_deadline_seconds),
             );
-            (upstream, Times { upstream: upstream_time, score })
+            (upstream, Timeouts { upstream: upstream_time, score })
         }),
         limits: Limits {
             body_bytes: options.max_body_bytes,

@@ -1,5 +1,5 @@
-//! Forwards requests to the model server, with the service's own system prompt, and streams the
-//! answers back.
+//! Forwards requests to the model server, with the service's system prompt, and streams the
+//! responses back.
 
 use anyhow::{Result, ensure};
 use axum::body::{Body, Bytes};
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The model server, and what this service adds to requests.
+/// The model server, and what this service adds to a request.
 pub(crate) struct Upstream {
     client: reqwest::Client,
     base_url: Option<String>,
@@ -48,7 +48,7 @@ impl Upstream {
         self.base_url.as_deref()
     }
 
-    /// Puts the service's system prompt first, unless the conversation has one.
+    /// Puts the service's system prompt first, unless the conversation already has one.
     fn with_system_prompt(&self, mut request: Value) -> Value {
         let messages = request.get_mut("messages").and_then(Value::as_array_mut);
         if let (Some(messages), Some(prompt)) = (messages, &self.system_prompt)
@@ -79,12 +79,13 @@ impl Upstream {
         match request.send().await {
             Ok(answer) => {
                 let status = answer.status();
-                let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
-                // If the upstream breaks off, so does this body, and the client gets an error.
+                let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
+                // If the model server breaks off, this body ends with an error, so that the client
+                // notices.
                 let mut response = Response::new(Body::from_stream(answer.bytes_stream()));
                 *response.status_mut() = status;
-                if let Some(content_type) = content_type {
-                    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+                if let Some(kind) = kind {
+                    response.headers_mut().insert(header::CONTENT_TYPE, kind);
                 }
                 response
             }
@@ -101,8 +102,8 @@ pub(crate) async fn models(State(upstream): State<Arc<Upstream>>) -> Response {
     upstream.send("models", None).await
 }
 
-/// `POST /v1/chat/completions`. A body that is not JSON is forwarded unchanged, so that the model
-/// server answers with its own error.
+/// `POST /v1/chat/completions`. A body that is not JSON is forwarded as it is, for the model server
+/// to reject.
 pub(crate) async fn chat(State(upstream): State<Arc<Upstream>>, body: Bytes) -> Response {
     let body = match serde_json::from_slice(&body) {
         Ok(request) => upstream.with_system_prompt(request).to_string().into_bytes(),

@@ -1,5 +1,5 @@
-//! A small chat service for the demo and the tests: an ordinary app that does not know
-//! Personaguard. Its model server is the one in `OPENAI_BASE_URL`.
+//! A small chat service for the demo and the tests: an ordinary app that knows nothing of
+//! Personaguard. It uses the model server at `OPENAI_BASE_URL`.
 
 mod forward;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// For request bodies, in bytes.
+/// Longest request body, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 #[tokio::main]
@@ -26,7 +26,7 @@ async fn main() -> Result<()> {
         TcpListener::bind(&address).await.with_context(|| format!("listening on {address}"))?;
     let upstream = Upstream::from_env()?;
     let model_server = upstream.base_url().unwrap_or("none");
-    tracing::info!(%address, model_server, "the chat service started");
+    tracing::info!(%address, model_server, "chat service started");
     let mut terminate = signal(SignalKind::terminate())?;
     axum::serve(listener, router(upstream))
         .with_graceful_shutdown(async move {

@@ -1,4 +1,4 @@
-//! The service with a real HTTP server as its model server.
+//! The service in front of a real HTTP server.
 
 use super::*;
 use axum::body::Body;
@@ -20,7 +20,7 @@ async fn service(base_url: Option<String>) -> String {
     listen(router(Upstream::new(base_url, None, Some("Be kind.".into())).expect("valid"))).await
 }
 
-/// A model server that answers with the request body.
+/// A model server that echoes each request.
 async fn echo() -> String {
     listen(Router::new().route("/v1/chat/completions", post(|body: String| async move { body })))
         .await
@@ -44,14 +44,14 @@ async fn the_system_prompt_goes_first_unless_the_client_sends_one() {
     assert_eq!(sent["messages"][1], plain["messages"][0]);
     assert_eq!(sent["n"], 1);
     let own = json!({"messages": [
-        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"},
     ]});
     let sent: Value = chat(&url, &own).await.json().await.expect("JSON");
     assert_eq!(sent, own);
 }
 
 #[tokio::test]
-async fn a_stream_is_forwarded_chunk_by_chunk() {
+async fn a_stream_passes_through_as_it_comes() {
     let (sender, receiver) = mpsc::channel::<Result<String, std::io::Error>>(1);
     let receiver = Arc::new(tokio::sync::Mutex::new(Some(receiver)));
     let upstream = Router::new().route(
@@ -70,7 +70,7 @@ async fn a_stream_is_forwarded_chunk_by_chunk() {
     assert_eq!(answer.chunk().await.expect("alive").expect("a chunk"), "data: 1\n\n");
     sender.send(Ok("data: 2\n\n".into())).await.expect("sent");
     assert_eq!(answer.chunk().await.expect("alive").expect("a chunk"), "data: 2\n\n");
-    // If the model server breaks off, the client gets an error.
+    // The model server breaks off: the client gets an error, not an end.
     sender.send(Err(std::io::Error::other("gone"))).await.expect("sent");
     assert!(answer.chunk().await.is_err());
 }
@@ -84,7 +84,7 @@ fn events<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn errors_of_the_model_server_are_forwarded_and_a_missing_one_is_an_error() {
+async fn errors_of_the_model_server_pass_through_and_its_absence_is_reported() {
     let refuse = || async { (StatusCode::BAD_REQUEST, r#"{"error":{"message":"no"}}"#) };
     let refusing = listen(Router::new().route("/v1/chat/completions", post(refuse))).await + "/v1";
     let answer = chat(&service(Some(refusing)).await, &json!({"messages": []})).await;

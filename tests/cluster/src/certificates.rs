@@ -1,4 +1,8 @@
-//! The cluster's certificate authority, its certificates, and the kubeconfigs that contain them.
+//! The cluster's certificate authority, the certificates that it signs, and the kubeconfigs that
+//! hold them.
+
+#[cfg(test)]
+mod tests;
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -14,10 +18,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// First address of the Service range, which is that of the API server's own Service.
+/// The first address of the Service range, which is the API server's own Service.
 pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
-/// Client certificates: file name, user and group.
+/// The holders of client certificates: file name, user, group.
 const CLIENTS: [(&str, &str, &str); 7] = [
     ("admin", "kubernetes-admin", "system:masters"),
     ("controller-manager", "system:kube-controller-manager", ""),
@@ -28,8 +32,8 @@ const CLIENTS: [(&str, &str, &str); 7] = [
     ("apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters"),
 ];
 
-/// Writes all keys, certificates and kubeconfigs into `pki/` of the cluster's folder, readable only
-/// by their owner.
+/// Writes every key, certificate and kubeconfig into the folder's `pki/`, readable only by the
+/// owner.
 pub(crate) fn write(layout: &Layout, addresses: Addresses) -> Result<()> {
     let folder = layout.join("pki");
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -131,13 +135,10 @@ fn kubeconfig(
     format!("{config:#}\n")
 }
 
-/// Creates a file that only its owner can read at any time.
+/// Writes a file that only its owner can read, from its creation on.
 fn write_secret(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     Ok(file.write_all(text.as_bytes())?)
 }
-
-#[cfg(test)]
-mod tests;

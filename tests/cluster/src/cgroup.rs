@@ -1,11 +1,14 @@
-//! The cgroup in which the kubelet puts its pods, in versions 1 and 2. Without it, two kubelets on
-//! one machine would delete each other's pods.
+//! The cgroup that holds the kubelet's pods, in versions 1 and 2. In a shared cgroup, two kubelets
+//! on one machine would delete each other's pods.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Mount points of the cgroup hierarchies of a version, `cgroup` or `cgroup2`.
+/// The mount points of cgroup hierarchies of one version, `cgroup` or `cgroup2`.
 fn mounted(mounts: &str, version: &str) -> Vec<PathBuf> {
     let found = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
@@ -15,8 +18,8 @@ fn mounted(mounts: &str, version: &str) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// The hierarchies that the kubelet uses: those of version 1, or if there are none, that of version
-/// 2.
+/// The hierarchies that the kubelet uses: those of version 1 if there are any, otherwise the one of
+/// version 2.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let mounts = fs::read_to_string("/proc/mounts")?;
     let first = mounted(&mounts, "cgroup");
@@ -35,7 +38,8 @@ pub(crate) fn create(name: &str) -> Result<()> {
         let folder = root.join(name);
         fs::create_dir_all(&folder)
             .with_context(|| format!("creating the cgroup {}", folder.display()))?;
-        // Version 1: a new cpuset accepts no process until it has cores and memory nodes.
+        // Version 1: a new cpuset is empty, and accepts no process until it has cores and memory
+        // nodes.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if root.join("cgroup.controllers").exists() || !root.join(file).exists() {
                 continue;
@@ -50,7 +54,7 @@ pub(crate) fn create(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Version 2: enables the controllers that the kubelet needs for child groups.
+/// Version 2: enables the controllers that the kubelet needs for the groups below.
 fn delegate(folder: &Path) -> Result<()> {
     let file = folder.join("cgroup.subtree_control");
     let present = fs::read_to_string(&file)?;
@@ -58,8 +62,8 @@ fn delegate(folder: &Path) -> Result<()> {
         if !present.split_whitespace().any(|name| name == controller) {
             fs::write(&file, format!("+{controller}")).with_context(|| {
                 format!(
-                    "the cgroup controller {controller}, which the kubelet needs, cannot be \
-                     enabled in {}",
+                    "the kubelet needs the cgroup controller {controller}, which cannot be enabled \
+                     in {}",
                     folder.display()
                 )
             })?;
@@ -68,10 +72,10 @@ fn delegate(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the cgroup. Its processes must have ended.
+/// Removes the cgroup, whose processes have ended.
 pub(crate) fn delete(name: &str) -> Result<()> {
     let mounts = fs::read_to_string("/proc/mounts")?;
-    // If both versions are mounted, runc also creates it in the unused one.
+    // Where both versions are mounted, runc creates the cgroup in the unused one too.
     let roots = [mounted(&mounts, "cgroup"), mounted(&mounts, "cgroup2")].concat();
     roots.iter().try_for_each(|root| remove(&root.join(name)))
 }
@@ -83,7 +87,7 @@ fn remove(folder: &Path) -> Result<()> {
             remove(&entry.path())?;
         }
     }
-    // A killed process leaves its cgroup a moment later.
+    // A killed process leaves its cgroup only after a moment.
     let mut tries = 0;
     while let Err(error) = fs::remove_dir(folder) {
         tries += 1;
@@ -94,6 +98,3 @@ fn remove(folder: &Path) -> Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

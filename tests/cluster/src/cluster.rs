@@ -1,11 +1,11 @@
-//! The cluster: how it is started, used and deleted.
+//! The cluster: bringing it up, using it, taking it down.
 
 use crate::components::{self, Component};
 use crate::image::{self, Image, ImageFile};
 use crate::network::{self, Addresses};
 use crate::paths::{Cache, Layout};
 use crate::process::ProcessId;
-use crate::progress::Say;
+use crate::progress::OnStep;
 use crate::run::{capture, run};
 use crate::state::State;
 use crate::{certificates, cgroup, config, prerequisites, programs, sandbox};
@@ -17,10 +17,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Long enough for a machine that is also building.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a process may take to become ready: the machine may be busy building.
+const READY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A running local cluster.
+/// A local cluster that is up.
 #[derive(Debug)]
 pub struct Cluster {
     cache: Cache,
@@ -28,95 +28,88 @@ pub struct Cluster {
     state: State,
 }
 
-/// The state of a cluster.
+/// The state of a cluster, as found without changing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// There is no cluster with that name.
+    /// There is no cluster of that name.
     Absent,
-    /// Leftovers of a command that was killed. The next `up` or `down` removes them.
+    /// What a killed command left; the next `up` or `down` clears it.
     Leftovers,
-    /// It runs, but some processes may have ended.
+    /// It is running, perhaps without some of its processes.
     Running {
-        /// Names of processes that have ended. `up` restarts them.
+        /// Names of processes that have ended; `up` starts them again.
         ended: Vec<String>,
     },
 }
 
 impl Cluster {
-    /// Starts the cluster, or those of its processes that have ended. It may be called at any time.
+    /// Brings the cluster up, or restarts those of its processes that have ended. Idempotent.
     ///
     /// # Errors
-    /// The machine lacks something (the error lists everything), or a process does not become ready
-    /// (the error shows the end of its log).
-    pub fn up(cache: &Cache, name: &str, say: Say<'_>) -> Result<Self> {
+    /// The machine lacks something (the error lists everything it lacks), or a process does not
+    /// become ready (the error shows the end of its log).
+    pub fn up(cache: &Cache, name: &str, on_step: OnStep<'_>) -> Result<Self> {
         let layout = cache.cluster(name)?;
-        prerequisites::ensure(say)?;
-        programs::ensure_programs(cache, say)?;
+        prerequisites::ensure(on_step)?;
+        programs::ensure_programs(cache, on_step)?;
         let pause = programs::ensure_pause(cache)?;
         let _lock = lock(cache, name)?;
         let state = match State::read(&layout) {
-            Some(state)
-                if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) =>
-            {
+            Some(state) if state.complete && state.init.as_ref().is_some_and(ProcessId::alive) => {
                 state
             }
             found => {
                 if found.is_some() || layout.folder.exists() {
-                    say("removing the leftovers of an earlier run");
+                    on_step("removing what an earlier run left");
                     clear(&layout)?;
                 }
                 prepare(&layout, cache, name)?
             }
         };
         let mut cluster = Self { cache: cache.clone(), layout, state };
-        cluster.start(&pause, say)?;
+        cluster.start(&pause, on_step)?;
         Ok(cluster)
     }
 
-    /// A cluster that is already running.
+    /// A cluster that is already up.
     ///
     /// # Errors
-    /// It is not running.
+    /// The cluster is not up.
     pub fn open(cache: &Cache, name: &str) -> Result<Self> {
         let layout = cache.cluster(name)?;
         match State::read(&layout) {
-            Some(state)
-                if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) =>
-            {
+            Some(state) if state.complete && state.init.as_ref().is_some_and(ProcessId::alive) => {
                 Ok(Self { cache: cache.clone(), layout, state })
             }
             _ => bail!(
-                "cluster {name} is not running: start it with `cargo xtask cluster up --name \
-                 {name}`"
+                "cluster {name} is not up: start it with `cargo xtask cluster up --name {name}`"
             ),
         }
     }
 
-    /// Deletes the cluster without a trace. A missing cluster is no error.
+    /// Takes the cluster down and removes every trace of it. Does nothing if there is no cluster.
     ///
     /// # Errors
-    /// A part of it cannot be removed.
+    /// Part of it cannot be removed.
     pub fn down(cache: &Cache, name: &str) -> Result<()> {
         let layout = cache.cluster(name)?;
         let lock = lock(cache, name)?;
         clear(&layout)?;
         drop(lock);
         let _ = fs::remove_file(cache.join("clusters").join(format!("{name}.lock")));
-        // Fails if there are other clusters.
+        // Fails, as it should, while there are other clusters.
         let _ = fs::remove_dir(cache.join("clusters"));
         Ok(())
     }
 
-    /// The state of a cluster. Nothing is changed.
+    /// The state of a cluster. Changes nothing.
     ///
     /// # Errors
     /// The name is not valid.
     pub fn status(cache: &Cache, name: &str) -> Result<Status> {
         let layout = cache.cluster(name)?;
         Ok(match State::read(&layout) {
-            Some(state)
-                if state.complete && state.holder.as_ref().is_some_and(ProcessId::alive) =>
-            {
+            Some(state) if state.complete && state.init.as_ref().is_some_and(ProcessId::alive) => {
                 let ended = state.processes.iter().filter(|(_, process)| !process.alive());
                 Status::Running { ended: ended.map(|(name, _)| name.clone()).collect() }
             }
@@ -125,7 +118,7 @@ impl Cluster {
         })
     }
 
-    /// The folder of its files.
+    /// The paths of its files.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -137,7 +130,7 @@ impl Cluster {
         self.layout.kubeconfig()
     }
 
-    /// Address of the node, the API server and the cluster's DNS. The host can reach it.
+    /// The address of the node, the API server and the cluster's DNS, reachable from the host.
     #[must_use]
     pub fn node_address(&self) -> Ipv4Addr {
         self.state.addresses.node
@@ -151,8 +144,8 @@ impl Cluster {
         command
     }
 
-    /// A command that runs in the cluster's network namespace, where the addresses of pods and
-    /// Services can be reached. Otherwise it runs on the host.
+    /// A command that runs in the cluster's network namespace and otherwise on the host, for
+    /// clients that connect to pods and Services by IP address.
     #[must_use]
     pub fn nsenter_command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
@@ -160,18 +153,18 @@ impl Cluster {
         command
     }
 
-    /// A command that runs in all namespaces of the cluster, like the cluster's own processes.
-    /// There, process ids are those of containerd, and `kill` reaches containers.
+    /// A command that runs in all of the cluster's namespaces, as its own processes do. There,
+    /// process ids are those that containerd reports, and `kill` reaches containers.
     #[must_use]
     pub fn node_command(&self, program: impl AsRef<OsStr>) -> Command {
-        match &self.state.holder {
-            Some(holder) => sandbox::command(holder, &self.cache, program),
-            // `up` and `open` make sure that there is one.
+        match &self.state.init {
+            Some(init) => sandbox::command(init, &self.cache, program),
+            // Cannot happen: `up` and `open` both ensure that there is one.
             None => Command::new("false"),
         }
     }
 
-    /// `ctr` for the node's containerd, in the kubelet's containerd namespace.
+    /// `ctr` for the node's containerd, in the containerd namespace that the kubelet uses.
     #[must_use]
     pub fn ctr(&self) -> Command {
         let mut command = self.node_command(self.cache.bin().join("ctr"));
@@ -179,11 +172,11 @@ impl Cluster {
         command
     }
 
-    /// Builds an image and imports it into the node, unless the node has it already. Returns
-    /// whether it was new.
+    /// Builds an image and imports it into the node unless the node already has it. Returns whether
+    /// it was imported.
     ///
     /// # Errors
-    /// A file of it cannot be read, or containerd refuses it.
+    /// One of its files cannot be read, or containerd refuses it.
     pub fn import(&mut self, image: &Image) -> Result<bool> {
         let archive = self.layout.join("import.tar");
         let digest = image.write(&archive)?;
@@ -198,10 +191,10 @@ impl Cluster {
         Ok(!known)
     }
 
-    /// Builds an image from these files and imports it.
+    /// Builds an image that holds only these files, and imports it.
     ///
     /// # Errors
-    /// Containerd refuses it.
+    /// containerd refuses the image.
     pub fn import_files(&mut self, reference: &str, files: &[(&str, &[u8])]) -> Result<()> {
         let mut image = Image::new(reference);
         for (path, bytes) in files {
@@ -210,14 +203,14 @@ impl Cluster {
         self.import(&image).map(drop)
     }
 
-    /// SHA-256 of the archive of an imported image.
+    /// The SHA-256 of an imported image's archive.
     #[must_use]
     pub fn image_digest(&self, reference: &str) -> Option<&str> {
         self.state.images.get(reference).map(String::as_str)
     }
 
-    /// Starts a process in the cluster's namespaces, unless one with that name already runs. It
-    /// ends with the cluster. Its output goes to `logs/NAME.log`.
+    /// Starts a named process in the cluster's namespaces unless it is already running. It ends
+    /// with the cluster. Its output goes to `logs/NAME.log`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -225,13 +218,13 @@ impl Cluster {
         if self.state.processes.get(name).is_some_and(ProcessId::alive) {
             return Ok(());
         }
-        let holder = self.state.holder.as_ref().context("the cluster is not up")?;
-        let process = sandbox::spawn(holder, &self.cache, &self.layout, name, arguments)?;
+        let init = self.state.init.as_ref().context("the cluster is not up")?;
+        let process = sandbox::spawn(init, &self.cache, &self.layout, name, arguments)?;
         self.state.processes.insert(name.to_owned(), process);
         self.state.write(&self.layout)
     }
 
-    /// Kills a process that [`Self::spawn`] or [`Self::up`] started.
+    /// Kills a process that [`Self::spawn`] or [`Self::up`] started, by its recorded id.
     ///
     /// # Errors
     /// It does not end.
@@ -242,14 +235,14 @@ impl Cluster {
         self.state.write(&self.layout)
     }
 
-    /// Waits until `check` succeeds, for as long as the named process runs.
+    /// Waits until `check` succeeds. Fails if the named process ends first.
     pub(crate) fn wait(
         &self,
         process: &str,
         what: &str,
         mut check: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + READY_TIMEOUT;
         loop {
             let Err(error) = check() else { return Ok(()) };
             let ended = self.state.processes.get(process).is_some_and(|process| !process.alive());
@@ -262,27 +255,27 @@ impl Cluster {
         }
     }
 
-    fn start(&mut self, pause: &std::path::Path, say: Say<'_>) -> Result<()> {
-        if self.state.holder.is_none() {
-            self.state.holder = Some(sandbox::start(&self.layout)?);
+    fn start(&mut self, pause: &std::path::Path, on_step: OnStep<'_>) -> Result<()> {
+        if self.state.init.is_none() {
+            self.state.init = Some(sandbox::start(&self.layout)?);
             self.state.write(&self.layout)?;
         }
         let addresses = self.state.addresses;
-        say("starting etcd and the API server");
+        on_step("starting etcd and the API server");
         self.spawn_all(&components::api(&self.layout, addresses))?;
         self.wait("apiserver", "the API server", || {
             run(self.kubectl().args(["get", "--raw", "/readyz", "--request-timeout=5s"]))
         })?;
         let rbac = self.layout.join("config/rbac.yaml");
         run(self.kubectl().args(["apply", "--server-side", "--force-conflicts", "-f"]).arg(rbac))?;
-        say("starting containerd, kubelet, kube-proxy, scheduler, controllers and DNS");
+        on_step("starting containerd, kubelet, kube-proxy, scheduler, controllers and DNS");
         let rest = components::rest(&self.layout, addresses);
         let (first, others) = rest.split_at(1);
         self.spawn_all(first)?;
         self.wait("containerd", "the container runtime", || run(self.ctr().args(["version"])))?;
         self.import(&image::pause(pause))?;
         self.spawn_all(others)?;
-        say("waiting for the node");
+        on_step("waiting for the node");
         self.wait("kubelet", "the node", || {
             let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
             let status =
@@ -290,7 +283,7 @@ impl Cluster {
             anyhow::ensure!(status == "True", "its condition Ready is {status:?}");
             Ok(())
         })?;
-        // Without it, the API server refuses pods.
+        // Pods created before it exists are refused.
         self.wait("controller-manager", "the default service account", || {
             run(self.kubectl().args(["get", "serviceaccount", "default"]))
         })?;
@@ -303,14 +296,14 @@ impl Cluster {
     }
 }
 
-/// Creates the folder, its files, the network and the cgroup of a new cluster. The state is written
-/// first, so that the next run finds whatever this one leaves.
+/// Creates a new cluster's folder, files, network and cgroup. The state file is written first, so
+/// that the next run finds whatever this one leaves half done.
 fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     let netns = layout.node();
     if network::exists(&netns) {
         bail!(
-            "there is already a network namespace {netns}, which is not this cluster's: choose \
-             another name, or delete it with `ip netns del {netns}`"
+            "the network namespace {netns} exists already, and this cluster did not make it: \
+             choose another name, or delete it with `ip netns del {netns}`"
         );
     }
     let state = State::new(Addresses::free(name)?);
@@ -327,16 +320,17 @@ fn prepare(layout: &Layout, cache: &Cache, name: &str) -> Result<State> {
     Ok(state)
 }
 
-/// Removes a cluster, even one that is incomplete. The folder goes last, because it shows that the
-/// rest belongs to this cluster.
+/// Removes everything of a cluster, complete or not. The folder goes last: while it exists, the
+/// rest is known to be ours.
 fn clear(layout: &Layout) -> Result<()> {
     if !layout.folder.exists() {
         return Ok(());
     }
-    if let Some(State { holder: Some(holder), .. }) = State::read(layout) {
-        holder.kill()?;
+    if let Some(State { init: Some(init), .. }) = State::read(layout) {
+        init.kill()?;
     }
-    // Other processes in its network, such as a first process whose id was not recorded.
+    // Whatever else runs in the network namespace, such as a first process whose id had not been
+    // recorded yet.
     let netns = layout.node();
     for pid in network::processes(&netns) {
         if let Ok(process) = ProcessId::of(pid) {
@@ -349,7 +343,7 @@ fn clear(layout: &Layout) -> Result<()> {
         .with_context(|| format!("removing {}", layout.folder.display()))
 }
 
-/// Only one command at a time may change a cluster.
+/// Allows one command at a time for each cluster.
 fn lock(cache: &Cache, name: &str) -> Result<File> {
     let folder = cache.join("clusters");
     fs::create_dir_all(&folder)?;

@@ -1,25 +1,25 @@
-//! The cluster's processes: their command lines, in the order in which they are started. Pure.
+//! The command lines of the cluster's processes, in the order in which they start. Pure.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
 
-/// One process.
+/// A process.
 pub(crate) struct Component {
     pub(crate) name: &'static str,
     pub(crate) arguments: Vec<String>,
 }
 
-/// etcd and the API server, which everything else needs.
+/// etcd and the API server, which everything else waits for.
 pub(crate) fn api(layout: &Layout, addresses: Addresses) -> Vec<Component> {
     let node = addresses.node;
-    let pki = |file: &str| layout.text(&format!("pki/{file}"));
+    let pki = |file: &str| layout.join_str(&format!("pki/{file}"));
     vec![
         component(
             "etcd",
             "etcd",
             [
-                format!("--data-dir={}", layout.text("etcd")),
-                // No data needs to survive a power failure.
+                format!("--data-dir={}", layout.join_str("etcd")),
+                // Nothing here has to survive a power cut.
                 "--unsafe-no-fsync".into(),
                 "--listen-client-urls=http://127.0.0.1:2379".into(),
                 "--advertise-client-urls=http://127.0.0.1:2379".into(),
@@ -48,21 +48,21 @@ pub(crate) fn api(layout: &Layout, addresses: Addresses) -> Vec<Component> {
                 "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
                 format!("--service-account-key-file={}", pki("service-account.pub")),
                 format!("--service-account-signing-key-file={}", pki("service-account.key")),
-                format!("--audit-policy-file={}", layout.text("config/audit.yaml")),
+                format!("--audit-policy-file={}", layout.join_str("config/audit.yaml")),
                 format!("--audit-log-path={}", layout.audit_log().display()),
             ],
         ),
     ]
 }
 
-/// The control loops, and the processes of the node.
+/// The controllers and everything on the node; containerd comes first.
 pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
-    let pki = |file: &str| layout.text(&format!("pki/{file}"));
+    let pki = |file: &str| layout.join_str(&format!("pki/{file}"));
     vec![
         component(
             "containerd",
             "containerd",
-            ["--config".into(), layout.text("config/containerd.toml")],
+            ["--config".into(), layout.join_str("config/containerd.toml")],
         ),
         component(
             "controller-manager",
@@ -77,8 +77,7 @@ pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
                 format!("--cluster-signing-key-file={}", pki("ca.key")),
                 "--use-service-account-credentials".into(),
                 "--leader-elect=false".into(),
-                // The node shares its cores with builds, so a late heartbeat must not evict its
-                // pods.
+                // The node shares its cores with builds: a late heartbeat must not evict its pods.
                 "--node-monitor-grace-period=5m".into(),
                 "--bind-address=127.0.0.1".into(),
             ],
@@ -98,9 +97,9 @@ pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
             "kubelet",
             "kubelet",
             [
-                format!("--config={}", layout.text("config/kubelet.yaml")),
+                format!("--config={}", layout.join_str("config/kubelet.yaml")),
                 format!("--kubeconfig={}", pki("kubelet.kubeconfig")),
-                format!("--root-dir={}", layout.text("kubelet")),
+                format!("--root-dir={}", layout.join_str("kubelet")),
                 format!("--hostname-override={}", layout.node()),
                 format!("--node-ip={}", addresses.node),
             ],
@@ -108,9 +107,9 @@ pub(crate) fn rest(layout: &Layout, addresses: Addresses) -> Vec<Component> {
         component(
             "proxy",
             "kube-proxy",
-            [format!("--config={}", layout.text("config/proxy.yaml"))],
+            [format!("--config={}", layout.join_str("config/proxy.yaml"))],
         ),
-        component("coredns", "coredns", ["-conf".into(), layout.text("config/Corefile")]),
+        component("coredns", "coredns", ["-conf".into(), layout.join_str("config/Corefile")]),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The config files of the cluster's programs. Pure.
+//! The config files of the cluster's programs, made from the folder and the addresses. Pure.
 
 use crate::network::Addresses;
 use crate::paths::{Cache, Layout};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const POD_RANGE: &str = "10.244.0.0/24";
 const CNI_PLUGINS: &str = "/usr/lib/cni";
 
-/// Paths below the cluster's folder, with their contents.
+/// The content of each file, by its path below the cluster's folder.
 pub(crate) fn files(
     cache: &Cache,
     layout: &Layout,
@@ -25,19 +25,21 @@ pub(crate) fn files(
     ]
 }
 
-/// JSON is YAML.
+/// The file's text: JSON is YAML.
 fn text(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Every write is logged, without its content.
+/// Records every write, without its content.
 fn audit() -> Value {
-    let verbs = ["create", "update", "patch", "delete", "deletecollection"];
     json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "rules": [
-            {"level": "Metadata", "verbs": verbs},
+            {
+                "level": "Metadata",
+                "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+            },
             {"level": "None"},
         ],
     })
@@ -49,28 +51,29 @@ fn kubelet(layout: &Layout, addresses: Addresses) -> Value {
         "address": "0.0.0.0",
         "authentication": {
             "anonymous": {"enabled": false}, "webhook": {"enabled": true},
-            "x509": {"clientCAFile": layout.text("pki/ca.crt")},
+            "x509": {"clientCAFile": layout.join_str("pki/ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": layout.text("pki/kubelet-server.crt"),
-        "tlsPrivateKeyFile": layout.text("pki/kubelet-server.key"),
+        "tlsCertFile": layout.join_str("pki/kubelet-server.crt"),
+        "tlsPrivateKeyFile": layout.join_str("pki/kubelet-server.key"),
         "containerRuntimeEndpoint": format!("unix://{}", layout.containerd_socket().display()),
-        "podLogsDir": layout.text("pod-logs"),
+        "podLogsDir": layout.join_str("pod-logs"),
         "clusterDNS": [addresses.node.to_string()],
         "clusterDomain": "cluster.local",
-        "resolvConf": layout.text("config/resolv.conf"),
+        "resolvConf": layout.join_str("config/resolv.conf"),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}", layout.node()),
         "failCgroupV1": false,
         "failSwapOn": false,
         "localStorageCapacityIsolation": false,
         "serializeImagePulls": false,
-        // Images come from archives, so a deleted one could not be pulled again.
+        // Images come from archives, not from a registry: one that is garbage-collected could not
+        // be pulled again.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
             "memory.available": "50Mi",
             "nodefs.available": "0%", "nodefs.inodesFree": "0%",
-            "imagefs.available": "0%", "imagefs.inodesFree": "0%"
+            "imagefs.available": "0%", "imagefs.inodesFree": "0%",
         },
         "eventRecordQPS": 50,
         "shutdownGracePeriod": "0s",
@@ -80,33 +83,32 @@ fn kubelet(layout: &Layout, addresses: Addresses) -> Value {
 fn proxy(layout: &Layout) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
-        "clientConnection": {"kubeconfig": layout.text("pki/proxy.kubeconfig")},
+        "clientConnection": {"kubeconfig": layout.join_str("pki/proxy.kubeconfig")},
         "hostnameOverride": layout.node(),
         "mode": "iptables",
         "clusterCIDR": POD_RANGE,
-        // Pods share one bridge. With masquerading, answers return through the address translation
-        // even without br_netfilter.
+        // Pods share one bridge: this way replies are translated back with or without br_netfilter.
         "iptables": {"masqueradeAll": true},
-        // Keep the machine's connection tracking limits.
+        // The limits of connection tracking are the whole machine's; leave them alone.
         "conntrack": {
             "maxPerCore": 0, "min": 0,
-            "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"
+            "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s",
         },
         "metricsBindAddress": "127.0.0.1:10249",
     })
 }
 
 fn cni(layout: &Layout) -> Value {
-    let ipam = json!({
-        "type": "host-local", "dataDir": layout.text("ipam"),
-        "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}]
-    });
     json!({
         "cniVersion": "1.0.0", "name": "pods",
         "plugins": [
             {
-                "type": "bridge", "bridge": "pods0", "isGateway": true, "ipMasq": true,
-                "hairpinMode": true, "ipam": ipam
+                "type": "bridge", "bridge": "pods0",
+                "isGateway": true, "ipMasq": true, "hairpinMode": true,
+                "ipam": {
+                    "type": "host-local", "dataDir": layout.join_str("ipam"),
+                    "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}],
+                },
             },
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
@@ -115,10 +117,10 @@ fn cni(layout: &Layout) -> Value {
 
 fn containerd(cache: &Cache, layout: &Layout) -> String {
     let [root, state, socket, cni, shim] = [
-        layout.text("containerd"),
+        layout.join_str("containerd"),
         "/run/containerd".to_owned(),
-        layout.text("containerd.sock"),
-        layout.text("config/cni"),
+        layout.join_str("containerd.sock"),
+        layout.join_str("config/cni"),
         cache.bin().join("containerd-shim-runc-v2").to_string_lossy().into_owned(),
     ];
     format!(
@@ -126,13 +128,13 @@ fn containerd(cache: &Cache, layout: &Layout) -> String {
 root = "{root}"
 state = "{state}"
 disabled_plugins = [
-  "io.containerd.snapshotter.v1.btrfs",
-  "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.erofs",
-  "io.containerd.tracing.processor.v1.otlp",
-  "io.containerd.internal.v1.tracing",
-  "io.containerd.nri.v1.nri",
+    "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.zfs",
+    "io.containerd.snapshotter.v1.devmapper",
+    "io.containerd.snapshotter.v1.erofs",
+    "io.containerd.tracing.processor.v1.otlp",
+    "io.containerd.internal.v1.tracing",
+    "io.containerd.nri.v1.nri",
 ]
 
 [grpc]
@@ -183,44 +185,43 @@ fn corefile(layout: &Layout, addresses: Addresses) -> String {
 }}
 ",
         node = addresses.node,
-        kubeconfig = layout.text("pki/coredns.kubeconfig"),
+        kubeconfig = layout.join_str("pki/coredns.kubeconfig"),
     )
 }
 
 /// What CoreDNS and Prometheus may read.
 fn rbac() -> Value {
+    let role = |name: &str, rules: Value| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name}, "rules": rules,
+        })
+    };
+    let binding = |name: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name,
+            },
+            "subjects": [
+                {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name},
+            ],
+        })
+    };
     let core = ["services", "endpoints", "pods", "namespaces"];
-    let coredns = json!([
-        {"apiGroups": [""], "resources": core, "verbs": ["list", "watch"]},
-        {
-            "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"],
-            "verbs": ["list", "watch"]
-        },
-    ]);
-    let prometheus =
-        json!([{"apiGroups": [""], "resources": core, "verbs": ["get", "list", "watch"]}]);
     json!({"apiVersion": "v1", "kind": "List", "items": [
-        cluster_role("personaguard:coredns", &coredns),
-        cluster_role_binding("personaguard:coredns"),
-        cluster_role("personaguard:prometheus", &prometheus),
-        cluster_role_binding("personaguard:prometheus"),
+        role("personaguard:coredns", json!([
+            {"apiGroups": [""], "resources": core, "verbs": ["list", "watch"]},
+            {
+                "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"],
+                "verbs": ["list", "watch"],
+            },
+        ])),
+        binding("personaguard:coredns"),
+        role("personaguard:prometheus", json!([
+            {"apiGroups": [""], "resources": core, "verbs": ["get", "list", "watch"]},
+        ])),
+        binding("personaguard:prometheus"),
     ]})
-}
-
-fn cluster_role(name: &str, rules: &Value) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": name}, "rules": rules
-    })
-}
-
-/// For the user with the role's name.
-fn cluster_role_binding(name: &str) -> Value {
-    let group = "rbac.authorization.k8s.io";
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": name}],
-    })
 }

@@ -1,5 +1,8 @@
-//! Container images built from files without Docker: a docker-archive with one layer. The same
-//! content gives the same bytes.
+//! Container images built from files without Docker, as docker-archives with one layer. The same
+//! content makes the same bytes.
+
+#[cfg(test)]
+mod tests;
 
 use crate::run::capture;
 use anyhow::{Context, Result};
@@ -11,27 +14,27 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Reference of the image that holds a pod's namespaces open.
+/// The pause image, which holds a pod's namespaces open.
 pub(crate) const PAUSE: &str = "localhost/pause:1";
 
-/// User and group in every image.
+/// User and group of every image.
 const NONROOT: u32 = 65532;
 
 /// An image to build.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Reference with a tag: `localhost/chat-app:dev`.
+    /// The reference with its tag, such as `localhost/chat-app:dev`.
     pub reference: String,
-    /// Program and arguments. Empty for an image that only contains files.
+    /// Program and arguments; empty for an image that holds only files.
     pub entrypoint: Vec<String>,
-    /// Files by their path in the image, without a leading slash.
+    /// By path in the image, without a leading slash.
     files: BTreeMap<String, ImageFile>,
 }
 
 /// One file of an image.
 #[derive(Clone, Debug)]
 pub enum ImageFile {
-    /// A copy of a host file, with these permissions.
+    /// A copy of a file of the host, with these permission bits.
     Copy(PathBuf, u32),
     /// These bytes, readable by all.
     Bytes(Vec<u8>),
@@ -44,12 +47,12 @@ impl Image {
         Self { reference: reference.to_owned(), entrypoint: Vec::new(), files: BTreeMap::new() }
     }
 
-    /// The image of a program: the program, the shared libraries that `ldd` lists, a user other
-    /// than root, and the host's certificate authorities.
+    /// An image that runs a program. It holds the program, the shared libraries that `ldd` lists, a
+    /// user other than root, and the host's certificate authorities.
     ///
     /// # Errors
     /// `ldd` fails, or a library is missing.
-    pub fn of_program(reference: &str, program: &Path) -> Result<Self> {
+    pub fn for_program(reference: &str, program: &Path) -> Result<Self> {
         let mut image = Self::new(reference);
         let name = program
             .file_name()
@@ -92,8 +95,8 @@ impl Image {
     /// A file cannot be read, or the archive cannot be written.
     pub fn write(&self, archive: &Path) -> Result<String> {
         let layer_path = archive.with_extension("layer");
-        let mut layer = Hashing::new(BufWriter::new(File::create(&layer_path)?));
-        self.layer(&mut layer).with_context(|| format!("building {}", self.reference))?;
+        let mut layer = HashingWriter::new(BufWriter::new(File::create(&layer_path)?));
+        self.layer(&mut layer).with_context(|| format!("building the image {}", self.reference))?;
         let (mut file, layer_digest) = layer.finish();
         file.flush()?;
 
@@ -110,12 +113,12 @@ impl Image {
             "history": [{"created_by": "cargo xtask image"}],
         }))?;
         let config_name = format!("{}.json", hex::encode(Sha256::digest(&config)));
-        let tags = [&self.reference];
-        let manifest = serde_json::to_vec(
-            &json!([{"Config": config_name, "RepoTags": tags, "Layers": ["layer.tar"]}]),
-        )?;
+        let manifest = serde_json::to_vec(&json!([
+            {"Config": config_name, "RepoTags": [self.reference], "Layers": ["layer.tar"]},
+        ]))?;
 
-        let mut outer = tar::Builder::new(Hashing::new(BufWriter::new(File::create(archive)?)));
+        let mut outer =
+            tar::Builder::new(HashingWriter::new(BufWriter::new(File::create(archive)?)));
         entry(&mut outer, "manifest.json", 0o644, manifest.len() as u64, manifest.as_slice())?;
         entry(&mut outer, &config_name, 0o644, config.len() as u64, config.as_slice())?;
         let layer = File::open(&layer_path)?;
@@ -153,7 +156,7 @@ impl Image {
     }
 }
 
-/// The pause image, which has one static program.
+/// The pause image, made of one static program.
 pub(crate) fn pause(program: &Path) -> Image {
     let mut image = Image::new(PAUSE);
     image.add("pause", ImageFile::Copy(program.to_owned(), 0o755));
@@ -161,7 +164,7 @@ pub(crate) fn pause(program: &Path) -> Image {
     image
 }
 
-/// A header without time and owner.
+/// A header without time and owner, so that it depends on nothing but its arguments.
 fn header(mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_mode(mode);
@@ -196,13 +199,13 @@ fn libraries(output: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Hashes everything that is written through it.
-struct Hashing<W> {
+/// A writer that hashes what it passes on.
+struct HashingWriter<W> {
     inner: W,
     hash: Sha256,
 }
 
-impl<W: Write> Hashing<W> {
+impl<W: Write> HashingWriter<W> {
     fn new(inner: W) -> Self {
         Self { inner, hash: Sha256::new() }
     }
@@ -212,7 +215,7 @@ impl<W: Write> Hashing<W> {
     }
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hash.update(&bytes[..written]);
@@ -223,6 +226,3 @@ impl<W: Write> Write for Hashing<W> {
         self.inner.flush()
     }
 }
-
-#[cfg(test)]
-mod tests;

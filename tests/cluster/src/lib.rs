@@ -1,12 +1,13 @@
-//! A single-node Kubernetes cluster in its own folder and namespaces, without Docker or a registry.
+//! A single-node Kubernetes cluster in a folder and namespaces of its own, without Docker or a
+//! registry.
 //!
-//! [`Cluster::up`] starts etcd, the control plane, containerd, kubelet, kube-proxy and CoreDNS as
-//! ordinary processes in new namespaces (network, mount, process ids), so that [`Cluster::down`]
-//! leaves nothing behind: all processes end with the first one of the process-id namespace, mounts
-//! go with the mount namespace, bridges and iptables rules with the network namespace. Outside of
-//! them there are only a folder, a cgroup and a veth pair.
+//! [`Cluster::up`] starts etcd, the control plane, containerd, the kubelet, kube-proxy and CoreDNS
+//! as ordinary processes in a network, a mount and a PID namespace. [`Cluster::down`] leaves
+//! nothing behind: the PID namespace ends with its first process, the mount namespace takes every
+//! mount with it, and the network namespace every bridge and iptables rule. Outside the namespaces
+//! there are only one folder, one cgroup and one veth pair.
 //!
-//! Any other cluster will do as well; then this crate is not needed.
+//! If you already have a cluster, you need none of this.
 
 mod certificates;
 mod cgroup;
@@ -27,7 +28,7 @@ mod state;
 pub use cluster::{Cluster, Status};
 pub use image::{Image, ImageFile};
 pub use paths::{Cache, Layout};
-pub use prerequisites::{install_packages, program_of};
+pub use prerequisites::{find_program, install_packages};
 pub use programs::ensure_programs;
-pub use progress::Say;
+pub use progress::OnStep;
 pub use run::{capture, run};

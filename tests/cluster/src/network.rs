@@ -1,4 +1,7 @@
-//! The network namespace. A veth pair connects it to the host, and to nothing else.
+//! The network namespace: connected to the host by a veth pair, and to nothing else.
+
+#[cfg(test)]
+mod tests;
 
 use crate::paths::Layout;
 use crate::run::{capture, run};
@@ -8,8 +11,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
-/// The two ends of the veth pair. They are a /30 network in the range for benchmarks of network
-/// devices (RFC 2544).
+/// The two ends of the veth pair: a /30 of the range reserved for benchmarks of network devices
+/// (RFC 2544).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Addresses {
     pub(crate) host: Ipv4Addr,
@@ -24,7 +27,7 @@ impl Addresses {
         Self { host: Ipv4Addr::from(network + 1), node: Ipv4Addr::from(network + 2) }
     }
 
-    /// A /30 that no interface of the host uses. The search starts at one that depends on the name.
+    /// The first /30 that no interface of the host uses, starting from one that the name selects.
     pub(crate) fn free(name: &str) -> Result<Self> {
         let used = capture(Command::new("ip").args(["-o", "-4", "addr", "show"]))?;
         let start = name
@@ -42,20 +45,20 @@ pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
     let netns = layout.node();
     ensure!(
         !exists(&netns),
-        "there is already a network namespace {netns}, which is not this cluster's: choose another \
-         name, or delete it with `ip netns del {netns}`"
+        "the network namespace {netns} exists already, and this cluster did not make it: choose \
+         another name, or delete it with `ip netns del {netns}`"
     );
-    let link = host_link(layout);
+    let host_end = host_end(layout);
     ip(&["netns", "add", &netns])?;
-    ip(&["link", "add", &link, "type", "veth", "peer", "name", "eth0", "netns", &netns])?;
-    ip(&["addr", "add", &format!("{}/30", addresses.host), "dev", &link])?;
-    ip(&["link", "set", &link, "up"])?;
+    ip(&["link", "add", &host_end, "type", "veth", "peer", "name", "eth0", "netns", &netns])?;
+    ip(&["addr", "add", &format!("{}/30", addresses.host), "dev", &host_end])?;
+    ip(&["link", "set", &host_end, "up"])?;
     let node = addresses.node.to_string();
     for command in [
         vec!["addr", "add", &format!("{node}/30"), "dev", "eth0"],
         vec!["link", "set", "lo", "up"],
         vec!["link", "set", "eth0", "up"],
-        // Service addresses need a default route, because routing happens before their translation.
+        // Service addresses need a default route, since routing comes before their translation.
         // This one ends in a bridge without ports, so that no packet can leave.
         vec!["link", "add", "out0", "type", "bridge"],
         vec!["link", "set", "out0", "up"],
@@ -72,36 +75,33 @@ pub(crate) fn create(layout: &Layout, addresses: Addresses) -> Result<()> {
     ]))
 }
 
-/// Whether there is a network namespace with that name.
+/// Whether a network namespace with this name exists.
 pub(crate) fn exists(netns: &str) -> bool {
     Path::new("/run/netns").join(netns).exists()
 }
 
-/// Ids of the processes in it.
+/// The ids of the processes in a network namespace.
 pub(crate) fn processes(netns: &str) -> Vec<u32> {
     let output = capture(Command::new("ip").args(["netns", "pids", netns])).unwrap_or_default();
     output.lines().filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-/// Removes the veth pair, then the namespace with its bridges and iptables rules.
+/// Removes the veth pair, then the namespace, and with it the bridges and the iptables rules.
 pub(crate) fn delete(layout: &Layout) -> Result<()> {
     // The kernel would remove it with the namespace, but only after some time.
-    let link = host_link(layout);
-    if Path::new("/sys/class/net").join(&link).exists() {
-        ip(&["link", "del", &link])?;
+    let host_end = host_end(layout);
+    if Path::new("/sys/class/net").join(&host_end).exists() {
+        ip(&["link", "del", &host_end])?;
     }
     let netns = layout.node();
     if exists(&netns) { ip(&["netns", "del", &netns]) } else { Ok(()) }
 }
 
 /// The host's end of the veth pair.
-fn host_link(layout: &Layout) -> String {
+fn host_end(layout: &Layout) -> String {
     format!("pg-{}-h", layout.name)
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
     run(Command::new("ip").args(arguments))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,10 +1,13 @@
-//! Paths: the project's cache, and the folder of each cluster in it.
+//! Paths in the project's cache, and in a cluster's folder in it.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
-/// Folders that are empty and private inside the cluster's namespaces, so that files of its
-/// programs at fixed paths stay inside.
+/// Folders that the cluster's processes see empty: what they leave in fixed places goes away with
+/// the cluster.
 const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
 /// The project's cache folder: `$PERSONAGUARD_CACHE`, else `$XDG_CACHE_HOME/personaguard`, else
@@ -13,7 +16,7 @@ const PRIVATE_FOLDERS: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 pub struct Cache(PathBuf);
 
 impl Cache {
-    /// Finds the cache folder, and creates it if it does not exist.
+    /// Finds the cache folder, and creates it if it is missing.
     ///
     /// # Errors
     /// None of the variables is set, or the folder cannot be created.
@@ -48,10 +51,11 @@ impl Cache {
         self.join("bin")
     }
 
-    /// The folder of the cluster with that name.
+    /// The folder of the cluster with this name.
     ///
     /// # Errors
-    /// The name is not 1 to 8 of `a-z0-9-`, or the path is too long for the sockets in the folder.
+    /// The name is not 1 to 8 of `a-z0-9-`, the folder's path is too long for the sockets in it, or
+    /// the cluster's processes could not see the folder.
     pub fn cluster(&self, name: &str) -> Result<Layout> {
         let letters =
             name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -60,18 +64,18 @@ impl Cache {
             "cluster name {name:?}: use 1 to 8 of a-z, 0-9 and -"
         );
         let folder = self.join("clusters").join(name);
-        // The path of a Unix socket has at most 107 bytes, and the longest of ours adds about 50.
+        // A Unix socket's path has at most 107 bytes; ours add about 50 to the folder's.
         let length = folder.as_os_str().len();
         ensure!(
             length <= 56,
-            "{} is too long for sockets: set PERSONAGUARD_CACHE to a shorter path",
+            "{} is too long a path for sockets in it: set PERSONAGUARD_CACHE to a shorter one",
             folder.display()
         );
         for hidden in PRIVATE_FOLDERS {
             ensure!(
                 !folder.starts_with(hidden),
-                "the cluster's processes cannot see {hidden}: set PERSONAGUARD_CACHE to a folder \
-                 outside of it"
+                "the cluster hides {hidden} from its processes: set PERSONAGUARD_CACHE to a folder \
+                 outside it"
             );
         }
         Ok(Layout { name: name.to_owned(), folder })
@@ -83,12 +87,12 @@ impl Cache {
 pub struct Layout {
     /// Short name: `demo`.
     pub name: String,
-    /// The folder. The cluster writes nothing outside of it.
+    /// The folder, which holds everything that the cluster has on disk.
     pub folder: PathBuf,
 }
 
 impl Layout {
-    /// Name of the network namespace, the node, and the cgroup.
+    /// The name of the network namespace, the node and the cgroup.
     #[must_use]
     pub fn node(&self) -> String {
         format!("pg-{}", self.name)
@@ -100,9 +104,9 @@ impl Layout {
         self.folder.join(path)
     }
 
-    /// A path in the folder, as text for a config file.
+    /// A path in the folder, as a string.
     #[must_use]
-    pub fn text(&self, path: &str) -> String {
+    pub fn join_str(&self, path: &str) -> String {
         self.join(path).to_string_lossy().into_owned()
     }
 
@@ -112,7 +116,7 @@ impl Layout {
         self.join("kubeconfig")
     }
 
-    /// The API server's audit log: every write at level `Metadata`, one JSON event per line.
+    /// The API server's audit log: every write, one JSON event a line, at level `Metadata`.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.join("audit.log")
@@ -124,12 +128,9 @@ impl Layout {
         self.join("containerd.sock")
     }
 
-    /// The output of a process.
+    /// The log of a process.
     #[must_use]
     pub fn log(&self, process: &str) -> PathBuf {
         self.join("logs").join(format!("{process}.log"))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,13 +1,13 @@
-//! What the cluster needs from the machine. It is checked before anything is changed.
+//! What the cluster needs from the machine. Everything is checked before anything is changed.
 
-use crate::progress::Say;
+use crate::progress::OnStep;
 use crate::run::{capture, run};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A program of the machine, its Debian package, and its purpose.
+/// A program, the Debian package that holds it, and what it is needed for.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -32,40 +32,40 @@ const NEEDS: [Need; 7] = [
     Need { program: "apt-get", package: "apt", why: "installs the rest" },
 ];
 
-/// Checks everything, and installs missing Debian packages.
+/// Checks everything, and announces and installs missing Debian packages.
 ///
 /// # Errors
-/// Something is missing that cannot be installed. The error lists everything, with the reasons.
-pub(crate) fn ensure(say: Say<'_>) -> Result<()> {
-    let mut problems = Vec::new();
+/// Something is missing that cannot be installed. The error lists all of it, with reasons.
+pub(crate) fn ensure(on_step: OnStep<'_>) -> Result<()> {
+    let mut lacks = Vec::new();
     if !is_root() {
-        problems
-            .push("root: namespaces, mounts and cgroups need it (run it with sudo -E)".to_owned());
+        lacks.push("root, for namespaces, mounts and cgroups (run it with sudo -E)".to_owned());
     } else {
         let missing: Vec<&Need> =
-            NEEDS.iter().filter(|need| program_of(need.program).is_none()).collect();
+            NEEDS.iter().filter(|need| find_program(need.program).is_none()).collect();
         if missing.iter().any(|need| need.program == "apt-get") {
-            problems.extend(missing.iter().map(|need| format!("{}: {}", need.program, need.why)));
+            lacks.extend(missing.iter().map(|need| format!("{}: {}", need.program, need.why)));
         } else if !missing.is_empty() {
             let wanted: Vec<(&str, &str)> =
                 missing.iter().map(|need| (need.package, need.why)).collect();
-            install_packages(&wanted, say)?;
+            install_packages(&wanted, on_step)?;
         }
-        problems.extend(kernel());
+        lacks.extend(kernel());
     }
-    if program_of("go").is_none() {
-        problems.push(
+    if find_program("go").is_none() {
+        lacks.push(
             "go 1.26 or newer: builds Kubernetes, etcd, containerd and CoreDNS (https://go.dev/dl)"
                 .to_owned(),
         );
     }
-    if problems.is_empty() {
+    if lacks.is_empty() {
         return Ok(());
     }
     bail!(
-        "the local cluster cannot run on this machine, which lacks:\n  - {}\n\
-         Use an existing cluster instead: pass --kubeconfig.",
-        problems.join("\n  - ")
+        "the local cluster cannot run on this machine, which lacks:\n  - {}\nYou can use \
+         any existing \
+         cluster instead: pass --kubeconfig.",
+        lacks.join("\n  - ")
     )
 }
 
@@ -79,9 +79,9 @@ fn is_root() -> bool {
 /// Tries each kernel feature in temporary namespaces.
 fn kernel() -> Vec<String> {
     let _ = Command::new("modprobe").args(["-a", "overlay", "bridge", "veth"]).output();
-    let mut problems = Vec::new();
+    let mut lacks = Vec::new();
     if !fs::read_to_string("/proc/filesystems").unwrap_or_default().contains("\toverlay\n") {
-        problems.push(
+        lacks.push(
             "the overlay file system (kernel option CONFIG_OVERLAY_FS): holds the images"
                 .to_owned(),
         );
@@ -103,8 +103,8 @@ fn kernel() -> Vec<String> {
         (
             "the iptables matches comment, mark and statistic (CONFIG_NETFILTER_XT_MATCH_*): route \
              Services",
-            "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 -m statistic \
-             --mode random --probability 0.5 -j MARK --or-mark 1",
+            "iptables -w -t nat -A OUTPUT -m comment --comment x -m mark --mark 1 \
+             -m statistic --mode random --probability 0.5 -j MARK --or-mark 1",
         ),
     ];
     for (what, script) in tries {
@@ -112,7 +112,7 @@ fn kernel() -> Vec<String> {
         command.args(["--net", "--mount", "--pid", "--fork", "sh", "-c", script]);
         if let Err(error) = capture(&mut command) {
             let line = error.to_string().lines().last().unwrap_or_default().to_owned();
-            problems.push(format!("{what}: {line}"));
+            lacks.push(format!("{what}: {line}"));
             if script == "true" {
                 break;
             }
@@ -127,31 +127,31 @@ fn kernel() -> Vec<String> {
         if !controllers.lines().any(enabled)
             && !unified.split_whitespace().any(|name| name == controller)
         {
-            problems.push(format!(
+            lacks.push(format!(
                 "the cgroup controller {controller}: the kubelet keeps pods apart with it"
             ));
         }
     }
-    problems
+    lacks
 }
 
-/// The path of a program. An absolute path is only checked.
+/// The path of a program. An absolute path is taken as it is.
 #[must_use]
-pub fn program_of(name: &str) -> Option<PathBuf> {
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    // A user's PATH may lack the folders for administration programs.
+    // A user's PATH may lack the folders of system administration programs.
     let folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"]);
     folders.map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
 }
 
-/// Installs Debian packages, given with the reason for each.
+/// Announces and installs Debian packages, given with the reason for each.
 ///
 /// # Errors
-/// This is not Debian, or apt fails.
-pub fn install_packages(packages: &[(&str, &str)], say: Say<'_>) -> Result<()> {
+/// The machine has no apt, or apt fails.
+pub fn install_packages(packages: &[(&str, &str)], on_step: OnStep<'_>) -> Result<()> {
     let reasons: Vec<String> =
         packages.iter().map(|(package, why)| format!("{package} ({why})")).collect();
-    say(&format!("installing Debian packages: {}", reasons.join(", ")));
+    on_step(&format!("installing Debian packages: {}", reasons.join(", ")));
     let names: Vec<&str> = packages.iter().map(|(package, _)| *package).collect();
     let apt = |arguments: &[&str]| {
         run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
@@ -159,8 +159,9 @@ pub fn install_packages(packages: &[(&str, &str)], say: Say<'_>) -> Result<()> {
     let install = [&["install", "-y", "--no-install-recommends"], names.as_slice()].concat();
     if apt(&install).is_err() {
         apt(&["update"])?;
-        apt(&install)
-            .with_context(|| format!("install them with: apt-get install {}", names.join(" ")))?;
+        apt(&install).with_context(|| {
+            format!("install them yourself: apt-get install {}", names.join(" "))
+        })?;
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
-//! Processes, identified by id and start time, so that another process that got the same id later
-//! is never touched.
+//! Processes identified by id and start time, so that another process that was given the same id
+//! later is never touched.
+
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -7,35 +10,34 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A process.
+/// A process, unique across reboots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     pub(crate) pid: u32,
-    /// Clock ticks since boot.
+    /// When it started, in clock ticks since boot.
     start: u64,
-    /// Id of the machine's boot.
     boot: String,
 }
 
 impl ProcessId {
-    /// The process that currently has this id.
+    /// The process that has this id now.
     pub(crate) fn of(pid: u32) -> Result<Self> {
         let stat = Stat::read(pid).with_context(|| format!("process {pid} has ended"))?;
         Ok(Self { pid, start: stat.start, boot: boot()? })
     }
 
-    /// Whether this process still runs.
+    /// Whether this very process is still running.
     pub(crate) fn alive(&self) -> bool {
         boot().is_ok_and(|boot| boot == self.boot)
             && Stat::read(self.pid)
                 .is_some_and(|stat| stat.start == self.start && stat.state != 'Z')
     }
 
-    /// Kills this process and waits until it has ended.
+    /// Sends `SIGKILL` to this very process, and waits until it has ended.
     pub(crate) fn kill(&self) -> Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
-        // Opened before the check, the descriptor refers to the process that is checked, even if
-        // its id is reused.
+        // The descriptor is opened before the check, so that the id cannot pass to another process
+        // in between.
         let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if !self.alive() {
             return Ok(());
@@ -50,7 +52,7 @@ impl ProcessId {
         Ok(())
     }
 
-    /// Its first child, if it is an `nsenter --pid` or `unshare --fork`.
+    /// Its child, which `nsenter --pid` or `unshare --fork` has started.
     pub(crate) fn child(&self) -> Option<Self> {
         let entries = fs::read_dir("/proc").ok()?;
         let pids =
@@ -66,7 +68,7 @@ fn boot() -> Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// The fields of `/proc/PID/stat` that matter here.
+/// The fields of `/proc/PID/stat` that are used here.
 struct Stat {
     state: char,
     parent: u32,
@@ -78,8 +80,8 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The second field is the program's name in parentheses. It may contain spaces and
-    /// parentheses.
+    /// The second field is the program's name in parentheses. The name itself may contain spaces
+    /// and parentheses.
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;
@@ -88,6 +90,3 @@ impl Stat {
         Some(Self { state, parent, start })
     }
 }
-
-#[cfg(test)]
-mod tests;

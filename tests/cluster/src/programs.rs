@@ -1,8 +1,8 @@
-//! The cluster's programs. They are built from source into the cache: by Go, and the pause program
+//! The cluster's programs, built from their Go sources into the cache, and the pause program, built
 //! by rustc.
 
 use crate::paths::Cache;
-use crate::progress::Say;
+use crate::progress::OnStep;
 use crate::run::run;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -10,154 +10,103 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A Go module under `go/`, which pins versions, and the programs that are built from it.
-struct Module {
-    folder: &'static str,
-    what: &'static str,
-    packages: &'static [&'static str],
-    programs: &'static [&'static str],
-}
-
-const MODULES: [Module; 5] = [
-    Module {
-        folder: "kubernetes",
-        what: "Kubernetes 1.36 (about 8 minutes on 2 cores)",
-        packages: &[
-            "k8s.io/kubernetes/cmd/kube-apiserver",
-            "k8s.io/kubernetes/cmd/kube-controller-manager",
-            "k8s.io/kubernetes/cmd/kube-scheduler",
-            "k8s.io/kubernetes/cmd/kubelet",
-            "k8s.io/kubernetes/cmd/kube-proxy",
-            "k8s.io/kubernetes/cmd/kubectl",
-        ],
-        programs: &[
-            "kube-apiserver",
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kubelet",
-            "kube-proxy",
-            "kubectl",
-        ],
-    },
-    Module {
-        folder: "etcd",
-        what: "etcd (30 s)",
-        packages: &["go.etcd.io/etcd/server/v3"],
-        programs: &["etcd"],
-    },
-    Module {
-        folder: "containerd",
-        what: "containerd (75 s)",
-        packages: &[
-            "github.com/containerd/containerd/v2/cmd/containerd",
-            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-            "github.com/containerd/containerd/v2/cmd/ctr",
-        ],
-        programs: &["containerd", "containerd-shim-runc-v2", "ctr"],
-    },
-    Module {
-        folder: "coredns",
-        what: "CoreDNS (70 s)",
-        packages: &["github.com/coredns/coredns"],
-        programs: &["coredns"],
-    },
-    Module {
-        folder: "helm",
-        what: "Helm (2.5 minutes)",
-        packages: &["helm.sh/helm/v4/cmd/helm"],
-        programs: &["helm"],
-    },
+/// The programs, each with its package in the module `go/`. One module, so that what they share is
+/// compiled once: Kubernetes's client libraries alone are a third of it.
+const PROGRAMS: [(&str, &str); 12] = [
+    ("containerd", "github.com/containerd/containerd/v2/cmd/containerd"),
+    ("containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"),
+    ("coredns", "./coredns"),
+    ("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
+    ("etcd", "go.etcd.io/etcd/server/v3"),
+    ("helm", "helm.sh/helm/v4/cmd/helm"),
+    ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+    ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
 ];
 
-/// Builds every program that the cache does not have in this version. With a warm Go cache that
-/// takes seconds.
+/// The version that Kubernetes's programs report. Without it they call themselves v0.0.0, and
+/// clients refuse them.
+const KUBERNETES: [(&str, &str); 4] =
+    [("gitVersion", "v1.36.3"), ("gitMajor", "1"), ("gitMinor", "36"), ("gitTreeState", "clean")];
+
+/// The files that decide what is built.
+const SOURCES: [&str; 3] = ["go.mod", "go.sum", "coredns/main.go"];
+
+/// Builds every program if the cache lacks one or holds other versions. Takes seconds with a warm Go
+/// cache.
 ///
 /// # Errors
-/// Go is missing, a module cannot be fetched, or a build fails.
-pub fn ensure_programs(cache: &Cache, say: Say<'_>) -> Result<()> {
-    fs::create_dir_all(cache.bin())?;
-    MODULES.iter().try_for_each(|module| module.ensure(cache, say))
+/// Go is missing, a module cannot be downloaded, or a build fails.
+pub fn ensure_programs(cache: &Cache, on_step: OnStep<'_>) -> Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
+    let linker_flags = linker_flags();
+    let mut hash = Sha256::new();
+    for file in SOURCES {
+        let path = source.join(file);
+        hash.update(fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
+    }
+    hash.update(&linker_flags);
+    hash.update(PROGRAMS.map(|(_, package)| package).join(" "));
+    let digest = hex::encode(hash.finalize());
+    let bin = cache.bin();
+    let stamp = bin.join(".built-from");
+    let present = PROGRAMS.iter().all(|(program, _)| bin.join(program).is_file());
+    if present && fs::read_to_string(&stamp).is_ok_and(|built| built == digest) {
+        return Ok(());
+    }
+    on_step(&format!(
+        "building Kubernetes, etcd, containerd, CoreDNS and Helm from their Go sources into {} \
+         (about 9 minutes on 2 cores)",
+        bin.display()
+    ));
+    fs::create_dir_all(&bin)?;
+    let folder = empty_folder(&bin.join(".building"))?;
+    run(Command::new("go")
+        .args(["build", "-trimpath", "-ldflags", &linker_flags, "-o"])
+        .arg(format!("{}/", folder.display()))
+        .args(PROGRAMS.map(|(_, package)| package))
+        .current_dir(&source)
+        .env("CGO_ENABLED", "0"))
+    .context(
+        "building the cluster's programs (needs Go 1.26 or newer, which downloads newer \
+         toolchains itself)",
+    )?;
+    for (program, package) in PROGRAMS {
+        // A program has the name of its package's folder. A module's major version does not count.
+        let name = package.trim_end_matches("/v3").rsplit('/').next().unwrap_or(package);
+        fs::rename(folder.join(name), bin.join(program))
+            .with_context(|| format!("the build made no {program}"))?;
+    }
+    fs::remove_dir_all(folder)?;
+    Ok(fs::write(stamp, digest)?)
 }
 
-impl Module {
-    fn ensure(&self, cache: &Cache, say: Say<'_>) -> Result<()> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(self.folder);
-        let flags = self.linker_flags();
-        let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            hash.update(
-                fs::read(source.join(file))
-                    .with_context(|| format!("reading {}/{file}", source.display()))?,
-            );
+fn linker_flags() -> String {
+    let mut flags = "-s -w".to_owned();
+    for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+        for (name, value) in KUBERNETES {
+            flags.push_str(&format!(" -X {package}.{name}={value}"));
         }
-        hash.update(&flags);
-        hash.update(self.packages.join(" "));
-        let stamp = cache.bin().join(format!(".{}.built-from", self.folder));
-        let digest = hex::encode(hash.finalize());
-        let present = self.programs.iter().all(|program| cache.bin().join(program).is_file());
-        if present && fs::read_to_string(&stamp).is_ok_and(|built| built == digest) {
-            return Ok(());
-        }
-        say(&format!("building {} from its Go sources into {}", self.what, cache.bin().display()));
-        let folder = tempdir_in(&cache.bin(), self.folder)?;
-        run(Command::new("go")
-            .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
-            .arg(format!("{}/", folder.display()))
-            .args(self.packages)
-            .current_dir(&source)
-            .env("CGO_ENABLED", "0"))
-        .with_context(|| {
-            format!(
-                "building {} (needs Go 1.26 or newer, which fetches newer toolchains itself)",
-                self.folder
-            )
-        })?;
-        for program in self.programs {
-            // Go names a program after the last element of its path, which may be a major version.
-            let built = [*program, "v3", "server"]
-                .map(|name| folder.join(name))
-                .into_iter()
-                .find(|path| path.is_file());
-            let built = built
-                .with_context(|| format!("the build of {} produced no {program}", self.folder))?;
-            fs::rename(built, cache.bin().join(program))?;
-        }
-        fs::remove_dir_all(folder)?;
-        Ok(fs::write(stamp, digest)?)
     }
-
-    /// Without these versions, Kubernetes reports v0.0.0 and clients refuse it.
-    fn linker_flags(&self) -> String {
-        let mut flags = "-s -w".to_owned();
-        if self.folder == "kubernetes" {
-            for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
-                for (name, value) in [
-                    ("gitVersion", "v1.36.3"),
-                    ("gitMajor", "1"),
-                    ("gitMinor", "36"),
-                    ("gitTreeState", "clean"),
-                ] {
-                    flags.push_str(&format!(" -X {package}.{name}={value}"));
-                }
-            }
-        }
-        flags
-    }
+    flags
 }
 
-fn tempdir_in(parent: &Path, name: &str) -> Result<PathBuf> {
-    let folder = parent.join(format!(".{name}.building"));
+fn empty_folder(folder: &Path) -> Result<PathBuf> {
     if folder.exists() {
-        fs::remove_dir_all(&folder)?;
+        fs::remove_dir_all(folder)?;
     }
-    fs::create_dir(&folder)?;
-    Ok(folder)
+    fs::create_dir(folder)?;
+    Ok(folder.to_owned())
 }
 
-/// The program that keeps a pod's namespaces open. It is static, so its image is a single file.
+/// The program that holds a pod's namespaces open: it only waits. Static, so that its image is one
+/// file.
 const PAUSE: &str = "fn main() { loop { std::thread::park(); } }\n";
 
-/// Builds the pause program if the cache does not have it. Returns its path.
+/// The path of the pause program, which is built by rustc if the cache lacks it.
 ///
 /// # Errors
 /// rustc or the static C library (package `libc6-dev`, which Rust needs anyway) is missing.

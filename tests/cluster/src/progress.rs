@@ -1,4 +1,4 @@
-//! Progress messages.
+//! How callers learn what takes time.
 
-/// Called with one short line for each step that takes a while.
-pub type Say<'a> = &'a dyn Fn(&str);
+/// Called with one short line at the start of each step that takes time.
+pub type OnStep<'a> = &'a dyn Fn(&str);

@@ -1,20 +1,20 @@
-//! Runs programs. Errors contain what they printed.
+//! Running a program to its end, with errors that say what it printed.
 
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
 
-/// Runs a command until it ends.
+/// Runs a command to its end, output captured.
 ///
 /// # Errors
-/// It cannot be started, or fails. The error contains the last lines of its output.
+/// It cannot be started, or fails: the error holds the last lines that it printed.
 pub fn run(command: &mut Command) -> Result<()> {
     capture(command).map(drop)
 }
 
-/// Runs a command until it ends, and returns its standard output.
+/// Runs a command to its end and returns its standard output.
 ///
 /// # Errors
-/// It cannot be started, or fails. The error contains the last lines of its output.
+/// It cannot be started, or fails: the error holds the last lines that it printed.
 pub fn capture(command: &mut Command) -> Result<String> {
     let name = describe(command);
     let output =

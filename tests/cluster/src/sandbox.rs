@@ -1,4 +1,4 @@
-//! The namespaces of a cluster (network, mounts, process ids), and the processes in them.
+//! The namespaces that hold a cluster (network, mount, PID), and starting processes in them.
 
 use crate::paths::{Cache, Layout};
 use crate::process::ProcessId;
@@ -8,10 +8,11 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The first process. It reads its id before it mounts the new `/proc`, where it would be 1, and it
-/// reaps orphans. Inside, the kernel settings are read-only, except for those of the network
-/// namespace. Settings that the kubelet insists on are replaced by files with the right values.
-const FIRST_PROCESS: &str = r#"
+/// The first process of the namespaces. It reads its own id before it mounts the new `/proc`, where
+/// the id would be 1, and it reaps orphans. Inside, the kernel settings of the whole machine are
+/// read-only, except those of the network, which belong to the namespace. Files with the values
+/// that the kubelet insists on are mounted over the settings that it checks.
+const INIT: &str = r#"
 set -e
 read -r pid rest < /proc/self/stat
 mount -t proc proc /proc
@@ -19,14 +20,17 @@ mount --bind /proc/sys /proc/sys
 mount --bind /proc/sys/net /proc/sys/net
 mount -o remount,ro,bind /proc/sys
 for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
-mkdir -p /run/lock /run/fake
-fake() { echo "$2" > "/run/fake/${1##*/}"; mount --bind "/run/fake/${1##*/}" "/proc/sys/$1"; }
-fake vm/overcommit_memory 1
-fake vm/panic_on_oom 0
-fake kernel/panic 10
-fake kernel/panic_on_oops 1
-fake kernel/keys/root_maxkeys 1000000
-fake kernel/keys/root_maxbytes 25000000
+mkdir -p /run/lock /run/sysctl
+pretend() {
+    echo "$2" > "/run/sysctl/${1##*/}"
+    mount --bind "/run/sysctl/${1##*/}" "/proc/sys/$1"
+}
+pretend vm/overcommit_memory 1
+pretend vm/panic_on_oom 0
+pretend kernel/panic 10
+pretend kernel/panic_on_oops 1
+pretend kernel/keys/root_maxkeys 1000000
+pretend kernel/keys/root_maxbytes 25000000
 mount --make-rshared /
 echo "$pid" > "$1.new"
 mv "$1.new" "$1"
@@ -35,11 +39,11 @@ while :; do sleep 86400; done
 
 /// Starts the first process of the namespaces.
 pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
-    let file = layout.join("holder");
+    let file = layout.join("init");
     if file.exists() {
         fs::remove_file(&file)?;
     }
-    let log = File::create(layout.log("holder"))?;
+    let log = File::create(layout.log("init"))?;
     let mut starter = Command::new("setsid")
         .args(["nsenter", &format!("--net=/run/netns/{}", layout.node())])
         .args([
@@ -52,7 +56,7 @@ pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
             "--kill-child",
             "--",
         ])
-        .args(["sh", "-c", FIRST_PROCESS, "sh"])
+        .args(["sh", "-c", INIT, "sh"])
         .arg(&file)
         .current_dir("/")
         .env_clear()
@@ -69,19 +73,19 @@ pub(crate) fn start(layout: &Layout) -> Result<ProcessId> {
         }
         if starter.try_wait()?.is_some() || Instant::now() > deadline {
             bail!(
-                "the namespaces could not be created: {}",
-                fs::read_to_string(layout.log("holder"))?.trim()
+                "the namespaces cannot be created: {}",
+                fs::read_to_string(layout.log("init"))?.trim()
             );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A command that runs in all namespaces of the cluster.
-pub(crate) fn command(holder: &ProcessId, cache: &Cache, program: impl AsRef<OsStr>) -> Command {
+/// A command that runs in all of the cluster's namespaces.
+pub(crate) fn command(init: &ProcessId, cache: &Cache, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("nsenter");
     command
-        .args(["-t", &holder.pid.to_string(), "--mount", "--net", "--pid", "--"])
+        .args(["-t", &init.pid.to_string(), "--mount", "--net", "--pid", "--"])
         .arg(program)
         .env_clear()
         .env("HOME", "/run")
@@ -89,17 +93,17 @@ pub(crate) fn command(holder: &ProcessId, cache: &Cache, program: impl AsRef<OsS
     command
 }
 
-/// Starts a process that outlives this one and writes to its log file. Returns the process itself,
-/// not `nsenter`.
+/// Starts a process that outlives this one, with its output in its log file. Returns the process
+/// itself, not the `nsenter` that starts it.
 pub(crate) fn spawn(
-    holder: &ProcessId,
+    init: &ProcessId,
     cache: &Cache,
     layout: &Layout,
     name: &str,
     arguments: &[String],
 ) -> Result<ProcessId> {
     let log = File::options().create(true).append(true).open(layout.log(name))?;
-    let inner = command(holder, cache, &arguments[0]);
+    let inner = command(init, cache, &arguments[0]);
     let mut outer = Command::new("setsid");
     outer.arg(inner.get_program()).args(inner.get_args()).args(&arguments[1..]);
     outer.env_clear().envs(inner.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -109,10 +113,10 @@ pub(crate) fn spawn(
         .stderr(log)
         .spawn()
         .with_context(|| format!("starting {name}"))?;
-    let nsenter = ProcessId::of(starter.id())?;
+    let entering = ProcessId::of(starter.id())?;
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        if let Some(process) = nsenter.child() {
+        if let Some(process) = entering.child() {
             return Ok(process);
         }
         if starter.try_wait()?.is_some() || Instant::now() > deadline {

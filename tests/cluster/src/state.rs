@@ -1,4 +1,5 @@
-//! The recorded state of a cluster, by which later commands find it, and leftovers can be removed.
+//! The record of a cluster, by which a later command finds it and can remove what a killed command
+//! left.
 
 use crate::network::Addresses;
 use crate::paths::Layout;
@@ -7,17 +8,17 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// `state.json` in the cluster's folder. It is written after each change, before the next step.
+/// `state.json` in the cluster's folder, written after every change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) addresses: Addresses,
-    /// First process of the namespaces. All other processes in them end with it.
-    pub(crate) holder: Option<ProcessId>,
-    /// Processes in the namespaces, by name.
+    /// The first process of the namespaces. Everything in them ends with it.
+    pub(crate) init: Option<ProcessId>,
+    /// The processes of the cluster, by name.
     pub(crate) processes: BTreeMap<String, ProcessId>,
-    /// SHA-256 of the archive of each imported image, by reference.
+    /// The SHA-256 of each imported image's archive, by the image's reference.
     pub(crate) images: BTreeMap<String, String>,
-    /// Whether the node was ready at some time.
+    /// Whether the cluster has been up once.
     pub(crate) complete: bool,
 }
 
@@ -25,14 +26,14 @@ impl State {
     pub(crate) fn new(addresses: Addresses) -> Self {
         Self {
             addresses,
-            holder: None,
+            init: None,
             processes: BTreeMap::new(),
             images: BTreeMap::new(),
             complete: false,
         }
     }
 
-    /// Reads the state. `None` if there is none, or it is incomplete.
+    /// Reads the state. `None` if there is none, or a kill cut it off.
     pub(crate) fn read(layout: &Layout) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(layout.join("state.json")).ok()?).ok()
     }

@@ -1,5 +1,5 @@
-//! The life of a cluster, with kills. It needs root and takes minutes: `cargo xtask test --only
-//! e2e`.
+//! A cluster from nothing to nothing, with kills in between. Needs root and minutes: `cargo xtask
+//! test --only e2e`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use personaguard_cluster::{Cache, Cluster, Image, ImageFile, Status, capture};
@@ -13,7 +13,7 @@ fn up(cache: &Cache) -> Cluster {
     Cluster::up(cache, NAME, &|text| println!("{text}")).unwrap()
 }
 
-/// Everything of the cluster that can be found on the machine.
+/// What a cluster leaves on the machine, wherever it may.
 fn traces(cache: &Cache) -> Vec<String> {
     let mut found = Vec::new();
     let links = capture(Command::new("ip").args(["-o", "link"])).unwrap();
@@ -37,16 +37,16 @@ fn traces(cache: &Cache) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "needs root and takes minutes: cargo xtask test --only e2e"]
+#[ignore = "needs root and minutes: cargo xtask test --only e2e"]
 fn a_cluster_comes_up_survives_kills_and_leaves_nothing() {
     let cache = Cache::open().unwrap();
     Cluster::down(&cache, NAME).unwrap();
     assert_eq!(traces(&cache), Vec::<String>::new());
 
     let mut cluster = up(&cache);
-    // A container of an image that is built here. It finds a Service by name.
+    // A container of an image that was put together here, which finds a Service by its name.
     let curl = Path::new("/usr/bin/curl");
-    let mut image = Image::of_program("localhost/curl:1", curl).unwrap();
+    let mut image = Image::for_program("localhost/curl:1", curl).unwrap();
     image.add("hello", ImageFile::Bytes(b"hello\n".to_vec()));
     assert!(cluster.import(&image).unwrap());
     assert!(!cluster.import(&image).unwrap(), "the same image is not imported twice");
@@ -76,16 +76,16 @@ fn a_cluster_comes_up_survives_kills_and_leaves_nothing() {
         "no write in the audit log"
     );
 
-    // A killed process is restarted, and nothing is lost.
+    // One process killed: named, and started again with nothing lost.
     cluster.kill("scheduler").unwrap();
     drop(cluster);
     let cluster = up(&cache);
     assert_eq!(Cluster::status(&cache, NAME).unwrap(), Status::Running { ended: vec![] });
     assert!(capture(cluster.kubectl().args(["get", "pod", "curl"])).unwrap().contains("curl"));
 
-    // Everything is killed at once.
-    let holder = std::fs::read_to_string(cluster.layout().join("holder")).unwrap();
-    assert!(Command::new("kill").args(["-9", holder.trim()]).status().unwrap().success());
+    // Everything killed at once, as a kill of the whole session would.
+    let init = std::fs::read_to_string(cluster.layout().join("init")).unwrap();
+    assert!(Command::new("kill").args(["-9", init.trim()]).status().unwrap().success());
     let deadline = Instant::now() + Duration::from_secs(60);
     while Cluster::status(&cache, NAME).unwrap() != Status::Leftovers {
         assert!(Instant::now() < deadline);

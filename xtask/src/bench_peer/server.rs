@@ -1,4 +1,4 @@
-//! Both servers, with the same number of streams over HTTP: ours, and llama.cpp's, built from the
+//! Measures both servers with the same number of streams over HTTP. llama.cpp's is built from the
 //! source in its Python package.
 
 use super::{Options, PACKAGE, PEER, STREAMS, compiler_flags, measured};
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const SCRIPT: &str = include_str!("streams.py");
-/// Tokens of a context beyond prompt and response: what a chat template adds.
+/// Tokens of context for what a chat template adds to prompt and response.
 const TEMPLATE: usize = 64;
 
-/// llama.cpp's server, built where the cache lacks it.
+/// llama.cpp's server, which is built if the cache lacks it.
 ///
 /// # Errors
-/// It cannot be built.
+/// The server cannot be built.
 pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) -> Result<PathBuf> {
     let server = cache.join("bench-peer/bin/llama-server");
     if Command::new(&server).arg("--version").output().is_ok_and(|output| output.status.success()) {
@@ -30,8 +30,8 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
     let source = folder.path().join("source");
     let mut fetch = Command::new(python);
     fetch.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    // Of this package alone: what reads its name and version would otherwise be built from source
-    // too, cmake among it.
+    // For this package only: otherwise its build requirements, such as cmake, would be built from
+    // source, too.
     fetch.args(["--no-binary", PACKAGE]);
     run(fetch.arg("--dest").arg(folder.path()).arg(PEER))?;
     let archive = std::fs::read_dir(folder.path())?
@@ -60,7 +60,7 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
     ]);
     configure.args(["-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF"]);
     configure.args(compiler_flags());
-    run(&mut configure).context("cmake: apt-get install cmake g++")?;
+    run(&mut configure).context("cmake failed (apt-get install cmake g++)")?;
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     run(Command::new("cmake").arg("--build").arg(&build).args([
         "--target",
@@ -73,27 +73,29 @@ pub(super) fn ensure_built(cache: &Cache, python: &Path, progress: &Progress) ->
     Ok(server)
 }
 
-/// What the measurement asks of both servers.
-struct Asked {
+/// The settings that both servers share.
+struct Settings {
     context: usize,
     threads: String,
 }
 
-impl Asked {
+impl Settings {
     fn new(options: &Options) -> Self {
         let context = (options.prompt + options.response + TEMPLATE).next_multiple_of(256);
         Self { context, threads: options.threads.to_string() }
     }
 }
 
-/// Ours.
+/// Measures our server.
 pub(super) fn ours(python: &Path, program: &Path, file: &Path, options: &Options) -> Result<Value> {
-    let (asked, folder) = (Asked::new(options), tempfile::tempdir()?);
+    let (settings, folder) = (Settings::new(options), tempfile::tempdir()?);
     let sha256 = hex::encode(Sha256::digest(std::fs::read(file)?));
-    let (context, threads) = (asked.context, &asked.threads);
+    let (context, threads) = (settings.context, &settings.threads);
     let manifest = format!(
-        "apiVersion: personaguard.dev/v1alpha1\nkind: PersonaModel\nmetadata: {{name: bench}}\nspec:\n  \
-         source: {{persistentVolumeClaim: {{claimName: models, path: model.gguf}}}}\n  sha256: {sha256}\n  \
+        "apiVersion: personaguard.dev/v1alpha1\nkind: PersonaModel\n\
+         metadata: {{name: bench}}\nspec:\n  \
+         source: {{persistentVolumeClaim: {{claimName: models, path: model.gguf}}}}\n  \
+         sha256: {sha256}\n  \
          runtime: {{contextLength: {context}, maxConcurrent: {STREAMS}, threads: {threads}}}\n"
     );
     std::fs::write(folder.path().join("model.yaml"), manifest)?;
@@ -102,27 +104,28 @@ pub(super) fn ours(python: &Path, program: &Path, file: &Path, options: &Options
     measured(command.arg("--model").arg(file).args(["--listen", "127.0.0.1:{port}"]))
 }
 
-/// Theirs. Its cache of prompts that have ended is off: ours lies within the memory for contexts.
+/// Measures llama.cpp's server. Its cache of finished prompts is off: ours uses the memory that
+/// contexts have anyway.
 pub(super) fn theirs(
     python: &Path,
     server: &Path,
     file: &Path,
     options: &Options,
 ) -> Result<Value> {
-    let asked = Asked::new(options);
+    let settings = Settings::new(options);
     let mut command = streams(python, "/health", options);
     command.arg(server).arg("--model").arg(file).args(["--host", "127.0.0.1", "--port", "{port}"]);
     command.args([
         "--parallel",
         &STREAMS.to_string(),
         "--ctx-size",
-        &(asked.context * STREAMS).to_string(),
+        &(settings.context * STREAMS).to_string(),
     ]);
     command.args([
         "--threads",
-        &asked.threads,
+        &settings.threads,
         "--threads-batch",
-        &asked.threads,
+        &settings.threads,
         "--cache-ram",
         "0",
     ]);
@@ -136,13 +139,13 @@ fn streams(python: &Path, ready: &str, options: &Options) -> Command {
     command
 }
 
-/// Whether the streams wrote what they were asked for: models may end early.
+/// Checks that the streams are about as long as requested: a model may stop early.
 pub(super) fn check_length(result: &Value, options: &Options) -> Result<()> {
-    let (found, asked) =
+    let (found, requested) =
         (result["completion_tokens"].as_u64().unwrap_or(0), (STREAMS * options.response) as u64);
     ensure!(
-        found * 2 >= asked,
-        "the streams ended after {found} of {asked} tokens: use another model"
+        found * 2 >= requested,
+        "the streams ended after {found} of {requested} tokens: use another model"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A real Prometheus with the chart's rules, and a real Alertmanager, in the local cluster's
+//! A real Prometheus with the chart's rules and a real Alertmanager, in the local cluster's
 //! network.
 
 use crate::debian;
@@ -9,21 +9,21 @@ use personaguard_cluster::{Cache, Cluster, capture};
 use serde_json::json;
 use std::fs;
 
-/// Keeps the files of targets current: the Prometheus that Debian packages has no Kubernetes
-/// discovery of its own.
+/// Keeps Prometheus's target files up to date: Debian builds Prometheus without Kubernetes
+/// discovery.
 const DISCOVER: &str = include_str!("discover.sh");
 
-/// Both servers; they end with the cluster.
+/// Both servers. They end with the cluster.
 pub(crate) struct Monitoring {
     cluster: Cluster,
     amtool: std::path::PathBuf,
 }
 
 impl Monitoring {
-    /// Starts both anew, with the rules that the chart put into the cluster.
+    /// Starts or restarts both, with the rules that the chart put into the cluster.
     ///
     /// # Errors
-    /// A Debian package cannot be fetched, or a process does not start.
+    /// A Debian package cannot be downloaded, or a process does not start.
     pub(crate) fn start(
         cache: &Cache,
         kube: &Kube,
@@ -58,15 +58,23 @@ impl Monitoring {
         let config = json!({
             "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
             "rule_files": [at("rules.yaml")],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [format!("{node}:9093")]}]}]},
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": [format!("{node}:9093")]}]}],
+            },
             "scrape_configs": [
                 {"job_name": "sidecars", "file_sd_configs": [{"files": [at("sidecars.json")]}]},
-                {"job_name": "operator", "honor_labels": true, "file_sd_configs": [{"files": [at("operator.json")]}]},
+                {
+                    "job_name": "operator", "honor_labels": true,
+                    "file_sd_configs": [{"files": [at("operator.json")]}],
+                },
             ],
         });
         fs::write(at("prometheus.yaml"), config.to_string())?;
         let config = json!({
-            "route": {"receiver": "none", "group_by": ["..."], "group_wait": "0s", "group_interval": "5s"},
+            "route": {
+                "receiver": "none",
+                "group_by": ["..."], "group_wait": "0s", "group_interval": "5s",
+            },
             "receivers": [{"name": "none"}],
         });
         fs::write(at("alertmanager.yaml"), config.to_string())?;
@@ -92,7 +100,7 @@ impl Monitoring {
                 format!("--web.listen-address={node}:9090"),
             ],
         )?;
-        let kubeconfig = cluster.layout().text("pki/prometheus.kubeconfig");
+        let kubeconfig = cluster.layout().join_str("pki/prometheus.kubeconfig");
         cluster.spawn(
             "discovery",
             &["sh".into(), at("discover.sh"), kubeconfig, folder.to_string_lossy().into_owned()],
@@ -101,20 +109,20 @@ impl Monitoring {
         Ok(Self { cluster, amtool })
     }
 
-    /// Where Prometheus listens; the host reaches it.
+    /// Prometheus's URL, reachable from the host.
     pub(crate) fn prometheus(&self) -> String {
         format!("http://{}:9090", self.cluster.node_address())
     }
 
-    /// Where Alertmanager listens; the host reaches it.
+    /// Alertmanager's URL, reachable from the host.
     pub(crate) fn alertmanager(&self) -> String {
         format!("http://{}:9093", self.cluster.node_address())
     }
 
-    /// The alerts that the Alertmanager holds of this name, one a line.
+    /// Alertmanager's alerts with this name, one a line.
     ///
     /// # Errors
-    /// It does not answer.
+    /// Alertmanager does not respond.
     pub(crate) fn alerts(&self, name: &str) -> Result<Vec<String>> {
         let url = format!("--alertmanager.url={}", self.alertmanager());
         let output = capture(std::process::Command::new(&self.amtool).arg(url).args([
@@ -124,7 +132,7 @@ impl Monitoring {
             "-o",
             "extended",
         ]))?;
-        // The first line is the heading.
+        // The first line is the header.
         Ok(output.lines().skip(1).map(str::to_owned).collect())
     }
 }

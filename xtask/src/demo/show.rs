@@ -1,4 +1,4 @@
-//! What the cluster says after the conversation.
+//! Shows how the cluster reports the breach.
 
 use super::SUPPORT;
 use super::monitoring::Monitoring;
@@ -10,12 +10,18 @@ use personaguard_cluster::run;
 use std::time::{Duration, Instant};
 
 const ALERT: &str = "PersonaGuardTraitBreached";
-const CONDITIONS: &str = r#"{{range .status.conditions}}{{printf "  %-14s %-8s %-26s %s\n" .type .status .reason .message}}{{end}}"#;
+/// A go-template: one line a condition.
+const CONDITIONS: &str = concat!(
+    "{{range .status.conditions}}",
+    r#"{{printf "  %-14s %-8s %-26s %s\n" .type .status .reason .message}}"#,
+    "{{end}}",
+);
 
-/// Waits for the breach to arrive, and prints the report, the conditions, the events and the alert.
+/// Waits until the breach is reported, and prints the report, the conditions, the events and the
+/// alert.
 ///
 /// # Errors
-/// The breach does not arrive.
+/// The breach is not reported.
 pub(crate) fn show(
     kube: &Kube,
     monitoring: Option<&Monitoring>,
@@ -49,14 +55,15 @@ pub(crate) fn show(
     kubectl(kube, &["-n", SUPPORT, "get", "events", "--field-selector", "reason=TraitBreached"])?;
     let Some(monitoring) = monitoring else {
         println!(
-            "\nThe alerting rules are in the PrometheusRule `personaguard`, or the ConfigMap `personaguard-rules`, of the operator's namespace."
+            "\nThe alerting rules are in the PrometheusRule `personaguard`, or the ConfigMap \
+             `personaguard-rules`, of the operator's namespace."
         );
         return Ok(());
     };
     progress.step("waiting for Prometheus to fire and Alertmanager to receive the alert");
     let deadline = Instant::now() + Duration::from_secs(120);
     let alerts = loop {
-        // It may not listen yet.
+        // Alertmanager may not be listening yet.
         let alerts = monitoring.alerts(ALERT).unwrap_or_default();
         if !alerts.is_empty() {
             break alerts;

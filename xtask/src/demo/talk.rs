@@ -1,4 +1,4 @@
-//! Talking to the chat service, through a port that kubectl forwards.
+//! Talks to the chat service through `kubectl port-forward`.
 
 use super::SUPPORT;
 use crate::kube::Kube;
@@ -8,10 +8,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A `kubectl port-forward`, ended on drop.
+/// A running `kubectl port-forward`, which ends on drop.
 struct Forward {
     child: Child,
-    /// Kept open: kubectl ends when it cannot say that it handles a connection.
+    /// Kept open: kubectl exits when it cannot log that it handles a connection.
     _output: BufReader<ChildStdout>,
     url: String,
 }
@@ -42,16 +42,16 @@ impl Forward {
 
 impl Drop for Forward {
     fn drop(&mut self) {
-        // Already ended is as good.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs `tests/demo/talk.py`, its output shown.
+/// Runs `tests/demo/talk.py`.
 ///
 /// # Errors
-/// The service does not answer.
+/// The service does not respond.
 pub(crate) fn talk(kube: &Kube, python: &Path) -> Result<()> {
     let forward = Forward::start(kube)?;
     println!(

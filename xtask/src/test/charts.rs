@@ -1,5 +1,5 @@
-//! What Helm and Prometheus say of charts and alerting rules by themselves. What the charts render
-//! is tested in `tests/e2e/tests/charts.rs`.
+//! Checks of charts and alerting rules by Helm and Prometheus themselves. What the charts render is
+//! tested in `tests/e2e/tests/charts.rs`.
 
 use crate::debian;
 use crate::progress::Progress;
@@ -9,18 +9,18 @@ use personaguard_cluster::{Cache, ensure_programs};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// `helm lint` of both charts.
+/// Runs `helm lint` on both charts.
 ///
 /// # Errors
 /// Helm finds a fault.
 pub(crate) fn lint(cache: &Cache, progress: &Progress) -> Result<()> {
-    ensure_programs(cache, &|text| progress.say(text))?;
+    ensure_programs(cache, &|text| progress.announce(text))?;
     let mut helm = Command::new(cache.bin().join("helm"));
     helm.args(["lint", "--strict", "--kube-version", "1.36.0"]);
     show(helm.args(["charts/personaguard-crds", "charts/personaguard"]).current_dir(root()))
 }
 
-/// promtool on the rules, and the rules' own tests.
+/// Runs promtool on the rules and on their tests.
 ///
 /// # Errors
 /// A rule is malformed, or a test fails.

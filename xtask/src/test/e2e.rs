@@ -1,41 +1,40 @@
 //! The end-to-end tests, on a local cluster of their own.
 
 use super::Options;
+use super::count::Count;
 use crate::kube::{Kube, SYSTEM};
 use crate::progress::Progress;
 use crate::workspace::{binaries, cargo, root, show};
 use crate::{debian, images, model, python, vectors, workspace};
 use anyhow::{Context, Result, ensure};
-use personaguard_cluster::{Cache, Cluster, Status, capture, install_packages, program_of};
+use personaguard_cluster::{Cache, Cluster, Status, capture, find_program, install_packages};
 use std::path::Path;
 
-/// Name of the tests' local cluster.
+/// The name of the tests' local cluster.
 const NAME: &str = "test";
 
-/// Brings up a fresh cluster with images and charts, runs the tests within its network, and takes
-/// it down.
-pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Result<()> {
+/// Brings up a fresh cluster with images and charts, runs the tests in its network, and takes it
+/// down.
+pub(crate) fn run(
+    cache: &Cache,
+    options: &Options,
+    progress: &Progress,
+    count: &mut Count,
+) -> Result<()> {
     workspace::build(progress)?;
     let weights = model::ensure(cache, progress)?;
     let python = python::ensure(cache, progress)?;
     let vectors = vectors::ensure(cache, &weights, options.vectors.as_deref(), progress)?;
-    progress.say("building the end-to-end tests");
+    progress.announce("building the end-to-end tests");
     show(tests().arg("--no-run"))?;
-    if program_of("curl").is_none() {
+    if find_program("curl").is_none() {
         install_packages(&[("curl", "the cluster's own test runs it in a pod")], &|text| {
             progress.step(text)
         })?;
     }
-    progress.say("the local cluster itself: up, kills, down");
-    show(cargo().args([
-        "test",
-        "--release",
-        "--workspace",
-        "--test",
-        "lifecycle",
-        "--",
-        "--ignored",
-    ]))?;
+    progress.announce("testing the local cluster itself: up, kills, down");
+    let lifecycle = ["--test", "lifecycle", "--", "--ignored"];
+    count.run(cargo().args(["test", "--release", "--workspace"]).args(lifecycle))?;
     let running = matches!(Cluster::status(cache, NAME)?, Status::Running { .. });
     if !(options.keep && running) {
         Cluster::down(cache, NAME)?;
@@ -46,7 +45,7 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     let result = kube
         .install("localhost", cluster.image_digest(images::OPERATOR), progress)
         .and_then(|()| {
-            progress.say("helm test");
+            progress.announce("helm test");
             show(kube.helm().args([
                 "test",
                 "personaguard",
@@ -55,14 +54,14 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
                 "--timeout",
                 "3m",
             ]))?;
-            progress.say("end-to-end tests");
+            progress.announce("end-to-end tests");
             let path = path(cache, progress)?;
-            show(
+            count.run(
                 tests()
                     .arg("--")
                     .arg("--test-threads=1")
                     .args(&options.arguments)
-                    // The tests talk to pods and Services by their addresses.
+                    // The tests connect to pods and Services by IP address.
                     .env(
                         format!(
                             "CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER",
@@ -81,7 +80,7 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
             )
         });
     if result.is_err() {
-        aftermath(&kube, cluster.layout().audit_log().parent().unwrap_or(Path::new("/")));
+        diagnose(&kube, cluster.layout().audit_log().parent().unwrap_or(Path::new("/")));
     }
     if !options.keep {
         progress.step("taking the tests' cluster down");
@@ -91,8 +90,8 @@ pub(crate) fn run(cache: &Cache, options: &Options, progress: &Progress) -> Resu
     result
 }
 
-/// `cargo test` of the end-to-end tests alone, with every package selected: otherwise dependencies
-/// would be compiled once more with other features.
+/// `cargo test` for the end-to-end tests only. Every package is selected: otherwise dependencies
+/// would be compiled again with other features.
 fn tests() -> std::process::Command {
     let mut command = cargo();
     command.args(["test", "--release", "--workspace", "--no-fail-fast"]);
@@ -108,7 +107,7 @@ fn tests() -> std::process::Command {
     command
 }
 
-/// The cluster's programs, Prometheus and Alertmanager, then what the user has.
+/// A `PATH` with the cluster's programs, Prometheus and Alertmanager before the user's own.
 fn path(cache: &Cache, progress: &Progress) -> Result<std::ffi::OsString> {
     let mut folders = vec![cache.bin()];
     for package in ["prometheus", "prometheus-alertmanager"] {
@@ -123,8 +122,8 @@ fn path(cache: &Cache, progress: &Progress) -> Result<std::ffi::OsString> {
     Ok(std::env::join_paths(folders)?)
 }
 
-/// What helps to understand a failure, while the cluster is still there.
-fn aftermath(kube: &Kube, folder: &Path) {
+/// Prints what helps to understand a failure, while the cluster still exists.
+fn diagnose(kube: &Kube, folder: &Path) {
     eprintln!("\n--- the cluster after the failure (its logs: {}/logs)", folder.display());
     for arguments in [
         vec!["get", "pods", "-A", "-o", "wide"],

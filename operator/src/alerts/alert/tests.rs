@@ -1,6 +1,6 @@
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::LastBreach;
+use personaguard_api::LastBreach;
 use std::time::Duration;
 
 #[test]

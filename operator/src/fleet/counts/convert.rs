@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::wire::{Sample, SidecarReport, TraitSummary};
-use personaguard_crds::{DriftCharts, LastBreach, PodCounts, PodState, TraitScores};
+use personaguard_api::{DriftCharts, LastBreach, PodCounts, PodState, TraitScores};
+use personaguard_wire::{Sample, SidecarReport, TraitSummary};
 
 pub(super) fn pod_counts(
     name: &str,

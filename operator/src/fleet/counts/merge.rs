@@ -2,8 +2,8 @@
 
 use super::convert::round6;
 use jiff::Timestamp;
-use personaguard_crds::wire::Sample;
-use personaguard_crds::{DriftCharts, Totals, TraitScores};
+use personaguard_api::{DriftCharts, Totals, TraitScores};
+use personaguard_wire::Sample;
 
 pub(super) fn add(a: Totals, b: Totals) -> Totals {
     Totals {

@@ -1,6 +1,6 @@
 use super::*;
-use personaguard_crds::PodState;
-use personaguard_crds::wire::{Breach, ModelObservation, TraitSummary};
+use personaguard_api::PodState;
+use personaguard_wire::{Breach, ModelObservation, TraitSummary};
 use proptest::prelude::*;
 
 fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> SidecarReport {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixtures::{breach_at, policy_created_at, second};
 use crate::objects::conditions::ConditionStatus;
-use personaguard_crds::DriftCharts;
+use personaguard_api::DriftCharts;
 
 #[test]
 fn the_worst_breach_is_remembered_as_it_is_displayed() {

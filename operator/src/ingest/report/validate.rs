@@ -1,7 +1,7 @@
 //! Limits on everything that a report carries, because it ends up in an object that people read.
 //! Pure.
 
-use personaguard_crds::wire::{
+use personaguard_wire::{
     Breach, Failure, MAX_SAMPLES, PolicyAcknowledgement, SidecarReport, TraitSummary,
 };
 

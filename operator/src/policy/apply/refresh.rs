@@ -9,8 +9,8 @@ use crate::policy::dereference::Inputs;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::{Digest, PodCounts, PodState, names};
+use personaguard_api::{Digest, PodCounts, PodState, names};
+use personaguard_wire::GuardConfig;
 use serde_json::json;
 
 /// Pods that are annotated at the same time.

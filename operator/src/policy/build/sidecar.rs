@@ -6,7 +6,7 @@ use crate::objects::pod_parts::{
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use kube::ResourceExt;
-use personaguard_crds::{PersonaModel, names};
+use personaguard_api::{PersonaModel, names};
 use serde_json::{Value, json};
 
 /// For how long a sidecar may load its weights.

@@ -4,7 +4,7 @@
 
 use crate::objects::conditions::NewCondition;
 use crate::objects::{AppPort, PodView, ServiceView};
-use personaguard_crds::conditions::{condition, reason};
+use personaguard_api::conditions::{condition, reason};
 use std::sync::Arc;
 
 /// The condition, for the pods that a policy selects.

@@ -3,10 +3,10 @@
 use crate::objects::PodView;
 use crate::objects::conditions::NewCondition;
 use crate::policy::acknowledgement::acknowledges;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::{PodCounts, PodState};
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{PodCounts, PodState};
+use personaguard_resolve::Rejection;
+use personaguard_wire::ResolvedPolicy;
 
 /// A pod that the policy selects.
 pub(super) struct SelectedPod<'a> {

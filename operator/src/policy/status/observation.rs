@@ -7,12 +7,12 @@ use crate::fleet::{ActiveBreach, active_breaches};
 use crate::objects::conditions::{ConditionStatus, NewCondition, conditions};
 use crate::objects::{PodView, ServiceView};
 use jiff::Timestamp;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::{self, Rejection};
-use personaguard_crds::{
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{
     PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, TrafficCalibration, TraitScores,
 };
+use personaguard_resolve::Rejection;
+use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Observation<'_> {
         let selected = self
             .pods
             .iter()
-            .filter(|pod| resolve::selects(&self.policy.spec.selector, &pod.labels));
+            .filter(|pod| personaguard_api::selects(&self.policy.spec.selector, &pod.labels));
         // A rejected policy is not in force as written, so it guards no pod.
         let resolved = self.in_force.filter(|_| self.rejection.is_none());
         selected

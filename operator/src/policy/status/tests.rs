@@ -4,9 +4,8 @@ use crate::objects::{AppPort, ServiceView};
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::wire::{Failure, RefusedTrait};
-use personaguard_crds::{Action, LastBreach, Placement, PodCounts, PodState, TraitScores};
+use personaguard_api::{Action, LastBreach, Placement, PodCounts, PodState, TraitScores};
+use personaguard_wire::{Failure, RefusedTrait, ResolvedPolicy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

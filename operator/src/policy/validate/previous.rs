@@ -5,10 +5,10 @@ use super::resolution::Resolution;
 use crate::policy::dereference::Inputs;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy, ResolvedVector};
-use personaguard_crds::{PersonaModel, PersonaPolicy, names};
-use personaguard_persona::{layer_digest, read_layers};
+use personaguard_api::conditions::reason;
+use personaguard_api::{PersonaModel, PersonaPolicy, names};
+use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedVector};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What sidecars have now.
@@ -53,7 +53,7 @@ impl Previous {
         let config = GuardConfig::from_yaml(text.as_bytes()).ok()?;
         let file = map.binary_data.as_ref().and_then(|data| data.get(names::VECTORS_FILE));
         let layers = match file {
-            Some(file) => read_layers(&file.0).ok()?,
+            Some(file) => read_vector_bundle(&file.0).ok()?,
             None => BTreeMap::new(),
         };
         Some(Self { config, layers })
@@ -81,6 +81,6 @@ impl Previous {
             let newest = config.vectors.get(&name).is_none_or(|newer| newer == vector);
             (fits && newest).then(|| (name, vector.clone(), values.clone()))
         };
-        policy.vectors().map(vector).collect()
+        personaguard_resolve::vector_names(policy).map(vector).collect()
     }
 }

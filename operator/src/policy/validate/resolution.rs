@@ -3,10 +3,10 @@
 use crate::policy::dereference::Inputs;
 use crate::vector::CheckedArtifact;
 use kube::ResourceExt;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::resolve::{self, MAX_CONFIG_BYTES, Rejection, VectorInput};
-use personaguard_crds::{PersonaModel, PersonaPolicy};
+use personaguard_api::conditions::reason;
+use personaguard_api::{PersonaModel, PersonaPolicy};
+use personaguard_resolve::{self as resolve, MAX_CONFIG_BYTES, Rejection, VectorInput};
+use personaguard_wire::GuardConfig;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes that a tensor's name and header take beside its values, at most.

@@ -3,7 +3,7 @@ use crate::fixtures::{artifact, policy};
 use crate::policy::fixtures::inputs;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
 
 fn guard(validated: &Validated) -> &Guard {
     match &validated.plan {
@@ -20,7 +20,7 @@ fn config_map(validated: &Validated) -> Arc<ConfigMap> {
         data: Some(BTreeMap::from([(names::CONFIG_FILE.to_owned(), config.to_yaml().unwrap())])),
         binary_data: Some(BTreeMap::from([(
             names::VECTORS_FILE.to_owned(),
-            ByteString(write_layers(&layers).unwrap()),
+            ByteString(write_vector_bundle(&layers).unwrap()),
         )])),
         ..ConfigMap::default()
     })
@@ -61,15 +61,15 @@ fn a_vector_whose_file_went_away_leaves_the_policy_in_force() {
 #[test]
 fn invariant_9_sidecars_are_told_of_a_policy_that_was_never_accepted() {
     let mut closed = policy("a-closed", 1, "unknown");
-    closed.spec.failure_policy = personaguard_crds::FailurePolicy::Closed;
+    closed.spec.failure_policy = personaguard_api::FailurePolicy::Closed;
     let mut audit = policy("b-audit", 1, "unknown");
-    audit.spec.mode = personaguard_crds::Mode::Audit;
+    audit.spec.mode = personaguard_api::Mode::Audit;
     let validated = validate(&inputs(vec![closed, audit, policy("c-fine", 1, "evil")]));
     let config = &guard(&validated).config;
     assert_eq!(config.policies.len(), 1);
     let unresolved: Vec<_> =
         config.unresolved.iter().map(|p| (p.name.as_str(), p.failure_policy)).collect();
-    assert_eq!(unresolved, [("a-closed", personaguard_crds::FailurePolicy::Closed)]);
+    assert_eq!(unresolved, [("a-closed", personaguard_api::FailurePolicy::Closed)]);
     assert_eq!(config.unresolved[0].failure.reason, reason::VECTOR_NOT_FOUND);
     // A policy that stays in force as it was is not listed.
     let before = validate(&inputs(vec![policy("no-villains", 3, "evil")]));

@@ -3,7 +3,7 @@ use crate::fixtures;
 
 fn three_shards() -> DatasetScreen {
     serde_json::from_value(json!({
-        "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
+        "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
         "metadata": { "name": "chats", "namespace": "training", "uid": "u1" },
         "spec": {
             "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "contrast": true,

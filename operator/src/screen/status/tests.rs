@@ -1,5 +1,5 @@
 use super::*;
-use personaguard_crds::API_VERSION;
+use personaguard_api::API_VERSION;
 use serde_json::json;
 
 fn screen() -> DatasetScreen {

@@ -2,7 +2,7 @@ use super::*;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
-fn only_the_owner_can_read_keys_and_kubeconfigs() {
+fn keys_and_kubeconfigs_are_for_their_owner_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let layout = Layout { name: "t".into(), folder: folder.path().into() };
     write(&layout, Addresses::free("t").expect("a network")).expect("written");

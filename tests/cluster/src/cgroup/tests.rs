@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn hierarchies_of_both_versions_are_distinguished() {
+fn hierarchies_of_both_versions_are_told_apart() {
     let both = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n\
                 cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
                 cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn libraries_are_parsed_from_the_output_of_ldd() {
+fn libraries_are_read_from_ldd() {
     let output = "\tlinux-vdso.so.1 (0x00007ffd)\n\
                   \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
                   \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
@@ -14,7 +14,7 @@ fn libraries_are_parsed_from_the_output_of_ldd() {
 }
 
 #[test]
-fn the_same_content_gives_the_same_bytes() {
+fn the_same_content_makes_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str| {
         let mut image = Image::new("localhost/x:1");
@@ -31,7 +31,7 @@ fn the_same_content_gives_the_same_bytes() {
 }
 
 #[test]
-fn the_config_has_the_digest_of_the_layer() {
+fn the_config_names_the_layer_that_is_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.tar");
     let mut image = Image::new("localhost/x:1");

@@ -10,7 +10,7 @@ fn cluster_names_are_short_and_plain() {
 }
 
 #[test]
-fn a_cache_that_the_cluster_could_not_see_is_refused() {
+fn a_cache_that_the_cluster_would_hide_from_itself_is_refused() {
     let error = Cache(PathBuf::from("/var/lib/cache")).cluster("demo").expect_err("hidden");
     assert!(error.to_string().contains("PERSONAGUARD_CACHE"), "{error}");
 }

@@ -9,12 +9,12 @@ fn a_name_with_parentheses_does_not_shift_the_fields() {
 }
 
 #[test]
-fn a_process_with_another_start_time_is_not_touched() {
+fn a_process_with_another_start_time_is_left_alone() {
     let mut child = Command::new("sleep").arg("60").spawn().expect("sleep starts");
     let process = ProcessId::of(child.id()).expect("runs");
-    let other = ProcessId { start: process.start + 1, ..process.clone() };
-    assert!(!other.alive());
-    other.kill().expect("nothing to do");
+    let stranger = ProcessId { start: process.start + 1, ..process.clone() };
+    assert!(!stranger.alive());
+    stranger.kill().expect("nothing to do");
     assert!(process.alive());
     process.kill().expect("ends");
     assert!(!process.alive());

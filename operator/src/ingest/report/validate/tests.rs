@@ -1,6 +1,6 @@
 use super::*;
-use personaguard_crds::Digest;
-use personaguard_crds::wire::MAX_REPORT_BYTES;
+use personaguard_api::Digest;
+use personaguard_wire::MAX_REPORT_BYTES;
 use serde_json::{Value, json};
 
 fn report_with(change: impl FnOnce(&mut Value)) -> SidecarReport {

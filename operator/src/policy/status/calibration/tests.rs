@@ -5,8 +5,8 @@ use crate::policy::fixtures::inputs;
 use crate::policy::validate::{Plan, validate};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::{CalibratedFrom, CalibrationSource, Mode, PersonaPolicyStatus};
-use personaguard_persona::write_layers;
+use personaguard_api::{CalibratedFrom, CalibrationSource, Mode, PersonaPolicyStatus};
+use personaguard_persona::write_vector_bundle;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Case {
         if let Plan::Guard(guard) = &validated.plan {
             let layers = guard.layers.iter();
             let layers = layers.map(|(name, values)| (name.clone(), values.as_slice())).collect();
-            let file = ByteString(write_layers(&layers).unwrap());
+            let file = ByteString(write_vector_bundle(&layers).unwrap());
             let map = json!({
                 "data": { "config.yaml": guard.config.to_yaml().unwrap() },
                 "binaryData": { "vectors.safetensors": file }

@@ -1,0 +1,269 @@
+//! One choice of a response: how much of it was scored, and how much may leave.
+
+use super::scored_text::ScoredText;
+use crate::openai::Usage;
+use crate::session::{Exchange, Record};
+use crate::telemetry::metrics::Outcome;
+use personaguard_guard::{Decision, Fault, Sentences, Stop};
+use personaguard_model::Score;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A piece of a choice's text, in bytes: its scores must be known before it may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TextSpan {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// It says how the choice ends, so all scores must be known.
+    pub(super) is_last: bool,
+}
+
+/// Whether something that is held may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    Now,
+    Wait,
+    Never,
+}
+
+/// One choice. Dropping it counts it as cancelled, unless it was closed.
+#[derive(Debug)]
+pub(super) struct ScoredChoice {
+    decision: Decision,
+    record: Record,
+    text: ScoredText,
+    sentences: Sentences,
+    /// Tokens that the decision was given: up to the one that breached.
+    judged: usize,
+    prompt_tokens: usize,
+    /// The prompt was scored.
+    is_prompted: bool,
+    /// Bytes of the text that may leave.
+    cleared: usize,
+    /// All text has come.
+    is_complete: bool,
+    /// All text was scored.
+    is_ended: bool,
+    /// Nothing more is scored, and the failure policy lets it pass.
+    is_open: bool,
+    outcome: Outcome,
+    /// Messages and tokens of the prompt, where the conversation is to be logged.
+    prompt: Option<(Vec<Value>, Vec<u32>)>,
+}
+
+impl ScoredChoice {
+    pub(super) fn new(decision: Decision, record: Record) -> Self {
+        // Where nothing is measured, nothing waits for a pass.
+        let is_open = decision.plan().taps.is_empty();
+        Self {
+            decision,
+            record,
+            text: ScoredText::default(),
+            sentences: Sentences::default(),
+            judged: 0,
+            prompt_tokens: 0,
+            is_prompted: false,
+            cleared: 0,
+            is_complete: false,
+            is_ended: false,
+            is_open,
+            outcome: Outcome::Stop,
+            prompt: None,
+        }
+    }
+
+    /// Takes more text, and gives what must be known of it before it may leave. `is_whole`: it makes
+    /// no sense in part; `is_last`: no more follows.
+    pub(super) fn add(&mut self, text: &str, is_whole: bool, is_last: bool) -> TextSpan {
+        let from = self.text.len();
+        self.text.push(text);
+        if self.decision.plan().redacts() {
+            if is_whole { self.sentences.extend_whole(text) } else { self.sentences.extend(text) }
+        }
+        if is_last {
+            self.complete();
+        }
+        TextSpan { from, to: self.text.len(), is_last: self.is_complete }
+    }
+
+    /// No more text comes.
+    pub(super) fn complete(&mut self) {
+        self.is_complete = true;
+        self.end();
+    }
+
+    /// How the upstream server says that it ended.
+    pub(super) fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// How far the next pass should go, in bytes, if there is one to make.
+    pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
+        if self.is_open || self.is_ended || self.decision.stop().is_some() {
+            None
+        } else if self.is_complete {
+            Some(self.text.len())
+        } else if !self.is_prompted && self.text.is_scored() {
+            // While the upstream server reads the prompt, so does the scorer.
+            Some(0)
+        } else {
+            self.text.next_pass(force)
+        }
+    }
+
+    /// Whether text waits for its scores.
+    pub(super) fn waits(&self) -> bool {
+        !self.is_open && self.decision.stop().is_none() && !self.text.is_scored()
+    }
+
+    /// What a pass up to `to` has to read: the tokens before, and the text that follows them.
+    pub(super) fn unscored(&self, to: usize) -> (&[u32], &str) {
+        (self.text.tokens(), self.text.unscored(to))
+    }
+
+    /// Takes the scores of the tokens up to byte `to`, and how many bytes each of them stands for.
+    pub(super) fn scored(
+        &mut self,
+        to: usize,
+        prompt_tokens: usize,
+        tokens: &[u32],
+        bytes: &[usize],
+        score: &Score,
+    ) {
+        if score.response.len() != tokens.len() {
+            return self.fail(Fault::Missing);
+        }
+        self.prompt_tokens = prompt_tokens;
+        if !std::mem::replace(&mut self.is_prompted, true) {
+            self.decision.prompt(&score.prompt);
+        }
+        for projections in &score.response {
+            if self.decision.stop().is_none() {
+                self.decision.token(projections);
+                self.judged += 1;
+            }
+        }
+        self.text.advance(to, tokens, bytes);
+        self.end();
+        self.settle();
+    }
+
+    /// The rest cannot be scored.
+    pub(super) fn fail(&mut self, fault: Fault) {
+        self.decision.fail(fault);
+        self.is_open = self.decision.stop().is_none();
+        self.settle();
+    }
+
+    fn end(&mut self) {
+        if self.is_complete
+            && self.is_prompted
+            && self.text.is_scored()
+            && self.decision.stop().is_none()
+        {
+            self.decision.end();
+            self.is_ended = true;
+            self.settle();
+        }
+    }
+
+    /// Text leaves in whole passes: of one in which a threshold was passed, nothing does. Under
+    /// `Redact` it leaves in whole sentences, up to the breaching one.
+    fn settle(&mut self) {
+        let (scored, stop) = (self.text.tokens().len(), self.decision.stop());
+        let releasable = self.decision.releasable(scored);
+        if stop.is_none() && self.is_ended {
+            self.cleared = self.text.scored();
+        } else if self.decision.plan().redacts() {
+            if matches!(stop, None | Some(Stop::Redacted)) {
+                let known = self.text.end_of(releasable);
+                self.cleared = self.cleared.max(self.sentences.floor(known));
+            }
+        } else if stop.is_none() && releasable >= scored {
+            self.cleared = self.text.scored();
+        }
+        let breaches = self.decision.take_breaches();
+        self.record.breaches(&self.decision, &breaches);
+    }
+
+    /// Whether a piece of the text may leave.
+    pub(super) fn judge(&self, span: TextSpan) -> Release {
+        let is_cleared = span.to <= self.cleared && (self.is_ended || !span.is_last);
+        match self.decision.stop() {
+            Some(_) if span.is_last || !is_cleared => Release::Never,
+            None if !(is_cleared || self.is_open) => Release::Wait,
+            _ => Release::Now,
+        }
+    }
+
+    /// Bytes at the beginning of a piece that leave although the piece as a whole does not.
+    pub(super) fn kept(&self, span: TextSpan) -> usize {
+        if self.decision.stop() == Some(Stop::Redacted) {
+            self.cleared.clamp(span.from, span.to) - span.from
+        } else {
+            0
+        }
+    }
+
+    /// What stands in place of what does not leave.
+    pub(super) fn redaction(&self) -> Option<Arc<str>> {
+        self.decision.redaction().cloned()
+    }
+
+    /// Whether it leaves as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.decision.stop().is_none() && (self.is_ended || self.is_open)
+    }
+
+    /// Why it was stopped, if it was.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        self.decision.stop()
+    }
+
+    /// Whether the conversation is to be logged.
+    pub(super) fn wants_conversation(&self) -> bool {
+        self.record.wants_conversation(&self.decision)
+    }
+
+    /// What it answers, for the conversation log.
+    pub(super) fn set_prompt(&mut self, messages: Vec<Value>, tokens: Vec<u32>) {
+        self.prompt = Some((messages, tokens));
+    }
+
+    /// Text of it left.
+    pub(super) fn left(&mut self) {
+        self.record.left();
+    }
+
+    /// It ended; as `other`, where it did not end by itself.
+    pub(super) fn close(&mut self, other: Option<Outcome>) {
+        let outcome = match self.decision.stop() {
+            Some(Stop::Unscorable) => Outcome::Error,
+            Some(Stop::Blocked | Stop::Redacted) => Outcome::ContentFilter,
+            None => other.unwrap_or(self.outcome),
+        };
+        let tokens = self.text.tokens();
+        if let Some((messages, prompt)) = self.prompt.take() {
+            let exchange = Exchange {
+                messages,
+                prompt,
+                tokens: tokens[..self.judged.min(tokens.len())].to_vec(),
+                text: self.text.scored_text().to_owned(),
+            };
+            self.record.exchange(exchange, &self.decision);
+        }
+        let usage = Usage::new(self.prompt_tokens, tokens.len());
+        self.record.close(&self.decision, outcome, usage);
+    }
+
+    /// There was no response: nothing is counted.
+    pub(super) fn forget(&mut self) {
+        self.record.forget();
+    }
+}
+
+impl Drop for ScoredChoice {
+    fn drop(&mut self) {
+        self.close(Some(Outcome::Cancelled));
+    }
+}

@@ -1,0 +1,143 @@
+//! Requests to the upstream server and its answers, as they came.
+
+use super::timeouts::Timeouts;
+use crate::http::ApiError;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::response::Response;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Idle connections are given up before the server would: common ones wait 5 s.
+const IDLE: Duration = Duration::from_secs(4);
+/// Idle connections at most.
+const MAX_IDLE: usize = 256;
+
+/// Address of the server behind the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream(Authority);
+
+/// What is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is no TLS"
+)]
+pub struct UpstreamError;
+
+impl FromStr for Upstream {
+    type Err = UpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamError> {
+        let uri: Uri = text.parse().map_err(|_| UpstreamError)?;
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.as_str().contains('@'))
+            .ok_or(UpstreamError)?;
+        let bare = uri.scheme() == Some(&Scheme::HTTP)
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none();
+        if bare { Ok(Self(authority.clone())) } else { Err(UpstreamError) }
+    }
+}
+
+/// A pool of connections to the upstream server.
+#[derive(Clone, Debug)]
+pub(super) struct Forwarder {
+    client: Client<HttpConnector, Body>,
+    authority: Authority,
+    wait: Duration,
+}
+
+impl Forwarder {
+    pub(super) fn new(upstream: &Upstream, timeouts: Timeouts) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .build(connector);
+        Self { client, authority: upstream.0.clone(), wait: timeouts.upstream }
+    }
+
+    /// Sends a request on; bodies stream both ways, at the pace of the slower side.
+    pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let path =
+            parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build();
+        parts.uri = uri.map_err(|_| {
+            ApiError::body(StatusCode::BAD_REQUEST, "invalid_url", "The URL makes no sense.")
+        })?;
+        parts.version = axum::http::Version::HTTP_11;
+        strip(&mut parts.headers);
+        // The client was told to go on when its body was first read.
+        parts.headers.remove(header::EXPECT);
+        let answer = self.client.request(Request::from_parts(parts, body));
+        match tokio::time::timeout(self.wait, answer).await {
+            Ok(Ok(answer)) => {
+                let (mut parts, body) = answer.into_parts();
+                strip(&mut parts.headers);
+                Ok(Response::from_parts(parts, Body::new(body)))
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the upstream server did not answer");
+                Err(ApiError::gateway(
+                    StatusCode::BAD_GATEWAY,
+                    "upstream_unreachable",
+                    "The model server did not answer.",
+                ))
+            }
+            Err(_) => Err(stalled(self.wait)),
+        }
+    }
+}
+
+/// The upstream server is silent for too long.
+pub(super) fn stalled(wait: Duration) -> ApiError {
+    let message = format!("The model server was silent for {} s.", wait.as_secs());
+    ApiError::gateway(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message)
+}
+
+/// Takes out headers that speak of one connection only.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in [
+        header::CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! What one response says so far, choice by choice. Pure: it is given text and scores.
+
+use super::choice::{Release, ScoredChoice, TextSpan};
+use super::payload::{self, Finish, Unreadable};
+use crate::host::Host;
+use crate::session::Record;
+use crate::telemetry::metrics::Outcome;
+use personaguard_guard::{Decision, Fault, Plan, Stop};
+use personaguard_model::Score;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tracing::Span;
+
+/// Bytes of text of one response at most.
+const MAX_TEXT: usize = 4 << 20;
+
+/// A pass to make: the choice, and how far into its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) choice: usize,
+    pub(super) to: usize,
+}
+
+/// What a response answers.
+#[derive(Debug)]
+pub(super) struct PromptContext {
+    pub(super) messages: Vec<Value>,
+    /// Tokens of each prompt.
+    pub(super) prompts: Vec<Vec<u32>>,
+    /// Choices for each prompt.
+    pub(super) per_prompt: usize,
+}
+
+impl PromptContext {
+    /// Tokens of the prompt that a choice answers.
+    fn tokens_of(&self, choice: usize) -> Vec<u32> {
+        self.prompts
+            .get(choice / self.per_prompt % self.prompts.len().max(1))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+/// The choices of one response.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    host: Arc<Host>,
+    /// How each choice begins.
+    decision: Decision,
+    span: Span,
+    /// What is answered, where the conversation is to be logged.
+    prompt: Option<PromptContext>,
+    choices: BTreeMap<usize, ScoredChoice>,
+    bytes: usize,
+    /// Why no choice can be scored, those to come included.
+    failed: Option<Fault>,
+}
+
+impl Transcript {
+    /// A response that is about to begin, with its first choice.
+    pub(super) fn new(host: Arc<Host>, decision: Decision, span: Span) -> Self {
+        let mut transcript = Self {
+            host,
+            decision,
+            span,
+            prompt: None,
+            choices: BTreeMap::new(),
+            bytes: 0,
+            failed: None,
+        };
+        transcript.choice(0);
+        transcript
+    }
+
+    /// What is measured and enforced on it.
+    pub(super) fn plan(&self) -> &Plan {
+        self.decision.plan()
+    }
+
+    /// Whether the conversation is to be logged; then [`Self::set_prompt`] gives the other half of
+    /// it.
+    pub(super) fn wants_conversation(&self) -> bool {
+        self.choices.values().any(ScoredChoice::wants_conversation)
+    }
+
+    /// What is answered.
+    pub(super) fn set_prompt(&mut self, prompt: PromptContext) {
+        for (&index, choice) in &mut self.choices {
+            choice.set_prompt(prompt.messages.clone(), prompt.tokens_of(index));
+        }
+        self.prompt = Some(prompt);
+    }
+
+    fn choice(&mut self, index: usize) -> &mut ScoredChoice {
+        self.choices.entry(index).or_insert_with(|| {
+            let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
+            let record = Record::new(Arc::clone(&self.host), self.span.clone(), id);
+            let mut choice = ScoredChoice::new(self.decision.fresh(), record);
+            if let Some(prompt) = &self.prompt {
+                choice.set_prompt(prompt.messages.clone(), prompt.tokens_of(index));
+            }
+            if let Some(fault) = self.failed {
+                choice.fail(fault);
+            }
+            choice
+        })
+    }
+
+    /// Takes a chunk or a whole body; gives the text that it holds, by the index of the choice.
+    pub(super) fn take(&mut self, payload: &Value) -> Result<Vec<(usize, TextSpan)>, Unreadable> {
+        let added = payload::read(payload)?;
+        self.bytes += added.iter().map(|added| added.text.len()).sum::<usize>();
+        if self.bytes > MAX_TEXT {
+            return Err(Unreadable("the answer is longer than any context"));
+        }
+        let take = |added: payload::ChoiceDelta| {
+            let choice = self.choice(added.choice);
+            if let Some(finish) = added.finish {
+                choice.set_outcome(match finish {
+                    Finish::Stop => Outcome::Stop,
+                    Finish::Length => Outcome::Length,
+                });
+            }
+            (added.choice, choice.add(&added.text, added.is_whole, added.finish.is_some()))
+        };
+        Ok(added.into_iter().map(take).collect())
+    }
+
+    /// Nothing more comes.
+    pub(super) fn complete(&mut self) {
+        self.choices.values_mut().for_each(ScoredChoice::complete);
+    }
+
+    /// The next pass to make; by `force` also one for a few words only.
+    pub(super) fn due(&self, force: bool) -> Option<Due> {
+        self.choices
+            .iter()
+            .find_map(|(&choice, state)| Some(Due { choice, to: state.next_pass(force)? }))
+    }
+
+    /// What that pass has to read.
+    pub(super) fn unscored(&self, due: Due) -> Option<(&[u32], &str)> {
+        Some(self.choices.get(&due.choice)?.unscored(due.to))
+    }
+
+    /// Takes what it read: tokens, and how many bytes each of them stands for.
+    pub(super) fn scored(
+        &mut self,
+        due: Due,
+        prompt_tokens: usize,
+        tokens: &[u32],
+        bytes: &[usize],
+        score: &Score,
+    ) {
+        if let Some(choice) = self.choices.get_mut(&due.choice) {
+            choice.scored(due.to, prompt_tokens, tokens, bytes, score);
+        }
+    }
+
+    /// The rest of a choice cannot be scored.
+    pub(super) fn fail_choice(&mut self, index: usize, fault: Fault) {
+        if let Some(choice) = self.choices.get_mut(&index) {
+            choice.fail(fault);
+        }
+    }
+
+    /// The rest of the response cannot be scored.
+    pub(super) fn fail(&mut self, fault: Fault) {
+        self.failed.get_or_insert(fault);
+        self.choices.values_mut().for_each(|choice| choice.fail(fault));
+    }
+
+    /// Whether nothing is scored any more, and everything passes.
+    pub(super) fn is_open(&self) -> bool {
+        self.failed.is_some() && self.stop().is_none()
+    }
+
+    /// Whether text waits for its scores.
+    pub(super) fn waits(&self) -> bool {
+        self.choices.values().any(ScoredChoice::waits)
+    }
+
+    /// Whether a piece of a choice may leave.
+    pub(super) fn judge(&self, index: usize, span: TextSpan) -> Release {
+        self.choices.get(&index).map_or(Release::Wait, |choice| choice.judge(span))
+    }
+
+    /// Bytes at the beginning of a piece that leave although the piece as a whole does not.
+    pub(super) fn kept(&self, index: usize, span: TextSpan) -> usize {
+        self.choices.get(&index).map_or(0, |choice| choice.kept(span))
+    }
+
+    /// What stands in place of what does not leave of a choice.
+    pub(super) fn redaction(&self, index: usize) -> Option<Arc<str>> {
+        self.choices.get(&index)?.redaction().filter(|text| !text.is_empty())
+    }
+
+    /// Whether a choice leaves as a whole.
+    pub(super) fn is_whole(&self, index: usize) -> bool {
+        self.choices.get(&index).is_some_and(ScoredChoice::is_whole)
+    }
+
+    /// Choices that a policy stopped.
+    pub(super) fn stopped(&self) -> impl Iterator<Item = usize> {
+        self.choices.iter().filter(|(_, choice)| choice.stop().is_some()).map(|(&index, _)| index)
+    }
+
+    /// The gravest of all choices: a policy that refuses what cannot be scored refuses the whole
+    /// response.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        let mut stops = self.choices.values().filter_map(ScoredChoice::stop);
+        let first = stops.next()?;
+        Some(stops.fold(first, |all, next| if next == Stop::Unscorable { next } else { all }))
+    }
+
+    /// Whether a policy stopped all of the `expected` choices.
+    pub(super) fn all_stopped(&self, expected: usize) -> bool {
+        self.stopped().count() >= expected.max(self.choices.len())
+    }
+
+    /// Text of a choice left.
+    pub(super) fn left(&mut self, index: usize) {
+        if let Some(choice) = self.choices.get_mut(&index) {
+            choice.left();
+        }
+    }
+
+    /// The response ended; as `other`, where it did not end by itself.
+    pub(super) fn close(&mut self, other: Option<Outcome>) {
+        self.choices.values_mut().for_each(|choice| choice.close(other));
+    }
+
+    /// There was no response of a model.
+    pub(super) fn forget(&mut self) {
+        self.choices.values_mut().for_each(ScoredChoice::forget);
+    }
+}

@@ -1,0 +1,154 @@
+//! Traces by OTLP, after OpenTelemetry's semantic conventions for generative AI. No text: scores,
+//! counts and names only.
+
+use crate::telemetry::metrics::Outcome;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::{Status, TracerProvider as _};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::runtime::Tokio;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
+use personaguard_guard::{Decision, Plan, Rule};
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Target of the spans that are exported; those of other crates are not.
+const TARGET: &str = "personaguard::trace";
+
+/// Sends spans to an OTLP endpoint.
+#[derive(Debug)]
+pub struct Exporter {
+    provider: SdkTracerProvider,
+}
+
+impl Exporter {
+    /// Exports to `endpoint` by OTLP over HTTP (protobuf), to its path `/v1/traces`. Needs a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// The endpoint is not a URL, or no HTTP client can be made.
+    pub fn new(endpoint: &str) -> anyhow::Result<Self> {
+        let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_endpoint(endpoint)
+            .build()?;
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
+            .with_resource(
+                Resource::builder()
+                    .with_service_name("personaguard")
+                    .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+                    .build(),
+            )
+            .build();
+        Ok(Self { provider })
+    }
+
+    /// The layer that turns spans of this crate into exported ones.
+    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer("personaguard"))
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(filter_fn(|metadata| metadata.target() == TARGET))
+    }
+
+    /// Sends what is left.
+    pub fn shutdown(&self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::warn!(%error, "the last spans were not sent");
+        }
+    }
+}
+
+/// Headers of a request, for `traceparent`.
+struct Headers<'a>(&'a axum::http::HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(axum::http::HeaderName::as_str).collect()
+    }
+}
+
+/// The span of a chat completion, child of the caller's where the request carries a W3C
+/// `traceparent`.
+#[must_use]
+pub fn chat_span(model: &str, headers: &axum::http::HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "chat",
+        otel.name = format!("chat {model}"),
+        otel.kind = "server",
+        gen_ai.operation.name = "chat",
+        gen_ai.provider.name = "personaguard",
+        gen_ai.request.model = model,
+    );
+    let parent = TraceContextPropagator::new().extract(&Headers(headers));
+    // Without an exporter there is no one to tell the parent to.
+    let _ = span.set_parent(parent);
+    span
+}
+
+/// What a chat span says when the response has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    /// Id of the response.
+    pub response_id: &'a str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the response.
+    pub completion_tokens: usize,
+}
+
+/// Notes the end of a response and its scores on the span.
+pub fn record(span: &Span, ending: Ending<'_>, decision: &Decision) {
+    let count = |n: usize| Value::I64(i64::try_from(n).unwrap_or(i64::MAX));
+    span.set_attribute("gen_ai.response.id", ending.response_id.to_owned());
+    span.set_attribute("gen_ai.usage.input_tokens", count(ending.prompt_tokens));
+    span.set_attribute("gen_ai.usage.output_tokens", count(ending.completion_tokens));
+    let reasons = vec![StringValue::from(ending.outcome.label())];
+    span.set_attribute("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons)));
+    if ending.outcome == Outcome::Error {
+        span.set_status(Status::error("the answer failed"));
+    }
+    for (index, rule) in decision.plan().rules.iter().enumerate() {
+        let Some(score) = decision.score(rule) else { continue };
+        let label = if decision.breached(index) { "breached" } else { "within" };
+        span.add_event(
+            "gen_ai.evaluation.result",
+            evaluation(decision.plan(), rule, score, label, ending.response_id),
+        );
+    }
+}
+
+fn evaluation(
+    plan: &Plan,
+    rule: &Rule,
+    score: f64,
+    label: &'static str,
+    response_id: &str,
+) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new("gen_ai.evaluation.name", plan.taps[rule.tap].trait_name.clone()),
+        KeyValue::new("gen_ai.evaluation.score.value", score),
+        KeyValue::new("gen_ai.evaluation.score.label", label),
+        KeyValue::new("gen_ai.response.id", response_id.to_owned()),
+        KeyValue::new("personaguard.policy", plan.policies[rule.policy].name.clone()),
+    ]
+}

@@ -1,0 +1,32 @@
+//! The sidecar as a whole, in this process, with the real engine and a real model.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
+
+mod actions;
+mod api;
+mod audit;
+mod bad_requests;
+mod choices;
+mod config;
+mod enforcement;
+mod failures;
+mod faults;
+mod formats;
+mod invariants;
+mod limits;
+mod proxied_actions;
+mod proxy;
+mod reports;
+mod requests;
+mod rig;
+mod serve_faults;
+mod silence;
+mod steering;
+mod tools;
+mod upstream;

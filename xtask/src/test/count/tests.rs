@@ -1,0 +1,25 @@
+use super::Count;
+use std::process::Command;
+
+#[test]
+fn the_runners_closing_lines_are_added_up() {
+    let mut count = Count::default();
+    for line in [
+        "running 3 tests",
+        "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; finished in 0s",
+        "test result: FAILED. 5 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out",
+        "failed: 7 passed",
+    ] {
+        count.add(line);
+    }
+    assert_eq!(count, Count { passed: 7, failed: 4 });
+}
+
+#[test]
+fn tests_that_ran_before_a_failure_are_counted() {
+    let mut count = Count::default();
+    let script = "echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored'; exit 101";
+    let error = count.run(Command::new("sh").args(["-c", script])).expect_err("failed");
+    assert!(error.to_string().contains("101"), "{error}");
+    assert_eq!(count, Count { passed: 1, failed: 1 });
+}
