@@ -19,7 +19,8 @@ use personaguard_api::{
 use personaguard_guard::{
     Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
 };
-use personaguard_wire::{Failure, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
+use personaguard_wire::Failure;
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

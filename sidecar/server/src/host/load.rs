@@ -6,7 +6,8 @@ use personaguard_api::conditions::reason;
 use personaguard_api::{Device, Digest};
 use personaguard_guard::{BackOff, Draw, ModelFacts, Plan};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
-use personaguard_wire::{Failure, ServedModel};
+use personaguard_wire::Failure;
+use personaguard_wire::ServedModel;
 use std::path::PathBuf;
 use std::sync::Arc;
 

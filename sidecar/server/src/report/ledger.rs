@@ -1,7 +1,8 @@
 //! Counts and scores since the process started.
 
 use jiff::Timestamp;
-use personaguard_api::{Action, DriftCharts, Totals};
+use personaguard_api::Action;
+use personaguard_api::{DriftCharts, Totals};
 use personaguard_guard::{Breach, Decision, Plan};
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{ControlLimits, DriftDetector};

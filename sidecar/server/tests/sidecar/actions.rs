@@ -10,7 +10,8 @@ use personaguard_api::{
 };
 use personaguard_guard::Sentences;
 use personaguard_persona::write_vector_bundle;
-use personaguard_wire::{Failure, ResolvedPolicy, UnresolvedPolicy};
+use personaguard_wire::Failure;
+use personaguard_wire::{ResolvedPolicy, UnresolvedPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

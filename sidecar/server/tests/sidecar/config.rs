@@ -2,7 +2,8 @@
 
 use crate::rig::{Folder, LAYER, MODEL, Rig, Variant, chat, policy, text, vector, weights, with};
 use futures::StreamExt as _;
-use personaguard_api::{Action, Digest, PodState};
+use personaguard_api::PodState;
+use personaguard_api::{Action, Digest};
 use personaguard_persona::{LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata};
 use personaguard_server::config::{Source, load};
 use serde_json::json;
