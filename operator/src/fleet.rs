@@ -5,6 +5,7 @@ mod controller;
 mod counts;
 mod events;
 mod owners;
+mod queries;
 mod state;
 mod status;
 mod workload;

@@ -1,7 +1,13 @@
 //! Metrics of the operator. Their names are those of `personaguard_api::metrics`.
 
+mod labels;
+
+pub(crate) use labels::TraitLabels;
+
+use labels::{
+    DeliveryLabels, KindLabel, PolicyLabels, ReconciliationLabels, ResultLabel, WorkloadLabels,
+};
 use personaguard_api::metrics::operator as name;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,49 +19,6 @@ use std::sync::{Mutex, PoisonError};
 
 /// Series per metric with [`TraitLabels`]; further ones are left out.
 const MAX_TRAIT_SERIES: usize = 2000;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReconciliationLabels {
-    kind: String,
-    reason: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabel {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeliveryLabels {
-    receiver: &'static str,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PolicyLabels {
-    namespace: String,
-    policy: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WorkloadLabels {
-    namespace: String,
-    workload: String,
-}
-
-/// One trait of one policy, in one workload.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct TraitLabels {
-    pub(crate) namespace: String,
-    pub(crate) workload: String,
-    pub(crate) policy: String,
-    pub(crate) r#trait: String,
-}
 
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -167,19 +130,21 @@ impl Metrics {
     }
 
     pub(crate) fn set_policy(&self, namespace: &str, policy: &str, ready: bool, unguarded: usize) {
-        let labels = policy_labels(namespace, policy);
+        let labels = PolicyLabels::new(namespace, policy);
         self.policy_ready.get_or_create(&labels).set(i64::from(ready));
         self.unguarded_pods.get_or_create(&labels).set(gauge(unguarded));
     }
 
     pub(crate) fn remove_policy(&self, namespace: &str, policy: &str) {
-        let labels = policy_labels(namespace, policy);
+        let labels = PolicyLabels::new(namespace, policy);
         self.policy_ready.remove(&labels);
         self.unguarded_pods.remove(&labels);
     }
 
     pub(crate) fn set_silent_pods(&self, namespace: &str, workload: &str, silent: usize) {
-        self.silent_pods.get_or_create(&workload_labels(namespace, workload)).set(gauge(silent));
+        self.silent_pods
+            .get_or_create(&WorkloadLabels::new(namespace, workload))
+            .set(gauge(silent));
     }
 
     /// Raises the breach counter to a total, and says whether drift is detected.
@@ -195,7 +160,7 @@ impl Metrics {
     }
 
     pub(crate) fn remove_workload(&self, namespace: &str, workload: &str) {
-        self.silent_pods.remove(&workload_labels(namespace, workload));
+        self.silent_pods.remove(&WorkloadLabels::new(namespace, workload));
         let mut series = self.trait_series.lock().unwrap_or_else(PoisonError::into_inner);
         series.retain(|labels| {
             let removed = labels.namespace == namespace && labels.workload == workload;
@@ -206,14 +171,6 @@ impl Metrics {
             !removed
         });
     }
-}
-
-fn policy_labels(namespace: &str, policy: &str) -> PolicyLabels {
-    PolicyLabels { namespace: namespace.to_owned(), policy: policy.to_owned() }
-}
-
-fn workload_labels(namespace: &str, workload: &str) -> WorkloadLabels {
-    WorkloadLabels { namespace: namespace.to_owned(), workload: workload.to_owned() }
 }
 
 fn gauge(count: usize) -> i64 {

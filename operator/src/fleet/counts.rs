@@ -2,14 +2,15 @@
 //! are cumulative; this is how they are merged.
 
 mod convert;
+mod effect;
 mod merge;
+
+pub(crate) use effect::{NewBreach, PushEffect};
 
 use convert::pod_counts;
 use jiff::Timestamp;
 use merge::{add, merge_into, without_sample};
-use personaguard_api::{
-    Action, Digest, LastBreach, PersonaReportStatus, PodCounts, Totals, TraitScores,
-};
+use personaguard_api::{Digest, PersonaReportStatus, PodCounts, Totals, TraitScores};
 use personaguard_wire::{Sample, SidecarReport};
 use std::collections::BTreeMap;
 
@@ -29,30 +30,6 @@ pub(crate) struct WorkloadCounts {
     /// Former sidecar processes of each pod, by pod UID: a late push of theirs is stale. Lost on a
     /// change of leader, which takes longer than any push.
     former_instances: BTreeMap<String, Vec<String>>,
-}
-
-/// A breach that was not known before.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct NewBreach {
-    pub(crate) policy: String,
-    pub(crate) vector: String,
-    pub(crate) pod: String,
-    pub(crate) action: Action,
-    pub(crate) breach: LastBreach,
-}
-
-/// What a push changed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct PushEffect {
-    /// Counts or scores.
-    pub(crate) counts: bool,
-    /// What conditions follow from: acknowledgements, refusals, the state of the sidecar.
-    pub(crate) state: bool,
-    /// A response with a breach ended, so the breach is now counted. It was reported earlier.
-    pub(crate) breach_counted: bool,
-    /// Drift of a trait began or ended.
-    pub(crate) drift: bool,
-    pub(crate) breaches: Vec<NewBreach>,
 }
 
 impl WorkloadCounts {
@@ -94,27 +71,12 @@ impl WorkloadCounts {
         }
         self.retire_namesakes(name, uid);
         let new = pod_counts(name, uid, report, now);
-        let Some(known) = self.pods.insert(uid.to_owned(), new.clone()) else {
-            return PushEffect {
-                counts: true,
-                state: true,
-                breach_counted: new.totals.breaches > 0,
-                drift: new.traits.iter().any(drifts),
-                breaches: new_breaches(None, &new),
-            };
-        };
-        let breaches = new_breaches(Some(&known), &new);
-        let restarted = known.instance != new.instance;
-        if restarted {
-            self.retire_instance(&known);
+        let known = self.pods.insert(uid.to_owned(), new.clone());
+        let effect = PushEffect::of(known.as_ref(), &new);
+        if let Some(former) = known.filter(|known| known.instance != new.instance) {
+            self.retire_instance(&former);
         }
-        PushEffect {
-            counts: known.totals != new.totals || known.traits != new.traits || restarted,
-            state: !same_state(&known, &new),
-            breach_counted: new.totals.breaches != known.totals.breaches,
-            drift: known.traits.iter().map(drifts).ne(new.traits.iter().map(drifts)),
-            breaches,
-        }
+        effect
     }
 
     /// Adds the counts of a pod that is gone to the retired ones. Returns whether it was known.
@@ -201,40 +163,6 @@ impl WorkloadCounts {
             merge_into(&mut self.retired_traits, &scores, MAX_RETIRED_TRAITS);
         }
     }
-}
-
-/// Whether the same conditions follow from both.
-fn same_state(a: &PodCounts, b: &PodCounts) -> bool {
-    a.model == b.model
-        && a.policies == b.policies
-        && a.failure == b.failure
-        && a.config_error == b.config_error
-        && a.state == b.state
-        && a.model_digest == b.model_digest
-}
-
-fn drifts(scores: &TraitScores) -> bool {
-    scores.drift.is_some_and(|charts| charts.detected)
-}
-
-fn new_breaches(before: Option<&PodCounts>, after: &PodCounts) -> Vec<NewBreach> {
-    let known = before.filter(|before| before.instance == after.instance);
-    let new = after.traits.iter().filter_map(|scores| {
-        let breach = scores.last_breach.as_ref()?;
-        let before = known
-            .and_then(|known| {
-                known.traits.iter().find(|t| t.policy == scores.policy && t.vector == scores.vector)
-            })
-            .map_or(0, |known| known.breaches);
-        (scores.breaches > before).then(|| NewBreach {
-            policy: scores.policy.clone(),
-            vector: scores.vector.clone(),
-            pod: after.name.clone(),
-            action: scores.action,
-            breach: breach.clone(),
-        })
-    });
-    new.collect()
 }
 
 #[cfg(test)]

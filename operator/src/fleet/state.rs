@@ -1,14 +1,14 @@
-//! What the sidecars of all workloads reported, in memory.
+//! What the sidecars of all workloads reported, in memory. Its readers' part is in `queries`.
 
 use super::counts::{NewBreach, WorkloadCounts};
 use super::owners::Owners;
-use super::workload::{display_name, report_name};
+use super::workload::report_name;
 use super::workload_state::{Snapshot, WorkloadState};
 use crate::keys::{Key, ObjectName, Owner, Scope};
 use crate::objects::PodView;
 use kube::Client;
-use personaguard_api::{Digest, PersonaReport, PodCounts, TraitScores, WorkloadReference};
-use personaguard_wire::{Sample, SidecarReport};
+use personaguard_api::{PersonaReport, WorkloadReference};
+use personaguard_wire::SidecarReport;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,14 +23,13 @@ pub(crate) struct Fleet {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+pub(super) struct Inner {
     /// By the name of the `PersonaReport`.
-    workloads: BTreeMap<ObjectName, WorkloadState>,
+    pub(super) workloads: BTreeMap<ObjectName, WorkloadState>,
     /// When this process began to receive reports. For a while after that, no pod is silent.
     listening_since: Option<Instant>,
 }
 
-/// Input and upkeep.
 impl Fleet {
     pub(crate) fn new(client: Client) -> Self {
         Self {
@@ -107,78 +106,9 @@ impl Fleet {
         Some(Key::Report(name.clone()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         // Each method leaves the maps valid after each statement.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What others read.
-impl Fleet {
-    /// Known pods: namespace and UID.
-    pub(crate) fn known_pods(&self) -> Vec<(String, String)> {
-        let inner = self.lock();
-        let pods = inner.workloads.iter().flat_map(|(name, state)| {
-            state.counts.pods().map(|pod| (name.namespace.clone(), pod.uid.clone()))
-        });
-        pods.collect()
-    }
-
-    /// Last push of each pod of a namespace, by UID.
-    pub(crate) fn pods_within(&self, namespace: &str) -> BTreeMap<String, PodCounts> {
-        let inner = self.lock();
-        inner
-            .within(namespace)
-            .flat_map(|state| state.counts.pods())
-            .map(|pod| (pod.uid.clone(), pod.clone()))
-            .collect()
-    }
-
-    /// Scores of each workload of a namespace, by `Kind/name`.
-    pub(crate) fn scores_within(&self, namespace: &str) -> BTreeMap<String, Vec<TraitScores>> {
-        let inner = self.lock();
-        inner
-            .within(namespace)
-            .map(|state| (display_name(&state.reference), state.counts.traits()))
-            .collect()
-    }
-
-    /// Everything that the workloads of a namespace sampled for a trait on one basis.
-    pub(crate) fn sample(
-        &self,
-        namespace: &str,
-        policy: &str,
-        vector: &str,
-        basis: &Digest,
-    ) -> Sample {
-        let inner = self.lock();
-        let mut merged = Sample::new(basis.clone());
-        for state in inner.within(namespace) {
-            merged.merge(&state.counts.sample(policy, vector, basis));
-        }
-        merged
-    }
-
-    /// Last push of each sidecar of a model, with its namespace.
-    pub(crate) fn sidecars_of(&self, model: &str) -> Vec<(String, PodCounts)> {
-        let inner = self.lock();
-        let sidecars = inner.workloads.iter().flat_map(|(name, state)| {
-            let pods = state.counts.pods().filter(|pod| pod.model == model);
-            pods.map(|pod| (name.namespace.clone(), pod.clone()))
-        });
-        sidecars.collect()
-    }
-
-    /// Keys of the reports of a namespace.
-    pub(crate) fn reports_within(&self, namespace: &str) -> Vec<Key> {
-        let inner = self.lock();
-        let names = inner.workloads.keys().filter(|name| name.namespace == namespace);
-        names.cloned().map(Key::Report).collect()
-    }
-
-    /// Notified when new breaches were announced.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
-        self.breach_announced.subscribe()
     }
 }
 
@@ -219,16 +149,12 @@ impl Fleet {
         self.lock().workloads.remove(name).map(|state| state.reference)
     }
 
+    /// Notified when new breaches were announced.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.breach_announced.subscribe()
+    }
+
     pub(super) fn notify_breach(&self) {
         self.breach_announced.send_replace(());
-    }
-}
-
-impl Inner {
-    fn within(&self, namespace: &str) -> impl Iterator<Item = &WorkloadState> {
-        self.workloads
-            .iter()
-            .filter(move |(name, _)| name.namespace == namespace)
-            .map(|(_, state)| state)
     }
 }

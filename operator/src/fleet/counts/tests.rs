@@ -1,5 +1,5 @@
 use super::*;
-use personaguard_api::PodState;
+use personaguard_api::{Action, PodState};
 use personaguard_wire::{Breach, ModelObservation, TraitSummary};
 use proptest::prelude::*;
 

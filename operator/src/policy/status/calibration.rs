@@ -56,51 +56,55 @@ struct Collected<'a> {
     needed: u64,
 }
 
+/// The responses of each trait whose threshold calibrates on traffic.
+fn collected<'a>(
+    policy: &'a PersonaPolicy,
+    calibrations: &[TrafficCalibration],
+) -> Vec<Collected<'a>> {
+    let collected = policy.spec.traits.iter().filter_map(|rule| {
+        let known = calibrations.iter().find(|known| known.vector == rule.vector);
+        Some(Collected {
+            vector: &rule.vector,
+            count: known.map_or(0, |known| known.count),
+            needed: policy.spec.responses_to_calibrate(rule)?,
+        })
+    });
+    collected.collect()
+}
+
 /// Whether there are enough responses. `None` if the policy does not calibrate on its traffic.
-pub(super) fn condition(
+pub(super) fn calibrated(
     policy: &PersonaPolicy,
     in_force: Option<&ResolvedPolicy>,
     rejection: Option<&Rejection>,
     calibrations: &[TrafficCalibration],
 ) -> Option<NewCondition> {
-    let collected: Vec<_> = policy
-        .spec
-        .traits
-        .iter()
-        .filter_map(|rule| {
-            let known = calibrations.iter().find(|known| known.vector == rule.vector);
-            Some(Collected {
-                vector: &rule.vector,
-                count: known.map_or(0, |known| known.count),
-                needed: policy.spec.responses_to_calibrate(rule)?,
-            })
-        })
-        .collect();
+    let collected = collected(policy, calibrations);
     let fewest = collected.iter().map(|it| it.count).min()?;
     let prompts = system_prompts(calibrations);
     let furthest =
         collected.iter().filter(|it| it.count < it.needed).max_by_key(|it| it.needed - it.count);
-    let no =
+    let unmet =
         |message| Some(NewCondition::unmet(condition::CALIBRATED, reason::COLLECTING, message));
-    let yes = |message| Some(NewCondition::met(condition::CALIBRATED, reason::CALIBRATED, message));
+    let met = |message| Some(NewCondition::met(condition::CALIBRATED, reason::CALIBRATED, message));
     match (furthest, is_collecting(in_force)) {
         (Some(Collected { vector, count, needed }), true) => {
-            no(format!("{count} of {needed} responses ({vector})."))
+            unmet(format!("{count} of {needed} responses ({vector})."))
         }
-        (Some(Collected { vector, count, needed }), false) => no(format!(
+        (Some(Collected { vector, count, needed }), false) => unmet(format!(
             "{count} of {needed} responses ({vector}), and none are being collected: set spec.mode \
              to Audit, and see condition Accepted."
         )),
-        (None, true) => yes(format!(
+        (None, true) => met(format!(
             "There are {fewest} responses{prompts}. See status.calibrations; thresholds by sigma \
              and quantile take effect with spec.mode Enforce."
         )),
         (None, false) if rejection.is_some_and(|it| it.reason == reason::CALIBRATION_MISSING) => {
             let message = "The responses were collected with another vector or model: see \
                            condition Accepted.";
-            no(message.to_owned())
+            unmet(message.to_owned())
         }
-        (None, false) => yes(format!(
+        (None, false) => met(format!(
             "Thresholds by sigma and quantile follow from {fewest} responses of the guarded \
              traffic{prompts}."
         )),

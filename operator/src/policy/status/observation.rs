@@ -104,7 +104,7 @@ impl Observation<'_> {
             .then(|| bypass::detect(pods.iter().map(|selected| selected.pod), self.services));
         let ready = ready(&accepted, &guarded, bypass.as_ref());
         let calibrated =
-            calibration::condition(self.policy, self.in_force, self.rejection, &self.calibrations);
+            calibration::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
         let always = [ready, accepted, guarded, trait_breached(breaches)];
         always.into_iter().chain(bypass).chain(calibrated).collect()
     }

@@ -53,10 +53,10 @@ impl Case {
         let in_force = validated.in_force("no-villains");
         let rejection = validated.rejected.get("no-villains");
         let calibrations = calibrations(&self.policy, in_force, |_, basis| sample(basis, sampled));
-        let calibrated = condition(&self.policy, in_force, rejection, &calibrations).unwrap();
+        let condition = calibrated(&self.policy, in_force, rejection, &calibrations).unwrap();
         self.policy.status =
             Some(PersonaPolicyStatus { calibrations, ..PersonaPolicyStatus::default() });
-        (calibrated, in_force.cloned(), rejection.cloned())
+        (condition, in_force.cloned(), rejection.cloned())
     }
 
     fn known(&self) -> &[TrafficCalibration] {
@@ -73,25 +73,25 @@ impl Case {
 #[test]
 fn responses_are_collected_in_audit_and_thresholds_follow_in_enforce() {
     let mut case = Case::new(Mode::Audit);
-    let (calibrated, in_force, _) = case.reconcile(0);
+    let (condition, in_force, _) = case.reconcile(0);
     assert_eq!(
-        (calibrated.status, calibrated.reason.as_str()),
+        (condition.status, condition.reason.as_str()),
         (ConditionStatus::False, "Collecting")
     );
-    assert!(calibrated.message.contains("0 of 50 responses (evil)"), "{}", calibrated.message);
+    assert!(condition.message.contains("0 of 50 responses (evil)"), "{}", condition.message);
     assert_eq!((in_force.as_ref().unwrap().traits[0].max, case.known()), (None, &[][..]));
     assert_eq!(check_interval(in_force.as_ref()), Some(CHECK_INTERVAL));
     assert!(case.reconcile(23).0.message.contains("23 of 50"));
-    let (calibrated, ..) = case.reconcile(51);
+    let (condition, ..) = case.reconcile(51);
     assert_eq!(
-        (calibrated.status, calibrated.reason.as_str()),
+        (condition.status, condition.reason.as_str()),
         (ConditionStatus::True, "Calibrated")
     );
     assert_eq!((case.known()[0].count, case.known()[0].mean), (51, 25.0));
 
     case.edit(Mode::Enforce);
-    let (calibrated, in_force, rejection) = case.reconcile(51);
-    assert_eq!((calibrated.status, rejection), (ConditionStatus::True, None));
+    let (condition, in_force, rejection) = case.reconcile(51);
+    assert_eq!((condition.status, rejection), (ConditionStatus::True, None));
     assert_eq!(in_force.as_ref().unwrap().traits[0].max, Some(45.0));
     assert_eq!(check_interval(in_force.as_ref()), None);
     // Late responses change nothing.
@@ -105,24 +105,24 @@ fn responses_are_collected_in_audit_and_thresholds_follow_in_enforce() {
 #[test]
 fn a_policy_that_enforces_too_early_keeps_collecting_and_is_accepted_once_there_are_enough() {
     let mut never = Case::new(Mode::Enforce);
-    let (calibrated, in_force, rejection) = never.reconcile(0);
+    let (condition, in_force, rejection) = never.reconcile(0);
     assert_eq!(
-        (calibrated.status, rejection.unwrap().reason),
+        (condition.status, rejection.unwrap().reason),
         (ConditionStatus::False, reason::CALIBRATION_MISSING)
     );
     assert!(
-        in_force.is_none() && calibrated.message.contains("set spec.mode to Audit"),
+        in_force.is_none() && condition.message.contains("set spec.mode to Audit"),
         "{}",
-        calibrated.message
+        condition.message
     );
 
     let mut case = Case::new(Mode::Audit);
     case.reconcile(20);
     case.edit(Mode::Enforce);
-    let (calibrated, in_force, rejection) = case.reconcile(30);
+    let (condition, in_force, rejection) = case.reconcile(30);
     assert!(rejection.unwrap().message.contains("Generation 1 stays in force"));
     assert_eq!(
-        (in_force.unwrap().mode, calibrated.message.as_str()),
+        (in_force.unwrap().mode, condition.message.as_str()),
         (Mode::Audit, "30 of 50 responses (evil).")
     );
     case.reconcile(50);
@@ -133,8 +133,8 @@ fn a_policy_that_enforces_too_early_keeps_collecting_and_is_accepted_once_there_
 #[test]
 fn several_system_prompts_are_mentioned() {
     let mut case = Case::new(Mode::Audit);
-    let (calibrated, in_force, _) = case.reconcile(60);
-    assert!(!calibrated.message.contains("system prompts"), "{}", calibrated.message);
+    let (condition, in_force, _) = case.reconcile(60);
+    assert!(!condition.message.contains("system prompts"), "{}", condition.message);
     for (prompts, expected) in
         [(3, "under 3 system prompts"), (12, "under 8 or more system prompts")]
     {
@@ -143,8 +143,8 @@ fn several_system_prompts_are_mentioned() {
             (1..prompts).for_each(|prompt| all.add(0.0, Some(&format!("{prompt:012}"))));
             all
         });
-        let calibrated = condition(&case.policy, in_force.as_ref(), None, &calibrations).unwrap();
-        assert!(calibrated.message.contains(expected), "{}", calibrated.message);
+        let condition = calibrated(&case.policy, in_force.as_ref(), None, &calibrations).unwrap();
+        assert!(condition.message.contains(expected), "{}", condition.message);
     }
 }
 
@@ -166,6 +166,6 @@ fn a_policy_that_does_not_calibrate_on_its_traffic_has_no_condition_calibrated()
     let mut case = Case::new(Mode::Audit);
     case.reconcile(60);
     case.policy.spec.calibration = None;
-    assert!(condition(&case.policy, None, None, case.known()).is_none());
+    assert!(calibrated(&case.policy, None, None, case.known()).is_none());
     assert!(calibrations(&case.policy, None, |_, basis| sample(basis, 60)).is_empty());
 }
