@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{
     Action, Digest, LastBreach, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState,
-    SampleCounts, Totals, TraitScores,
+    PolicyAcknowledgement, SampleCounts, Totals, TraitScores,
 };
 use personaguard_resolve::VectorInput;
-use personaguard_wire::{PolicyAcknowledgement, ResolvedPolicy};
+use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

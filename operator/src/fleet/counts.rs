@@ -120,7 +120,7 @@ impl WorkloadCounts {
             .filter_map(|scores| scores.sample.as_ref())
             .filter(|sample| sample.basis == *basis);
         let mut merged = Sample::new(basis.clone());
-        samples.for_each(|sample| merged.merge(sample));
+        samples.for_each(|sample| merged.merge(&sample.clone().into()));
         merged
     }
 

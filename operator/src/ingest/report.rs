@@ -1,7 +1,5 @@
 //! Reports of sidecars.
 
-mod validate;
-
 use super::error::PushError;
 use super::identity::PodIdentity;
 use crate::context::Context;
@@ -11,7 +9,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use personaguard_wire::SidecarReport;
 use std::sync::Arc;
-use validate::validate;
 
 pub(super) async fn accept(
     context: &Context,
@@ -21,7 +18,7 @@ pub(super) async fn accept(
 ) -> Result<(), PushError> {
     let report: SidecarReport =
         serde_json::from_slice(body).map_err(|error| PushError::Malformed(error.to_string()))?;
-    validate(&report).map_err(|why| PushError::Malformed(why.to_owned()))?;
+    report.validate().map_err(|error| PushError::Malformed(error.to_string()))?;
     let pod = stored_pod(context, identity).await?;
     let workload = fleet.workload_of(&pod).await.map_err(|_| PushError::Overloaded)?;
     for key in fleet.record(&pod, &workload, &report) {

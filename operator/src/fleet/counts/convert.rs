@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_api::{DriftCharts, LastBreach, PodCounts, PodState, TraitScores};
-use personaguard_wire::{Sample, SidecarReport, TraitSummary};
+use personaguard_api::{DriftCharts, LastBreach, PodCounts, TraitScores};
+use personaguard_wire::{PodState, Sample, SidecarReport, TraitSummary};
 
 pub(super) fn pod_counts(
     name: &str,
@@ -13,24 +13,26 @@ pub(super) fn pod_counts(
 ) -> PodCounts {
     let mut traits: Vec<_> = report.traits.iter().map(|summary| scores(summary, now)).collect();
     traits.sort_by(|a, b| (&a.policy, &a.vector).cmp(&(&b.policy, &b.vector)));
+    let failure = report.model.failure.clone();
+    let failure = failure.filter(|_| report.model.state == PodState::Failed);
     PodCounts {
         name: name.to_owned(),
         uid: uid.to_owned(),
         instance: report.instance.clone(),
         sequence: report.sequence,
         model: report.model.name.clone(),
-        policies: report.policies.clone(),
-        failure: report.model.failure.clone().filter(|_| report.model.state == PodState::Failed),
+        policies: report.policies.iter().cloned().map(Into::into).collect(),
+        failure: failure.map(Into::into),
         config_error: report.config_error.clone(),
-        state: report.model.state,
+        state: report.model.state.into(),
         model_digest: report.model.digest.clone(),
-        totals: report.totals,
+        totals: report.totals.into(),
         traits,
     }
 }
 
 fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
-    let round_sample = |sample: Sample| Sample { sketch: sample.sketch.rounded(), ..sample };
+    let round_sample = |sample: Sample| Sample { sketch: sample.sketch.rounded(), ..sample }.into();
     TraitScores {
         policy: summary.policy.clone(),
         vector: summary.vector.clone(),

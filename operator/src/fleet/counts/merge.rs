@@ -2,7 +2,7 @@
 
 use super::convert::round6;
 use jiff::Timestamp;
-use personaguard_api::{DriftCharts, Totals, TraitScores};
+use personaguard_api::{self as api, DriftCharts, Totals, TraitScores};
 use personaguard_wire::Sample;
 
 pub(super) fn add(a: Totals, b: Totals) -> Totals {
@@ -75,14 +75,15 @@ fn merge_moments(a: &TraitScores, b: &TraitScores) -> (Option<f64>, f64) {
 }
 
 /// Samples on the same basis are added up. On different ones the newer, `b`, replaces the older.
-fn merge_samples(a: Option<&Sample>, b: Option<&Sample>) -> Option<Sample> {
+fn merge_samples(a: Option<&api::Sample>, b: Option<&api::Sample>) -> Option<api::Sample> {
     let (Some(x), Some(y)) = (a, b) else { return b.or(a).cloned() };
-    let mut merged = y.clone();
-    if x.basis == y.basis {
-        merged.merge(x);
-        merged.sketch = merged.sketch.rounded();
+    if x.basis != y.basis {
+        return Some(y.clone());
     }
-    Some(merged)
+    let mut merged = Sample::from(y.clone());
+    merged.merge(&x.clone().into());
+    merged.sketch = merged.sketch.rounded();
+    Some(merged.into())
 }
 
 /// The mean shift, weighted by responses; of the charts, the more alarming value of the two.

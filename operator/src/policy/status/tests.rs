@@ -4,8 +4,10 @@ use crate::objects::{AppPort, ServiceView};
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_api::{Action, LastBreach, Placement, PodCounts, PodState, TraitScores};
-use personaguard_wire::{Failure, RefusedTrait, ResolvedPolicy};
+use personaguard_api::{
+    Action, Failure, LastBreach, Placement, PodCounts, PodState, RefusedTrait, TraitScores,
+};
+use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -81,6 +81,6 @@ impl Previous {
             let newest = config.vectors.get(&name).is_none_or(|newer| newer == vector);
             (fits && newest).then(|| (name, vector.clone(), values.clone()))
         };
-        personaguard_resolve::vector_names(policy).map(vector).collect()
+        policy.vectors().map(vector).collect()
     }
 }
