@@ -28,7 +28,7 @@ async fn operator() -> (String, UnboundedReceiver<SidecarReport>) {
     let (sender, reports) = unbounded_channel();
     let take = async move |Json(report): Json<SidecarReport>| {
         sender.send(report).unwrap();
-        reqwest::StatusCode::NO_CONTENT
+        StatusCode::NO_CONTENT
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
