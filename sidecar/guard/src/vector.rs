@@ -6,7 +6,7 @@ use personaguard_wire::ResolvedVector;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Values of a config's vectors by name: raw, at one layer, shape `[hidden]`; or why there are none.
+/// Values of a config's vectors by name: raw, shape `[hidden]`; or why there are none.
 pub type Vectors = BTreeMap<String, Result<Arc<[f32]>, Refusal>>;
 
 /// What a vector must fit.

@@ -37,7 +37,9 @@ fn by_the_byte_a_sentence_begins_at_its_first_letter_and_what_is_whole_is_not_cu
 
 proptest! {
     #[test]
-    fn a_floor_never_rises_above_its_limit_nor_falls(pieces in prop::collection::vec("[a.!? \n。]{0,3}", 0..20)) {
+    fn a_floor_never_rises_above_its_limit_nor_falls(
+        pieces in prop::collection::vec("[a.!? \n。]{0,3}", 0..20),
+    ) {
         let sentences = sentences(&pieces.iter().map(String::as_str).collect::<Vec<_>>());
         let floors: Vec<_> = (0..=pieces.len()).map(|limit| sentences.floor(limit)).collect();
         prop_assert!(floors.is_sorted());
