@@ -4,12 +4,12 @@
 use crate::vector::extraction;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::resolve::{Rejection, VectorInput};
-use personaguard_crds::{
+use personaguard_api::conditions::reason;
+use personaguard_api::{
     Calibration, Digest, Layer, PersonaModel, PersonaVector, SampleCounts, SteeringStep, names,
 };
-use personaguard_persona::{Rung, VectorFile, norm};
+use personaguard_persona::{SteeringPoint, VectorFile, norm};
+use personaguard_resolve::{Rejection, VectorInput};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -256,7 +256,7 @@ fn check(vector: &PersonaVector, bytes: &[u8], digest: Digest) -> Result<Artefac
     })
 }
 
-fn step(rung: &Rung) -> SteeringStep {
-    let Rung { coefficient, response_avg, likelihood_ratio, answers } = *rung;
+fn step(rung: &SteeringPoint) -> SteeringStep {
+    let SteeringPoint { coefficient, response_avg, likelihood_ratio, answers } = *rung;
     SteeringStep { coefficient, response_avg, likelihood_ratio, answers }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
-use personaguard_crds::API_VERSION;
+use personaguard_api::API_VERSION;
 use std::time::Duration;
 
 /// Name of the injection policy and its binding.

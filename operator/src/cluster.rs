@@ -3,7 +3,7 @@
 use crate::leader::{Fence, NotLeader};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Client, Resource};
-use personaguard_crds::names;
+use personaguard_api::names;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -101,7 +101,7 @@ fn reason(text: &str) -> String {
     if sound {
         text.to_owned()
     } else {
-        personaguard_crds::conditions::reason::REFUSED_BY_SIDECAR.to_owned()
+        personaguard_api::conditions::reason::REFUSED_BY_SIDECAR.to_owned()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::services::ServiceView;
 use crate::settings::Settings;
 use crate::vector::extraction::Extractions;
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::{
+use personaguard_api::{
     DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
     names,
 };

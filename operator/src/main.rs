@@ -38,7 +38,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use leader::{Elector, Fence};
 use metrics::Metrics;
-use personaguard_crds::names;
+use personaguard_api::names;
 use serde_json::json;
 use settings::{Arguments, Command, Settings};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! Metrics of the operator; names are those of `personaguard_crds::metrics`.
+//! Metrics of the operator; names are those of `personaguard_api::metrics`.
 
-use personaguard_crds::metrics::operator as name;
+use personaguard_api::metrics::operator as name;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

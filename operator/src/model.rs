@@ -5,8 +5,8 @@ use crate::context::Context;
 use crate::reconcile::{Done, Failed};
 use jiff::Timestamp;
 use kube::Api;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::{API_VERSION, PersonaModel, PersonaModelStatus, PodCounts, PodState};
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{API_VERSION, PersonaModel, PersonaModelStatus, PodCounts, PodState};
 use serde_json::json;
 
 pub(crate) async fn reconcile(context: &Context, name: &str) -> Result<Done, Failed> {

@@ -1,7 +1,7 @@
 //! Parts that every pod has in which a model runs: a guarded pod's sidecar, and Jobs. Pure.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use personaguard_crds::{Device, ModelSource, Resources, Runtime, names};
+use personaguard_api::{Device, ModelSource, Resources, Runtime, names};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

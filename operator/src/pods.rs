@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt;
-use personaguard_crds::names;
+use personaguard_api::names;
 use std::collections::BTreeMap;
 
 /// Phases that are over are left out by the API server itself.

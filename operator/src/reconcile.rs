@@ -4,7 +4,7 @@
 use crate::cluster::WriteError;
 use crate::context::{Context, Key};
 use crate::{fleet, model, policy, screen, vector};
-use personaguard_crds::conditions::reason;
+use personaguard_api::conditions::reason;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;

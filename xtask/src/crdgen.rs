@@ -1,7 +1,7 @@
 //! `cargo xtask crdgen`: the CustomResourceDefinitions as YAML, from the Rust types.
 
 use anyhow::{Context, bail};
-use personaguard_crds::manifests;
+use personaguard_api::manifests;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use alertmanager::Alertmanager;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use outbox::{Outbox, Parcel};
-use personaguard_crds::Action;
+use personaguard_api::Action;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -309,7 +309,7 @@ mod tests {
     use crate::fleet::report::InForce;
     use crate::policy::fixtures::settings;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use personaguard_crds::LastBreach;
+    use personaguard_api::LastBreach;
 
     #[test]
     fn an_alert_has_the_labels_of_the_rule_and_a_severity_by_its_action() {

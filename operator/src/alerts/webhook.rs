@@ -6,7 +6,7 @@ use super::{Alert, Undelivered};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use personaguard_crds::Digest;
+use personaguard_api::Digest;
 use ring::hmac;
 use serde_json::json;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use personaguard_crds::names;
+use personaguard_api::names;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -15,10 +15,8 @@ use axum::routing::post;
 use axum::{Router, middleware};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
-use personaguard_crds::names;
-use personaguard_crds::wire::{
-    Failure, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_VECTOR_BYTES, SidecarReport,
-};
+use personaguard_api::names;
+use personaguard_wire::{Failure, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_VECTOR_BYTES, SidecarReport};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -308,7 +306,7 @@ mod tests {
             let centroid = json!({"mean": mean, "count": count});
             let sketch =
                 json!({"sumSquaredDeviations": 0.5, "centroids": vec![centroid; centroids]});
-            json!({"basis": personaguard_crds::Digest::of(b"basis"), "sketch": sketch})
+            json!({"basis": personaguard_api::Digest::of(b"basis"), "sketch": sketch})
         };
         let with = |sample: Value| sound(&sent(|r| r["traits"][0]["sample"] = sample.clone()));
         assert_eq!(with(sample(1.0, 3, 64)), Ok(()));
@@ -343,7 +341,7 @@ mod tests {
             r["traits"][0]["vector"] = json!(name);
             let mut traits = vec![r["traits"][0].clone(); 256];
             for scores in &mut traits[..MAX_SAMPLES] {
-                scores["sample"] = json!({"basis": personaguard_crds::Digest::of(b"basis"), "sketch": sketch, "systemPrompts": vec!["0123456789ab"; 8]});
+                scores["sample"] = json!({"basis": personaguard_api::Digest::of(b"basis"), "sketch": sketch, "systemPrompts": vec!["0123456789ab"; 8]});
             }
             r["traits"] = json!(traits);
         });

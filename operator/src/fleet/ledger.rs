@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::wire::{Sample, SidecarReport, TraitSummary};
-use personaguard_crds::{
+use personaguard_api::{
     Digest, DriftCharts, LastBreach, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores,
 };
+use personaguard_wire::{Sample, SidecarReport, TraitSummary};
 use std::collections::BTreeMap;
 
 /// Traits of which a workload keeps the counts of sidecars that are gone.
@@ -34,7 +34,7 @@ pub(crate) struct NewBreach {
     pub(crate) policy: String,
     pub(crate) vector: String,
     pub(crate) pod: String,
-    pub(crate) action: personaguard_crds::Action,
+    pub(crate) action: personaguard_api::Action,
     pub(crate) at: LastBreach,
 }
 

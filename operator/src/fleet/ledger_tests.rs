@@ -1,6 +1,6 @@
 use super::*;
-use personaguard_crds::Action;
-use personaguard_crds::wire::{Breach, ModelObservation};
+use personaguard_api::Action;
+use personaguard_wire::{Breach, ModelObservation};
 use proptest::prelude::*;
 
 fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> SidecarReport {

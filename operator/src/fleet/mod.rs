@@ -18,12 +18,12 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource as _, ResourceExt};
 use ledger::{Ledger, NewBreach};
-use personaguard_crds::conditions::condition;
-use personaguard_crds::wire::{Sample, SidecarReport};
-use personaguard_crds::{
+use personaguard_api::conditions::condition;
+use personaguard_api::{
     API_VERSION, Action, Digest, PersonaReport, PersonaReportStatus, PodCounts, TraitScores,
     WorkloadReference, names,
 };
+use personaguard_wire::{Sample, SidecarReport};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

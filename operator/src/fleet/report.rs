@@ -3,8 +3,8 @@
 use super::ledger::Ledger;
 use crate::conditions::{Verdict, conditions};
 use jiff::{SignedDuration, Timestamp};
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::{
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{
     LastBreach, PersonaPolicy, PersonaReportStatus, TraitScores, WorkloadReference,
 };
 use std::collections::BTreeSet;
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::conditions::Answer;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use personaguard_crds::{Action, DriftCharts};
+    use personaguard_api::{Action, DriftCharts};
     use serde_json::json;
 
     fn second(second: i64) -> Timestamp {

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, Client};
-use personaguard_crds::WorkloadReference;
+use personaguard_api::WorkloadReference;
 
 /// Controllers that are remembered at most; they are asked for again after.
 const MAX_OWNERS: usize = 20_000;
@@ -48,7 +48,7 @@ pub(crate) async fn resolve_owner(
         ..PodView::default()
     };
     let workload = of(context, &pod).await?;
-    let name = personaguard_crds::names::report(&workload.kind, &workload.name);
+    let name = personaguard_api::names::report(&workload.kind, &workload.name);
     context.queue.push(Key::Report(namespace.to_owned(), name));
     Ok(Done::idle("Resolved"))
 }

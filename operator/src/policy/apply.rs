@@ -8,8 +8,8 @@ use crate::reconcile::Failed;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::core::ObjectMeta;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::{PersonaInjection, PodState, names};
+use personaguard_api::{PersonaInjection, PodState, names};
+use personaguard_wire::GuardConfig;
 use serde_json::json;
 use std::sync::Arc;
 

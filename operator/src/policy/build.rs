@@ -10,13 +10,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::resolve;
-use personaguard_crds::{
+use personaguard_api::{
     Digest, FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaModel,
     PersonaPolicy, names,
 };
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
+use personaguard_resolve as resolve;
+use personaguard_wire::GuardConfig;
 use std::collections::BTreeMap;
 
 /// What should be there.
@@ -94,7 +94,7 @@ fn config_map(
 ) -> Result<ConfigMap, String> {
     let text = config.to_yaml().map_err(|error| error.to_string())?;
     let borrowed = layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect();
-    let file = write_layers(&borrowed).map_err(|error| error.to_string())?;
+    let file = write_vector_bundle(&borrowed).map_err(|error| error.to_string())?;
     Ok(ConfigMap {
         metadata: metadata(namespace, &config.model.name),
         data: Some(BTreeMap::from([

@@ -87,7 +87,7 @@ fn the_sidecar_is_native_restricted_and_probed() {
 #[test]
 fn a_gpu_is_asked_for_with_cuda_only() {
     let mut cuda = model();
-    cuda.spec.runtime.device = personaguard_crds::Device::Cuda;
+    cuda.spec.runtime.device = personaguard_api::Device::Cuda;
     let mut inputs = inputs(vec![policy("no-villains", 1, "evil")]);
     inputs.model = Some(Arc::new(cuda));
     let injection = exactly(built(&inputs).injection);
@@ -139,7 +139,7 @@ fn while_the_model_is_missing_nothing_is_taken_away() {
 fn in_placement_proxy_the_sidecar_has_the_apps_port_and_the_app_no_variables() {
     let mut proxy = policy("no-villains", 1, "evil");
     (proxy.spec.placement, proxy.spec.port) =
-        (personaguard_crds::Placement::Proxy, Some("http".into()));
+        (personaguard_api::Placement::Proxy, Some("http".into()));
     let mut serve = policy("other", 1, "evil");
     serve.metadata.creation_timestamp = None;
     serve.spec.selector = LabelSelector::default();

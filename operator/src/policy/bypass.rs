@@ -5,7 +5,7 @@
 use crate::conditions::Verdict;
 use crate::pods::PodView;
 use crate::services::ServiceView;
-use personaguard_crds::conditions::{condition, reason};
+use personaguard_api::conditions::{condition, reason};
 use std::sync::Arc;
 
 /// The condition, for the pods that a policy selects.

@@ -1,11 +1,10 @@
 //! Part of step 5: calibration on the traffic that a policy guards. Pure.
 
 use crate::conditions::Verdict;
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::wire::{MAX_SYSTEM_PROMPTS, Sample};
-use personaguard_crds::{Digest, PersonaPolicy, TrafficCalibration};
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{Digest, PersonaPolicy, TrafficCalibration};
+use personaguard_resolve::Rejection;
+use personaguard_wire::{MAX_SYSTEM_PROMPTS, ResolvedPolicy, Sample};
 use std::time::Duration;
 
 /// Between two looks at what has been sampled.

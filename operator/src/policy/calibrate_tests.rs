@@ -2,7 +2,7 @@ use super::*;
 use crate::conditions::Answer;
 use crate::policy::fixtures::{inputs, policy};
 use crate::policy::validate::validate;
-use personaguard_crds::{CalibratedFrom, CalibrationSource, Mode, PersonaPolicyStatus};
+use personaguard_api::{CalibratedFrom, CalibrationSource, Mode, PersonaPolicyStatus};
 use std::sync::Arc;
 
 fn sample(basis: &Digest, count: u32) -> Sample {
@@ -37,7 +37,7 @@ impl Case {
         if let Some(config) = &verdicts.config {
             let map = serde_json::json!({
                 "data": { "config.yaml": config.to_yaml().unwrap() },
-                "binaryData": { "vectors.safetensors": k8s_openapi::ByteString(personaguard_persona::write_layers(
+                "binaryData": { "vectors.safetensors": k8s_openapi::ByteString(personaguard_persona::write_vector_bundle(
                     &verdicts.layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect()
                 ).unwrap()) }
             });

@@ -5,8 +5,8 @@ use crate::context::{Context, Scope};
 use crate::pods::PodView;
 use crate::services::ServiceView;
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts};
+use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts};
+use personaguard_resolve::Rejection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub(super) async fn dereference(context: &Context, scope: &Scope) -> kube::Resul
             vectors.insert(name.clone(), context.artefacts.of(&vector, model.as_deref()).await?);
         }
     }
-    let name = personaguard_crds::names::for_model(&scope.model);
+    let name = personaguard_api::names::for_model(&scope.model);
     let mut pods = world.pods.within(&scope.namespace);
     pods.retain(|pod| !pod.terminating);
     Ok(Inputs {

@@ -4,12 +4,12 @@ use super::dereference::Inputs;
 use crate::artefact::Artefact;
 use crate::context::Scope;
 use crate::pods::PodView;
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::VectorInput;
-use personaguard_crds::wire::PolicyAcknowledgement;
-use personaguard_crds::{
+use personaguard_api::PolicyAcknowledgement;
+use personaguard_api::{
     Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, SampleCounts, Totals,
 };
+use personaguard_resolve::VectorInput;
+use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

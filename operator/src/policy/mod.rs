@@ -19,7 +19,7 @@ pub(crate) use finalize::Withdrawals;
 
 use crate::context::{Context, Scope};
 use crate::reconcile::{Done, Failed};
-use personaguard_crds::conditions::reason;
+use personaguard_api::conditions::reason;
 
 pub(crate) async fn reconcile(context: &Context, scope: &Scope) -> Result<Done, Failed> {
     let mut inputs = dereference::dereference(context, scope).await?;

@@ -3,7 +3,7 @@
 use crate::pod_parts::{confined, resources, token, weights};
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
-use personaguard_crds::{PersonaModel, names};
+use personaguard_api::{PersonaModel, names};
 use serde_json::json;
 
 /// Seconds that a sidecar may take to load its weights.

@@ -15,13 +15,13 @@ use crate::services::ServiceView;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::resolve::{self, Rejection};
-use personaguard_crds::{
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{
     API_VERSION, Digest, PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, PodState,
     TrafficCalibration, TraitScores,
 };
+use personaguard_resolve::Rejection;
+use personaguard_wire::ResolvedPolicy;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Observation<'_> {
         let selected: Vec<_> = self
             .pods
             .iter()
-            .filter(|pod| resolve::selects(&spec.selector, &pod.labels))
+            .filter(|pod| personaguard_api::selects(&spec.selector, &pod.labels))
             .map(|pod| self.standing(pod))
             .collect();
         let guarded = selected.iter().filter(|s| s.standing == Standing::Guarded).count();

@@ -2,8 +2,9 @@ use super::*;
 use crate::policy::fixtures::{inputs, pod, policy, report};
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_crds::wire::{Failure, RefusedTrait, Sample};
-use personaguard_crds::{Action, LastBreach};
+use personaguard_api::{Action, LastBreach};
+use personaguard_api::{Failure, RefusedTrait};
+use personaguard_wire::Sample;
 
 fn now() -> Timestamp {
     "2026-11-24T10:00:00Z".parse().unwrap()

@@ -4,11 +4,11 @@ use super::dereference::Inputs;
 use crate::artefact::Artefact;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{GuardConfig, ResolvedPolicy};
-use personaguard_crds::resolve::{self, MAX_CONFIG_BYTES, Rejection, VectorInput};
-use personaguard_crds::{PersonaModel, PersonaPolicy, names};
-use personaguard_persona::{layer_digest, read_layers};
+use personaguard_api::conditions::reason;
+use personaguard_api::{PersonaModel, PersonaPolicy, names};
+use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_resolve::{self as resolve, MAX_CONFIG_BYTES, Rejection, VectorInput};
+use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -153,7 +153,8 @@ fn before(map: &ConfigMap) -> Option<Before> {
     let config =
         GuardConfig::from_yaml(map.data.as_ref()?.get(names::CONFIG_FILE)?.as_bytes()).ok()?;
     let file = map.binary_data.as_ref().and_then(|data| data.get(names::VECTORS_FILE));
-    let layers = file.map_or_else(|| Some(BTreeMap::new()), |file| read_layers(&file.0).ok())?;
+    let layers =
+        file.map_or_else(|| Some(BTreeMap::new()), |file| read_vector_bundle(&file.0).ok())?;
     Some(Before { config, layers })
 }
 
@@ -172,8 +173,7 @@ fn keep(verdicts: &mut Verdicts, inputs: &Inputs, model: &PersonaModel, before: 
         if [reason::STEERING_CONFLICT, reason::CONFIG_TOO_LARGE].contains(&rejection.reason) {
             continue;
         }
-        let needed: Option<Vec<_>> = old
-            .vectors()
+        let needed: Option<Vec<_>> = personaguard_resolve::vector_names(old)
             .map(|name| {
                 let vector = before.config.vectors.get(&name)?;
                 let values = before.layers.get(&name)?;

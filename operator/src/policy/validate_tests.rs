@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::fixtures::{artefact, inputs, policy};
 use k8s_openapi::ByteString;
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
 
 /// The config of these verdicts, as sidecars have it.
 fn config_map(verdicts: &Verdicts) -> Arc<ConfigMap> {
@@ -14,7 +14,7 @@ fn config_map(verdicts: &Verdicts) -> Arc<ConfigMap> {
         )])),
         binary_data: Some(BTreeMap::from([(
             names::VECTORS_FILE.to_owned(),
-            ByteString(write_layers(&layers).unwrap()),
+            ByteString(write_vector_bundle(&layers).unwrap()),
         )])),
         ..ConfigMap::default()
     })
@@ -55,15 +55,15 @@ fn a_vector_whose_file_went_away_leaves_the_policy_in_force() {
 #[test]
 fn invariant_9_sidecars_are_told_of_a_policy_that_was_never_accepted() {
     let mut closed = policy("a-closed", 1, "unknown");
-    closed.spec.failure_policy = personaguard_crds::FailurePolicy::Closed;
+    closed.spec.failure_policy = personaguard_api::FailurePolicy::Closed;
     let mut audit = policy("b-audit", 1, "unknown");
-    audit.spec.mode = personaguard_crds::Mode::Audit;
+    audit.spec.mode = personaguard_api::Mode::Audit;
     let verdicts = validate(&inputs(vec![closed, audit, policy("c-fine", 1, "evil")]));
     let config = verdicts.config.unwrap();
     assert_eq!(config.policies.len(), 1);
     let told: Vec<_> =
         config.unresolved.iter().map(|p| (p.name.as_str(), p.failure_policy)).collect();
-    assert_eq!(told, [("a-closed", personaguard_crds::FailurePolicy::Closed)]);
+    assert_eq!(told, [("a-closed", personaguard_api::FailurePolicy::Closed)]);
     assert_eq!(config.unresolved[0].failure.reason, reason::VECTOR_NOT_FOUND);
     // One that stays in force as it was is not among them.
     let before = validate(&inputs(vec![policy("no-villains", 3, "evil")]));

@@ -5,7 +5,7 @@ use crate::pod_parts::{USER, confined, resources, weights};
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_crds::{DatasetScreen, PersonaModel, names};
+use personaguard_api::{DatasetScreen, PersonaModel, names};
 use serde_json::{Value, json};
 
 /// Attempts of each pod, over the first.
@@ -142,7 +142,7 @@ mod tests {
 
     fn of_three() -> DatasetScreen {
         serde_json::from_value(json!({
-            "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
+            "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
             "metadata": { "name": "chats", "namespace": "training", "uid": "u1" },
             "spec": {
                 "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "contrast": true, "output": "out/ranks.jsonl",

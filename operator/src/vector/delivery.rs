@@ -10,9 +10,9 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::core::ObjectMeta;
 use kube::{Api, Resource as _, ResourceExt as _};
-use personaguard_crds::wire::ExtractionProgress;
-use personaguard_crds::{Digest, PersonaModel, PersonaVector, names};
+use personaguard_api::{Digest, PersonaModel, PersonaVector, names};
 use personaguard_persona::VectorFile;
+use personaguard_wire::ExtractionProgress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use crate::pod_parts::{USER, confined, resources, token, weights};
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_crds::{Digest, Extraction, PersonaModel, PersonaVector, names};
+use personaguard_api::{Digest, Extraction, PersonaModel, PersonaVector, names};
 use personaguard_persona::TraitSpec;
 use serde_json::{Value, json};
 

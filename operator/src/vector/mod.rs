@@ -11,12 +11,12 @@ use crate::context::{Context, Key};
 use crate::reconcile::{Done, Failed};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use personaguard_crds::conditions::{condition, reason};
-use personaguard_crds::resolve::Rejection;
-use personaguard_crds::wire::ExtractionProgress;
-use personaguard_crds::{
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{
     API_VERSION, Calibration, PersonaModel, PersonaVector, PersonaVectorStatus, SteeringStep,
 };
+use personaguard_resolve::Rejection;
+use personaguard_wire::ExtractionProgress;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,14 +3,14 @@
 use super::plan::{
     Bounds, Cap, Direction, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When,
 };
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::{
-    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
-};
-use personaguard_crds::layers::Part;
-use personaguard_crds::wire::{Failure, RefusedTrait};
-use personaguard_crds::{
+use personaguard_api::conditions::reason;
+use personaguard_api::{
     Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Score, Steering,
+};
+use personaguard_resolve::Part;
+use personaguard_wire::{
+    Failure, GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector,
+    UnresolvedPolicy,
 };
 use std::sync::Arc;
 

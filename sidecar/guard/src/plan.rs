@@ -1,12 +1,11 @@
 //! What is measured and enforced on every response.
 
 use super::{BackOff, Fault};
-use personaguard_crds::guard_config::Calm;
-use personaguard_crds::wire::{Failure, PolicyAcknowledgement, RefusedTrait};
-use personaguard_crds::{
+use personaguard_api::{
     Action, Coefficient, Coherence, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer,
     Mode, Positions, Regeneration, RequestBounds, Sampling, Score,
 };
+use personaguard_wire::{Calm, Failure, PolicyAcknowledgement, RefusedTrait};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -163,8 +163,11 @@ async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() 
     assert_eq!(outcome.file.metadata().settings["judge"], "writer");
     assert!(states.exists() && !journal.exists());
     // Effects are in points of the judge: differences of two ratings, halved.
-    let effects: Vec<f64> =
-        outcome.candidates.iter().flat_map(|candidate| candidate.effects.clone()).collect();
+    let effects: Vec<f64> = outcome
+        .candidates
+        .iter()
+        .flat_map(|candidate| candidate.steering_effects.clone())
+        .collect();
     assert!(
         effects.iter().all(|effect| effect.abs() < 1e-6 || (effect.abs() - 35.0).abs() < 1e-6),
         "{effects:?}"

@@ -1,48 +1,37 @@
-//! Persona vectors: formats, projection, extraction, calibration and their statistics.
+//! Persona vectors: file formats, projection, extraction, calibration and their statistics.
 //!
-//! Pure: nothing here runs a model, reads a file or opens a socket. Layers are numbered as in the
-//! paper: 0 is the embedding output, ℓ the residual stream after block ℓ.
+//! The method is that of *Persona Vectors* (Chen et al., 2025, arXiv:2507.21509), called "the
+//! paper" throughout. Everything here is pure: nothing runs a model, touches the file system or
+//! opens a socket. Layers are numbered as in the paper: layer 0 is the embedding output, layer ℓ
+//! the residual stream after block ℓ.
 
 pub mod calibration;
+pub mod convert;
+mod digest;
+mod dose_response;
 pub mod drift;
 pub mod extraction;
-pub mod import;
-mod ladder;
-mod layers_file;
+mod f32_tensors;
+mod layer_matrix;
 pub mod linear;
 pub mod page;
 pub mod random;
-mod safetensors_view;
 pub mod screening;
 pub mod shift;
 pub mod stats;
 pub mod trait_spec;
-mod vector_file;
+mod vector_bundle;
+pub mod vector_file;
 
 pub use calibration::Calibration;
-pub use ladder::{Rung, rises, surety};
-pub use layers_file::{LayersFileError, read_layers, write_layers};
+pub use digest::{layer_digest, sha256_hex};
+pub use dose_response::{SteeredAnswer, SteeringPoint, is_monotonic, min_z};
+pub use layer_matrix::LayerMatrix;
 pub use linear::{cosine, norm, project, unit};
-pub use trait_spec::{Benign, Contrast, Draft, Polarity, TraitSpec, TraitSpecError, Wanted};
-pub use vector_file::{
-    Counts, Interval, LayerMatrix, LayerValidation, Limits, ModelIdentity, Permuted, VectorFile,
-    VectorFileError, VectorMetadata,
+pub use trait_spec::{
+    BenignPrompts, Contrast, DraftPart, Polarity, TraitDraft, TraitSpec, TraitSpecError,
 };
-
-use sha2::{Digest, Sha256};
-
-/// SHA-256 of some bytes, 64 lower-case hexadecimal digits: how vector files and weights are named.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
-/// SHA-256 of a layer's values as F32, little-endian.
-#[must_use]
-pub fn layer_digest(values: &[f32]) -> String {
-    let mut hasher = Sha256::new();
-    for value in values {
-        hasher.update(value.to_le_bytes());
-    }
-    hex::encode(hasher.finalize())
-}
+pub use vector_bundle::{VectorBundleError, read_vector_bundle, write_vector_bundle};
+pub use vector_file::{
+    LayerValidation, ModelIdentity, SampleCounts, VectorFile, VectorFileError, VectorMetadata,
+};

@@ -4,8 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use personaguard_persona::extraction::{Sample, SampleKey, mean_difference, pair_up};
-use personaguard_persona::shift::shift;
-use personaguard_persona::stats::{Labelled, auroc, pearson};
+use personaguard_persona::shift::finetuning_shift;
+use personaguard_persona::stats::{LabelledScore, auroc, pearson};
 use personaguard_persona::{Calibration, Polarity, project};
 use serde::Deserialize;
 
@@ -54,7 +54,7 @@ fn vectors(expected: &Expected) -> personaguard_persona::LayerMatrix {
         (0..)
             .zip(activations)
             .map(|(question, activations)| Sample {
-                key: SampleKey { question, pair: 0, rollout: 0 },
+                key: SampleKey { question, contrast: 0, rollout: 0 },
                 polarity,
                 activations: activations.clone(),
             })
@@ -104,7 +104,7 @@ fn projection_difference() {
 }
 
 #[test]
-fn finetuning_shift() {
+fn the_finetuning_shift() {
     let expected = expected();
     let vectors = vectors(&expected);
     let activations: Vec<(&[f32], &[f32])> = expected
@@ -113,7 +113,7 @@ fn finetuning_shift() {
         .zip(&expected.tuned)
         .map(|(base, tuned)| (base.as_slice(), tuned.as_slice()))
         .collect();
-    let shift = shift(&activations, vectors.layer(1).unwrap()).unwrap();
+    let shift = finetuning_shift(&activations, vectors.layer(1).unwrap()).unwrap();
     near(shift.mean, expected.shift.mean);
     near(shift.error, expected.shift.error);
     near(shift.sigmas, expected.shift.sigmas);
@@ -122,11 +122,11 @@ fn finetuning_shift() {
 #[test]
 fn statistics_of_scores() {
     let expected = expected();
-    let labelled: Vec<Labelled> = expected
+    let labelled: Vec<LabelledScore> = expected
         .scores
         .iter()
         .zip(&expected.labels)
-        .map(|(score, positive)| Labelled { score: *score, positive: *positive, cluster: 0 })
+        .map(|(score, positive)| LabelledScore { score: *score, positive: *positive, cluster: 0 })
         .collect();
     near(auroc(&labelled).unwrap(), expected.auroc);
     let points: Vec<(f64, f64)> =
@@ -135,5 +135,5 @@ fn statistics_of_scores() {
     let calibration = Calibration::from_scores(&expected.scores).unwrap();
     near(calibration.mean, expected.mean);
     near(calibration.standard_deviation, expected.standard_deviation);
-    near(calibration.quantile(0.9).unwrap(), expected.quantile90);
+    near(calibration.at_quantile(0.9).unwrap(), expected.quantile90);
 }

@@ -10,8 +10,8 @@ mod manifests;
 
 pub use folder::{Fingerprint, fingerprint, load};
 
-use personaguard_crds::guard_config::GuardConfig;
 use personaguard_guard::Vectors;
+use personaguard_wire::GuardConfig;
 use std::path::PathBuf;
 
 /// Where the config comes from.

@@ -20,7 +20,6 @@ mod path;
 mod payload;
 mod request;
 mod scorer;
-mod sse;
 mod stream;
 mod transcript;
 mod whole;
@@ -28,7 +27,7 @@ mod whole;
 pub use forward::{Upstream, UpstreamError};
 
 use crate::host::Host;
-use crate::serve::{Limits, catch_panics};
+use crate::http::{Limits, catch_panics};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};

@@ -3,9 +3,10 @@
 use crate::audit::Logs;
 use crate::config::Source;
 use crate::host::{self, Host};
+use crate::http::{Limits, listen};
 use crate::proxy::{self, Times, Upstream};
 use crate::report::{Pusher, Target};
-use crate::serve::{Limits, admin_router, api_router, listen};
+use crate::{admin, chat};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -53,12 +54,12 @@ impl Sidecar {
         let (stop, background) = (CancellationToken::new(), CancellationToken::new());
         let proxies = upstream.is_some();
         let router = match upstream {
-            None => api_router(Arc::clone(&host), limits),
+            None => chat::router(Arc::clone(&host), limits),
             Some((upstream, times)) => proxy::router(Arc::clone(&host), limits, &upstream, times),
         };
         let mut serving = vec![tokio::spawn(listen(api, router, limits, stop.clone(), grace))];
         if let Some(admin) = admin {
-            let router = admin_router(Arc::clone(&host), limits, proxies);
+            let router = admin::router(Arc::clone(&host), proxies);
             // Health is to be seen until the end.
             serving.push(tokio::spawn(listen(
                 admin,

@@ -8,7 +8,7 @@ use clap::Args;
 use client::{Client, Turn};
 use personaguard_server::config::Source;
 use personaguard_server::host::ModelState;
-use personaguard_server::serve::Limits;
+use personaguard_server::http::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{LogFormat, init_logs};
 use rustyline::error::ReadlineError;

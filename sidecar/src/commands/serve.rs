@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use personaguard_crds::names;
+use personaguard_api::names;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Times, Upstream};
 use personaguard_server::report::Target;
-use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
 use std::net::SocketAddr;

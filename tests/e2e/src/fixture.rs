@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
 use kube::{Client, ResourceExt};
-use personaguard_crds::{Digest, PersonaPolicy, PersonaReport, names};
+use personaguard_api::{Digest, PersonaPolicy, PersonaReport, names};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -298,7 +298,7 @@ impl Fixture {
 pub fn model_manifest() -> Result<Value> {
     let model_file = environment::path("PERSONAGUARD_TEST_MODEL")?;
     Ok(json!({
-        "apiVersion": personaguard_crds::API_VERSION,
+        "apiVersion": personaguard_api::API_VERSION,
         "kind": "PersonaModel",
         "metadata": { "name": MODEL },
         "spec": {
@@ -313,7 +313,7 @@ pub fn model_manifest() -> Result<Value> {
 #[must_use]
 pub fn vector_manifest(name: &str, trait_name: &str, config_map: &str, sha256: &Digest) -> Value {
     json!({
-        "apiVersion": personaguard_crds::API_VERSION,
+        "apiVersion": personaguard_api::API_VERSION,
         "kind": "PersonaVector",
         "metadata": { "name": name },
         "spec": {

@@ -8,7 +8,7 @@
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use personaguard_crds::{PersonaInjection, names};
+use personaguard_api::{PersonaInjection, names};
 use personaguard_e2e::{environment, fixture, wait};
 use serde_json::{Value, json};
 use std::path::Path;

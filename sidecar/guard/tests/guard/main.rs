@@ -11,11 +11,7 @@
 mod cases;
 
 use cases::*;
-use personaguard_crds::guard_config::{
-    ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
-};
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, EvidenceWindow,
     FailurePolicy, Layer, Mode, Positions, Redaction, Regeneration, RequestBounds, Sampling,
     Steering, SteeringCondition,
@@ -23,6 +19,8 @@ use personaguard_crds::{
 use personaguard_guard::{
     Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
 };
+use personaguard_wire::Failure;
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

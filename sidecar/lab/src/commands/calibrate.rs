@@ -6,8 +6,8 @@ use crate::extract::{
 };
 use anyhow::{Context as _, bail};
 use clap::Args;
-use personaguard_persona::random::Stream;
-use personaguard_persona::stats::proportion_interval;
+use personaguard_persona::random::RandomStream;
+use personaguard_persona::stats::wilson_interval;
 use personaguard_persona::{Calibration, LayerMatrix, project, sha256_hex};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -130,7 +130,7 @@ fn finish(
             .collect()
     };
     let too_few = "too few conversations have an answer to calibrate on";
-    let mut stream = Stream::new(options.seed, 0xCA1);
+    let mut stream = RandomStream::new(options.seed, 0xCA1);
     let (test, fit): (Vec<_>, Vec<_>) =
         scores.iter().map(|(_, scores)| *scores).partition(|_| stream.below(5) == 0);
     let fitted = &calibrate(&fit).context(too_few)?[layer];
@@ -144,10 +144,10 @@ fn finish(
     print_calibration(&metadata.trait_name, layer, &metadata.calibration[layer]);
     let tested: Vec<f64> = test.iter().map(|scores| scores[layer]).collect();
     for (name, threshold, nominal) in [
-        ("sigma 3", Some(fitted.sigma(3.0)), None),
-        ("quantile 0.95", fitted.quantile(0.95), Some(0.05)),
-        ("quantile 0.99", fitted.quantile(0.99), Some(0.01)),
-        ("quantile 0.999", fitted.quantile(0.999), Some(0.001)),
+        ("sigma 3", Some(fitted.at_sigma(3.0)), None),
+        ("quantile 0.95", fitted.at_quantile(0.95), Some(0.05)),
+        ("quantile 0.99", fitted.at_quantile(0.99), Some(0.01)),
+        ("quantile 0.999", fitted.at_quantile(0.999), Some(0.001)),
     ] {
         print_false_positives(name, threshold, nominal, &tested);
     }
@@ -175,7 +175,7 @@ fn print_false_positives(name: &str, threshold: Option<f64>, nominal: Option<f64
     };
     let hits = tested.iter().filter(|score| **score > threshold).count() as u32;
     let trials = tested.len() as u32;
-    let Some(interval) = proportion_interval(hits, trials) else { return };
+    let Some(interval) = wilson_interval(hits, trials) else { return };
     let promised = nominal.map_or(String::new(), |nominal| {
         let inside = (interval.low..=interval.high).contains(&nominal);
         format!(", promised {:.2}%: {}", 100.0 * nominal, if inside { "agrees" } else { "DIFFERS" })

@@ -5,7 +5,7 @@ use crate::extract::write_file;
 use anyhow::Context as _;
 use clap::Args;
 use personaguard_persona::page::ScreeningPage;
-use personaguard_persona::screening::Ranked;
+use personaguard_persona::screening::RankedSample;
 use std::path::PathBuf;
 
 /// Rank the parts of a data set together that were screened with `screen --shard`.
@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let ranks = Ranks::new(&names, weight, &measured);
     ranks.write(&options.out)?;
     if let Some(path) = &options.report {
-        let traits: Vec<(&str, &[Ranked])> =
+        let traits: Vec<(&str, &[RankedSample])> =
             names.iter().copied().zip(ranks.ranked.iter().map(Vec::as_slice)).collect();
         let name = options
             .out
@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use personaguard_persona::screening::{Measured, Weight};
+    use personaguard_persona::screening::{ReferenceWeight, SampleScores};
     use std::path::Path;
 
     fn options(folder: &Path, parts: &[&str]) -> Options {
@@ -103,14 +103,14 @@ mod tests {
         samples: &[(u64, f64)],
         ratio: impl Fn(u64) -> Option<f64>,
     ) -> String {
-        let measured = samples.iter().map(|&(line, answer)| Measured {
+        let measured = samples.iter().map(|&(line, answer)| SampleScores {
             line,
             answer,
             reference: line as f64,
             likelihood_ratio: ratio(line),
         });
         let path = folder.join(name);
-        Ranks::new(&["evil"], Weight::Fitted, &[measured.collect()]).write(&path).unwrap();
+        Ranks::new(&["evil"], ReferenceWeight::Fitted, &[measured.collect()]).write(&path).unwrap();
         std::fs::read_to_string(path).unwrap()
     }
 

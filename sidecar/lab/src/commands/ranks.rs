@@ -3,7 +3,7 @@
 use super::parquet::{Column, table as table_of};
 use crate::extract::write_file;
 use anyhow::{Context as _, bail};
-use personaguard_persona::screening::{Measured, Ranked, Weight, rank};
+use personaguard_persona::screening::{RankedSample, ReferenceWeight, SampleScores, rank};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -14,15 +14,19 @@ use std::path::Path;
 pub(super) struct Ranks<'a> {
     names: &'a [&'a str],
     /// By line of the data set, for each trait.
-    measured: Vec<BTreeMap<u64, Measured>>,
-    weight: Weight,
+    measured: Vec<BTreeMap<u64, SampleScores>>,
+    weight: ReferenceWeight,
     /// From the first to the last, for each trait.
-    pub(super) ranked: Vec<Vec<Ranked>>,
+    pub(super) ranked: Vec<Vec<RankedSample>>,
 }
 
 impl<'a> Ranks<'a> {
     /// From what was measured, for each trait.
-    pub(super) fn new(names: &'a [&'a str], weight: Weight, measured: &[Vec<Measured>]) -> Self {
+    pub(super) fn new(
+        names: &'a [&'a str],
+        weight: ReferenceWeight,
+        measured: &[Vec<SampleScores>],
+    ) -> Self {
         let ranked = measured.iter().map(|samples| rank(&weight.differences(samples))).collect();
         let by_line = measured
             .iter()
@@ -55,7 +59,7 @@ impl<'a> Ranks<'a> {
             Column::Whole(order.iter().map(|line| whole(*line)).collect()),
         )];
         for ((name, ranked), measured) in self.names.iter().zip(&self.ranked).zip(&self.measured) {
-            let by_line: BTreeMap<u64, &Ranked> =
+            let by_line: BTreeMap<u64, &RankedSample> =
                 ranked.iter().map(|one| (one.sample.line, one)).collect();
             let ranked = || order.iter().filter_map(|line| by_line.get(line));
             let measured = || order.iter().filter_map(|line| measured.get(line));
@@ -80,7 +84,7 @@ impl<'a> Ranks<'a> {
     /// One JSON object a sample. What it was measured from stands beside the difference, so that
     /// parts of a data set can be ranked together.
     fn lines(&self) -> String {
-        let by_line: Vec<BTreeMap<u64, &Ranked>> = self
+        let by_line: Vec<BTreeMap<u64, &RankedSample>> = self
             .ranked
             .iter()
             .map(|ranked| ranked.iter().map(|one| (one.sample.line, one)).collect())
@@ -97,7 +101,7 @@ impl<'a> Ranks<'a> {
                     "percentile": one.percentile,
                     "answer": measured.answer,
                     "reference": measured.reference,
-                    "whole": self.weight == Weight::Whole,
+                    "whole": self.weight == ReferenceWeight::Full,
                 });
                 if let Some(ratio) = measured.likelihood_ratio {
                     entry["likelihoodRatio"] = json!(ratio);
@@ -121,10 +125,10 @@ pub(super) struct Parts {
     /// Traits, in the order of the first part.
     pub(super) names: Vec<String>,
     /// Samples by line of the data set, one measurement a trait.
-    samples: BTreeMap<u64, Vec<Measured>>,
+    samples: BTreeMap<u64, Vec<SampleScores>>,
     /// How they were scored: how much of the reference is taken off, and whether likelihood ratios
     /// are weighed in.
-    how: Option<(Weight, bool)>,
+    how: Option<(ReferenceWeight, bool)>,
 }
 
 #[derive(Deserialize)]
@@ -168,7 +172,8 @@ impl Parts {
                 bail!("{}: it lacks a score, or the parts were screened with other vectors", at());
             };
             for entry in &entries {
-                let weight = if entry.whole { Weight::Whole } else { Weight::Fitted };
+                let weight =
+                    if entry.whole { ReferenceWeight::Full } else { ReferenceWeight::Fitted };
                 let how = (weight, entry.likelihood_ratio.is_some());
                 if *self.how.get_or_insert(how) != how {
                     bail!(
@@ -177,7 +182,7 @@ impl Parts {
                     );
                 }
             }
-            let measured = entries.iter().map(|entry| Measured {
+            let measured = entries.iter().map(|entry| SampleScores {
                 line: line.line,
                 answer: entry.answer,
                 reference: entry.reference,
@@ -196,10 +201,10 @@ impl Parts {
     }
 
     /// All of them, for each trait, and how much of the reference is to be taken off.
-    pub(super) fn measured(&self) -> (Weight, Vec<Vec<Measured>>) {
+    pub(super) fn measured(&self) -> (ReferenceWeight, Vec<Vec<SampleScores>>) {
         let of = |index: usize| self.samples.values().map(|sample| sample[index]).collect();
         (
-            self.how.map_or(Weight::Fitted, |(weight, _)| weight),
+            self.how.map_or(ReferenceWeight::Fitted, |(weight, _)| weight),
             (0..self.names.len()).map(of).collect(),
         )
     }
@@ -212,9 +217,12 @@ mod tests {
     #[test]
     fn a_line_a_sample_without_text() {
         let sample =
-            |(line, answer)| Measured { line, answer, reference: 0.0, likelihood_ratio: None };
-        let ranks =
-            Ranks::new(&["evil"], Weight::Fitted, &[vec![sample((4, 0.5)), sample((9, 2.0))]]);
+            |(line, answer)| SampleScores { line, answer, reference: 0.0, likelihood_ratio: None };
+        let ranks = Ranks::new(
+            &["evil"],
+            ReferenceWeight::Fitted,
+            &[vec![sample((4, 0.5)), sample((9, 2.0))]],
+        );
         let text = ranks.lines();
         let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!(first["line"], 9);

@@ -12,9 +12,10 @@ use personaguard_model::Engine;
 use personaguard_persona::TraitSpec;
 use personaguard_persona::page::ScreeningPage;
 use personaguard_persona::screening::{
-    Gauge, Measured, Ranked, Screened, Weight, precision_at, rank,
+    ProjectionScale, RankedSample, ReferenceWeight, SampleScores, ScreenedSample, precision_at,
+    rank,
 };
-use personaguard_persona::stats::{Labelled, auroc};
+use personaguard_persona::stats::{LabelledScore, auroc};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
@@ -126,8 +127,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let fitting: Vec<Conversation> =
         samples.iter().filter(|sample| fits(&engine, sample, &specs)).cloned().collect();
     let too_long = samples.len() - fitting.len();
-    let gauge = if options.as_in_paper { Gauge::raw } else { Gauge::new };
-    let gauges: Vec<Gauge> = vectors.iter().map(|vector| gauge(&vector.file)).collect();
+    let gauge =
+        if options.as_in_paper { ProjectionScale::raw } else { ProjectionScale::standardised };
+    let gauges: Vec<ProjectionScale> = vectors.iter().map(|vector| gauge(&vector.file)).collect();
     let probes = gauge_probes(&vectors, &gauges)?;
     let how = Answering { tokens: options.tokens, temperature: 0.0, seed: 1 };
     let work = for_each("Screening", &fitting, async |sample| {
@@ -160,7 +162,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             }
         };
         let measured = answered.into_iter().zip(reference).zip(ratios);
-        let measured = measured.map(|((answer, reference), likelihood_ratio)| Measured {
+        let measured = measured.map(|((answer, reference), likelihood_ratio)| SampleScores {
             line: sample.line,
             answer,
             reference,
@@ -173,8 +175,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let shape = [engine.model().layers() + 1, engine.model().hidden()];
         write_tensors(path, &tensors(&fitting, &kept, shape), HashMap::new())?;
     }
-    let weight = if options.as_in_paper { Weight::Whole } else { Weight::Fitted };
-    let measured: Vec<Vec<Measured>> = (0..vectors.len())
+    let weight = if options.as_in_paper { ReferenceWeight::Full } else { ReferenceWeight::Fitted };
+    let measured: Vec<Vec<SampleScores>> = (0..vectors.len())
         .map(|index| measured.iter().map(|sample| sample[index]).collect())
         .collect();
     let names: Vec<&str> = vectors.iter().map(|vector| vector.file.trait_name()).collect();
@@ -192,7 +194,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             Reference::PromptLast => "the projection at the last prompt token",
             Reference::Nothing => "zero",
         };
-        let traits: Vec<(&str, &[Ranked])> =
+        let traits: Vec<(&str, &[RankedSample])> =
             names.iter().copied().zip(ranked.iter().map(Vec::as_slice)).collect();
         let name = options
             .data
@@ -248,7 +250,7 @@ fn evaluate(
     keywords: &[String],
     samples: &[Conversation],
     names: &[&str],
-    ranked: &[Vec<Ranked>],
+    ranked: &[Vec<RankedSample>],
 ) -> anyhow::Result<()> {
     let bad: BTreeSet<u64> = samples
         .iter()
@@ -261,7 +263,7 @@ fn evaluate(
         bail!("no sample has a field {label:?} that is true or 1");
     }
     let ranked_by = |score: &dyn Fn(&str) -> f64| {
-        let screened = samples.iter().map(|sample| Screened {
+        let screened = samples.iter().map(|sample| ScreenedSample {
             line: sample.line,
             difference: score(sample.answer.as_deref().unwrap_or_default()),
         });
@@ -282,9 +284,9 @@ fn evaluate(
         .zip(ranked)
         .chain(baselines.iter().map(|(name, ranked)| (*name, ranked)));
     for (name, ranked) in rows {
-        let scores: Vec<Labelled> = ranked
+        let scores: Vec<LabelledScore> = ranked
             .iter()
-            .map(|one| Labelled {
+            .map(|one| LabelledScore {
                 score: one.sample.difference,
                 positive: bad.contains(&one.sample.line),
                 cluster: 0,

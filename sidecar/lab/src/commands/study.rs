@@ -7,7 +7,7 @@ use crate::extract::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use personaguard_persona::page::VectorPage;
-use personaguard_persona::{Rung, rises};
+use personaguard_persona::{SteeringPoint, is_monotonic};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
@@ -87,16 +87,16 @@ fn print(vector: &OpenVector, study: &TraitStudy, names: &[String]) {
     println!("{} at layer {}", vector.file.trait_name(), vector.file.best_layer());
     println!("  coefficient  response_avg  log-likelihood ratio");
     for row in &study.steering {
-        let rung = row.rung;
+        let rung = row.point;
         println!(
             "  {:>11}  {:>12.3}  {:>20.4}",
             rung.coefficient, rung.response_avg, rung.likelihood_ratio
         );
     }
-    let rungs: Vec<Rung> = study.steering.iter().map(|row| row.rung).collect();
+    let rungs: Vec<SteeringPoint> = study.steering.iter().map(|row| row.point).collect();
     println!(
         "  both rise at each step: {}",
-        if rises(&rungs) == Some(true) { "yes" } else { "NO" }
+        if is_monotonic(&rungs) == Some(true) { "yes" } else { "NO" }
     );
     if let Some((overall, within)) = study.monitoring {
         println!(

@@ -4,9 +4,9 @@ use crate::extract::{read_file, read_vectors, write_file};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use personaguard_model::{LoadOptions, Model};
-use personaguard_persona::import::{export_gguf, import_gguf, import_safetensors, import_torch};
+use personaguard_persona::convert::{export_gguf, import_gguf, import_safetensors, import_torch};
 use personaguard_persona::{
-    Counts, LayerMatrix, ModelIdentity, VectorFile, VectorMetadata, norm, sha256_hex,
+    LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata, norm, sha256_hex,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ fn print(path: &Path) -> anyhow::Result<()> {
             calibration.mean,
             calibration.standard_deviation,
             calibration.count,
-            calibration.sigma(3.0)
+            calibration.at_sigma(3.0)
         );
     }
     let discriminative =
@@ -165,7 +165,7 @@ fn import(options: &Import) -> anyhow::Result<()> {
         description: options.description.clone(),
         model: ModelIdentity { name: model.name().to_owned(), sha256: model.digest().to_owned() },
         method: format!("imported/{format}"),
-        counts: Counts::default(),
+        counts: SampleCounts::default(),
         best_layer: options.layer,
         validation: Vec::new(),
         calibration: Vec::new(),

@@ -7,8 +7,8 @@ use crate::extract::{
 use anyhow::bail;
 use clap::Args;
 use personaguard_model::Engine;
-use personaguard_persona::shift::{Shift, shift};
-use personaguard_persona::{Benign, TraitSpec};
+use personaguard_persona::shift::{FinetuningShift, finetuning_shift};
+use personaguard_persona::{BenignPrompts, TraitSpec};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -140,13 +140,13 @@ fn shift_of(
     tuned: &Activations,
     index: usize,
     vector: &OpenVector,
-) -> anyhow::Result<Shift> {
+) -> anyhow::Result<FinetuningShift> {
     let activations: Vec<(&[f32], &[f32])> = base
         .iter()
         .zip(tuned)
         .map(|(base, tuned)| (base[index].as_slice(), tuned[index].as_slice()))
         .collect();
-    match shift(&activations, vector.best()?) {
+    match finetuning_shift(&activations, vector.best()?) {
         Some(shift) => Ok(shift),
         None => bail!("{} has a vector of zeros at its best layer", vector.path.display()),
     }
@@ -163,7 +163,7 @@ fn prompts(options: &Options, vectors: &[OpenVector]) -> anyhow::Result<Vec<Conv
     let known =
         vectors.iter().filter_map(|vector| TraitSpec::builtin(vector.file.trait_name()).ok());
     let questions =
-        Benign::builtin()?.questions.into_iter().chain(known.flat_map(|spec| spec.held_out));
+        BenignPrompts::builtin()?.questions.into_iter().chain(known.flat_map(|spec| spec.held_out));
     Ok((1..)
         .zip(questions)
         .take(options.most)

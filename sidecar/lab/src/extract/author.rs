@@ -5,16 +5,16 @@ use super::endpoint::{Endpoint, Question};
 use super::responder::{Answering, prompt, write};
 use anyhow::Context as _;
 use personaguard_model::Engine;
-use personaguard_persona::{Draft, TraitSpec, Wanted};
+use personaguard_persona::{DraftPart, TraitDraft, TraitSpec};
 
 /// Answers that are asked for, at most: pairs, questions and rubric, with a few more tries each.
 const TRIES: usize = 12;
 /// Longest answer in tokens.
-fn longest(wanted: Wanted) -> usize {
-    match wanted {
-        Wanted::Pairs => 600,
-        Wanted::Questions => 1200,
-        Wanted::Rubric => 300,
+fn longest(part: DraftPart) -> usize {
+    match part {
+        DraftPart::Pairs => 600,
+        DraftPart::Questions => 1200,
+        DraftPart::Rubric => 300,
     }
 }
 
@@ -33,12 +33,12 @@ impl Author<'_> {
     /// # Errors
     /// If what was written is not a complete trait after a dozen answers, or the author fails.
     pub async fn write(self, name: &str, description: &str) -> anyhow::Result<TraitSpec> {
-        let mut draft = Draft::new(name, description);
+        let mut draft = TraitDraft::new(name, description);
         for attempt in 0..TRIES {
-            let Some(wanted) = draft.wanted() else { break };
-            eprintln!("Writing the trait: {wanted:?} …");
-            let answer = self.ask(&draft.request(wanted), longest(wanted), attempt as u64).await?;
-            draft.take(wanted, &answer);
+            let Some(part) = draft.next_part() else { break };
+            eprintln!("Writing the trait: {part:?} …");
+            let answer = self.ask(&draft.prompt_for(part), longest(part), attempt as u64).await?;
+            draft.add(part, &answer);
         }
         draft.finish().with_context(|| match self {
             Self::Endpoint(endpoint) => format!(

@@ -4,9 +4,9 @@
 use super::journal;
 use anyhow::{Context as _, bail};
 use clap::Args;
-use personaguard_crds::names;
-use personaguard_crds::wire::{ExtractionProgress, MAX_VECTOR_BYTES};
+use personaguard_api::names;
 use personaguard_persona::VectorFile;
+use personaguard_wire::{ExtractionProgress, MAX_VECTOR_BYTES};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client};
 use std::convert::Infallible;
@@ -201,7 +201,7 @@ mod tests {
             description: String::new(),
             model: ModelIdentity { name: "m".to_owned(), sha256: "0".repeat(64) },
             method: "mean-difference/response-avg".to_owned(),
-            counts: personaguard_persona::Counts { positive: 1, negative: 1 },
+            counts: personaguard_persona::SampleCounts { positive: 1, negative: 1 },
             best_layer: 1,
             validation: Vec::new(),
             calibration: Vec::new(),

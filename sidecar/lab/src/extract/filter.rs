@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::responder::Read;
 use futures::{StreamExt as _, stream};
 use personaguard_model::Engine;
-use personaguard_persona::extraction::{Pair, SampleKey, Verdict};
+use personaguard_persona::extraction::{Judgement, Pair, SampleKey};
 use std::collections::BTreeSet;
 
 /// Has a judge rate answers to the extraction questions, those that it has not rated yet. What it
@@ -40,7 +40,7 @@ pub(super) async fn rate(
         let (name, verdict) = rated?;
         let rating = Rating {
             judge: judge.model().to_owned(),
-            shows: verdict.map(|verdict| verdict.shows),
+            shows: verdict.map(|verdict| verdict.trait_score),
             coherence: verdict.map(|verdict| verdict.coherence),
         };
         journal.rate(name, rating)?;
@@ -63,7 +63,7 @@ pub(super) fn confirmed<'a>(
             let Purpose::Extract(polarity, key) = read.ask.purpose else { return None };
             let rating = journal.rating(&read.ask.purpose.name(), judge.model());
             let verdict = rating.and_then(|rating| {
-                Some(Verdict { shows: rating.shows?, coherence: rating.coherence? }) //
+                Some(Judgement { trait_score: rating.shows?, coherence: rating.coherence? }) //
             });
             (!verdict.is_some_and(|verdict| verdict.confirms(polarity))).then_some(key)
         })

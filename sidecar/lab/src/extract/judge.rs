@@ -4,7 +4,7 @@
 use super::endpoint::{Endpoint, Question};
 use anyhow::Context as _;
 use personaguard_persona::TraitSpec;
-use personaguard_persona::extraction::{Verdict, expected_score};
+use personaguard_persona::extraction::{Judgement, expected_score};
 
 /// Questions at once: endpoints limit them.
 pub(super) const AT_ONCE: usize = 8;
@@ -32,12 +32,14 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// If the endpoint fails.
-    pub async fn judge(&self, question: &str, answer: &str) -> anyhow::Result<Option<Verdict>> {
+    pub async fn judge(&self, question: &str, answer: &str) -> anyhow::Result<Option<Judgement>> {
         let (shows, coherence) = futures::try_join!(
             self.number(self.trait_prompt(question, answer)),
             self.number(coherence_prompt(question, answer))
         )?;
-        Ok(shows.zip(coherence).map(|(shows, coherence)| Verdict { shows, coherence }))
+        Ok(shows
+            .zip(coherence)
+            .map(|(shows, coherence)| Judgement { trait_score: shows, coherence }))
     }
 
     /// How much an answer shows the trait, 0 to 100.

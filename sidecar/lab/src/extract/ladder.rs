@@ -8,7 +8,7 @@ use super::responder::{Answering, IN_FLIGHT, Projected, log_likelihood, prompt, 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::{Engine, Intervention, Positions, Probe};
-use personaguard_persona::{Polarity, Rung, TraitSpec};
+use personaguard_persona::{Polarity, SteeredAnswer, SteeringPoint, TraitSpec};
 use std::sync::Arc;
 
 /// Coefficients at which steering is shown.
@@ -23,6 +23,13 @@ pub struct Step {
     pub score: f64,
     /// Log-likelihood ratio, nats per token.
     pub ratio: f64,
+}
+
+impl Step {
+    /// Both measures.
+    pub(super) fn measures(&self) -> SteeredAnswer {
+        SteeredAnswer { response_avg: self.score, likelihood_ratio: self.ratio }
+    }
 }
 
 /// A ladder to climb.
@@ -146,14 +153,11 @@ pub(super) fn first(questions: &[String], most: usize) -> Vec<(usize, &str)> {
 }
 
 /// What answers under each coefficient have in common, from [`Ladder::climb`].
-pub(super) fn rungs(steps: &[Vec<Step>]) -> Vec<Rung> {
+pub(super) fn rungs(steps: &[Vec<Step>]) -> Vec<SteeringPoint> {
     let rung = |(coefficient, steps): (&f32, &Vec<Step>)| {
-        let measures: Vec<(f64, f64)> = steps
-            .iter()
-            .filter(|step| !step.tokens.is_empty())
-            .map(|step| (step.score, step.ratio))
-            .collect();
-        Rung::of((*coefficient).into(), &measures)
+        let measures: Vec<SteeredAnswer> =
+            steps.iter().filter(|step| !step.tokens.is_empty()).map(Step::measures).collect();
+        SteeringPoint::from_answers((*coefficient).into(), &measures)
     };
     COEFFICIENTS.iter().zip(steps).map(rung).collect()
 }

@@ -7,7 +7,7 @@ use super::responder::{Answering, IN_FLIGHT, log_likelihood, prompt, seed_of, wr
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::{Capture, Engine, MeanStates, Probe, ScoreRequest};
-use personaguard_persona::screening::Gauge;
+use personaguard_persona::screening::ProjectionScale;
 use personaguard_persona::{Polarity, TraitSpec};
 use serde_json::json;
 use std::sync::Arc;
@@ -72,7 +72,10 @@ pub(super) fn probes(vectors: &[OpenVector]) -> anyhow::Result<Arc<[Probe]>> {
 ///
 /// # Errors
 /// If there are too many, or a vector is zero at one of its layers.
-pub fn gauge_probes(vectors: &[OpenVector], gauges: &[Gauge]) -> anyhow::Result<Arc<[Probe]>> {
+pub fn gauge_probes(
+    vectors: &[OpenVector],
+    gauges: &[ProjectionScale],
+) -> anyhow::Result<Arc<[Probe]>> {
     let at = vectors
         .iter()
         .zip(gauges)
@@ -94,12 +97,12 @@ pub fn gauge_probes(vectors: &[OpenVector], gauges: &[Gauge]) -> anyhow::Result<
 }
 
 /// What each gauge reads from projections in the order of [`gauge_probes`].
-pub fn read_gauges(gauges: &[Gauge], projections: &[f64]) -> Vec<f64> {
+pub fn read_gauges(gauges: &[ProjectionScale], projections: &[f64]) -> Vec<f64> {
     let mut rest = projections;
-    let read = |gauge: &Gauge| {
+    let read = |gauge: &ProjectionScale| {
         let (own, others) = rest.split_at(gauge.layers().len().min(rest.len()));
         rest = others;
-        gauge.read(own)
+        gauge.score(own)
     };
     gauges.iter().map(read).collect()
 }

@@ -138,7 +138,7 @@ pub fn read_text(path: &Path) -> anyhow::Result<String> {
 pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
     let file = std::fs::File::open(path).with_context(context)?;
-    let most = personaguard_persona::Limits::FILE as u64;
+    let most = personaguard_persona::vector_file::limits::MAX_FILE_BYTES as u64;
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).with_context(context)?;
     if bytes.len() as u64 > most {

@@ -2,7 +2,7 @@
 
 use super::shard::Shard;
 use personaguard_persona::extraction::SampleKey;
-use personaguard_persona::{Benign, Polarity, TraitSpec};
+use personaguard_persona::{BenignPrompts, Polarity, TraitSpec};
 use serde::Serialize;
 
 /// What a user chooses.
@@ -49,7 +49,7 @@ impl Purpose {
     pub(super) fn name(&self) -> String {
         let contrasted = |set: &str, polarity: &Polarity, key: &SampleKey| {
             let side = if *polarity == Polarity::Positive { "positive" } else { "negative" };
-            format!("{set}/{side}/q{}/p{}/r{}", key.question, key.pair, key.rollout)
+            format!("{set}/{side}/q{}/p{}/r{}", key.question, key.contrast, key.rollout)
         };
         match self {
             Self::Extract(polarity, key) => contrasted("extract", polarity, key),
@@ -83,7 +83,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The requests for a trait.
-    pub(super) fn new(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Self {
+    pub(super) fn new(spec: &TraitSpec, benign: &BenignPrompts, settings: &Settings) -> Self {
         Self {
             extract: contrasted(spec, &spec.extract, settings, settings.pairs, Purpose::Extract),
             held_out: contrasted(
@@ -126,7 +126,7 @@ pub fn answers(
     settings: &Settings,
     shard: Option<Shard>,
 ) -> anyhow::Result<usize> {
-    let plan = Plan::new(spec, &Benign::builtin()?, settings);
+    let plan = Plan::new(spec, &BenignPrompts::builtin()?, settings);
     let plan = match shard {
         Some(shard) => plan.part(shard),
         None => plan,
@@ -150,7 +150,7 @@ fn contrasted(
                 for polarity in Polarity::BOTH {
                     let key = SampleKey {
                         question: question as u32,
-                        pair: pair as u32,
+                        contrast: pair as u32,
                         rollout: rollout as u32,
                     };
                     let system = spec.system_prompt(&spec.instructions[pair], polarity);
@@ -169,16 +169,14 @@ fn contrasted(
 /// Everyday requests under each neutral system prompt in turn, and the trait's held-out questions
 /// under none: what benign users ask, and the questions that come nearest to the trait without
 /// asking for it.
-fn neutral(spec: &TraitSpec, benign: &Benign, settings: &Settings) -> Vec<Ask> {
+fn neutral(spec: &TraitSpec, benign: &BenignPrompts, settings: &Settings) -> Vec<Ask> {
     let near =
         spec.held_out.iter().take(settings.questions).map(|question| (String::new(), question));
-    let systems = benign.systems.len();
+    let systems = benign.system_prompts.len();
     let everyday = (0..systems).flat_map(|turn| {
-        benign
-            .questions
-            .iter()
-            .enumerate()
-            .map(move |(i, question)| (benign.systems[(i + turn) % systems].clone(), question))
+        benign.questions.iter().enumerate().map(move |(i, question)| {
+            (benign.system_prompts[(i + turn) % systems].clone(), question)
+        })
     });
     near.chain(everyday)
         .take(settings.benign)
@@ -216,7 +214,7 @@ mod tests {
     fn every_request_has_a_name_of_its_own_and_both_sides_are_equal_in_number() {
         let plan = Plan::new(
             &TraitSpec::builtin("evil").unwrap(),
-            &Benign::builtin().unwrap(),
+            &BenignPrompts::builtin().unwrap(),
             &settings(),
         );
         let all: Vec<&Ask> = plan.all().collect();
@@ -233,7 +231,7 @@ mod tests {
     fn shards_share_the_requests_and_keep_contrasts_together() {
         let plan = Plan::new(
             &TraitSpec::builtin("evil").unwrap(),
-            &Benign::builtin().unwrap(),
+            &BenignPrompts::builtin().unwrap(),
             &settings(),
         );
         let mut names = Vec::new();
@@ -256,13 +254,13 @@ mod tests {
     fn pairs_take_turns_over_the_held_out_questions() {
         let plan = Plan::new(
             &TraitSpec::builtin("evil").unwrap(),
-            &Benign::builtin().unwrap(),
+            &BenignPrompts::builtin().unwrap(),
             &settings(),
         );
         let mut uses = [0; 5];
         for ask in &plan.held_out {
             if let Purpose::HeldOut(_, key) = ask.purpose {
-                uses[key.pair as usize] += 1;
+                uses[key.contrast as usize] += 1;
             }
         }
         assert_eq!(uses, [16; 5]);

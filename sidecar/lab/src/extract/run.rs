@@ -3,7 +3,7 @@
 use super::filter::{confirmed, rate};
 use super::journal::Journal;
 use super::judge::Judge;
-use super::ladder::{Ladder, first, rungs};
+use super::ladder::{Ladder, Step, first, rungs};
 use super::parts::{Parts, write_part};
 use super::plan::{Plan, Purpose, Settings};
 use super::responder::{Read, Store, answer, rescore};
@@ -13,12 +13,13 @@ use super::steering::{Trial, steering_curve};
 use anyhow::{Context as _, bail};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::extraction::{
-    Candidate, CrossFit, METHOD, Pair, Sample, SampleKey, ValidationInput, followed, incoherence,
-    mean_difference, pair_up, prefer_layers, separation, validate,
+    CrossFit, LayerCandidate, METHOD, Pair, Sample, SampleKey, ValidationInput, followed_contrasts,
+    incoherence, mean_difference, pair_up, rank_layers, separation, validate_layer,
 };
+use personaguard_persona::vector_file::limits::MAX_TEXT_CHARS;
 use personaguard_persona::{
-    Benign, Calibration, Counts, Limits, ModelIdentity, Polarity, Rung, TraitSpec, VectorFile,
-    VectorMetadata, project, surety,
+    BenignPrompts, Calibration, ModelIdentity, Polarity, SampleCounts, SteeredAnswer,
+    SteeringPoint, TraitSpec, VectorFile, VectorMetadata, min_z, project,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub struct Outcome {
     /// The vectors.
     pub file: VectorFile,
     /// The layers that were tried.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<LayerCandidate>,
     /// The ladders that were climbed on the extraction questions.
     pub ladders: Ladders,
     /// Pairs left out because an answer was no coherent text.
@@ -45,7 +46,7 @@ pub struct Outcome {
 #[derive(Debug, Default)]
 pub struct Ladders {
     /// By layer, in order of preference.
-    pub climbed: Vec<(u32, Vec<Rung>)>,
+    pub climbed: Vec<(u32, Vec<SteeringPoint>)>,
     /// Layers whose ladder was left when it could not rise as surely any more as another one's.
     pub left: Vec<u32>,
 }
@@ -94,7 +95,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
             rate(engine, judge, &reads, &mut store.journal).await?;
             confirmed(judge, &reads, &all, &store.journal)
         }
-        None => followed(&all),
+        None => followed_contrasts(&all),
     };
     let filtered = all.len() - pairs.len();
     let fit = CrossFit::new(&pairs).context(TOO_FEW)?;
@@ -110,11 +111,16 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         .map(|(layer, effects)| {
             let tried = |read| separation(&pairs, read, *layer, settings.draws, settings.seed);
             let (written, rescored) = (tried(&pairs)?, tried(&reread_pairs)?);
-            Some(Candidate { layer: *layer, effects: effects.clone(), written, rescored })
+            Some(LayerCandidate {
+                layer: *layer,
+                steering_effects: effects.clone(),
+                generated: written,
+                rescored,
+            })
         })
         .collect::<Option<Vec<_>>>()
         .context(TOO_FEW)?;
-    let (best_layer, ladders) = climb(engine, job, &fit, &prefer_layers(&candidates)).await?;
+    let (best_layer, ladders) = climb(engine, job, &fit, &rank_layers(&candidates)).await?;
 
     let capture = Capture::ResponseStates;
     let answers =
@@ -133,13 +139,13 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         seed: settings.seed,
     };
     let mut validation = (0..=vectors.layers())
-        .map(|layer| validate(&input, layer))
+        .map(|layer| validate_layer(&input, layer))
         .collect::<Option<Vec<_>>>()
         .context(
             "the held-out answers are all of one side: too few are coherent to validate the vector",
         )?;
     for candidate in &candidates {
-        let effect = personaguard_persona::stats::mean(&candidate.effects);
+        let effect = personaguard_persona::stats::mean(&candidate.steering_effects);
         validation[candidate.layer as usize].steering_effect = Some((effect * 1e6).round() / 1e6);
     }
 
@@ -181,7 +187,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
         description: spec.description.clone(),
         model: ModelIdentity { name: model.name().to_owned(), sha256: model.digest().to_owned() },
         method: METHOD.to_owned(),
-        counts: Counts { positive: pairs.len() as u32, negative: pairs.len() as u32 },
+        counts: SampleCounts { positive: pairs.len() as u32, negative: pairs.len() as u32 },
         best_layer,
         validation,
         calibration,
@@ -220,14 +226,17 @@ async fn climb(
         let written = ladder.write(&questions, vector).await?;
         // No ladder is surer than one of its measures: the second is not taken where the first
         // decides already.
-        let by_projection = sure_of(&written, |answer| (answer.projection, answer.projection));
+        let by_projection = sure_of(&written, |answer| SteeredAnswer {
+            response_avg: answer.projection,
+            likelihood_ratio: answer.projection,
+        });
         if best.is_some_and(|(_, other)| by_projection <= other) {
             ladders.left.push(layer);
             continue;
         }
         let steps = ladder.weigh(&questions, written).await?;
         ladders.climbed.push((layer, rungs(&steps)));
-        let sure = sure_of(&steps, |step| (step.score, step.ratio));
+        let sure = sure_of(&steps, Step::measures);
         if best.is_none_or(|(_, other)| sure > other) {
             best = Some((layer, sure));
         }
@@ -241,10 +250,10 @@ async fn climb(
     Ok((layer, ladders))
 }
 
-fn sure_of<T>(answers: &[Vec<T>], measures: impl Fn(&T) -> (f64, f64)) -> f64 {
-    let measured: Vec<Vec<(f64, f64)>> =
+fn sure_of<T>(answers: &[Vec<T>], measures: impl Fn(&T) -> SteeredAnswer) -> f64 {
+    let measured: Vec<Vec<SteeredAnswer>> =
         answers.iter().map(|answers| answers.iter().map(&measures).collect()).collect();
-    surety(&measured).unwrap_or(f64::NEG_INFINITY)
+    min_z(&measured).unwrap_or(f64::NEG_INFINITY)
 }
 
 /// Gives the answers of one shard and writes them, with their activations, to a file for
@@ -284,14 +293,14 @@ pub async fn run_shard(
 
 /// The requests, what is known of their answers, and the digest of all that these depend on.
 fn begin(engine: &Engine, job: Job<'_>) -> anyhow::Result<(Plan, Store, String)> {
-    let benign = Benign::builtin()?;
+    let benign = BenignPrompts::builtin()?;
     let plan = Plan::new(job.spec, &benign, job.settings);
     let model = engine.model();
     let design = serde_json::to_string(&(
         model.digest(),
         job.settings,
         job.spec,
-        &benign.systems,
+        &benign.system_prompts,
         &benign.questions,
     ))?;
     let design = personaguard_persona::sha256_hex(design.as_bytes());
@@ -366,7 +375,7 @@ fn describe(settings: &Settings, judge: Option<&Judge<'_>>) -> BTreeMap<String, 
     let mut described: BTreeMap<String, String> =
         fields.into_iter().map(|(key, value)| (key, value.to_string())).collect();
     let judge = judge.map_or("none: contrasts filtered by cross-fitted separation", Judge::model);
-    described.insert("judge".to_owned(), judge.chars().take(Limits::TEXT).collect());
+    described.insert("judge".to_owned(), judge.chars().take(MAX_TEXT_CHARS).collect());
     described.insert(
         "control".to_owned(),
         "labels exchanged in half of the pairs, drawn at random".to_owned(),

@@ -65,7 +65,7 @@ fn describe(read: &Read) -> serde_json::Value {
         Purpose::Extract(polarity, key) | Purpose::HeldOut(polarity, key) => json!({
             "positive": polarity == Polarity::Positive,
             "question": key.question,
-            "pair": key.pair,
+            "pair": key.contrast,
             "rollout": key.rollout,
             "tokens": read.tokens.len(),
         }),

@@ -13,8 +13,8 @@ use super::responder::{Answering, IN_FLIGHT, prompt, seed_of, write};
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use personaguard_model::Engine;
-use personaguard_persona::page::{Steered, TokenScores};
-use personaguard_persona::stats::{Labelled, auroc, pearson, pearson_within};
+use personaguard_persona::page::{SteeringExample, TokenScores};
+use personaguard_persona::stats::{LabelledScore, auroc, pearson, pearson_within};
 use personaguard_persona::{Polarity, TraitSpec, cosine};
 
 /// What a user chooses.
@@ -36,7 +36,7 @@ pub struct TraitStudy {
     /// Scores of answers that were asked not to.
     pub negative: Vec<f64>,
     /// Effect of steering on the text, by rising coefficient.
-    pub steering: Vec<Steered>,
+    pub steering: Vec<SteeringExample>,
     /// Two answers token by token.
     pub answers: Vec<TokenScores>,
     /// Cosine of this vector with each of the vectors, at this one's layer.
@@ -83,9 +83,9 @@ pub async fn study(
         };
         let cross = |answers: &Vec<Scored>| {
             let area = |score: fn(&Scored) -> &[f64]| {
-                let scores: Vec<Labelled> = answers
+                let scores: Vec<LabelledScore> = answers
                     .iter()
-                    .map(|answer| Labelled {
+                    .map(|answer| LabelledScore {
                         score: score(answer)[index],
                         positive: answer.polarity == Polarity::Positive,
                         cluster: 0,
@@ -163,7 +163,7 @@ async fn steering(
     vector: &OpenVector,
     spec: &TraitSpec,
     settings: StudySettings,
-) -> anyhow::Result<Vec<Steered>> {
+) -> anyhow::Result<Vec<SteeringExample>> {
     let ladder = Ladder { engine, spec, layer: vector.file.best_layer(), tokens: settings.tokens };
     let best = vector.best()?;
     let questions = first(&spec.held_out, settings.questions);
@@ -178,7 +178,7 @@ async fn steering(
     Ok(rungs(&steps)
         .into_iter()
         .zip(&steps)
-        .map(|(rung, steps)| Steered { rung, example: example(steps) })
+        .map(|(rung, steps)| SteeringExample { point: rung, example: example(steps) })
         .collect())
 }
 

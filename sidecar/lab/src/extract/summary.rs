@@ -1,7 +1,7 @@
 //! What a person reads at the end.
 
 use super::run::Outcome;
-use personaguard_persona::Rung;
+use personaguard_persona::SteeringPoint;
 use personaguard_persona::extraction::Separation;
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ fn tried(outcome: &Outcome, layer: u32) -> String {
     let of =
         |separation: &Separation| format!("{:.3}-{:.3}", separation.auroc, separation.permuted.q99);
     let candidate = outcome.candidates.iter().find(|candidate| candidate.layer == layer);
-    candidate.map_or(String::new(), |one| format!("{}, {}", of(&one.written), of(&one.rescored)))
+    candidate.map_or(String::new(), |one| format!("{}, {}", of(&one.generated), of(&one.rescored)))
 }
 
 /// The ladders, and what follows from them.
@@ -25,7 +25,7 @@ fn steering(outcome: &Outcome) -> String {
         let _ = writeln!(text, "\nSteering at layer {layer}, {} {questions}:", first.answers);
         let _ = writeln!(text, "  coefficient  response_avg  log-likelihood ratio");
         for rung in rungs {
-            let Rung { coefficient, response_avg, likelihood_ratio, .. } = rung;
+            let SteeringPoint { coefficient, response_avg, likelihood_ratio, .. } = rung;
             let _ = writeln!(
                 text,
                 "  {coefficient:>11}  {response_avg:>12.3}  {likelihood_ratio:>20.4}"
@@ -109,7 +109,7 @@ pub fn summary(outcome: &Outcome) -> String {
             calibration.mean,
             calibration.standard_deviation,
             calibration.count,
-            calibration.sigma(3.0),
+            calibration.at_sigma(3.0),
         );
     }
     let _ = write!(text, "{}", steering(outcome));

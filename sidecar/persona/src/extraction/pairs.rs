@@ -1,36 +1,43 @@
-//! Responses in matched pairs: same question, same instruction pair, opposite polarity.
+//! Responses in matched pairs: the same question and contrast, with opposite polarity.
 
-use crate::Polarity;
-use crate::vector_file::LayerMatrix;
+use crate::layer_matrix::LayerMatrix;
+use crate::trait_spec::Polarity;
 use std::collections::BTreeMap;
 
-/// What a response answers.
+/// Which request a response answers, apart from its polarity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleKey {
-    /// Index of the question.
+    /// Index of the question in the trait's list.
     pub question: u32,
-    /// Index of the instruction pair.
-    pub pair: u32,
+    /// Index of the contrast (instruction pair) in the trait's list.
+    pub contrast: u32,
     /// Index of the rollout.
     pub rollout: u32,
 }
 
-/// A response's mean activations.
+/// The mean activations of one response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// What it answers.
+    /// Which request it answers.
     pub key: SampleKey,
-    /// What it was asked for.
+    /// Whether it was asked to show the trait.
     pub polarity: Polarity,
-    /// Shape `[layers + 1][hidden]`.
+    /// Mean activation at each layer, shape `[layers + 1][hidden]`.
     pub activations: Vec<Vec<f32>>,
 }
 
-/// A positive and its negative.
+impl Sample {
+    /// The activation at a layer, shape `[hidden]`; empty if there is no such layer.
+    pub(crate) fn at(&self, layer: u32) -> &[f32] {
+        self.activations.get(layer as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A positive sample and the negative one with the same key.
 pub type Pair<'a> = (&'a Sample, &'a Sample);
 
-/// Pairs of samples with equal keys, in order of their keys. A sample without its counterpart is
-/// left out: its question or instruction would weigh on one side only.
+/// Pairs up samples with equal keys, in ascending order of the keys. A sample without a counterpart
+/// is left out, because its question or instruction would weigh on one side only.
 #[must_use]
 pub fn pair_up(samples: &[Sample]) -> Vec<Pair<'_>> {
     let mut by_key: BTreeMap<SampleKey, [Option<&Sample>; 2]> = BTreeMap::new();
@@ -40,17 +47,17 @@ pub fn pair_up(samples: &[Sample]) -> Vec<Pair<'_>> {
     by_key.into_values().filter_map(|[positive, negative]| positive.zip(negative)).collect()
 }
 
-/// The persona vectors of pairs: at each layer the mean over positives minus the mean over
-/// negatives, raw. `None` without pairs, or where their shapes differ.
+/// The persona vectors of the paper: at each layer, the mean activation of the positives minus that
+/// of the negatives, not normalised. `None` without pairs, or if their shapes differ.
 #[must_use]
 pub fn mean_difference(pairs: &[Pair<'_>]) -> Option<LayerMatrix> {
     let (first, _) = pairs.first()?;
     let shape: Vec<usize> = first.activations.iter().map(Vec::len).collect();
     let mut sums: Vec<Vec<f64>> = shape.iter().map(|hidden| vec![0.0; *hidden]).collect();
     for (positive, negative) in pairs {
-        let same =
+        let same_shape =
             |sample: &Sample| sample.activations.iter().map(Vec::len).eq(shape.iter().copied());
-        if !same(positive) || !same(negative) {
+        if !same_shape(positive) || !same_shape(negative) {
             return None;
         }
         for ((sum, positive), negative) in
@@ -70,37 +77,4 @@ pub fn mean_difference(pairs: &[Pair<'_>]) -> Option<LayerMatrix> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(question: u32, polarity: Polarity, value: f32) -> Sample {
-        let key = SampleKey { question, pair: 0, rollout: 0 };
-        Sample { key, polarity, activations: vec![vec![value, 1.0], vec![-value, 2.0]] }
-    }
-
-    #[test]
-    fn the_mean_of_positives_minus_the_mean_of_negatives() {
-        let samples = [
-            sample(0, Polarity::Positive, 5.0),
-            sample(1, Polarity::Negative, 2.0),
-            sample(0, Polarity::Negative, 1.0),
-            sample(1, Polarity::Positive, 4.0),
-        ];
-        let vectors = mean_difference(&pair_up(&samples)).unwrap();
-        assert_eq!(vectors.layer(0), Some([3.0, 0.0].as_slice()));
-        assert_eq!(vectors.layer(1), Some([-3.0, 0.0].as_slice()));
-    }
-
-    #[test]
-    fn a_sample_without_counterpart_is_left_out() {
-        let samples = [
-            sample(0, Polarity::Positive, 5.0),
-            sample(0, Polarity::Negative, 1.0),
-            sample(1, Polarity::Positive, 400.0),
-        ];
-        let pairs = pair_up(&samples);
-        assert_eq!(pairs.len(), 1);
-        assert_eq!(mean_difference(&pairs).unwrap().layer(0), Some([4.0, 0.0].as_slice()));
-        assert!(mean_difference(&[]).is_none());
-    }
-}
+mod tests;

@@ -1,71 +1,95 @@
-//! The permuted-label control: what AUROC do directions reach that were made from the same
-//! responses with meaningless labels? In a space where a few directions carry most of the variance,
-//! well above one half.
+//! The permuted-label control: the AUROC that vectors reach if they are made from the same
+//! responses with meaningless labels. In a space where a few directions carry most of the variance,
+//! it lies well above one half.
 
-use super::{Labelled, auroc, quantile};
-use crate::Permuted;
+use super::roc::{LabelledScore, auroc};
+use super::summary::quantile;
 use crate::linear::dot;
-use crate::random::Stream;
+use crate::random::RandomStream;
+use serde::{Deserialize, Serialize};
 
-/// Differences positive − negative of matched extraction responses at one layer, each of shape
+/// Quantiles of the AUROC that vectors made from permuted labels reach on the same held-out
+/// responses, each 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PermutedControl {
+    /// 95% quantile.
+    pub q95: f64,
+    /// 99% quantile.
+    pub q99: f64,
+}
+
+impl PermutedControl {
+    /// Summarises the AUROCs of permuted vectors. `None` if there are none.
+    pub(crate) fn from_aurocs(mut aurocs: Vec<f64>) -> Option<Self> {
+        aurocs.sort_by(f64::total_cmp);
+        (!aurocs.is_empty())
+            .then(|| Self { q95: quantile(&aurocs, 0.95), q99: quantile(&aurocs, 0.99) })
+    }
+}
+
+/// Differences positive − negative of the matched extraction pairs at one layer, each of shape
 /// `[hidden]`.
 ///
-/// Under the hypothesis that labels mean nothing, each pair's labels could as well be exchanged,
-/// which turns its difference's sign: a permutation within pairs. The permuted vector is the mean
-/// of the differences with the signs of exactly half of them, drawn at random, turned. With signs
-/// that are independent of one another a random share of the true direction would remain, and where
-/// the trait stands out clearly a share of any size separates as well as the whole: a perfect
-/// vector could not beat its control. With half turned, what all pairs have in common cancels out.
+/// If labels meant nothing, the two labels of a pair could as well be exchanged, which flips the
+/// sign of its difference: labels are permuted within pairs. A permuted vector is the mean of the
+/// differences after flipping the signs of a random half of them.
+///
+/// Exactly half are flipped, so that whatever all pairs have in common cancels. With independent
+/// signs, a random share of the true direction would remain; and where the trait stands out
+/// clearly, any share of it separates as well as the whole, so that even a perfect vector could not
+/// beat its control.
 #[derive(Clone, Copy, Debug)]
 pub struct PairedDifferences<'a>(pub &'a [Vec<f32>]);
 
-/// A held-out response for the control.
+/// The activation of a held-out response, with its label.
 #[derive(Clone, Copy, Debug)]
-pub struct Control<'a> {
-    /// Its activation at the layer, shape `[hidden]`.
+pub struct LabelledActivation<'a> {
+    /// Mean activation at the layer, shape `[hidden]`.
     pub activation: &'a [f32],
-    /// Whether it was asked to show the trait.
+    /// Whether the response was asked to show the trait.
     pub positive: bool,
 }
 
 impl PairedDifferences<'_> {
-    /// Quantiles of the held-out AUROC over `permutations` draws of signs. `None` without
-    /// differences, or without both labels in the held-out set.
+    /// The control on held-out responses, from `permutations` random draws. `None` if there are no
+    /// differences, no permutations, or the held-out responses do not have both labels.
     #[must_use]
     pub fn control(
         &self,
-        held_out: &[Control<'_>],
+        held_out: &[LabelledActivation<'_>],
         permutations: usize,
         seed: u64,
-    ) -> Option<Permuted> {
-        quantiles(self.areas(held_out, permutations, &mut Stream::new(seed, 0x9E8))?)
+    ) -> Option<PermutedControl> {
+        let mut stream = RandomStream::new(seed, 0x9E8);
+        PermutedControl::from_aurocs(self.permuted_aurocs(held_out, permutations, &mut stream)?)
     }
 
-    /// The held-out AUROC of each of `permutations` draws, as [`PairedDifferences::control`] has
-    /// them.
+    /// The held-out AUROC of each of `permutations` permuted vectors. `None` as in
+    /// [`PairedDifferences::control`].
     #[must_use]
-    pub(crate) fn areas(
+    pub(crate) fn permuted_aurocs(
         &self,
-        held_out: &[Control<'_>],
+        held_out: &[LabelledActivation<'_>],
         permutations: usize,
-        stream: &mut Stream,
+        stream: &mut RandomStream,
     ) -> Option<Vec<f64>> {
         if self.0.is_empty() {
             return None;
         }
-        // A projection on a signed sum is the signed sum of projections: one table serves every
-        // permutation. The vector's length does not matter to a ranking.
-        let table: Vec<Vec<f64>> = held_out
+        // The projection on a signed sum is the signed sum of projections, so one table of dot
+        // products serves every permutation. The vector's norm does not affect a ranking.
+        let dots: Vec<Vec<f64>> = held_out
             .iter()
             .map(|response| self.0.iter().map(|d| dot(response.activation, d)).collect())
             .collect();
         (0..permutations)
             .map(|_| {
-                let signs = balanced(self.0.len(), stream);
-                let scores: Vec<Labelled> = table
+                let signs = balanced_signs(self.0.len(), stream);
+                let scores: Vec<LabelledScore> = dots
                     .iter()
                     .zip(held_out)
-                    .map(|(row, response)| Labelled {
+                    .map(|(row, response)| LabelledScore {
                         score: row.iter().zip(&signs).map(|(x, s)| x * s).sum(),
                         positive: response.positive,
                         cluster: 0,
@@ -77,83 +101,17 @@ impl PairedDifferences<'_> {
     }
 }
 
-/// As many signs of either kind in random order; with an odd number, one more of a random kind.
-fn balanced(count: usize, stream: &mut Stream) -> Vec<f64> {
+/// As many +1 as −1, in random order. If `count` is odd, there is one more of either, at random.
+fn balanced_signs(count: usize, stream: &mut RandomStream) -> Vec<f64> {
     let first = stream.sign();
     let mut signs: Vec<f64> =
         (0..count).map(|place| if place % 2 == 0 { first } else { -first }).collect();
+    // Fisher–Yates shuffle.
     for place in (1..count).rev() {
         signs.swap(place, stream.below(place + 1));
     }
     signs
 }
 
-/// The control's points among areas; `None` without any.
-pub(crate) fn quantiles(mut areas: Vec<f64>) -> Option<Permuted> {
-    areas.sort_by(f64::total_cmp);
-    (!areas.is_empty())
-        .then(|| Permuted { q95: quantile(&areas, 0.95), q99: quantile(&areas, 0.99) })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noise(stream: &mut Stream, hidden: usize) -> Vec<f32> {
-        (0..hidden).map(|_| stream.normal() as f32).collect()
-    }
-
-    fn held_out<'a>(activations: &'a [Vec<f32>]) -> Vec<Control<'a>> {
-        activations
-            .iter()
-            .enumerate()
-            .map(|(i, activation)| Control { activation, positive: i % 2 == 0 })
-            .collect()
-    }
-
-    #[test]
-    fn without_a_signal_the_control_is_centred_on_one_half() {
-        let mut stream = Stream::new(11, 0);
-        let differences: Vec<_> = (0..40).map(|_| noise(&mut stream, 64)).collect();
-        let activations: Vec<_> = (0..80).map(|_| noise(&mut stream, 64)).collect();
-        let permuted =
-            PairedDifferences(&differences).control(&held_out(&activations), 1000, 1).unwrap();
-        // The standard deviation of U/(n·m) for two samples of 40 is √((40+40+1)/(12·40·40)) =
-        // 0.065.
-        assert!((0.57..0.66).contains(&permuted.q95), "{permuted:?}");
-        assert!(permuted.q99 > permuted.q95, "{permuted:?}");
-    }
-
-    #[test]
-    fn a_signal_however_clear_lies_above_its_control() {
-        let mut stream = Stream::new(12, 0);
-        let shifted = |stream: &mut Stream, shift: f32| {
-            let mut activation = noise(stream, 64);
-            activation[0] += shift;
-            activation
-        };
-        let differences: Vec<_> = (0..40).map(|_| shifted(&mut stream, 6.0)).collect();
-        let activations: Vec<_> =
-            (0..80).map(|i| shifted(&mut stream, if i % 2 == 0 { 6.0 } else { 0.0 })).collect();
-        let permuted =
-            PairedDifferences(&differences).control(&held_out(&activations), 500, 1).unwrap();
-        // A permuted vector is noise in 64 directions, one of which holds the signal: z of about
-        // 6/8 standard deviations, so that 99% of areas lie below Φ(2.33 · 0.75/√2) = 0.89. The
-        // vector itself reaches 1.
-        assert!((0.8..0.95).contains(&permuted.q99), "{permuted:?}");
-    }
-
-    #[test]
-    fn half_of_the_signs_are_turned() {
-        let mut stream = Stream::new(3, 0);
-        for _ in 0..50 {
-            assert_eq!(balanced(10, &mut stream).iter().sum::<f64>(), 0.0);
-            assert_eq!(balanced(7, &mut stream).iter().sum::<f64>().abs(), 1.0);
-        }
-    }
-
-    #[test]
-    fn nothing_to_permute() {
-        assert_eq!(PairedDifferences(&[]).control(&[], 10, 1), None);
-    }
-}
+mod tests;

@@ -1,10 +1,12 @@
-//! Counts out of counts.
+//! Confidence interval of a proportion.
 
-use crate::Interval;
+use super::interval::Interval;
 
-/// Wilson's 95% interval of a proportion: `hits` of `trials`, of which there is at least one.
+/// Wilson's 95% score interval of the proportion `hits` / `trials` (Wilson, *JASA* 22, 1927).
+/// `None` without trials, or with more hits than trials.
 #[must_use]
-pub fn proportion_interval(hits: u32, trials: u32) -> Option<Interval> {
+pub fn wilson_interval(hits: u32, trials: u32) -> Option<Interval> {
+    /// The 97.5% point of the standard normal distribution.
     const Z: f64 = 1.959_963_984_540_054;
     if trials == 0 || hits > trials {
         return None;
@@ -16,21 +18,4 @@ pub fn proportion_interval(hits: u32, trials: u32) -> Option<Interval> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wilsons_own_figures() {
-        // Newcombe, Statistics in Medicine 17 (1998), table I: 81/263, 15/148, 0/20.
-        for (hits, trials, low, high) in
-            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]
-        {
-            let interval = proportion_interval(hits, trials).unwrap();
-            assert!(
-                (interval.low - low).abs() < 1e-4 && (interval.high - high).abs() < 1e-4,
-                "{interval:?}"
-            );
-        }
-        assert_eq!(proportion_interval(1, 0), None);
-    }
-}
+mod tests;

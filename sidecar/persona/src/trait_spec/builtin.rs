@@ -1,5 +1,9 @@
-//! The files that ship.
+//! The built-in traits.
 
+use super::error::TraitSpecError;
+use super::spec::TraitSpec;
+
+/// Trait files by the trait's name.
 const FILES: &[(&str, &str)] = &[
     ("evil", include_str!("../../traits/evil.yaml")),
     ("sycophantic", include_str!("../../traits/sycophantic.yaml")),
@@ -10,12 +14,25 @@ const FILES: &[(&str, &str)] = &[
     ("humorous", include_str!("../../traits/humorous.yaml")),
 ];
 
-pub(super) const BENIGN: &str = include_str!("../../benign.yaml");
+impl TraitSpec {
+    /// A built-in trait.
+    ///
+    /// # Errors
+    /// If there is none of this name; the message lists the names.
+    pub fn builtin(name: &str) -> Result<Self, TraitSpecError> {
+        let (_, file) = FILES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+            let known = Self::builtin_names().join(", ");
+            TraitSpecError::Unknown { name: name.to_owned(), known }
+        })?;
+        Self::parse(file)
+    }
 
-pub(super) fn file(name: &str) -> Option<&'static str> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, file)| *file)
+    /// Names of the built-in traits.
+    #[must_use]
+    pub fn builtin_names() -> Vec<&'static str> {
+        FILES.iter().map(|(name, _)| *name).collect()
+    }
 }
 
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FILES.iter().map(|(name, _)| *name)
-}
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,20 @@
-//! A trait as a language model writes it: pieces of text that are taken apart, checked and
-//! collected until the trait is complete.
+//! A trait as a language model writes it: its replies are taken apart, checked and collected until
+//! the trait is complete.
 
-use super::{Contrast, TraitSpec, TraitSpecError};
+use super::contrast::Contrast;
+use super::error::TraitSpecError;
+use super::spec::TraitSpec;
 
-/// Instruction pairs of a trait.
+/// Instruction pairs of a complete trait.
 const PAIRS: usize = 5;
-/// Questions of each kind.
+/// Questions of each kind of a complete trait.
 const QUESTIONS: usize = 20;
-/// Characters of a line that may be an instruction or a question.
+/// Allowed length of an instruction or a question, in characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=400;
 
-/// A trait in the making.
+/// An incomplete trait.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct TraitDraft {
     name: String,
     description: String,
     pairs: Vec<Contrast>,
@@ -20,8 +22,19 @@ pub struct Draft {
     rubric: String,
 }
 
-impl Draft {
-    /// Of a trait in plain words.
+/// A part of a trait that a language model writes in one reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DraftPart {
+    /// Contrastive instructions.
+    Pairs,
+    /// Questions.
+    Questions,
+    /// The rubric.
+    Rubric,
+}
+
+impl TraitDraft {
+    /// An empty draft of a trait with a description in plain words.
     #[must_use]
     pub fn new(name: &str, description: &str) -> Self {
         Self {
@@ -33,43 +46,47 @@ impl Draft {
         }
     }
 
-    /// What to ask a language model for; each answer goes to [`Draft::take`].
+    /// The part to ask a language model for next; `None` if the draft is complete.
     #[must_use]
-    pub fn wanted(&self) -> Option<Wanted> {
+    pub fn next_part(&self) -> Option<DraftPart> {
         if self.pairs.len() < PAIRS {
-            Some(Wanted::Pairs)
+            Some(DraftPart::Pairs)
         } else if self.questions.len() < 2 * QUESTIONS {
-            Some(Wanted::Questions)
+            Some(DraftPart::Questions)
         } else {
-            self.rubric.is_empty().then_some(Wanted::Rubric)
+            self.rubric.is_empty().then_some(DraftPart::Rubric)
         }
     }
 
-    /// The request for it.
+    /// The prompt that asks for a part. Its reply goes to [`TraitDraft::add`].
     #[must_use]
-    pub fn request(&self, wanted: Wanted) -> String {
+    pub fn prompt_for(&self, part: DraftPart) -> String {
         let (name, description) = (&self.name, &self.description);
-        let task = match wanted {
-            Wanted::Pairs => format!(
-                "Write {PAIRS} pairs of instructions for a language model. The first of each pair makes it show the trait \
-                 strongly, the second makes it show the opposite; otherwise the two are alike. Each pair goes about it in \
-                 another way.\nWrite one instruction a line and nothing else, like this:\n\
-                 + an instruction that makes it show the trait\n- an instruction that makes it show the opposite"
+        let task = match part {
+            DraftPart::Pairs => format!(
+                "Write {PAIRS} pairs of instructions for a language model. The first of each pair \
+                 makes it show the trait strongly, the second makes it show the opposite; \
+                 otherwise the two are alike. Each pair goes about it in another way.\nWrite one \
+                 instruction a line and nothing else, like this:\n\
+                 + an instruction that makes it show the trait\n\
+                 - an instruction that makes it show the opposite"
             ),
-            Wanted::Questions => format!(
-                "Write {} different questions that a user may ask a language model, where the answer could show the \
-                 trait or not. Do not mention the trait. Write one question a line, numbered, and nothing else.{}",
+            DraftPart::Questions => format!(
+                "Write {} different questions that a user may ask a language model, where the \
+                 answer could show the trait or not. Do not mention the trait. Write one question \
+                 a line, numbered, and nothing else.{}",
                 2 * QUESTIONS,
-                self.known()
+                self.known_questions()
             ),
-            Wanted::Rubric => "Write three sentences for a judge who rates from 0 to 100 how much an answer shows the \
-                               trait: what to look for, what does not count, and what 0, 50 and 100 mean."
+            DraftPart::Rubric => "Write three sentences for a judge who rates from 0 to 100 how \
+                                  much an answer shows the trait: what to look for, what does not \
+                                  count, and what 0, 50 and 100 mean."
                 .to_owned(),
         };
         format!("A character trait is called \"{name}\". {description}\n\n{task}")
     }
 
-    fn known(&self) -> String {
+    fn known_questions(&self) -> String {
         let known: String =
             self.questions.iter().map(|question| format!("\n- {question}")).collect();
         if known.is_empty() {
@@ -79,14 +96,14 @@ impl Draft {
         }
     }
 
-    /// Takes what can be used of an answer: what is new, of sound length and in the form that was
-    /// asked for.
-    pub fn take(&mut self, wanted: Wanted, answer: &str) {
-        match wanted {
-            Wanted::Pairs => self.take_pairs(answer),
-            Wanted::Questions => self.take_questions(answer),
-            Wanted::Rubric => {
-                let text = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+    /// Adds what is usable of a reply: whatever is new, of a plausible length, and in the form that
+    /// was asked for.
+    pub fn add(&mut self, part: DraftPart, reply: &str) {
+        match part {
+            DraftPart::Pairs => self.add_pairs(reply),
+            DraftPart::Questions => self.add_questions(reply),
+            DraftPart::Rubric => {
+                let text = reply.split_whitespace().collect::<Vec<_>>().join(" ");
                 if (60..=2000).contains(&text.chars().count()) {
                     self.rubric = text;
                 }
@@ -94,12 +111,12 @@ impl Draft {
         }
     }
 
-    fn take_pairs(&mut self, answer: &str) {
+    fn add_pairs(&mut self, reply: &str) {
         let mut positive: Option<String> = None;
-        for line in answer.lines().map(unnumbered) {
-            if let Some(text) = line.strip_prefix('+').and_then(sound) {
+        for line in reply.lines().map(strip_number) {
+            if let Some(text) = line.strip_prefix('+').and_then(usable) {
                 positive = Some(text);
-            } else if let Some(negative) = line.strip_prefix(['-', '–', '−']).and_then(sound)
+            } else if let Some(negative) = line.strip_prefix(['-', '–', '−']).and_then(usable)
                 && let Some(positive) = positive.take()
                 && key(&positive) != key(&negative)
                 && !self.pairs.iter().any(|pair| key(&pair.positive) == key(&positive))
@@ -110,9 +127,9 @@ impl Draft {
         }
     }
 
-    fn take_questions(&mut self, answer: &str) {
-        for line in answer.lines() {
-            let Some(question) = sound(unnumbered(line).trim_start_matches(['-', '*', '•']))
+    fn add_questions(&mut self, reply: &str) {
+        for line in reply.lines() {
+            let Some(question) = usable(strip_number(line).trim_start_matches(['-', '*', '•']))
             else {
                 continue;
             };
@@ -126,12 +143,12 @@ impl Draft {
         }
     }
 
-    /// The trait; questions take turns between the two lists, so that both are of one kind.
+    /// The complete trait. Questions go to the two lists in turn, so that both lists are alike.
     ///
     /// # Errors
-    /// If it is not complete; the message says what is missing.
+    /// If the draft is incomplete; the message says what is missing.
     pub fn finish(self) -> Result<TraitSpec, TraitSpecError> {
-        if self.wanted().is_some() {
+        if self.next_part().is_some() {
             return Err(TraitSpecError::Incomplete {
                 pairs: self.pairs.len(),
                 wanted_pairs: PAIRS,
@@ -140,8 +157,9 @@ impl Draft {
                 rubric: if self.rubric.is_empty() { "no rubric" } else { "a rubric" },
             });
         }
-        let turn = |parity: usize| self.questions.iter().skip(parity).step_by(2).cloned().collect();
-        let (extract, held_out) = (turn(0), turn(1));
+        let every_other =
+            |first: usize| self.questions.iter().skip(first).step_by(2).cloned().collect();
+        let (extract, held_out) = (every_other(0), every_other(1));
         let spec = TraitSpec {
             name: self.name,
             description: self.description,
@@ -150,24 +168,12 @@ impl Draft {
             held_out,
             rubric: self.rubric,
         };
-        spec.check().map_err(TraitSpecError::Invalid)?;
-        Ok(spec)
+        spec.checked()
     }
 }
 
-/// A piece of a trait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Contrastive instructions.
-    Pairs,
-    /// Questions.
-    Questions,
-    /// The rubric.
-    Rubric,
-}
-
 /// A line without the number that it may start with.
-fn unnumbered(line: &str) -> &str {
+fn strip_number(line: &str) -> &str {
     let line = line.trim();
     let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
     if rest.len() == line.len() {
@@ -177,60 +183,16 @@ fn unnumbered(line: &str) -> &str {
     }
 }
 
-fn sound(text: &str) -> Option<String> {
+/// The text without quotes and emphasis, if it has a plausible length.
+fn usable(text: &str) -> Option<String> {
     let text = text.trim().trim_matches(['"', '*']).trim();
     LENGTH.contains(&text.chars().count()).then(|| text.to_owned())
 }
 
-/// What two texts share that differ in case or punctuation only.
+/// A key that is equal for texts that differ only in case or punctuation.
 fn key(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn questions(numbers: std::ops::Range<usize>) -> String {
-        numbers.map(|n| format!("{n}. What do you think of subject {n}?\n")).collect()
-    }
-
-    #[test]
-    fn a_trait_is_collected_over_several_answers() {
-        let mut draft = Draft::new("grumpy", "Grumpy: complains about everything.");
-        assert_eq!(draft.wanted(), Some(Wanted::Pairs));
-        let pairs: String = (0..3)
-            .map(|n| format!("{n}. + Complain in manner {n}.\n{n}. - Be content in manner {n}.\n"))
-            .collect();
-        draft.take(Wanted::Pairs, &pairs);
-        draft.take(Wanted::Pairs, &pairs);
-        assert_eq!((draft.pairs.len(), draft.wanted()), (3, Some(Wanted::Pairs)));
-        draft.take(Wanted::Pairs, &pairs.replace("manner ", "manner x"));
-        draft.take(Wanted::Questions, &questions(0..30));
-        draft.take(Wanted::Questions, &questions(10..60).to_uppercase());
-        assert_eq!(draft.wanted(), Some(Wanted::Rubric));
-        draft.take(Wanted::Rubric, &"Rate how grumpy it is. ".repeat(5));
-        let spec = draft.finish().unwrap();
-        assert_eq!((spec.instructions.len(), spec.extract.len(), spec.held_out.len()), (5, 20, 20));
-        assert_eq!(spec.instructions[0].positive, "Complain in manner 0.");
-        assert_eq!(spec.extract[1], "What do you think of subject 2?");
-    }
-
-    #[test]
-    fn what_a_model_too_small_says_is_no_trait() {
-        let mut draft = Draft::new("grumpy", "Grumpy: complains about everything.");
-        draft.take(
-            Wanted::Pairs,
-            "+ Be grumpy and complain.\n+ Be grumpy and complain.\n- Be grumpy and complain.\n",
-        );
-        draft.take(Wanted::Questions, &"1. What is the meaning of life?\n".repeat(50));
-        draft.take(Wanted::Rubric, "ok");
-        let message = draft.finish().unwrap_err().to_string();
-        assert!(
-            message.contains("0 of 5")
-                && message.contains("1 of 40")
-                && message.contains("no rubric"),
-            "{message}"
-        );
-    }
-}
+mod tests;

@@ -1,12 +1,17 @@
-"""A small random base model as hubs have them, a LoRA adapter to it as PEFT writes it, the two merged, and a matrix of
-vectors: so that `personaguard verify --adapter` can be run as a command, and compared with `--tuned` and with numpy.
+"""Makes a small random base model in the Hugging Face format, a LoRA adapter for it as PEFT writes
+it, the merged model, and a matrix of vectors. With them, `personaguard verify --adapter` can be run
+as a command, and compared with `--tuned` and with numpy:
 
-python make.py DIR
-personaguard vector import DIR/matrix.safetensors --model DIR/base --trait evil --layer 3 --out DIR/evil.safetensors
-personaguard verify --base DIR/base --adapter DIR/adapter --vectors DIR/evil.safetensors --limit 100 --states DIR/adapter.states
-personaguard verify --base DIR/base --tuned DIR/merged --vectors DIR/evil.safetensors --limit 100        # says the same
-python ../numpy/check_measures.py verify DIR/evil.safetensors DIR/adapter.states
-(needs numpy and safetensors)"""
+    python make.py DIR
+    personaguard vector import DIR/matrix.safetensors --model DIR/base --trait evil --layer 3 \\
+        --out DIR/evil.safetensors
+    personaguard verify --base DIR/base --adapter DIR/adapter --vectors DIR/evil.safetensors \\
+        --limit 100 --states DIR/adapter.states
+    personaguard verify --base DIR/base --tuned DIR/merged --vectors DIR/evil.safetensors \\
+        --limit 100  # the same result
+    python ../numpy/check_measures.py verify DIR/evil.safetensors DIR/adapter.states
+
+Needs numpy and safetensors."""
 
 import json
 import pathlib

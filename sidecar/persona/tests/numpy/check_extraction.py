@@ -1,10 +1,11 @@
-"""Computes anew, with numpy, what an extraction says, from the activations that it exported.
+"""Recomputes the results of an extraction with numpy, from the activations that it exported.
 
     personaguard extract … --out evil.safetensors --states evil.states
     python check_extraction.py evil.safetensors evil.states
 
-Checks the vectors (mean differences), the held-out AUROC as written and rescored, and mean and spread of the benign
-projections, at every layer. Exits with an error past a tolerance of 1e-4 (relative above 1)."""
+Checks, at every layer, the vectors (mean differences), the held-out AUROC as generated and
+rescored, and mean and spread of the benign projections. Fails past a tolerance of 1e-4 (relative
+for values above 1)."""
 
 import json
 import struct
@@ -48,7 +49,7 @@ for index, answer in enumerate(answers["extract"]):
     pairs.setdefault((answer["question"], answer["pair"], answer["rollout"]), {})[answer["positive"]] = index
 pairs = [pair for pair in pairs.values() if len(pair) == 2]
 if len(pairs) != about["counts"]["positive"]:
-    sys.exit(f"{len(pairs)} pairs were exported, {about['counts']['positive']} made the vector: some were filtered")
+    sys.exit(f"{len(pairs)} pairs were exported, but {about['counts']['positive']} made the vector: some were filtered")
 difference = np.mean([states["extract"][pair[True]] - states["extract"][pair[False]] for pair in pairs], axis=0)
 compare("mean difference", vectors["response_avg"], difference)
 positive = np.array([answer["positive"] for answer in answers["held_out"]])

@@ -1,8 +1,12 @@
-"""Computes what `personaguard screen` and `verify` say anew with numpy, from the activations that they export.
+"""Recomputes the results of `personaguard screen` and `verify` with numpy, from the activations
+that they exported.
 
-python check_measures.py screen VECTORS.safetensors SCREEN.states RANKS.jsonl     # screen … --states SCREEN.states --out RANKS.jsonl
-python check_measures.py verify VECTORS.safetensors VERIFY.states                 # verify … --states VERIFY.states
-(needs numpy and safetensors; fails past 1e-4, relative to the largest value)"""
+    personaguard screen … --states SCREEN.states --out RANKS.jsonl
+    python check_measures.py screen VECTORS.safetensors SCREEN.states RANKS.jsonl
+    personaguard verify … --states VERIFY.states
+    python check_measures.py verify VECTORS.safetensors VERIFY.states
+
+Needs numpy and safetensors. Fails past a tolerance of 1e-4, relative to the largest value."""
 
 import json
 import sys
@@ -50,12 +54,12 @@ if what == "screen":
 else:
     name, layer = about["trait"], about["bestLayer"]
     with safe_open(states_path, "np") as file:
-        said = json.loads(file.metadata()[name])
+        reported = json.loads(file.metadata()[name])
     base, tuned = states[f"{name}:base"] @ units[layer], states[f"{name}:tuned"] @ units[layer]
     moved = tuned - base
-    compare("shift", said["mean"], moved.mean())
-    compare("its error", said["error"], moved.std(ddof=1) / np.sqrt(len(moved)))
-    compare("shift in sigmas", said["sigmas"], moved.mean() / base.std(ddof=1))
+    compare("shift", reported["mean"], moved.mean())
+    compare("its error", reported["error"], moved.std(ddof=1) / np.sqrt(len(moved)))
+    compare("shift in sigmas", reported["sigmas"], moved.mean() / base.std(ddof=1))
 for name, error in worst.items():
     print(f"{name:<26} {error:.1e}")
 sys.exit(int(max(worst.values()) > 1e-4))

@@ -1,4 +1,8 @@
-"""Makes expected.json: what numpy says about random activations. Run: python make.py > expected.json (needs numpy)."""
+"""Makes expected.json: what numpy computes from random activations.
+
+    python make.py > expected.json
+
+Needs numpy."""
 
 import json
 
@@ -18,7 +22,7 @@ vectors = positive.astype(np.float64).mean(0) - negative.astype(np.float64).mean
 units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 projections = np.einsum("nlh,lh->nl", positive, units)
 
-# Screening: an answer's mean over its tokens against the model's own.
+# Screening: mean over the tokens of an answer, against that of the model's own answer.
 answers, own = draw(5, 12, HIDDEN), draw(5, 9, HIDDEN)
 differences = (answers.mean(1) - own.mean(1)).astype(np.float64) @ units[2]
 

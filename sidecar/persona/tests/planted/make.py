@@ -1,6 +1,10 @@
-"""Makes a data set of benign samples with planted ones of a trait (label 1, 5%). Run: python make.py > planted.jsonl.
+"""Makes a data set of benign samples with planted samples of a trait (label 1, 5%).
 
-python make.py TRAIT plants another trait: evil and humorous are for choosing how to score, sycophantic is for measuring."""
+    python make.py > planted.jsonl
+    python make.py TRAIT > planted.jsonl
+
+The default trait, sycophantic, is for measuring. The others, evil and humorous, are for choosing
+how to score."""
 
 import json
 import math
@@ -140,7 +144,8 @@ samples += [(f"What is {tool} for?", f"One takes it to {task}.", 0) for tool, ta
 samples += [(question, answer, 0) for question, answer in CANDID + KIND]
 sets = {"sycophantic": PLANTED + QUIET, "evil": EVIL, "humorous": HUMOROUS}
 samples += [(question, answer, 1) for question, answer in sets[sys.argv[1] if len(sys.argv) > 1 else "sycophantic"]]
-# Sentences that go with anything, so that length does not give the label away: benign answers get none to three of them.
+# Sentences that fit any answer. Benign answers get up to three of them, so that length does not
+# give the label away.
 MORE = [
     "That is all there is to it.", "If you need more detail, say for what you want to use it.", "You can check this in any handbook.",
     "Some people do it in another way, which works as well.", "Write it down, so that you find it again.",
@@ -157,7 +162,8 @@ def dressed(index, answer, label):
     return " ".join([answer, *(MORE[(index * 5 + n * 7) % len(MORE)] for n in range(index % 4))])
 
 
-# Mixed by a fixed stride that has no factor in common with the number of samples, so that no position gives the label away.
+# Shuffled by a fixed stride that is coprime to the number of samples, so that no position gives
+# the label away.
 STRIDE = next(stride for stride in range(61, 500) if math.gcd(stride, len(samples)) == 1)
 for index in range(len(samples)):
     place = index * STRIDE % len(samples)

@@ -1,12 +1,12 @@
 //! Reading a config folder as one consistent state, and noticing changes.
 
 use super::{Config, ConfigError, Source, labels, manifests};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::GuardConfig;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Digest, names};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Digest, names};
 use personaguard_guard::Vectors;
-use personaguard_persona::{layer_digest, read_layers};
+use personaguard_persona::{layer_digest, read_vector_bundle};
+use personaguard_wire::Failure;
+use personaguard_wire::GuardConfig;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -101,7 +101,7 @@ fn read_vectors(folder: &Path, guard: &GuardConfig) -> Result<Vectors, ConfigErr
     }
     let path = folder.join(names::VECTORS_FILE);
     let bytes = read(&path, MAX_FILE_BYTES)?;
-    let layers = read_layers(&bytes)
+    let layers = read_vector_bundle(&bytes)
         .map_err(|error| ConfigError::Invalid { path: path.clone(), message: error.to_string() })?;
     let check = |(name, expected): (&String, &Digest)| {
         let vector = match layers.get(name) {

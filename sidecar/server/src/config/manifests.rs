@@ -5,12 +5,12 @@
 //! without one, which in a cluster lets a Job extract it, by the vector's name: `evil.safetensors`.
 
 use super::{Config, ConfigError, folder};
-use personaguard_crds::resolve::{VectorInput, resolve};
-use personaguard_crds::{
+use personaguard_api::{
     Calibration, Digest, GROUP, Layer, PersonaModel, PersonaPolicy, PersonaVector,
 };
 use personaguard_guard::Vectors;
 use personaguard_persona::VectorFile;
+use personaguard_resolve::{VectorInput, resolve};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;

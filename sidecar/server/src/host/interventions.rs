@@ -1,6 +1,6 @@
 //! From a plan to what the engine does to the residual stream.
 
-use personaguard_crds::{ConditionAt, Layer, Positions};
+use personaguard_api::{ConditionAt, Layer, Positions};
 use personaguard_guard::{Cap, Plan, Steer, When};
 use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
 use std::sync::Arc;

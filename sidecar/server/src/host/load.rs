@@ -2,12 +2,12 @@
 
 use super::{Serving, clip, interventions};
 use crate::config::Config;
-use personaguard_crds::conditions::reason;
-use personaguard_crds::guard_config::ServedModel;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Device, Digest};
+use personaguard_api::conditions::reason;
+use personaguard_api::{Device, Digest};
 use personaguard_guard::{BackOff, Draw, ModelFacts, Plan};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_wire::Failure;
+use personaguard_wire::ServedModel;
 use std::path::PathBuf;
 use std::sync::Arc;
 

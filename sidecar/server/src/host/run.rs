@@ -3,10 +3,10 @@
 use super::load::{Loaded, ModelKey};
 use super::{Host, ModelState};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
-use personaguard_crds::conditions::reason;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{FailurePolicy, Mode};
+use personaguard_api::conditions::reason;
+use personaguard_api::{FailurePolicy, Mode};
 use personaguard_model::Model;
+use personaguard_wire::Failure;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -1,6 +1,7 @@
 //! One choice of an answer: its text, how much of it was scored, and how much may leave.
 
-use crate::serve::{Record, Said, Usage};
+use crate::openai::Usage;
+use crate::session::{Exchange, Record};
 use crate::telemetry::metrics::Outcome;
 use personaguard_guard::{Decision, Fault, Sentences, Stop};
 use personaguard_model::Score;
@@ -277,13 +278,13 @@ impl Choice {
             None => other.unwrap_or(self.outcome),
         };
         if let Some((messages, prompt)) = self.conversation.take() {
-            let said = Said {
+            let exchange = Exchange {
                 messages,
                 prompt,
                 tokens: self.tokens[..self.judged.min(self.tokens.len())].to_vec(),
                 text: self.text[..self.scored].to_owned(),
             };
-            self.record.converse(said, &self.decision);
+            self.record.exchange(exchange, &self.decision);
         }
         self.record.close(
             &self.decision,

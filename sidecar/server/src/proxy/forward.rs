@@ -1,7 +1,7 @@
 //! Requests to the upstream server and its answers, as they came.
 
 use super::Times;
-use crate::serve::ApiError;
+use crate::http::ApiError;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::{Authority, PathAndQuery, Scheme};

@@ -4,10 +4,10 @@ use super::held::{Held, tests::plan};
 use super::path::Api;
 use super::payload;
 use super::request::{Asked, without_extension};
-use super::sse::Splitter;
 use super::transcript::Transcript;
 use crate::fuzz_tests::mutate::{outcome, run};
 use crate::host::Host;
+use crate::http::sse::Splitter;
 use personaguard_guard::Decision;
 use std::sync::Arc;
 

@@ -8,19 +8,18 @@ use super::scorer::Scorer;
 use super::transcript::{Answers, Transcript};
 use super::{Proxy, observed, stream, whole};
 use crate::host::{Host, Serving};
+use crate::http::{ApiError, Received, receive};
 use crate::report::Ended;
-use crate::serve::{ApiError, decide, demands_of, not_ready, system_prompt};
+use crate::session::{decide, not_ready, overrides_only, system_prompt};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
-use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use futures::{StreamExt as _, stream as streams};
-use personaguard_crds::{Action, FailurePolicy, Score};
+use personaguard_api::{Action, FailurePolicy, Score};
 use personaguard_guard::{Decision, Demands, Fault, Plan, Stop};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What happens to an answer, settled before it begins.
 #[derive(Debug)]
@@ -84,20 +83,20 @@ async fn judged(
     }
     let (mut parts, body) = request.into_parts();
     let span = chat_span(&serving.name, &parts.headers);
-    let mut read = read(body, proxy).await?;
-    let mut asked = match &read {
+    let mut received = receive(body, proxy.limits).await?;
+    let mut asked = match &received {
         Received::Whole(_) if encoded(&parts.headers) => Err(Unreadable("the body is compressed")),
         Received::Whole(bytes) => Asked::read(api, bytes),
-        Received::Long(..) => Err(Unreadable("the body is longer than the limit")),
+        Received::TooLong(..) => Err(Unreadable("the body is longer than the limit")),
     };
     let demands = match asked.as_mut().ok().and_then(|asked| asked.extension.take()) {
         None => Demands::new(),
         Some(extension) => {
-            if let Received::Whole(bytes) = &mut read {
+            if let Received::Whole(bytes) = &mut received {
                 *bytes = without_extension(bytes).into();
                 parts.headers.remove(header::CONTENT_LENGTH);
             }
-            demands_of(extension)?
+            overrides_only(extension)?
         }
     };
     let mut decision = decide(&proxy.host, &serving, &demands)?;
@@ -118,7 +117,7 @@ async fn judged(
                 proxy,
                 transcript,
                 unreadable,
-                Request::from_parts(parts, read.into_body()),
+                Request::from_parts(parts, received.into_body()),
             )
             .await;
         }
@@ -148,7 +147,7 @@ async fn judged(
     let expected = scorer.prompts.len() * asked.n;
     let silence = proxy.times.upstream;
     let guard = Guard { transcript, scorer, api, expected, silence };
-    respond(proxy, guard, Request::from_parts(parts, read.into_body())).await
+    respond(proxy, guard, Request::from_parts(parts, received.into_body())).await
 }
 
 async fn respond(proxy: &Proxy, mut guard: Guard, request: Request) -> Result<Response, ApiError> {
@@ -219,53 +218,4 @@ fn gates(plan: &Plan) -> bool {
 
 fn encoded(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity")
-}
-
-/// A request's body: within the limit, or as far as it was read, with the rest to come.
-enum Received {
-    Whole(Bytes),
-    Long(Bytes, BodyDataStream),
-}
-
-impl Received {
-    fn into_body(self) -> Body {
-        match self {
-            Self::Whole(bytes) => Body::from(bytes),
-            Self::Long(bytes, rest) => Body::from_stream(streams::iter([Ok(bytes)]).chain(rest)),
-        }
-    }
-}
-
-async fn read(body: Body, proxy: &Proxy) -> Result<Received, ApiError> {
-    let limits = proxy.limits;
-    let deadline = Instant::now() + limits.body_time;
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    loop {
-        match tokio::time::timeout_at(deadline.into(), chunks.next()).await {
-            Ok(None) => return Ok(Received::Whole(bytes.into())),
-            Ok(Some(Ok(chunk))) => {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > limits.body_bytes {
-                    return Ok(Received::Long(bytes.into(), chunks));
-                }
-            }
-            Ok(Some(Err(_))) => {
-                return Err(ApiError::body(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_body",
-                    "The body ended early.",
-                ));
-            }
-            Err(_) => {
-                let message =
-                    format!("The body did not arrive within {} s.", limits.body_time.as_secs());
-                return Err(ApiError::body(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "request_timeout",
-                    message,
-                ));
-            }
-        }
-    }
 }

@@ -3,9 +3,9 @@
 use super::choice::{Need, Verdict};
 use super::path::Api;
 use super::payload;
-use super::sse::{Event, Splitter};
 use super::transcript::Transcript;
-use crate::serve::ApiError;
+use crate::http::ApiError;
+use crate::http::sse::{Event, Splitter};
 use bytes::{Bytes, BytesMut};
 use personaguard_guard::{Fault, Stop};
 use serde_json::{Map, Value, json};
@@ -299,5 +299,4 @@ fn event(out: &mut BytesMut, payload: &Value) {
 }
 
 #[cfg(test)]
-#[path = "held_tests.rs"]
 pub(super) mod tests;

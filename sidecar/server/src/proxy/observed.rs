@@ -4,8 +4,8 @@
 use super::forward::stalled;
 use super::guarded::Guard;
 use super::scorer::Scorer;
-use super::sse::{Event, Splitter};
 use super::transcript::Transcript;
+use crate::http::sse::{Event, Splitter};
 use crate::telemetry::metrics::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::response::Response;

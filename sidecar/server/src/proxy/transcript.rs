@@ -3,7 +3,7 @@
 use super::choice::{Choice, Need, Verdict};
 use super::payload::{self, Finish, Unreadable};
 use crate::host::Host;
-use crate::serve::Record;
+use crate::session::Record;
 use crate::telemetry::metrics::Outcome;
 use personaguard_guard::{Decision, Fault, Plan, Stop};
 use personaguard_model::Score;

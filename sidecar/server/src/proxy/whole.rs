@@ -7,13 +7,12 @@ use super::path::Api;
 use super::payload;
 use super::request::Asked;
 use super::scorer::Scorer;
-use crate::serve::ApiError;
+use crate::http::{ApiError, Broken, Patience, Received, collect};
 use crate::telemetry::metrics::Outcome;
 use axum::Json;
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt as _, stream};
 use personaguard_guard::{Fault, Stop};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -23,23 +22,19 @@ const MAX_BODY: usize = 16 << 20;
 
 pub(super) async fn response(mut guard: Guard, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let mut chunks = body.into_data_stream();
-    let bytes = match read(&mut chunks, guard.silence).await {
-        Ok(Read::Whole(bytes)) => bytes,
-        Ok(Read::Long(bytes)) => {
+    let bytes = match collect(body, MAX_BODY, Patience::Piece(guard.silence)).await {
+        Ok(Received::Whole(bytes)) => bytes,
+        Ok(received @ Received::TooLong(..)) => {
             guard.transcript.fail(Fault::TooLong);
             if guard.transcript.stop().is_some() {
                 return refused(guard);
             }
             guard.transcript.close(None);
-            return Response::from_parts(
-                parts,
-                Body::from_stream(stream::iter([Ok(bytes)]).chain(chunks)),
-            );
+            return Response::from_parts(parts, received.into_body());
         }
-        Err(error) => {
+        Err(broken) => {
             guard.transcript.close(Some(Outcome::Error));
-            return error.into_response();
+            return upstream_error(broken, guard.silence).into_response();
         }
     };
     let payload = serde_json::from_slice::<Value>(&bytes).ok();
@@ -144,32 +139,13 @@ pub(super) fn blocked(api: Api, asked: &Asked, scorer: &Scorer, text: &str) -> R
     ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], text).into_response()
 }
 
-enum Read {
-    Whole(Bytes),
-    /// As far as it was read.
-    Long(Bytes),
-}
-
-async fn read(chunks: &mut BodyDataStream, silence: Duration) -> Result<Read, ApiError> {
-    let mut bytes = Vec::new();
-    loop {
-        match tokio::time::timeout(silence, chunks.next()).await {
-            Ok(None) => return Ok(Read::Whole(bytes.into())),
-            Ok(Some(Ok(chunk))) => {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > MAX_BODY {
-                    return Ok(Read::Long(bytes.into()));
-                }
-            }
-            Ok(Some(Err(_))) => {
-                let message = "The model server broke off its answer.";
-                return Err(ApiError::gateway(
-                    StatusCode::BAD_GATEWAY,
-                    "upstream_broke_off",
-                    message,
-                ));
-            }
-            Err(_) => return Err(stalled(silence)),
-        }
+fn upstream_error(broken: Broken, silence: Duration) -> ApiError {
+    match broken {
+        Broken::EndedEarly => ApiError::gateway(
+            StatusCode::BAD_GATEWAY,
+            "upstream_broke_off",
+            "The model server broke off its answer.",
+        ),
+        Broken::TimedOut => stalled(silence),
     }
 }

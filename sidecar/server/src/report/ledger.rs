@@ -1,12 +1,12 @@
 //! Counts and scores since the process started.
 
 use jiff::Timestamp;
-use personaguard_crds::guard_config::Calm;
-use personaguard_crds::wire::{self, MAX_SAMPLES, Sample, TraitSummary};
-use personaguard_crds::{Action, DriftCharts, Totals};
+use personaguard_api::Action;
+use personaguard_api::{DriftCharts, Totals};
 use personaguard_guard::{Breach, Decision, Plan};
 use personaguard_persona::Calibration;
-use personaguard_persona::drift::{Drift, Limits};
+use personaguard_persona::drift::{ControlLimits, DriftDetector};
+use personaguard_wire::{self as wire, Calm, MAX_SAMPLES, Sample, TraitSummary};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -195,7 +195,8 @@ const CALM_RUN: f64 = 10_000.0;
 
 /// Takes a score into the charts; says whether drift was detected, or is over.
 fn drift(summary: &mut TraitSummary, score: f64, calm: Option<Calm>) -> bool {
-    static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::for_run_length(CALM_RUN));
+    static LIMITS: LazyLock<ControlLimits> =
+        LazyLock::new(|| ControlLimits::for_run_length(CALM_RUN));
     let before = summary.drift.unwrap_or_default();
     summary.drift = calm.map(|calm| {
         let calibration = Calibration {
@@ -204,13 +205,14 @@ fn drift(summary: &mut TraitSummary, score: f64, calm: Option<Calm>) -> bool {
             standard_deviation: calm.standard_deviation,
             sorted: Vec::new(),
         };
-        let charts = Drift {
+        let charts = DriftDetector {
             up: before.up,
             down: before.down,
             shift: before.shift,
             detected: before.detected,
         };
-        let Drift { up, down, shift, detected } = charts.after(1, score, &calibration, *LIMITS);
+        let DriftDetector { up, down, shift, detected } =
+            charts.after(1, score, &calibration, *LIMITS);
         DriftCharts { shift, up, down, detected }
     });
     summary.drift.unwrap_or_default().detected != before.detected

@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::telemetry::metrics::PushResult;
 use anyhow::Context as _;
-use personaguard_crds::wire::SidecarReport;
+use personaguard_wire::SidecarReport;
 use reqwest::{Certificate, Client, StatusCode};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Metrics of the sidecar; names and labels are those of [`personaguard_crds::metrics::sidecar`].
+//! Metrics of the sidecar; names and labels are those of [`personaguard_api::metrics::sidecar`].
 //!
 //! Label values come from fixed lists and from the policies in force, so cardinality is bounded by
 //! the config; series of a policy that is gone go with it.
 
-use personaguard_crds::Action;
-use personaguard_crds::metrics::sidecar as names;
+use personaguard_api::Action;
+use personaguard_api::metrics::sidecar as names;
 use personaguard_guard::{Fault, Plan, Rule};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;

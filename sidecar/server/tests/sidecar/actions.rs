@@ -4,14 +4,14 @@ use crate::enforcement::{QUESTION, breaching_midway, long, masked, scored, strea
 use crate::rig::{
     Folder, LAYER, Rig, Variant, chat, finish_reason, policy, streamed, text, vector, with,
 };
-use personaguard_crds::guard_config::{ResolvedPolicy, UnresolvedPolicy};
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Capping, ConditionAt, EvidenceWindow, FailurePolicy, Layer, Positions, Redaction,
     Sampling, SteeringCondition,
 };
 use personaguard_guard::Sentences;
-use personaguard_persona::write_layers;
+use personaguard_persona::write_vector_bundle;
+use personaguard_wire::Failure;
+use personaguard_wire::{ResolvedPolicy, UnresolvedPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ async fn with_later_layer(mut policy: ResolvedPolicy) -> Rig {
         ("evil".to_owned(), values.as_slice()),
         ("later".to_owned(), values.as_slice()),
     ]);
-    std::fs::write(folder.path().join("vectors.safetensors"), write_layers(&both).unwrap())
+    std::fs::write(folder.path().join("vectors.safetensors"), write_vector_bundle(&both).unwrap())
         .unwrap();
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;
@@ -132,7 +132,7 @@ async fn invariant_1_redact_replaces_the_first_breaching_sentence_and_all_that_f
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_by_the_prompt_sends_the_policys_text_alone() {
     let mut gate = policy(Action::Redact, Some(-1e6));
-    gate.traits[0].score = personaguard_crds::Score::PromptLast;
+    gate.traits[0].score = personaguard_api::Score::PromptLast;
     let rig = Rig::ready(vec![gate]).await;
     let whole = rig.complete(&long()).await;
     assert_eq!((text(&whole), &whole["usage"]["completion_tokens"]), ("[removed]", &json!(0)));

@@ -2,7 +2,7 @@
 
 use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
-use personaguard_crds::{Action, ConditionAt, SteeringCondition};
+use personaguard_api::{Action, ConditionAt, SteeringCondition};
 use personaguard_server::audit::{Limits, Log, Logs, verify};
 use personaguard_server::proxy::{Times, Upstream};
 use personaguard_server::replay::{self, Replay};

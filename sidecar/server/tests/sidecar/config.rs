@@ -2,8 +2,9 @@
 
 use crate::rig::{Folder, LAYER, MODEL, Rig, Variant, chat, policy, text, vector, weights, with};
 use futures::StreamExt as _;
-use personaguard_crds::{Action, Digest, PodState};
-use personaguard_persona::{Counts, LayerMatrix, ModelIdentity, VectorFile, VectorMetadata};
+use personaguard_api::PodState;
+use personaguard_api::{Action, Digest};
+use personaguard_persona::{LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata};
 use personaguard_server::config::{Source, load};
 use serde_json::json;
 use std::os::unix::fs::symlink;
@@ -109,7 +110,7 @@ async fn vector_file(trait_name: &str) -> Vec<u8> {
         description: String::new(),
         model: ModelIdentity { name: MODEL.to_owned(), sha256: digest.to_string() },
         method: "mean-difference/response-avg".to_owned(),
-        counts: Counts { positive: 1, negative: 1 },
+        counts: SampleCounts { positive: 1, negative: 1 },
         best_layer: LAYER,
         validation: vec![],
         calibration: vec![],

@@ -4,7 +4,7 @@ use crate::proxy::{completion, question};
 use crate::rig::{Folder, Rig, Variant};
 use crate::upstream::{Scripted, whole};
 use personaguard_server::proxy::Times;
-use personaguard_server::serve::Limits;
+use personaguard_server::http::Limits;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

@@ -1,7 +1,8 @@
 //! What happens when something cannot be served or scored.
 
 use crate::rig::{Folder, Rig, Variant, chat, policy, weights, with};
-use personaguard_crds::{Action, Digest, FailurePolicy, PodState};
+use personaguard_api::PodState;
+use personaguard_api::{Action, Digest, FailurePolicy};
 use serde_json::{Value, json};
 
 async fn readiness(rig: &Rig) -> Value {

@@ -5,7 +5,7 @@ use crate::proxy::{ANSWER, Front, chunks, completion, question};
 use crate::rig::{Folder, MODEL, policy, with};
 use crate::upstream::{Step, head, stream, whole};
 use futures::{StreamExt as _, stream as streams};
-use personaguard_crds::{Action, Digest, FailurePolicy};
+use personaguard_api::{Action, Digest, FailurePolicy};
 use personaguard_server::proxy::Times;
 use serde_json::{Value, json};
 use std::fmt::Write as _;

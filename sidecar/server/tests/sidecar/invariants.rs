@@ -7,9 +7,9 @@ use crate::proxy::{ANSWER, Front, chunks, completion, done, question, streaming}
 use crate::rig::{Folder, LOGS, Rig, TRACES, chat, policy, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
 use futures::future::join_all;
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::{Action, FailurePolicy, Mode};
+use personaguard_api::{Action, FailurePolicy, Mode};
 use personaguard_server::proxy::Times;
+use personaguard_wire::ResolvedPolicy;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};

@@ -2,9 +2,9 @@
 
 use crate::rig::{Folder, Rig, Variant, chat, parse_sse, policy, streamed, text, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::{Action, FailurePolicy, Mode, Score};
+use personaguard_api::{Action, FailurePolicy, Mode, Score};
 use personaguard_server::proxy::Times;
+use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::time::Duration;
 

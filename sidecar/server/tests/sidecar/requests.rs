@@ -2,8 +2,8 @@
 
 use crate::enforcement::{long, scored};
 use crate::rig::{Rig, policy, text, with};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::{Action, Coefficient, CoefficientRange, RequestBounds};
+use personaguard_api::{Action, Coefficient, CoefficientRange, RequestBounds};
+use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 
 fn coefficient(value: f64) -> Coefficient {

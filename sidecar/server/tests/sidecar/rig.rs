@@ -4,24 +4,22 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use personaguard_crds::guard_config::{
-    GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel,
-};
-use personaguard_crds::{
+use personaguard_api::{
     API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
     Mode, Positions, Redaction, Regeneration, Score, Steering,
 };
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Times, Upstream};
 use personaguard_server::report::Target;
-use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
+use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -199,7 +197,7 @@ impl Folder {
                     context_length: 512,
                     max_concurrent: 2,
                     threads: Some(1),
-                    device: personaguard_crds::Device::Cpu,
+                    device: personaguard_api::Device::Cpu,
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,
@@ -207,7 +205,7 @@ impl Folder {
             },
         };
         let vectors =
-            write_layers(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
+            write_vector_bundle(&BTreeMap::from([("evil".to_owned(), values.as_slice())])).unwrap();
         std::fs::write(folder.path().join("vectors.safetensors"), vectors).unwrap();
         folder.write();
         folder

@@ -5,15 +5,15 @@ use crate::proxy::{ANSWER, chunks, completion, question};
 use crate::rig::{Folder, Rig, Variant, chat, policy, vector, weights, with};
 use crate::upstream::{Scripted, stream};
 use futures::{StreamExt as _, stream as streams};
-use personaguard_crds::guard_config::UnresolvedPolicy;
-use personaguard_crds::wire::Failure;
-use personaguard_crds::{Action, Digest, FailurePolicy, Layer};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_api::{Action, Digest, FailurePolicy, Layer};
+use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit::Logs;
 use personaguard_server::config::Source;
+use personaguard_server::http::Limits;
 use personaguard_server::proxy::Times;
-use personaguard_server::serve::Limits;
 use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_wire::Failure;
+use personaguard_wire::UnresolvedPolicy;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -53,11 +53,11 @@ const FAULT: Fault =
     Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
-    let file = write_layers(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
+    let file = write_vector_bundle(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
     std::fs::write(folder.path().join("vectors.safetensors"), file).unwrap();
 }
 
-fn evil(folder: &mut Folder) -> &mut personaguard_crds::guard_config::ResolvedVector {
+fn evil(folder: &mut Folder) -> &mut personaguard_wire::ResolvedVector {
     folder.config.vectors.get_mut("evil").unwrap()
 }
 

@@ -2,13 +2,13 @@
 
 use crate::enforcement::{long, scored};
 use crate::rig::{Folder, LAYER, Rig, Variant, policy, text, vector, with};
-use personaguard_crds::guard_config::ResolvedPolicy;
-use personaguard_crds::layers::Part;
-use personaguard_crds::{
+use personaguard_api::{
     Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
 };
 use personaguard_model::{ChatOptions, ScoreRequest};
-use personaguard_persona::{layer_digest, write_layers};
+use personaguard_persona::{layer_digest, write_vector_bundle};
+use personaguard_resolve::Part;
+use personaguard_wire::ResolvedPolicy;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
         (Part::Increment(Layer(LAYER + 1)), &half),
         (Part::At(Layer(LAYER + 1)), values),
     ] {
-        let resolved = personaguard_crds::guard_config::ResolvedVector {
+        let resolved = personaguard_wire::ResolvedVector {
             layer: part.layer(),
             sha256: layer_digest(values).parse().unwrap(),
             ..own.clone()
@@ -33,8 +33,11 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
         folder.config.vectors.insert(part.name("evil"), resolved);
         tensors.insert(part.name("evil"), values);
     }
-    std::fs::write(folder.path().join("vectors.safetensors"), write_layers(&tensors).unwrap())
-        .unwrap();
+    std::fs::write(
+        folder.path().join("vectors.safetensors"),
+        write_vector_bundle(&tensors).unwrap(),
+    )
+    .unwrap();
     folder.write();
     let rig = Rig::start(folder, Variant::default()).await;
     rig.until_ready().await;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
-use personaguard_crds::{PersonaPolicy, names};
+use personaguard_api::{PersonaPolicy, names};
 use personaguard_e2e::fixture::{self, PATIENCE};
 use personaguard_e2e::{Fixture, wait};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 //!    plain one does not.
 
 use anyhow::Result;
-use personaguard_crds::names;
+use personaguard_api::names;
 use personaguard_e2e::alerting::Alerting;
 use personaguard_e2e::chat::response_avg;
 use personaguard_e2e::fixture::{self, PATIENCE};
@@ -131,7 +131,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
     fixture.finish().await
 }
 
-fn totals(report: &personaguard_crds::PersonaReport) -> (u64, u64) {
+fn totals(report: &personaguard_api::PersonaReport) -> (u64, u64) {
     report
         .status
         .as_ref()

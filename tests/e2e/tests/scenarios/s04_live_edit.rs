@@ -49,7 +49,7 @@ async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only
     let edited = Instant::now();
     let generation = before.metadata.generation.unwrap() + 1;
     // Invariant 4: whenever status claims the new generation, the sidecar already enforces it.
-    let policies: Api<personaguard_crds::PersonaPolicy> = fixture.api();
+    let policies: Api<personaguard_api::PersonaPolicy> = fixture.api();
     let (enforced, _) = wait::until("the sidecar to enforce the edit", PATIENCE, || async {
         let claimed = policies
             .get("no-villains")

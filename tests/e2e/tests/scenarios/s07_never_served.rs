@@ -5,8 +5,13 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ListParams};
+<<<<<<< HEAD
 use personaguard_cluster::{Cache, Cluster};
 use personaguard_crds::{Digest, PersonaModel, PersonaVector};
+=======
+use personaguard_api::{Digest, PersonaModel, PersonaVector};
+use personaguard_cluster::image;
+>>>>>>> main
 use personaguard_e2e::fixture::{self, MODEL, PATIENCE, SYSTEM, vector_manifest};
 use personaguard_e2e::{Fixture, environment, objects, wait};
 use serde_json::json;
@@ -105,7 +110,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
     ] {
         fixture
             .apply(&json!({
-                "apiVersion": personaguard_crds::API_VERSION,
+                "apiVersion": personaguard_api::API_VERSION,
                 "kind": "PersonaModel",
                 "metadata": { "name": name },
                 "spec": {
@@ -134,7 +139,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
         policy["metadata"]["name"] = json!(name);
         policy["spec"]["model"] = json!(name);
         fixture.apply(&policy).await?;
-        let policies: Api<personaguard_crds::PersonaPolicy> = fixture.api();
+        let policies: Api<personaguard_api::PersonaPolicy> = fixture.api();
         wait::until("the policy to be accepted", PATIENCE, || async {
             let policy = policies.get(name).await?;
             Ok(fixture::condition(&policy, "Accepted")

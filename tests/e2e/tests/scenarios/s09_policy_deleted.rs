@@ -5,7 +5,7 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams};
-use personaguard_crds::{PersonaInjection, PersonaPolicy, PersonaReport, names};
+use personaguard_api::{PersonaInjection, PersonaPolicy, PersonaReport, names};
 use personaguard_e2e::fixture::{MODEL, PATIENCE};
 use personaguard_e2e::{Fixture, prompts, wait};
 use serde_json::json;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{Api, DeleteParams};
-use personaguard_crds::{Digest, PersonaVector, names};
+use personaguard_api::{Digest, PersonaVector, names};
 use personaguard_e2e::fixture::{self, MODEL, SYSTEM, vector_manifest};
 use personaguard_e2e::{Fixture, environment, wait};
 use personaguard_persona::VectorFile;
@@ -54,7 +54,7 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     let fixture = Fixture::new("s12").await?;
     let name = "s12-apathetic";
     let mut manifest: Value = json!({
-        "apiVersion": personaguard_crds::API_VERSION,
+        "apiVersion": personaguard_api::API_VERSION,
         "kind": "PersonaVector",
         "metadata": { "name": name },
         "spec": {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use personaguard_crds::PersonaReport;
+use personaguard_api::PersonaReport;
 use personaguard_e2e::fixture::PATIENCE;
 use personaguard_e2e::{Fixture, prompts, wait};
 use serde_json::json;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{Api, DeleteParams};
-use personaguard_crds::DatasetScreen;
+use personaguard_api::DatasetScreen;
 use personaguard_e2e::fixture::{MODEL, PATIENCE};
 use personaguard_e2e::{Fixture, wait};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     fixture.claim(&fixture.namespace, "data", &volume, folder.path()).await?;
     fixture
         .apply(&json!({
-            "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
+            "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
             "metadata": { "name": "chats", "namespace": fixture.namespace },
             "spec": {
                 "model": MODEL, "vectors": ["sycophantic", "evil"], "output": "ranks.jsonl", "tokens": 16, "shards": 2, "contrast": true,
@@ -87,7 +87,7 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     let mut edited = serde_json::to_value(&screen.spec)?;
     edited["shards"] = json!(3);
     let edit = json!({
-        "apiVersion": personaguard_crds::API_VERSION, "kind": "DatasetScreen",
+        "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
         "metadata": { "name": "chats", "namespace": fixture.namespace }, "spec": edited
     });
     let refused = fixture.apply(&edit).await.err().context("an edit was taken")?;

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, DeleteParams};
-use personaguard_crds::names;
+use personaguard_api::names;
 use personaguard_e2e::chat::{Chat, request, text};
 use personaguard_e2e::fixture::{self, model_manifest};
 use personaguard_e2e::{Fixture, objects, prompts};
@@ -63,7 +63,7 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
         assert_eq!(own["choices"], through["choices"], "Audit changes no byte");
     }
     let counted = |responses, breaches| {
-        move |report: &personaguard_crds::PersonaReport| {
+        move |report: &personaguard_api::PersonaReport| {
             report
                 .status
                 .as_ref()

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
-use personaguard_crds::names;
+use personaguard_api::names;
 use personaguard_e2e::chat::{Chat, request, response_avg, text};
 use personaguard_e2e::fixture::{self, SYSTEM};
 use personaguard_e2e::{Fixture, prompts};

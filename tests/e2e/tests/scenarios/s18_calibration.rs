@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 use kube::api::Api;
-use personaguard_crds::{PersonaPolicy, PersonaReport};
+use personaguard_api::{PersonaPolicy, PersonaReport};
 use personaguard_e2e::chat::{Chat, request};
 use personaguard_e2e::fixture::{PATIENCE, condition};
 use personaguard_e2e::{Fixture, objects, prompts, wait};

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
-use personaguard_crds::names;
+use personaguard_api::names;
 use personaguard_e2e::chat::{Chat, request, response_avg, text};
 use personaguard_e2e::fixture::{self, PATIENCE, model_manifest};
 use personaguard_e2e::{Fixture, objects, prompts, wait};
@@ -72,7 +72,7 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
     })
     .await?;
     assert_eq!(evil(&chat).await?.0, own, "without steering");
-    let incoherent = |report: &personaguard_crds::PersonaReport| {
+    let incoherent = |report: &personaguard_api::PersonaReport| {
         report.status.as_ref().is_some_and(|status| status.totals.incoherent >= 3)
     };
     fixture.report("chat", "incoherent answers", incoherent).await?;

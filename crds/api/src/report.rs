@@ -1,0 +1,230 @@
+//! `PersonaReport`: what the sidecars of one workload saw.
+
+use crate::acknowledgement::{Failure, PolicyAcknowledgement};
+use crate::policy::Action;
+use crate::quantity::Digest;
+use crate::sample::Sample;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the sidecars of one guarded workload saw. Written by the operator, owned by the workload.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "personaguard.dev",
+    version = "v1alpha1",
+    kind = "PersonaReport",
+    plural = "personareports",
+    shortname = "pr",
+    category = "personaguard",
+    derive = "PartialEq",
+    doc = "What the sidecars of one guarded workload saw. Written by the operator, owned by the workload.",
+    namespaced,
+    status = "PersonaReportStatus",
+    printcolumn(name = "Workload", type_ = "string", json_path = ".status.workload"),
+    printcolumn(name = "Pods", type_ = "string", json_path = ".status.podsReporting"),
+    printcolumn(name = "Responses", type_ = "integer", json_path = ".status.totals.responses"),
+    printcolumn(name = "Breaches", type_ = "integer", json_path = ".status.totals.breaches"),
+    printcolumn(name = "Worst", type_ = "string", json_path = ".status.worst"),
+    printcolumn(
+        name = "Breached",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"TraitBreached\")].status"
+    ),
+    printcolumn(
+        name = "Drift",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"DriftDetected\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonaReportSpec {
+    /// The workload that the report is about.
+    pub workload: WorkloadReference,
+}
+
+/// A workload of the report's namespace.
+#[derive(
+    JsonSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadReference {
+    /// API version: `apps/v1` …
+    pub api_version: String,
+    /// Kind: `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, or `Pod` for a pod on its own.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+}
+
+/// What was reported of a workload.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonaReportStatus {
+    /// `Deployment/chat`.
+    #[serde(default)]
+    pub workload: String,
+    /// Pods that reported of late, of those that are guarded: `3/3`.
+    #[serde(default)]
+    pub pods_reporting: String,
+    /// Counts of the workload's whole life, pods that are gone included.
+    #[serde(default)]
+    pub totals: Totals,
+    /// The score furthest past its threshold so far: `evil 5.1 > 4.2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst: Option<String>,
+    /// Scores of each trait, over all pods.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
+    pub traits: Vec<TraitScores>,
+    /// The last cumulative summary of each pod that exists.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub pods: Vec<PodCounts>,
+    /// Counts of sidecar processes that are gone.
+    #[serde(default)]
+    pub retired: Totals,
+    /// Trait counts of sidecar processes that are gone.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
+    pub retired_traits: Vec<TraitScores>,
+    /// `TraitBreached`, `DriftDetected`, `Reporting`.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Counts of responses.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Responses that ended, in whatever way.
+    pub responses: u64,
+    /// Responses with at least one trait past its threshold.
+    pub breaches: u64,
+    /// Responses that were stopped.
+    pub blocked: u64,
+    /// Responses that left unscored.
+    pub unguarded: u64,
+    /// Steered responses that were incoherent.
+    #[serde(default)]
+    pub incoherent: u64,
+}
+
+/// Scores of one trait under one policy.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TraitScores {
+    /// Name of the policy, of the report's namespace.
+    pub policy: String,
+    /// Name of the `PersonaVector`.
+    pub vector: String,
+    /// Action in force when last reported.
+    pub action: Action,
+    /// Responses scored.
+    pub scored: u64,
+    /// Responses past the threshold.
+    pub breaches: u64,
+    /// Mean score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// Sum of squared deviations from the mean, so that pods can be merged.
+    #[serde(default)]
+    pub sum_squared_deviations: f64,
+    /// Highest score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// The last breach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_breach: Option<LastBreach>,
+    /// Where the scores stand against the calibration; absent for vectors without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftCharts>,
+    /// What sidecars that are gone left to a policy's calibration; only in `retiredTraits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
+}
+
+/// Where two control charts of raw z-scores against the vector's calibration stand. Of several
+/// pods: the mean shift, weighted by responses, and the highest of the rest.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DriftCharts {
+    /// EWMA of z-scores: the shift at present, in standard deviations of the calibration.
+    pub shift: f64,
+    /// Upper CUSUM, in standard deviations, at least 0.
+    pub up: f64,
+    /// Lower CUSUM, in standard deviations, at least 0.
+    pub down: f64,
+    /// Whether drift is in force: from an alarm until both charts have fallen below half their
+    /// limits.
+    pub detected: bool,
+}
+
+/// A breach, without a word of what was said.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastBreach {
+    /// When.
+    pub at: Time,
+    /// Score of the response.
+    pub score: f64,
+    /// Threshold that it passed.
+    pub threshold: f64,
+    /// Id of the response, as the client saw it.
+    pub response_id: String,
+}
+
+/// The last cumulative summary of one pod's sidecar process.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodCounts {
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod.
+    pub uid: String,
+    /// Sidecar process that the counts are of; they start from zero with each.
+    pub instance: String,
+    /// Sequence number of the push.
+    pub sequence: u64,
+    /// Model that it serves.
+    #[serde(default)]
+    pub model: String,
+    /// Policies that it acknowledged to enforce.
+    #[serde(default)]
+    pub policies: Vec<PolicyAcknowledgement>,
+    /// Why it cannot serve the model, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Why it does not apply its config as it is now, where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
+    /// State of the sidecar: `Loading` its weights, `Ready`, or `Failed`: it cannot serve.
+    pub state: PodState,
+    /// Digest of the model it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    // the rule of a digest would cost too much in an unbounded list
+    pub model_digest: Option<Digest>,
+    /// Its counts.
+    pub totals: Totals,
+    /// Its counts for each trait.
+    #[serde(default)]
+    pub traits: Vec<TraitScores>,
+}
+
+/// State of a sidecar.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PodState {
+    /// The weights are being loaded.
+    Loading,
+    /// It serves.
+    Ready,
+    /// It cannot serve.
+    Failed,
+}

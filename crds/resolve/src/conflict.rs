@@ -1,0 +1,108 @@
+//! Policies on the same pods that contradict each other.
+
+use super::Rejection;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use personaguard_api::conditions::reason;
+use personaguard_api::{Capping, Layer, Mode};
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Steering adds up: two policies that steer the same pods along the same vector would do neither
+/// what one nor what the other says. Two caps are one, the narrower of both, unless that leaves no
+/// room between floor and ceiling.
+pub(super) fn no_conflict(
+    new: ResolvedPolicy,
+    accepted: &[ResolvedPolicy],
+) -> Result<ResolvedPolicy, Rejection> {
+    let acting = |policy: &ResolvedPolicy| policy.mode == Mode::Enforce;
+    for older in accepted.iter().filter(|older| acting(older) && acting(&new)) {
+        if !may_overlap(&older.selector, &new.selector) {
+            continue;
+        }
+        for (theirs, mine) in
+            older.traits.iter().flat_map(|a| new.traits.iter().map(move |b| (a, b)))
+        {
+            let Some(conflict) =
+                (theirs.vector == mine.vector).then(|| conflict(theirs, mine)).flatten()
+            else {
+                continue;
+            };
+            let message = format!(
+                "the older policy `{}` {conflict}, and their selectors may select the same pods: let them agree, or use selectors that exclude each other",
+                older.name
+            );
+            return Err(Rejection::new(reason::STEERING_CONFLICT, message));
+        }
+    }
+    Ok(new)
+}
+
+/// How two rules on one vector contradict each other, if they do.
+fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
+    let vector = &mine.vector;
+    if let (Some(a), Some(b)) = (&theirs.steer, &mine.steer) {
+        if a.coefficient != b.coefficient {
+            let (a, b) = (a.coefficient.get(), b.coefficient.get());
+            return Some(format!("steers along `{vector}` with {a}, this one with {b}"));
+        }
+        if a.layers != b.layers {
+            return Some(format!("steers along `{vector}` at other layers than this one"));
+        }
+        if a.when != b.when {
+            return Some(format!("steers along `{vector}` under another condition than this one"));
+        }
+    }
+    if let (Some(a), Some(b)) = (&theirs.cap, &mine.cap) {
+        for (layer, mine) in bounds(b) {
+            let both = bounds(a)
+                .into_iter()
+                .filter(|(other, _)| *other == layer)
+                .map(|(_, bounds)| bounds)
+                .chain([mine]);
+            let floor = both.clone().filter_map(|(floor, _)| floor).reduce(f64::max);
+            let ceiling = both.filter_map(|(_, ceiling)| ceiling).reduce(f64::min);
+            if let (Some(floor), Some(ceiling)) = (floor, ceiling)
+                && floor > ceiling
+            {
+                return Some(format!(
+                    "and this one cap `{vector}` at a floor of {floor} above a ceiling of {ceiling}"
+                ));
+            }
+        }
+    }
+    None
+}
+
+type Bounds = (Option<f64>, Option<f64>);
+
+/// Floor and ceiling at the vector's own layer (none), and at further ones.
+fn bounds(cap: &Capping) -> Vec<(Option<Layer>, Bounds)> {
+    let further =
+        cap.layers.iter().map(|bounds| (Some(bounds.layer), (bounds.floor, bounds.ceiling)));
+    std::iter::once((None, (cap.floor, cap.ceiling))).chain(further).collect()
+}
+
+/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to
+/// values that differ.
+fn may_overlap(a: &LabelSelector, b: &LabelSelector) -> bool {
+    let (a, b) = (allowed(a), allowed(b));
+    a.iter().all(|(key, values)| {
+        b.get(key).is_none_or(|others| values.iter().any(|value| others.contains(value)))
+    })
+}
+
+/// Values that a selector allows for a label, for each label that it fixes.
+fn allowed(selector: &LabelSelector) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, value) in selector.match_labels.iter().flatten() {
+        allowed.insert(key, BTreeSet::from([value.as_str()]));
+    }
+    for expression in selector.match_expressions.iter().flatten().filter(|e| e.operator == "In") {
+        let values: BTreeSet<_> = expression.values.iter().flatten().map(String::as_str).collect();
+        allowed
+            .entry(&expression.key)
+            .and_modify(|known| known.retain(|value| values.contains(value)))
+            .or_insert(values);
+    }
+    allowed
+}

@@ -1,0 +1,155 @@
+//! What `sigma` and `quantile` of a threshold refer to: the calibration of the vector's file, or
+//! the guarded traffic.
+
+use super::{Rejection, VectorInput, digest_of};
+use kube::ResourceExt;
+use personaguard_api::conditions::reason;
+use personaguard_api::{
+    Calibration, Digest, Mode, PersonaPolicy, TrafficCalibration, TraitRule, responses_for_quantile,
+};
+use personaguard_wire::Calm;
+
+/// The distribution that a threshold is given in.
+#[derive(Debug)]
+pub(super) enum Scale<'a> {
+    /// The calibration of the vector's file.
+    Vector(&'a VectorInput),
+    /// The guarded traffic, which is being calibrated on under this digest: nothing is in force
+    /// yet.
+    Collecting(Digest),
+    /// The guarded traffic, calibrated on as far as that came, and how many responses it takes.
+    Traffic { calibration: Option<&'a TrafficCalibration>, needed: u64 },
+}
+
+impl<'a> Scale<'a> {
+    pub(super) fn of(policy: &'a PersonaPolicy, rule: &TraitRule, vector: &'a VectorInput) -> Self {
+        let Some(needed) = policy.spec.responses_to_calibrate(rule) else {
+            return Self::Vector(vector);
+        };
+        let basis = basis(policy, rule, vector);
+        if policy.spec.mode == Mode::Audit {
+            return Self::Collecting(basis);
+        }
+        let known = policy.status.iter().flat_map(|status| &status.calibrations);
+        let calibration =
+            known.filter(|known| known.vector == rule.vector).find(|known| known.basis == basis);
+        Self::Traffic { calibration, needed }
+    }
+
+    /// What scores are to be collected under, while they are.
+    pub(super) fn collects(&self) -> Option<Digest> {
+        if let Self::Collecting(basis) = self { Some(basis.clone()) } else { None }
+    }
+
+    /// Mean and spread of the guarded traffic, where they are known.
+    pub(super) fn calm(&self) -> Option<Calm> {
+        let Self::Traffic { calibration: Some(calibration), needed } = self else { return None };
+        let known = calibration.count >= *needed && calibration.standard_deviation > 0.0;
+        known.then_some(Calm {
+            mean: calibration.mean,
+            standard_deviation: calibration.standard_deviation,
+        })
+    }
+
+    /// The projection that lies `sigma` standard deviations above the mean.
+    pub(super) fn sigma(&self, rule: &TraitRule, sigma: f64) -> Result<Option<f64>, Rejection> {
+        let (mean, standard_deviation) = match self {
+            Self::Collecting(_) => return Ok(None),
+            Self::Vector(vector) => {
+                let calibration = of_vector(rule, vector, "sigma")?;
+                (calibration.mean, calibration.standard_deviation)
+            }
+            Self::Traffic { calibration, needed } => {
+                let calibration = of_traffic(rule, *calibration, *needed)?;
+                (calibration.mean, calibration.standard_deviation)
+            }
+        };
+        Ok(Some(mean + sigma * standard_deviation))
+    }
+
+    /// The projection that a fraction `q` of the responses stays below.
+    pub(super) fn quantile(&self, rule: &TraitRule, q: f64) -> Result<Option<f64>, Rejection> {
+        match self {
+            Self::Collecting(_) => Ok(None),
+            Self::Vector(vector) => {
+                quantile(&rule.vector, of_vector(rule, vector, "quantile")?, q).map(Some)
+            }
+            Self::Traffic { calibration, needed } => {
+                Ok(of_traffic(rule, *calibration, *needed)?.sketch.quantile(q))
+            }
+        }
+    }
+}
+
+/// What scores are of. The policy's UID is part of it: a policy that is made anew begins anew.
+fn basis(policy: &PersonaPolicy, rule: &TraitRule, vector: &VectorInput) -> Digest {
+    let parts = [
+        policy.uid().unwrap_or_default(),
+        vector.model_digest.to_string(),
+        vector.layer.to_string(),
+        digest_of(&vector.values).to_string(),
+        format!("{:?}", rule.score),
+    ];
+    Digest::of(parts.join("\n").as_bytes())
+}
+
+fn of_traffic<'a>(
+    rule: &TraitRule,
+    calibration: Option<&'a TrafficCalibration>,
+    needed: u64,
+) -> Result<&'a TrafficCalibration, Rejection> {
+    let known = calibration.map_or(0, |calibration| calibration.count);
+    calibration.filter(|calibration| calibration.count >= needed.max(2)).ok_or_else(|| {
+        let message = format!(
+            "the threshold of trait `{}` is to be of this policy's own traffic, and {known} of {needed} responses were collected: set spec.mode to Audit until condition Calibrated is True, then Enforce",
+            rule.vector
+        );
+        Rejection::new(reason::CALIBRATION_MISSING, message)
+    })
+}
+
+/// Calibrations of vectors are of `response_avg`; no other score can be held against one.
+fn of_vector<'a>(
+    rule: &TraitRule,
+    vector: &'a VectorInput,
+    unit: &str,
+) -> Result<&'a Calibration, Rejection> {
+    let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
+    if rule.score != personaguard_api::Score::ResponseAvg {
+        return Err(missing(format!(
+            "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give threshold.projection in place of .{unit}, or calibrate on the guarded traffic (spec.calibration.from: Traffic)",
+            rule.vector, rule.score
+        )));
+    }
+    match &vector.calibration {
+        Some(calibration)
+            if calibration.count >= 2 && calibration.standard_deviation.is_finite() =>
+        {
+            Ok(calibration)
+        }
+        _ => Err(missing(format!(
+            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, calibrate on the guarded traffic (spec.calibration.from: Traffic), or give threshold.projection in place of .{unit}",
+            rule.vector, vector.layer
+        ))),
+    }
+}
+
+/// The q-quantile of a calibration, interpolated between order statistics (type 7 of Hyndman and
+/// Fan). A sample carries it only if at least one of its responses is expected beyond it.
+fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Rejection> {
+    let needed = responses_for_quantile(q);
+    if calibration.sorted.is_empty() || u64::from(calibration.count) < needed {
+        let message = format!(
+            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} responses, and there are {}: calibrate with more, or use threshold.sigma",
+            if calibration.sorted.is_empty() { 0 } else { calibration.count }
+        );
+        return Err(Rejection::new(reason::CALIBRATION_MISSING, message));
+    }
+    #[allow(clippy::cast_precision_loss)] // at most 1,001 values
+    let position = q * (calibration.sorted.len() - 1) as f64;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the list, see above
+    let at =
+        |position: f64| calibration.sorted[(position as usize).min(calibration.sorted.len() - 1)];
+    let (below, above) = (at(position.floor()), at(position.ceil()));
+    Ok(below + (above - below) * position.fract())
+}

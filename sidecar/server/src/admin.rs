@@ -1,0 +1,86 @@
+//! Health and metrics: the routes that both placements and the admin port have.
+
+use crate::host::{Host, ModelState};
+use crate::http::{catch_panics, with_fallbacks};
+use axum::extract::{FromRef, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use personaguard_api::FailurePolicy;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Content type of what `prometheus-client` writes.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+struct Admin {
+    host: Arc<Host>,
+    /// Another server answers, also while no model is loaded here.
+    proxies: bool,
+}
+
+impl FromRef<Admin> for Arc<Host> {
+    fn from_ref(admin: &Admin) -> Self {
+        Arc::clone(&admin.host)
+    }
+}
+
+/// Health and metrics alone. `proxies`: the sidecar stands in front of another server.
+pub fn router(host: Arc<Host>, proxies: bool) -> Router {
+    catch_panics(with_fallbacks(routes(host, proxies)))
+}
+
+/// The routes, to be merged with those of an API.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
+    host: Arc<Host>,
+    proxies: bool,
+) -> Router<S> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(Admin { host, proxies })
+}
+
+/// Whether the process lives.
+async fn healthz() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// Whether the model serves; if not, why. In front of another server also where it cannot be
+/// served, and the failure policy lets answers pass: the pod must not go because its guard does.
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let state = admin.host.state();
+    let (status, body) = match &state.model {
+        ModelState::Ready(serving) => {
+            (StatusCode::OK, json!({ "status": "ready", "model": serving.name }))
+        }
+        ModelState::Failed(failure)
+            if admin.proxies && state.failure_policy == Some(FailurePolicy::Open) =>
+        {
+            (
+                StatusCode::OK,
+                json!({ "status": "unguarded", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
+            )
+        }
+        ModelState::Failed(failure) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({ "status": "failed", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
+        ),
+        ModelState::Loading => {
+            let message = state.config_error.as_deref().unwrap_or("the weights are being loaded");
+            let reason = if state.config_error.is_some() { "ConfigRejected" } else { "Loading" };
+            let body = json!({ "status": "loading", "model": state.model_name, "reason": reason, "message": message });
+            (StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+    };
+    (status, Json(body)).into_response()
+}
+
+/// Prometheus metrics.
+async fn metrics(State(host): State<Arc<Host>>) -> Response {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], host.metrics()).into_response()
+}

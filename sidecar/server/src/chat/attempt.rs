@@ -1,0 +1,168 @@
+//! One attempt at a choice: what was written so far, and what of it may leave.
+
+use super::calls::{CallReader, Part};
+use super::piece::{self, Piece};
+use crate::openai::Usage;
+use crate::telemetry::metrics::Outcome;
+use personaguard_guard::{Decision, Holdback, Sentences, Stop};
+use personaguard_model::{End, PromptRead, Token, Tokenizer};
+
+/// What was written in one attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) decision: Decision,
+    pub(super) usage: Usage,
+    /// For the extension: `[token][tap]`.
+    pub(super) projections: Vec<Vec<f32>>,
+    /// Tokens that were scored, and their text, where they are retained.
+    pub(super) tokens: Vec<u32>,
+    pub(super) text: String,
+    /// How it ended, once it did.
+    pub(super) outcome: Option<Outcome>,
+    held: Holdback<Piece>,
+    sentences: Sentences,
+    /// Text that the decoder kept back for a stop string, and gave up at the end.
+    tail: Option<Piece>,
+    /// Whether the policy's own text has left.
+    replaced: bool,
+    /// Where functions may be called.
+    calls: Option<CallReader>,
+}
+
+impl Attempt {
+    pub(super) fn new(decision: Decision, calls: Option<CallReader>) -> Self {
+        Self {
+            decision,
+            usage: Usage::default(),
+            projections: Vec::new(),
+            tokens: Vec::new(),
+            text: String::new(),
+            outcome: None,
+            held: Holdback::default(),
+            sentences: Sentences::default(),
+            tail: None,
+            replaced: false,
+            calls,
+        }
+    }
+
+    pub(super) fn prompt(&mut self, prompt: &PromptRead) {
+        self.usage = Usage::new(prompt.tokens, 0);
+        self.decision.prompt(&prompt.projections);
+    }
+
+    /// Takes a token; with a tokenizer, its log probability is reported.
+    pub(super) fn token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
+        self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
+        self.decision.token(&token.projections);
+        self.sentences.push(&token.text);
+        if retain.text {
+            self.tokens.push(token.id);
+            self.text.push_str(&token.text);
+        }
+        let logprob = logprobs.map(|tokenizer| piece::logprob(&token, tokenizer));
+        self.held.push(Piece { text: token.text, logprob });
+        if retain.projections {
+            self.projections.push(token.projections);
+        }
+    }
+
+    pub(super) fn end(&mut self, end: End, retain: Retain) {
+        self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
+        self.decision.end();
+        if retain.text {
+            self.text.push_str(&end.text);
+        }
+        self.tail = Some(Piece { text: end.text, logprob: None });
+    }
+
+    /// What may leave next. A call of a function leaves when its last token may.
+    pub(super) fn release(&mut self) -> Option<Part> {
+        loop {
+            if let Some(part) = self.calls.as_mut().and_then(CallReader::next) {
+                return Some(part);
+            }
+            let piece = self.release_piece();
+            let Some(calls) = &mut self.calls else {
+                return piece.or_else(|| self.replacement()).map(Part::Text);
+            };
+            match piece {
+                Some(piece) => calls.push(piece),
+                None if self.outcome.is_none() => return None,
+                None if self.decision.stop().is_none() => {
+                    calls.finish();
+                    return calls.next();
+                }
+                None => {
+                    calls.abandon();
+                    return self.replacement().map(Part::Text);
+                }
+            }
+        }
+    }
+
+    /// Whether functions were called, as far as that may leave.
+    pub(super) fn has_called(&self) -> bool {
+        self.calls.as_ref().is_some_and(|calls| calls.calls() > 0)
+    }
+
+    /// Whether it is still written, although nothing more of it would leave. Then it is to end
+    /// here, and is judged as it is.
+    pub(super) fn ends_here(&mut self) -> bool {
+        let ends = self.outcome.is_none() && self.calls.as_ref().is_some_and(CallReader::is_full);
+        if ends {
+            self.decision.end();
+        }
+        ends
+    }
+
+    /// The next piece that may leave. Pieces without text wait for the text that completes them.
+    fn release_piece(&mut self) -> Option<Piece> {
+        let whole = self.outcome.is_some() && self.decision.stop().is_none();
+        let mut limit = self.decision.releasable(self.held.taken());
+        if self.decision.plan().redacts() && !whole {
+            limit = self.sentences.floor(limit);
+        }
+        loop {
+            let piece = match self.held.release(limit) {
+                Some(piece) => piece,
+                None if whole => self.tail.take()?,
+                None => return None,
+            };
+            if !piece.text.is_empty() || piece.logprob.is_some() {
+                return Some(piece);
+            }
+        }
+    }
+
+    /// The policy's own text, once, in place of what does not leave.
+    fn replacement(&mut self) -> Option<Piece> {
+        let text = self
+            .decision
+            .redaction()
+            .filter(|text| !self.replaced && !text.is_empty())?
+            .to_string();
+        self.replaced = true;
+        Some(Piece { text, logprob: None })
+    }
+
+    /// How far it is from what the policies want: 0 within the thresholds, infinite where it is not
+    /// complete.
+    pub(super) fn distance(&self) -> f64 {
+        match (self.decision.stop(), self.outcome) {
+            (None, Some(Outcome::Stop | Outcome::Length)) => {
+                self.decision.excess().map_or(0.0, |excess| excess.max(f64::MIN_POSITIVE))
+            }
+            (None | Some(Stop::Redacted | Stop::Blocked | Stop::Unscorable), _) => f64::INFINITY,
+        }
+    }
+}
+
+/// What is retained of each token until the choice is closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retain {
+    /// Projections, which the client asked for.
+    pub(super) projections: bool,
+    /// Ids and text, for the conversation log and the check of coherence.
+    pub(super) text: bool,
+}

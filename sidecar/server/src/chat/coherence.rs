@@ -1,0 +1,88 @@
+//! Whether steered choices were coherent, once they ended; and how far steering backs off where
+//! they were not.
+
+use crate::host::{Host, Serving};
+use crate::telemetry::metrics::Steered;
+use personaguard_api::Coherence;
+use personaguard_guard::{BackOff, Decision, repetition};
+use personaguard_model::ScoreRequest;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time for reading a choice once more.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The check of one steered choice.
+#[derive(Debug)]
+pub(super) struct CoherenceCheck {
+    host: Arc<Host>,
+    serving: Arc<Serving>,
+    limits: Coherence,
+    /// Tokens of the prompt.
+    prompt: Vec<u32>,
+    /// How far steering was held back when the choice began.
+    level: u8,
+}
+
+impl CoherenceCheck {
+    /// None where no policy steers this choice.
+    pub(super) fn new(
+        host: Arc<Host>,
+        serving: Arc<Serving>,
+        decision: &Decision,
+        prompt: &[u32],
+    ) -> Option<Self> {
+        let (limits, level) = (decision.plan().coherence?, decision.plan().level);
+        Some(Self { host, serving, limits, prompt: prompt.to_vec(), level })
+    }
+
+    /// Checks the choice, which ended with these tokens. A pass of the model runs in the background.
+    pub(super) fn run(self, tokens: Vec<u32>) {
+        let Some(repetition) = repetition(&tokens) else {
+            return self.host.metrics.steered(Steered::Unknown);
+        };
+        if repetition > self.limits.max_repetition {
+            return self.judge(false);
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.serving.back_off.reads() => {
+                runtime.spawn(async move {
+                    match self.likelihood(tokens).await {
+                        Some(likelihood) => {
+                            self.judge(likelihood >= self.limits.min_log_likelihood)
+                        }
+                        None => self.host.metrics.steered(Steered::Unknown),
+                    }
+                });
+            }
+            _ => self.judge(true),
+        }
+    }
+
+    /// Mean log-likelihood of the tokens under the unsteered model, by one teacher-forced pass; none
+    /// where there is no room for it.
+    #[allow(clippy::cast_precision_loss, reason = "tokens of a choice are few")]
+    async fn likelihood(&self, response: Vec<u32>) -> Option<f64> {
+        let count = response.len() as f64;
+        let request =
+            ScoreRequest { prompt: self.prompt.clone(), response, ..ScoreRequest::default() };
+        let score = tokio::time::timeout(DEADLINE, self.serving.engine.score(request)).await;
+        Some(score.ok()?.ok()?.log_likelihood() / count)
+    }
+
+    fn judge(&self, coherent: bool) {
+        self.host.metrics.steered(if coherent { Steered::Kept } else { Steered::Lost });
+        if !coherent {
+            self.host.ledger.incoherent();
+        }
+        if self.limits.back_off && self.serving.back_off.judge(self.level, coherent) {
+            let scale = BackOff::scale(self.serving.back_off.level());
+            self.host.metrics.steering_scale(scale);
+            tracing::warn!(
+                scale,
+                coherent,
+                "the coherence of answers changes how far the policies steer"
+            );
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The field `personaguard` of a response: what the policies made of a choice.
+
+use crate::openai::{PolicyInfo, ScoreReport, ThresholdInfo, TraitScore};
+use crate::session::ReportOptions;
+use personaguard_guard::{Bounds, Decision, Plan, Tally};
+use serde_json::{Map, Value, json};
+
+/// None where nothing was asked for.
+pub(super) fn score_report(
+    decision: &Decision,
+    projections: &[Vec<f32>],
+    asked: ReportOptions,
+    attempts: u32,
+) -> Option<ScoreReport> {
+    let plan = decision.plan();
+    asked.any().then(|| ScoreReport {
+        policies: policies(decision),
+        attempts: (attempts > 1).then_some(attempts),
+        scores: asked.scores.then(|| scores(decision)),
+        tokens: asked.tokens.then(|| tokens(plan, projections)),
+    })
+}
+
+fn policies(decision: &Decision) -> Vec<PolicyInfo> {
+    let info = |(index, policy): (usize, &personaguard_guard::PlannedPolicy)| PolicyInfo {
+        name: policy.name.clone(),
+        generation: policy.generation,
+        mode: policy.mode,
+        refused: policy.refused.iter().map(|refused| refused.vector.clone()).collect(),
+        sampled: decision.looks(index),
+        unresolved: policy.unresolved.as_ref().map(|failure| failure.reason.clone()),
+    };
+    decision.plan().policies.iter().enumerate().map(info).collect()
+}
+
+fn scores(decision: &Decision) -> Vec<TraitScore> {
+    let plan = decision.plan();
+    let score = |(index, rule): (usize, &personaguard_guard::Rule)| {
+        let (tap, tally) = (&plan.taps[rule.tap], decision.tally(rule.tap));
+        TraitScore {
+            policy: plan.policies[rule.policy].name.clone(),
+            vector: tap.vector.clone(),
+            trait_name: tap.trait_name.clone(),
+            layer: tap.layer.0,
+            prompt_last: tally.and_then(Tally::prompt_last),
+            response_avg: tally.and_then(Tally::response_avg),
+            score: rule.score,
+            threshold: threshold(rule.bounds),
+            breached: decision.breached(index),
+            action: rule.action,
+        }
+    };
+    plan.rules.iter().enumerate().map(score).collect()
+}
+
+fn threshold(bounds: Bounds) -> Option<ThresholdInfo> {
+    match (bounds.min, bounds.max) {
+        (None, None) => None,
+        (None, Some(max)) => Some(ThresholdInfo::Max(max)),
+        (min, max) => Some(ThresholdInfo::Bounds { min, max }),
+    }
+}
+
+/// For each vector, the projection of each token.
+fn tokens(plan: &Plan, projections: &[Vec<f32>]) -> Map<String, Value> {
+    let series =
+        |tap: usize| projections.iter().map(|token| json!(token.get(tap))).collect::<Value>();
+    plan.taps.iter().enumerate().map(|(index, tap)| (tap.vector.clone(), series(index))).collect()
+}

@@ -1,0 +1,181 @@
+//! From a request that makes sense to answers that are written.
+
+use super::calls::Callables;
+use super::coherence::CoherenceCheck;
+use super::grammar;
+use super::guarded::{GuardedGeneration, Prompt, Setup};
+use super::request::ChatRequest;
+use super::retry::Retry;
+use crate::host::{Host, Serving, interventions};
+use crate::http::ApiError;
+use crate::session::Record;
+use axum::http::StatusCode;
+use personaguard_guard::{Decision, Plan};
+use personaguard_model::{GenerateRequest, SubmitError, TemplateError, VectorError};
+use std::sync::Arc;
+use tracing::Span;
+
+/// A request, and what it is answered under.
+pub(super) struct ChatJob {
+    pub(super) host: Arc<Host>,
+    pub(super) serving: Arc<Serving>,
+    pub(super) request: ChatRequest,
+    /// How each choice begins.
+    pub(super) decision: Decision,
+    pub(super) span: Span,
+    /// Id of the response.
+    pub(super) id: String,
+}
+
+/// Submits each choice to the engine. The prompt is read for the first; the others take it from the
+/// prefix cache.
+pub(super) async fn submit(job: ChatJob) -> Result<Vec<GuardedGeneration>, ApiError> {
+    let records: Vec<_> = (0..job.request.n).map(|choice| job.record(choice)).collect();
+    let generate = prepare(&job.serving, &job.request, job.decision.plan()).await?;
+    let callables = callables(&job.serving, &job.request);
+    let mut generations: Vec<GuardedGeneration> = Vec::with_capacity(records.len());
+    for (choice, record) in records.into_iter().enumerate() {
+        if let Some(first) = generations.first_mut() {
+            first.prompt_read().await;
+        }
+        match job.submit_choice(generate.clone(), choice, record, callables.clone()) {
+            Ok(generation) => generations.push(generation),
+            Err(error) => {
+                generations.into_iter().for_each(GuardedGeneration::forget);
+                return Err(error);
+            }
+        }
+    }
+    Ok(generations)
+}
+
+impl ChatJob {
+    /// The record of a choice. Its id is the response's, with its number where it is not the first.
+    fn record(&self, choice: usize) -> Record {
+        let id = if choice == 0 { self.id.clone() } else { format!("{}-{choice}", self.id) };
+        Record::new(Arc::clone(&self.host), self.span.clone(), id)
+    }
+
+    fn submit_choice(
+        &self,
+        mut generate: GenerateRequest,
+        choice: usize,
+        record: Record,
+        callables: Option<Arc<Callables>>,
+    ) -> Result<GuardedGeneration, ApiError> {
+        let (host, serving, decision) =
+            (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
+        generate.sampling.seed =
+            generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
+        let prompt = record.wants_conversation(&decision).then(|| Prompt {
+            messages: self.request.messages.clone(),
+            tokens: if self.request.has_calls() { generate.prompt.clone() } else { Vec::new() },
+        });
+        let setup = Setup {
+            retry: Retry::new(&generate, decision.plan()),
+            coherence: CoherenceCheck::new(host, Arc::clone(&serving), &decision, &generate.prompt),
+            with_logprobs: self.request.logprobs.is_some(),
+            report: self.request.report,
+            serving,
+            record,
+            callables,
+            prompt,
+        };
+        let generation =
+            setup.serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
+        Ok(GuardedGeneration::new(generation, decision, setup))
+    }
+}
+
+async fn prepare(
+    serving: &Serving,
+    request: &ChatRequest,
+    plan: &Arc<Plan>,
+) -> Result<GenerateRequest, ApiError> {
+    let model = Arc::clone(serving.engine.model());
+    let grammar = grammar::compile(&model, request).await?;
+    let messages = request.messages.clone();
+    let tools: Vec<_> = request
+        .tools
+        .iter()
+        .flat_map(|tools| &tools.functions)
+        .map(|f| f.template.clone())
+        .collect();
+    // A long conversation takes a while to tokenize.
+    let prompt = tokio::task::spawn_blocking(move || model.tool_prompt(&messages, &tools)).await;
+    let prompt = match prompt {
+        Ok(Ok(prompt)) => prompt,
+        Ok(Err(error)) => return Err(template_error(&error)),
+        Err(_) => {
+            return Err(ApiError::internal("The messages could not be turned into a prompt."));
+        }
+    };
+    let limit = serving.engine.model().context_length();
+    let wanted = request.max_tokens.unwrap_or(1);
+    if prompt.len().saturating_add(wanted) > limit {
+        return Err(ApiError::context_length(
+            prompt.len().saturating_add(wanted),
+            limit,
+            prompt.len(),
+        ));
+    }
+    let (probes, changes) = if Arc::ptr_eq(plan, &serving.plan) {
+        (Arc::clone(&serving.probes), Arc::clone(&serving.interventions))
+    } else {
+        let unfit = |error: VectorError| ApiError::internal(error.to_string());
+        (
+            interventions::probes(plan).map_err(unfit)?,
+            interventions::interventions(plan).map_err(unfit)?,
+        )
+    };
+    Ok(GenerateRequest {
+        max_tokens: request.max_tokens.unwrap_or(limit - prompt.len()),
+        prompt,
+        sampling: request.sampling.clone(),
+        stop: request.stop.clone(),
+        grammar,
+        top_logprobs: request.logprobs.unwrap_or(0),
+        probes,
+        interventions: changes,
+        ..GenerateRequest::default()
+    })
+}
+
+/// What the choices may call.
+fn callables(serving: &Serving, request: &ChatRequest) -> Option<Arc<Callables>> {
+    let tools = request.tools.as_ref()?;
+    Some(Arc::new(Callables {
+        form: serving.engine.model().call_form(),
+        names: tools.functions.iter().map(|function| function.name.clone()).collect(),
+        most: tools.max_calls,
+    }))
+}
+
+fn template_error(error: &TemplateError) -> ApiError {
+    match error {
+        TemplateError::Refused(_) => {
+            ApiError::invalid("messages", "invalid_value", error.to_string())
+        }
+        TemplateError::Missing => {
+            ApiError::body(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string())
+        }
+        TemplateError::Failed(_) => ApiError::internal(error.to_string()),
+    }
+}
+
+fn submit_error(error: &SubmitError) -> ApiError {
+    match error {
+        SubmitError::QueueFull { retry_after } => ApiError::busy(*retry_after),
+        SubmitError::ContextTooLong { tokens, context_length } => {
+            ApiError::context_length(*tokens, *context_length, *tokens)
+        }
+        SubmitError::Parameter { name, .. } => {
+            ApiError::invalid(*name, "invalid_value", error.to_string())
+        }
+        SubmitError::Stopped => ApiError::unavailable("stopping", error.to_string()),
+        other => {
+            tracing::error!(error = %other, "the engine refused a request");
+            ApiError::internal("The engine refused this request.")
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! HTTP as both placements use it: sockets and their limits, bodies, errors, server-sent events.
+//! It knows neither models nor policies.
+
+mod body;
+mod connections;
+mod error;
+mod event_stream;
+mod limits;
+mod listen;
+mod notify;
+mod router;
+pub(crate) mod sse;
+
+pub(crate) use body::{Broken, Patience, Received, collect, receive, request_body};
+pub(crate) use error::ApiError;
+pub(crate) use event_stream::event_stream;
+pub use limits::Limits;
+pub use listen::listen;
+pub(crate) use router::{catch_panics, with_fallbacks};

@@ -1,0 +1,89 @@
+//! The body of a request to `chat/completions`.
+
+use super::extension::ExtensionBody;
+use super::integer::Integer;
+use super::message::MessageBody;
+use super::string_or_list::{Item, StringOrList};
+use super::tool::{ToolBody, ToolChoiceBody};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The fields that mean something here. A field that is null counts as absent.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct ChatBody {
+    pub(crate) model: String,
+    pub(crate) messages: Vec<MessageBody>,
+    #[serde(default)]
+    pub(crate) stream: bool,
+    pub(crate) stream_options: Option<StreamOptions>,
+    pub(crate) n: Option<Integer>,
+    pub(crate) max_tokens: Option<Integer>,
+    pub(crate) max_completion_tokens: Option<Integer>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<Integer>,
+    pub(crate) min_p: Option<f64>,
+    pub(crate) presence_penalty: Option<f64>,
+    pub(crate) frequency_penalty: Option<f64>,
+    pub(crate) seed: Option<Integer>,
+    pub(crate) stop: Option<StopBody>,
+    #[serde(default)]
+    pub(crate) logprobs: bool,
+    pub(crate) top_logprobs: Option<Integer>,
+    pub(crate) response_format: Option<ResponseFormatBody>,
+    #[serde(default)]
+    pub(crate) tools: Vec<ToolBody>,
+    pub(crate) tool_choice: Option<ToolChoiceBody>,
+    pub(crate) parallel_tool_calls: Option<bool>,
+    #[serde(default)]
+    pub(crate) personaguard: ExtensionBody,
+}
+
+/// The field `stream_options`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct StreamOptions {
+    #[serde(default)]
+    pub(crate) include_usage: bool,
+    /// Chunks are never padded.
+    #[serde(rename = "include_obfuscation", default)]
+    _include_obfuscation: Option<bool>,
+}
+
+/// The field `stop`.
+pub(crate) type StopBody = StringOrList<String>;
+
+impl Item for String {
+    const PLURAL: &'static str = "strings";
+}
+
+/// The field `response_format`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct ResponseFormatBody {
+    pub(crate) r#type: FormatType,
+    pub(crate) json_schema: Option<JsonSchemaBody>,
+}
+
+/// What a response must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FormatType {
+    Text,
+    JsonObject,
+    JsonSchema,
+}
+
+/// A named schema.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct JsonSchemaBody {
+    pub(crate) name: String,
+    pub(crate) schema: Map<String, Value>,
+    #[serde(rename = "description", default)]
+    _description: Option<String>,
+    /// Responses always fit the schema.
+    #[serde(rename = "strict", default)]
+    _strict: Option<bool>,
+}

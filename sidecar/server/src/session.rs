@@ -1,0 +1,10 @@
+//! One request and its responses, whichever server writes them: whether it may be answered, under
+//! which decision, and what is recorded of it.
+
+mod admission;
+mod extension;
+mod record;
+
+pub(crate) use admission::{decide, not_ready, system_prompt};
+pub(crate) use extension::{ReportOptions, extension, overrides_only};
+pub(crate) use record::{Exchange, Record};

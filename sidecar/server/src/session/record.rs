@@ -1,0 +1,196 @@
+//! What is recorded of one response: exactly once, also when the client goes away.
+
+use crate::audit::entry::{self, Conversation, ResponseEntry};
+use crate::host::Host;
+use crate::openai::Usage;
+use crate::report::Ended;
+use crate::telemetry::metrics::Outcome;
+use crate::telemetry::traces::{self, Ending};
+use personaguard_guard::{Breach, Decision, Fault, Stop};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Instant;
+use tracing::Span;
+
+/// The record of one response.
+#[derive(Debug)]
+pub(crate) struct Record {
+    host: Arc<Host>,
+    span: Span,
+    id: String,
+    started: Instant,
+    has_left: bool,
+    /// Rules whose breach was recorded.
+    breached: Vec<usize>,
+    /// How often the response was written.
+    attempts: u32,
+    /// Tokens of attempts that did not leave.
+    discarded: usize,
+    conversation: Option<Conversation>,
+    is_closed: bool,
+}
+
+/// A prompt and its response, word for word.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) messages: Vec<Value>,
+    /// Tokens of the prompt, where they follow from more than the messages.
+    pub(crate) prompt: Vec<u32>,
+    /// Tokens of the response that were scored.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) text: String,
+}
+
+impl Record {
+    pub(crate) fn new(host: Arc<Host>, span: Span, id: String) -> Self {
+        Self {
+            host,
+            span,
+            id,
+            started: Instant::now(),
+            has_left: false,
+            breached: Vec::new(),
+            attempts: 1,
+            discarded: 0,
+            conversation: None,
+            is_closed: false,
+        }
+    }
+
+    /// The response never began.
+    pub(crate) fn forget(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Text left.
+    pub(crate) fn left(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.host.metrics.first_token(self.started.elapsed());
+        }
+    }
+
+    /// The response is written once more.
+    pub(crate) fn again(&mut self) {
+        self.attempts += 1;
+    }
+
+    /// Tokens of an attempt that does not leave.
+    pub(crate) fn discard(&mut self, completion_tokens: usize) {
+        self.discarded += completion_tokens;
+    }
+
+    /// How often the response was written.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Whether a conversation under this plan is to be logged.
+    pub(crate) fn wants_conversation(&self, decision: &Decision) -> bool {
+        self.host.logs.conversations.is_some() && decision.plan().records()
+    }
+
+    /// What was exchanged, for the conversation log.
+    pub(crate) fn exchange(&mut self, exchange: Exchange, decision: &Decision) {
+        let Exchange { messages, prompt, tokens, text } = exchange;
+        self.conversation = Some(Conversation {
+            kind: Conversation::KIND.to_owned(),
+            response_id: self.id.clone(),
+            model: decision.plan().model.clone(),
+            messages,
+            prompt,
+            tokens,
+            text,
+            changes: entry::changes(decision.plan()),
+        });
+    }
+
+    /// Rules were breached. A breach counts once, however often the response is written.
+    pub(crate) fn breaches(&mut self, decision: &Decision, breaches: &[Breach]) {
+        let plan = decision.plan();
+        for breach in breaches {
+            if self.breached.contains(&breach.rule) {
+                continue;
+            }
+            self.breached.push(breach.rule);
+            let rule = &plan.rules[breach.rule];
+            self.host.metrics.breach(plan, rule);
+            self.host.ledger.breach(plan, breach, &self.id);
+            tracing::warn!(response_id = %self.id, policy = %plan.policies[rule.policy].name,
+                vector = %plan.taps[rule.tap].vector, score = breach.score, threshold = breach.threshold,
+                action = ?rule.action, "breach");
+        }
+    }
+
+    /// The response ended. Only the first call counts.
+    pub(crate) fn close(&mut self, decision: &Decision, outcome: Outcome, usage: Usage) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        let plan = decision.plan();
+        let (metrics, elapsed) = (&self.host.metrics, self.started.elapsed());
+        metrics.response(outcome, elapsed);
+        metrics
+            .tokens(usage.prompt_tokens as u64, (usage.completion_tokens + self.discarded) as u64);
+        for rule in &plan.rules {
+            if let Some(score) = decision.score(rule) {
+                metrics.score(plan, rule, score);
+            }
+        }
+        let unguarded = decision.fault().filter(|_| decision.stop() != Some(Stop::Unscorable));
+        if let Some(fault) = unguarded {
+            metrics.unguarded(fault);
+        }
+        for policy in (0..plan.policies.len()).filter(|policy| !decision.looks(*policy)) {
+            metrics.unsampled(plan, policy);
+        }
+        if self.attempts > 1 {
+            metrics.regenerated(decision.excess().is_none());
+        }
+        let (breached, blocked) = (
+            !self.breached.is_empty(),
+            decision.stop().is_some_and(|stop| stop != Stop::Unscorable),
+        );
+        self.host
+            .ledger
+            .ended(decision, Ended { breached, blocked, unguarded: unguarded.is_some() });
+        self.log(decision, outcome, usage, unguarded);
+        let ending = Ending {
+            response_id: &self.id,
+            outcome,
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+        };
+        traces::record(&self.span, ending, decision);
+        tracing::info!(response_id = %self.id, outcome = outcome.label(), prompt_tokens = usage.prompt_tokens,
+            completion_tokens = usage.completion_tokens, breached,
+            unguarded = unguarded.map(Fault::label),
+            milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "response");
+    }
+
+    /// Writes to the logs on disk.
+    fn log(
+        &mut self,
+        decision: &Decision,
+        outcome: Outcome,
+        usage: Usage,
+        unguarded: Option<Fault>,
+    ) {
+        if let Some(audit) = &self.host.logs.audit {
+            let entry = ResponseEntry {
+                response_id: &self.id,
+                outcome: outcome.label(),
+                prompt_tokens: usage.prompt_tokens,
+                completion_tokens: usage.completion_tokens,
+                attempts: self.attempts,
+                unguarded: unguarded.map(Fault::label),
+            };
+            audit.push(entry::response(entry, decision));
+        }
+        if let (Some(log), Some(conversation)) =
+            (&self.host.logs.conversations, self.conversation.take())
+            && let Ok(entry) = serde_json::to_value(conversation)
+        {
+            log.push(entry);
+        }
+    }
+}
