@@ -8,6 +8,7 @@ mod cluster;
 mod crdgen;
 mod debian;
 mod demo;
+mod fuzz;
 mod images;
 mod kube;
 mod model;
@@ -17,6 +18,7 @@ mod structure;
 mod test;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod vectors;
 mod workspace;
 
@@ -47,6 +49,7 @@ enum Command {
     CheckCuda(check_cuda::Options),
     Clients(clients::Options),
     Structure(structure::Options),
+    Fuzz(fuzz::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::CheckCuda(options) => check_cuda::check(&options),
         Command::Clients(options) => clients::check(&options),
         Command::Structure(options) => structure::check(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         // A separate program, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example =

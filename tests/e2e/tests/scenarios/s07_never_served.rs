@@ -5,13 +5,8 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ListParams};
-<<<<<<< HEAD
-use personaguard_cluster::{Cache, Cluster};
-use personaguard_crds::{Digest, PersonaModel, PersonaVector};
-=======
 use personaguard_api::{Digest, PersonaModel, PersonaVector};
-use personaguard_cluster::image;
->>>>>>> main
+use personaguard_cluster::{Cache, Cluster};
 use personaguard_e2e::fixture::{self, MODEL, PATIENCE, SYSTEM, vector_manifest};
 use personaguard_e2e::{Fixture, environment, objects, wait};
 use serde_json::json;
