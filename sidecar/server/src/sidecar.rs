@@ -4,7 +4,7 @@ use crate::audit::Logs;
 use crate::config::Source;
 use crate::host::{self, Host};
 use crate::http::{Limits, listen};
-use crate::proxy::{self, Times, Upstream};
+use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{Pusher, Target};
 use crate::{admin, chat};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Setup {
     /// Where reports go.
     pub reports: Option<Target>,
     /// In placement Proxy: the server behind this one.
-    pub upstream: Option<(Upstream, Times)>,
+    pub upstream: Option<(Upstream, Timeouts)>,
     /// Logs on disk.
     pub logs: Logs,
     /// Limits on requests.

@@ -6,7 +6,7 @@ use personaguard_api::names;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
-use personaguard_server::proxy::{Times, Upstream};
+use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::Target;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
@@ -44,11 +44,11 @@ pub(crate) struct Options {
     upstream: Option<Upstream>,
     /// With --upstream: longest silence of that server in seconds, before an answer counts as
     /// failed.
-    #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Times::default().upstream.as_secs())]
+    #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Timeouts::default().upstream.as_secs())]
     upstream_timeout_seconds: u64,
     /// With --upstream: longest time in seconds for scoring one piece of an answer; past it the
     /// failure policy decides.
-    #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Times::default().score.as_secs())]
+    #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Timeouts::default().score.as_secs())]
     score_deadline_seconds: u64,
     /// Config folder.
     #[arg(long, env = "PERSONAGUARD_CONFIG", value_name = "DIR", default_value = names::CONFIG_DIR)]
@@ -174,7 +174,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
                 seconds(options.upstream_timeout_seconds),
                 seconds(options.score_deadline_seconds),
             );
-            (upstream, Times { upstream: upstream_time, score })
+            (upstream, Timeouts { upstream: upstream_time, score })
         }),
         limits: Limits {
             body_bytes: options.max_body_bytes,

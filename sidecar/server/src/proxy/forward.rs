@@ -1,6 +1,6 @@
 //! Requests to the upstream server and its answers, as they came.
 
-use super::Times;
+use super::timeouts::Timeouts;
 use crate::http::ApiError;
 use axum::body::Body;
 use axum::extract::Request;
@@ -56,7 +56,7 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(super) fn new(upstream: &Upstream, times: Times) -> Self {
+    pub(super) fn new(upstream: &Upstream, timeouts: Timeouts) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -65,7 +65,7 @@ impl Forwarder {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_IDLE)
             .build(connector);
-        Self { client, authority: upstream.0.clone(), wait: times.upstream }
+        Self { client, authority: upstream.0.clone(), wait: timeouts.upstream }
     }
 
     /// Sends a request on; bodies stream both ways, at the pace of the slower side.
@@ -140,34 +140,4 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_upstream_is_a_plain_address() {
-        for good in ["http://127.0.0.1:8000", "http://localhost:8000/", "http://[::1]:80"] {
-            assert!(good.parse::<Upstream>().is_ok(), "{good}");
-        }
-        for bad in
-            ["", "127.0.0.1:8000", "https://x:1", "http://x/v1", "http://x?y", "http://u@x", "/x"]
-        {
-            assert_eq!(bad.parse::<Upstream>(), Err(UpstreamError), "{bad}");
-        }
-    }
-
-    #[test]
-    fn headers_of_a_connection_stay_behind_and_others_survive() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, x-mine"),
-            ("x-mine", "1"),
-            ("te", "trailers"),
-            ("x-other", "2"),
-            ("keep-alive", "5"),
-        ] {
-            headers.insert(HeaderName::from_static(name), value.parse().unwrap());
-        }
-        strip(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-other"]);
-    }
-}
+mod tests;

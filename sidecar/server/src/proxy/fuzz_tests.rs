@@ -1,9 +1,9 @@
 //! Hostile bytes of clients and upstream servers.
 
-use super::held::{Held, tests::plan};
+use super::held::{HeldStream, tests::plan};
 use super::path::Api;
 use super::payload;
-use super::request::{Asked, without_extension};
+use super::request::{ProxiedRequest, without_extension};
 use super::transcript::Transcript;
 use crate::host::Host;
 use crate::http::sse::Splitter;
@@ -11,8 +11,8 @@ use bolero::check;
 use personaguard_guard::Decision;
 use std::sync::Arc;
 
-/// The text that a client finds in a stream. (Lines that are no data, and errors of the server, are
-/// nobody's answer.)
+/// The text that a client finds in a stream. Lines without data and errors of the server are not
+/// part of an answer.
 fn says(stream: &[u8]) -> String {
     let mut splitter = Splitter::default();
     splitter.push(stream);
@@ -32,7 +32,7 @@ fn fuzz_sse_of_an_upstream_server() {
     let redacting = plan("Redact", "Closed", 4);
     let open = plan("Block", "Open", 4);
     check!(name = "sse").for_each(|input| {
-        // In one piece and byte by byte: the same events, and no byte lost.
+        // Whole or byte by byte: the same events, and no byte is lost.
         let events = |size: usize| {
             let (mut splitter, mut events) = (Splitter::default(), Vec::new());
             for piece in input.chunks(size) {
@@ -47,11 +47,11 @@ fn fuzz_sse_of_an_upstream_server() {
         assert_eq!(whole, events(1));
         let bytes: usize = whole.0.iter().map(|event| event.0.len()).sum();
         assert_eq!(bytes + whole.1.len(), input.len());
-        // Nothing that says something leaves before it was scored; what fails open passes as it is.
+        // No text leaves before it is scored. What fails open passes unchanged.
         for (plan, is_open) in [(&closed, false), (&redacting, false), (&open, true)] {
             let decision = Decision::new(Arc::clone(plan));
             let transcript = Transcript::new(Arc::clone(&host), decision, tracing::Span::none());
-            let mut held = Held::new(transcript, Api::Chat, 1);
+            let mut held = HeldStream::new(transcript, Api::Chat, 1);
             let mut out = Vec::new();
             for piece in input.chunks(97) {
                 held.push(piece);
@@ -64,7 +64,7 @@ fn fuzz_sse_of_an_upstream_server() {
             if is_open {
                 held.transcript.fail(personaguard_guard::Fault::Deadline);
                 out.extend(held.release().unwrap_or_default());
-                assert_eq!(out, input, "what fails open passes as it is");
+                assert_eq!(out, input, "what fails open passes unchanged");
             } else {
                 out.extend(held.release().unwrap_or_default());
             }
@@ -77,9 +77,9 @@ fn fuzz_sse_of_an_upstream_server() {
 fn fuzz_bodies_of_proxied_requests() {
     check!(name = "proxy-request").for_each(|input| {
         for api in [Api::Chat, Api::Text] {
-            if let Ok(asked) = Asked::read(api, input) {
-                let other = Asked::read(api, &without_extension(input)).expect("readable");
-                assert!(other.extension.is_none() && other.n == asked.n);
+            if let Ok(request) = ProxiedRequest::read(api, input) {
+                let other = ProxiedRequest::read(api, &without_extension(input)).expect("readable");
+                assert!(other.extension.is_none() && other.n == request.n);
             }
         }
     });

@@ -1,65 +1,57 @@
 //! A request that makes a model write: what the failure policy says, what the prompt's score says,
-//! then the answer.
+//! then the response.
 
+use super::context::Context;
+use super::exchange::GuardedExchange;
 use super::path::Api;
 use super::payload::Unreadable;
-use super::request::{Asked, without_extension};
+use super::request::{ProxiedRequest, without_extension};
+use super::respond::respond;
 use super::scorer::Scorer;
-use super::transcript::{Answers, Transcript};
-use super::{Proxy, observed, stream, whole};
+use super::transcript::{PromptContext, Transcript};
+use super::whole;
 use crate::host::{Host, Serving};
-use crate::http::{ApiError, Received, receive};
+use crate::http::{ApiError, Received, is_encoded, receive};
 use crate::report::Ended;
 use crate::session::{decide, not_ready, overrides_only, system_prompt};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use personaguard_api::{Action, FailurePolicy, Score};
 use personaguard_guard::{Decision, Demands, Fault, Plan, Stop};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What happens to an answer, settled before it begins.
-#[derive(Debug)]
-pub(super) struct Guard {
-    pub(super) transcript: Transcript,
-    pub(super) scorer: Scorer,
-    pub(super) api: Api,
-    /// Choices asked for, over all prompts.
-    pub(super) expected: usize,
-    /// Longest silence of the upstream server.
-    pub(super) silence: Duration,
-}
-
 pub(super) async fn answer(
-    proxy: &Proxy,
+    context: &Context,
     api: Api,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let result = match proxy.host.serving() {
-        None => unready(proxy, request).await,
+    let result = match context.host.serving() {
+        None => unready(context, request).await,
         Some(serving) if serving.plan.policies.is_empty() => {
-            return proxy.forwarder.send(request).await;
+            return context.forwarder.send(request).await;
         }
-        Some(serving) => judged(proxy, api, serving, request).await,
+        Some(serving) => guarded(context, api, serving, request).await,
     };
     if let Err(error) = &result {
-        proxy.host.metrics.response(Outcome::Rejected, Duration::ZERO);
+        context.host.metrics.response(Outcome::Rejected, Duration::ZERO);
         tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
     }
     result
 }
 
 /// No model is loaded that could score.
-async fn unready(proxy: &Proxy, request: Request) -> Result<Response, ApiError> {
-    if proxy.host.state().failure_policy != Some(FailurePolicy::Open) {
-        return Err(not_ready(&proxy.host));
+async fn unready(context: &Context, request: Request) -> Result<Response, ApiError> {
+    if context.host.state().failure_policy != Some(FailurePolicy::Open) {
+        return Err(not_ready(&context.host));
     }
-    let response = proxy.forwarder.send(request).await?;
+    let response = context.forwarder.send(request).await?;
     if response.status().is_success() {
-        count_unguarded(&proxy.host, Fault::NotReady);
+        count_unguarded(&context.host, Fault::NotReady);
     }
     Ok(response)
 }
@@ -72,8 +64,8 @@ fn count_unguarded(host: &Host, fault: Fault) {
     );
 }
 
-async fn judged(
-    proxy: &Proxy,
+async fn guarded(
+    context: &Context,
     api: Api,
     serving: Arc<Serving>,
     request: Request,
@@ -83,13 +75,9 @@ async fn judged(
     }
     let (mut parts, body) = request.into_parts();
     let span = chat_span(&serving.name, &parts.headers);
-    let mut received = receive(body, proxy.limits).await?;
-    let mut asked = match &received {
-        Received::Whole(_) if encoded(&parts.headers) => Err(Unreadable("the body is compressed")),
-        Received::Whole(bytes) => Asked::read(api, bytes),
-        Received::TooLong(..) => Err(Unreadable("the body is longer than the limit")),
-    };
-    let demands = match asked.as_mut().ok().and_then(|asked| asked.extension.take()) {
+    let mut received = receive(body, context.limits).await?;
+    let mut request = read(api, &parts, &received);
+    let overrides = match request.as_mut().ok().and_then(|request| request.extension.take()) {
         None => Demands::new(),
         Some(extension) => {
             if let Received::Whole(bytes) = &mut received {
@@ -99,35 +87,25 @@ async fn judged(
             overrides_only(extension)?
         }
     };
-    let mut decision = decide(&proxy.host, &serving, &demands)?;
-    if let Ok(asked) = &asked {
-        decision = decision.under(system_prompt(asked.messages()));
+    let mut decision = decide(&context.host, &serving, &overrides)?;
+    if let Ok(request) = &request {
+        decision = decision.under(system_prompt(request.messages()));
     }
-    let mut transcript = Transcript::new(Arc::clone(&proxy.host), decision, span);
-    let prepared = match asked {
-        // Nobody looks at this answer.
-        Ok(asked) if transcript.plan().taps.is_empty() => Ok((asked, vec![Vec::new()])),
-        Ok(asked) => prepare(&serving, asked).await,
-        Err(unreadable) => Err(unreadable),
-    };
-    let (asked, prompts) = match prepared {
-        Ok(prepared) => prepared,
+    let mut transcript = Transcript::new(Arc::clone(&context.host), decision, span);
+    let (request, prompts) = match tokenize(&serving, transcript.plan(), request).await {
+        Ok(tokenized) => tokenized,
         Err(unreadable) => {
-            return unscored(
-                proxy,
-                transcript,
-                unreadable,
-                Request::from_parts(parts, received.into_body()),
-            )
-            .await;
+            let request = Request::from_parts(parts, received.into_body());
+            return unscored(context, transcript, unreadable, request).await;
         }
     };
     if transcript.wants_conversation() {
-        let (messages, prompts) = (asked.messages().to_vec(), prompts.clone());
-        transcript.answers(Answers { messages, prompts, per_prompt: asked.n });
+        let (messages, prompts) = (request.messages().to_vec(), prompts.clone());
+        transcript.set_prompt(PromptContext { messages, prompts, per_prompt: request.n });
     }
-    let scorer = Scorer { serving, prompts, per_prompt: asked.n, deadline: proxy.times.score };
-    if gates(transcript.plan()) {
+    let scorer =
+        Scorer { serving, prompts, per_prompt: request.n, deadline: context.timeouts.score };
+    if gates_prompt(transcript.plan()) {
         scorer.step(&mut transcript, true).await;
         match transcript.stop() {
             Some(Stop::Unscorable) => {
@@ -137,51 +115,51 @@ async fn judged(
             Some(_) => {
                 let text = transcript.redaction(0).unwrap_or_default();
                 transcript.close(None);
-                return Ok(whole::blocked(api, &asked, &scorer, &text));
+                return Ok(whole::blocked(api, &request, &scorer, &text));
             }
             None => {}
         }
     }
-    // What comes compressed cannot be read.
+    // A compressed response could not be read.
     parts.headers.remove(header::ACCEPT_ENCODING);
-    let expected = scorer.prompts.len() * asked.n;
-    let silence = proxy.times.upstream;
-    let guard = Guard { transcript, scorer, api, expected, silence };
-    respond(proxy, guard, Request::from_parts(parts, received.into_body())).await
+    let expected = scorer.prompts.len() * request.n;
+    let silence = context.timeouts.upstream;
+    let exchange = GuardedExchange { transcript, scorer, api, expected, silence };
+    let request = Request::from_parts(parts, received.into_body());
+    respond(&context.forwarder, exchange, request).await
 }
 
-async fn respond(proxy: &Proxy, mut guard: Guard, request: Request) -> Result<Response, ApiError> {
-    let response = match proxy.forwarder.send(request).await {
-        Ok(response) if response.status().is_success() => response,
-        other => {
-            guard.transcript.forget();
-            return other;
+fn read(api: Api, parts: &Parts, received: &Received) -> Result<ProxiedRequest, Unreadable> {
+    match received {
+        Received::Whole(_) if is_encoded(&parts.headers) => {
+            Err(Unreadable("the body is compressed"))
         }
-    };
-    let kind = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let (events, json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
-    if encoded(response.headers()) || !(events || json) {
-        tracing::warn!("the upstream server answers in a format that cannot be scored");
-        guard.transcript.fail(Fault::NotUnderstood);
-        let refused = guard.transcript.stop().is_some();
-        guard.transcript.close(None);
-        return if refused { Err(ApiError::unscorable()) } else { Ok(response) };
+        Received::Whole(bytes) => ProxiedRequest::read(api, bytes),
+        Received::TooLong(..) => Err(Unreadable("the body is longer than the limit")),
     }
-    let holds = guard.transcript.plan().holds();
-    Ok(match (holds, events) {
-        (true, true) => stream::response(guard, response),
-        (true, false) => whole::response(guard, response).await,
-        (false, _) => observed::response(guard, response, events),
-    })
+}
+
+/// The request with the tokens of each prompt.
+async fn tokenize(
+    serving: &Serving,
+    plan: &Plan,
+    request: Result<ProxiedRequest, Unreadable>,
+) -> Result<(ProxiedRequest, Vec<Vec<u32>>), Unreadable> {
+    let request = request?;
+    if plan.taps.is_empty() {
+        // No policy looks at this response.
+        return Ok((request, vec![Vec::new()]));
+    }
+    let model = Arc::clone(serving.engine.model());
+    // A long conversation takes a while to tokenize.
+    let task =
+        tokio::task::spawn_blocking(move || request.tokens(&model).map(|tokens| (request, tokens)));
+    task.await.unwrap_or(Err(Unreadable("the prompt could not be read")))
 }
 
 /// A request that cannot be scored: refused, or passed on and counted, as the policies say.
 async fn unscored(
-    proxy: &Proxy,
+    context: &Context,
     mut transcript: Transcript,
     Unreadable(why): Unreadable,
     request: Request,
@@ -194,7 +172,7 @@ async fn unscored(
         );
         return Err(ApiError::body(StatusCode::BAD_REQUEST, "guard_not_understood", message));
     }
-    let response = proxy.forwarder.send(request).await;
+    let response = context.forwarder.send(request).await;
     if response.as_ref().is_ok_and(|response| response.status().is_success()) {
         transcript.close(None);
     } else {
@@ -203,19 +181,7 @@ async fn unscored(
     response
 }
 
-async fn prepare(serving: &Serving, asked: Asked) -> Result<(Asked, Vec<Vec<u32>>), Unreadable> {
-    let model = Arc::clone(serving.engine.model());
-    // A long conversation takes a while to tokenize.
-    let task =
-        tokio::task::spawn_blocking(move || asked.tokens(&model).map(|tokens| (asked, tokens)));
-    task.await.unwrap_or(Err(Unreadable("the prompt could not be read")))
-}
-
 /// Whether the prompt's score decides before anything is written.
-fn gates(plan: &Plan) -> bool {
+fn gates_prompt(plan: &Plan) -> bool {
     plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action >= Action::Redact)
-}
-
-fn encoded(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity")
 }

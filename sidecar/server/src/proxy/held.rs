@@ -1,66 +1,57 @@
 //! A stream between upstream server and client: chunks wait until what they say was scored. Pure.
 
-use super::choice::{Need, Verdict};
+mod queue;
+
+use super::choice::{Release, TextSpan};
+use super::filtered::{ChunkContent, ChunkHead, FilteredChoice};
 use super::path::Api;
 use super::payload;
 use super::transcript::Transcript;
 use crate::http::ApiError;
-use crate::http::sse::{Event, Splitter};
+use crate::http::sse::{Event, Splitter, write_event};
 use bytes::{Bytes, BytesMut};
 use personaguard_guard::{Fault, Stop};
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeSet, VecDeque};
-
-/// Bytes that wait at most; past it the answer cannot be scored in time.
-const MAX_HELD: usize = 8 << 20;
-
-/// One event, and what must be known before it leaves.
-#[derive(Debug)]
-struct Waiting {
-    event: Event,
-    needs: Vec<(usize, Need)>,
-}
+use queue::{Queue, Waiting};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Where the stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// More may come.
-    Flowing,
-    /// The upstream server has said all.
+    Open,
+    /// The upstream server has sent everything.
     Ended,
-    /// The client was told all.
+    /// The client was sent everything.
     Done,
 }
 
 /// Chunks on their way, with the transcript that judges them.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldStream {
     pub(super) transcript: Transcript,
     api: Api,
-    /// Choices asked for.
+    /// Choices that were asked for.
     expected: usize,
     splitter: Splitter,
-    waiting: VecDeque<Waiting>,
-    bytes: usize,
-    /// What chunks of this answer have in common.
-    head: Map<String, Value>,
-    /// Cut choices of which the client knows.
-    told: BTreeSet<usize>,
+    queue: Queue,
+    head: ChunkHead,
+    /// Stopped choices whose end the client was sent.
+    ended: BTreeSet<usize>,
     state: State,
 }
 
-impl Held {
+impl HeldStream {
     pub(super) fn new(transcript: Transcript, api: Api, expected: usize) -> Self {
         Self {
             transcript,
             api,
             expected,
             splitter: Splitter::default(),
-            waiting: VecDeque::new(),
-            bytes: 0,
-            head: Map::new(),
-            told: BTreeSet::new(),
-            state: State::Flowing,
+            queue: Queue::default(),
+            head: ChunkHead::default(),
+            ended: BTreeSet::new(),
+            state: State::Open,
         }
     }
 
@@ -80,11 +71,11 @@ impl Held {
         }
     }
 
-    /// The upstream server has said all.
+    /// The upstream server has sent everything.
     pub(super) fn end(&mut self) {
         let rest = self.splitter.rest();
         if !rest.is_empty() {
-            // Some clients read an event that nothing ends.
+            // Some clients read an event that no empty line ends.
             self.take(Event(rest));
         }
         self.transcript.complete();
@@ -92,7 +83,7 @@ impl Held {
     }
 
     fn take(&mut self, event: Event) {
-        let needs = match event.data() {
+        let spans = match event.data() {
             // Comments and the like.
             None => Vec::new(),
             Some(data) if data.trim_ascii() == b"[DONE]" => {
@@ -101,19 +92,19 @@ impl Held {
             }
             Some(data) => match serde_json::from_slice::<Value>(&data) {
                 Ok(payload) => match self.transcript.take(&payload) {
-                    Ok(needs) => {
-                        self.remember(payload);
-                        needs
+                    Ok(spans) => {
+                        self.head.learn(payload);
+                        spans
                     }
                     Err(unreadable) => self.misunderstood(unreadable.0),
                 },
                 Err(_) => self.misunderstood("a chunk is not JSON"),
             },
         };
-        self.wait(event, needs);
+        self.wait(event, spans);
     }
 
-    fn misunderstood(&mut self, why: &'static str) -> Vec<(usize, Need)> {
+    fn misunderstood(&mut self, why: &'static str) -> Vec<(usize, TextSpan)> {
         if !self.transcript.is_open() {
             tracing::warn!(why, "an answer of the upstream server cannot be scored");
         }
@@ -121,23 +112,10 @@ impl Held {
         Vec::new()
     }
 
-    fn wait(&mut self, event: Event, needs: Vec<(usize, Need)>) {
-        self.bytes += event.0.len();
-        self.waiting.push_back(Waiting { event, needs });
-        if self.bytes > MAX_HELD {
+    fn wait(&mut self, event: Event, spans: Vec<(usize, TextSpan)>) {
+        self.queue.push(Waiting { event, spans });
+        if self.queue.is_too_long() {
             self.transcript.fail(Fault::TooLong);
-        }
-    }
-
-    fn remember(&mut self, payload: Value) {
-        if let (true, Value::Object(mut fields)) = (self.head.is_empty(), payload) {
-            fields.retain(|name, _| {
-                matches!(
-                    name.as_str(),
-                    "id" | "object" | "created" | "model" | "system_fingerprint"
-                )
-            });
-            self.head = fields;
         }
     }
 
@@ -147,13 +125,13 @@ impl Held {
         while self.state != State::Done {
             if self.transcript.stop() == Some(Stop::Unscorable) {
                 self.refuse(&mut out);
-            } else if self.transcript.all_cut(self.expected) {
+            } else if self.transcript.all_stopped(self.expected) {
                 self.release_cleared(&mut out);
-                self.tell_cuts(&mut out);
+                self.end_stopped(&mut out);
                 self.finish(&mut out);
             } else if !self.release_one(&mut out) {
-                if self.waiting.is_empty() && self.state == State::Ended {
-                    self.tell_cuts(&mut out);
+                if self.queue.is_empty() && self.state == State::Ended {
+                    self.end_stopped(&mut out);
                     self.state = State::Done;
                 }
                 break;
@@ -162,26 +140,26 @@ impl Held {
         (!out.is_empty()).then(|| out.freeze())
     }
 
-    /// What was cleared before a fault leaves; an error follows, and no `[DONE]`: nobody should
-    /// take this for complete.
+    /// What was cleared before a fault leaves. An error follows, and no `[DONE]`: the client must
+    /// not take this for complete.
     fn refuse(&mut self, out: &mut BytesMut) {
         while self
-            .waiting
+            .queue
             .front()
-            .is_some_and(|front| self.judge(front) == Verdict::Leave && !front.needs.is_empty())
+            .is_some_and(|front| self.judge(front) == Release::Now && !front.spans.is_empty())
         {
             self.release_one(out);
         }
-        event(out, &serde_json::to_value(ApiError::unscorable().body).unwrap_or_default());
+        write_event(out, &ApiError::unscorable().body);
         self.state = State::Done;
     }
 
-    /// What was cleared of choices that are all cut: whole sentences before the breaching ones.
+    /// What was cleared of choices that are all stopped: whole sentences before the breaching ones.
     fn release_cleared(&mut self, out: &mut BytesMut) {
-        while let Some(front) = self.waiting.front() {
-            if front.needs.is_empty() {
-                // The end of an answer that now ends otherwise.
-                self.waiting.pop_front();
+        while let Some(front) = self.queue.front() {
+            if front.spans.is_empty() {
+                // The end of a response that now ends otherwise.
+                self.queue.pop();
             } else if !self.release_one(out) {
                 break;
             }
@@ -193,86 +171,74 @@ impl Held {
         self.state = State::Done;
     }
 
-    fn tell_cuts(&mut self, out: &mut BytesMut) {
-        let cut: Vec<_> = self.transcript.cut().collect();
-        for index in cut {
-            self.tell_cut(index, out);
+    fn end_stopped(&mut self, out: &mut BytesMut) {
+        let stopped: Vec<_> = self.transcript.stopped().collect();
+        for index in stopped {
+            self.end_choice(index, out);
         }
     }
 
-    /// The last chunk of a choice that a policy stopped.
-    fn tell_cut(&mut self, index: usize, out: &mut BytesMut) {
-        if self.told.insert(index) {
+    /// Sends the last chunks of a choice that a policy stopped.
+    fn end_choice(&mut self, index: usize, out: &mut BytesMut) {
+        if self.ended.insert(index) {
             if let Some(text) = self.transcript.redaction(index) {
-                self.say(index, &text, None, out);
+                self.write_chunk(index, ChunkContent::Text(&text), out);
             }
-            self.say(index, "", Some("content_filter"), out);
+            self.write_chunk(index, ChunkContent::Filtered, out);
         }
     }
 
-    /// A chunk of our own.
-    fn say(&self, index: usize, text: &str, finish_reason: Option<&str>, out: &mut BytesMut) {
-        let choice = match self.api {
-            Api::Text => {
-                json!({ "index": index, "text": text, "logprobs": null, "finish_reason": finish_reason })
-            }
-            _ => {
-                let delta = if text.is_empty() { json!({}) } else { json!({ "content": text }) };
-                json!({ "index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason })
-            }
-        };
-        let mut chunk = self.head.clone();
-        chunk.insert("choices".to_owned(), json!([choice]));
-        event(out, &Value::Object(chunk));
+    fn write_chunk(&self, index: usize, content: ChunkContent<'_>, out: &mut BytesMut) {
+        let choice = FilteredChoice::chunk(self.api, index, content);
+        write_event(out, &self.head.chunk(choice));
     }
 
-    fn judge(&self, waiting: &Waiting) -> Verdict {
-        let mut all = Verdict::Leave;
-        for &(index, need) in &waiting.needs {
-            match self.transcript.verdict(index, need) {
-                Verdict::Wait => return Verdict::Wait,
-                Verdict::Never => all = Verdict::Never,
-                Verdict::Leave => {}
+    fn judge(&self, waiting: &Waiting) -> Release {
+        let mut all = Release::Now;
+        for &(index, span) in &waiting.spans {
+            match self.transcript.judge(index, span) {
+                Release::Wait => return Release::Wait,
+                Release::Never => all = Release::Never,
+                Release::Now => {}
             }
         }
         all
     }
 
     fn release_one(&mut self, out: &mut BytesMut) -> bool {
-        let Some(front) = self.waiting.front() else { return false };
-        let verdict = self.judge(front);
-        if verdict == Verdict::Wait {
+        let Some(front) = self.queue.front() else { return false };
+        let release = self.judge(front);
+        if release == Release::Wait {
             return false;
         }
-        let Some(Waiting { event, needs }) = self.waiting.pop_front() else { return false };
-        self.bytes -= event.0.len();
-        if verdict == Verdict::Leave {
+        let Some(Waiting { event, spans }) = self.queue.pop() else { return false };
+        if release == Release::Now {
             out.extend_from_slice(&event.0);
-        } else if let Some(rest) = self.without_cuts(&event, &needs) {
-            self::event(out, &rest);
+        } else if let Some(rest) = self.without_stopped(&event, &spans) {
+            write_event(out, &rest);
         }
-        for &(index, need) in &needs {
-            if self.transcript.verdict(index, need) == Verdict::Never {
-                self.tell_cut(index, out);
-            } else if need.to > 0 || need.last {
+        for &(index, span) in &spans {
+            if self.transcript.judge(index, span) == Release::Never {
+                self.end_choice(index, out);
+            } else if span.to > 0 || span.is_last {
                 self.transcript.left(index);
             }
         }
         true
     }
 
-    /// A chunk without choices that are cut, or with what leaves of them.
-    fn without_cuts(&self, event: &Event, needs: &[(usize, Need)]) -> Option<Value> {
+    /// A chunk without stopped choices, or with what leaves of them.
+    fn without_stopped(&self, event: &Event, spans: &[(usize, TextSpan)]) -> Option<Value> {
         let mut payload: Value = serde_json::from_slice(&event.data()?).ok()?;
         let choices = payload.get_mut("choices")?.as_array_mut()?;
-        let mut needs = needs.iter();
+        let mut spans = spans.iter();
         choices.retain_mut(|choice| {
-            let Some(&(index, need)) = needs.next() else { return false };
-            let kept = self.transcript.kept(index, need);
-            match self.transcript.verdict(index, need) {
-                Verdict::Leave => true,
+            let Some(&(index, span)) = spans.next() else { return false };
+            let kept = self.transcript.kept(index, span);
+            match self.transcript.judge(index, span) {
+                Release::Now => true,
                 _ if kept == 0
-                    || self.told.contains(&index)
+                    || self.ended.contains(&index)
                     || !payload::shorten(choice, kept, "") =>
                 {
                     false
@@ -286,16 +252,10 @@ impl Held {
         (!choices.is_empty()).then_some(payload)
     }
 
-    /// Whether the client was told all.
+    /// Whether the client was sent everything.
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }
-}
-
-fn event(out: &mut BytesMut, payload: &Value) {
-    out.extend_from_slice(b"data: ");
-    out.extend_from_slice(payload.to_string().as_bytes());
-    out.extend_from_slice(b"\n\n");
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! An answer that nothing has to wait for: its bytes pass at once, and what they say is scored
+//! A response that nothing has to wait for: its bytes pass at once, and what they say is scored
 //! afterwards.
 
+use super::exchange::GuardedExchange;
 use super::forward::stalled;
-use super::guarded::Guard;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
 use crate::http::sse::{Event, Splitter};
@@ -17,14 +17,14 @@ use std::time::Duration;
 /// Longest body that is read as a whole.
 const MAX_BODY: usize = 16 << 20;
 
-pub(super) fn response(guard: Guard, response: Response, events: bool) -> Response {
+pub(super) fn response(exchange: GuardedExchange, response: Response, events: bool) -> Response {
     let (parts, body) = response.into_parts();
-    let Guard { transcript, scorer, silence, .. } = guard;
+    let GuardedExchange { transcript, scorer, silence, .. } = exchange;
     let copy = if events { Copy::Events(Splitter::default()) } else { Copy::Whole(Vec::new()) };
     let observed = Observed {
         upstream: body.into_data_stream(),
         silence,
-        listener: Listener { work: Some((transcript, scorer)), copy, missed: None },
+        tee: Tee { work: Some((transcript, scorer)), copy, missed: None },
     };
     let body = stream::unfold(Some(observed), |observed| async {
         let mut observed = observed?;
@@ -40,34 +40,34 @@ pub(super) fn response(guard: Guard, response: Response, events: bool) -> Respon
 struct Observed {
     upstream: BodyDataStream,
     silence: Duration,
-    listener: Listener,
+    tee: Tee,
 }
 
 impl Observed {
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         match tokio::time::timeout(self.silence, self.upstream.next()).await {
             Ok(Some(Ok(bytes))) => {
-                self.listener.hear(&bytes);
+                self.tee.copy(&bytes);
                 Some(Ok(bytes))
             }
             Ok(Some(Err(error))) => {
-                self.listener.end(Some(Outcome::Error));
+                self.tee.end(Some(Outcome::Error));
                 Some(Err(error))
             }
             Ok(None) => {
-                self.listener.end(None);
+                self.tee.end(None);
                 None
             }
             Err(_) => {
-                self.listener.end(Some(Outcome::Error));
+                self.tee.end(Some(Outcome::Error));
                 Some(Err(axum::Error::new(stalled(self.silence).code())))
             }
         }
     }
 }
 
-/// Reads along. When the client goes away, what it has got is scored all the same.
-struct Listener {
+/// Copies what passes. When the client goes away, what it has got is scored all the same.
+struct Tee {
     work: Option<(Transcript, Scorer)>,
     copy: Copy,
     /// Why not all of it could be read. What could be is scored all the same.
@@ -81,8 +81,8 @@ enum Copy {
     Nothing,
 }
 
-impl Listener {
-    fn hear(&mut self, bytes: &[u8]) {
+impl Tee {
+    fn copy(&mut self, bytes: &[u8]) {
         let Some((transcript, _)) = &mut self.work else { return };
         match &mut self.copy {
             Copy::Nothing => {}
@@ -136,7 +136,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for Tee {
     fn drop(&mut self) {
         self.end(Some(Outcome::Cancelled));
     }

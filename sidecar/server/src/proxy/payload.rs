@@ -1,21 +1,22 @@
-//! What an answer says: the text of each choice, out of chunks and whole bodies.
+//! What a response says: the text of each choice, out of chunks and whole bodies. All of it is read,
+//! also in fields that are not OpenAI's, so the bodies are not typed.
 
 use serde_json::Value;
 
-/// Choices of one answer at most.
+/// Choices of one response at most.
 pub(super) const MAX_CHOICES: usize = 128;
 
-/// What cannot be read as text, told without any of it.
+/// Why something cannot be read as text; it holds none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) &'static str);
 
 /// What one chunk, or a whole body, adds to a choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Added {
+pub(super) struct ChoiceDelta {
     pub(super) choice: usize,
     pub(super) text: String,
     /// It makes sense as a whole only: a tool call.
-    pub(super) whole: bool,
+    pub(super) is_whole: bool,
     pub(super) finish: Option<Finish>,
 }
 
@@ -27,7 +28,7 @@ pub(super) enum Finish {
 }
 
 /// Reads a chunk or a whole body. One without choices (usage, an error) adds nothing.
-pub(super) fn read(payload: &Value) -> Result<Vec<Added>, Unreadable> {
+pub(super) fn read(payload: &Value) -> Result<Vec<ChoiceDelta>, Unreadable> {
     let Value::Object(fields) = payload else { return Err(Unreadable("a chunk is not an object")) };
     match fields.get("choices") {
         Some(Value::Array(choices)) => choices.iter().map(choice).collect(),
@@ -36,7 +37,7 @@ pub(super) fn read(payload: &Value) -> Result<Vec<Added>, Unreadable> {
     }
 }
 
-fn choice(choice: &Value) -> Result<Added, Unreadable> {
+fn choice(choice: &Value) -> Result<ChoiceDelta, Unreadable> {
     let Value::Object(fields) = choice else { return Err(Unreadable("a choice is not an object")) };
     let index = match fields.get("index") {
         None | Some(Value::Null) => 0,
@@ -47,27 +48,27 @@ fn choice(choice: &Value) -> Result<Added, Unreadable> {
     if index >= MAX_CHOICES {
         return Err(Unreadable("a choice has no sensible index"));
     }
-    let (mut text, mut whole) = (String::new(), false);
-    for said in SAID {
-        let said = fields.get(said).unwrap_or(&Value::Null);
+    let (mut text, mut is_whole) = (String::new(), false);
+    for field in CONTENT_FIELDS {
+        let said = fields.get(field).unwrap_or(&Value::Null);
         collect(said, &mut text)?;
-        whole |= ["tool_calls", "function_call"]
+        is_whole |= ["tool_calls", "function_call"]
             .iter()
             .any(|call| said.get(call).is_some_and(|call| !call.is_null()));
     }
     let finish = fields.get("finish_reason").and_then(Value::as_str);
     let finish =
         finish.map(|reason| if reason == "length" { Finish::Length } else { Finish::Stop });
-    Ok(Added { choice: index, text, whole, finish })
+    Ok(ChoiceDelta { choice: index, text, is_whole, finish })
 }
 
 /// Fields of a choice that hold what it says.
-const SAID: [&str; 3] = ["delta", "message", "text"];
+const CONTENT_FIELDS: [&str; 3] = ["delta", "message", "text"];
 
-/// Leaves of what a choice says its first `keep` bytes, with `then` after them, and no log
+/// Cuts what a choice says after its first `keep` bytes, puts `then` after them, and drops the log
 /// probabilities. False, and nothing changed, where it says anything but plain content.
 pub(super) fn shorten(choice: &mut Value, keep: usize, then: &str) -> bool {
-    let Ok(Added { text, .. }) = self::choice(choice) else { return false };
+    let Ok(ChoiceDelta { text, .. }) = self::choice(choice) else { return false };
     let Some(kept) = text.get(..keep) else { return false };
     let pointers = ["/delta/content", "/message/content", "/text"];
     let Some(content) = pointers.iter().find(|content| {
@@ -84,8 +85,8 @@ pub(super) fn shorten(choice: &mut Value, keep: usize, then: &str) -> bool {
     true
 }
 
-/// Every text in it, in its order: content, refusals, reasoning, tool calls with their arguments,
-/// and whatever a server adds.
+/// All text in it, in its order: content, refusals, reasoning, tool calls with their arguments, and
+/// whatever a server adds.
 fn collect(value: &Value, text: &mut String) -> Result<(), Unreadable> {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -129,75 +130,4 @@ const READABLE: [&str; 11] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
-    fn one(choice: Value) -> Added {
-        read(&json!({ "choices": [choice] })).unwrap().remove(0)
-    }
-
-    #[test]
-    fn everything_that_is_said_is_read() {
-        assert_eq!(
-            one(json!({ "index": 1, "delta": { "role": "assistant", "content": "Hi" } })).text,
-            "Hi"
-        );
-        assert_eq!(
-            one(json!({ "text": " there", "finish_reason": "length" })).finish,
-            Some(Finish::Length)
-        );
-        let call = json!({ "message": { "content": null, "tool_calls": [
-            { "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": "{\"to\": 1}" } }] } });
-        assert_eq!(one(call).text, "mail{\"to\": 1}");
-        assert_eq!(
-            one(json!({ "delta": { "reasoning_content": "hm", "content": "x", "anything_new": ["y"] } })).text,
-            "hmxy"
-        );
-        assert_eq!(
-            one(json!({ "message": { "content": [{ "type": "text", "text": "a" }] } })).text,
-            "a"
-        );
-        assert_eq!(read(&json!({ "choices": [], "usage": {} })), Ok(vec![]));
-        assert_eq!(read(&json!({ "error": { "message": "no" } })), Ok(vec![]));
-    }
-
-    #[test]
-    fn plain_content_alone_is_shortened() {
-        let mut plain = json!({ "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {} });
-        assert!(shorten(&mut plain, 7, "[x]"));
-        assert_eq!(
-            plain,
-            json!({ "index": 1, "message": { "role": "assistant", "content": "Été. [x]" }, "logprobs": null })
-        );
-        let call = json!({ "function": { "name": "a", "arguments": "b. c" } });
-        for odd in [
-            json!({ "message": { "content": "a. b", "reasoning": "c" } }),
-            json!({ "delta": { "content": "a", "tool_calls": [call] } }),
-            json!({ "text": "é" }),
-        ] {
-            let mut same = odd.clone();
-            assert!(!shorten(&mut same, 1, ""));
-            assert_eq!(same, odd);
-        }
-        assert!(one(json!({ "delta": { "tool_calls": [call] } })).whole);
-        assert!(!one(json!({ "delta": { "content": "a", "tool_calls": null } })).whole);
-    }
-
-    #[test]
-    fn what_is_not_text_or_not_openai_is_told_apart() {
-        for odd in [
-            json!([]),
-            json!({ "response": "text in another format" }),
-            json!({ "choices": "x" }),
-            json!({ "choices": [1] }),
-            json!({ "choices": [{ "index": 128 }] }),
-            json!({ "choices": [{ "index": -1 }] }),
-            json!({ "choices": [{ "message": { "audio": { "data": "AAAA" } } }] }),
-            json!({ "choices": [{ "delta": { "content": [{ "type": "image_url", "image_url": { "url": "x" } }] } }] }),
-        ] {
-            assert!(read(&odd).is_err(), "{odd}");
-        }
-    }
-}
+mod tests;

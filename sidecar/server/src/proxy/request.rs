@@ -1,13 +1,15 @@
-//! What a request asks a model to write, as far as scoring the answer needs it.
+//! What a request asks a model to write, as far as scoring the response spans it.
 
 use super::path::Api;
 use super::payload::{MAX_CHOICES, Unreadable};
+use crate::openai::{Content, Part, StringOrList};
 use personaguard_model::{ChatOptions, Model};
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 /// A request that can be scored.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct ProxiedRequest {
     prompt: Prompt,
     /// Choices for each prompt.
     pub(super) n: usize,
@@ -15,24 +17,23 @@ pub(super) struct Asked {
     pub(super) stream: bool,
     /// The model by the name that the client has for it.
     pub(super) model: Option<String>,
-    /// The field `personaguard`: what the client asks of the guard. It is not the server's
-    /// business.
+    /// The field `personaguard`, which is meant for the guard and not for the upstream server.
     pub(super) extension: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Prompt {
     Messages { messages: Vec<Value>, variables: Map<String, Value> },
-    Texts(Vec<Plain>),
+    Texts(Vec<TextPrompt>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Plain {
+enum TextPrompt {
     Text(String),
     Tokens(Vec<u32>),
 }
 
-impl Asked {
+impl ProxiedRequest {
     /// Reads a body. Fields that are not needed here may hold anything.
     pub(super) fn read(api: Api, body: &[u8]) -> Result<Self, Unreadable> {
         let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
@@ -83,9 +84,9 @@ impl Asked {
                     .map_err(|_| Unreadable("the chat template takes no such messages"))
             }
             Prompt::Texts(texts) => {
-                let tokens = |text: &Plain| match text {
-                    Plain::Text(text) => model.tokenizer().encode(text),
-                    Plain::Tokens(tokens) => tokens.clone(),
+                let tokens = |text: &TextPrompt| match text {
+                    TextPrompt::Text(text) => model.tokenizer().encode(text),
+                    TextPrompt::Tokens(tokens) => tokens.clone(),
                 };
                 Ok(texts.iter().map(tokens).collect())
             }
@@ -120,27 +121,32 @@ fn message(value: Value) -> Result<Value, Unreadable> {
     if fields.get("role").and_then(Value::as_str) == Some("developer") {
         fields.insert("role".to_owned(), json!("system"));
     }
-    if let Some(Value::Array(parts)) = fields.get("content") {
-        let text = parts.iter().map(part).collect::<Result<String, _>>()?;
-        fields.insert("content".to_owned(), json!(text));
-    } else if !matches!(fields.get("content"), None | Some(Value::Null | Value::String(_))) {
-        return Err(Unreadable("the content of a message is not text"));
-    }
-    if fields.get("content").is_none_or(Value::is_null) {
+    // Where it stood: a template may list the fields.
+    let content = fields.entry("content").or_insert(Value::Null);
+    *content = match content.take() {
         // A template would print `none`.
-        fields.insert("content".to_owned(), json!(""));
-    }
+        Value::Null => json!(""),
+        content => {
+            let content = Content::deserialize(content)
+                .map_err(|_| Unreadable("the content of a message is not text"))?;
+            text(content)?.into()
+        }
+    };
     Ok(Value::Object(fields))
 }
 
-fn part(part: &Value) -> Result<&str, Unreadable> {
-    let kind = part.get("type").and_then(Value::as_str);
-    let text = match kind {
-        Some("text" | "input_text" | "output_text") => part.get("text"),
-        Some("refusal") => part.get("refusal"),
+fn text(content: Content) -> Result<String, Unreadable> {
+    let parts = match content {
+        StringOrList::String(text) => return Ok(text),
+        StringOrList::List(parts) => parts,
+    };
+    let text = |part: Part| match part.kind.as_deref() {
+        Some("text" | "input_text" | "output_text") => part.text,
+        Some("refusal") => part.refusal,
         _ => None,
     };
-    text.and_then(Value::as_str).ok_or(Unreadable("a part of a message is not text"))
+    let texts = parts.into_iter().map(text).collect::<Option<String>>();
+    texts.ok_or(Unreadable("a part of a message is not text"))
 }
 
 /// What templates are given besides the messages.
@@ -158,7 +164,7 @@ fn variables(fields: &mut Map<String, Value>) -> Map<String, Value> {
     variables
 }
 
-fn texts(value: Option<Value>) -> Result<Vec<Plain>, Unreadable> {
+fn texts(value: Option<Value>) -> Result<Vec<TextPrompt>, Unreadable> {
     let odd = Unreadable("`prompt` is neither text nor tokens");
     let tokens = |values: &[Value]| {
         let token = |value: &Value| value.as_u64().and_then(|token| u32::try_from(token).ok());
@@ -167,10 +173,10 @@ fn texts(value: Option<Value>) -> Result<Vec<Plain>, Unreadable> {
             .map(token)
             .collect::<Option<Vec<_>>>()
             .filter(|tokens| !tokens.is_empty())
-            .map(Plain::Tokens)
+            .map(TextPrompt::Tokens)
     };
     let text = |value: &Value| match value {
-        Value::String(text) if !text.is_empty() => Some(Plain::Text(text.clone())),
+        Value::String(text) if !text.is_empty() => Some(TextPrompt::Text(text.clone())),
         Value::Array(values) => tokens(values),
         _ => None,
     };
@@ -187,57 +193,4 @@ fn texts(value: Option<Value>) -> Result<Vec<Plain>, Unreadable> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[allow(clippy::needless_pass_by_value, reason = "nearly every caller makes it on the spot")]
-    fn chat(messages: Value) -> Result<Asked, Unreadable> {
-        Asked::read(
-            Api::Chat,
-            json!({ "messages": messages, "unknown": [1] }).to_string().as_bytes(),
-        )
-    }
-
-    #[test]
-    fn text_is_read_however_it_is_wrapped() {
-        let plain = chat(json!([{ "role": "system", "content": "ab" }])).unwrap();
-        let parts = json!([{ "role": "developer", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
-        assert_eq!(chat(parts).unwrap(), plain);
-        assert_eq!(plain.n, 1);
-        assert!(chat(json!([{ "role": "assistant", "content": null, "tool_calls": [] }])).is_ok());
-        let text = |prompt: Value| {
-            Asked::read(Api::Text, json!({ "prompt": prompt, "n": 2 }).to_string().as_bytes())
-        };
-        for good in [json!("a"), json!(["a", "b"]), json!([1, 2]), json!([[1, 2], [3]])] {
-            assert_eq!(text(good).unwrap().n, 2);
-        }
-        for bad in [json!(""), json!([]), json!([1, "a"]), json!({}), json!([-1]), json!([[]])] {
-            assert!(text(bad.clone()).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_text_cannot_be_scored() {
-        for odd in [
-            json!([]),
-            json!("hi"),
-            json!([1]),
-            json!([{ "role": "user", "content": 1 }]),
-            json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] }]),
-            json!([{ "role": "user", "content": [{ "type": "input_audio", "input_audio": {} }] }]),
-            json!([{ "role": "user", "content": [{ "type": "text", "text": 1 }] }]),
-        ] {
-            assert!(chat(odd.clone()).is_err(), "{odd}");
-        }
-        for body in [
-            "",
-            "{",
-            "[]",
-            r#"{"messages":[{"role":"user","content":"a"}],"n":0}"#,
-            r#"{"messages":[{}],"n":1e9}"#,
-        ] {
-            assert!(Asked::read(Api::Chat, body.as_bytes()).is_err(), "{body}");
-        }
-        assert!(Asked::read(Api::Foreign, b"{}").is_err());
-    }
-}
+mod tests;

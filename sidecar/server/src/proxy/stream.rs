@@ -1,35 +1,37 @@
 //! A stream under an enforcing policy: read, score, release, in turns.
 
+use super::exchange::GuardedExchange;
 use super::forward::stalled;
-use super::guarded::Guard;
-use super::held::Held;
+use super::held::HeldStream;
 use super::scorer::Scorer;
+use crate::http::sse::write_event;
 use crate::telemetry::metrics::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::header;
 use axum::response::Response;
+use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A few words wait for more at most so long before they are scored.
+/// Longest time that a few words wait for more before they are scored.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The answer, with what may leave of it. When the client goes away it is dropped, and with it the
+/// The response, with what may leave of it. When the client goes away it is dropped, and with it the
 /// upstream connection.
-pub(super) fn response(guard: Guard, response: Response) -> Response {
+pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // What is held back, or told in its place, has another length.
+    // What is held back, or put in its place, has another length.
     parts.headers.remove(header::CONTENT_LENGTH);
-    let Guard { transcript, scorer, api, expected, silence } = guard;
-    let held = Held::new(transcript, api, expected);
+    let GuardedExchange { transcript, scorer, api, expected, silence } = exchange;
+    let held = HeldStream::new(transcript, api, expected);
     let pump = Pump {
         held,
         scorer,
         upstream: Some(body.into_data_stream()),
         silence,
-        heard: Instant::now(),
-        over: false,
+        last_heard: Instant::now(),
+        is_over: false,
     };
     let body =
         stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
@@ -37,36 +39,37 @@ pub(super) fn response(guard: Guard, response: Response) -> Response {
 }
 
 struct Pump {
-    held: Held,
+    held: HeldStream,
     scorer: Scorer,
     /// None after its end.
     upstream: Option<BodyDataStream>,
     silence: Duration,
-    heard: Instant,
+    /// When the upstream server last sent something.
+    last_heard: Instant,
     /// Nothing more goes to the client.
-    over: bool,
+    is_over: bool,
 }
 
 impl Pump {
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         let mut force = false;
-        while !self.over {
+        while !self.is_over {
             if let Some(bytes) = self.held.release() {
                 return Some(Ok(bytes));
             }
             if self.held.is_done() {
                 self.upstream = None;
                 self.held.transcript.close(None);
-                self.over = true;
+                self.is_over = true;
             } else if self.scorer.step(&mut self.held.transcript, std::mem::take(&mut force)).await
             {
             } else if let Some(upstream) = &mut self.upstream {
-                let end = self.heard + self.silence;
+                let end = self.last_heard + self.silence;
                 let soon = Instant::now() + PATIENCE;
                 let until = if self.held.transcript.waits() { end.min(soon) } else { end };
                 match timeout_at(until, upstream.next()).await {
                     Ok(Some(Ok(bytes))) => {
-                        self.heard = Instant::now();
+                        self.last_heard = Instant::now();
                         self.held.push(&bytes);
                     }
                     Ok(None) => {
@@ -77,26 +80,27 @@ impl Pump {
                     Err(_) if Instant::now() < end => force = true,
                     Err(_) => {
                         let error = stalled(self.silence);
-                        let text = serde_json::to_string(&error.body).unwrap_or_default();
-                        self.over = true;
+                        self.is_over = true;
                         self.upstream = None;
                         self.held.transcript.close(Some(Outcome::Error));
-                        return Some(Ok(Bytes::from(format!("data: {text}\n\n"))));
+                        let mut out = BytesMut::new();
+                        write_event(&mut out, &error.body);
+                        return Some(Ok(out.freeze()));
                     }
                 }
             } else {
-                // Everything was said and scored, and still something waits: that would be a bug,
-                // and nothing leaves.
+                // Everything came and was scored, and still something waits: that would be a bug, and
+                // nothing leaves.
                 return Some(Err(self.fail(axum::Error::new("an answer was held back"))));
             }
         }
         None
     }
 
-    /// The client sees the answer break off, as it did for the proxy. What was not scored does not
+    /// The client sees the response break off, as the proxy did. What was not scored does not
     /// leave.
     fn fail(&mut self, error: axum::Error) -> axum::Error {
-        self.over = true;
+        self.is_over = true;
         self.upstream = None;
         self.held.transcript.close(Some(Outcome::Error));
         error

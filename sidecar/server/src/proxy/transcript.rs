@@ -1,6 +1,6 @@
-//! What one answer said so far, choice by choice. Pure: it is told what was said and how it scored.
+//! What one response says so far, choice by choice. Pure: it is given text and scores.
 
-use super::choice::{Choice, Need, Verdict};
+use super::choice::{Release, ScoredChoice, TextSpan};
 use super::payload::{self, Finish, Unreadable};
 use crate::host::Host;
 use crate::session::Record;
@@ -12,17 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tracing::Span;
 
-/// Bytes of text of one answer at most.
+/// Bytes of text of one response at most.
 const MAX_TEXT: usize = 4 << 20;
-
-impl Answers {
-    fn prompt(&self, choice: usize) -> Vec<u32> {
-        self.prompts
-            .get(choice / self.per_prompt % self.prompts.len().max(1))
-            .cloned()
-            .unwrap_or_default()
-    }
-}
 
 /// A pass to make: the choice, and how far into its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +22,9 @@ pub(super) struct Due {
     pub(super) to: usize,
 }
 
-/// What an answer is an answer to.
+/// What a response answers.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct PromptContext {
     pub(super) messages: Vec<Value>,
     /// Tokens of each prompt.
     pub(super) prompts: Vec<Vec<u32>>,
@@ -41,29 +32,39 @@ pub(super) struct Answers {
     pub(super) per_prompt: usize,
 }
 
-/// The choices of one answer.
+impl PromptContext {
+    /// Tokens of the prompt that a choice answers.
+    fn tokens_of(&self, choice: usize) -> Vec<u32> {
+        self.prompts
+            .get(choice / self.per_prompt % self.prompts.len().max(1))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+/// The choices of one response.
 #[derive(Debug)]
 pub(super) struct Transcript {
     host: Arc<Host>,
     /// How each choice begins.
     decision: Decision,
     span: Span,
-    /// What is answered, where the conversation is to be written down.
-    answers: Option<Answers>,
-    choices: BTreeMap<usize, Choice>,
+    /// What is answered, where the conversation is to be logged.
+    prompt: Option<PromptContext>,
+    choices: BTreeMap<usize, ScoredChoice>,
     bytes: usize,
-    /// Of all choices, those to come included.
+    /// Why no choice can be scored, those to come included.
     failed: Option<Fault>,
 }
 
 impl Transcript {
-    /// An answer that is about to begin, with its first choice.
+    /// A response that is about to begin, with its first choice.
     pub(super) fn new(host: Arc<Host>, decision: Decision, span: Span) -> Self {
         let mut transcript = Self {
             host,
             decision,
             span,
-            answers: None,
+            prompt: None,
             choices: BTreeMap::new(),
             bytes: 0,
             failed: None,
@@ -77,27 +78,27 @@ impl Transcript {
         self.decision.plan()
     }
 
-    /// Whether the conversation is to be written down; then [`Self::answers`] says the other half
-    /// of it.
+    /// Whether the conversation is to be logged; then [`Self::set_prompt`] gives the other half of
+    /// it.
     pub(super) fn wants_conversation(&self) -> bool {
-        self.choices.values().any(Choice::wants_conversation)
+        self.choices.values().any(ScoredChoice::wants_conversation)
     }
 
     /// What is answered.
-    pub(super) fn answers(&mut self, answers: Answers) {
+    pub(super) fn set_prompt(&mut self, prompt: PromptContext) {
         for (&index, choice) in &mut self.choices {
-            choice.answers(answers.messages.clone(), answers.prompt(index));
+            choice.set_prompt(prompt.messages.clone(), prompt.tokens_of(index));
         }
-        self.answers = Some(answers);
+        self.prompt = Some(prompt);
     }
 
-    fn choice(&mut self, index: usize) -> &mut Choice {
+    fn choice(&mut self, index: usize) -> &mut ScoredChoice {
         self.choices.entry(index).or_insert_with(|| {
             let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
             let record = Record::new(Arc::clone(&self.host), self.span.clone(), id);
-            let mut choice = Choice::new(self.decision.fresh(), record);
-            if let Some(answers) = &self.answers {
-                choice.answers(answers.messages.clone(), answers.prompt(index));
+            let mut choice = ScoredChoice::new(self.decision.fresh(), record);
+            if let Some(prompt) = &self.prompt {
+                choice.set_prompt(prompt.messages.clone(), prompt.tokens_of(index));
             }
             if let Some(fault) = self.failed {
                 choice.fail(fault);
@@ -106,34 +107,36 @@ impl Transcript {
         })
     }
 
-    /// Takes a chunk or a whole body; says of which choices it tells how much.
-    pub(super) fn take(&mut self, payload: &Value) -> Result<Vec<(usize, Need)>, Unreadable> {
+    /// Takes a chunk or a whole body; gives the text that it holds, by the index of the choice.
+    pub(super) fn take(&mut self, payload: &Value) -> Result<Vec<(usize, TextSpan)>, Unreadable> {
         let added = payload::read(payload)?;
         self.bytes += added.iter().map(|added| added.text.len()).sum::<usize>();
         if self.bytes > MAX_TEXT {
             return Err(Unreadable("the answer is longer than any context"));
         }
-        let take = |added: payload::Added| {
+        let take = |added: payload::ChoiceDelta| {
             let choice = self.choice(added.choice);
             if let Some(finish) = added.finish {
-                choice.outcome(match finish {
+                choice.set_outcome(match finish {
                     Finish::Stop => Outcome::Stop,
                     Finish::Length => Outcome::Length,
                 });
             }
-            (added.choice, choice.add(&added.text, added.whole, added.finish.is_some()))
+            (added.choice, choice.add(&added.text, added.is_whole, added.finish.is_some()))
         };
         Ok(added.into_iter().map(take).collect())
     }
 
-    /// Nothing more is said.
+    /// Nothing more comes.
     pub(super) fn complete(&mut self) {
-        self.choices.values_mut().for_each(Choice::complete);
+        self.choices.values_mut().for_each(ScoredChoice::complete);
     }
 
     /// The next pass to make; by `force` also one for a few words only.
     pub(super) fn due(&self, force: bool) -> Option<Due> {
-        self.choices.iter().find_map(|(&choice, state)| Some(Due { choice, to: state.due(force)? }))
+        self.choices
+            .iter()
+            .find_map(|(&choice, state)| Some(Due { choice, to: state.next_pass(force)? }))
     }
 
     /// What that pass has to read.
@@ -162,7 +165,7 @@ impl Transcript {
         }
     }
 
-    /// The rest of the answer cannot be scored.
+    /// The rest of the response cannot be scored.
     pub(super) fn fail(&mut self, fault: Fault) {
         self.failed.get_or_insert(fault);
         self.choices.values_mut().for_each(|choice| choice.fail(fault));
@@ -175,16 +178,17 @@ impl Transcript {
 
     /// Whether text waits for its scores.
     pub(super) fn waits(&self) -> bool {
-        self.choices.values().any(Choice::waits)
+        self.choices.values().any(ScoredChoice::waits)
     }
 
-    pub(super) fn verdict(&self, index: usize, need: Need) -> Verdict {
-        self.choices.get(&index).map_or(Verdict::Wait, |choice| choice.verdict(need))
+    /// Whether a piece of a choice may leave.
+    pub(super) fn judge(&self, index: usize, span: TextSpan) -> Release {
+        self.choices.get(&index).map_or(Release::Wait, |choice| choice.judge(span))
     }
 
     /// Bytes at the beginning of a piece that leave although the piece as a whole does not.
-    pub(super) fn kept(&self, index: usize, need: Need) -> usize {
-        self.choices.get(&index).map_or(0, |choice| choice.kept(need))
+    pub(super) fn kept(&self, index: usize, span: TextSpan) -> usize {
+        self.choices.get(&index).map_or(0, |choice| choice.kept(span))
     }
 
     /// What stands in place of what does not leave of a choice.
@@ -194,25 +198,25 @@ impl Transcript {
 
     /// Whether a choice leaves as a whole.
     pub(super) fn is_whole(&self, index: usize) -> bool {
-        self.choices.get(&index).is_some_and(Choice::is_whole)
+        self.choices.get(&index).is_some_and(ScoredChoice::is_whole)
     }
 
-    /// Choices that are cut.
-    pub(super) fn cut(&self) -> impl Iterator<Item = usize> {
+    /// Choices that a policy stopped.
+    pub(super) fn stopped(&self) -> impl Iterator<Item = usize> {
         self.choices.iter().filter(|(_, choice)| choice.stop().is_some()).map(|(&index, _)| index)
     }
 
-    /// Of all choices the gravest: a policy that refuses what cannot be scored refuses the whole
-    /// answer.
+    /// The gravest of all choices: a policy that refuses what cannot be scored refuses the whole
+    /// response.
     pub(super) fn stop(&self) -> Option<Stop> {
-        let mut stops = self.choices.values().filter_map(Choice::stop);
+        let mut stops = self.choices.values().filter_map(ScoredChoice::stop);
         let first = stops.next()?;
         Some(stops.fold(first, |all, next| if next == Stop::Unscorable { next } else { all }))
     }
 
-    /// Whether all of `expected` choices are cut.
-    pub(super) fn all_cut(&self, expected: usize) -> bool {
-        self.cut().count() >= expected.max(self.choices.len())
+    /// Whether a policy stopped all of the `expected` choices.
+    pub(super) fn all_stopped(&self, expected: usize) -> bool {
+        self.stopped().count() >= expected.max(self.choices.len())
     }
 
     /// Text of a choice left.
@@ -222,13 +226,13 @@ impl Transcript {
         }
     }
 
-    /// The answer ended; by `other`, where it did not end by itself.
+    /// The response ended; as `other`, where it did not end by itself.
     pub(super) fn close(&mut self, other: Option<Outcome>) {
         self.choices.values_mut().for_each(|choice| choice.close(other));
     }
 
-    /// There was no answer of a model.
+    /// There was no response of a model.
     pub(super) fn forget(&mut self) {
-        self.choices.values_mut().for_each(Choice::forget);
+        self.choices.values_mut().for_each(ScoredChoice::forget);
     }
 }

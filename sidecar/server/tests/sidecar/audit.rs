@@ -4,7 +4,7 @@ use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
 use personaguard_api::{Action, ConditionAt, SteeringCondition};
 use personaguard_server::audit::{Limits, Log, Logs, verify};
-use personaguard_server::proxy::{Times, Upstream};
+use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) fn files(dir: &TempDir) -> (PathBuf, PathBuf) {
 }
 
 /// A sidecar that writes both logs.
-pub(crate) fn logging_variant(dir: &TempDir, upstream: Option<(Upstream, Times)>) -> Variant {
+pub(crate) fn logging_variant(dir: &TempDir, upstream: Option<(Upstream, Timeouts)>) -> Variant {
     let (audit, conversations) = files(dir);
     let open = |path: &Path| Some(Log::open(path, Limits::default()).unwrap());
     let logs = Logs { audit: open(&audit), conversations: open(&conversations) };

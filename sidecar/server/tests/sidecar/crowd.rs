@@ -3,7 +3,7 @@
 use crate::proxy::{completion, question};
 use crate::rig::{Folder, Rig, Variant};
 use crate::upstream::{Scripted, whole};
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
 use personaguard_server::http::Limits;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -14,7 +14,7 @@ async fn clients_that_send_a_byte_at_a_time_do_not_stop_a_fast_one() {
     let upstream = Scripted::start().await;
     upstream.play(whole(&completion("Kindly.")));
     let limits = Limits { connections: 50, ..Limits::default() };
-    let variant = Variant { limits, upstream: Some((upstream.url.parse().unwrap(), Times::default())), ..Variant::default() };
+    let variant = Variant { limits, upstream: Some((upstream.url.parse().unwrap(), Timeouts::default())), ..Variant::default() };
     let rig = Rig::start(Folder::new(vec![]).await, variant).await;
     rig.until("the model serves", async || rig.sidecar().host().serving().is_some()).await;
     let address = rig.url.strip_prefix("http://").unwrap().to_owned();

@@ -6,7 +6,7 @@ use crate::rig::{Folder, MODEL, policy, with};
 use crate::upstream::{Step, head, stream, whole};
 use futures::{StreamExt as _, stream as streams};
 use personaguard_api::{Action, Digest, FailurePolicy};
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -128,7 +128,7 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
     let mut enforced = policy(Action::Block, Some(max));
     enforced.failure_policy = failure_policy;
     let mut folder = Folder::new(vec![enforced]).await;
-    let mut times = Times { upstream: Duration::from_secs(3), score: Duration::from_secs(60) };
+    let mut times = Timeouts { upstream: Duration::from_secs(3), score: Duration::from_secs(60) };
     match sidecar {
         Sidecar::Sound => {}
         Sidecar::NoTimeToScore => times.score = Duration::ZERO,

@@ -8,7 +8,7 @@ use crate::rig::{Folder, LOGS, Rig, TRACES, chat, policy, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
 use futures::future::join_all;
 use personaguard_api::{Action, FailurePolicy, Mode};
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
 use personaguard_wire::ResolvedPolicy;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -77,7 +77,7 @@ async fn invariant_5_no_text_of_another_server_leaves_the_pod() {
     let [prompt, answer, tool, bad] = CANARIES;
     let dir = TempDir::new().unwrap();
     let upstream = Scripted::start().await;
-    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Times::default())));
+    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Timeouts::default())));
     let folder = Folder::new(vec![policy(Action::Block, Some(-1e6)), redacting()]).await;
     let mut front = Front { rig: Rig::start(folder, variant).await, upstream };
     front.until_serving().await;
@@ -203,7 +203,7 @@ async fn invariant_8_a_score_does_not_depend_on_neighbours_that_come_and_go() {
 async fn invariant_8_a_proxied_score_does_not_depend_on_how_the_answer_was_cut() {
     let dir = TempDir::new().unwrap();
     let upstream = Scripted::start().await;
-    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Times::default())));
+    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Timeouts::default())));
     let folder = Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
     let mut front = Front { rig: Rig::start(folder, variant).await, upstream };
     front.until_serving().await;

@@ -9,7 +9,7 @@ use personaguard_api::{Action, EvidenceWindow, FailurePolicy, RequestBounds, Sam
 use personaguard_guard::Sentences;
 use personaguard_model::{ChatOptions, ScoreRequest};
 use personaguard_server::audit::verify;
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -230,7 +230,7 @@ async fn proxied_answers_are_in_the_audit_log_and_replay_to_the_last_bit() {
     policy.record_conversations = true;
     let dir = TempDir::new().unwrap();
     let upstream = Scripted::start().await;
-    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Times::default())));
+    let variant = logging_variant(&dir, Some((upstream.url.parse().unwrap(), Timeouts::default())));
     let mut front = Front {
         rig: crate::rig::Rig::start(Folder::new(vec![policy]).await, variant).await,
         upstream,

@@ -3,7 +3,7 @@
 use crate::rig::{Folder, Rig, Variant, chat, parse_sse, policy, streamed, text, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
 use personaguard_api::{Action, FailurePolicy, Mode, Score};
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) async fn of(folder: Folder, times: Times) -> Self {
+    pub(crate) async fn of(folder: Folder, times: Timeouts) -> Self {
         let upstream = Scripted::start().await;
         let variant = Variant {
             upstream: Some((upstream.url.parse().unwrap(), times)),
@@ -25,7 +25,7 @@ impl Front {
     }
 
     pub(crate) async fn ready(policies: Vec<ResolvedPolicy>) -> Self {
-        let front = Self::of(Folder::new(policies).await, Times::default()).await;
+        let front = Self::of(Folder::new(policies).await, Timeouts::default()).await;
         front.until_serving().await;
         front
     }

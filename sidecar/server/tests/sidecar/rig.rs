@@ -15,7 +15,7 @@ use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
-use personaguard_server::proxy::{Times, Upstream};
+use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::Target;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
@@ -237,7 +237,7 @@ pub(crate) struct Variant {
     pub(crate) limits: Limits,
     pub(crate) reports: Option<Target>,
     pub(crate) labels: Option<PathBuf>,
-    pub(crate) upstream: Option<(Upstream, Times)>,
+    pub(crate) upstream: Option<(Upstream, Timeouts)>,
     pub(crate) logs: audit::Logs,
 }
 

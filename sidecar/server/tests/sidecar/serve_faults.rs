@@ -10,7 +10,7 @@ use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit::Logs;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
-use personaguard_server::proxy::Times;
+use personaguard_server::proxy::Timeouts;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_wire::Failure;
 use personaguard_wire::UnresolvedPolicy;
@@ -293,7 +293,7 @@ async fn serves_until_it_is_killed() {
         api: bind("port").await.unwrap(),
         admin: Some(bind("admin").await.unwrap()),
         reports: None,
-        upstream: upstream.map(|upstream| (upstream, Times::default())),
+        upstream: upstream.map(|upstream| (upstream, Timeouts::default())),
         logs: Logs::default(),
         limits: Limits::default(),
         grace: Duration::from_secs(25),

@@ -6,6 +6,7 @@ use personaguard_guard::{Decision, ModelFacts, Plan, Sentences, Vectors};
 use personaguard_model::Score;
 use personaguard_wire::GuardConfig;
 use proptest::prelude::*;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -118,7 +119,7 @@ impl Case {
         let decision = Decision::new(Arc::clone(plan));
         let transcript =
             Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
-        let mut held = Held::new(transcript, Api::Chat, self.choices.len());
+        let mut held = HeldStream::new(transcript, Api::Chat, self.choices.len());
         let mut out = Vec::new();
         let mut passes = 0;
         let stream = self.stream();
@@ -144,7 +145,7 @@ impl Case {
         out
     }
 
-    fn step(&self, held: &mut Held, passes: &mut usize, force: bool) -> bool {
+    fn step(&self, held: &mut HeldStream, passes: &mut usize, force: bool) -> bool {
         let Some(due) = held.transcript.due(force) else { return false };
         *passes += 1;
         if self.fault.is_some_and(|fault| fault + 1 == *passes) {
@@ -271,7 +272,7 @@ fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
         let decision = Decision::new(plan("Block", policy, 4));
         let transcript =
             Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
-        let mut held = Held::new(transcript, Api::Chat, 1);
+        let mut held = HeldStream::new(transcript, Api::Chat, 1);
         held.push(odd);
         held.end();
         let out = String::from_utf8(held.release().unwrap().to_vec()).unwrap();

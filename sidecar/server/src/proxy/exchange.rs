@@ -1,0 +1,18 @@
+//! A response that is on its way under a guard.
+
+use super::path::Api;
+use super::scorer::Scorer;
+use super::transcript::Transcript;
+use std::time::Duration;
+
+/// How a response is treated, settled before it begins.
+#[derive(Debug)]
+pub(super) struct GuardedExchange {
+    pub(super) transcript: Transcript,
+    pub(super) scorer: Scorer,
+    pub(super) api: Api,
+    /// Choices that were asked for, over all prompts.
+    pub(super) expected: usize,
+    /// Longest silence of the upstream server.
+    pub(super) silence: Duration,
+}

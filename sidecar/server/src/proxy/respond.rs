@@ -1,0 +1,47 @@
+//! Asks the upstream server, and chooses how its response passes.
+
+use super::exchange::GuardedExchange;
+use super::forward::Forwarder;
+use super::{observed, stream, whole};
+use crate::http::{ApiError, is_encoded};
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::Response;
+use personaguard_guard::Fault;
+
+pub(super) async fn respond(
+    forwarder: &Forwarder,
+    mut exchange: GuardedExchange,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let response = match forwarder.send(request).await {
+        Ok(response) if response.status().is_success() => response,
+        other => {
+            exchange.transcript.forget();
+            return other;
+        }
+    };
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let (is_stream, is_json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
+    if is_encoded(response.headers()) || !(is_stream || is_json) {
+        return unreadable(exchange, response);
+    }
+    let holds = exchange.transcript.plan().holds();
+    Ok(match (holds, is_stream) {
+        (true, true) => stream::response(exchange, response),
+        (true, false) => whole::response(exchange, response).await,
+        (false, _) => observed::response(exchange, response, is_stream),
+    })
+}
+
+fn unreadable(mut exchange: GuardedExchange, response: Response) -> Result<Response, ApiError> {
+    tracing::warn!("the upstream server answers in a format that cannot be scored");
+    exchange.transcript.fail(Fault::NotUnderstood);
+    let is_refused = exchange.transcript.stop().is_some();
+    exchange.transcript.close(None);
+    if is_refused { Err(ApiError::unscorable()) } else { Ok(response) }
+}

@@ -1,0 +1,85 @@
+//! The text of a choice, and how much of it was scored.
+
+/// Bytes of text that make a pass worthwhile: a dozen tokens.
+const PASS: usize = 48;
+
+/// Text that grows, and the tokens of what was scored of it.
+#[derive(Debug, Default)]
+pub(super) struct ScoredText {
+    text: String,
+    /// Bytes of `text` whose tokens were scored.
+    scored: usize,
+    tokens: Vec<u32>,
+    /// For each token, where it ends in `text`; too early where that is not known.
+    ends: Vec<usize>,
+}
+
+impl ScoredText {
+    pub(super) fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// Bytes of all text.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Bytes that were scored.
+    pub(super) fn scored(&self) -> usize {
+        self.scored
+    }
+
+    pub(super) fn is_scored(&self) -> bool {
+        self.scored == self.text.len()
+    }
+
+    pub(super) fn scored_text(&self) -> &str {
+        &self.text[..self.scored]
+    }
+
+    pub(super) fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// The text between what was scored and byte `to`.
+    pub(super) fn unscored(&self, to: usize) -> &str {
+        &self.text[self.scored..to]
+    }
+
+    /// How far the next pass should go, in bytes; none where it should wait for more text. Words
+    /// are kept whole where possible.
+    pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
+        let pending = self.unscored(self.text.len());
+        if pending.is_empty() || !(force || pending.len() >= PASS) {
+            return None;
+        }
+        match pending.rfind(char::is_whitespace) {
+            Some(cut) if cut > 0 => Some(self.scored + cut),
+            _ if force || pending.len() >= 4 * PASS => Some(self.text.len()),
+            _ => None,
+        }
+    }
+
+    /// The text up to byte `to` was scored as these tokens, which stand for so many bytes each.
+    /// Tokenizers that change what they read leave open where tokens end.
+    pub(super) fn advance(&mut self, to: usize, tokens: &[u32], bytes: &[usize]) {
+        let is_known =
+            bytes.len() == tokens.len() && self.scored + bytes.iter().sum::<usize>() == to;
+        let mut end = self.scored;
+        if is_known {
+            self.ends.extend(bytes.iter().map(|bytes| {
+                end += bytes;
+                end
+            }));
+        } else if let Some(rest) = tokens.len().checked_sub(1) {
+            self.ends.extend(std::iter::repeat_n(end, rest).chain([to]));
+        }
+        self.tokens.extend(tokens);
+        self.scored = to;
+    }
+
+    /// Where the first `tokens` end in the text, in bytes.
+    pub(super) fn end_of(&self, tokens: usize) -> usize {
+        tokens.checked_sub(1).map_or(0, |last| self.ends[last])
+    }
+}
