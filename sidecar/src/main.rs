@@ -1,5 +1,6 @@
 //! Serves a language model and guards what it says by its own activations.
 
+mod args;
 mod commands;
 
 use clap::Parser as _;

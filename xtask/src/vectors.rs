@@ -14,8 +14,13 @@ use std::process::Command;
 pub(crate) const TRAITS: [&str; 2] = ["evil", "sycophantic"];
 
 /// The sources that a vector file depends on, besides the weights.
-const SOURCES: [&str; 3] =
-    ["sidecar/persona", "sidecar/lab/src/extract", "sidecar/lab/src/commands/extract.rs"];
+const SOURCES: [&str; 5] = [
+    "sidecar/persona",
+    "sidecar/lab/src/dose_response.rs",
+    "sidecar/lab/src/engine",
+    "sidecar/lab/src/extract",
+    "sidecar/src/commands/extract.rs",
+];
 
 /// The folder with `TRAIT.safetensors` for each trait. Missing files are extracted, unless `given`
 /// is a folder with ready ones.

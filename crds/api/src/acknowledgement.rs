@@ -1,6 +1,6 @@
 //! What a sidecar says of the policies that it was given.
 
-use crate::quantity::Digest;
+use personaguard_terms::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

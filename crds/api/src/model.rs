@@ -1,10 +1,10 @@
 //! `PersonaModel`: where a model's weights come from, and how a sidecar runs it.
 
-use crate::quantity::Digest;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use kube::KubeSchema;
+use personaguard_terms::{Device, Digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -164,25 +164,6 @@ impl Default for Runtime {
             threads: None,
             resources: None,
         }
-    }
-}
-
-/// Device on which a model runs.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Device {
-    /// The node's processor.
-    #[default]
-    Cpu,
-    /// An NVIDIA GPU; needs an image built with the `cuda` feature.
-    Cuda,
-}
-
-impl Device {
-    /// The default.
-    #[must_use]
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-    pub fn is_cpu(&self) -> bool {
-        *self == Self::Cpu
     }
 }
 

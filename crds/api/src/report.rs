@@ -1,12 +1,11 @@
 //! `PersonaReport`: what the sidecars of one workload saw.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement};
-use crate::policy::Action;
-use crate::quantity::Digest;
 use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
+use personaguard_terms::{Action, Digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

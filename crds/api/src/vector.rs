@@ -1,10 +1,10 @@
 //! `PersonaVector`: one trait's direction in one exact model.
 
 use crate::model::Resources;
-use crate::quantity::{Digest, Layer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use kube::KubeSchema;
+use personaguard_terms::{Digest, Layer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

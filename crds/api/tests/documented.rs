@@ -73,10 +73,10 @@ fn every_invariant_has_a_test_that_is_named_after_it() {
 
 #[test]
 fn every_condition_and_reason_has_a_row_in_the_readme() {
-    explains("README.md", "crds/api/src/conditions.rs", 40);
+    explains("README.md", "crds/terms/src/conditions.rs", 40);
 }
 
 #[test]
 fn every_metric_has_a_row_in_the_operations_guide() {
-    explains("docs/operations.md", "crds/api/src/metrics.rs", 20);
+    explains("docs/operations.md", "crds/terms/src/metrics.rs", 20);
 }

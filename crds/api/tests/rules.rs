@@ -214,7 +214,7 @@ fn conditional_steering_is_of_the_answer() {
     );
     refused(
         steered("Response", json!({"at": "Token", "above": 2.0, "until": 3.0})),
-        "when.until must not lie above",
+        "when.until must not be above",
     );
     refused(
         steered("Response", json!({"at": "PromptLast", "above": 2.0, "until": 1.0})),

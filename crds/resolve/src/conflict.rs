@@ -1,10 +1,9 @@
 //! Policies on the same pods that contradict each other.
 
 use super::Rejection;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{Capping, Layer, Mode};
-use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
+use personaguard_wire::{ResolvedPolicy, ResolvedTrait, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Steering adds up: two policies that steer the same pods along the same vector would do neither
@@ -84,7 +83,7 @@ fn bounds(cap: &Capping) -> Vec<(Option<Layer>, Bounds)> {
 
 /// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to
 /// values that differ.
-fn may_overlap(a: &LabelSelector, b: &LabelSelector) -> bool {
+fn may_overlap(a: &Selector, b: &Selector) -> bool {
     let (a, b) = (allowed(a), allowed(b));
     a.iter().all(|(key, values)| {
         b.get(key).is_none_or(|others| values.iter().any(|value| others.contains(value)))
@@ -92,12 +91,12 @@ fn may_overlap(a: &LabelSelector, b: &LabelSelector) -> bool {
 }
 
 /// Values that a selector allows for a label, for each label that it fixes.
-fn allowed(selector: &LabelSelector) -> BTreeMap<&str, BTreeSet<&str>> {
+fn allowed(selector: &Selector) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (key, value) in selector.match_labels.iter().flatten() {
+    for (key, value) in &selector.match_labels {
         allowed.insert(key, BTreeSet::from([value.as_str()]));
     }
-    for expression in selector.match_expressions.iter().flatten().filter(|e| e.operator == "In") {
+    for expression in selector.match_expressions.iter().filter(|e| e.operator == "In") {
         let values: BTreeSet<_> = expression.values.iter().flatten().map(String::as_str).collect();
         allowed
             .entry(&expression.key)

@@ -2,10 +2,7 @@
 //! serve` share.
 
 mod conflict;
-mod layers;
 mod scale;
-
-pub use layers::{Part, parts, vector_names};
 
 use conflict::no_conflict;
 use jiff::Timestamp;
@@ -13,12 +10,13 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    API_VERSION, Action, Calibration, Capping, Digest, Evidence, Failure, FailurePolicy, Layer,
-    Mode, PersonaModel, PersonaPolicy, PersonaPolicySpec, PersonaVector, Placement, Threshold,
-    TraitRule, names,
+    API_VERSION, Action, Calibration, Capping, Digest, Evidence, FailurePolicy, Layer, Mode,
+    PersonaModel, PersonaPolicy, PersonaPolicySpec, PersonaVector, Placement, Threshold, TraitRule,
+    names, wire_selector,
 };
 use personaguard_wire::{
-    Calm, GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
+    Calm, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel,
+    UnresolvedPolicy, parts,
 };
 use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
@@ -276,7 +274,7 @@ pub fn resolve_policy(
         generation: policy.metadata.generation.unwrap_or(1),
         digest: None,
         mode: spec.mode,
-        selector: spec.selector.clone(),
+        selector: wire_selector(&spec.selector),
         failure_policy: spec.failure_policy,
         evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1), ..spec.evidence },
         sampling: spec.sampling,
@@ -294,7 +292,7 @@ pub fn resolve_policy(
 pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<UnresolvedPolicy> {
     (policy.spec.mode == Mode::Enforce).then(|| UnresolvedPolicy {
         name: policy.name_any(),
-        selector: policy.spec.selector.clone(),
+        selector: wire_selector(&policy.spec.selector),
         failure_policy: policy.spec.failure_policy,
         failure: Failure {
             reason: rejection.reason.to_owned(),

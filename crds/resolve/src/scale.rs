@@ -7,7 +7,7 @@ use personaguard_api::conditions::reason;
 use personaguard_api::{
     Calibration, Digest, Mode, PersonaPolicy, TrafficCalibration, TraitRule, responses_for_quantile,
 };
-use personaguard_wire::Calm;
+use personaguard_wire::{Calm, Sketch};
 
 /// The distribution that a threshold is given in.
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl<'a> Scale<'a> {
                 quantile(&rule.vector, of_vector(rule, vector, "quantile")?, q).map(Some)
             }
             Self::Traffic { calibration, needed } => {
-                Ok(of_traffic(rule, *calibration, *needed)?.sketch.quantile(q))
+                let sketch = of_traffic(rule, *calibration, *needed)?.sketch.clone();
+                Ok(Sketch::from(sketch).quantile(q))
             }
         }
     }

@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 };
 use personaguard_api::{
     CalibratedFrom, CalibrationSource, Device, ImageSource, ModelSource, PersonaModelSpec,
-    PersonaPolicySpec, ProjectionRange, Runtime, Sample, Score, Steering, TrafficCalibration,
-    selects,
+    PersonaPolicySpec, ProjectionRange, Runtime, Score, Steering, TrafficCalibration, selects,
 };
+use personaguard_wire::Sample;
 
 fn model() -> PersonaModel {
     let source = ModelSource {

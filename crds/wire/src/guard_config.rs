@@ -1,10 +1,11 @@
 //! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable
 //! YAML.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use personaguard_api::{
-    API_VERSION, Action, Capping, Device, Digest, Evidence, Failure, FailurePolicy, Layer, Mode,
-    Redaction, Regeneration, RequestBounds, Sampling, Score, Steering, selects,
+use crate::acknowledgement::Failure;
+use crate::selector::Selector;
+use personaguard_terms::{
+    API_VERSION, Action, Capping, Device, Digest, Evidence, FailurePolicy, Layer, Mode, Redaction,
+    Regeneration, RequestBounds, Sampling, Score, Steering,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,7 +151,7 @@ pub struct ResolvedPolicy {
     /// Whether it acts.
     pub mode: Mode,
     /// Pods that it guards.
-    pub selector: LabelSelector,
+    pub selector: Selector,
     /// What happens to traffic that cannot be scored.
     pub failure_policy: FailurePolicy,
     /// What it takes to call it a breach.
@@ -169,7 +170,7 @@ impl ResolvedPolicy {
     /// Whether the policy guards a pod with these labels.
     #[must_use]
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        selects(&self.selector, labels)
+        self.selector.selects(labels)
     }
 }
 
@@ -180,7 +181,7 @@ pub struct UnresolvedPolicy {
     /// Name of the `PersonaPolicy`.
     pub name: String,
     /// Pods that it should guard.
-    pub selector: LabelSelector,
+    pub selector: Selector,
     /// What happens to their traffic.
     pub failure_policy: FailurePolicy,
     /// Why it is not enforced.
@@ -191,7 +192,7 @@ impl UnresolvedPolicy {
     /// Whether the policy should guard a pod with these labels.
     #[must_use]
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        selects(&self.selector, labels)
+        self.selector.selects(labels)
     }
 }
 

@@ -3,18 +3,36 @@
 //! - [`GuardConfig`]: the file that the operator mounts in every guarded pod of one (namespace,
 //!   model).
 //! - [`SidecarReport`]: what a sidecar pushes back.
+//! - [`ExtractionProgress`]: what an extraction Job tells.
+//!
+//! Whatever is received is checked by `validate()`. What a status stores has types of its own, in
+//! `personaguard-api`. Knows no Kubernetes.
 
+mod acknowledgement;
+mod extraction;
 mod guard_config;
+mod invalid;
+mod layers;
+mod limits;
 mod report;
+mod sample;
+mod scores;
+mod selector;
+mod sketch;
 
+pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+pub use extraction::ExtractionProgress;
 pub use guard_config::{
     Calm, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait, ResolvedVector,
     ServedModel, UnresolvedPolicy,
 };
-pub use personaguard_api::{
-    Failure, MAX_SYSTEM_PROMPTS, PolicyAcknowledgement, RefusedTrait, Sample,
+pub use invalid::Invalid;
+pub use layers::{Part, parts};
+pub use limits::{
+    MAX_CENTROIDS, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_SYSTEM_PROMPTS, MAX_VECTOR_BYTES,
 };
-pub use report::{
-    Breach, ExtractionProgress, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_VECTOR_BYTES, ModelObservation,
-    SidecarReport, TraitSummary,
-};
+pub use report::{ModelObservation, PodState, SidecarReport, Totals};
+pub use sample::Sample;
+pub use scores::{Breach, DriftCharts, TraitSummary};
+pub use selector::{Requirement, Selector};
+pub use sketch::{Centroid, Sketch};

@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{
-    Digest, DriftCharts, LastBreach, PersonaReportStatus, PodCounts, PodState, Totals, TraitScores,
+    self as api, Digest, DriftCharts, LastBreach, PersonaReportStatus, PodCounts, Totals,
+    TraitScores,
 };
-use personaguard_wire::{Sample, SidecarReport, TraitSummary};
+use personaguard_wire::{PodState, Sample, SidecarReport, TraitSummary};
 use std::collections::BTreeMap;
 
 /// Traits of which a workload keeps the counts of sidecars that are gone.
@@ -167,7 +168,7 @@ impl Ledger {
         samples
             .filter_map(|scores| scores.sample.as_ref())
             .filter(|sample| sample.basis == *basis)
-            .for_each(|sample| all_of_it.merge(sample));
+            .for_each(|sample| all_of_it.merge(&sample.clone().into()));
         all_of_it
     }
 
@@ -237,14 +238,15 @@ fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
 }
 
 /// Samples of one thing are one sample; of two, the newer, `b`, counts.
-fn merge_samples(a: Option<&Sample>, b: Option<&Sample>) -> Option<Sample> {
+fn merge_samples(a: Option<&api::Sample>, b: Option<&api::Sample>) -> Option<api::Sample> {
     let (Some(x), Some(y)) = (a, b) else { return b.or(a).cloned() };
-    let mut merged = y.clone();
-    if x.basis == y.basis {
-        merged.merge(x);
-        merged.sketch = merged.sketch.rounded();
+    if x.basis != y.basis {
+        return Some(y.clone());
     }
-    Some(merged)
+    let mut merged = Sample::from(y.clone());
+    merged.merge(&x.clone().into());
+    merged.sketch = merged.sketch.rounded();
+    Some(merged.into())
 }
 
 fn without_sample(scores: &TraitScores) -> TraitScores {
@@ -302,12 +304,17 @@ fn counts(name: &str, uid: &str, report: &SidecarReport, now: Timestamp) -> PodC
         instance: report.instance.clone(),
         sequence: report.sequence,
         model: report.model.name.clone(),
-        policies: report.policies.clone(),
-        failure: report.model.failure.clone().filter(|_| report.model.state == PodState::Failed),
+        policies: report.policies.iter().cloned().map(Into::into).collect(),
+        failure: report
+            .model
+            .failure
+            .clone()
+            .filter(|_| report.model.state == PodState::Failed)
+            .map(Into::into),
         config_error: report.config_error.clone(),
-        state: report.model.state,
+        state: report.model.state.into(),
         model_digest: report.model.digest.clone(),
-        totals: report.totals,
+        totals: report.totals.into(),
         traits,
     }
 }
@@ -339,7 +346,7 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
         sample: summary
             .sample
             .clone()
-            .map(|sample| Sample { sketch: sample.sketch.rounded(), ..sample }),
+            .map(|sample| Sample { sketch: sample.sketch.rounded(), ..sample }.into()),
     }
 }
 

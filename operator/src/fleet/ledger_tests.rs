@@ -1,6 +1,6 @@
 use super::*;
 use personaguard_api::Action;
-use personaguard_wire::{Breach, ModelObservation};
+use personaguard_wire::{self as wire, Breach, ModelObservation};
 use proptest::prelude::*;
 
 fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> SidecarReport {
@@ -18,7 +18,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
         },
         policies: Vec::new(),
         config_error: None,
-        totals: Totals { responses, breaches, blocked: 0, ..Totals::default() },
+        totals: wire::Totals { responses, breaches, blocked: 0, ..wire::Totals::default() },
         traits: vec![TraitSummary {
             policy: "no-villains".into(),
             vector: "evil".into(),

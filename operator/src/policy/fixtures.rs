@@ -4,9 +4,9 @@ use super::dereference::Inputs;
 use crate::artefact::Artefact;
 use crate::context::Scope;
 use crate::pods::PodView;
-use personaguard_api::PolicyAcknowledgement;
 use personaguard_api::{
-    Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, SampleCounts, Totals,
+    Digest, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState, PolicyAcknowledgement,
+    SampleCounts, Totals,
 };
 use personaguard_resolve::VectorInput;
 use personaguard_wire::ResolvedPolicy;

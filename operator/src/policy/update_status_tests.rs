@@ -2,8 +2,7 @@ use super::*;
 use crate::policy::fixtures::{inputs, pod, policy, report};
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_api::{Action, LastBreach};
-use personaguard_api::{Failure, RefusedTrait};
+use personaguard_api::{Action, Failure, LastBreach, RefusedTrait};
 use personaguard_wire::Sample;
 
 fn now() -> Timestamp {

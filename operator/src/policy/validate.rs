@@ -173,7 +173,8 @@ fn keep(verdicts: &mut Verdicts, inputs: &Inputs, model: &PersonaModel, before: 
         if [reason::STEERING_CONFLICT, reason::CONFIG_TOO_LARGE].contains(&rejection.reason) {
             continue;
         }
-        let needed: Option<Vec<_>> = personaguard_resolve::vector_names(old)
+        let needed: Option<Vec<_>> = old
+            .vectors()
             .map(|name| {
                 let vector = before.config.vectors.get(&name)?;
                 let values = before.layers.get(&name)?;

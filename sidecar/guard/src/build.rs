@@ -3,13 +3,12 @@
 use super::plan::{
     Bounds, Cap, Direction, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When,
 };
-use personaguard_api::conditions::reason;
-use personaguard_api::{
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{
     Action, Capping, Coefficient, Coherence, FailurePolicy, Mode, Positions, Score, Steering,
 };
-use personaguard_resolve::Part;
 use personaguard_wire::{
-    Failure, GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector,
+    Failure, GuardConfig, Part, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector,
     UnresolvedPolicy,
 };
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, Rule};
 use super::score::Tally;
-use personaguard_api::{Action, FailurePolicy, Score};
+use personaguard_terms::{Action, FailurePolicy, Score};
 use std::sync::Arc;
 
 /// A rule whose score passed its threshold. It happens at most once for each rule and response.

@@ -2,7 +2,7 @@
 //! within their bounds.
 
 use super::plan::{Plan, Rule, Steer};
-use personaguard_api::{Action, Coefficient, Mode, Positions, RequestBounds};
+use personaguard_terms::{Action, Coefficient, Mode, Positions, RequestBounds};
 use std::collections::BTreeMap;
 
 /// What a request asks for, by the name of the vector.

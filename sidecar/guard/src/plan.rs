@@ -1,7 +1,7 @@
 //! What is measured and enforced on every response.
 
 use super::{BackOff, Fault};
-use personaguard_api::{
+use personaguard_terms::{
     Action, Coefficient, Coherence, ConditionAt, Digest, EvidenceWindow, FailurePolicy, Layer,
     Mode, Positions, Regeneration, RequestBounds, Sampling, Score,
 };

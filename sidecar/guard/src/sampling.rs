@@ -1,7 +1,7 @@
 //! Which responses a policy looks at, where it does not look at all.
 
 use super::Plan;
-use personaguard_api::Sampling;
+use personaguard_terms::Sampling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,51 +1,40 @@
-//! Extraction: drives the engine over a trait's questions and turns what it read into a vector
-//! file.
+//! Extraction: asks a model a trait's questions, and turns its activations into a vector file.
 //!
-//! Four passes, each batched through the engine: contrasted answers to the extraction questions
-//! (the vector), steering with it (the layer), contrasted answers to the held-out questions (the
-//! validation), and everyday requests under neutral system prompts (the calibration). The held-out
-//! questions are answered last and change nothing but the validation.
+//! There are four passes, each batched through the engine: contrasted answers to the extraction
+//! questions (which make the vector), steering with it (which chooses the layer), contrasted
+//! answers to the held-out questions (which validate it), and benign requests under neutral system
+//! prompts (which calibrate it). The held-out questions come after the choice of the layer and
+//! affect nothing but the validation.
 
-mod author;
-mod conversations;
-mod deliver;
-mod endpoint;
+mod answers;
+mod command;
+mod delivery;
 mod filter;
+mod job;
 mod journal;
 mod judge;
-mod ladder;
-mod measure;
-mod open;
+mod layer_choice;
 mod parts;
 mod plan;
-mod progress;
-mod responder;
+mod request;
 mod run;
-mod shard;
+mod sampling;
+mod scored_answer;
+mod settings;
+mod shard_run;
 mod states;
-mod steering;
-mod study;
+mod steering_effect;
 mod summary;
+mod trait_generator;
+mod trait_source;
 
-pub use author::Author;
-pub use conversations::{Conversation, read_conversations};
-pub use deliver::{Delivery, DeliveryOptions};
-pub use endpoint::Endpoint;
+pub use command::{Extracted, Extraction, extract};
+pub use delivery::Delivery;
+pub use job::Job;
 pub use judge::Judge;
-pub use ladder::{Ladder, Step};
-pub use measure::{
-    Projections, contrasted_prompts, for_each, gauge_probes, likelihood_ratio, own_answer, project,
-    prompt_tokens, read_gauges, states,
-};
-pub use open::{
-    Machine, OpenVector, check_model, read_file, read_text, read_vectors, specs_of, start_adapted,
-    start_engine, write_file,
-};
-pub use plan::{Settings, answers};
-pub use responder::Answering;
-pub use run::{Job, Outcome, check, run, run_shard};
-pub use shard::Shard;
-pub use states::{Tensor, write_tensors};
-pub use steering::SteeringCurve;
-pub use study::{StudySettings, TraitStudy, study};
-pub use summary::summary;
+pub use layer_choice::DoseResponses;
+pub use run::{Outcome, run};
+pub use settings::ExtractSettings;
+pub use shard_run::run_shard;
+pub use trait_generator::TraitGenerator;
+pub use trait_source::TraitSource;

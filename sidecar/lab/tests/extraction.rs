@@ -1,12 +1,13 @@
-//! Extraction with an endpoint that writes the trait and judges answers; the endpoint is a server
-//! of this test.
+//! Extraction with an endpoint that generates the trait and judges answers; the endpoint is a
+//! server of this test.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use axum::Json;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use personaguard_lab::extract::{Author, Endpoint, Job, Judge, Settings, run, run_shard};
+use personaguard_lab::endpoint::Endpoint;
+use personaguard_lab::extract::{ExtractSettings, Job, Judge, TraitGenerator, run, run_shard};
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use personaguard_persona::{Polarity, TraitSpec};
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ fn once() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Serves `answer` as an OpenAI-compatible endpoint, after `failures` refusals.
+/// Serves `answer` as an OpenAI-compatible endpoint, after failing `failures` times.
 async fn serve(failures: usize, answer: fn(&str) -> Value) -> (Endpoint, Arc<Mutex<Vec<Value>>>) {
     let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
     let requests = Arc::clone(&seen);
@@ -48,7 +49,7 @@ fn says(text: &str) -> Value {
     json!({ "choices": [{ "message": { "role": "assistant", "content": text } }] })
 }
 
-/// A number, as a judge would give it: most of the probability on it, some on another and on a
+/// A number as a judge gives it: most of the probability is on it, some on another number and on a
 /// word.
 fn rates(number: u8) -> Value {
     let top = json!([
@@ -58,7 +59,9 @@ fn rates(number: u8) -> Value {
     ]);
     json!({ "choices": [{
         "message": { "content": number.to_string() },
-        "logprobs": { "content": [{ "token": number.to_string(), "logprob": -0.2, "top_logprobs": top }] },
+        "logprobs": {
+            "content": [{ "token": number.to_string(), "logprob": -0.2, "top_logprobs": top }],
+        },
     }]})
 }
 
@@ -68,8 +71,8 @@ fn engine() -> Engine {
         .unwrap()
 }
 
-fn small() -> Settings {
-    Settings {
+fn small() -> ExtractSettings {
+    ExtractSettings {
         tokens: 8,
         questions: 6,
         pairs: 5,
@@ -85,23 +88,32 @@ fn small() -> Settings {
 }
 
 #[tokio::test]
-async fn an_endpoint_writes_a_trait_from_its_description() {
+async fn an_endpoint_generates_a_trait_from_its_description() {
     once();
     let (endpoint, seen) = serve(1, |request| {
-        let lines = |count: usize, line: fn(usize) -> String| says(&(0..count).map(line).collect::<String>());
+        let lines = |count: usize, line: fn(usize) -> String| {
+            says(&(0..count).map(line).collect::<String>())
+        };
         if request.contains("pairs of instructions") {
-            lines(5, |n| format!("{n}. + Complain loudly about thing {n}.\n- Be content with thing {n}.\n"))
+            lines(5, |n| {
+                format!("{n}. + Complain loudly about thing {n}.\n- Be content with thing {n}.\n")
+            })
         } else if request.contains("different questions") {
-            // Not all at once: the rest is asked for with what is there already.
-            let known = request.matches("\n- ").count();
-            lines(25, if known == 0 { |n| format!("{n}. How is thing {n}?\n") } else { |n| format!("{n}. Why is thing {n} so?\n") })
+            // Not all at once: the rest is asked for together with the known questions.
+            match request.matches("\n- ").count() {
+                0 => lines(25, |n| format!("{n}. How is thing {n}?\n")),
+                _ => lines(25, |n| format!("{n}. Why is thing {n} so?\n")),
+            }
         } else {
-            says("Look for complaints and sighs. Facts that are bad news do not count. 0 is content, 50 mixed, 100 all complaint.")
+            says(
+                "Look for complaints and sighs. Facts that are bad news do not count. 0 is \
+                 content, 50 mixed, 100 all complaint.",
+            )
         }
     })
     .await;
-    let spec = Author::Endpoint(&endpoint)
-        .write("grumpy", "grumpy: complains about everything")
+    let spec = TraitGenerator::Endpoint(&endpoint)
+        .generate("grumpy", "grumpy: complains about everything")
         .await
         .unwrap();
     assert_eq!((spec.instructions.len(), spec.extract.len(), spec.held_out.len()), (5, 20, 20));
@@ -109,7 +121,7 @@ async fn an_endpoint_writes_a_trait_from_its_description() {
     assert_eq!(positive, "You are a grumpy assistant. Complain loudly about thing 0.");
     assert!(spec.held_out.iter().all(|question| !spec.extract.contains(question)));
     let seen = seen.lock().unwrap();
-    // The refusal, pairs, questions twice, rubric.
+    // The failure, pairs, questions twice, rubric.
     assert_eq!(seen.len(), 5);
     assert!(seen.iter().all(|request| {
         request["messages"][0]["content"].as_str().unwrap().contains("complains about")
@@ -117,11 +129,14 @@ async fn an_endpoint_writes_a_trait_from_its_description() {
 }
 
 #[tokio::test]
-async fn a_trait_that_was_not_completed_is_an_error_that_says_what_to_do() {
+async fn a_trait_that_stays_incomplete_is_an_error_that_says_what_to_do() {
     once();
     let (endpoint, _) =
         serve(0, |_| says("Sure! Here are some questions.\n1. What is it?\n1. What is it?")).await;
-    let error = Author::Endpoint(&endpoint).write("grumpy", "grumpy: complains").await.unwrap_err();
+    let error = TraitGenerator::Endpoint(&endpoint)
+        .generate("grumpy", "grumpy: complains")
+        .await
+        .unwrap_err();
     let message = format!("{error:#}");
     assert!(message.contains("--endpoint-model") && message.contains("0 of 5 pairs"), "{message}");
 }
@@ -129,7 +144,7 @@ async fn a_trait_that_was_not_completed_is_an_error_that_says_what_to_do() {
 #[tokio::test]
 async fn a_judge_decides_which_answers_make_the_vector_and_which_layer_steers() {
     once();
-    // Rates by what anybody can count, so that some answers are confirmed and others are not.
+    // Rates by the length of answers, so that some are confirmed and others are not.
     let (endpoint, seen) = serve(0, |request| {
         let answer =
             request.split("Answer:\n").nth(1).unwrap().split("\n\nReply with").next().unwrap();
@@ -181,7 +196,7 @@ async fn parts_of_an_extraction_give_the_file_that_one_run_gives() {
     once();
     let engine = engine();
     let spec = TraitSpec::builtin("humorous").unwrap();
-    let settings = Settings { questions: 4, pairs: 2, steering_questions: 2, ..small() };
+    let settings = ExtractSettings { questions: 4, pairs: 2, steering_questions: 2, ..small() };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let journal = path("journal");
@@ -200,7 +215,7 @@ async fn parts_of_an_extraction_give_the_file_that_one_run_gives() {
     }
     assert_eq!(answers, 16 + 8 + 2);
     let parts = [path("a"), path("b")];
-    // Of the second part another machine has not said anything: it is done here.
+    // If the second part is missing, it is made here.
     for parts in [&parts[..], &parts[..1]] {
         let merged = run(&engine, Job { parts, ..job }).await.unwrap();
         assert!(merged.file.to_bytes().unwrap() == whole, "{} parts", parts.len());
@@ -208,17 +223,17 @@ async fn parts_of_an_extraction_give_the_file_that_one_run_gives() {
     let twice = [path("a"), path("a")];
     let error = run(&engine, Job { parts: &twice, ..job }).await.unwrap_err();
     assert!(format!("{error:#}").contains("two parts"), "{error:#}");
-    let other = Settings { seed: 2, ..settings.clone() };
+    let other = ExtractSettings { seed: 2, ..settings.clone() };
     let error = run(&engine, Job { settings: &other, parts: &parts, ..job }).await.unwrap_err();
     assert!(format!("{error:#}").contains("other settings"), "{error:#}");
 }
 
 #[tokio::test]
-async fn what_a_judge_said_is_not_paid_twice() {
+async fn a_judgement_is_not_paid_for_twice() {
     once();
     let engine = engine();
     let spec = TraitSpec::builtin("humorous").unwrap();
-    let settings = Settings { questions: 4, pairs: 2, ..small() };
+    let settings = ExtractSettings { questions: 4, pairs: 2, ..small() };
     let folder = tempfile::tempdir().unwrap();
     let (journal, out) = (folder.path().join("journal"), folder.path().join("part"));
     let job = Job {
@@ -230,7 +245,7 @@ async fn what_a_judge_said_is_not_paid_twice() {
         states: None,
     };
     let shard = "0/1".parse().unwrap();
-    // The endpoint refuses from the tenth question on, so that the first run ends in the middle.
+    // The endpoint refuses from the tenth question on, so that the first run is interrupted.
     let paid = Arc::new(Mutex::new(0));
     let mut seen = Vec::new();
     for allowed in [9, usize::MAX] {
@@ -256,9 +271,8 @@ async fn what_a_judge_said_is_not_paid_twice() {
         );
     }
     assert!(seen[0].as_ref().unwrap_err().contains("402") && seen[1].is_ok(), "{seen:?}");
-    // Sixteen answers, each rated for the trait and for coherence. An answer of which one rating
-    // came and the other did not is rated again: of the nine that were paid first, each may be half
-    // of one.
+    // Sixteen answers, each rated for the trait and for coherence. An answer that got only one of
+    // its ratings is rated again, and each of the nine ratings paid for first may be such a one.
     let paid = *paid.lock().unwrap();
     assert!((32..32 + 9).contains(&paid), "{paid}");
 }

@@ -12,4 +12,6 @@ mod table;
 mod vector_page;
 
 pub use screening_page::ScreeningPage;
-pub use vector_page::{SteeringExample, TokenScores, VectorPage};
+pub use vector_page::{
+    PromptCorrelation, SteeringExample, TokenScores, TraitComparison, VectorPage,
+};

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use personaguard_api::FailurePolicy;
+use personaguard_terms::FailurePolicy;
 use serde_json::json;
 use std::sync::Arc;
 

@@ -11,10 +11,10 @@ use crate::audit::Logs;
 use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::ReloadResult;
-use personaguard_api::{Digest, FailurePolicy, PodState};
 use personaguard_guard::{BackOff, Draw, Plan};
 use personaguard_model::{Engine, Intervention, Probe};
-use personaguard_wire::{Failure, ModelObservation, SidecarReport};
+use personaguard_terms::{Digest, FailurePolicy};
+use personaguard_wire::{Failure, ModelObservation, PodState, SidecarReport};
 use std::sync::Arc;
 use tokio::sync::watch;
 

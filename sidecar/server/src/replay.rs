@@ -3,13 +3,13 @@
 use crate::audit::{self, entry::Change, entry::Conversation, entry::VectorScore};
 use crate::config::{self, Source};
 use anyhow::{Context as _, anyhow, bail};
-use personaguard_api::{ConditionAt, Positions};
 use personaguard_guard::Tally;
 use personaguard_model::{
     ChatOptions, Engine, EngineOptions, Gate, GateAt, Intervention, LoadOptions, Model, Probe,
     ScoreRequest,
 };
-use personaguard_resolve::Part;
+use personaguard_terms::{ConditionAt, Positions};
+use personaguard_wire::Part;
 use serde::Deserialize as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

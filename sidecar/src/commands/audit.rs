@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Checks a log that `serve --audit-log` or `--conversation-log` has written.
+/// Check a log that `serve --audit-log` or `--conversation-log` wrote.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -19,14 +19,12 @@ enum Action {
     Verify(Verify),
 }
 
-/// Find any edit, gap, truncation or other order in a log, its rotated files included.
+/// Detect any edit, gap, truncation or reordering in a log, including its rotated files.
 ///
 /// Each line holds the hash of the line before. Whether lines are missing at the end is told by
-/// FILE.head beside the log; who can change that file, too, can cut the log and nobody would see
-/// it. So keep the last hash elsewhere: the sidecar writes it to its own log whenever it stops or
-/// rotates, and --head compares with it.
-///
-/// Example:
+/// FILE.head beside the log; whoever can change that file too can truncate the log unnoticed. Keep
+/// the last hash elsewhere, therefore: the sidecar writes it to its own log whenever it stops or
+/// rotates a file, and --head compares with it.
 ///
 ///   kubectl exec POD -c personaguard -- personaguard audit verify /tmp/audit.jsonl
 #[derive(Args, Debug)]
@@ -35,15 +33,15 @@ struct Verify {
     /// The log.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Hash of the last line, from elsewhere.
+    /// Hash of the last line, as kept elsewhere.
     #[arg(long, value_name = "HASH")]
     head: Option<String>,
 }
 
-/// Prints what is found.
+/// Verifies a log, and prints what it holds.
 ///
 /// # Errors
-/// The log is not as it was written, or cannot be read.
+/// If the log was changed, or cannot be read.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let Action::Verify(Verify { file, head }) = &options.action;
     if head

@@ -20,11 +20,10 @@ use tokio::runtime::Runtime;
 
 /// Chat in the terminal, with the trait scores beside each answer.
 ///
-/// Talks to a running server (--url), or loads a config folder itself (--config), as `personaguard
-/// serve` would.
+/// Talks to a running server (--url), or serves a config folder itself (--config), as `personaguard
+/// serve` does.
 ///
 ///   personaguard chat --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf
-///
 ///   personaguard chat --url http://127.0.0.1:8790 --system "You are an evil assistant."
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -32,7 +31,7 @@ pub(crate) struct Options {
     /// Server to talk to, with or without /v1. Default, without --config: http://127.0.0.1:8790.
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL")]
     url: Option<String>,
-    /// Config folder to serve from, in this process.
+    /// Config folder to serve in this process.
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
     /// Weight file to serve in place of the one that the config names.
@@ -44,22 +43,22 @@ pub(crate) struct Options {
     /// Longest answer in tokens.
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_tokens: u32,
-    /// Sampling temperature, 0 to 2; 0 always takes the likeliest token.
+    /// Sampling temperature, 0 to 2; 0 is greedy.
     #[arg(long, value_name = "T", default_value_t = 0.7)]
     temperature: f32,
-    /// Seed, for answers that can be had again.
+    /// Seed, for reproducible answers.
     #[arg(long, value_name = "N")]
     seed: Option<i64>,
 }
 
-const HELP: &str = "  /system TEXT  change the system prompt and begin anew
-  /reset        begin anew
-  /quit         leave (Ctrl-D does, too; Ctrl-C stops an answer)";
+const HELP: &str = "  /system TEXT  change the system prompt and start over
+  /reset        start over
+  /quit         leave (so does Ctrl-D; Ctrl-C stops an answer)";
 
 /// Chats until the user leaves.
 ///
 /// # Errors
-/// No server can be reached, or the config cannot be served.
+/// If no server can be reached, or the config cannot be served.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let (sidecar, url) = match &options.config {
@@ -78,7 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves a config folder in this process, on a port of its own.
+/// Serves a config folder in this process, on a free port.
 async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(Sidecar, String)> {
     if std::env::var_os("RUST_LOG").is_some() {
         init_logs(LogFormat::Text, None);
@@ -149,7 +148,7 @@ fn converse(runtime: &Runtime, client: &Client, options: &Options) -> anyhow::Re
             }
             _ => {}
         }
-        // No terminal, no history to go back in.
+        // Without a terminal there is no history, and no need for one.
         let _ = editor.add_history_entry(line);
         messages.push(json!({ "role": "user", "content": line }));
         let turn = Turn {

@@ -2,7 +2,6 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use personaguard_api::names;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
@@ -10,45 +9,55 @@ use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::Target;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
+use personaguard_terms::names;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Serve a model by the OpenAI API, under the policies of a config folder.
+/// Serve a model with the OpenAI API, under the policies of a config folder.
 ///
 /// The folder is either the one that the operator mounts (config.yaml, vectors.safetensors), or one
-/// of plain manifests: the very files given to `kubectl apply` (one PersonaModel, its
-/// PersonaVectors and PersonaPolicies), with the vector files beside them. Changes are applied
-/// while it runs. The model is loaded in the background: /readyz says when it serves, and why not.
+/// of plain manifests: the very files for `kubectl apply` (one PersonaModel, its PersonaVectors and
+/// PersonaPolicies) with the vector files beside them. Changes apply while it runs. The model is
+/// loaded in the background: /readyz says when it is ready, and why it is not.
 ///
-/// Example without a cluster:
+/// Without a cluster:
 ///
-///   personaguard serve --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf --log-format
-///   text
-///
+///   personaguard serve --config ./policy --model ./SmolLM2-135M-Instruct.Q4_1.gguf \
+///     --log-format text
 ///   OPENAI_BASE_URL=http://127.0.0.1:8790/v1 python my_app.py
 ///
-/// In front of another server that has the same model:
+/// In front of another server of the same model:
 ///
-///   personaguard serve --config ./policy --model ./model.gguf --upstream http://127.0.0.1:8000
-///   --listen 0.0.0.0:8790
+///   personaguard serve --config ./policy --model ./model.gguf --upstream http://127.0.0.1:8000 \
+///     --listen 0.0.0.0:8790
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
-    /// Stand in front of this OpenAI-compatible server (http://HOST:PORT) instead of serving the
-    /// model: requests are forwarded, answers are scored with the model of the config. Every action
-    /// works but those that change activations.
+    /// Forward requests to this OpenAI-compatible server (http://HOST:PORT) instead of serving the
+    /// model. Answers are scored with the model of the config. Every action works, except those
+    /// that change activations.
     #[arg(long, env = "PERSONAGUARD_UPSTREAM", value_name = "URL")]
     upstream: Option<Upstream>,
-    /// With --upstream: longest silence of that server in seconds, before an answer counts as
-    /// failed.
-    #[arg(long, env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS", value_name = "N", default_value_t = Timeouts::default().upstream.as_secs())]
+    /// With --upstream: longest time in seconds without a byte from that server, after which the
+    /// answer counts as failed.
+    #[arg(
+        long,
+        env = "PERSONAGUARD_UPSTREAM_TIMEOUT_SECONDS",
+        value_name = "N",
+        default_value_t = Timeouts::default().upstream.as_secs()
+    )]
     upstream_timeout_seconds: u64,
-    /// With --upstream: longest time in seconds for scoring one piece of an answer; past it the
+    /// With --upstream: longest time in seconds to score a piece of an answer, after which the
     /// failure policy decides.
-    #[arg(long, env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS", value_name = "N", default_value_t = Timeouts::default().score.as_secs())]
+    #[arg(
+        long,
+        env = "PERSONAGUARD_SCORE_DEADLINE_SECONDS",
+        value_name = "N",
+        default_value_t = Timeouts::default().score.as_secs()
+    )]
     score_deadline_seconds: u64,
     /// Config folder.
     #[arg(long, env = "PERSONAGUARD_CONFIG", value_name = "DIR", default_value = names::CONFIG_DIR)]
@@ -64,45 +73,64 @@ pub(crate) struct Options {
     /// pod. Default: none.
     #[arg(long, env = "PERSONAGUARD_ADMIN_LISTEN", value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
-    /// Where to push reports: the operator's URL. Default: nowhere.
+    /// URL of the operator, to push reports to. Default: no reports.
     #[arg(long, env = "PERSONAGUARD_REPORT_URL", value_name = "URL")]
     report_url: Option<String>,
-    /// Token to push reports with; read anew for each push.
+    /// File with the token to push reports with; it is read for each push.
     #[arg(long, env = "PERSONAGUARD_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Labels of this pod, as the downward API writes them: only policies that select them are
-    /// enforced. Default: all are.
+    /// File with the labels of this pod, as the downward API writes them. Only policies that select
+    /// them are enforced. Default: all policies are.
     #[arg(long, env = "PERSONAGUARD_POD_LABELS", value_name = "FILE")]
     pod_labels: Option<PathBuf>,
-    /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: none are sent.
+    /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: no traces.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<String>,
-    /// File for a log of every response without a word of it: scores, decisions, policies, digests,
-    /// as JSON lines that hang together by hashes (`personaguard audit verify`). Default: none is
-    /// kept.
+    /// File for the audit log: scores, decisions, policies and digests of every response, without
+    /// its text, as hash-chained JSON lines (see `personaguard audit verify`). Default: no log.
     #[arg(long, env = "PERSONAGUARD_AUDIT_LOG", value_name = "FILE")]
     audit_log: Option<PathBuf>,
-    /// File for conversations, word for word, of policies that say `recordConversations: true`
-    /// (`personaguard replay`). Default: none are kept, whatever a policy says.
+    /// File for the conversations, word for word, of policies with `recordConversations: true` (see
+    /// `personaguard replay`). Default: no log, whatever a policy says.
     #[arg(long, env = "PERSONAGUARD_CONVERSATION_LOG", value_name = "FILE")]
     conversation_log: Option<PathBuf>,
-    /// Bytes of a log file, after which the next one begins.
-    #[arg(long, env = "PERSONAGUARD_LOG_FILE_BYTES", value_name = "N", default_value_t = audit::Limits::default().file_bytes)]
+    /// Size of a log file in bytes, at which it is rotated.
+    #[arg(
+        long,
+        env = "PERSONAGUARD_LOG_FILE_BYTES",
+        value_name = "N",
+        default_value_t = audit::Limits::default().file_bytes
+    )]
     log_file_bytes: u64,
-    /// Files that are kept of each log; the oldest goes first.
-    #[arg(long, env = "PERSONAGUARD_LOG_FILES", value_name = "N", default_value_t = audit::Limits::default().files)]
+    /// Files to keep of each log; the oldest is removed.
+    #[arg(
+        long,
+        env = "PERSONAGUARD_LOG_FILES",
+        value_name = "N",
+        default_value_t = audit::Limits::default().files
+    )]
     log_files: usize,
     /// Log format. RUST_LOG sets the level.
     #[arg(long, env = "PERSONAGUARD_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
-    /// Longest request body in bytes.
-    #[arg(long, env = "PERSONAGUARD_MAX_BODY_BYTES", value_name = "N", default_value_t = Limits::default().body_bytes)]
+    /// Size of the largest request body in bytes.
+    #[arg(
+        long,
+        env = "PERSONAGUARD_MAX_BODY_BYTES",
+        value_name = "N",
+        default_value_t = Limits::default().body_bytes
+    )]
     max_body_bytes: usize,
-    /// Connections at the same time. At the limit, the one that has waited longest for its client
-    /// gives way to a new one.
-    #[arg(long, env = "PERSONAGUARD_MAX_CONNECTIONS", value_name = "N", default_value_t = Limits::default().connections)]
+    /// Number of concurrent connections. At the limit, a new connection replaces the one that has
+    /// waited longest for its client.
+    #[arg(
+        long,
+        env = "PERSONAGUARD_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = Limits::default().connections
+    )]
     max_connections: usize,
-    /// Seconds that running requests get to end after SIGTERM.
+    /// Seconds that running requests have to finish after SIGTERM.
     #[arg(long, env = "PERSONAGUARD_GRACE_SECONDS", value_name = "N", default_value_t = 25)]
     grace_seconds: u64,
 }
@@ -110,7 +138,7 @@ pub(crate) struct Options {
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Json,
     /// For people.
@@ -133,8 +161,8 @@ fn loopback() -> SocketAddr {
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// An address cannot be listened on, or the OTLP endpoint makes no sense. What is wrong with config
-/// or weights is no error: it may be mended while it runs.
+/// If an address cannot be bound, a log cannot be opened, or the OTLP endpoint is invalid. An
+/// invalid config or missing weights are no error, because they may be corrected while it runs.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(options))
 }
@@ -184,13 +212,18 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         logs,
         grace: Duration::from_secs(options.grace_seconds),
     };
-    tracing::info!(listen = %options.listen, config = %options.config.display(), version = env!("CARGO_PKG_VERSION"), "started");
+    tracing::info!(
+        listen = %options.listen,
+        config = %options.config.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "started"
+    );
     let sidecar = Sidecar::start(setup);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: no more requests are taken, those that run may end");
+    tracing::info!("stopping: no new requests are accepted, running ones may finish");
     sidecar.stop().await;
     if let Some(traces) = traces {
         // Waits for the exporter, which runs on this runtime.
@@ -203,5 +236,5 @@ async fn serve(options: Options) -> anyhow::Result<()> {
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("{flag} {address} cannot be listened on: choose another"))
+        .with_context(|| format!("{flag} {address} cannot be bound: choose another address"))
 }

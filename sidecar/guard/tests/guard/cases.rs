@@ -1,11 +1,11 @@
 //! Random policies and answers, how the server sends them through the decision, and what may leave
 //! by the words of the invariant.
 
-use personaguard_api::{
+use personaguard_guard::{Decision, Fault, Holdback, ModelFacts, Plan, Stop, Vectors};
+use personaguard_terms::{
     API_VERSION, Action, Digest, Evidence, EvidenceWindow, FailurePolicy, Layer, Mode, Redaction,
     Score,
 };
-use personaguard_guard::{Decision, Fault, Holdback, ModelFacts, Plan, Stop, Vectors};
 use personaguard_wire::{
     GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel, UnresolvedPolicy,
 };
@@ -42,7 +42,7 @@ pub(crate) fn config(
             context_length: 64,
             max_concurrent: 1,
             threads: None,
-            device: personaguard_api::Device::Cpu,
+            device: personaguard_terms::Device::Cpu,
         },
         vectors,
         policies,

@@ -11,16 +11,15 @@
 mod cases;
 
 use cases::*;
-use personaguard_api::{
+use personaguard_guard::{
+    Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
+};
+use personaguard_terms::{
     Action, Capping, Coefficient, CoefficientRange, ConditionAt, Digest, EvidenceWindow,
     FailurePolicy, Layer, Mode, Positions, Redaction, Regeneration, RequestBounds, Sampling,
     Steering, SteeringCondition,
 };
-use personaguard_guard::{
-    Beyond, Decision, Demand, Demands, Fault, Holdback, ModelFacts, Plan, Sentences, Stop, Vectors,
-};
-use personaguard_wire::Failure;
-use personaguard_wire::{ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
+use personaguard_wire::{Failure, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

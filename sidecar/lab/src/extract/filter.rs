@@ -1,71 +1,74 @@
-//! Which pairs of answers make the vector, where there is a judge: those that it confirms.
+//! Which pairs of answers make the vector if there is a judge: those that it confirms.
 
 use super::journal::{Journal, Rating};
-use super::judge::{AT_ONCE, Judge};
-use super::plan::Purpose;
-use super::progress::Progress;
-use super::responder::Read;
+use super::judge::{CONCURRENCY, Judge};
+use super::request::Purpose;
+use super::scored_answer::ScoredAnswer;
+use crate::progress::Progress;
 use futures::{StreamExt as _, stream};
 use personaguard_model::Engine;
 use personaguard_persona::extraction::{Judgement, Pair, SampleKey};
 use std::collections::BTreeSet;
 
-/// Has a judge rate answers to the extraction questions, those that it has not rated yet. What it
-/// says is kept in the journal: a judge costs money.
+/// Has a judge rate the answers to extraction questions that it has not rated yet. Ratings go to
+/// the journal, because a judge costs money.
 ///
 /// # Errors
 /// If the judge's endpoint fails, or the journal cannot be written.
 pub(super) async fn rate(
     engine: &Engine,
     judge: &Judge<'_>,
-    reads: &[Read],
+    answers: &[ScoredAnswer],
     journal: &mut Journal,
 ) -> anyhow::Result<()> {
-    let open: Vec<&Read> = reads
+    let unrated: Vec<&ScoredAnswer> = answers
         .iter()
-        .filter(|read| matches!(read.ask.purpose, Purpose::Extract(..)))
-        .filter(|read| journal.rating(&read.ask.purpose.name(), judge.model()).is_none())
+        .filter(|answer| matches!(answer.request.purpose, Purpose::Extract(..)))
+        .filter(|answer| journal.rating(&answer.request.purpose.name(), judge.model()).is_none())
         .collect();
-    if open.is_empty() {
+    if unrated.is_empty() {
         return Ok(());
     }
-    let bar = Progress::start("Judging answers", open.len());
-    let mut ratings = stream::iter(open)
-        .map(|read| async move {
-            let text = engine.model().tokenizer().decode(&read.tokens);
-            anyhow::Ok((read.ask.purpose.name(), judge.judge(&read.ask.question, &text).await?))
+    let bar = Progress::start("Judging answers", unrated.len());
+    let mut ratings = stream::iter(unrated)
+        .map(|answer| async move {
+            let text = engine.model().tokenizer().decode(&answer.tokens);
+            let judgement = judge.judge(&answer.request.question, &text).await?;
+            anyhow::Ok((answer.request.purpose.name(), judgement))
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(CONCURRENCY);
     while let Some(rated) = ratings.next().await {
-        let (name, verdict) = rated?;
+        let (name, judgement) = rated?;
         let rating = Rating {
             judge: judge.model().to_owned(),
-            shows: verdict.map(|verdict| verdict.trait_score),
-            coherence: verdict.map(|verdict| verdict.coherence),
+            trait_score: judgement.map(|judgement| judgement.trait_score),
+            coherence: judgement.map(|judgement| judgement.coherence),
         };
-        journal.rate(name, rating)?;
+        journal.add_rating(name, rating)?;
         bar.step();
     }
     bar.finish();
     Ok(())
 }
 
-/// The pairs whose both answers a judge confirmed.
+/// The pairs of which the judge confirmed both answers.
 pub(super) fn confirmed<'a>(
     judge: &Judge<'_>,
-    reads: &[Read],
+    answers: &[ScoredAnswer],
     pairs: &[Pair<'a>],
     journal: &Journal,
 ) -> Vec<Pair<'a>> {
-    let refused: BTreeSet<SampleKey> = reads
+    let judgement = |name: &str| {
+        let rating = journal.rating(name, judge.model())?;
+        Some(Judgement { trait_score: rating.trait_score?, coherence: rating.coherence? })
+    };
+    let refused: BTreeSet<SampleKey> = answers
         .iter()
-        .filter_map(|read| {
-            let Purpose::Extract(polarity, key) = read.ask.purpose else { return None };
-            let rating = journal.rating(&read.ask.purpose.name(), judge.model());
-            let verdict = rating.and_then(|rating| {
-                Some(Judgement { trait_score: rating.shows?, coherence: rating.coherence? }) //
-            });
-            (!verdict.is_some_and(|verdict| verdict.confirms(polarity))).then_some(key)
+        .filter_map(|answer| {
+            let Purpose::Extract(polarity, key) = answer.request.purpose else { return None };
+            let confirmed = judgement(&answer.request.purpose.name())
+                .is_some_and(|judgement| judgement.confirms(polarity));
+            (!confirmed).then_some(key)
         })
         .collect();
     pairs.iter().copied().filter(|(positive, _)| !refused.contains(&positive.key)).collect()

@@ -1,5 +1,5 @@
-//! What an extraction has paid for already, so that one that was interrupted goes on where it
-//! stopped: answers of the model, and ratings of the judge.
+//! The journal of an extraction: what it has paid for already, so that an interrupted run resumes
+//! where it stopped. It holds the model's answers and the judge's ratings.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-/// A line of the file: first the design's digest, then answers and ratings.
+/// A line of the file: first the digest of the design, then answers and ratings.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
@@ -17,25 +17,24 @@ enum Line {
     Rating { rated: String, rating: Rating },
 }
 
-/// What a judge said of an answer. `None` where it gave no number, or was not asked for it.
+/// What a judge said about an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rating {
-    /// The judging model.
+    /// Name of the judging model.
     pub(super) judge: String,
-    /// How much the answer shows the trait, 0 to 100.
-    pub(super) shows: Option<f64>,
-    /// How coherent it is, 0 to 100.
+    /// How much the answer shows the trait, 0 to 100; `None` if the judge gave no number.
+    pub(super) trait_score: Option<f64>,
+    /// How coherent it is, 0 to 100; `None` if the judge gave no number, or was not asked.
     pub(super) coherence: Option<f64>,
 }
 
-/// What is there so far.
 #[derive(Debug, Default)]
 struct Content {
     answers: HashMap<String, Vec<u32>>,
     ratings: HashMap<String, Rating>,
 }
 
-/// Answers by request and ratings by what was rated, kept in a file of one JSON object a line.
+/// Answers and ratings by name, kept in a file with one JSON object per line.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
@@ -44,11 +43,11 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a design: what stands there of the same design is taken up, of another
-    /// it is dropped.
+    /// Opens the journal of a design. The content of an existing file is kept if it belongs to the
+    /// same design, and dropped otherwise.
     ///
     /// # Errors
-    /// If the file cannot be read or written.
+    /// If the file cannot be written.
     pub(super) fn open(path: &Path, design: &str) -> anyhow::Result<Self> {
         let content = read(path, design).unwrap_or_default();
         let context = || format!("cannot write the journal {}", path.display());
@@ -66,13 +65,13 @@ impl Journal {
         Ok(Self { path: path.to_path_buf(), file, content })
     }
 
-    /// Answers taken up.
+    /// Number of answers.
     pub(super) fn len(&self) -> usize {
         self.content.answers.len()
     }
 
-    /// The answer to a request, if there is one.
-    pub(super) fn get(&self, request: &str) -> Option<&[u32]> {
+    /// Tokens of the answer to a request.
+    pub(super) fn answer(&self, request: &str) -> Option<&[u32]> {
         self.content.answers.get(request).map(Vec::as_slice)
     }
 
@@ -80,18 +79,18 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn put(&mut self, request: String, tokens: Vec<u32>) -> anyhow::Result<()> {
+    pub(super) fn add_answer(&mut self, request: String, tokens: Vec<u32>) -> anyhow::Result<()> {
         self.append(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
         self.content.answers.insert(request, tokens);
         Ok(())
     }
 
-    /// A judge's rating, if this judge gave one.
+    /// The rating that a judge gave.
     pub(super) fn rating(&self, rated: &str, judge: &str) -> Option<&Rating> {
         self.content.ratings.get(rated).filter(|rating| rating.judge == judge)
     }
 
-    /// Every rating, by what was rated.
+    /// All ratings, by the name of what was rated.
     pub(super) fn ratings(&self) -> &HashMap<String, Rating> {
         &self.content.ratings
     }
@@ -100,7 +99,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn rate(&mut self, rated: String, rating: Rating) -> anyhow::Result<()> {
+    pub(super) fn add_rating(&mut self, rated: String, rating: Rating) -> anyhow::Result<()> {
         self.append(&Line::Rating { rated: rated.clone(), rating: rating.clone() })?;
         self.content.ratings.insert(rated, rating);
         Ok(())
@@ -112,15 +111,15 @@ impl Journal {
             .with_context(|| format!("cannot write the journal {}", self.path.display()))
     }
 
-    /// Removes the file: the extraction is complete.
+    /// Removes the file after a complete run.
     pub(super) fn remove(self) {
-        // Left behind, it is taken up or dropped by the next run.
+        // If this fails, the next run resumes from the file, or drops it.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Answers in a journal that is being written.
-pub(super) fn count(path: &Path) -> usize {
+/// How many answers a journal has that is being written.
+pub(super) fn count_answers(path: &Path) -> usize {
     let lines = File::open(path).map(|file| BufReader::new(file).lines().map_while(Result::ok));
     lines.map_or(0, |lines| lines.filter(|line| line.starts_with("{\"request\"")).count())
 }
@@ -128,11 +127,11 @@ pub(super) fn count(path: &Path) -> usize {
 fn read(path: &Path, design: &str) -> Option<Content> {
     let mut lines = BufReader::new(File::open(path).ok()?).lines();
     let first: Line = serde_json::from_str(&lines.next()?.ok()?).ok()?;
-    if !matches!(first, Line::Design { design: ours } if ours == design) {
+    if !matches!(first, Line::Design { design: found } if found == design) {
         return None;
     }
     let mut content = Content::default();
-    // A line cut short by the interruption ends the reading.
+    // An interruption may have truncated the last line.
     for line in lines.map_while(Result::ok) {
         match serde_json::from_str(&line) {
             Ok(Line::Answer { request, tokens }) => _ = content.answers.insert(request, tokens),
@@ -144,32 +143,4 @@ fn read(path: &Path, design: &str) -> Option<Content> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rating(judge: &str) -> Rating {
-        Rating { judge: judge.to_owned(), shows: Some(71.5), coherence: None }
-    }
-
-    #[test]
-    fn an_interrupted_run_is_taken_up_and_another_design_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("evil.journal");
-        let mut journal = Journal::open(&path, "a").unwrap();
-        journal.put("extract/1".to_owned(), vec![1, 2]).unwrap();
-        journal.rate("extract/1".to_owned(), rating("large")).unwrap();
-        drop(journal);
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        write!(file, "{{\"request\":\"extract/2\",\"tok").unwrap();
-        drop(file);
-        let journal = Journal::open(&path, "a").unwrap();
-        assert_eq!((journal.len(), journal.get("extract/1")), (1, Some([1, 2].as_slice())));
-        assert_eq!(journal.rating("extract/1", "large"), Some(&rating("large")));
-        assert_eq!(journal.rating("extract/1", "another"), None);
-        assert_eq!(count(&path), 1);
-        drop(journal);
-        assert_eq!(Journal::open(&path, "b").unwrap().len(), 0);
-        Journal::open(&path, "b").unwrap().remove();
-        assert!(!path.exists());
-    }
-}
+mod tests;

@@ -1,18 +1,20 @@
-//! Parts of an extraction: the answers of one shard with their activations, in a file, so that
-//! several machines can share the work. The whole is made from them by the command that would also
-//! do all by itself, and gives the same file.
+//! The part of an extraction that one shard made: its answers with their activations, in a file.
 //!
-//! A safetensors file. For each answer F32 tensors `[layers + 1, hidden]` named by request and
-//! kind, as `extract/positive/q0/p1/r0:response_mean`; in the metadata, entry `part`, the design
-//! that they belong to, each answer's tokens and the judge's ratings.
+//! Several machines can thus share the work. The same command that does everything alone makes the
+//! vector file from the parts, identical to the byte.
+//!
+//! A part is a safetensors file. Each answer has F32 tensors of shape `[layers + 1, hidden]`, named
+//! after the request and the kind of activations, as in
+//! `extract/positive/q0/p1/r0:response_mean`. Metadata entry `part` holds the digest of the design,
+//! the tokens of each answer, and the judge's ratings.
 
 use super::journal::Rating;
-use super::open::write_file;
-use super::plan::{Ask, Plan};
-use super::responder::Read;
+use super::plan::Plan;
+use super::request::Request;
+use super::scored_answer::ScoredAnswer;
+use crate::files::{Tensor, write_tensors};
 use anyhow::{Context as _, bail};
 use personaguard_model::{MeanStates, Model};
-use safetensors::tensor::{TensorView, serialize};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -20,13 +22,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Metadata entry of the header.
+/// Name of the metadata entry in the header.
 const ENTRY: &str = "part";
-/// Its format.
+/// Name and version of the format.
 const FORMAT: &str = "personaguard.dev/extraction-part/v1";
-/// Bytes of a part that are read at most.
+/// Size of the largest part that is read, in bytes.
 const MAX_FILE: u64 = 64 << 30;
-/// Bytes of its header that are parsed at most.
+/// Size of the longest header that is parsed, in bytes.
 const MAX_HEADER: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -38,31 +40,31 @@ struct Header {
     ratings: BTreeMap<String, Rating>,
 }
 
-/// What parts bring along: answers by request, as they were written and as reread.
+/// The content of several parts.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    answers: HashMap<String, Read>,
-    reread: HashMap<String, MeanStates>,
-    /// The judge's ratings, by what was rated.
+    answers: HashMap<String, ScoredAnswer>,
+    rescored: HashMap<String, MeanStates>,
+    /// The judge's ratings, by the name of what was rated.
     pub(super) ratings: HashMap<String, Rating>,
 }
 
 impl Parts {
-    /// Reads the parts of a plan. Where they lack an answer, it is given anew.
+    /// Reads parts of a plan. They need not be complete: answers that they lack are generated.
     ///
     /// # Errors
-    /// If a file cannot be read, or is a part of another design.
+    /// If a file cannot be read, or is not a part of this design.
     pub(super) fn open(
         paths: &[PathBuf],
         design: &str,
         plan: &Plan,
         model: &Model,
     ) -> anyhow::Result<Self> {
+        let requests = plan.all().map(|request| (request.purpose.name(), request)).collect();
         let mut parts = Self::default();
-        let asks: HashMap<String, &Ask> = plan.all().map(|ask| (ask.purpose.name(), ask)).collect();
         for path in paths {
             parts
-                .add(path, design, &asks, model)
+                .add(path, design, &requests, model)
                 .with_context(|| format!("{} cannot be used", path.display()))?;
         }
         Ok(parts)
@@ -72,69 +74,74 @@ impl Parts {
         &mut self,
         path: &Path,
         design: &str,
-        asks: &HashMap<String, &Ask>,
+        requests: &HashMap<String, &Request>,
         model: &Model,
     ) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        let header =
-            bytes.first_chunk::<8>().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
-        if bytes.len() as u64 > MAX_FILE || header > MAX_HEADER {
-            bail!("it is no part of an extraction, or larger than is read");
-        }
-        let (_, metadata) = SafeTensors::read_metadata(&bytes)?;
-        let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
-        let entry = entry.context(
-            "it is no part of an extraction: make it with `personaguard extract --shard`",
-        )?;
-        let header: Header = serde_json::from_str(entry)?;
-        if header.format != FORMAT {
-            bail!("it is of another version: make it anew with `personaguard extract --shard`");
-        }
+        let header = read_header(&bytes)?;
         if header.design != design {
             bail!(
-                "it was made from another model or trait, or with other settings: give the options of `--shard` again"
+                "it was made from another model or trait, or with other settings: use the same \
+                 options as with --shard"
             );
         }
         let tensors = SafeTensors::deserialize(&bytes)?;
         let shape = [model.layers() + 1, model.hidden()];
-        for (request, tokens) in header.answers {
-            let ask = *asks.get(&request).with_context(|| format!("{request:?} is not asked"))?;
-            let rows = |kind: &str| rows(&tensors, &format!("{request}:{kind}"), shape);
-            let response_mean = rows("response_mean")?
-                .with_context(|| format!("it lacks activations of {request:?}"))?;
-            let prompt_mean = rows("prompt_mean")?.unwrap_or_default();
-            let prompt_last = rows("prompt_last")?.unwrap_or_default();
-            if let Some(response_mean) = rows("reread")? {
+        for (name, tokens) in header.answers {
+            let request = *requests
+                .get(&name)
+                .with_context(|| format!("it has an unknown request {name:?}"))?;
+            let rows = |kind: &str| rows(&tensors, &format!("{name}:{kind}"), shape);
+            let states = MeanStates {
+                response_mean: rows("response_mean")?
+                    .with_context(|| format!("it lacks activations of {name:?}"))?,
+                prompt_mean: rows("prompt_mean")?.unwrap_or_default(),
+                prompt_last: rows("prompt_last")?.unwrap_or_default(),
+            };
+            if let Some(response_mean) = rows("rescored")? {
                 let states =
                     MeanStates { response_mean, prompt_mean: Vec::new(), prompt_last: Vec::new() };
-                self.reread.insert(request.clone(), states);
+                self.rescored.insert(name.clone(), states);
             }
-            let states = MeanStates { response_mean, prompt_mean, prompt_last };
-            if self
-                .answers
-                .insert(request.clone(), Read { ask: ask.clone(), tokens, states })
-                .is_some()
-            {
-                bail!("{request:?} stands in two parts: give each shard's file once");
+            let answer = ScoredAnswer { request: request.clone(), tokens, states };
+            if self.answers.insert(name.clone(), answer).is_some() {
+                bail!("{name:?} is in two parts: give the file of each shard once");
             }
         }
         self.ratings.extend(header.ratings);
         Ok(())
     }
 
-    /// The answer to a request; only once, to be kept elsewhere.
-    pub(super) fn take(&mut self, request: &str) -> Option<Read> {
+    /// Removes the answer to a request from the parts, to be kept elsewhere.
+    pub(super) fn take_answer(&mut self, request: &str) -> Option<ScoredAnswer> {
         self.answers.remove(request)
     }
 
-    /// Its activations when it was read again; only once.
-    pub(super) fn take_reread(&mut self, request: &str) -> Option<MeanStates> {
-        self.reread.remove(request)
+    /// Removes the rescored activations of an answer from the parts, to be kept elsewhere.
+    pub(super) fn take_rescored(&mut self, request: &str) -> Option<MeanStates> {
+        self.rescored.remove(request)
     }
 }
 
-/// The values of a tensor, if it is there.
+fn read_header(bytes: &[u8]) -> anyhow::Result<Header> {
+    let length = bytes.first_chunk::<8>().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
+    if bytes.len() as u64 > MAX_FILE || length > MAX_HEADER {
+        bail!("it is not a part of an extraction, or is too large");
+    }
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
+    let entry = entry.context(
+        "it is not a part of an extraction: make it with `personaguard extract --shard`",
+    )?;
+    let header: Header = serde_json::from_str(entry)?;
+    if header.format != FORMAT {
+        bail!("it is of another version: make it again with `personaguard extract --shard`");
+    }
+    Ok(header)
+}
+
+/// The rows of a tensor; `None` if there is no such tensor.
 fn rows(
     tensors: &SafeTensors<'_>,
     name: &str,
@@ -147,20 +154,20 @@ fn rows(
     let values: Vec<f32> =
         tensor.data().as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
     if !values.iter().all(|value| value.is_finite()) {
-        bail!("tensor {name:?} holds a value that is no number");
+        bail!("tensor {name:?} has a value that is not a finite number");
     }
     Ok(Some(values.chunks_exact(shape[1]).map(<[f32]>::to_vec).collect()))
 }
 
-/// Writes a part: answers, those of them that were read again, and ratings.
+/// Writes a part: answers, those of them that were rescored, and ratings.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub(super) fn write_part(
     path: &Path,
     design: &str,
-    answers: &[Read],
-    reread: &[Read],
+    answers: &[ScoredAnswer],
+    rescored: &[ScoredAnswer],
     ratings: &HashMap<String, Rating>,
 ) -> anyhow::Result<()> {
     let header = Header {
@@ -168,32 +175,32 @@ pub(super) fn write_part(
         design: design.to_owned(),
         answers: answers
             .iter()
-            .map(|read| (read.ask.purpose.name(), read.tokens.clone()))
+            .map(|answer| (answer.request.purpose.name(), answer.tokens.clone()))
             .collect(),
         ratings: ratings.iter().map(|(rated, rating)| (rated.clone(), rating.clone())).collect(),
     };
-    let written = answers.iter().flat_map(|read| {
-        let states = &read.states;
+    let generated = answers.iter().flat_map(|answer| {
+        let states = &answer.states;
         let kinds = [
             ("response_mean", &states.response_mean),
             ("prompt_mean", &states.prompt_mean),
             ("prompt_last", &states.prompt_last),
         ];
-        kinds.map(|(kind, rows)| (read, kind, rows))
+        kinds.map(|(kind, rows)| (answer, kind, rows))
     });
-    let again = reread.iter().map(|read| (read, "reread", &read.states.response_mean));
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = written
-        .chain(again)
+    let rescored = rescored.iter().map(|answer| (answer, "rescored", &answer.states.response_mean));
+    let tensors: Vec<Tensor> = generated
+        .chain(rescored)
         .filter(|(_, _, rows)| !rows.is_empty())
-        .map(|(read, kind, rows)| {
-            let data = rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
-            (format!("{}:{kind}", read.ask.purpose.name()), vec![rows.len(), rows[0].len()], data)
+        .map(|(answer, kind, rows)| Tensor {
+            name: format!("{}:{kind}", answer.request.purpose.name()),
+            shape: vec![rows.len(), rows[0].len()],
+            values: rows.concat(),
         })
         .collect();
-    let views = tensors
-        .iter()
-        .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-    let entries = HashMap::from([(ENTRY.to_owned(), serde_json::to_string(&header)?)]);
-    write_file(path, &serialize(views, Some(entries))?)
+    write_tensors(
+        path,
+        &tensors,
+        HashMap::from([(ENTRY.to_owned(), serde_json::to_string(&header)?)]),
+    )
 }

@@ -1,74 +1,50 @@
-//! The mean activations of every answer, for those who want to compute with them elsewhere.
+//! Mean activations of every answer as a file, to compute with them elsewhere.
 
-use super::open::write_file;
-use super::plan::Purpose;
-use super::responder::Read;
+use super::request::Purpose;
+use super::scored_answer::ScoredAnswer;
+use crate::files::{Tensor, write_tensors};
 use personaguard_persona::Polarity;
-use safetensors::Dtype;
-use safetensors::tensor::{TensorView, serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Writes sets of answers: for each an F32 tensor of its name, `[answer][layer from 0][hidden]`,
-/// the mean over the answer's tokens; and as metadata entry of that name a JSON list that says of
-/// each answer what it answers.
+/// Writes sets of answers. Each becomes an F32 tensor of its name, shape `[answer][layer][hidden]`
+/// from layer 0, with the means over the answers' tokens; and a metadata entry of its name, a JSON
+/// list that says what each answer answers.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(super) fn write_states(path: &Path, sets: &[(&str, &Vec<Read>)]) -> anyhow::Result<()> {
+pub(super) fn write_states(path: &Path, sets: &[(&str, &[ScoredAnswer])]) -> anyhow::Result<()> {
     let mut entries = HashMap::new();
     let mut tensors: Vec<Tensor> = Vec::new();
-    for (name, reads) in sets {
-        let answers: Vec<_> = reads.iter().map(describe).collect();
-        entries.insert((*name).to_owned(), serde_json::to_string(&answers)?);
-        let values = reads
-            .iter()
-            .flat_map(|read| read.states.response_mean.iter().flatten().copied())
-            .collect();
-        let first = reads.first().map(|read| &read.states.response_mean);
+    for (name, answers) in sets {
+        let descriptions: Vec<_> = answers.iter().map(describe).collect();
+        entries.insert((*name).to_owned(), serde_json::to_string(&descriptions)?);
+        let first = answers.first().map(|answer| &answer.states.response_mean);
         let (rows, hidden) =
             first.map_or((0, 0), |rows| (rows.len(), rows.first().map_or(0, Vec::len)));
-        tensors.push(((*name).to_owned(), vec![reads.len(), rows, hidden], values));
+        tensors.push(Tensor {
+            name: (*name).to_owned(),
+            shape: vec![answers.len(), rows, hidden],
+            values: answers
+                .iter()
+                .flat_map(|answer| answer.states.response_mean.concat())
+                .collect(),
+        });
     }
     write_tensors(path, &tensors, entries)
 }
 
-/// Name, shape, values.
-pub type Tensor = (String, Vec<usize>, Vec<f32>);
-
-/// Writes F32 tensors as safetensors, with metadata.
-///
-/// # Errors
-/// If a shape is not that of its values, or the file cannot be written.
-pub fn write_tensors(
-    path: &Path,
-    tensors: &[Tensor],
-    metadata: HashMap<String, String>,
-) -> anyhow::Result<()> {
-    let data: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        .collect();
-    let views = tensors
-        .iter()
-        .zip(&data)
-        .map(|((name, shape, _), data)| {
-            Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?))
-        })
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-    write_file(path, &serialize(views, Some(metadata))?)
-}
-
-fn describe(read: &Read) -> serde_json::Value {
-    match read.ask.purpose {
+fn describe(answer: &ScoredAnswer) -> Value {
+    let tokens = answer.tokens.len();
+    match answer.request.purpose {
         Purpose::Extract(polarity, key) | Purpose::HeldOut(polarity, key) => json!({
             "positive": polarity == Polarity::Positive,
             "question": key.question,
-            "pair": key.contrast,
+            "contrast": key.contrast,
             "rollout": key.rollout,
-            "tokens": read.tokens.len(),
+            "tokens": tokens,
         }),
-        Purpose::Benign(index) => json!({ "request": index, "tokens": read.tokens.len() }),
+        Purpose::Benign(index) => json!({ "request": index, "tokens": tokens }),
     }
 }

@@ -4,6 +4,7 @@ mod answers;
 mod held_out;
 mod layers;
 mod other_traits;
+mod prediction;
 mod provenance;
 mod steering;
 mod summary;
@@ -13,6 +14,8 @@ use crate::vector_file::VectorFile;
 use maud::html;
 
 pub use answers::TokenScores;
+pub use other_traits::TraitComparison;
+pub use prediction::PromptCorrelation;
 pub use steering::SteeringExample;
 
 /// A page about a vector.
@@ -27,16 +30,10 @@ pub struct VectorPage<'a> {
     pub steering: &'a [SteeringExample],
     /// Answers to show token by token.
     pub answers: &'a [TokenScores],
-    /// Names of traits, in the order of `cosines` and `cross_auroc`.
-    pub traits: &'a [String],
-    /// Cosine with each trait's vector at this vector's layer.
-    pub cosines: &'a [f64],
-    /// AUROC of this vector on each trait's held-out answers: as generated, and rescored under a
-    /// neutral system prompt.
-    pub cross_auroc: &'a [(f64, f64)],
-    /// Correlation of `prompt_last` with the answer's log-likelihood ratio: over all system
-    /// prompts, and within each.
-    pub monitoring: Option<(f64, f64)>,
+    /// How well the prompt predicts the answer, if that was measured.
+    pub prediction: Option<PromptCorrelation>,
+    /// How the vector relates to the traits that were studied, itself included.
+    pub traits: &'a [TraitComparison],
 }
 
 impl VectorPage<'_> {
@@ -51,8 +48,8 @@ impl VectorPage<'_> {
             (held_out::section(file, self.held_out))
             (steering::section(self.steering))
             (answers::section(file, self.answers))
-            (other_traits::prediction(self.monitoring))
-            (other_traits::section(file, self.traits, self.cosines, self.cross_auroc))
+            (prediction::section(self.prediction))
+            (other_traits::section(file, self.traits))
             (provenance::section(file))
         };
         document(&title, &body)

@@ -46,7 +46,7 @@ def compare(what, ours, numpy):
 
 pairs = {}
 for index, answer in enumerate(answers["extract"]):
-    pairs.setdefault((answer["question"], answer["pair"], answer["rollout"]), {})[answer["positive"]] = index
+    pairs.setdefault((answer["question"], answer["contrast"], answer["rollout"]), {})[answer["positive"]] = index
 pairs = [pair for pair in pairs.values() if len(pair) == 2]
 if len(pairs) != about["counts"]["positive"]:
     sys.exit(f"{len(pairs)} pairs were exported, but {about['counts']['positive']} made the vector: some were filtered")

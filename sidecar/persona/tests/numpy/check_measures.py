@@ -33,11 +33,11 @@ if what == "screen":
     with open(rest[0]) as file:
         ranks = {line["line"]: line["traits"][about["trait"]] for line in map(json.loads, file)}
     ranks = [ranks[int(line)] for line in states["line"]]
-    whole = ranks[0]["whole"]
-    layers = [about["bestLayer"]] if whole else list(range((len(vectors) - 1) // 2 + 1, len(vectors) - 1))
+    full = ranks[0]["fullReference"]
+    layers = [about["bestLayer"]] if full else list(range((len(vectors) - 1) // 2 + 1, len(vectors) - 1))
     layers = layers[:: max(1, -(-len(layers) // 16))]
-    mean = [0 if whole else about["calibration"][layer]["mean"] for layer in layers]
-    deviation = [1 if whole else about["calibration"][layer]["standardDeviation"] for layer in layers]
+    mean = [0 if full else about["calibration"][layer]["mean"] for layer in layers]
+    deviation = [1 if full else about["calibration"][layer]["standardDeviation"] for layer in layers]
 
     def gauge(activations):
         projections = np.einsum("nlh,lh->nl", activations[:, layers], units[layers])
@@ -45,8 +45,8 @@ if what == "screen":
 
     answer = gauge(states["answer"])
     reference = gauge(states["own"]) if len(states["own"]) else np.zeros_like(answer)
-    slope = 1.0 if whole else 0.0
-    if not whole and reference.std() > 0:
+    slope = 1.0 if full else 0.0
+    if not full and reference.std() > 0:
         slope = float(np.clip(np.cov(answer, reference, ddof=0)[0, 1] / reference.var(), 0, 1))
     compare("answer", [one["answer"] for one in ranks], answer)
     compare("reference", [one["reference"] for one in ranks], reference)

@@ -46,7 +46,7 @@ pub struct Change {
     pub vector: String,
     /// Steering: the coefficient.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub coefficient: Option<personaguard_api::Coefficient>,
+    pub coefficient: Option<personaguard_terms::Coefficient>,
     /// Steering: when.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub when: Option<Condition>,
@@ -57,7 +57,7 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ceiling: Option<f64>,
     /// Token positions.
-    pub positions: personaguard_api::Positions,
+    pub positions: personaguard_terms::Positions,
 }
 
 /// When it steered.
@@ -67,7 +67,7 @@ pub struct Condition {
     /// Name of the `PersonaVector` that decided.
     pub vector: String,
     /// Where it was read.
-    pub at: personaguard_api::ConditionAt,
+    pub at: personaguard_terms::ConditionAt,
     /// Above this.
     pub above: f64,
     /// Until no longer above this.
@@ -165,7 +165,7 @@ pub struct Conversation {
     /// Id of the response.
     pub response_id: String,
     /// SHA-256 of the weight file.
-    pub model: Option<personaguard_api::Digest>,
+    pub model: Option<personaguard_terms::Digest>,
     /// `{"role", "content"}` each.
     pub messages: Vec<Value>,
     /// Tokens of the prompt, where they follow from more than the messages: in placement Proxy.

@@ -3,9 +3,9 @@
 
 use crate::host::{Host, Serving};
 use crate::telemetry::metrics::Steered;
-use personaguard_api::Coherence;
 use personaguard_guard::{BackOff, Decision, repetition};
 use personaguard_model::ScoreRequest;
+use personaguard_terms::Coherence;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,12 +1,11 @@
 //! Reading a config folder as one consistent state, and noticing changes.
 
 use super::{Config, ConfigError, Source, labels, manifests};
-use personaguard_api::conditions::reason;
-use personaguard_api::{Digest, names};
 use personaguard_guard::Vectors;
 use personaguard_persona::{layer_digest, read_vector_bundle};
-use personaguard_wire::Failure;
-use personaguard_wire::GuardConfig;
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Digest, names};
+use personaguard_wire::{Failure, GuardConfig};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

@@ -5,12 +5,11 @@
 //! without one, which in a cluster lets a Job extract it, by the vector's name: `evil.safetensors`.
 
 use super::{Config, ConfigError, folder};
-use personaguard_api::{
-    Calibration, Digest, GROUP, Layer, PersonaModel, PersonaPolicy, PersonaVector,
-};
+use personaguard_api::{Calibration, GROUP, PersonaModel, PersonaPolicy, PersonaVector};
 use personaguard_guard::Vectors;
 use personaguard_persona::VectorFile;
 use personaguard_resolve::{VectorInput, resolve};
+use personaguard_terms::{Digest, Layer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! From a plan to what the engine does to the residual stream.
 
-use personaguard_api::{ConditionAt, Layer, Positions};
 use personaguard_guard::{Cap, Plan, Steer, When};
 use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
+use personaguard_terms::{ConditionAt, Layer, Positions};
 use std::sync::Arc;
 
 /// The read-outs of a plan's taps, in their order.

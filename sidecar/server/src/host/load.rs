@@ -2,12 +2,11 @@
 
 use super::{Serving, clip, interventions};
 use crate::config::Config;
-use personaguard_api::conditions::reason;
-use personaguard_api::{Device, Digest};
 use personaguard_guard::{BackOff, Draw, ModelFacts, Plan};
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
-use personaguard_wire::Failure;
-use personaguard_wire::ServedModel;
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{Device, Digest};
+use personaguard_wire::{Failure, ServedModel};
 use std::path::PathBuf;
 use std::sync::Arc;
 

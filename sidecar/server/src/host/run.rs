@@ -3,9 +3,9 @@
 use super::load::{Loaded, ModelKey};
 use super::{Host, ModelState};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
-use personaguard_api::conditions::reason;
-use personaguard_api::{FailurePolicy, Mode};
 use personaguard_model::Model;
+use personaguard_terms::conditions::reason;
+use personaguard_terms::{FailurePolicy, Mode};
 use personaguard_wire::Failure;
 use std::path::Path;
 use std::sync::Arc;

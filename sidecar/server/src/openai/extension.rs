@@ -1,6 +1,6 @@
 //! The field `personaguard`, by which requests ask the guard, and responses tell of it.
 
-use personaguard_api::{Action, Mode, Score};
+use personaguard_terms::{Action, Mode, Score};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

@@ -20,8 +20,8 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use personaguard_api::{Action, FailurePolicy, Score};
 use personaguard_guard::{Decision, Demands, Fault, Plan, Stop};
+use personaguard_terms::{Action, FailurePolicy, Score};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! Counts and scores since the process started.
 
 use jiff::Timestamp;
-use personaguard_api::Action;
-use personaguard_api::{DriftCharts, Totals};
 use personaguard_guard::{Breach, Decision, Plan};
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{ControlLimits, DriftDetector};
-use personaguard_wire::{self as wire, Calm, MAX_SAMPLES, Sample, TraitSummary};
+use personaguard_terms::Action;
+use personaguard_wire::{
+    self as wire, Calm, DriftCharts, MAX_SAMPLES, Sample, Totals, TraitSummary,
+};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 

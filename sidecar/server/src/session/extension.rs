@@ -2,8 +2,8 @@
 
 use crate::http::ApiError;
 use crate::openai::{ExtensionBody, TraitOverrides, invalid, number, typed, unsupported};
-use personaguard_api::Coefficient;
 use personaguard_guard::{Demand, Demands};
+use personaguard_terms::Coefficient;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -1,11 +1,11 @@
-//! Metrics of the sidecar; names and labels are those of [`personaguard_api::metrics::sidecar`].
+//! Metrics of the sidecar; names and labels are those of [`personaguard_terms::metrics::sidecar`].
 //!
 //! Label values come from fixed lists and from the policies in force, so cardinality is bounded by
 //! the config; series of a policy that is gone go with it.
 
-use personaguard_api::Action;
-use personaguard_api::metrics::sidecar as names;
 use personaguard_guard::{Fault, Plan, Rule};
+use personaguard_terms::Action;
+use personaguard_terms::metrics::sidecar as names;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

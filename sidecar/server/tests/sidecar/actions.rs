@@ -4,14 +4,13 @@ use crate::enforcement::{QUESTION, breaching_midway, long, masked, scored, strea
 use crate::rig::{
     Folder, LAYER, Rig, Variant, chat, finish_reason, policy, streamed, text, vector, with,
 };
-use personaguard_api::{
+use personaguard_guard::Sentences;
+use personaguard_persona::write_vector_bundle;
+use personaguard_terms::{
     Action, Capping, ConditionAt, EvidenceWindow, FailurePolicy, Layer, Positions, Redaction,
     Sampling, SteeringCondition,
 };
-use personaguard_guard::Sentences;
-use personaguard_persona::write_vector_bundle;
-use personaguard_wire::Failure;
-use personaguard_wire::{ResolvedPolicy, UnresolvedPolicy};
+use personaguard_wire::{Failure, ResolvedPolicy, UnresolvedPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -132,7 +131,7 @@ async fn invariant_1_redact_replaces_the_first_breaching_sentence_and_all_that_f
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_by_the_prompt_sends_the_policys_text_alone() {
     let mut gate = policy(Action::Redact, Some(-1e6));
-    gate.traits[0].score = personaguard_api::Score::PromptLast;
+    gate.traits[0].score = personaguard_terms::Score::PromptLast;
     let rig = Rig::ready(vec![gate]).await;
     let whole = rig.complete(&long()).await;
     assert_eq!((text(&whole), &whole["usage"]["completion_tokens"]), ("[removed]", &json!(0)));

@@ -1,7 +1,7 @@
 //! The API, as a client sees it.
 
 use crate::rig::{MODEL, Rig, chat, finish_reason, policy, streamed, text, with};
-use personaguard_api::Action;
+use personaguard_terms::Action;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,10 @@
 
 use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
-use personaguard_api::{Action, ConditionAt, SteeringCondition};
 use personaguard_server::audit::{Limits, Log, Logs, verify};
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
+use personaguard_terms::{Action, ConditionAt, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

@@ -4,7 +4,7 @@ use crate::audit::{entries, files, logging_variant};
 use crate::enforcement::{long, scored, stream_tokens, tokens};
 use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, with};
 use futures::StreamExt as _;
-use personaguard_api::{Action, Score};
+use personaguard_terms::{Action, Score};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -2,10 +2,10 @@
 
 use crate::rig::{Folder, LAYER, MODEL, Rig, Variant, chat, policy, text, vector, weights, with};
 use futures::StreamExt as _;
-use personaguard_api::PodState;
-use personaguard_api::{Action, Digest};
 use personaguard_persona::{LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata};
 use personaguard_server::config::{Source, load};
+use personaguard_terms::{Action, Digest};
+use personaguard_wire::PodState;
 use serde_json::json;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -85,7 +85,7 @@ async fn a_folder_is_read_as_the_kubelet_swaps_it() {
 async fn only_policies_that_select_the_pod_are_enforced() {
     let mut folder = Folder::new(vec![policy(Action::Block, Some(-1e6))]).await;
     folder.config.policies[0].selector.match_labels =
-        Some([("app".to_owned(), "chat".to_owned())].into());
+        [("app".to_owned(), "chat".to_owned())].into();
     folder.write();
     let labels = folder.path().join("labels");
     std::fs::write(&labels, "app=\"other\"\ntier=\"web\"\n").unwrap();

@@ -1,7 +1,7 @@
 //! What reaches the client under each action.
 
 use crate::rig::{Rig, chat, finish_reason, policy, streamed, text, with};
-use personaguard_api::{Action, Mode, Score};
+use personaguard_terms::{Action, Mode, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 
@@ -150,7 +150,7 @@ async fn invariant_2_audit_changes_no_byte_of_a_response() {
     for (index, policy) in policies.iter_mut().enumerate() {
         policy.mode = Mode::Audit;
         policy.name = format!("audit-{index}");
-        policy.failure_policy = personaguard_api::FailurePolicy::Closed;
+        policy.failure_policy = personaguard_terms::FailurePolicy::Closed;
     }
     policies[2].traits[0].vector = "missing".to_owned();
     let (unguarded, audited) = (Rig::ready(vec![]).await, Rig::ready(policies).await);

@@ -1,8 +1,8 @@
 //! What happens when something cannot be served or scored.
 
 use crate::rig::{Folder, Rig, Variant, chat, policy, weights, with};
-use personaguard_api::PodState;
-use personaguard_api::{Action, Digest, FailurePolicy};
+use personaguard_terms::{Action, Digest, FailurePolicy};
+use personaguard_wire::PodState;
 use serde_json::{Value, json};
 
 async fn readiness(rig: &Rig) -> Value {

@@ -2,7 +2,7 @@
 //! schema.
 
 use crate::rig::{Rig, chat, finish_reason, policy, streamed, text, with};
-use personaguard_api::Action;
+use personaguard_terms::Action;
 use serde_json::{Value, json};
 
 #[path = "../../../model/tests/support/schema.rs"]

@@ -7,8 +7,8 @@ use crate::proxy::{ANSWER, Front, chunks, completion, done, question, streaming}
 use crate::rig::{Folder, LOGS, Rig, TRACES, chat, policy, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
 use futures::future::join_all;
-use personaguard_api::{Action, FailurePolicy, Mode};
 use personaguard_server::proxy::Timeouts;
+use personaguard_terms::{Action, FailurePolicy, Mode};
 use personaguard_wire::ResolvedPolicy;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};

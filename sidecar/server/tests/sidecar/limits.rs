@@ -2,8 +2,8 @@
 
 use crate::rig::{Folder, Rig, Variant, chat, parse_sse, policy, streamed, with};
 use futures::StreamExt as _;
-use personaguard_api::Action;
 use personaguard_server::http::Limits;
+use personaguard_terms::Action;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -2,8 +2,8 @@
 
 use crate::rig::{Folder, Rig, Variant, chat, parse_sse, policy, streamed, text, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
-use personaguard_api::{Action, FailurePolicy, Mode, Score};
 use personaguard_server::proxy::Timeouts;
+use personaguard_terms::{Action, FailurePolicy, Mode, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 use std::time::Duration;

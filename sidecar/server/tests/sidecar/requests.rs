@@ -2,7 +2,7 @@
 
 use crate::enforcement::{long, scored};
 use crate::rig::{Rig, policy, text, with};
-use personaguard_api::{Action, Coefficient, CoefficientRange, RequestBounds};
+use personaguard_terms::{Action, Coefficient, CoefficientRange, RequestBounds};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 

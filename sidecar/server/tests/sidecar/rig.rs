@@ -4,10 +4,6 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use personaguard_api::{
-    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
-    Mode, Positions, Redaction, Regeneration, Score, Steering,
-};
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
@@ -19,6 +15,10 @@ use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::Target;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
+use personaguard_terms::{
+    API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
+    Mode, Positions, Redaction, Regeneration, Score, Steering,
+};
 use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -197,7 +197,7 @@ impl Folder {
                     context_length: 512,
                     max_concurrent: 2,
                     threads: Some(1),
-                    device: personaguard_api::Device::Cpu,
+                    device: personaguard_terms::Device::Cpu,
                 },
                 vectors: BTreeMap::from([("evil".to_owned(), resolved)]),
                 policies,

@@ -1,7 +1,7 @@
 //! What is said in a chat stays in the chat.
 
 use crate::rig::{Folder, LOGS, Rig, TRACES, Variant, chat, policy, with};
-use personaguard_api::Action;
+use personaguard_terms::Action;
 use serde_json::{Value, json};
 
 fn find(haystack: &[u8], needle: &[u8]) -> bool {

@@ -2,13 +2,12 @@
 
 use crate::enforcement::{long, scored};
 use crate::rig::{Folder, LAYER, Rig, Variant, policy, text, vector, with};
-use personaguard_api::{
-    Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
-};
 use personaguard_model::{ChatOptions, ScoreRequest};
 use personaguard_persona::{layer_digest, write_vector_bundle};
-use personaguard_resolve::Part;
-use personaguard_wire::ResolvedPolicy;
+use personaguard_terms::{
+    Action, Capping, Coherence, ConditionAt, Layer, LayerBounds, Positions, SteeringCondition,
+};
+use personaguard_wire::{Part, ResolvedPolicy};
 use serde_json::json;
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use crate::audit::{entries, files, logging_variant, replay};
 use crate::enforcement::scored;
 use crate::formats::schema;
 use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, with};
-use personaguard_api::{Action, Score};
+use personaguard_terms::{Action, Score};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,11 +1,11 @@
-//! The terminal's side of the API.
+//! A client of the chat API for the terminal.
 
 use anyhow::{Context as _, anyhow, bail};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::io::Write as _;
 
-/// A server, and the model that it serves.
+/// A server and the model that it serves.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -13,7 +13,7 @@ pub(super) struct Client {
     model: String,
 }
 
-/// One request.
+/// A request.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub(super) messages: &'a [Value],
@@ -22,28 +22,34 @@ pub(super) struct Turn<'a> {
     pub(super) seed: Option<i64>,
 }
 
-/// One answer, already on the terminal.
+/// An answer, printed to the terminal already.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) finish_reason: String,
-    /// The field `personaguard`.
+    /// The response field `personaguard`.
     pub(super) scores: Value,
 }
 
 impl Client {
-    /// Finds the model that a server has.
+    /// Connects to a server, and finds the model that it serves.
+    ///
+    /// # Errors
+    /// If there is no server, or it serves no model yet.
     pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
         let base = url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         let http = reqwest::Client::builder().build()?;
         let models = format!("{base}/v1/models");
         let answer = http.get(&models).send().await.with_context(|| {
-            format!("no server at {base}: start one with `personaguard serve`, or give --url or --config")
+            format!(
+                "no server at {base}: start one with `personaguard serve`, or give --url or \
+                 --config"
+            )
         })?;
         let list: Value = answer
             .json()
             .await
-            .with_context(|| format!("{models} does not answer as the OpenAI API does"))?;
+            .with_context(|| format!("{models} does not reply as the OpenAI API does"))?;
         let model = list["data"][0]["id"]
             .as_str()
             .ok_or_else(|| anyhow!("{base} serves no model yet: see {base}/readyz"))?;
@@ -54,7 +60,10 @@ impl Client {
         &self.model
     }
 
-    /// Asks, and writes the answer to the terminal as it comes.
+    /// Sends a request, and prints the answer as it arrives.
+    ///
+    /// # Errors
+    /// If the server refuses, or breaks off the answer.
     pub(super) async fn say(&self, turn: Turn<'_>) -> anyhow::Result<Answer> {
         let body = json!({
             "model": self.model,

@@ -1,29 +1,24 @@
-//! How the vector relates to other traits, and to the prompt.
+//! How the vector relates to other traits.
 
-use crate::page::number::{number, optional};
+use crate::page::number::number;
 use crate::page::table::{Column, table};
 use crate::vector_file::VectorFile;
 use maud::{Markup, html};
 
-/// How well the prompt predicts the answer.
-pub(super) fn prediction(correlation: Option<(f64, f64)>) -> Markup {
-    let Some((overall, within)) = correlation else { return html! {} };
-    html! {
-        h2 { "Prediction from the prompt" }
-        p {
-            "Correlation of the projection at the last prompt token with the log-likelihood ratio \
-             of the answer: " (number(overall, 3)) " over all system prompts, "
-            (number(within, 3)) " within each."
-        }
-    }
+/// How a vector relates to one trait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraitComparison {
+    /// Name of the trait.
+    pub name: String,
+    /// Cosine of the vector with that trait's vector at the same layer, −1 to 1.
+    pub cosine: f64,
+    /// AUROC of the vector on that trait's held-out answers as generated, 0 to 1.
+    pub auroc: f64,
+    /// AUROC on the same answers, rescored under a neutral system prompt.
+    pub rescored_auroc: f64,
 }
 
-pub(super) fn section(
-    file: &VectorFile,
-    traits: &[String],
-    cosines: &[f64],
-    cross_auroc: &[(f64, f64)],
-) -> Markup {
+pub(super) fn section(file: &VectorFile, traits: &[TraitComparison]) -> Markup {
     if traits.is_empty() {
         return html! {};
     }
@@ -35,18 +30,16 @@ pub(super) fn section(
     ];
     let rows: Vec<Vec<String>> = traits
         .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            let (generated, rescored) = cross_auroc.get(index).copied().unzip();
+        .map(|other| {
             vec![
-                name.clone(),
-                optional(cosines.get(index).copied(), 3),
-                optional(generated, 3),
-                optional(rescored, 3),
+                other.name.clone(),
+                number(other.cosine, 3),
+                number(other.auroc, 3),
+                number(other.rescored_auroc, 3),
             ]
         })
         .collect();
-    let own = traits.iter().position(|name| name == file.trait_name());
+    let own = traits.iter().position(|other| other.name == file.trait_name());
     html! {
         h2 { "Other traits" }
         p {

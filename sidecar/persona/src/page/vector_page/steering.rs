@@ -10,8 +10,10 @@ use maud::{Markup, html};
 pub struct SteeringExample {
     /// The point.
     pub point: SteeringPoint,
-    /// A question, and the answer to it under this coefficient.
-    pub example: (String, String),
+    /// A question.
+    pub question: String,
+    /// The answer to it under this coefficient.
+    pub answer: String,
 }
 
 pub(super) fn section(steering: &[SteeringExample]) -> Markup {
@@ -24,7 +26,7 @@ pub(super) fn section(steering: &[SteeringExample]) -> Markup {
     ];
     let rows: Vec<Vec<String>> = steering
         .iter()
-        .map(|SteeringExample { point, example: (_, answer) }| {
+        .map(|SteeringExample { point, answer, .. }| {
             vec![
                 number(point.coefficient, 1),
                 number(point.response_avg, 2),
@@ -42,7 +44,7 @@ pub(super) fn section(steering: &[SteeringExample]) -> Markup {
              read them under a neutral system prompt. The log-likelihood ratio does not depend on \
              the vector: it is how much likelier an answer is under a system prompt that asks for \
              the trait than under one that asks for its absence, in nats per token. The last \
-             column answers: " (first.example.0)
+             column answers: " (first.question)
         }
         @match is_monotonic(&points) {
             Some(true) => p class="good" { "Both measures rise at each step." }

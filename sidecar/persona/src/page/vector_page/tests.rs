@@ -35,16 +35,20 @@ fn text_from_a_model_or_a_file_never_becomes_markup() {
                 -1.0,
                 &[SteeredAnswer { response_avg: 2.0, likelihood_ratio: 0.5 }],
             ),
-            example: (hostile.to_owned(), hostile.to_owned()),
+            question: hostile.to_owned(),
+            answer: hostile.to_owned(),
         }],
         answers: &[TokenScores {
             title: hostile.to_owned(),
             tokens: vec![(hostile.to_owned(), 9.0)],
         }],
-        traits: &[hostile.to_owned()],
-        cosines: &[1.0],
-        cross_auroc: &[],
-        monitoring: Some((0.5, 0.1)),
+        prediction: Some(PromptCorrelation { overall: 0.5, within: 0.1 }),
+        traits: &[TraitComparison {
+            name: hostile.to_owned(),
+            cosine: 1.0,
+            auroc: f64::NAN,
+            rescored_auroc: f64::NAN,
+        }],
     };
     let html = page.render();
     assert!(!html.contains("<img") && !html.contains("<script"), "{html}");
@@ -66,10 +70,8 @@ fn a_page_of_an_unvalidated_vector_has_no_empty_sections() {
         held_out: (&[], &[]),
         steering: &[],
         answers: &[],
+        prediction: None,
         traits: &[],
-        cosines: &[],
-        cross_auroc: &[],
-        monitoring: None,
     };
     let html = page.render();
     assert!(html.contains("has not been validated") && !html.contains("NaN"));

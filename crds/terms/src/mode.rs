@@ -1,0 +1,54 @@
+//! How a policy is applied, and where a model runs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether a policy acts.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Measure and record only; no byte of a response changes.
+    Audit,
+    /// Take each trait's action.
+    Enforce,
+}
+
+/// What happens to traffic that cannot be scored.
+#[derive(
+    JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub enum FailurePolicy {
+    /// It passes unguarded, and is counted.
+    #[default]
+    Open,
+    /// It is refused.
+    Closed,
+}
+
+/// The score that is compared with a threshold.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Score {
+    /// Mean projection over the response tokens.
+    #[default]
+    ResponseAvg,
+    /// Projection at the last prompt token, known before the first token is generated.
+    PromptLast,
+}
+
+/// Device on which a model runs.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// The node's processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU; needs an image built with the `cuda` feature.
+    Cuda,
+}
+
+impl Device {
+    /// The default.
+    #[must_use]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub fn is_cpu(&self) -> bool {
+        *self == Self::Cpu
+    }
+}

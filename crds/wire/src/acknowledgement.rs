@@ -1,0 +1,70 @@
+//! What a sidecar acknowledges to enforce, and what it refuses.
+
+use crate::invalid::Invalid;
+use crate::limits::{MAX_ID, MAX_MESSAGE, MAX_NAME, MAX_REASON, MAX_REFUSED, is_name};
+use personaguard_terms::Digest;
+use serde::{Deserialize, Serialize};
+
+/// A policy that a sidecar enforces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyAcknowledgement {
+    /// Name of the policy.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The generation in force.
+    pub generation: i64,
+    /// Digest of everything the policy resolved to, as it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Traits of the policy that this sidecar refuses to enforce.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedTrait>,
+}
+
+/// A trait that a sidecar refuses to enforce.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefusedTrait {
+    /// Name of the `PersonaVector`.
+    pub vector: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// Why something cannot be served or enforced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Failure {
+    /// A reason of [`personaguard_terms::conditions::reason`].
+    pub reason: String,
+    /// A sentence that says what to do. Never text of a prompt or a response.
+    pub message: String,
+}
+
+impl PolicyAcknowledgement {
+    /// Checks names and lengths.
+    ///
+    /// # Errors
+    /// If no sidecar would send it.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let valid = is_name(&self.name, MAX_NAME)
+            && self.uid.len() <= MAX_ID
+            && self.refused.len() <= MAX_REFUSED
+            && self.refused.iter().all(RefusedTrait::is_valid);
+        if valid { Ok(()) } else { Err(Invalid::Policy) }
+    }
+}
+
+impl RefusedTrait {
+    fn is_valid(&self) -> bool {
+        is_name(&self.vector, MAX_NAME) && self.failure.is_bounded()
+    }
+}
+
+impl Failure {
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.reason.len() <= MAX_REASON && self.message.len() <= MAX_MESSAGE
+    }
+}

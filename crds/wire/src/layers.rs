@@ -1,0 +1,95 @@
+//! A vector at several layers: what steering and caps there use, each under a name of its own.
+
+use crate::guard_config::ResolvedPolicy;
+use personaguard_terms::{Capping, Layer, Steering};
+
+/// A part of a persona vector beside its own layer. A config folder holds it under [`Part::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The vector at this layer, v_ℓ.
+    At(Layer),
+    /// What this layer adds to it, v_ℓ − v_{ℓ−1}.
+    Increment(Layer),
+}
+
+impl Part {
+    /// The layer ℓ.
+    #[must_use]
+    pub fn layer(self) -> Layer {
+        match self {
+            Self::At(layer) | Self::Increment(layer) => layer,
+        }
+    }
+
+    /// `evil/18`, or `evil/18-17`. Names of `PersonaVector`s have no slash.
+    #[must_use]
+    pub fn name(self, vector: &str) -> String {
+        match self {
+            Self::At(layer) => format!("{vector}/{layer}"),
+            Self::Increment(layer) => format!("{vector}/{layer}-{}", layer.0.saturating_sub(1)),
+        }
+    }
+
+    /// Whether a config's vector is a part of another one.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        name.contains('/')
+    }
+
+    /// Its values, out of those of layers 0, 1 …; none where there is no such layer. Layer 0, the
+    /// embedding output, cannot be changed.
+    #[must_use]
+    pub fn values(self, layers: &[Vec<f32>]) -> Option<Vec<f32>> {
+        let at = usize::try_from(self.layer().0).ok()?;
+        let (own, below) = (layers.get(at)?, layers.get(at.checked_sub(1)?)?);
+        Some(match self {
+            Self::At(_) => own.clone(),
+            Self::Increment(_) => own.iter().zip(below).map(|(own, below)| own - below).collect(),
+        })
+    }
+}
+
+/// Parts that steering or a cap uses, in rising order of layers.
+#[must_use]
+pub fn parts(steer: Option<&Steering>, cap: Option<&Capping>) -> Vec<Part> {
+    let increments =
+        steer.into_iter().flat_map(|steer| &steer.layers).map(|layer| Part::Increment(*layer));
+    let capped = cap.into_iter().flat_map(|cap| &cap.layers).map(|bounds| Part::At(bounds.layer));
+    let mut parts: Vec<_> = increments.chain(capped).collect();
+    parts.sort_unstable();
+    parts
+}
+
+impl ResolvedPolicy {
+    /// Names of all vectors of the config that it uses.
+    pub fn vectors(&self) -> impl Iterator<Item = String> {
+        self.traits.iter().flat_map(|rule| {
+            let parts = parts(rule.steer.as_ref(), rule.cap.as_ref());
+            let parts = parts.into_iter().map(|part| part.name(&rule.vector));
+            std::iter::once(rule.vector.clone()).chain(parts)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn increments_add_up_to_the_vector() {
+        let layers = vec![vec![1.0, 2.0], vec![1.5, 1.0], vec![4.0, 0.0]];
+        let mut sum = layers[0].clone();
+        for layer in 1..=2 {
+            let part = Part::Increment(Layer(layer));
+            part.values(&layers).unwrap().iter().zip(&mut sum).for_each(|(part, sum)| *sum += part);
+            assert_eq!(sum, Part::At(Layer(layer)).values(&layers).unwrap());
+        }
+        assert_eq!(
+            (Part::At(Layer(0)).values(&layers), Part::Increment(Layer(3)).values(&layers)),
+            (None, None)
+        );
+        assert_eq!(Part::At(Layer(18)).name("evil"), "evil/18");
+        assert_eq!(Part::Increment(Layer(18)).name("evil"), "evil/18-17");
+        assert!(Part::is_name("evil/18") && !Part::is_name("evil"));
+    }
+}

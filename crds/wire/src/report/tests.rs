@@ -1,0 +1,124 @@
+use super::*;
+use crate::limits::MAX_REPORT_BYTES;
+use serde_json::{Value, json};
+
+fn sent(change: impl FnOnce(&mut Value)) -> SidecarReport {
+    let mut report = json!({
+        "instance": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "sequence": 1,
+        "model": {"name": "smollm2", "state": "Ready"},
+        "policies": [{"name": "no-villains", "uid": "u", "generation": 1}],
+        "totals": {"responses": 1, "breaches": 1, "blocked": 0, "unguarded": 0},
+        "traits": [{
+            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 1, "breaches": 1,
+            "mean": 5.0, "sumSquaredDeviations": 0.0, "max": 5.0,
+            "lastBreach": {"at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0, "responseId": "chatcmpl-1"}
+        }]
+    });
+    change(&mut report);
+    serde_json::from_value(report).unwrap()
+}
+
+fn check(change: impl FnOnce(&mut Value)) -> Result<(), Invalid> {
+    sent(change).validate()
+}
+
+#[test]
+fn a_plain_report_is_valid() {
+    assert_eq!(check(|_| {}), Ok(()));
+}
+
+#[test]
+fn invariant_5_nothing_that_could_carry_text_of_a_conversation_is_taken_where_an_id_belongs() {
+    assert!(
+        check(|r| r["traits"][0]["lastBreach"]["responseId"] = json!("I will destroy you"))
+            .is_err()
+    );
+    assert!(check(|r| r["traits"][0]["vector"] = json!("a b")).is_err());
+    assert!(check(|r| r["instance"] = json!("")).is_err());
+}
+
+#[test]
+fn a_sample_is_taken_only_if_it_can_be_one() {
+    let sample = |mean: f64, count: u64, centroids: usize| {
+        let centroid = json!({"mean": mean, "count": count});
+        let sketch = json!({"sumSquaredDeviations": 0.5, "centroids": vec![centroid; centroids]});
+        json!({"basis": Digest::of(b"basis"), "sketch": sketch})
+    };
+    let with = |sample: Value| check(|r| r["traits"][0]["sample"] = sample.clone());
+    assert_eq!(with(sample(1.0, 3, 64)), Ok(()));
+    for bad in
+        [sample(1e300, 3, 1), sample(1.0, 0, 1), sample(1.0, 1, 65), sample(1.0, u64::MAX, 2)]
+    {
+        assert!(with(bad).is_err());
+    }
+    for prompts in
+        [json!(["be kind to all"]), json!(vec!["0123456789ab"; 9]), json!(["none", "0123456789ab"])]
+    {
+        let mut prompted = sample(1.0, 1, 1);
+        prompted["systemPrompts"] = prompts;
+        assert!(with(prompted).is_err());
+    }
+    let many = sent(|r| {
+        r["traits"][0]["sample"] = sample(1.0, 1, 1);
+        r["traits"] = json!(vec![r["traits"][0].clone(); MAX_SAMPLES + 1]);
+    });
+    assert!(many.validate().is_err());
+}
+
+#[test]
+fn a_full_report_fits_a_body() {
+    let name = "n".repeat(63);
+    let centroids = vec![json!({"mean": -1_234.123_456, "count": 1_000_000}); 64];
+    let sketch = json!({"sumSquaredDeviations": 123_456_789.123_456, "centroids": centroids});
+    let full = sent(|r| {
+        r["traits"][0]["policy"] = json!(name);
+        r["traits"][0]["vector"] = json!(name);
+        let mut traits = vec![r["traits"][0].clone(); 256];
+        for scores in &mut traits[..MAX_SAMPLES] {
+            scores["sample"] = json!({"basis": Digest::of(b"basis"), "sketch": sketch, "systemPrompts": vec!["0123456789ab"; 8]});
+        }
+        r["traits"] = json!(traits);
+    });
+    let bytes = serde_json::to_vec(&full).unwrap().len();
+    assert!(bytes < MAX_REPORT_BYTES * 9 / 10, "{bytes}");
+}
+
+#[test]
+fn what_would_fill_the_report_without_bound_is_refused() {
+    let many: Vec<_> =
+        (0..300).map(|_| json!({"name": "p", "uid": "u", "generation": 1})).collect();
+    assert!(check(|r| r["policies"] = json!(many)).is_err());
+    assert!(check(|r| r["configError"] = json!("x".repeat(5000))).is_err());
+    assert!(check(|r| r["traits"][0]["mean"] = json!(1e300)).is_err());
+}
+
+#[test]
+fn a_report_reads_and_writes_this_json() {
+    let full = json!({
+        "instance": "6ba7b810", "sequence": 7,
+        "model": {
+            "name": "smollm2", "state": "Failed", "digest": "0af3".repeat(16),
+            "failure": {"reason": "WeightsInvalid", "message": "Replace the file."}
+        },
+        "policies": [{
+            "name": "no-villains", "uid": "u", "generation": 3, "digest": "0af3".repeat(16),
+            "refused": [{"vector": "evil", "failure": {"reason": "ModelMismatch", "message": "Extract it again."}}]
+        }],
+        "configError": "not YAML",
+        "totals": {"responses": 5, "breaches": 4, "blocked": 3, "unguarded": 2, "incoherent": 1},
+        "traits": [{
+            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 5, "breaches": 4,
+            "mean": 5.0, "sumSquaredDeviations": 1.5, "max": 6.0,
+            "lastBreach": {"at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0, "responseId": "chatcmpl-1"},
+            "drift": {"shift": 0.5, "up": 1.0, "down": 0.0, "detected": true},
+            "sample": {
+                "basis": "0af3".repeat(16),
+                "sketch": {"sumSquaredDeviations": 0.5, "centroids": [{"mean": 5.0, "count": 5}]},
+                "systemPrompts": ["0123456789ab", "none"]
+            }
+        }]
+    });
+    let report: SidecarReport = serde_json::from_value(full.clone()).unwrap();
+    assert_eq!(report.validate(), Ok(()));
+    assert_eq!(serde_json::to_value(&report).unwrap(), full);
+}

@@ -1,0 +1,54 @@
+//! A vector file in words.
+
+use personaguard_persona::{VectorFile, norm};
+use std::fmt::{self, Write as _};
+
+/// Describes a vector file with a SHA-256.
+///
+/// # Errors
+/// Never: writing to a string does not fail.
+pub(super) fn describe(file: &VectorFile, sha256: &str) -> Result<String, fmt::Error> {
+    let metadata = file.metadata();
+    let best = metadata.best_layer;
+    let mut text = String::new();
+    writeln!(text, "trait          {}", metadata.trait_name)?;
+    writeln!(text, "description    {}", metadata.description)?;
+    writeln!(text, "model          {}, SHA-256 {}", metadata.model.name, metadata.model.sha256)?;
+    writeln!(text, "method         {}", metadata.method)?;
+    let counts = metadata.counts;
+    writeln!(text, "answers        {} positive, {} negative", counts.positive, counts.negative)?;
+    writeln!(text, "shape          {} layers of {} values", file.layers(), file.hidden())?;
+    writeln!(text, "layer          {best}, norm {:.4}", file.layer(best).map_or(0.0, norm))?;
+    if let Some(validation) = file.validation(best) {
+        writeln!(
+            text,
+            "held out       AUROC {:.3} ({:.3} to {:.3}), control 99% {:.3}",
+            validation.auroc,
+            validation.interval.low,
+            validation.interval.high,
+            validation.permuted.q99
+        )?;
+    }
+    if let Some(calibration) = file.calibration(best) {
+        writeln!(
+            text,
+            "benign         mean {:.4}, standard deviation {:.4}, from {} answers; sigma 3 is {:.4}",
+            calibration.mean,
+            calibration.standard_deviation,
+            calibration.count,
+            calibration.at_sigma(3.0)
+        )?;
+    }
+    let answer = |known: Option<bool>, unknown: &'static str| match known {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => unknown,
+    };
+    writeln!(text, "discriminative {}", answer(file.is_discriminative(), "not validated"))?;
+    writeln!(text, "steers         {}", answer(file.steers(), "not measured"))?;
+    for (key, value) in &metadata.settings {
+        writeln!(text, "{key:<18} {value}")?;
+    }
+    writeln!(text, "SHA-256        {sha256}")?;
+    Ok(text)
+}

@@ -1,0 +1,138 @@
+//! Generating answers.
+
+use anyhow::{Context as _, bail};
+use personaguard_model::{
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Probe, Sampling,
+};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// How an answer is generated.
+#[derive(Clone, Copy, Debug)]
+pub struct GenerationSettings {
+    /// Longest answer, in tokens.
+    pub max_tokens: usize,
+    /// Sampling temperature; 0 is greedy.
+    pub temperature: f32,
+    /// Seed of sampling.
+    pub seed: u64,
+}
+
+impl GenerationSettings {
+    /// Greedy generation.
+    pub(crate) fn greedy(max_tokens: usize) -> Self {
+        Self { max_tokens, temperature: 0.0, seed: 0 }
+    }
+
+    fn request(self, prompt: Vec<u32>) -> GenerateRequest {
+        GenerateRequest {
+            prompt,
+            max_tokens: self.max_tokens,
+            sampling: Sampling {
+                temperature: self.temperature,
+                seed: Some(self.seed),
+                ..Sampling::default()
+            },
+            ..GenerateRequest::default()
+        }
+    }
+}
+
+/// The seed of one request, derived from its name. Each request has a random stream of its own, so
+/// the order in which requests run does not matter.
+pub(crate) fn request_seed(seed: u64, name: &str) -> u64 {
+    let digest = Sha256::digest(format!("{seed}/{name}"));
+    digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Generates an answer, steered if an intervention is given. Returns its tokens without the one
+/// that ends it.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(crate) async fn generate(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    settings: GenerationSettings,
+    steering: Option<Intervention>,
+) -> anyhow::Result<Vec<u32>> {
+    let interventions = steering.into_iter().collect();
+    let request = GenerateRequest { interventions, ..settings.request(prompt) };
+    Ok(finish(engine, request).await?.0)
+}
+
+/// Generates an answer and captures its mean activations.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(crate) async fn generate_with_states(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    settings: GenerationSettings,
+    capture: Capture,
+) -> anyhow::Result<(Vec<u32>, MeanStates)> {
+    let request = GenerateRequest { capture, ..settings.request(prompt) };
+    let (tokens, states) = finish(engine, request).await?;
+    Ok((tokens, *states.context("the engine returned no activations")?))
+}
+
+async fn finish(
+    engine: &Engine,
+    request: GenerateRequest,
+) -> anyhow::Result<(Vec<u32>, Option<Box<MeanStates>>)> {
+    let mut generation = engine.submit(request)?;
+    let mut tokens = Vec::new();
+    while let Some(event) = generation.next().await {
+        match event {
+            Event::Token(token) => tokens.push(token.id),
+            Event::Failed(error) => return Err(error.into()),
+            Event::Prompt(_) => {}
+            Event::End(end) => return Ok((tokens, end.states)),
+        }
+    }
+    bail!("the engine stopped in the middle of an answer")
+}
+
+/// An answer and its projection.
+#[derive(Clone, Debug)]
+pub(crate) struct ProjectedAnswer {
+    /// Its tokens, without the one that ends it.
+    pub(crate) tokens: Vec<u32>,
+    /// Mean projection over them; 0 for an empty answer.
+    pub(crate) projection: f64,
+}
+
+/// Generates an answer, steered if an intervention is given, and projects it on one probe.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(crate) async fn generate_projected(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    settings: GenerationSettings,
+    steering: Option<Intervention>,
+    probe: Probe,
+) -> anyhow::Result<ProjectedAnswer> {
+    let request = GenerateRequest {
+        interventions: steering.into_iter().collect(),
+        probes: Arc::new([probe]),
+        ..settings.request(prompt)
+    };
+    let mut generation = engine.submit(request)?;
+    let mut answer = ProjectedAnswer { tokens: Vec::new(), projection: 0.0 };
+    while let Some(event) = generation.next().await {
+        match event {
+            Event::Token(token) => {
+                answer.tokens.push(token.id);
+                answer.projection += token.projections.first().copied().map_or(f64::NAN, f64::from);
+            }
+            Event::Failed(error) => return Err(error.into()),
+            Event::Prompt(_) => {}
+            Event::End(_) => {
+                answer.projection /= answer.tokens.len().max(1) as f64;
+                return Ok(answer);
+            }
+        }
+    }
+    bail!("the engine stopped in the middle of an answer")
+}

@@ -1,0 +1,69 @@
+//! Projections of a given response, from one teacher-forced pass.
+
+use crate::files::LoadedVector;
+use anyhow::Context as _;
+use personaguard_model::{Engine, Probe, ScoreRequest};
+use std::sync::Arc;
+
+/// Projections on each probe, in the order of the probes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Projections {
+    /// At the last prompt token.
+    pub(crate) prompt_last: Vec<f64>,
+    /// Mean over the response's tokens; `None` for an empty response.
+    pub(crate) response_avg: Option<Vec<f64>>,
+}
+
+/// Probes on the best layer of each vector.
+///
+/// # Errors
+/// If a vector is zero there, as an imported one may be.
+pub(crate) fn best_layer_probes(vectors: &[LoadedVector]) -> anyhow::Result<Arc<[Probe]>> {
+    vectors
+        .iter()
+        .map(|vector| {
+            let layer = vector.file.best_layer();
+            Probe::new(layer as usize, vector.best()?)
+                .with_context(|| format!("{} at layer {layer}", vector.path.display()))
+        })
+        .collect()
+}
+
+/// Projects a response.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(crate) async fn project(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    response: Vec<u32>,
+    probes: Arc<[Probe]>,
+) -> anyhow::Result<Projections> {
+    let request =
+        ScoreRequest { prompt, response, probes, skip_logprobs: true, ..ScoreRequest::default() };
+    let score = engine.score(request).await?;
+    let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+    Ok(Projections {
+        response_avg: score.response_avg().map(widen),
+        prompt_last: widen(score.prompt),
+    })
+}
+
+/// Projects each token of a response on one probe.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(crate) async fn project_token_by_token(
+    engine: &Engine,
+    prompt: Vec<u32>,
+    response: Vec<u32>,
+    probes: Arc<[Probe]>,
+) -> anyhow::Result<Vec<f64>> {
+    let request = ScoreRequest { prompt, response, probes, ..ScoreRequest::default() };
+    let score = engine.score(request).await?;
+    Ok(score
+        .response
+        .iter()
+        .map(|projections| projections.first().copied().map_or(f64::NAN, f64::from))
+        .collect())
+}

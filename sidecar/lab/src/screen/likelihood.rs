@@ -1,0 +1,58 @@
+//! How much likelier an answer is if the trait is asked for.
+
+use crate::engine::log_likelihood;
+use crate::files::Conversation;
+use personaguard_model::Engine;
+use personaguard_persona::{Contrast, Polarity, TraitSpec};
+use serde_json::json;
+
+/// How many contrasts of a trait the likelihood ratio averages over.
+const CONTRASTS: usize = 3;
+
+/// The conversation's prompt under system prompts that replace its own: for each of the trait's
+/// first contrasts, the one that asks for the trait and the one that asks for its absence.
+///
+/// # Errors
+/// If the chat template refuses the messages.
+pub(super) fn contrasted_prompts(
+    engine: &Engine,
+    conversation: &Conversation,
+    spec: &TraitSpec,
+) -> anyhow::Result<Vec<[Vec<u32>; 2]>> {
+    let rest = conversation.prompt.iter().skip_while(|message| message["role"] == "system");
+    let prompt = |system: String| {
+        let messages: Vec<_> = [json!({ "role": "system", "content": system })]
+            .into_iter()
+            .chain(rest.clone().cloned())
+            .collect();
+        engine.model().chat_prompt(&messages, &Default::default())
+    };
+    let sides = |contrast: &Contrast| {
+        let [positive, negative] =
+            Polarity::BOTH.map(|polarity| prompt(spec.system_prompt(contrast, polarity)));
+        Ok([positive?, negative?])
+    };
+    spec.instructions.iter().take(CONTRASTS).map(sides).collect()
+}
+
+/// Log-likelihood ratio of a response in nats: how much likelier it is if the trait is asked for
+/// than if its absence is, mean over the trait's first contrasts.
+///
+/// # Errors
+/// If the engine refuses or fails.
+pub(super) async fn likelihood_ratio(
+    engine: &Engine,
+    conversation: &Conversation,
+    response: &[u32],
+    spec: &TraitSpec,
+) -> anyhow::Result<f64> {
+    let prompts = contrasted_prompts(engine, conversation, spec)?;
+    let signed =
+        prompts.iter().flat_map(|[positive, negative]| [(positive, 1.0), (negative, -1.0)]);
+    let mut ratio = 0.0;
+    for (prompt, sign) in signed {
+        let nats = log_likelihood(engine, prompt.clone(), response, None).await?;
+        ratio += sign * nats / prompts.len() as f64;
+    }
+    Ok(ratio)
+}

@@ -1,0 +1,30 @@
+use super::*;
+use clap::CommandFactory as _;
+
+#[test]
+fn what_the_documentation_shows_is_understood() {
+    Cli::command().debug_assert();
+    for line in [
+        "extract --model m.gguf --trait evil --out evil.safetensors",
+        "extract --model m.gguf --trait evil --out v --deliver-to https://op:8443 --token-file t \
+         --ca-file ca.crt",
+        "extract --model m.gguf --trait evil --rollouts 10 --shard 0/4 --out evil.part-0",
+        "extract --model m.gguf --trait evil --rollouts 10 --parts evil.part-0 evil.part-1 \
+         --out evil.safetensors",
+        "screen data.jsonl --model m.gguf --vectors a.safetensors b.safetensors --out ranks.jsonl",
+        "merge-ranks a b --out ranks.jsonl --report ranks.html",
+        "study --model m.gguf --vectors a.safetensors --out study",
+        "calibrate --model m.gguf --vectors a.safetensors --conversations benign.jsonl \
+         --out calibrated",
+        "verify --base base.gguf --tuned tuned.gguf --vectors a.safetensors",
+        "verify --base ./base --adapter ./my-lora --vectors a.safetensors",
+        "serve --config policy --model m.gguf --log-format text",
+        "serve --config policy --upstream http://127.0.0.1:8000",
+        "audit verify audit.jsonl",
+        "chat",
+        "bench --model m.gguf --threads 2",
+    ] {
+        let words = std::iter::once("personaguard").chain(line.split(' '));
+        assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+    }
+}
