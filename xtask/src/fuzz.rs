@@ -43,8 +43,6 @@ enum Target {
     ProxyRequest,
     /// Streams of a model server behind the sidecar
     Sse,
-    /// Chat templates
-    Template,
 }
 
 impl Target {
@@ -70,11 +68,6 @@ impl Target {
                 "personaguard-server",
                 "sidecar/server/src/proxy/__fuzz__/sse",
                 "proxy::fuzz_tests::fuzz_sse_of_an_upstream_server",
-            ),
-            Self::Template => (
-                "personaguard-model",
-                "sidecar/model/src/template/__fuzz__/template",
-                "template::fuzz_tests::fuzz_chat_templates",
             ),
         }
     }
