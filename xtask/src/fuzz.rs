@@ -43,6 +43,8 @@ enum Target {
     ProxyRequest,
     /// Streams of a model server behind the sidecar
     Sse,
+    /// Chat templates
+    Template,
 }
 
 impl Target {
@@ -68,6 +70,11 @@ impl Target {
                 "personaguard-server",
                 "sidecar/server/src/proxy/__fuzz__/sse",
                 "proxy::fuzz_tests::fuzz_sse_of_an_upstream_server",
+            ),
+            Self::Template => (
+                "personaguard-model",
+                "sidecar/model/src/chat/__fuzz__/template",
+                "chat::tests::fuzz_chat_templates",
             ),
         }
     }

@@ -8,6 +8,8 @@ mod cluster;
 mod crdgen;
 mod debian;
 mod demo;
+mod docs;
+mod files;
 mod fuzz;
 mod images;
 mod kube;
@@ -48,6 +50,7 @@ enum Command {
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
     Clients(clients::Options),
+    Docs(docs::Options),
     Structure(structure::Options),
     Fuzz(fuzz::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
         Command::Clients(options) => clients::check(&options),
+        Command::Docs(options) => docs::run(&options),
         Command::Structure(options) => structure::check(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         // A separate program, so that this one compiles without the Kubernetes types.

@@ -23,14 +23,14 @@ pub(super) fn detect(pods: &[&PodView], services: &[Arc<ServiceView>]) -> Verdic
                 "Service {} sends traffic to port {} of pod {} itself, past the sidecar: give spec.port of the policy as its targetPort, by name.",
                 service.name, app.number, pod.name
             );
-            return yes(reason::SERVICE_GOES_PAST, message);
+            return yes(reason::SERVICE_BYPASSES_SIDECAR, message);
         }
         if let Some(host) = app.host_port {
             let message = format!(
                 "Port {host} of the node leads to port {} of pod {} itself, past the sidecar: remove hostPort from the container.",
                 app.number, pod.name
             );
-            return yes(reason::HOST_PORT_GOES_PAST, message);
+            return yes(reason::HOST_PORT_BYPASSES_SIDECAR, message);
         }
     }
     Verdict::no(
@@ -71,9 +71,9 @@ mod tests {
         let second = AppPort { names: vec!["also".into()], ..plain.clone() };
         let host = AppPort { host_port: Some(80), ..plain.clone() };
         for (app, service, expected) in [
-            (&plain, service("chat", &[8000], &[]), reason::SERVICE_GOES_PAST),
-            (&second, service("chat", &[], &["also"]), reason::SERVICE_GOES_PAST),
-            (&host, service("chat", &[], &["http"]), reason::HOST_PORT_GOES_PAST),
+            (&plain, service("chat", &[8000], &[]), reason::SERVICE_BYPASSES_SIDECAR),
+            (&second, service("chat", &[], &["also"]), reason::SERVICE_BYPASSES_SIDECAR),
+            (&host, service("chat", &[], &["http"]), reason::HOST_PORT_BYPASSES_SIDECAR),
             (&plain, service("chat", &[9000], &["http"]), reason::NO_BYPASS),
             (&plain, service("other", &[8000], &[]), reason::NO_BYPASS),
         ] {

@@ -86,8 +86,8 @@ fn a_way_past_the_sidecar_is_not_ready() {
         names: Vec::new(),
     })];
     let status = case.status();
-    assert_eq!(says(&status, "Ready"), is("False", "ServiceGoesPast"));
-    assert_eq!(says(&status, "BypassDetected"), is("True", "ServiceGoesPast"));
+    assert_eq!(says(&status, "Ready"), is("False", "ServiceBypassesSidecar"));
+    assert_eq!(says(&status, "BypassDetected"), is("True", "ServiceBypassesSidecar"));
     assert_eq!(says(&status, "Guarded"), is("True", "Acknowledged"));
 }
 

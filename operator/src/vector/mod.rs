@@ -132,7 +132,7 @@ fn steers(artefact: &Artefact) -> Verdict {
         numbers(|step| format!("{:.3}", step.likelihood_ratio)),
     );
     match artefact.steers {
-        Some(true) => Verdict::yes(condition::STEERS, reason::STEERING_RISES, found),
+        Some(true) => Verdict::yes(condition::STEERS, reason::STEERING_MONOTONIC, found),
         Some(false) => {
             let message = format!(
                 "{found} Not every step rises, so policies that steer refuse it, unless spec.allowNotSteering is set."
@@ -193,7 +193,7 @@ mod tests {
         let rises = of(Some(true), false);
         assert_eq!(
             said(&rises),
-            [("Ready", "True", "Extracted"), ("Steers", "True", "SteeringRises")]
+            [("Ready", "True", "Extracted"), ("Steers", "True", "SteeringMonotonic")]
         );
         assert_eq!(rises.steering.len(), 3);
         assert!(
