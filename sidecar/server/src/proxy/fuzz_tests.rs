@@ -5,8 +5,8 @@ use super::path::Api;
 use super::payload;
 use super::request::{ProxiedRequest, without_extension};
 use super::transcript::Transcript;
-use crate::host::Host;
 use crate::http::sse::Splitter;
+use crate::runtime::AppState;
 use bolero::check;
 use personaguard_guard::Decision;
 use std::panic::AssertUnwindSafe;
@@ -29,7 +29,7 @@ fn says(stream: &[u8]) -> String {
 #[test]
 fn fuzz_sse_of_an_upstream_server() {
     // A panic ends the test: nothing of these is used after it.
-    let host = AssertUnwindSafe(Arc::new(Host::default()));
+    let app = AssertUnwindSafe(Arc::new(AppState::default()));
     let plans = AssertUnwindSafe([
         (plan("Block", "Closed", 4), false),
         (plan("Redact", "Closed", 4), false),
@@ -54,7 +54,7 @@ fn fuzz_sse_of_an_upstream_server() {
         // No text leaves before it is scored. What fails open passes unchanged.
         for (plan, is_open) in plans.iter() {
             let decision = Decision::new(Arc::clone(plan));
-            let transcript = Transcript::new(Arc::clone(&host), decision, tracing::Span::none());
+            let transcript = Transcript::new(Arc::clone(&app), decision, tracing::Span::none());
             let mut held = HeldStream::new(transcript, Api::Chat, 1);
             let mut out = Vec::new();
             for piece in input.chunks(97) {
@@ -66,7 +66,7 @@ fn fuzz_sse_of_an_upstream_server() {
             }
             held.end();
             if *is_open {
-                held.transcript.fail(personaguard_guard::Fault::Deadline);
+                held.transcript.fail(personaguard_guard::UnscoredReason::Deadline);
                 out.extend(held.release().unwrap_or_default());
                 assert_eq!(out, input, "what fails open passes unchanged");
             } else {
