@@ -8,6 +8,8 @@ mod cluster;
 mod crdgen;
 mod debian;
 mod demo;
+mod docs;
+mod files;
 mod images;
 mod kube;
 mod model;
@@ -46,6 +48,7 @@ enum Command {
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
     Clients(clients::Options),
+    Docs(docs::Options),
     Structure(structure::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
         Command::Clients(options) => clients::check(&options),
+        Command::Docs(options) => docs::run(&options),
         Command::Structure(options) => structure::check(&options),
         // A separate program, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {

@@ -7,7 +7,7 @@ mod summary;
 
 use crate::progress::Progress;
 use crate::workspace::{cargo, show};
-use crate::{model, structure, workspace};
+use crate::{docs, model, structure, workspace};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use count::Count;
@@ -54,6 +54,8 @@ enum Step {
     Clippy,
     /// Unit and property tests of every crate, and whether the generated CRDs are current
     Unit,
+    /// The pages: generated ones are current, links lead somewhere, the book builds
+    Docs,
     /// The charts: helm lint
     Charts,
     /// The scenarios on a real cluster
@@ -98,6 +100,7 @@ impl Step {
             }
             Self::Structure => structure::check(&structure::Options::default()),
             Self::Deny => deny(cache, progress),
+            Self::Docs => docs::check(cache, progress),
             Self::Charts => charts::lint(cache, progress),
             Self::Rules => charts::rules(cache, progress),
             // In the release profile, as everything: what build scripts and macros make is shared.

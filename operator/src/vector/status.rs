@@ -95,7 +95,7 @@ fn steers(artifact: &Artifact) -> NewCondition {
         numbers(|step| format!("{:.3}", step.likelihood_ratio)),
     );
     match artifact.steers {
-        Some(true) => NewCondition::met(condition::STEERS, reason::STEERING_RISES, measured),
+        Some(true) => NewCondition::met(condition::STEERS, reason::STEERING_MONOTONIC, measured),
         Some(false) => {
             let message = format!(
                 "{measured} They do not rise at every step, so policies cannot steer with this \

@@ -38,7 +38,7 @@ fn by_service(service: &ServiceView, pod: &PodView, app: &AppPort) -> (&'static 
          targetPort to the name in spec.port of the policy.",
         service.name, app.number, pod.name
     );
-    (reason::SERVICE_GOES_PAST, message)
+    (reason::SERVICE_BYPASSES_SIDECAR, message)
 }
 
 fn by_host_port(pod: &PodView, app: &AppPort) -> Option<(&'static str, String)> {
@@ -47,7 +47,7 @@ fn by_host_port(pod: &PodView, app: &AppPort) -> Option<(&'static str, String)> 
          hostPort from the container.",
         app.host_port?, app.number, pod.name
     );
-    Some((reason::HOST_PORT_GOES_PAST, message))
+    Some((reason::HOST_PORT_BYPASSES_SIDECAR, message))
 }
 
 #[cfg(test)]

@@ -79,8 +79,8 @@ fn a_policy_whose_sidecar_is_bypassed_is_not_ready() {
         target_names: Vec::new(),
     })];
     let status = case.status();
-    assert_condition(&status, "Ready", ("False", "ServiceGoesPast"));
-    assert_condition(&status, "BypassDetected", ("True", "ServiceGoesPast"));
+    assert_condition(&status, "Ready", ("False", "ServiceBypassesSidecar"));
+    assert_condition(&status, "BypassDetected", ("True", "ServiceBypassesSidecar"));
     assert_condition(&status, "Guarded", ("True", "Acknowledged"));
 }
 

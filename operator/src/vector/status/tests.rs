@@ -29,7 +29,7 @@ fn a_vector_is_not_ready_if_it_was_measured_not_to_steer() {
     let rises = status_of(Some(true), false);
     assert_eq!(
         conditions_of(&rises),
-        [("Ready", "True", "Extracted"), ("Steers", "True", "SteeringRises")]
+        [("Ready", "True", "Extracted"), ("Steers", "True", "SteeringMonotonic")]
     );
     assert_eq!(rises.steering.len(), 3);
     let message = &rises.conditions[1].message;

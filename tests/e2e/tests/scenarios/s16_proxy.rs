@@ -92,7 +92,7 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
     let condition = fixture::condition(&found, "BypassDetected").unwrap();
     println!("after {took:?}: {}: {}", condition.reason, condition.message);
     assert!(
-        condition.reason == "ServiceGoesPast" && condition.message.contains("shortcut"),
+        condition.reason == "ServiceBypassesSidecar" && condition.message.contains("shortcut"),
         "{condition:?}"
     );
     fixture.policy_condition("Ready", "False").await?;

@@ -26,9 +26,9 @@ fn traffic_to_the_port_number_bypasses_the_sidecar() {
     let second = AppPort { names: vec!["also".into()], ..plain.clone() };
     let host = AppPort { host_port: Some(80), ..plain.clone() };
     for (app, service, expected) in [
-        (&plain, service("chat", &[8000], &[]), reason::SERVICE_GOES_PAST),
-        (&second, service("chat", &[], &["also"]), reason::SERVICE_GOES_PAST),
-        (&host, service("chat", &[], &["http"]), reason::HOST_PORT_GOES_PAST),
+        (&plain, service("chat", &[8000], &[]), reason::SERVICE_BYPASSES_SIDECAR),
+        (&second, service("chat", &[], &["also"]), reason::SERVICE_BYPASSES_SIDECAR),
+        (&host, service("chat", &[], &["http"]), reason::HOST_PORT_BYPASSES_SIDECAR),
         (&plain, service("chat", &[9000], &["http"]), reason::NO_BYPASS),
         (&plain, service("other", &[8000], &[]), reason::NO_BYPASS),
     ] {
