@@ -12,7 +12,7 @@ use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::ReloadResult;
 use personaguard_guard::{BackOff, Draw, Plan};
-use personaguard_model::{Engine, Intervention, Probe};
+use personaguard_model::{Engine, Intervention, Tap};
 use personaguard_terms::{Digest, FailurePolicy};
 use personaguard_wire::{Failure, ModelObservation, PodState, SidecarReport};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Serving {
     /// How far steering is held back.
     pub back_off: BackOff,
     /// The plan's taps, in their order.
-    pub probes: Arc<[Probe]>,
+    pub taps: Arc<[Tap]>,
     /// The plan's steering.
     pub interventions: Arc<[Intervention]>,
 }

@@ -5,8 +5,8 @@ use crate::config::{self, Source};
 use anyhow::{Context as _, anyhow, bail};
 use personaguard_guard::Tally;
 use personaguard_model::{
-    ChatOptions, Engine, EngineOptions, Gate, GateAt, Intervention, LoadOptions, Model, Probe,
-    ScoreRequest,
+    ChatOptions, Engine, EngineOptions, Gate, GatePosition, Intervention, LoadOptions, Model,
+    ScoreRequest, Tap,
 };
 use personaguard_terms::{ConditionAt, Positions};
 use personaguard_wire::Part;
@@ -139,8 +139,8 @@ impl Scorer {
             bail!("it was recorded with other weights than {}…: replay it with those", &ours[..12]);
         }
         let names: Vec<_> = self.vectors.keys().collect();
-        let probes =
-            self.vectors.values().map(|vector| Probe::new(vector.layer as usize, &vector.values));
+        let taps =
+            self.vectors.values().map(|vector| Tap::new(vector.layer as usize, &vector.values));
         let interventions =
             conversation.changes.iter().map(|change| self.intervention(change, &names));
         let prompt = match conversation.prompt.as_slice() {
@@ -150,7 +150,7 @@ impl Scorer {
         let request = ScoreRequest {
             prompt,
             response: conversation.tokens.clone(),
-            probes: probes.collect::<Result<Vec<_>, _>>()?.into(),
+            taps: taps.collect::<Result<Vec<_>, _>>()?.into(),
             interventions: interventions.collect::<anyhow::Result<Vec<_>>>()?.into(),
             skip_logprobs: true,
             ..ScoreRequest::default()
@@ -205,13 +205,13 @@ impl Scorer {
         let add = Intervention::add(layer, &vector.values, coefficient.get() as f32, positions)?;
         let Some(when) = &change.when else { return Ok(add) };
         Ok(add.when(Gate {
-            probe: names
+            tap: names
                 .iter()
                 .position(|name| **name == when.vector)
                 .ok_or_else(|| missing(&when.vector))?,
             at: match when.at {
-                ConditionAt::PromptLast => GateAt::PromptLast,
-                ConditionAt::Token => GateAt::Token,
+                ConditionAt::PromptLast => GatePosition::PromptLast,
+                ConditionAt::Token => GatePosition::Token,
             },
             above: when.above as f32,
             until: when.until as f32,

@@ -5,7 +5,7 @@ use super::piece::{self, Piece};
 use crate::openai::Usage;
 use crate::telemetry::metrics::Outcome;
 use personaguard_guard::{Decision, Holdback, Sentences, Stop};
-use personaguard_model::{End, PromptRead, Token, Tokenizer};
+use personaguard_model::{End, Prefill, Token, Tokenizer};
 
 /// What was written in one attempt.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn prompt(&mut self, prompt: &PromptRead) {
+    pub(super) fn prompt(&mut self, prompt: &Prefill) {
         self.usage = Usage::new(prompt.tokens, 0);
         self.decision.prompt(&prompt.projections);
     }

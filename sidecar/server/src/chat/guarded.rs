@@ -119,7 +119,7 @@ impl GuardedGeneration {
             text: self.setup.prompt.is_some() || self.setup.coherence.is_some(),
         };
         match event {
-            Some(Event::Prompt(prompt)) => self.attempt.prompt(&prompt),
+            Some(Event::Prefill(prompt)) => self.attempt.prompt(&prompt),
             Some(Event::Token(token)) => {
                 let tokenizer = || self.setup.serving.engine.model().tokenizer();
                 let tokenizer = self.setup.with_logprobs.then(tokenizer);

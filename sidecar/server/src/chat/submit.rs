@@ -119,12 +119,12 @@ async fn prepare(
             prompt.len(),
         ));
     }
-    let (probes, changes) = if Arc::ptr_eq(plan, &serving.plan) {
-        (Arc::clone(&serving.probes), Arc::clone(&serving.interventions))
+    let (taps, changes) = if Arc::ptr_eq(plan, &serving.plan) {
+        (Arc::clone(&serving.taps), Arc::clone(&serving.interventions))
     } else {
         let unfit = |error: VectorError| ApiError::internal(error.to_string());
         (
-            interventions::probes(plan).map_err(unfit)?,
+            interventions::taps(plan).map_err(unfit)?,
             interventions::interventions(plan).map_err(unfit)?,
         )
     };
@@ -135,7 +135,7 @@ async fn prepare(
         stop: request.stop.clone(),
         grammar,
         top_logprobs: request.logprobs.unwrap_or(0),
-        probes,
+        taps,
         interventions: changes,
         ..GenerateRequest::default()
     })
@@ -145,7 +145,7 @@ async fn prepare(
 fn callables(serving: &Serving, request: &ChatRequest) -> Option<Arc<Callables>> {
     let tools = request.tools.as_ref()?;
     Some(Arc::new(Callables {
-        form: serving.engine.model().call_form(),
+        form: serving.engine.model().tool_call_format(),
         names: tools.functions.iter().map(|function| function.name.clone()).collect(),
         most: tools.max_calls,
     }))

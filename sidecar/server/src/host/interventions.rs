@@ -1,7 +1,7 @@
 //! From a plan to what the engine does to the residual stream.
 
 use personaguard_guard::{Cap, Plan, Steer, When};
-use personaguard_model::{self as model, Gate, GateAt, Intervention, Probe, VectorError};
+use personaguard_model::{self as model, Gate, GatePosition, Intervention, Tap, VectorError};
 use personaguard_terms::{ConditionAt, Layer, Positions};
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If a vector is unfit. A plan holds none that is.
-pub fn probes(plan: &Plan) -> Result<Arc<[Probe]>, VectorError> {
-    plan.taps.iter().map(|tap| Probe::new(tap.layer.0 as usize, &tap.values)).collect()
+pub fn taps(plan: &Plan) -> Result<Arc<[Tap]>, VectorError> {
+    plan.taps.iter().map(|tap| Tap::new(tap.layer.0 as usize, &tap.values)).collect()
 }
 
 /// A plan's steering, then its caps, so that caps hold after the steering of their layer.
@@ -38,10 +38,10 @@ fn steering(steer: &Steer, (layer, values): (Layer, &[f32])) -> Result<Intervent
     Ok(match steer.when {
         None => add,
         Some(When { tap, at, above, until }) => add.when(Gate {
-            probe: tap,
+            tap,
             at: match at {
-                ConditionAt::PromptLast => GateAt::PromptLast,
-                ConditionAt::Token => GateAt::Token,
+                ConditionAt::PromptLast => GatePosition::PromptLast,
+                ConditionAt::Token => GatePosition::Token,
             },
             above: above as f32,
             until: until as f32,

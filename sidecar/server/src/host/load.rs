@@ -98,7 +98,7 @@ impl Loaded {
         let facts = ModelFacts {
             digest: digest.clone(),
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
-            hidden: model.hidden(),
+            hidden: model.hidden_size(),
         };
         let plan = Plan::new(&config.guard, &config.vectors, &facts);
         // The plan has checked what these refuse.
@@ -106,7 +106,7 @@ impl Loaded {
             reason: reason::ARTIFACT_INVALID.to_owned(),
             message: error.to_string(),
         };
-        let probes = interventions::probes(&plan).map_err(unfit)?;
+        let taps = interventions::taps(&plan).map_err(unfit)?;
         let interventions = interventions::interventions(&plan).map_err(unfit)?;
         Ok(Serving {
             name: config.guard.model.name.clone(),
@@ -117,7 +117,7 @@ impl Loaded {
             draw: Draw::default(),
             back_off: BackOff::default(),
             plan: Arc::new(plan),
-            probes,
+            taps,
             interventions,
         })
     }

@@ -27,20 +27,23 @@ impl Scorer {
         let Some(due) = transcript.due(force) else { return false };
         let Some((before, text)) = transcript.unscored(due) else { return false };
         let tokenizer = self.serving.engine.model().tokenizer();
-        let tokens =
-            if before.is_empty() { tokenizer.encode(text) } else { tokenizer.encode_further(text) };
+        let tokens = if before.is_empty() {
+            tokenizer.encode(text)
+        } else {
+            tokenizer.encode_continuation(text)
+        };
         let prompt = &self.prompts[due.choice / self.per_prompt % self.prompts.len()];
         let request = ScoreRequest {
             prompt: [prompt, before].concat(),
             response: tokens.clone(),
-            probes: Arc::clone(&self.serving.probes),
+            taps: Arc::clone(&self.serving.taps),
             skip_logprobs: true,
             ..ScoreRequest::default()
         };
         let prompt_tokens = prompt.len();
         match tokio::time::timeout(self.deadline, self.serving.engine.score(request)).await {
             Ok(Ok(score)) => {
-                let mut text = tokenizer.stream();
+                let mut text = tokenizer.decode_stream();
                 let bytes: Vec<usize> =
                     tokens.iter().map(|token| text.push(*token).len()).collect();
                 transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);

@@ -29,7 +29,7 @@ async fn redacting_midway() -> (ResolvedPolicy, String) {
     let request = ScoreRequest {
         prompt: model.chat_prompt(&messages, &ChatOptions::default()).unwrap(),
         response: response.clone(),
-        probes: Arc::clone(&serving.probes),
+        taps: Arc::clone(&serving.taps),
         ..Default::default()
     };
     let projections: Vec<f64> = serving

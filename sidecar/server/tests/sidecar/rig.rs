@@ -106,7 +106,7 @@ pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
                 let request = ScoreRequest {
                     prompt: model.chat_prompt(&messages, &ChatOptions::default()).unwrap(),
                     response: model.tokenizer().encode(answer),
-                    capture: Capture::MeanStates,
+                    capture: Capture::PromptAndResponse,
                     ..Default::default()
                 };
                 engine.score(request).await.unwrap().states.unwrap().response_mean[LAYER as usize]
