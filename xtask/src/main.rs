@@ -10,6 +10,7 @@ mod debian;
 mod demo;
 mod docs;
 mod files;
+mod fuzz;
 mod images;
 mod kube;
 mod model;
@@ -19,6 +20,7 @@ mod structure;
 mod test;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod vectors;
 mod workspace;
 
@@ -50,6 +52,7 @@ enum Command {
     Clients(clients::Options),
     Docs(docs::Options),
     Structure(structure::Options),
+    Fuzz(fuzz::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Clients(options) => clients::check(&options),
         Command::Docs(options) => docs::run(&options),
         Command::Structure(options) => structure::check(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         // A separate program, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example =

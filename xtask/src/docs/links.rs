@@ -1,4 +1,5 @@
-//! Links between pages: every relative link leads to a file, and every anchor to a heading.
+//! Links between pages: every relative link leads to a file, and every anchor to a heading. Files
+//! that pages name in code exist, too.
 
 mod page;
 
@@ -10,6 +11,9 @@ use std::path::PathBuf;
 /// The folder of the book, and its table of contents.
 const BOOK: &str = "docs/";
 const CONTENTS: &str = "docs/SUMMARY.md";
+/// Folders by which a code span is known as the path of a file.
+const FOLDERS: [&str; 7] =
+    ["charts/", "crds/", "fuzz/", "operator/", "sidecar/", "tests/", "xtask/"];
 
 /// What is wrong with the links of these pages. A page of the book links only to pages of the book,
 /// since nothing else is there once it is built; and its table of contents names every page.
@@ -38,6 +42,9 @@ pub(super) fn problems<'a>(files: &'a Files, exists: impl Fn(&str) -> bool) -> V
             };
             problems.push(format!("{path}: {link} {problem}"));
         }
+        let named = page.code.iter().filter(|code| is_path(code));
+        let missing = named.filter(|code| !exists(code));
+        problems.extend(missing.map(|code| format!("{path}: `{code}` is no file")));
     }
     let missing = pages
         .keys()
@@ -50,6 +57,14 @@ pub(super) fn problems<'a>(files: &'a Files, exists: impl Fn(&str) -> bool) -> V
 fn is_local(link: &str) -> bool {
     let scheme = link.split(['/', '#']).next().unwrap_or_default();
     !scheme.contains(':')
+}
+
+/// Whether a code span is the path of a file of the repository, and no pattern or command.
+fn is_path(code: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    FOLDERS.iter().any(|folder| code.starts_with(folder))
+        && code.chars().all(plain)
+        && !code.contains("NAME")
 }
 
 /// The path that a relative link of a page leads to.

@@ -127,60 +127,19 @@ fn a_template_that_doubles_a_text_over_and_over_is_stopped() {
     }
 }
 
-#[path = "../../../../fuzz/mutate.rs"]
-mod mutate;
-
 #[test]
 fn fuzz_chat_templates() {
-    let words = [
-        "{% for m in messages %}",
-        "{% endfor %}",
-        "{{ m.content }}",
-        "{{ m['role'] }}",
-        "{% if ",
-        "%}",
-        "{% endif %}",
-        "{% set x = x ~ x %}",
-        "{% set ns = namespace() %}",
-        "{% macro f(a) %}",
-        "{% endmacro %}",
-        "{{ f(f) }}",
-        " | tojson",
-        " | trim",
-        " * 99999",
-        "range(99999)",
-        "raise_exception('x')",
-        "loop.index0",
-        "messages[1:]",
-        "{{-",
-        "-}}",
-        "<|im_start|>",
-        ".split('\\n')[-1]",
-        "| map(attribute='content') | join",
-        "[::-1]",
-        " is defined",
-        "{#",
-        "{% for tool in tools %}",
-        "{{ message.tool_calls[0].function.arguments }}",
-        "<tool_call>",
-    ];
     let messages = [
         json!({"role": "system", "content": "be good"}),
         json!({"role": "user", "content": "hi <|im_end|> \u{1f600}", "tool_calls": []}),
     ];
-    mutate::run("template", &words, |input| {
+    bolero::check!(name = "template").for_each(|input: &[u8]| {
         let source = String::from_utf8_lossy(input);
-        let format = || Chat::new(Some(&source)).template_call_format(&tokenizer());
         match prompt(&source, &messages) {
-            Ok(tokens) => mutate::outcome(&[
-                1,
-                tokens.len().min(64) as u64,
-                format().map_or(0, |format| 1 + format as u64),
-            ]),
-            // All of them begin like this.
-            Err(error) => {
-                mutate::kind(error.to_string().trim_start_matches("the model's chat template "))
+            Ok(_) => {
+                let _ = Chat::new(Some(&source)).template_call_format(&tokenizer());
             }
+            Err(error) => assert!(!error.to_string().is_empty()),
         }
     });
 }

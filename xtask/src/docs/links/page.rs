@@ -3,15 +3,16 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A page's links, and the anchors of its headings.
+/// A page's links, its code spans, and the anchors of its headings.
 pub(super) struct Page {
     pub(super) links: Vec<String>,
+    pub(super) code: Vec<String>,
     pub(super) anchors: BTreeSet<String>,
 }
 
 impl Page {
     pub(super) fn read(text: &str) -> Self {
-        let mut page = Self { links: Vec::new(), anchors: BTreeSet::new() };
+        let mut page = Self { links: Vec::new(), code: Vec::new(), anchors: BTreeSet::new() };
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut heading: Option<String> = None;
         for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
@@ -20,10 +21,10 @@ impl Page {
                     page.links.push(dest_url.into_string());
                 }
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-                Event::Text(text) | Event::Code(text) => {
-                    if let Some(heading) = &mut heading {
-                        heading.push_str(&text);
-                    }
+                Event::Text(text) => heading.iter_mut().for_each(|heading| heading.push_str(&text)),
+                Event::Code(text) => {
+                    heading.iter_mut().for_each(|heading| heading.push_str(&text));
+                    page.code.push(text.into_string());
                 }
                 Event::End(TagEnd::Heading(_)) => {
                     let anchor = anchor(&heading.take().unwrap_or_default());

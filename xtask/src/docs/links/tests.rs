@@ -20,6 +20,12 @@ fn links_to_files_and_headings_are_fine() {
 }
 
 #[test]
+fn a_file_that_is_named_exists() {
+    let page = "`crds/gone.rs`, `crds/arch/NAME.rs`, `tests/*.yaml`, `LICENSE`, `docs/a.md`";
+    assert_eq!(of(&[("README.md", page)]), ["README.md: `crds/gone.rs` is no file"]);
+}
+
+#[test]
 fn a_heading_that_stands_twice_has_two_anchors() {
     let page = "# A\n\n## B\n\n## B\n\n[1](#b) [2](#b-1)";
     assert!(of(&[("README.md", page)]).is_empty());
