@@ -1,5 +1,6 @@
 //! The files of a log. `audit.jsonl` is being written; `audit.jsonl.000000000001` was rotated away,
-//! and begins with the line of that number; `audit.jsonl.head` says where the chain begins and ends.
+//! and begins with the line of that number; `audit.jsonl.head` says where the chain begins and
+//! ends.
 
 use super::chain::Head;
 use serde::{Deserialize, Serialize};

@@ -41,7 +41,8 @@ pub enum VerifyError {
     },
     /// Lines are missing, or there are some that the sidecar did not write.
     #[error(
-        "the log has lines {found_first} to {found_last}, and its head says {first} to {last}{}: {}",
+        "the log has lines {found_first} to {found_last}, and its head says {first} to {last}\
+         {}: {}",
         if *.other_hash { ", with a different last line" } else { "" },
         if found_last < last {
             "it was cut"
