@@ -21,8 +21,8 @@ use personaguard_api::{
     PersonaPolicy, PersonaPolicySpec, Placement, Threshold, TraitRule, names, wire_selector,
 };
 use personaguard_wire::{
-    Calm, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel,
-    UnresolvedPolicy, parts,
+    Baseline, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector,
+    ServedModel, UnresolvedPolicy, parts,
 };
 use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,7 +230,7 @@ pub fn resolve_policy(
             redact: rule.redact.clone(),
             requests: rule.requests,
             calibrates: scale.collects(),
-            calm: scale.calm(),
+            baseline: scale.baseline(),
         });
     }
     let mut resolved = ResolvedPolicy {
@@ -464,7 +464,7 @@ fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVe
     ResolvedVector {
         layer: part.layer(),
         sha256: digest_of(values),
-        calm: None,
+        baseline: None,
         ..resolved_vector(vector)
     }
 }
@@ -475,11 +475,11 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
         layer: vector.layer,
         model_digest: vector.model_digest.clone(),
         sha256: digest_of(&vector.values),
-        calm: vector
+        baseline: vector
             .calibration
             .as_ref()
             .filter(|calibration| calibration.standard_deviation > 0.0)
-            .map(|calibration| Calm {
+            .map(|calibration| Baseline {
                 mean: calibration.mean,
                 standard_deviation: calibration.standard_deviation,
             }),

@@ -8,7 +8,7 @@ use personaguard_api::conditions::reason;
 use personaguard_api::{
     Calibration, Digest, Mode, PersonaPolicy, TrafficCalibration, TraitRule, responses_for_quantile,
 };
-use personaguard_wire::{Calm, Sketch};
+use personaguard_wire::{Baseline, Sketch};
 
 /// The distribution that a threshold is given in.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ impl<'a> Scale<'a> {
     }
 
     /// Mean and spread of the guarded traffic, where they are known.
-    pub(super) fn calm(&self) -> Option<Calm> {
+    pub(super) fn baseline(&self) -> Option<Baseline> {
         let Self::Traffic { calibration: Some(calibration), needed } = self else { return None };
         let known = calibration.count >= *needed && calibration.standard_deviation > 0.0;
-        known.then_some(Calm {
+        known.then_some(Baseline {
             mean: calibration.mean,
             standard_deviation: calibration.standard_deviation,
         })

@@ -93,7 +93,7 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
         (Some(45.0), None)
     );
     assert_eq!(
-        enforced.traits[0].calm.unwrap().mean,
+        enforced.traits[0].baseline.unwrap().mean,
         25.0,
         "drift is measured against the traffic, too"
     );

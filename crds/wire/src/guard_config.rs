@@ -119,13 +119,13 @@ pub struct ResolvedVector {
     pub sha256: Digest,
     /// What benign answers score at that layer, where it is known: what drift is measured against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calm: Option<Calm>,
+    pub baseline: Option<Baseline>,
 }
 
 /// Mean and spread of `response_avg` over benign answers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Calm {
+pub struct Baseline {
     /// Mean projection.
     pub mean: f64,
     /// Standard deviation, above 0.
@@ -234,5 +234,5 @@ pub struct ResolvedTrait {
     /// What the guarded traffic scored when it was calibrated on: what drift is measured against,
     /// in place of the vector's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calm: Option<Calm>,
+    pub baseline: Option<Baseline>,
 }

@@ -23,7 +23,7 @@ mod sketch;
 pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
 pub use extraction::ExtractionProgress;
 pub use guard_config::{
-    Calm, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait, ResolvedVector,
+    Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait, ResolvedVector,
     ServedModel, UnresolvedPolicy,
 };
 pub use invalid::Invalid;

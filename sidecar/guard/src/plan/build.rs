@@ -105,7 +105,7 @@ impl Builder<'_> {
             regenerate: rule.regenerate.filter(|_| action == Action::Regenerate),
             requests: rule.requests,
             calibrates: rule.calibrates.clone(),
-            baseline: rule.calm.or(vector_baseline),
+            baseline: rule.baseline.or(vector_baseline),
         });
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Builder<'_> {
             layer: vector.layer,
             sha256: vector.sha256.clone(),
             values: Arc::clone(values),
-            baseline: vector.calm,
+            baseline: vector.baseline,
         };
         self.plan.vectors.push(measured);
         Ok(self.plan.vectors.len() - 1)

@@ -6,7 +6,7 @@ use personaguard_terms::{
     Action, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Regeneration, RequestBounds,
     Sampling, Score,
 };
-use personaguard_wire::{Calm, Failure, RefusedTrait};
+use personaguard_wire::{Baseline, Failure, RefusedTrait};
 use std::sync::Arc;
 
 /// A policy that guards this pod.
@@ -64,7 +64,7 @@ pub struct MeasuredVector {
     /// Raw values, shape `[hidden]`, finite and not all zero.
     pub values: Arc<[f32]>,
     /// What benign responses score by `ResponseAvg`.
-    pub baseline: Option<Calm>,
+    pub baseline: Option<Baseline>,
 }
 
 /// One trait of one policy.
@@ -92,5 +92,5 @@ pub struct Rule {
     /// While a calibration is collected from the scores: the digest that they are reported under.
     pub calibrates: Option<Digest>,
     /// What drift of the scores is measured against.
-    pub baseline: Option<Calm>,
+    pub baseline: Option<Baseline>,
 }

@@ -60,7 +60,7 @@ pub(crate) fn vector(model_digest: Digest, layer: u32) -> ResolvedVector {
         layer: Layer(layer),
         model_digest,
         sha256: Digest::of(b"unused here"),
-        calm: None,
+        baseline: None,
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn bare_rule() -> ResolvedTrait {
         redact: None,
         requests: None,
         calibrates: None,
-        calm: None,
+        baseline: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use personaguard_persona::Calibration;
 use personaguard_persona::drift::{ControlLimits, DriftDetector};
-use personaguard_wire::Calm;
+use personaguard_wire::Baseline;
 use personaguard_wire::DriftCharts;
 use std::sync::LazyLock;
 
@@ -14,14 +14,14 @@ const RUN_LENGTH: f64 = 10_000.0;
 pub(super) fn observe(
     charts: &mut Option<DriftCharts>,
     score: f64,
-    baseline: Option<Calm>,
+    baseline: Option<Baseline>,
 ) -> bool {
     let before = charts.unwrap_or_default();
     *charts = baseline.map(|baseline| step(before, score, baseline));
     charts.unwrap_or_default().detected != before.detected
 }
 
-fn step(charts: DriftCharts, score: f64, baseline: Calm) -> DriftCharts {
+fn step(charts: DriftCharts, score: f64, baseline: Baseline) -> DriftCharts {
     static LIMITS: LazyLock<ControlLimits> =
         LazyLock::new(|| ControlLimits::for_run_length(RUN_LENGTH));
     let calibration = Calibration {

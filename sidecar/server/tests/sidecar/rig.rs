@@ -163,7 +163,7 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
             redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             requests: None,
             calibrates: None,
-            calm: None,
+            baseline: None,
         }],
     }
 }
@@ -183,7 +183,7 @@ impl Folder {
             layer: Layer(LAYER),
             model_digest: digest.clone(),
             sha256: layer_digest(values).parse().unwrap(),
-            calm: None,
+            baseline: None,
         };
         let folder = Self {
             dir: TempDir::new().unwrap(),

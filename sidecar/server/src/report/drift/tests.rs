@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn drift_is_noticed_when_it_comes_and_when_it_goes_and_needs_a_baseline() {
     let mut charts = None;
-    let baseline = Some(Calm { mean: -4.0, standard_deviation: 2.0 });
+    let baseline = Some(Baseline { mean: -4.0, standard_deviation: 2.0 });
     let mut add = |score| observe(&mut charts, score, baseline);
     assert!((0..200).all(|i| !add(if i % 2 == 0 { -3.0 } else { -5.0 })));
     assert!(!charts.unwrap().detected);
