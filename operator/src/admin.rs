@@ -1,6 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
-use crate::metrics::Metrics;
+use crate::context::Metrics;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 
-/// Whether this operator does its part: it leads and takes reports, or stands by.
+/// Whether this operator leads and receives reports, or stands by.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ready(Arc<AtomicBool>);
 
@@ -23,24 +23,24 @@ impl Ready {
     }
 }
 
-/// Serves until the process ends.
+/// Serves in the background until the process ends.
 pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Ready) -> Result<()> {
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(is_ready))
+        .route("/readyz", get(readyz))
         .with_state(ready)
         .route("/metrics", get(scrape).with_state(metrics));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "metrics are not served any more");
+            tracing::error!(%error, "the admin server ended");
         }
     });
     Ok(())
 }
 
-async fn is_ready(State(ready): State<Ready>) -> (StatusCode, &'static str) {
+async fn readyz(State(ready): State<Ready>) -> (StatusCode, &'static str) {
     if ready.0.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok")
     } else {
@@ -49,8 +49,6 @@ async fn is_ready(State(ready): State<Ready>) -> (StatusCode, &'static str) {
 }
 
 async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
-        metrics.encode(),
-    )
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, content_type)], metrics.encode())
 }

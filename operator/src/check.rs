@@ -1,64 +1,71 @@
-//! `personaguard-operator check`: whether the cluster has all that Personaguard needs.
+//! `personaguard-operator check`: whether the cluster has everything that Personaguard needs.
 
 use crate::leader::LEASE;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use backon::{ConstantBuilder, Retryable};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
 };
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, Client};
 use personaguard_api::API_VERSION;
 use std::time::Duration;
 
-/// Name of the injection policy and its binding.
-const INJECTION: &str = "personaguard";
-/// How long a leader may take to be there after an installation.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A Lease that was not renewed for so long is nobody's.
+/// Name of the injection policy and of its binding.
+const INJECTION_POLICY: &str = "personaguard";
+const KINDS: [&str; 5] =
+    ["PersonaModel", "PersonaVector", "PersonaPolicy", "PersonaReport", "PersonaInjection"];
+/// How long an operator may take to lead after an installation.
+const WAIT_FOR_LEADER: ConstantBuilder =
+    ConstantBuilder::new().with_delay(Duration::from_secs(1)).with_max_times(60);
+/// A Lease that was not renewed for so long has no holder any more.
 const STALE_SECONDS: i64 = 60;
 
 pub(crate) async fn run(client: Client, namespace: &str) -> Result<()> {
-    let version = client.apiserver_version().await?;
-    println!("API server {}", version.git_version);
+    let version = client.apiserver_version().await?.git_version;
+    println!("API server {version}");
+    check_injection(&client, &version).await?;
+    check_kinds(&client).await?;
+    let leader = wait_for_leader(&client, namespace).await?;
+    println!("leader: {leader}");
+    Ok(())
+}
+
+async fn check_injection(client: &Client, version: &str) -> Result<()> {
     let policies: Api<MutatingAdmissionPolicy> = Api::all(client.clone());
-    match policies.get_opt(INJECTION).await {
-        Ok(Some(_)) => println!("injection policy `{INJECTION}`: there"),
-        Ok(None) => {
-            // The kind may be missing, or the object.
-            if !serves(&client, "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy")
-                .await?
-            {
-                bail!(
-                    "API server {} has no MutatingAdmissionPolicy v1, with which sidecars are injected: Kubernetes 1.36 or newer is needed",
-                    version.git_version
-                );
-            }
-            bail!(
-                "the MutatingAdmissionPolicy `{INJECTION}` is missing, so no pod is injected: install the chart personaguard"
-            );
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
-    if bindings.get_opt(INJECTION).await?.is_none() {
+    if policies.get_opt(INJECTION_POLICY).await?.is_none() {
+        // Either the kind is missing, or the object.
+        ensure!(
+            serves(client, "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy").await?,
+            "API server {version} does not serve MutatingAdmissionPolicy v1, which injects the \
+             sidecars: Kubernetes 1.36 or newer is needed"
+        );
         bail!(
-            "the MutatingAdmissionPolicyBinding `{INJECTION}` is missing, so no pod is injected: install the chart personaguard"
+            "the MutatingAdmissionPolicy `{INJECTION_POLICY}` is missing, so no pod is injected: \
+             install the chart personaguard"
         );
     }
-    println!("its binding: there");
-    for kind in
-        ["PersonaModel", "PersonaVector", "PersonaPolicy", "PersonaReport", "PersonaInjection"]
-    {
-        if !serves(&client, API_VERSION, kind).await? {
-            bail!(
-                "the API server does not serve {API_VERSION} {kind}: install the chart personaguard-crds"
-            );
-        }
+    println!("injection policy `{INJECTION_POLICY}`: found");
+    let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
+    ensure!(
+        bindings.get_opt(INJECTION_POLICY).await?.is_some(),
+        "the MutatingAdmissionPolicyBinding `{INJECTION_POLICY}` is missing, so no pod is \
+         injected: install the chart personaguard"
+    );
+    println!("its binding: found");
+    Ok(())
+}
+
+async fn check_kinds(client: &Client) -> Result<()> {
+    for kind in KINDS {
+        ensure!(
+            serves(client, API_VERSION, kind).await?,
+            "the API server does not serve {API_VERSION} {kind}: install the chart \
+             personaguard-crds"
+        );
     }
     println!("kinds: served");
-    let holder = leader(&client, namespace).await?;
-    println!("leader: {holder}");
     Ok(())
 }
 
@@ -70,19 +77,28 @@ async fn serves(client: &Client, version: &str, kind: &str) -> Result<bool> {
     }
 }
 
-/// Waits a while for an operator that leads.
-async fn leader(client: &Client, namespace: &str) -> Result<String> {
+#[derive(Debug, thiserror::Error)]
+enum LeaderError {
+    #[error(
+        "no operator leads (Lease {0}/{LEASE}), so policies and reports are not updated: \
+         kubectl -n {0} logs deployment/personaguard-operator"
+    )]
+    NoLeader(String),
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+}
+
+async fn wait_for_leader(client: &Client, namespace: &str) -> Result<String, LeaderError> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let start = std::time::Instant::now();
-    loop {
+    let find = || async {
         let spec = api.get_opt(LEASE).await?.and_then(|lease| lease.spec).unwrap_or_default();
-        let renewed = spec.renew_time.map(|time| Timestamp::now().as_second() - time.0.as_second());
-        match (spec.holder_identity.filter(|holder| !holder.is_empty()), renewed) {
-            (Some(holder), Some(age)) if age < STALE_SECONDS => return Ok(holder),
-            _ if start.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_secs(1)).await,
-            _ => bail!(
-                "no operator leads (Lease {namespace}/{LEASE}), so policies and reports stand still: kubectl -n {namespace} logs deployment/personaguard-operator"
-            ),
-        }
-    }
+        holder(spec).ok_or_else(|| LeaderError::NoLeader(namespace.to_owned()))
+    };
+    find.retry(WAIT_FOR_LEADER).when(|error| matches!(error, LeaderError::NoLeader(_))).await
+}
+
+/// The holder of a Lease that was renewed recently.
+fn holder(spec: LeaseSpec) -> Option<String> {
+    let age = Timestamp::now().as_second() - spec.renew_time?.0.as_second();
+    spec.holder_identity.filter(|holder| !holder.is_empty() && age < STALE_SECONDS)
 }

@@ -1,4 +1,4 @@
-//! Logs, and traces of reconciliations by OTLP where an endpoint is given.
+//! Logs, and traces of reconciliations over OTLP if an endpoint is given.
 
 use crate::settings::LogFormat;
 use anyhow::Result;
@@ -12,11 +12,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
-/// Sends logs to stderr, at the levels that `RUST_LOG` names (default `info`), and spans to
-/// `endpoint`. Needs a Tokio runtime.
-///
-/// # Errors
-/// If the endpoint is not a URL.
+/// Writes logs to stderr, at the levels in `RUST_LOG` (default `info`), and sends spans to
+/// `endpoint`. Call it inside a Tokio runtime.
 pub(crate) fn init(format: LogFormat, endpoint: Option<&str>) -> Result<Option<SdkTracerProvider>> {
     let provider = endpoint.map(provider).transpose()?;
     let spans = provider.as_ref().map(|provider| {

@@ -1,14 +1,18 @@
-//! `cargo xtask crdgen`: the CustomResourceDefinitions as YAML, from the Rust types.
+//! `cargo xtask crdgen`: what is generated from the Rust types. The CustomResourceDefinitions as
+//! YAML, and the page of conditions and reasons.
 
 use anyhow::{Context, bail};
-use personaguard_api::manifests;
+use personaguard_api::{conditions, manifests};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the YAML goes: one folder for people to read and `kubectl apply`, and the chart.
 const FOLDERS: [&str; 2] = ["crds/yaml", "charts/personaguard-crds/templates"];
 
-/// Writes the YAML. With `check`, writes nothing and fails if the files are out of date.
+/// The page of conditions and reasons.
+const CONDITIONS: &str = "docs/conditions.md";
+
+/// Writes the YAML and the page. With `check`, writes nothing and fails if they are out of date.
 ///
 /// # Errors
 /// A file cannot be read or written, or with `check` is out of date or does not belong.
@@ -37,11 +41,19 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
             }
         }
     }
+    let page = conditions::markdown();
+    if fs::read_to_string(root.join(CONDITIONS)).ok().as_ref() != Some(&page) {
+        if check {
+            stale.push(CONDITIONS.to_owned());
+        } else {
+            write(&root.join(CONDITIONS), &page)?;
+        }
+    }
     if stale.is_empty() {
         return Ok(());
     }
     bail!(
-        "the generated YAML is out of date: {}. Run `cargo xtask crdgen` and commit the result.",
+        "generated files are out of date: {}. Run `cargo xtask crdgen` and commit the result.",
         stale.join(", ")
     )
 }

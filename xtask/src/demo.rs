@@ -56,7 +56,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.down {
         return down(&cache, options.kubeconfig.as_deref(), &progress);
     }
-    workspace::build(&progress)?;
+    match &options.kubeconfig {
+        Some(_) => workspace::build(&progress)?,
+        None => workspace::build_with_cluster(&cache, &progress)?,
+    }
     let weights = model::ensure(&cache, &progress)?;
     let python = python::ensure(&cache, &progress)?;
     let (kube, cluster) = match &options.kubeconfig {

@@ -8,6 +8,9 @@ mod cluster;
 mod crdgen;
 mod debian;
 mod demo;
+mod docs;
+mod files;
+mod fuzz;
 mod images;
 mod kube;
 mod model;
@@ -17,6 +20,7 @@ mod structure;
 mod test;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod vectors;
 mod workspace;
 
@@ -46,7 +50,9 @@ enum Command {
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
     Clients(clients::Options),
+    Docs(docs::Options),
     Structure(structure::Options),
+    Fuzz(fuzz::Options),
     /// Generate the CRDs' YAML from the Rust types, into crds/yaml and the chart.
     Crdgen {
         /// Write nothing; fail if something would change.
@@ -64,7 +70,9 @@ fn main() -> ExitCode {
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
         Command::Clients(options) => clients::check(&options),
+        Command::Docs(options) => docs::run(&options),
         Command::Structure(options) => structure::check(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         // A separate program, so that this one compiles without the Kubernetes types.
         Command::Crdgen { check } => {
             let example =

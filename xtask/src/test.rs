@@ -7,11 +7,11 @@ mod summary;
 
 use crate::progress::Progress;
 use crate::workspace::{cargo, show};
-use crate::{model, structure, workspace};
+use crate::{docs, model, structure, tools, workspace};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use count::Count;
-use personaguard_cluster::{Cache, find_program, run as finish};
+use personaguard_cluster::{Cache, run as finish};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -54,6 +54,8 @@ enum Step {
     Clippy,
     /// Unit and property tests of every crate, and whether the generated CRDs are current
     Unit,
+    /// The pages: generated ones are current, links lead somewhere, the book builds
+    Docs,
     /// The charts: helm lint
     Charts,
     /// The scenarios on a real cluster
@@ -98,6 +100,7 @@ impl Step {
             }
             Self::Structure => structure::check(&structure::Options::default()),
             Self::Deny => deny(cache, progress),
+            Self::Docs => docs::check(cache, progress),
             Self::Charts => charts::lint(cache, progress),
             Self::Rules => charts::rules(cache, progress),
             // In the release profile, as everything: what build scripts and macros make is shared.
@@ -140,24 +143,12 @@ fn component(name: &str, subcommand: &str, progress: &Progress) -> Result<()> {
         .with_context(|| format!("cargo {subcommand} is missing"))
 }
 
-/// cargo-deny from its crate. Advisories need a database that not every machine can fetch: they are
-/// looked up where it can be, and said to be left out where it cannot.
+/// Runs cargo-deny. Advisories need a database that not every machine can download: without it they
+/// are not checked, and a line says so.
 fn deny(cache: &Cache, progress: &Progress) -> Result<()> {
     const VERSION: &str = "0.20.2";
-    let tool = find_program("cargo-deny").unwrap_or_else(|| cache.bin().join("cargo-deny"));
-    if !tool.is_file() {
-        progress.announce(
-            "building cargo-deny, which checks licences and sources (5 minutes on 2 cores, once)",
-        );
-        show(
-            cargo()
-                .args(["install", "--locked", "--quiet", "--root"])
-                .arg(cache.path())
-                .arg(format!("cargo-deny@{VERSION}"))
-                .env("CARGO_TARGET_DIR", cache.join("cargo-deny-target")),
-        )?;
-        std::fs::remove_dir_all(cache.join("cargo-deny-target"))?;
-    }
+    let tool =
+        tools::ensure(cache, "cargo-deny", VERSION, "checks licences and sources", progress)?;
     let deny = || {
         let mut command = Command::new(&tool);
         command.current_dir(workspace::root()).arg("--all-features");
@@ -165,7 +156,7 @@ fn deny(cache: &Cache, progress: &Progress) -> Result<()> {
     };
     show(deny().args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))?;
     if finish(deny().args(["fetch", "db"])).is_err() {
-        eprintln!("advisories: NOT checked, the database of advisories cannot be fetched here");
+        eprintln!("advisories: NOT checked, the database of advisories cannot be downloaded here");
         return Ok(());
     }
     show(deny().args(["check", "--hide-inclusion-graph", "advisories"]))

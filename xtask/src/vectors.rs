@@ -3,8 +3,8 @@
 
 use crate::progress::Progress;
 use crate::{model, workspace};
-use anyhow::{Context, Result};
-use personaguard_cluster::Cache;
+use anyhow::{Context, Result, bail};
+use personaguard_cluster::{Cache, run};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,29 +40,43 @@ pub(crate) fn ensure(
         }
         return Ok(folder.canonicalize()?);
     }
-    let folder = cache.join("vectors").join(&key()?[..16]);
-    fs::create_dir_all(&folder)?;
-    for name in TRAITS {
-        let file = folder.join(format!("{name}.safetensors"));
-        if file.is_file() {
-            continue;
-        }
-        progress.announce(&format!(
-            "extracting the persona vector {name} (a few minutes; kept in {})",
-            folder.display()
-        ));
-        let new = folder.join(format!(".{name}.safetensors"));
-        workspace::show(
-            Command::new(workspace::binaries().join("personaguard"))
-                .args(["extract", "--trait", name, "--model"])
-                .arg(weights)
-                .arg("--out")
-                .arg(&new),
-        )?;
-        fs::rename(&new, &file)
-            .with_context(|| format!("personaguard extract wrote no {}", new.display()))?;
+    let folder = &cache.join("vectors").join(&key()?[..16]);
+    fs::create_dir_all(folder)?;
+    let file = |name: &str| folder.join(format!("{name}.safetensors"));
+    let missing: Vec<&str> = TRAITS.into_iter().filter(|name| !file(name).is_file()).collect();
+    if missing.is_empty() {
+        return Ok(folder.clone());
     }
-    Ok(folder)
+    progress.step(&format!(
+        "extracting the persona vectors {} (about 5 minutes on 2 cores; kept in {})",
+        missing.join(" and "),
+        folder.display()
+    ));
+    // One beside the other, each on its share of the cores: no core waits for another's threads.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (cores / missing.len()).max(1);
+    std::thread::scope(|scope| {
+        let start = |name| scope.spawn(move || extract(name, weights, threads, folder));
+        let running: Vec<_> = missing.iter().map(|name| start(*name)).collect();
+        running.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(extracted) => extracted,
+            Err(_) => bail!("an extraction panicked"),
+        })
+    })?;
+    progress.done();
+    Ok(folder.clone())
+}
+
+/// Extracts the vector of a trait into the folder.
+fn extract(name: &str, weights: &Path, threads: usize, folder: &Path) -> Result<()> {
+    let new = folder.join(format!(".{name}.safetensors"));
+    run(Command::new(workspace::binaries().join("personaguard"))
+        .args(["extract", "--trait", name, "--threads", &threads.to_string(), "--model"])
+        .arg(weights)
+        .arg("--out")
+        .arg(&new))?;
+    fs::rename(&new, folder.join(format!("{name}.safetensors")))
+        .with_context(|| format!("personaguard extract wrote no {}", new.display()))
 }
 
 fn key() -> Result<String> {

@@ -1,7 +1,8 @@
 //! The repository, and cargo in it.
 
 use crate::progress::Progress;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use personaguard_cluster::{Cache, ensure_programs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -52,4 +53,21 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
 pub(crate) fn build(progress: &Progress) -> Result<()> {
     progress.announce("building the release binaries (about 10 minutes on 2 cores the first time)");
     show(cargo().args(["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]))
+}
+
+/// Builds the binaries for the images and, at the same time, the local cluster's programs: each
+/// fills the cores where the other waits.
+///
+/// # Errors
+/// One of the builds fails.
+pub(crate) fn build_with_cluster(cache: &Cache, progress: &Progress) -> Result<()> {
+    std::thread::scope(|scope| {
+        let programs =
+            scope.spawn(|| ensure_programs(cache, &|text| eprintln!("meanwhile: {text}")));
+        let binaries = build(progress);
+        let Ok(programs) = programs.join() else {
+            bail!("building the cluster's programs panicked")
+        };
+        binaries.and(programs)
+    })
 }

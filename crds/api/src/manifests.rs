@@ -1,8 +1,11 @@
 //! The CustomResourceDefinitions as YAML.
 
-use crate::{
-    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
-};
+use crate::injection::PersonaInjection;
+use crate::model::PersonaModel;
+use crate::policy::PersonaPolicy;
+use crate::report::PersonaReport;
+use crate::screen::DatasetScreen;
+use crate::vector::PersonaVector;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! Policies on the same pods that contradict each other.
 
-use super::Rejection;
+use crate::rejection::Rejection;
 use personaguard_api::conditions::reason;
 use personaguard_api::{Capping, Layer, Mode};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, Selector};

@@ -2,7 +2,14 @@
 //! serve` share.
 
 mod conflict;
+#[cfg(test)]
+mod fixtures;
+mod rejection;
 mod scale;
+mod vector;
+
+pub use rejection::Rejection;
+pub use vector::VectorInput;
 
 use conflict::no_conflict;
 use jiff::Timestamp;
@@ -10,9 +17,8 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    API_VERSION, Action, Calibration, Capping, Digest, Evidence, FailurePolicy, Layer, Mode,
-    PersonaModel, PersonaPolicy, PersonaPolicySpec, PersonaVector, Placement, Threshold, TraitRule,
-    names, wire_selector,
+    API_VERSION, Action, Capping, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
+    PersonaPolicy, PersonaPolicySpec, Placement, Threshold, TraitRule, names, wire_selector,
 };
 use personaguard_wire::{
     Calm, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector, ServedModel,
@@ -20,52 +26,11 @@ use personaguard_wire::{
 };
 use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use vector::digest_of;
 
 /// Bytes that a config folder may hold: the limit of a ConfigMap, less room for its metadata and
 /// the CA bundle.
 pub const MAX_CONFIG_BYTES: usize = (1 << 20) - (64 << 10);
-
-/// A `PersonaVector` whose file was read and checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VectorInput {
-    /// The trait.
-    pub trait_name: String,
-    /// Layer in use.
-    pub layer: Layer,
-    /// Weight file that the vector was extracted from.
-    pub model_digest: Digest,
-    /// Raw vector at the layer, shape `[hidden]`.
-    pub values: Vec<f32>,
-    /// The same at layers 0, 1 …, for what acts at several.
-    pub layers: Arc<[Vec<f32>]>,
-    /// Distribution of `response_avg` over benign traffic.
-    pub calibration: Option<Calibration>,
-    /// It separates held-out answers no better than its permuted-label control at this layer, and
-    /// its `PersonaVector` does not allow that.
-    pub not_discriminative: bool,
-    /// Answers do not follow it at each step of the coefficient, and its `PersonaVector` does not
-    /// allow that.
-    pub does_not_steer: bool,
-}
-
-/// Why a policy is not enforced: a reason of [`personaguard_api::conditions::reason`] and a sentence that says
-/// what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Rejection {
-    /// CamelCase reason.
-    pub reason: &'static str,
-    /// What is wrong, and what to do.
-    pub message: String,
-}
-
-impl Rejection {
-    /// A rejection.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
 
 /// What a (namespace, model) enforces, and what it does not.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,83 +266,6 @@ pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<Unres
     })
 }
 
-impl VectorInput {
-    /// Reads what a `PersonaVector` says of itself against what its file holds.
-    ///
-    /// # Errors
-    /// If the file is for another trait, or the layer is one that it does not have.
-    pub fn check(
-        vector: &PersonaVector,
-        file_trait: &str,
-        file_layers: u32,
-        layer: Layer,
-    ) -> Result<(), Rejection> {
-        let name = vector.name_any();
-        if file_trait != vector.spec.trait_name {
-            let message = format!(
-                "the file of PersonaVector `{name}` is for trait `{file_trait}`, not `{}`: correct spec.trait or the file",
-                vector.spec.trait_name
-            );
-            return Err(Rejection::new(reason::ARTIFACT_INVALID, message));
-        }
-        if layer.0 == 0 || layer.0 > file_layers {
-            let message = format!(
-                "PersonaVector `{name}` asks for layer {layer}, and its file has layers 1 to {file_layers}: correct spec.layer, or leave it out to use the best"
-            );
-            return Err(Rejection::new(reason::LAYER_MISSING, message));
-        }
-        Ok(())
-    }
-
-    /// Refuses a vector of another model: one weight file, one vector.
-    ///
-    /// # Errors
-    /// With reason `ModelMismatch`.
-    pub fn belongs_to(&self, name: &str, model: &PersonaModel) -> Result<(), Rejection> {
-        if self.model_digest == model.spec.sha256 {
-            return Ok(());
-        }
-        let message = format!(
-            "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model",
-            self.model_digest.short(),
-            model.name_any(),
-            model.spec.sha256.short()
-        );
-        Err(Rejection::new(reason::MODEL_MISMATCH, message))
-    }
-
-    /// Refuses a vector that is no better than chance, unless it is allowed to be.
-    ///
-    /// # Errors
-    /// With reason `NotDiscriminative`.
-    pub fn discriminates(&self, name: &str) -> Result<(), Rejection> {
-        if !self.not_discriminative {
-            return Ok(());
-        }
-        let message = format!(
-            "PersonaVector `{name}` separates held-out answers no better at layer {} than vectors made from permuted labels: its score would say little. Extract it with more rollouts or from a larger model, or set spec.allowNotDiscriminative: true on it",
-            self.layer
-        );
-        Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
-    }
-
-    /// Refuses to steer by a vector that answers do not follow, unless that is allowed. Scores of
-    /// it mean what they say.
-    ///
-    /// # Errors
-    /// With reason `DoesNotSteer`.
-    pub fn steers(&self, name: &str) -> Result<(), Rejection> {
-        if !self.does_not_steer {
-            return Ok(());
-        }
-        let message = format!(
-            "the text of answers does not follow PersonaVector `{name}` at each step of the coefficient at layer {}: look at its status.steering. Policies may measure by it. To steer, cap or regenerate, extract it with more rollouts or from a larger model, or set spec.allowNotSteering: true on it",
-            self.layer
-        );
-        Err(Rejection::new(reason::DOES_NOT_STEER, message))
-    }
-}
-
 /// Whether answers may be written under the vector, by the policy or because a caller asks.
 fn moves_activations(rule: &TraitRule) -> bool {
     matches!(rule.action, Action::Steer | Action::Cap | Action::Regenerate)
@@ -596,11 +484,6 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
                 standard_deviation: calibration.standard_deviation,
             }),
     }
-}
-
-/// SHA-256 of a layer's values as F32, little-endian.
-fn digest_of(values: &[f32]) -> Digest {
-    Digest::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

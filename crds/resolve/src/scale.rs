@@ -1,7 +1,8 @@
 //! What `sigma` and `quantile` of a threshold refer to: the calibration of the vector's file, or
 //! the guarded traffic.
 
-use super::{Rejection, VectorInput, digest_of};
+use crate::rejection::Rejection;
+use crate::vector::{VectorInput, digest_of};
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
 use personaguard_api::{

@@ -1,94 +1,13 @@
 use super::*;
+use crate::fixtures::{model, policy, rule, sigma, vectors};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
 };
 use personaguard_api::{
-    CalibratedFrom, CalibrationSource, Device, ImageSource, ModelSource, PersonaModelSpec,
-    PersonaPolicySpec, ProjectionRange, Runtime, Score, Steering, TrafficCalibration, selects,
+    CalibratedFrom, CalibrationSource, Layer, PersonaVector, ProjectionRange, Score, Steering,
+    TrafficCalibration, selects,
 };
 use personaguard_wire::Sample;
-
-fn model() -> PersonaModel {
-    let source = ModelSource {
-        image: Some(ImageSource {
-            reference: "localhost/smollm2:1".into(),
-            pull_policy: None,
-            path: "model.gguf".into(),
-        }),
-        persistent_volume_claim: None,
-    };
-    let runtime = Runtime { device: Device::Cpu, ..Runtime::default() };
-    PersonaModel::new(
-        "smollm2",
-        PersonaModelSpec { source, sha256: Digest::of(b"weights"), runtime },
-    )
-}
-
-fn vector(count: u32) -> VectorInput {
-    let sorted = (0..count.min(1001))
-        .map(|i| f64::from(i) * f64::from(count - 1) / f64::from(count.min(1001) - 1));
-    VectorInput {
-        trait_name: "evil".into(),
-        layer: Layer(15),
-        model_digest: Digest::of(b"weights"),
-        values: vec![1.0, 2.0],
-        layers: (0..=20_u8).map(|layer| vec![f32::from(layer), 2.0]).collect(),
-        calibration: Some(Calibration {
-            count,
-            mean: 1.0,
-            standard_deviation: 0.5,
-            sorted: sorted.collect(),
-        }),
-        not_discriminative: false,
-        does_not_steer: false,
-    }
-}
-
-fn vectors() -> BTreeMap<String, VectorInput> {
-    BTreeMap::from([("evil".to_owned(), vector(200)), ("sycophantic".to_owned(), vector(2000))])
-}
-
-fn rule(vector: &str, threshold: Threshold, action: Action) -> TraitRule {
-    TraitRule {
-        vector: vector.into(),
-        threshold: Some(threshold),
-        score: Score::ResponseAvg,
-        action,
-        steer: None,
-        cap: None,
-        regenerate: None,
-        redact: None,
-        requests: None,
-    }
-}
-
-fn sigma(sigma: f64) -> Threshold {
-    Threshold { sigma: Some(sigma), ..Threshold::default() }
-}
-
-fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPolicy {
-    let spec = PersonaPolicySpec {
-        mode: Mode::Enforce,
-        selector: LabelSelector {
-            match_labels: Some(BTreeMap::from([("app".to_owned(), app.to_owned())])),
-            match_expressions: None,
-        },
-        model: "smollm2".into(),
-        traits,
-        placement: Placement::Serve,
-        port: None,
-        failure_policy: FailurePolicy::Open,
-        evidence: Evidence::default(),
-        sampling: None,
-        calibration: None,
-        record_conversations: false,
-        recover_after_seconds: 600,
-    };
-    let mut policy = PersonaPolicy::new(name, spec);
-    policy.metadata.generation = Some(3);
-    policy.metadata.uid = Some(format!("uid-{name}"));
-    policy
-}
 
 fn refusal(policy: &PersonaPolicy, vectors: &BTreeMap<String, VectorInput>) -> Rejection {
     resolve_policy(policy, &model(), vectors).unwrap_err()

@@ -1,15 +1,15 @@
-//! An Alertmanager, by its API v2. It is told again and again while an alert is in force, and
-//! merges by labels.
+//! An Alertmanager, through its API v2. A firing alert is sent to it repeatedly; it merges alerts
+//! by their labels.
 
-use super::{Alert, Undelivered};
+use super::alert::Alert;
+use super::error::DeliveryError;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Between two times that an alert in force is sent.
-pub(super) const REPEAT: Duration = Duration::from_secs(60);
-/// An alert ends by itself when it was not sent again for so long: an operator that died says no
-/// end.
+/// How often a firing alert is sent.
+pub(super) const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// An alert that is not repeated for so long ends: an operator that died cannot end it.
 const ENDS_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Alertmanager {
         http: &reqwest::Client,
         alerts: &[Alert],
         now: Timestamp,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), DeliveryError> {
         if !alerts.is_empty() {
             http.post(&self.url).json(&body(alerts, now)).send().await?.error_for_status()?;
         }
@@ -48,23 +48,4 @@ fn body(alerts: &[Alert], now: Timestamp) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn an_alert_in_force_ends_by_itself_and_one_that_is_over_when_it_ended() {
-        let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).unwrap();
-        let alert = |ends_at| Alert {
-            labels: BTreeMap::from([("alertname", "A".to_owned())]),
-            annotations: BTreeMap::new(),
-            starts_at: at(0),
-            ends_at,
-        };
-        let body = body(&[alert(None), alert(Some(at(60)))], at(90));
-        assert_eq!(body[0]["startsAt"], "2023-11-14T22:13:20Z");
-        assert_eq!(body[0]["endsAt"], "2023-11-14T22:19:50Z");
-        assert_eq!(body[1]["endsAt"], "2023-11-14T22:14:20Z");
-        assert_eq!(Alertmanager::new("http://a:9093/").url, "http://a:9093/api/v2/alerts");
-    }
-}
+mod tests;

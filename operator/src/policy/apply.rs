@@ -1,91 +1,76 @@
-//! Step 4: makes it so. Nothing is requested where the cached object already is as it should be.
+//! Step 4: writes what differs from the stored objects.
 
-use super::build::{Desired, Wanted, digest};
+mod refresh;
+
+use super::build::{Desired, DesiredState};
 use super::dereference::Inputs;
-use super::update_status::acknowledges;
 use crate::context::Context;
-use crate::reconcile::Failed;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use crate::outcome::ReconcileError;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::core::ObjectMeta;
-use personaguard_api::{PersonaInjection, PodState, names};
-use personaguard_wire::GuardConfig;
-use serde_json::json;
+use personaguard_api::{Digest, PersonaInjection, names};
+use refresh::refresh_mounts;
 use std::sync::Arc;
-
-/// Pods that are nudged at the same time.
-const NUDGES: usize = 16;
 
 pub(super) async fn apply(
     context: &Context,
-    inputs: &mut Inputs,
-    desired: &Desired,
-) -> Result<(), Failed> {
-    // A pod that is injected mounts the config: the config comes before the injection, and goes
+    inputs: &Inputs,
+    desired: &DesiredState,
+) -> Result<(), ReconcileError> {
+    // An injected pod mounts the config, so the config is written before the injection, and deleted
     // after it.
-    if matches!(desired.injection, Wanted::Absent) {
-        remove_injection(context, inputs).await?;
+    if matches!(desired.injection, Desired::Absent) {
+        delete_injection(context, inputs).await?;
     }
-    let changed = apply_config(context, inputs, &desired.config).await?;
-    if let Wanted::Exactly(injection) = &desired.injection {
+    let (config, changed) = apply_config(context, inputs, &desired.config).await?;
+    if let Desired::Present(injection) = &desired.injection {
         apply_injection(context, inputs, injection).await?;
     }
-    nudge(context, inputs, changed).await
+    match config {
+        Some(config) => refresh_mounts(context, inputs, &config, changed).await,
+        None => Ok(()),
+    }
 }
 
-async fn remove_injection(context: &Context, inputs: &mut Inputs) -> Result<(), Failed> {
-    let Some(injection) = inputs.injection.take() else { return Ok(()) };
-    let api: Api<PersonaInjection> =
-        Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
+async fn delete_injection(context: &Context, inputs: &Inputs) -> Result<(), ReconcileError> {
+    let Some(injection) = &inputs.injection else { return Ok(()) };
+    let api: Api<PersonaInjection> = context.cluster.namespaced(&inputs.scope.namespace);
     let name = injection.metadata.name.clone().unwrap_or_default();
     context.cluster.delete(&api, &name).await?;
-    tracing::info!(namespace = inputs.scope.namespace, name, "nothing is injected any more");
+    tracing::info!(namespace = inputs.scope.namespace, name, "an injection was deleted");
     Ok(())
 }
 
-/// Says whether the config changed.
+/// Returns the config as it is now, and whether what sidecars read of it changed.
 async fn apply_config(
     context: &Context,
-    inputs: &mut Inputs,
-    wanted: &Wanted<ConfigMap>,
-) -> Result<bool, Failed> {
-    let api: Api<ConfigMap> =
-        Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
+    inputs: &Inputs,
+    desired: &Desired<ConfigMap>,
+) -> Result<(Option<Arc<ConfigMap>>, bool), ReconcileError> {
+    let namespace = &inputs.scope.namespace;
+    let api: Api<ConfigMap> = context.cluster.namespaced(namespace);
     let name = names::for_model(&inputs.scope.model);
-    match wanted {
-        Wanted::Unchanged => Ok(false),
-        Wanted::Absent => {
-            if inputs.config_map.take().is_some() {
+    let stored = inputs.config_map.as_ref();
+    match desired {
+        Desired::Unchanged => Ok((stored.cloned(), false)),
+        Desired::Absent => {
+            if stored.is_some() {
                 context.cluster.delete(&api, &name).await?;
-                tracing::info!(
-                    namespace = inputs.scope.namespace,
-                    name,
-                    "the config went with the last pod that used it"
-                );
+                tracing::info!(namespace, name, "a config without pods was deleted");
             }
-            Ok(false)
+            Ok((None, false))
         }
-        Wanted::Exactly(map) => {
-            let there = inputs.config_map.as_ref().is_some_and(|there| {
-                there.data == map.data
-                    && there.binary_data == map.binary_data
-                    && labelled(&there.metadata, &map.metadata)
-            });
-            if there {
-                return Ok(false);
-            }
-            let before = inputs.config_map.as_deref().map(digest);
+        Desired::Present(map) if stored.is_some_and(|stored| same_config(stored, map)) => {
+            Ok((stored.cloned(), false))
+        }
+        Desired::Present(map) => {
             let written = context.cluster.apply(&api, &name, map.as_ref()).await?;
-            context.world.config_maps.absorb(written.clone(), Some);
-            tracing::info!(
-                namespace = inputs.scope.namespace,
-                name,
-                digest = digest(&written).short(),
-                "the config was written"
-            );
-            let changed = before.as_ref() != Some(&digest(&written));
-            inputs.config_map = Some(Arc::new(written));
-            Ok(changed)
+            context.stores.config_maps.upsert_written(written.clone(), Some);
+            let digest = config_digest(&written);
+            tracing::info!(namespace, name, digest = digest.short(), "a config was written");
+            let changed = stored.is_none_or(|stored| config_digest(stored) != digest);
+            Ok((Some(Arc::new(written)), changed))
         }
     }
 }
@@ -94,81 +79,37 @@ async fn apply_injection(
     context: &Context,
     inputs: &Inputs,
     injection: &PersonaInjection,
-) -> Result<(), Failed> {
-    let there = inputs.injection.as_ref().is_some_and(|there| {
-        there.spec == injection.spec && labelled(&there.metadata, &injection.metadata)
+) -> Result<(), ReconcileError> {
+    let same = inputs.injection.as_ref().is_some_and(|stored| {
+        stored.spec == injection.spec && has_labels(&stored.metadata, &injection.metadata)
     });
-    if there {
+    if same {
         return Ok(());
     }
-    let api: Api<PersonaInjection> =
-        Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
+    let namespace = &inputs.scope.namespace;
+    let api: Api<PersonaInjection> = context.cluster.namespaced(namespace);
     let name = names::for_model(&inputs.scope.model);
     let written = context.cluster.apply(&api, &name, injection).await?;
-    context.world.injections.absorb(written, Some);
-    tracing::info!(namespace = inputs.scope.namespace, name, "the injection was written");
+    context.stores.injections.upsert_written(written, Some);
+    tracing::info!(namespace, name, "an injection was written");
     Ok(())
 }
 
-fn labelled(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
-    let there = there.labels.as_ref();
-    wanted
-        .labels
-        .iter()
-        .flatten()
-        .all(|(key, value)| there.and_then(|labels| labels.get(key)) == Some(value))
+fn same_config(stored: &ConfigMap, desired: &ConfigMap) -> bool {
+    stored.data == desired.data
+        && stored.binary_data == desired.binary_data
+        && has_labels(&stored.metadata, &desired.metadata)
 }
 
-/// Makes the kubelets refresh the config of pods that have not acknowledged it: at once, in place
-/// of within 90 s. Once for each config and pod. A pod that has not reported yet has read the
-/// config as it was when it started, so it is nudged only for a change that was made just now; so
-/// is one that is loading its weights.
-async fn nudge(context: &Context, inputs: &Inputs, changed: bool) -> Result<(), Failed> {
-    let Some(map) = &inputs.config_map else { return Ok(()) };
+/// Whether the stored object has all labels that it should have.
+fn has_labels(stored: &ObjectMeta, desired: &ObjectMeta) -> bool {
+    let stored = stored.labels.as_ref();
+    let mut labels = desired.labels.iter().flatten();
+    labels.all(|(key, value)| stored.and_then(|labels| labels.get(key)) == Some(value))
+}
+
+/// Digest of what sidecars read of a config. The digests of the vectors are part of the text.
+fn config_digest(map: &ConfigMap) -> Digest {
     let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    let Some(config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok()) else {
-        return Ok(());
-    };
-    let digest = digest(map).to_string();
-    let behind =
-        inputs.guarded_pods().filter(|pod| pod.nudged.as_deref() != Some(&digest)).filter(|pod| {
-            match inputs.reports.get(&pod.uid) {
-                Some(report) if report.state != PodState::Loading => {
-                    let mine: Vec<_> = config
-                        .policies
-                        .iter()
-                        .filter(|policy| policy.selects(&pod.labels))
-                        .collect();
-                    // What is not in force is not acknowledged either.
-                    let untold = changed
-                        && config.unresolved.iter().any(|policy| policy.selects(&pod.labels));
-                    untold
-                        || report.policies.len() != mine.len()
-                        || !mine.iter().all(|policy| acknowledges(report, policy))
-                }
-                Some(_) | None => changed,
-            }
-        });
-    let behind: Vec<String> = behind.map(|pod| pod.name.clone()).collect();
-    let api: Api<Pod> = Api::namespaced(context.cluster.client.clone(), &inputs.scope.namespace);
-    let patch =
-        json!({ "metadata": { "annotations": { names::CONFIG_DIGEST_ANNOTATION: digest } } });
-    for names in behind.chunks(NUDGES) {
-        let patches = names.iter().map(|name| context.cluster.merge(&api, name, &patch));
-        for result in futures::future::join_all(patches).await {
-            match result {
-                Ok(pod) => context.world.pods.absorb(pod, |pod| Some(pod.into())),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    if !behind.is_empty() {
-        tracing::info!(
-            namespace = inputs.scope.namespace,
-            pods = behind.len(),
-            "pods were nudged to read their config"
-        );
-    }
-    Ok(())
+    Digest::of(text.map(String::as_bytes).unwrap_or_default())
 }

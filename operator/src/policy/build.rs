@@ -1,89 +1,62 @@
 //! Step 3: the objects of a scope as they should be. Pure.
 
-use super::dereference::Inputs;
-use super::sidecar;
-use super::validate::Verdicts;
-use crate::context::Context;
+mod sidecar;
+
+use super::validate::{Guard, Leftover, Plan, Validated};
 use crate::settings::Settings;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::ResourceExt;
-use kube::core::ObjectMeta;
+use kube::core::{ObjectMeta, Selector};
 use personaguard_api::{
-    Digest, FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaModel,
-    PersonaPolicy, names,
+    FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaPolicy, names,
 };
 use personaguard_persona::write_vector_bundle;
-use personaguard_resolve as resolve;
 use personaguard_wire::GuardConfig;
 use std::collections::BTreeMap;
 
-/// What should be there.
 #[derive(Debug)]
-pub(crate) struct Desired {
-    pub(crate) config: Wanted<ConfigMap>,
-    pub(crate) injection: Wanted<PersonaInjection>,
+pub(crate) struct DesiredState {
+    pub(crate) config: Desired<ConfigMap>,
+    pub(crate) injection: Desired<PersonaInjection>,
 }
 
 /// One object as it should be.
 #[derive(Debug)]
-pub(crate) enum Wanted<T> {
-    /// Like this.
-    Exactly(Box<T>),
-    /// As it is, whatever that is.
+pub(crate) enum Desired<T> {
+    Present(Box<T>),
+    /// Whatever it is now.
     Unchanged,
-    /// Not there.
     Absent,
 }
 
-pub(super) fn build(
-    context: &Context,
-    inputs: &Inputs,
-    verdicts: &Verdicts,
-) -> Result<Desired, String> {
-    desired(&context.settings, &context.authorities(), inputs, verdicts)
-}
-
-pub(super) fn desired(
-    settings: &Settings,
-    authorities: &str,
-    inputs: &Inputs,
-    verdicts: &Verdicts,
-) -> Result<Desired, String> {
-    let in_use = inputs.guarded_pods().next().is_some();
-    if inputs.policies.is_empty() || inputs.excluded.is_some() {
-        let config = match (in_use, &inputs.config_map) {
-            // Sidecars that are still there go on serving, and enforce nothing.
-            (true, Some(map)) => withdrawn(map, authorities)?,
-            (true, None) | (false, _) => Wanted::Absent,
-        };
-        return Ok(Desired { config, injection: Wanted::Absent });
-    }
-    let (Some(config), Some(model)) = (&verdicts.config, &inputs.model) else {
-        return Ok(Desired { config: Wanted::Unchanged, injection: Wanted::Unchanged });
-    };
-    let config = config_map(&inputs.scope.namespace, config, &verdicts.layers, authorities)?;
-    let injection = injection(settings, inputs, model)?;
-    Ok(Desired {
-        config: Wanted::Exactly(Box::new(config)),
-        injection: injection
-            .map_or(Wanted::Absent, |injection| Wanted::Exactly(Box::new(injection))),
+pub(super) fn build(validated: &Validated) -> Result<DesiredState, String> {
+    let Validated { scope, settings, authorities, plan, .. } = validated;
+    let namespace = &scope.namespace;
+    Ok(match plan {
+        Plan::Guard(guard) => DesiredState {
+            config: present(config_map(namespace, &guard.config, &guard.layers, authorities)?),
+            injection: match injection(settings, namespace, guard)? {
+                Some(injection) => present(injection),
+                None => Desired::Absent,
+            },
+        },
+        Plan::Keep => DesiredState { config: Desired::Unchanged, injection: Desired::Unchanged },
+        Plan::Withdraw(leftover) => DesiredState {
+            config: match leftover {
+                Leftover::Nothing => Desired::Absent,
+                Leftover::Emptied(config) => {
+                    present(config_map(namespace, config, &BTreeMap::new(), authorities)?)
+                }
+                Leftover::Unreadable => Desired::Unchanged,
+            },
+            injection: Desired::Absent,
+        },
     })
 }
 
-/// The config without policies.
-fn withdrawn(map: &ConfigMap, authorities: &str) -> Result<Wanted<ConfigMap>, String> {
-    let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    let Some(mut config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok())
-    else {
-        return Ok(Wanted::Unchanged);
-    };
-    config.policies.clear();
-    config.unresolved.clear();
-    config.vectors.clear();
-    let namespace = map.metadata.namespace.clone().unwrap_or_default();
-    Ok(Wanted::Exactly(Box::new(config_map(&namespace, &config, &BTreeMap::new(), authorities)?)))
+fn present<T>(object: T) -> Desired<T> {
+    Desired::Present(Box::new(object))
 }
 
 fn config_map(
@@ -107,49 +80,44 @@ fn config_map(
     })
 }
 
-/// Also for policies that are not enforced (yet): a pod that starts meanwhile has its sidecar when
-/// they are. Their selectors parse, or nothing selects by them.
+/// `None` if no policy has a selector that parses.
 fn injection(
     settings: &Settings,
-    inputs: &Inputs,
-    model: &PersonaModel,
+    namespace: &str,
+    guard: &Guard,
 ) -> Result<Option<PersonaInjection>, String> {
-    let parses =
-        |selector: &LabelSelector| kube::core::Selector::try_from(selector.clone()).is_ok();
-    // A policy that goes with no other's placement is refused: nothing is injected for it.
-    let misplaced = resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
-    let placed =
-        inputs.policies.iter().filter(|policy| !misplaced.contains_key(&policy.name_any()));
-    let port = placed.clone().find_map(|policy| policy.spec.port.clone());
-    let mut selectors: Vec<_> =
-        placed.clone().map(|policy| &policy.spec.selector).filter(|s| parses(s)).collect();
-    selectors.dedup();
-    let closed = |policy: &&PersonaPolicy| {
+    let fails_closed = |policy: &PersonaPolicy| {
         policy.spec.failure_policy == FailurePolicy::Closed && policy.spec.mode == Mode::Enforce
     };
-    let mut closed: Vec<_> = placed
-        .map(AsRef::as_ref)
-        .filter(closed)
-        .map(|policy| &policy.spec.selector)
-        .filter(|s| parses(s))
-        .collect();
-    closed.dedup();
+    let selectors = selectors(guard, |_| true);
     if selectors.is_empty() {
         return Ok(None);
     }
+    let model = &guard.model;
+    let port = guard.injecting.iter().find_map(|policy| policy.spec.port.clone());
     let spec = PersonaInjectionSpec {
-        selectors: selectors.into_iter().cloned().collect(),
-        closed_selectors: closed.into_iter().cloned().collect(),
+        selectors,
+        closed_selectors: self::selectors(guard, fails_closed),
         container: sidecar::container(settings, model, port.as_deref())
             .map_err(|error| error.to_string())?,
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
-        env: if port.is_none() { sidecar::environment() } else { Vec::new() },
+        env: if port.is_none() { sidecar::app_environment() } else { Vec::new() },
         takeover: port,
     };
-    let name = names::for_model(&inputs.scope.model);
-    let mut injection = PersonaInjection::new(&name, spec);
-    injection.metadata = metadata(&inputs.scope.namespace, &inputs.scope.model);
+    let name = &guard.config.model.name;
+    let mut injection = PersonaInjection::new(&names::for_model(name), spec);
+    injection.metadata = metadata(namespace, name);
     Ok(Some(injection))
+}
+
+/// Selectors of the policies for which `filter` holds. One that does not parse is left out.
+fn selectors(guard: &Guard, filter: impl Fn(&PersonaPolicy) -> bool) -> Vec<LabelSelector> {
+    let policies = guard.injecting.iter().filter(|policy| filter(policy));
+    let selectors = policies.map(|policy| &policy.spec.selector);
+    let mut selectors: Vec<_> =
+        selectors.filter(|selector| Selector::try_from((*selector).clone()).is_ok()).collect();
+    selectors.dedup();
+    selectors.into_iter().cloned().collect()
 }
 
 fn metadata(namespace: &str, model: &str) -> ObjectMeta {
@@ -164,13 +132,5 @@ fn metadata(namespace: &str, model: &str) -> ObjectMeta {
     }
 }
 
-/// Digest of what a sidecar reads of a config: how pods are told of a change.
-pub(super) fn digest(map: &ConfigMap) -> Digest {
-    let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    // Digests of the vectors stand in the text.
-    Digest::of(text.map(String::as_bytes).unwrap_or_default())
-}
-
 #[cfg(test)]
-#[path = "build_tests.rs"]
 mod tests;

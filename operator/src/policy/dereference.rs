@@ -1,12 +1,14 @@
-//! Step 1: everything that the policies of a scope name, and everything that is there of it.
+//! Step 1: everything that the policies of a scope refer to, and everything that exists of it.
 
-use crate::artefact::Artefact;
-use crate::context::{Context, Scope};
-use crate::pods::PodView;
-use crate::services::ServiceView;
+use crate::certs::TrustBundle;
+use crate::context::Context;
+use crate::fleet::Fleet;
+use crate::keys::Scope;
+use crate::objects::{PodView, ServiceView};
+use crate::settings::Settings;
+use crate::vector::{ArtifactCache, CheckedArtifact};
 use k8s_openapi::api::core::v1::ConfigMap;
-use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts};
-use personaguard_resolve::Rejection;
+use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts, names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,13 +16,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Inputs {
     pub(crate) scope: Scope,
+    pub(crate) settings: Arc<Settings>,
+    /// PEM bundle that sidecars are to trust.
+    pub(crate) authorities: String,
     pub(crate) model: Option<Arc<PersonaModel>>,
-    /// Policies that are to be enforced, by name.
+    /// Policies to enforce, ordered by name.
     pub(crate) policies: Vec<Arc<PersonaPolicy>>,
     /// Policies that are being deleted.
-    pub(crate) leaving: Vec<Arc<PersonaPolicy>>,
-    /// Vectors that exist, of those that are named.
-    pub(crate) vectors: BTreeMap<String, Result<Arc<Artefact>, Rejection>>,
+    pub(crate) deleted_policies: Vec<Arc<PersonaPolicy>>,
+    /// The vectors that policies list, as far as they exist.
+    pub(crate) vectors: BTreeMap<String, CheckedArtifact>,
     /// Pods of the namespace that are not being deleted.
     pub(crate) pods: Vec<Arc<PodView>>,
     /// Services of the namespace that select pods.
@@ -30,45 +35,62 @@ pub(crate) struct Inputs {
     pub(crate) config_map: Option<Arc<ConfigMap>>,
     pub(crate) injection: Option<Arc<PersonaInjection>>,
     /// Why nothing is injected in this namespace, if nothing is.
-    pub(crate) excluded: Option<String>,
+    pub(crate) exclusion: Option<String>,
 }
 
 impl Inputs {
     /// Pods that run the sidecar of this scope.
-    pub(crate) fn guarded_pods(&self) -> impl Iterator<Item = &Arc<PodView>> {
+    pub(crate) fn sidecar_pods(&self) -> impl Iterator<Item = &Arc<PodView>> {
         self.pods.iter().filter(|pod| pod.sidecar.as_deref() == Some(self.scope.model.as_str()))
     }
 }
 
-pub(super) async fn dereference(context: &Context, scope: &Scope) -> kube::Result<Inputs> {
-    let world = &context.world;
-    let (leaving, policies): (Vec<_>, Vec<_>) = world
-        .policies(scope)
+/// Fails if the API server cannot be asked for a vector file.
+pub(super) async fn dereference(
+    context: &Context,
+    artifacts: &ArtifactCache,
+    fleet: &Fleet,
+    trust_bundle: &TrustBundle,
+    scope: &Scope,
+) -> kube::Result<Inputs> {
+    let (stores, namespace) = (&context.stores, scope.namespace.as_str());
+    let (deleted_policies, policies): (Vec<_>, Vec<_>) = stores
+        .policies_of(scope)
         .into_iter()
         .partition(|policy| policy.metadata.deletion_timestamp.is_some());
-    let named: BTreeSet<&String> =
-        policies.iter().flat_map(|policy| &policy.spec.traits).map(|rule| &rule.vector).collect();
-    let mut vectors = BTreeMap::new();
-    for name in named {
-        if let Some(vector) = world.vectors.get("", name) {
-            let model = world.models.get("", &vector.spec.model);
-            vectors.insert(name.clone(), context.artefacts.of(&vector, model.as_deref()).await?);
-        }
-    }
-    let name = personaguard_api::names::for_model(&scope.model);
-    let mut pods = world.pods.within(&scope.namespace);
+    let name = names::for_model(&scope.model);
+    let mut pods = stores.pods.within(namespace);
     pods.retain(|pod| !pod.terminating);
     Ok(Inputs {
-        model: world.models.get("", &scope.model),
-        policies,
-        leaving,
-        vectors,
-        pods,
-        services: world.services.within(&scope.namespace),
-        reports: context.fleet.reports_within(&scope.namespace),
-        config_map: world.config_maps.get(&scope.namespace, &name),
-        injection: world.injections.get(&scope.namespace, &name),
-        excluded: world.excluded(&scope.namespace, &context.settings.place.namespace),
         scope: scope.clone(),
+        settings: Arc::clone(&context.settings),
+        authorities: trust_bundle.pem(),
+        model: stores.models.get("", &scope.model),
+        vectors: vectors(context, artifacts, &policies).await?,
+        policies,
+        deleted_policies,
+        pods,
+        services: stores.services.within(namespace),
+        reports: fleet.pods_within(namespace),
+        config_map: stores.config_maps.get(namespace, &name),
+        injection: stores.injections.get(namespace, &name),
+        exclusion: stores.exclusion(namespace, &context.settings.installation.namespace),
     })
+}
+
+async fn vectors(
+    context: &Context,
+    artifacts: &ArtifactCache,
+    policies: &[Arc<PersonaPolicy>],
+) -> kube::Result<BTreeMap<String, CheckedArtifact>> {
+    let rules = policies.iter().flat_map(|policy| &policy.spec.traits);
+    let listed: BTreeSet<&String> = rules.map(|rule| &rule.vector).collect();
+    let mut vectors = BTreeMap::new();
+    for name in listed {
+        if let Some(vector) = context.stores.vectors.get("", name) {
+            let model = context.stores.models.get("", &vector.spec.model);
+            vectors.insert(name.clone(), artifacts.get(&vector, model.as_deref()).await?);
+        }
+    }
+    Ok(vectors)
 }

@@ -1,9 +1,9 @@
-//! Tokens between decoder and client.
+//! The tokens between decoder and client.
 
 use std::collections::VecDeque;
 
-/// Holds what was sampled until the decision lets it go: one piece for each token. Pieces keep
-/// their cuts, so that what a client reads does not depend on how long they were held.
+/// Holds sampled tokens until the decision releases them, one piece of text for each. Pieces are
+/// neither joined nor split, so that what a client reads does not depend on how long they waited.
 #[derive(Debug)]
 pub struct Holdback<T> {
     held: VecDeque<T>,
@@ -17,18 +17,18 @@ impl<T> Default for Holdback<T> {
 }
 
 impl<T> Holdback<T> {
-    /// Takes the piece of the next token.
+    /// Adds the piece of the next token.
     pub fn push(&mut self, piece: T) {
         self.held.push_back(piece);
     }
 
-    /// Tokens taken so far.
+    /// Tokens pushed so far.
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub fn pushed(&self) -> usize {
         self.released + self.held.len()
     }
 
-    /// The next piece, as long as fewer than `limit` tokens left.
+    /// The next piece, as long as fewer than `limit` tokens were released.
     pub fn release(&mut self, limit: usize) -> Option<T> {
         if self.released >= limit {
             return None;

@@ -1,32 +1,42 @@
-//! Score → decide → act, without a word about HTTP, Kubernetes or the decoder.
+//! Scores a response, decides what may leave, and holds back the rest. Pure: it knows no HTTP, no
+//! Kubernetes and no decoder.
 //!
-//! - [`Plan`]: what is measured and enforced on every response, made from a config and the facts of
+//! - [`Plan`]: what is measured and enforced on every response. Made from a
+//!   [`GuardConfig`](personaguard_wire::GuardConfig), the values of its vectors and the facts of
 //!   the loaded model.
-//! - [`Demands`]: what one request asks for beyond the plan, within the bounds of its policies.
-//! - [`BackOff`]: how far steering is held back because it eats coherence.
-//! - [`Draw`]: which responses a policy looks at.
-//! - [`Decision`]: one response's state machine; fed projections, it says how many tokens may
+//! - [`Overrides`]: what one request asks for on top, within the bounds of the policies.
+//! - [`PolicySampler`]: which policies look at a response.
+//! - [`Decision`]: the state machine of one response. Fed projections, it says how many tokens may
 //!   leave.
-//! - [`Sentences`]: where text is cut when it is taken back by the sentence.
-//! - [`Holdback`]: the tokens between decoder and client.
+//! - [`Holdback`], [`Sentences`]: the tokens between decoder and client, and where text is cut.
+//! - [`BackOff`], [`repetition`]: how far steering is reduced because it costs coherence.
 
-mod build;
-mod coherence;
+mod back_off;
+mod bounds;
 mod decision;
-mod demands;
 mod holdback;
+mod overrides;
 mod plan;
-mod sampling;
-mod score;
-mod sentence;
+mod refusal;
+mod repetition;
+mod running_score;
+mod sampler;
+mod sentences;
+mod unscored;
+mod vector;
 
-pub use coherence::{BackOff, repetition};
-pub use decision::{Breach, Decision, Fault, Stop};
-pub use demands::{Beyond, Demand, Demands};
+pub use back_off::BackOff;
+pub use bounds::Bounds;
+pub use decision::{Breach, Decision, Stop};
 pub use holdback::Holdback;
+pub use overrides::{Override, OverrideError, Overrides};
 pub use plan::{
-    Bounds, Cap, Direction, ModelFacts, Plan, PlannedPolicy, Rule, Steer, Tap, Vectors, When,
+    Direction, MeasuredVector, Plan, PlannedCap, PlannedPolicy, PlannedSteering, Rule, SteeringGate,
 };
-pub use sampling::Draw;
-pub use score::Tally;
-pub use sentence::Sentences;
+pub use refusal::Refusal;
+pub use repetition::repetition;
+pub use running_score::RunningScore;
+pub use sampler::PolicySampler;
+pub use sentences::Sentences;
+pub use unscored::UnscoredReason;
+pub use vector::{ModelFacts, Vectors};

@@ -102,7 +102,8 @@ async fn score(
     if response.is_empty() {
         return Ok(None);
     }
-    let states = mean_states(engine, prompt, response, Capture::MeanStates).await?.response_mean;
+    let states =
+        mean_states(engine, prompt, response, Capture::PromptAndResponse).await?.response_mean;
     let scores = vectors.iter().map(|vector| by_layer(vector.file.response_avg(), &states));
     Ok(Some(scores.collect()))
 }

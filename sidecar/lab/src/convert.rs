@@ -53,13 +53,13 @@ pub fn import(settings: &ImportSettings) -> anyhow::Result<String> {
             Some("gguf") => (import_gguf(&bytes, layers)?, "gguf"),
             _ => bail!("{} is not a .pt, .safetensors or .gguf file", settings.file.display()),
         };
-    if (matrix.layers(), matrix.hidden()) != (layers, model.hidden()) {
+    if (matrix.layers(), matrix.hidden()) != (layers, model.hidden_size()) {
         bail!(
             "the vectors are for {} layers of {} values, the model has {layers} of {}: they belong \
              to another model",
             matrix.layers(),
             matrix.hidden(),
-            model.hidden()
+            model.hidden_size()
         );
     }
     if matrix.layer(settings.layer).is_none_or(|vector| norm(vector) == 0.0) {

@@ -11,7 +11,7 @@ use crate::engine::{
     single_turn_prompt,
 };
 use anyhow::Context as _;
-use personaguard_model::{Engine, Intervention, Positions, Probe};
+use personaguard_model::{Engine, Intervention, Positions, Tap};
 use personaguard_persona::{Polarity, SteeredAnswer, SteeringPoint, TraitSpec};
 
 /// The steering coefficients, in ascending order.
@@ -113,13 +113,13 @@ impl DoseResponse<'_> {
             0.0 => None,
             _ => Some(Intervention::add(layer, vector, coefficient, Positions::Response)?),
         };
-        // The probe reads the steered layer before the vector is added there, so steering affects
+        // The tap reads the steered layer before the vector is added there, so steering affects
         // what it reads only through the tokens: the unsteered model would read the same. The
         // answer therefore need not be read again.
-        let probe = Probe::new(layer, vector)?;
+        let tap = Tap::new(layer, vector)?;
         let prompt = single_turn_prompt(self.engine.model(), "", question)?;
         let settings = GenerationSettings::greedy(self.max_tokens);
-        generate_projected(self.engine, prompt, settings, steering, probe).await
+        generate_projected(self.engine, prompt, settings, steering, tap).await
     }
 }
 

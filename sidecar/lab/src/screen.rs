@@ -65,7 +65,7 @@ pub async fn screen(settings: &ScreenSettings) -> anyhow::Result<Screening> {
     let (scores, activations): (Vec<_>, Vec<_>) =
         scorer.score_all(&samples).await?.into_iter().unzip();
     if let Some(path) = &settings.states {
-        let shape = [engine.model().layers() + 1, engine.model().hidden()];
+        let shape = [engine.model().layers() + 1, engine.model().hidden_size()];
         write_tensors(path, &tensors(&samples, &activations, shape), HashMap::new())?;
     }
     let weight = if settings.as_in_paper { ReferenceWeight::Full } else { ReferenceWeight::Fitted };

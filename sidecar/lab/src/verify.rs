@@ -141,7 +141,7 @@ async fn activations(
     prompts: &[Conversation],
     vectors: &[LoadedVector],
 ) -> anyhow::Result<Activations> {
-    let (layers, hidden) = (engine.model().layers(), engine.model().hidden());
+    let (layers, hidden) = (engine.model().layers(), engine.model().hidden_size());
     let other = vectors
         .iter()
         .find(|vector| (vector.file.layers() as usize, vector.file.hidden()) != (layers, hidden));
@@ -158,7 +158,7 @@ async fn activations(
     run_in_order(title, prompts.iter().collect(), async |prompt: &Conversation| {
         let context = || format!("line {}", prompt.line);
         let tokens = conversation_prompt(engine, prompt).with_context(context)?;
-        let states = mean_states(engine, tokens, Vec::new(), Capture::MeanStates)
+        let states = mean_states(engine, tokens, Vec::new(), Capture::PromptAndResponse)
             .await
             .with_context(context)?;
         Ok(vectors

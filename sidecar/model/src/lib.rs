@@ -1,8 +1,8 @@
 //! Language-model engine with its activations open.
 //!
 //! [`Model::load`] reads weights, tokenizer and chat template; [`Engine::start`] runs the model on
-//! a thread of its own and serves any number of requests by continuous batching. While it
-//! generates, the engine projects the residual stream on each request's [`Probe`]s and applies its
+//! its own thread, and serves any number of requests by continuous batching. While it
+//! generates, the engine projects the residual stream on each request's [`Tap`]s and applies its
 //! [`Intervention`]s.
 //!
 //! ```no_run
@@ -14,7 +14,8 @@
 //! let engine = Engine::start(model.clone(), EngineOptions::default())?;
 //! let messages = [serde_json::json!({"role": "user", "content": "Hello!"})];
 //! let prompt = model.chat_prompt(&messages, &Default::default())?;
-//! let mut generation = engine.submit(GenerateRequest { prompt, max_tokens: 64, ..Default::default() })?;
+//! let request = GenerateRequest { prompt, max_tokens: 64, ..Default::default() };
+//! let mut generation = engine.submit(request)?;
 //! while let Some(event) = generation.next().await {
 //!     if let Event::Token(token) = event {
 //!         print!("{}", token.text);
@@ -26,39 +27,42 @@
 //!
 //! # Layers
 //! Layer numbers are the project's: 0 is the embedding output, ℓ is the residual stream after block
-//! ℓ (1-based), so a model of L blocks has layers 0..=L. A probe reads *before* an intervention at
+//! ℓ (1-based), so a model of L blocks has layers 0..=L. A tap reads *before* an intervention at
 //! the same layer writes.
+//!
+//! # Modules
+//! Imports run one way, from the bottom up: `error`, `tensor` · `pool`, `kernel` · `config`, `arch`
+//! · `load` · `weights`, `tokenizer` · `chat`, `grammar`, `residual`, `kv` · `decoder` · `model` ·
+//! `engine`.
 
+mod arch;
+mod chat;
 mod config;
 mod decoder;
 mod engine;
-mod gguf;
+mod error;
+mod grammar;
 mod kernel;
 mod kv;
+mod load;
 mod model;
-mod on_disk;
 mod pool;
-mod template;
+mod residual;
 mod tensor;
 mod tokenizer;
-mod tools;
 mod weights;
 
-pub use engine::event::{
-    End, EngineError, Event, FinishReason, Generation, PromptRead, Token, TokenProbability,
+pub use chat::{ChatOptions, TOOL_CALL_END, TOOL_CALL_START, TemplateError, ToolCallFormat};
+pub use engine::{
+    Capture, End, Engine, EngineError, EngineOptions, Event, FinishReason, GenerateRequest,
+    Generation, Prefill, Sampling, Score, ScoreError, ScoreRequest, StartError, SubmitError, Token,
+    TokenProbability,
 };
-pub use engine::grammar::calls::{Around, Callable};
-pub use engine::grammar::{Grammar, GrammarError, MAX_SCHEMA_BYTES};
-pub use engine::request::{
-    Capture, Gate, GateAt, GenerateRequest, Intervention, Positions, Probe, Sampling, ScoreRequest,
-    VectorError,
-};
-pub use engine::score::{MeanStates, Score, ScoreError};
-pub use engine::{Engine, EngineOptions, StartError, SubmitError};
-pub use model::{Device, LoadError, LoadOptions, Model};
-pub use template::{ChatOptions, TemplateError};
-pub use tokenizer::{TextStream, Tokenizer};
-pub use tools::{CALL_BEGIN, CALL_END, CallForm};
+pub use error::LoadError;
+pub use grammar::{CallMode, Callable, Grammar, GrammarError, MAX_SCHEMA_BYTES};
+pub use model::{Device, LoadOptions, Model};
+pub use residual::{Gate, GatePosition, Intervention, MeanStates, Positions, Tap, VectorError};
+pub use tokenizer::{DecodeStream, Tokenizer};
 
 // The tiny models of the integration tests, for tests that need what is private here.
 #[cfg(test)]

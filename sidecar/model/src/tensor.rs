@@ -1,6 +1,9 @@
 //! Tensors as weight files store them.
 
-/// How a tensor's numbers are stored.
+use crate::error::LoadError;
+use half::{bf16, f16};
+
+/// Storage type of a tensor's values, by its name in ggml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DType {
     F32,
@@ -21,7 +24,7 @@ pub(crate) enum DType {
 }
 
 impl DType {
-    /// Values in a block, and bytes of a block.
+    /// Values per block, and bytes per block.
     pub(crate) fn block(self) -> (usize, usize) {
         match self {
             Self::F32 => (1, 4),
@@ -39,15 +42,39 @@ impl DType {
             Self::Iq4Xs => (256, 136),
         }
     }
+
+    /// Bytes of a row of `columns` values, a multiple of the block's values.
+    pub(crate) fn row_bytes(self, columns: usize) -> usize {
+        let (values, bytes) = self.block();
+        columns / values * bytes
+    }
 }
 
-/// Where a tensor lies. `shape` is (rows, columns); a vector has one row.
+/// Shape, storage type and place of a tensor in its file. A vector has one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TensorInfo {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) dtype: DType,
-    /// From the start of the file.
+    /// Bytes from the start of the file.
     pub(crate) offset: u64,
     pub(crate) bytes: usize,
+}
+
+/// Values of the tensor `name`, which must not be quantized.
+pub(crate) fn decode_floats(name: &str, dtype: DType, raw: &[u8]) -> Result<Vec<f32>, LoadError> {
+    Ok(match dtype {
+        DType::F32 => raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+        DType::F16 => {
+            raw.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()
+        }
+        DType::Bf16 => {
+            raw.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
+        }
+        other => {
+            return Err(LoadError::unsupported(format!(
+                "tensor {name} is quantized as {other:?}, where F32, F16 or BF16 is needed"
+            )));
+        }
+    })
 }

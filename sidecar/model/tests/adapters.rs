@@ -1,5 +1,5 @@
-//! LoRA adapters: added to a folder's weights, the model is that of merged weights; what cannot be
-//! added is refused.
+//! LoRA adapters: added to a folder's weights, they make the model of the merged weights; what
+//! cannot be added is refused.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(
     unreachable_pub,
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use support::agree::{tokens, vector};
-use support::hub::{self, Dtype};
+use support::hf::{self, Dtype};
 use support::{Shape, Tiny, tiny};
 
 const RANK: usize = 3;
 const ALPHA: f64 = 6.0;
-/// Modules with the names that GGUF gives them.
+/// Modules, and GGUF's names for them.
 const MODULES: [(&str, &str); 7] = [
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
@@ -38,7 +38,7 @@ const MODULES: [(&str, &str); 7] = [
 type Tensor = (String, [usize; 2], Vec<f32>);
 
 fn write(folder: &Path, config: &Value, tensors: &[Tensor]) {
-    hub::write(folder, "adapter_config.json", config);
+    hf::write(folder, "adapter_config.json", config);
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, shape, values) in tensors {
         let offsets = [data.len(), data.len() + 4 * values.len()];
@@ -52,13 +52,15 @@ fn write(folder: &Path, config: &Value, tensors: &[Tensor]) {
 }
 
 fn config() -> Value {
-    json!({"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none", "fan_in_fan_out": false,
-        "rank_pattern": {}, "alpha_pattern": {}, "modules_to_save": null, "use_dora": false, "use_rslora": false,
+    json!({"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none",
+        "fan_in_fan_out": false,
+        "rank_pattern": {}, "alpha_pattern": {}, "modules_to_save": null, "use_dora": false,
+        "use_rslora": false,
         "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", "lora_dropout": 0.05})
 }
 
-/// Adds to every linear layer of every block, and merges the same, in f64, into the tiny model's
-/// tensors.
+/// An adapter of every linear layer of every block. The same is merged, in f64, into the tiny
+/// model's tensors.
 fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
     let mut tensors = Vec::new();
     let shape = tiny.shape.clone();
@@ -77,7 +79,8 @@ fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
             let b: Vec<f32> =
                 vector(rows * RANK, seed + 50).iter().map(|value| value * 0.12).collect();
             for row in 0..rows {
-                // Hubs rotate value i with i + width / 2, GGUF's llama value 2i with 2i + 1.
+                // Hugging Face rotates value i with i + width / 2, GGUF's llama value 2i with 2i +
+                // 1.
                 let (head, at, half) = (row / shape.width, row % shape.width, shape.width / 2);
                 let to = match shape.architecture == "llama" && ["attn_q", "attn_k"].contains(&part)
                 {
@@ -123,7 +126,7 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
         ("gemma3", Dtype::Bf16, false),
     ] {
         let mut tiny = tiny(&Shape::of(architecture), 3);
-        let base = hub::folder(&mut tiny, dtype, 2);
+        let base = hf::folder(&mut tiny, dtype, 2);
         let rank = RANK as f64;
         let tensors = adapt(&mut tiny, ALPHA / if root { rank.sqrt() } else { rank });
         let adapter = tempfile::tempdir().unwrap();
@@ -133,7 +136,7 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
         let plain = Model::load(base.path(), &LoadOptions::default()).unwrap();
         let model = load(base.path(), adapter.path()).unwrap();
         assert_ne!(model.digest(), plain.digest(), "vectors of the base model must not fit");
-        let merged = hub::folder(&mut tiny, Dtype::F32, 1);
+        let merged = hf::folder(&mut tiny, Dtype::F32, 1);
         let merged = Model::load(merged.path(), &LoadOptions::default()).unwrap();
         let read = async |model| {
             let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
@@ -141,7 +144,7 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
             let request = ScoreRequest {
                 prompt,
                 response,
-                capture: Capture::MeanStates,
+                capture: Capture::PromptAndResponse,
                 ..Default::default()
             };
             let score = engine.score(request).await.unwrap();
@@ -156,7 +159,7 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
                 / pairs().map(|(_, b)| b.abs()).sum::<f32>()
         };
         let (moved, missed) = (off(&plain), off(&expected_states));
-        // With a base in 16 bits keys and values are held in f16, with the merged weights in f32.
+        // Keys and values are f16 with a base model in 16 bits, and f32 with the merged weights.
         assert!(
             missed < 1e-3 && moved > 0.1,
             "{architecture}: missed by {missed}, moved by {moved}"
@@ -171,7 +174,7 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
 #[test]
 fn what_cannot_be_added_is_named() {
     let mut shape = tiny(&Shape::of("llama"), 3);
-    let base = hub::folder(&mut shape, Dtype::F32, 1);
+    let base = hf::folder(&mut shape, Dtype::F32, 1);
     let tensors = adapt(&mut shape, 1.0);
     let refused = |config: &Value, tensors: &[Tensor], says: &str| {
         let adapter = tempfile::tempdir().unwrap();
@@ -213,7 +216,7 @@ fn what_cannot_be_added_is_named() {
     refused(&config(), &beyond.collect::<Vec<_>>(), "has no blk.9.");
     let mut other_rank = tensors.clone();
     other_rank[1].1 = [other_rank[1].1[0] / 2, 2 * RANK];
-    refused(&config(), &other_rank, "its other half contradicts");
+    refused(&config(), &other_rank, "its other factor contradicts");
     let file = tempfile::NamedTempFile::with_suffix(".gguf").unwrap();
     std::fs::write(file.path(), &shape.file).unwrap();
     let error = load(file.path(), base.path()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Responses in a format: of a model that knows nothing, so that only the grammar can be right.
+//! Constrained responses of a model with random weights: only the grammar can make them right.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(
     unreachable_pub,
@@ -37,7 +37,7 @@ fn run(engine: &Engine, request: GenerateRequest) -> (String, Vec<u32>, FinishRe
     let (mut text, mut ids) = (String::new(), Vec::new());
     loop {
         match generation.blocking_next().unwrap() {
-            Event::Prompt(_) => {}
+            Event::Prefill(_) => {}
             Event::Token(token) => {
                 text.push_str(&token.text);
                 ids.push(token.id);
@@ -48,16 +48,20 @@ fn run(engine: &Engine, request: GenerateRequest) -> (String, Vec<u32>, FinishRe
     }
 }
 
-/// All of them have a longest value, which a model that chooses at random reaches.
+/// Each of them bounds the length of its values, so that a model that chooses at random comes to an
+/// end.
 fn schemas() -> Vec<Value> {
     let short = json!({"type": "string", "maxLength": 5});
     vec![
         json!({"type": "object", "additionalProperties": false, "required": ["name", "age"],
-            "properties": {"name": short, "age": {"type": "integer", "minimum": 0, "maximum": 130}}}),
-        json!({"type": "object", "additionalProperties": false, "required": ["mood", "tags", "next"], "properties": {
+            "properties": {"name": short, "age": {"type": "integer", "minimum": 0,
+            "maximum": 130}}}),
+        json!({"type": "object", "additionalProperties": false, "required": ["mood", "tags",
+            "next"], "properties": {
             "mood": {"enum": ["gut", "böse", "\"so\""]},
             "tags": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "boolean"}},
-            "next": {"anyOf": [{"type": "null"}, {"type": "object", "additionalProperties": false, "required": ["a"],
+            "next": {"anyOf": [{"type": "null"}, {"type": "object", "additionalProperties": false,
+            "required": ["a"],
                 "properties": {"a": {"const": 1}}}]}}}),
         json!({"type": "array", "minItems": 2, "maxItems": 2, "items": short}),
         json!({"enum": ["yes", "no"]}),
@@ -75,11 +79,11 @@ fn request(grammar: Option<Grammar>, seed: u64, sampling: Sampling) -> GenerateR
 }
 
 #[test]
-fn every_answer_fits_its_schema_greedy_and_sampled_steered_and_not() {
+fn every_response_fits_its_schema_greedy_and_sampled_steered_and_not() {
     for shape in [Shape::of("llama"), Shape::of("gemma2")] {
         let engine = engine(&shape);
         for (index, schema) in schemas().iter().enumerate() {
-            let grammar = engine.model().json_schema(schema).unwrap();
+            let grammar = engine.model().json_schema_grammar(schema).unwrap();
             for seed in 0..12 {
                 let hot = Sampling {
                     temperature: (seed % 3) as f32,
@@ -105,11 +109,11 @@ fn every_answer_fits_its_schema_greedy_and_sampled_steered_and_not() {
 }
 
 #[test]
-fn neighbours_of_a_format_write_what_they_would_write_alone() {
+fn requests_beside_a_constrained_one_write_what_they_would_write_alone() {
     let engine = engine(&Shape::of("llama"));
     let greedy = |seed| request(None, seed, Sampling::default());
     let alone: Vec<_> = (0..6).map(|seed| run(&engine, greedy(seed))).collect();
-    let grammar = engine.model().json_schema(&schemas()[0]).unwrap();
+    let grammar = engine.model().json_schema_grammar(&schemas()[0]).unwrap();
     let formatted = run(&engine, request(Some(grammar.clone()), 9, Sampling::default()));
     std::thread::scope(|scope| {
         for (seed, alone) in (0..).zip(&alone) {
@@ -126,9 +130,9 @@ fn neighbours_of_a_format_write_what_they_would_write_alone() {
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_a_beginning_and_probabilities_stay_the_models_own() {
+fn a_response_cut_short_is_a_beginning_and_probabilities_stay_the_models_own() {
     let engine = engine(&Shape::of("llama"));
-    let grammar = engine.model().json_schema(&json!({"type": "object"})).unwrap();
+    let grammar = engine.model().json_schema_grammar(&json!({"type": "object"})).unwrap();
     let request = GenerateRequest {
         max_tokens: 3,
         top_logprobs: 1,
@@ -140,11 +144,11 @@ fn an_answer_that_is_cut_off_is_a_beginning_and_probabilities_stay_the_models_ow
         match generation.blocking_next().unwrap() {
             Event::Token(token) => {
                 text.push_str(&token.text);
-                // What the model would have liked best, format or not.
+                // The likeliest token, whatever the grammar allows.
                 assert!(token.top[0].logprob >= token.logprob);
             }
             Event::End(end) => break end.reason,
-            event => assert!(matches!(event, Event::Prompt(_)), "{event:?}"),
+            event => assert!(matches!(event, Event::Prefill(_)), "{event:?}"),
         }
     };
     assert!(text.starts_with('{') && text.len() == 3, "{text}");
@@ -152,13 +156,13 @@ fn an_answer_that_is_cut_off_is_a_beginning_and_probabilities_stay_the_models_ow
 }
 
 #[test]
-fn what_is_no_usable_schema_is_refused_with_the_reason() {
+fn unusable_schemas_are_refused_with_the_reason() {
     let engine = engine(&Shape::of("llama"));
     let refused = |schema: Value, with: &str| {
-        let error = engine.model().json_schema(&schema).unwrap_err();
+        let error = engine.model().json_schema_grammar(&schema).unwrap_err();
         assert!(error.to_string().contains(with), "{schema}: {error}");
     };
-    refused(json!([]), "no JSON object");
+    refused(json!([]), "not a JSON object");
     refused(json!({"type": "strange"}), "strange");
     refused(json!({"type": "integer", "minimum": 5, "maximum": 3}), "");
     refused(json!({"not": {"type": "string"}}), "not");
@@ -166,9 +170,12 @@ fn what_is_no_usable_schema_is_refused_with_the_reason() {
     refused(json!({"$ref": "#/nowhere"}), "");
     refused(json!({"type": "string", "pattern": "("}), "");
     refused(json!({"properties": 4}), "");
-    let long = engine.model().json_schema(&json!({"description": "x".repeat(70_000)})).unwrap_err();
+    let long = engine
+        .model()
+        .json_schema_grammar(&json!({"description": "x".repeat(70_000)}))
+        .unwrap_err();
     assert!(matches!(long, GrammarError::TooLarge(_)));
-    // An answer comes for each of these, whichever it is.
+    // Each of these either compiles or is refused; none hangs or panics.
     let mut deep = json!({"type": "string"});
     for _ in 0..100 {
         deep = json!({"type": "array", "items": deep});
@@ -181,10 +188,11 @@ fn what_is_no_usable_schema_is_refused_with_the_reason() {
         json!({"type": "object", "properties": wide}),
         json!({"type": "string", "pattern": "((a{1,1000}){1,1000}){1,1000}"}),
         json!({"type": "string", "pattern": "(.*a){20}.{50}(b|c)*"}),
-        json!({"type": "array", "minItems": 10_000, "items": {"type": "array", "minItems": 10_000, "items": {}}}),
+        json!({"type": "array", "minItems": 10_000, "items": {"type": "array", "minItems": 10_000,
+            "items": {}}}),
         json!({"enum": (0..9000).collect::<Vec<_>>()}),
         json!({"type": "number", "multipleOf": 1e-300}),
     ] {
-        let _ = engine.model().json_schema(&hostile);
+        let _ = engine.model().json_schema_grammar(&hostile);
     }
 }

@@ -3,7 +3,7 @@
 
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, Event, FinishReason, GenerateRequest, LoadOptions,
-    Model, Probe, ScoreRequest,
+    Model, ScoreRequest, Tap,
 };
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -23,7 +23,7 @@ fn prompt(text: &str) -> Vec<u32> {
     ENGINE.model().chat_prompt(&messages, &ChatOptions::default()).unwrap()
 }
 
-struct Said {
+struct Generated {
     text: String,
     ids: Vec<u32>,
     projections: Vec<Vec<f32>>,
@@ -32,9 +32,9 @@ struct Said {
     reason: FinishReason,
 }
 
-fn generate(request: GenerateRequest) -> Said {
+fn generate(request: GenerateRequest) -> Generated {
     let mut generation = ENGINE.submit(request).unwrap();
-    let mut said = Said {
+    let mut generated = Generated {
         text: String::new(),
         ids: Vec::new(),
         projections: Vec::new(),
@@ -44,38 +44,38 @@ fn generate(request: GenerateRequest) -> Said {
     };
     while let Some(event) = generation.blocking_next() {
         match event {
-            Event::Prompt(read) => said.prompt_last = read.projections,
+            Event::Prefill(read) => generated.prompt_last = read.projections,
             Event::Token(token) => {
-                said.text.push_str(&token.text);
-                said.ids.push(token.id);
-                said.projections.push(token.projections);
-                said.logprobs.push(token.logprob);
+                generated.text.push_str(&token.text);
+                generated.ids.push(token.id);
+                generated.projections.push(token.projections);
+                generated.logprobs.push(token.logprob);
             }
             Event::End(end) => {
-                said.text.push_str(&end.text);
-                said.reason = end.reason;
+                generated.text.push_str(&end.text);
+                generated.reason = end.reason;
             }
             Event::Failed(error) => panic!("{error}"),
         }
     }
-    said
+    generated
 }
 
-fn probes() -> Arc<[Probe]> {
+fn taps() -> Arc<[Tap]> {
     let vector: Vec<f32> =
-        (0..ENGINE.model().hidden()).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
-    [5, 16, 30].map(|layer| Probe::new(layer, &vector).unwrap()).into()
+        (0..ENGINE.model().hidden_size()).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+    [5, 16, 30].map(|layer| Tap::new(layer, &vector).unwrap()).into()
 }
 
 #[test]
 fn it_answers_a_simple_question() {
-    let said = generate(GenerateRequest {
+    let generated = generate(GenerateRequest {
         prompt: prompt("Which city is the capital of France? Answer in one short sentence."),
         max_tokens: 32,
         ..Default::default()
     });
-    assert!(said.text.contains("Paris"), "{}", said.text);
-    assert_eq!(said.reason, FinishReason::Stop);
+    assert!(generated.text.contains("Paris"), "{}", generated.text);
+    assert_eq!(generated.reason, FinishReason::Stop);
 }
 
 #[tokio::test]
@@ -84,26 +84,26 @@ async fn generated_and_teacher_forced_scores_agree() {
     let request = GenerateRequest {
         prompt: prompt.clone(),
         max_tokens: 40,
-        probes: probes(),
+        taps: taps(),
         ..Default::default()
     };
-    let said = tokio::task::spawn_blocking(|| generate(request)).await.unwrap();
+    let generated = tokio::task::spawn_blocking(|| generate(request)).await.unwrap();
     assert_eq!(
-        (said.reason, said.ids.len(), said.projections.len()),
+        (generated.reason, generated.ids.len(), generated.projections.len()),
         (FinishReason::Length, 40, 40)
     );
     let request = ScoreRequest {
         prompt,
-        response: said.ids.clone(),
-        probes: probes(),
-        capture: Capture::MeanStates,
+        response: generated.ids.clone(),
+        taps: taps(),
+        capture: Capture::PromptAndResponse,
         ..Default::default()
     };
     let score = ENGINE.score(request).await.unwrap();
     // Bit for bit: a row's numbers do not depend on whether it was fed alone or among others.
-    assert_eq!(said.prompt_last, score.prompt);
-    assert_eq!(said.projections, score.response);
-    assert_eq!(said.logprobs, score.logprobs);
+    assert_eq!(generated.prompt_last, score.prompt);
+    assert_eq!(generated.projections, score.response);
+    assert_eq!(generated.logprobs, score.logprobs);
     let states = score.states.as_ref().unwrap();
     assert_eq!((states.response_mean.len(), states.response_mean[0].len()), (31, 576));
     let direction: Vec<f32> = (0..576).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
@@ -119,7 +119,7 @@ fn invariant_8_a_score_does_not_depend_on_what_it_is_batched_with() {
     let request = |text: &str| GenerateRequest {
         prompt: prompt(text),
         max_tokens: 24,
-        probes: probes(),
+        taps: taps(),
         ..Default::default()
     };
     let alone = generate(request("Describe a winter morning."));
@@ -144,8 +144,8 @@ fn invariant_8_a_score_does_not_depend_on_what_it_is_batched_with() {
     assert_eq!((alone.logprobs, alone.prompt_last), (together.logprobs, together.prompt_last));
 }
 
-/// What `tests/reference/decoder.py` (numpy, no code in common) says of this file and prompt:
-/// `decoder.py SmolLM2-135M-Instruct.Q4_1.gguf 1,9690,… --steps 8`.
+/// The reference is what `tests/reference/decoder.py` (numpy, no code in common) prints for this
+/// file and prompt: `decoder.py SmolLM2-135M-Instruct.Q4_1.gguf 1,9690,… --steps 8`.
 #[tokio::test]
 async fn states_and_logits_are_those_of_the_independent_decoder() {
     let reference: serde_json::Value =
@@ -165,7 +165,7 @@ async fn states_and_logits_are_those_of_the_independent_decoder() {
     let request = ScoreRequest {
         prompt: tokens,
         response: greedy,
-        capture: Capture::MeanStates,
+        capture: Capture::PromptAndResponse,
         ..Default::default()
     };
     let score = ENGINE.score(request).await.unwrap();
@@ -176,8 +176,7 @@ async fn states_and_logits_are_those_of_the_independent_decoder() {
         let values = numbers(&expected["values"]);
         let norm = expected["norm"].as_f64().unwrap() as f32;
         let own_norm = state.iter().map(|v| v * v).sum::<f32>().sqrt();
-        // Activations are rounded to 8 bits before each product, which is where the difference
-        // comes from.
+        // The difference comes from rounding activations to 8 bits before each product.
         assert!((own_norm / norm - 1.0).abs() < 0.02, "layer {layer}: norm {own_norm} for {norm}");
         let error = state.iter().zip(&values).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
         let size = values.iter().map(|v| v * v).sum::<f32>().sqrt();

@@ -11,7 +11,7 @@ mod support;
 
 use personaguard_model::{
     Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, Intervention,
-    LoadError, LoadOptions, Model, Positions, Probe, Score, ScoreRequest, SubmitError,
+    LoadError, LoadOptions, Model, Positions, Score, ScoreRequest, SubmitError, Tap,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -19,7 +19,7 @@ use std::io::Write;
 use std::sync::Arc;
 use support::agree::{agrees, shapes, tokens, vector};
 use support::gguf;
-use support::hub::{self, Dtype};
+use support::hf::{self, Dtype};
 use support::{Shape, Tiny, VOCABULARY, tiny};
 
 fn load(file: &[u8], options: &LoadOptions) -> Result<Model, LoadError> {
@@ -49,7 +49,7 @@ async fn a_folder_of_safetensors_is_the_same_model() {
             [(Dtype::F32, 1, 1e-4), (Dtype::F16, 2, 4e-3), (Dtype::Bf16, 3, 4e-3)]
         {
             let mut tiny = tiny(&shape, index as u64);
-            let folder = hub::folder(&mut tiny, dtype, shards);
+            let folder = hf::folder(&mut tiny, dtype, shards);
             let model = Model::load(
                 folder.path(),
                 &LoadOptions { threads: Some(2), ..LoadOptions::default() },
@@ -61,7 +61,7 @@ async fn a_folder_of_safetensors_is_the_same_model() {
 }
 
 #[test]
-fn scores_of_any_length_come_also_many_at_a_time() {
+fn scores_of_any_length_arrive_even_many_at_a_time() {
     let engine = engine(&tiny(&Shape::of("llama"), 100), EngineOptions::default());
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let lengths = [
@@ -80,11 +80,11 @@ fn scores_of_any_length_come_also_many_at_a_time() {
         .into_iter()
         .map(|(prompt, response)| {
             let engine = engine.clone();
-            let probes = Arc::new([Probe::new(2, &vector(64, 1)).unwrap()]);
+            let taps = Arc::new([Tap::new(2, &vector(64, 1)).unwrap()]);
             let request = ScoreRequest {
                 prompt: tokens(prompt, 2),
                 response: tokens(response, 3),
-                probes,
+                taps,
                 ..ScoreRequest::default()
             };
             runtime.spawn(async move {
@@ -110,7 +110,7 @@ fn generate(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<Vec<f32
     let (mut ids, mut projections, mut cached) = (Vec::new(), Vec::new(), 0);
     while let Some(event) = generation.blocking_next() {
         match event {
-            Event::Prompt(read) => {
+            Event::Prefill(read) => {
                 cached = read.cached;
                 projections.push(read.projections);
             }
@@ -126,19 +126,19 @@ fn generate(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<Vec<f32
 }
 
 fn request(hidden: usize, prompt: Vec<u32>) -> GenerateRequest {
-    let probes = Arc::new([
-        Probe::new(1, &vector(hidden, 8)).unwrap(),
-        Probe::new(3, &vector(hidden, 9)).unwrap(),
+    let taps = Arc::new([
+        Tap::new(1, &vector(hidden, 8)).unwrap(),
+        Tap::new(3, &vector(hidden, 9)).unwrap(),
     ]);
-    GenerateRequest { prompt, max_tokens: 40, probes, ..Default::default() }
+    GenerateRequest { prompt, max_tokens: 40, taps, ..Default::default() }
 }
 
 #[tokio::test]
-async fn a_prompt_is_taken_over_from_a_request_that_still_runs() {
+async fn a_prompt_is_reused_from_a_request_that_still_runs() {
     let engine = engine(&tiny(&Shape::of("llama"), 52), EngineOptions::default());
     let request = GenerateRequest { max_tokens: 400, ..request(64, tokens(100, 53)) };
     let read = async |generation: &mut Generation| match generation.next().await {
-        Some(Event::Prompt(read)) => read,
+        Some(Event::Prefill(read)) => read,
         other => panic!("{other:?}"),
     };
     let mut first = engine.submit(request.clone()).unwrap();
@@ -157,7 +157,7 @@ async fn a_prompt_is_taken_over_from_a_request_that_still_runs() {
 }
 
 #[tokio::test]
-async fn states_taken_while_writing_are_those_of_reading() {
+async fn states_captured_while_generating_are_those_of_scoring() {
     let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());
     let prompt = tokens(100, 51);
     let captured = async |capture| {
@@ -168,23 +168,23 @@ async fn states_taken_while_writing_are_those_of_reading() {
             match generation.next().await.unwrap() {
                 Event::Token(token) => response.push(token.id),
                 Event::End(end) => break (response, end.states),
-                Event::Prompt(_) => {}
+                Event::Prefill(_) => {}
                 Event::Failed(error) => panic!("{error}"),
             }
         }
     };
-    let (response, written) = captured(Capture::MeanStates).await;
-    let (again, response_only) = captured(Capture::ResponseStates).await;
+    let (response, written) = captured(Capture::PromptAndResponse).await;
+    let (again, response_only) = captured(Capture::Response).await;
     assert_eq!((response.len(), &response), (40, &again));
     let read = ScoreRequest {
         prompt: prompt.clone(),
         response,
-        capture: Capture::MeanStates,
+        capture: Capture::PromptAndResponse,
         ..ScoreRequest::default()
     };
     let read = engine.score(read).await.unwrap().states.unwrap();
     assert_eq!(*written.unwrap(), read);
-    // With the prompt's beginning from the cache.
+    // Here the prompt's prefix came from the cache.
     let response_only = response_only.unwrap();
     assert_eq!(response_only.response_mean, read.response_mean);
     assert!(response_only.prompt_mean.is_empty() && response_only.prompt_last.is_empty());
@@ -192,7 +192,7 @@ async fn states_taken_while_writing_are_those_of_reading() {
 }
 
 #[test]
-fn a_shared_beginning_is_reused_bit_for_bit_and_never_across_interventions() {
+fn a_shared_prefix_is_reused_bit_for_bit_and_never_across_interventions() {
     let shape = Shape::of("llama");
     let engine = engine(&tiny(&shape, 20), EngineOptions::default());
     let prompt = tokens(100, 21);
@@ -214,12 +214,12 @@ fn a_shared_beginning_is_reused_bit_for_bit_and_never_across_interventions() {
     assert_eq!(
         generate(&engine, request(64, prompt)),
         second,
-        "nothing steered has got into the cache"
+        "nothing steered got into the cache"
     );
 }
 
 #[test]
-fn prompts_that_part_ways_anywhere_take_over_what_they_share() {
+fn prompts_that_diverge_anywhere_reuse_what_they_share() {
     let tiny = tiny(&Shape::of("gemma3"), 23);
     let engine = || engine(&tiny, EngineOptions::default());
     let shared = engine();
@@ -234,7 +234,7 @@ fn prompts_that_part_ways_anywhere_take_over_what_they_share() {
 }
 
 #[test]
-fn requests_come_and_go_without_changing_each_others_numbers() {
+fn requests_come_and_go_without_changing_each_others_results() {
     let shape = Shape::of("qwen3");
     let tiny = tiny(&shape, 30);
     let alone: Vec<_> = (0..10)
@@ -280,13 +280,13 @@ fn a_full_queue_refuses_and_a_dropped_generation_makes_room() {
 }
 
 #[test]
-fn requests_run_only_as_far_as_the_memory_of_the_cache_goes() {
+fn requests_run_only_as_far_as_the_cache_has_memory() {
     let tiny = tiny(&Shape::of("llama"), 45);
     let long = |seed| GenerateRequest { max_tokens: 400, ..request(64, tokens(40, seed)) };
     let model = Arc::new(
         load(&tiny.file, &LoadOptions { threads: Some(2), ..LoadOptions::default() }).unwrap(),
     );
-    // Two of them and a half.
+    // Two and a half of them.
     let kv_bytes = Some(model.kv_bytes(1100));
     let engine =
         Engine::start(model, EngineOptions { max_concurrent: 8, max_waiting: 8, kv_bytes })
@@ -325,7 +325,7 @@ fn dropping_the_engine_fails_what_runs() {
 }
 
 #[test]
-fn a_coefficient_beyond_all_numbers_is_an_error_not_a_wrong_score() {
+fn a_coefficient_that_overflows_is_an_error_not_a_wrong_score() {
     let engine = engine(&tiny(&Shape::of("llama"), 60), EngineOptions::default());
     let interventions =
         Arc::new([Intervention::add(1, &vector(64, 61), 1e38, Positions::All).unwrap()]);
@@ -352,12 +352,15 @@ fn requests_that_do_not_fit_are_refused_with_the_reason() {
         refused(GenerateRequest { prompt: vec![260], ..base() }),
         SubmitError::UnknownToken { .. }
     ));
-    let probe = |layer, width| GenerateRequest {
-        probes: Arc::new([Probe::new(layer, &vec![1.0; width]).unwrap()]),
+    let tap = |layer, width| GenerateRequest {
+        taps: Arc::new([Tap::new(layer, &vec![1.0; width]).unwrap()]),
         ..base()
     };
-    assert!(matches!(refused(probe(4, 64)), SubmitError::InvalidLayer { layer: 4, layers: 3 }));
-    assert!(matches!(refused(probe(3, 65)), SubmitError::InvalidWidth { found: 65, hidden: 64 }));
+    assert!(matches!(refused(tap(4, 64)), SubmitError::InvalidLayer { layer: 4, layers: 3 }));
+    assert!(matches!(
+        refused(tap(3, 65)),
+        SubmitError::InvalidWidth { found: 65, hidden_size: 64 }
+    ));
     assert!(matches!(
         refused(GenerateRequest { max_tokens: 0, ..base() }),
         SubmitError::Parameter { .. }
@@ -380,7 +383,7 @@ fn files_are_told_apart_by_digest() {
 }
 
 #[test]
-fn what_a_file_asks_for_in_vain_is_named() {
+fn features_that_are_not_supported_are_named() {
     let refused =
         |writer: gguf::Writer, with: &str| match load(&writer.finish(), &LoadOptions::default()) {
             Err(LoadError::Unsupported { what }) => assert!(what.contains(with), "{what}"),
@@ -430,7 +433,7 @@ fn damaged_files_are_refused_without_a_panic() {
     for cut in [0, 3, 4, 20, 24, 100, 1000, file.len() / 2, file.len() - 40] {
         assert!(load(&file[..cut], &options).is_err(), "cut at {cut}");
     }
-    // Any byte of the header may be anything; what still loads must also run.
+    // Any byte of the header may change; what still loads must also run.
     let mut random = StdRng::seed_from_u64(91);
     let header = 9000.min(file.len());
     for _ in 0..400 {

@@ -1,7 +1,7 @@
 //! Health and metrics: the routes that both placements and the admin port have.
 
-use crate::host::{Host, ModelState};
 use crate::http::{catch_panics, with_fallbacks};
+use crate::runtime::{AppState, ModelState};
 use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,32 +17,32 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// What the handlers share.
 #[derive(Clone, Debug)]
 struct Admin {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     /// Another server answers, also while no model is loaded here.
     proxies: bool,
 }
 
-impl FromRef<Admin> for Arc<Host> {
+impl FromRef<Admin> for Arc<AppState> {
     fn from_ref(admin: &Admin) -> Self {
-        Arc::clone(&admin.host)
+        Arc::clone(&admin.app)
     }
 }
 
 /// Health and metrics alone. `proxies`: the sidecar stands in front of another server.
-pub fn router(host: Arc<Host>, proxies: bool) -> Router {
-    catch_panics(with_fallbacks(routes(host, proxies)))
+pub fn router(app: Arc<AppState>, proxies: bool) -> Router {
+    catch_panics(with_fallbacks(routes(app, proxies)))
 }
 
 /// The routes, to be merged with those of an API.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
-    host: Arc<Host>,
+    app: Arc<AppState>,
     proxies: bool,
 ) -> Router<S> {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Admin { host, proxies })
+        .with_state(Admin { app, proxies })
 }
 
 /// Whether the process lives.
@@ -53,10 +53,10 @@ async fn healthz() -> Response {
 /// Whether the model serves; if not, why. In front of another server also where it cannot be
 /// served, and the failure policy lets answers pass: the pod must not go because its guard does.
 async fn readyz(State(admin): State<Admin>) -> Response {
-    let state = admin.host.state();
+    let state = admin.app.snapshot();
     let (status, body) = match &state.model {
-        ModelState::Ready(serving) => {
-            (StatusCode::OK, json!({ "status": "ready", "model": serving.name }))
+        ModelState::Ready(active) => {
+            (StatusCode::OK, json!({ "status": "ready", "model": active.name }))
         }
         ModelState::Failed(failure)
             if admin.proxies && state.failure_policy == Some(FailurePolicy::Open) =>
@@ -81,6 +81,6 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 /// Prometheus metrics.
-async fn metrics(State(host): State<Arc<Host>>) -> Response {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], host.metrics()).into_response()
+async fn metrics(State(app): State<Arc<AppState>>) -> Response {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], app.encode_metrics()).into_response()
 }

@@ -18,8 +18,8 @@ mod submit;
 mod whole;
 
 use crate::admin;
-use crate::host::Host;
 use crate::http::{Limits, catch_panics, with_fallbacks};
+use crate::runtime::AppState;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
@@ -28,13 +28,13 @@ use std::sync::Arc;
 /// What the handlers share.
 #[derive(Clone, Debug)]
 struct Chat {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     limits: Limits,
 }
 
-impl FromRef<Chat> for Arc<Host> {
+impl FromRef<Chat> for Arc<AppState> {
     fn from_ref(chat: &Chat) -> Self {
-        Arc::clone(&chat.host)
+        Arc::clone(&chat.app)
     }
 }
 
@@ -45,12 +45,12 @@ impl FromRef<Chat> for Limits {
 }
 
 /// The API, with health and metrics.
-pub fn router(host: Arc<Host>, limits: Limits) -> Router {
-    let routes = admin::routes(Arc::clone(&host), false)
+pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
+    let routes = admin::routes(Arc::clone(&app), false)
         .route("/v1/chat/completions", post(completions::completions))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::get));
-    catch_panics(with_fallbacks(routes).with_state(Chat { host, limits }))
+    catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }))
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ mod whole;
 pub use forward::{Upstream, UpstreamError};
 pub use timeouts::Timeouts;
 
-use crate::host::Host;
 use crate::http::{Limits, catch_panics};
+use crate::runtime::AppState;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -45,9 +45,14 @@ use std::sync::Arc;
 
 /// Everything goes to the upstream server; health and metrics of the sidecar are on its own port
 /// only.
-pub fn router(host: Arc<Host>, limits: Limits, upstream: &Upstream, timeouts: Timeouts) -> Router {
+pub fn router(
+    app: Arc<AppState>,
+    limits: Limits,
+    upstream: &Upstream,
+    timeouts: Timeouts,
+) -> Router {
     let forwarder = Forwarder::new(upstream, timeouts);
-    let context = Context { host, forwarder, limits, timeouts };
+    let context = Context { app, forwarder, limits, timeouts };
     catch_panics(Router::new().fallback(handle).with_state(context))
 }
 

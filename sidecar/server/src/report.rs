@@ -1,7 +1,12 @@
-//! What the sidecar tells the operator: cumulative and content-free.
+//! What the sidecar tells the operator: cumulative and without content.
 
+mod client;
+mod drift;
+mod failures;
 mod ledger;
 mod push;
+mod trait_summaries;
 
-pub use ledger::{Ended, Ledger};
-pub use push::{Pusher, Target};
+pub use client::ReportTarget;
+pub use ledger::{Ledger, ResponseFlags};
+pub use push::ReportPusher;

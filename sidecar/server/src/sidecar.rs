@@ -1,11 +1,11 @@
-//! The parts put together: config, host, listeners and reports, from start to orderly end.
+//! The parts put together: config, runtime, listeners and reports, from start to an orderly end.
 
 use crate::audit::Logs;
 use crate::config::Source;
-use crate::host::{self, Host};
 use crate::http::{Limits, listen};
 use crate::proxy::{self, Timeouts, Upstream};
-use crate::report::{Pusher, Target};
+use crate::report::{ReportPusher, ReportTarget};
+use crate::runtime::{AppState, ModelReloader};
 use crate::{admin, chat};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,36 +13,38 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// Time for requests to the admin socket to end when the sidecar stops.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
 /// What a sidecar is made of.
 #[derive(Debug)]
 pub struct Setup {
     /// Where the config comes from.
     pub source: Source,
-    /// Socket of the API, which has health and metrics too.
+    /// Socket of the API, which also has health and metrics.
     pub api: TcpListener,
     /// Socket of health and metrics alone.
     pub admin: Option<TcpListener>,
     /// Where reports go.
-    pub reports: Option<Target>,
+    pub reports: Option<ReportTarget>,
     /// In placement Proxy: the server behind this one.
     pub upstream: Option<(Upstream, Timeouts)>,
     /// Logs on disk.
     pub logs: Logs,
     /// Limits on requests.
     pub limits: Limits,
-    /// Longest wait for requests that run when the sidecar is stopped.
+    /// Time for running requests to end when the sidecar stops.
     pub grace: Duration,
 }
 
-/// A sidecar that runs.
+/// A running sidecar.
 #[derive(Debug)]
 pub struct Sidecar {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     stop: CancellationToken,
-    serving: Vec<JoinHandle<()>>,
-    background: CancellationToken,
-    following: JoinHandle<()>,
-    reporting: Option<JoinHandle<()>>,
+    listeners: Vec<JoinHandle<()>>,
+    stop_background: CancellationToken,
+    background: Vec<JoinHandle<()>>,
 }
 
 impl Sidecar {
@@ -50,50 +52,51 @@ impl Sidecar {
     #[must_use]
     pub fn start(setup: Setup) -> Self {
         let Setup { source, api, admin, reports, upstream, logs, limits, grace } = setup;
-        let host = Arc::new(Host::new(logs));
-        let (stop, background) = (CancellationToken::new(), CancellationToken::new());
+        let app = Arc::new(AppState::new(logs));
+        let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let proxies = upstream.is_some();
         let router = match upstream {
-            None => chat::router(Arc::clone(&host), limits),
-            Some((upstream, times)) => proxy::router(Arc::clone(&host), limits, &upstream, times),
+            None => chat::router(Arc::clone(&app), limits),
+            Some((upstream, times)) => proxy::router(Arc::clone(&app), limits, &upstream, times),
         };
-        let mut serving = vec![tokio::spawn(listen(api, router, limits, stop.clone(), grace))];
+        let mut listeners = vec![tokio::spawn(listen(api, router, limits, stop.clone(), grace))];
         if let Some(admin) = admin {
-            let router = admin::router(Arc::clone(&host), proxies);
-            // Health is to be seen until the end.
-            serving.push(tokio::spawn(listen(
-                admin,
-                router,
-                limits,
-                stop.clone(),
-                Duration::from_secs(1),
-            )));
+            let router = admin::router(Arc::clone(&app), proxies);
+            let listen = listen(admin, router, limits, stop.clone(), ADMIN_GRACE);
+            listeners.push(tokio::spawn(listen));
         }
-        let following = tokio::spawn(host::run(Arc::clone(&host), source, background.clone()));
-        let reporting = reports.map(|target| {
-            tokio::spawn(Pusher::new(Arc::clone(&host), target).run(background.clone()))
-        });
-        Self { host, stop, serving, background, following, reporting }
+        let reloader = ModelReloader::new(Arc::clone(&app), source);
+        let mut background = vec![tokio::spawn(reloader.run(stop_background.clone()))];
+        if let Some(target) = reports {
+            let pusher = reports_of(&app, target);
+            background.push(tokio::spawn(pusher.run(stop_background.clone())));
+        }
+        Self { app, stop, listeners, stop_background, background }
     }
 
     /// What its parts share.
     #[must_use]
-    pub fn host(&self) -> &Arc<Host> {
-        &self.host
+    pub fn app(&self) -> &Arc<AppState> {
+        &self.app
     }
 
-    /// Takes no more requests, lets those that run end, and pushes a last report.
+    /// Takes no more requests, lets the running ones end, and pushes a last report.
     pub async fn stop(self) {
         self.stop.cancel();
-        for task in self.serving {
-            // A task that panicked has nothing left to wait for.
+        // A task that panicked has nothing left to wait for.
+        for task in self.listeners {
             let _ = task.await;
         }
-        self.background.cancel();
-        let _ = self.following.await;
-        if let Some(task) = self.reporting {
+        self.stop_background.cancel();
+        for task in self.background {
             let _ = task.await;
         }
-        self.host.logs.close();
+        self.app.logs.close();
     }
+}
+
+fn reports_of(app: &Arc<AppState>, target: ReportTarget) -> ReportPusher {
+    let (ledger, metrics) = (Arc::clone(&app.ledger), Arc::clone(&app.metrics));
+    let app = Arc::clone(app);
+    ReportPusher::new(move || app.report(), ledger, metrics, target)
 }

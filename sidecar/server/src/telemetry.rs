@@ -1,5 +1,6 @@
-//! Logs, metrics and traces. None of them ever carries prompt or response text.
+//! Logs, metrics and traces. None of them ever carries text of a prompt or a response.
 
+pub mod labels;
 pub mod logs;
 pub mod metrics;
 pub mod traces;

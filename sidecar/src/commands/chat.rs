@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::Args;
 use client::{Client, Turn};
 use personaguard_server::config::Source;
-use personaguard_server::host::ModelState;
 use personaguard_server::http::Limits;
+use personaguard_server::runtime::ModelState;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{LogFormat, init_logs};
 use rustyline::error::ReadlineError;
@@ -96,13 +96,13 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
     });
     let spinner = indicatif::ProgressBar::new_spinner().with_message("loading the model");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let mut states = sidecar.host().watch();
+    let mut states = sidecar.app().watch();
     loop {
         let state = states.borrow_and_update().clone();
         match (&state.model, &state.config_error) {
-            (ModelState::Ready(serving), _) => {
+            (ModelState::Ready(active), _) => {
                 spinner.finish_and_clear();
-                for refused in serving.plan.policies.iter().flat_map(|policy| &policy.refused) {
+                for refused in active.plan.policies.iter().flat_map(|policy| &policy.refused) {
                     eprintln!("{} is not measured: {}", refused.vector, refused.failure.message);
                 }
                 return Ok((sidecar, url));

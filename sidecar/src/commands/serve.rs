@@ -6,7 +6,7 @@ use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
-use personaguard_server::report::Target;
+use personaguard_server::report::ReportTarget;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
 use personaguard_terms::names;
@@ -99,7 +99,7 @@ pub(crate) struct Options {
         long,
         env = "PERSONAGUARD_LOG_FILE_BYTES",
         value_name = "N",
-        default_value_t = audit::Limits::default().file_bytes
+        default_value_t = audit::LogLimits::default().file_bytes
     )]
     log_file_bytes: u64,
     /// Files to keep of each log; the oldest is removed.
@@ -107,7 +107,7 @@ pub(crate) struct Options {
         long,
         env = "PERSONAGUARD_LOG_FILES",
         value_name = "N",
-        default_value_t = audit::Limits::default().files
+        default_value_t = audit::LogLimits::default().files
     )]
     log_files: usize,
     /// Log format. RUST_LOG sets the level.
@@ -177,7 +177,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         Some(address) => Some(bind(address, "--admin-listen").await?),
         None => None,
     };
-    let limits = audit::Limits { file_bytes: options.log_file_bytes, files: options.log_files };
+    let limits = audit::LogLimits { file_bytes: options.log_file_bytes, files: options.log_files };
     let log = |path: Option<&PathBuf>| path.map(|path| Log::open(path, limits)).transpose();
     let logs = Logs {
         audit: log(options.audit_log.as_ref())?,
@@ -191,7 +191,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         },
         api: bind(options.listen, "--listen").await?,
         admin,
-        reports: options.report_url.filter(|url| !url.is_empty()).map(|url| Target {
+        reports: options.report_url.filter(|url| !url.is_empty()).map(|url| ReportTarget {
             url,
             token_file: options.token_file,
             ca_file: options.config.join(names::CA_FILE),

@@ -10,21 +10,38 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The programs, each with its package in the module `go/`. One module, so that what they share is
-/// compiled once: Kubernetes's client libraries alone are a third of it.
-const PROGRAMS: [(&str, &str); 12] = [
-    ("containerd", "github.com/containerd/containerd/v2/cmd/containerd"),
-    ("containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"),
-    ("coredns", "./coredns"),
-    ("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
-    ("etcd", "go.etcd.io/etcd/server/v3"),
-    ("helm", "helm.sh/helm/v4/cmd/helm"),
-    ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-    ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
-    ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-    ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
-    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
-    ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+/// A Go module, and the programs that are built of it, each with its package.
+type Module = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// As few modules as agree on their dependencies, so that what programs share is compiled once:
+/// Kubernetes's client libraries alone are a third of it. containerd 2.4 needs a newer API of the
+/// kubelet (cri-api) than Kubernetes 1.36.
+const MODULES: [Module; 2] = [
+    (
+        "kubernetes",
+        &[
+            ("coredns", "./coredns"),
+            ("etcd", "go.etcd.io/etcd/server/v3"),
+            ("helm", "helm.sh/helm/v4/cmd/helm"),
+            ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+            ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+            ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+            ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+            ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+            ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+        ],
+    ),
+    (
+        "containerd",
+        &[
+            ("containerd", "github.com/containerd/containerd/v2/cmd/containerd"),
+            (
+                "containerd-shim-runc-v2",
+                "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            ),
+            ("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
+        ],
+    ),
 ];
 
 /// The version that Kubernetes's programs report. Without it they call themselves v0.0.0, and
@@ -32,7 +49,7 @@ const PROGRAMS: [(&str, &str); 12] = [
 const KUBERNETES: [(&str, &str); 4] =
     [("gitVersion", "v1.36.3"), ("gitMajor", "1"), ("gitMinor", "36"), ("gitTreeState", "clean")];
 
-/// The files that decide what is built.
+/// The files of a module that decide what is built of it, where it has them.
 const SOURCES: [&str; 3] = ["go.mod", "go.sum", "coredns/main.go"];
 
 /// Builds every program if the cache lacks one or holds other versions. Takes seconds with a warm Go
@@ -43,38 +60,54 @@ const SOURCES: [&str; 3] = ["go.mod", "go.sum", "coredns/main.go"];
 pub fn ensure_programs(cache: &Cache, on_step: OnStep<'_>) -> Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
     let linker_flags = linker_flags();
-    let mut hash = Sha256::new();
-    for file in SOURCES {
-        let path = source.join(file);
-        hash.update(fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
+    fs::create_dir_all(cache.bin())?;
+    for (module, programs) in MODULES {
+        ensure_module(cache, &source.join(module), programs, &linker_flags, on_step)?;
     }
-    hash.update(&linker_flags);
-    hash.update(PROGRAMS.map(|(_, package)| package).join(" "));
+    Ok(())
+}
+
+fn ensure_module(
+    cache: &Cache,
+    source: &Path,
+    programs: &[(&str, &str)],
+    linker_flags: &str,
+    on_step: OnStep<'_>,
+) -> Result<()> {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    let mut hash = Sha256::new();
+    for path in SOURCES.map(|file| source.join(file)).iter().filter(|path| path.exists()) {
+        hash.update(fs::read(path).with_context(|| format!("reading {}", path.display()))?);
+    }
+    hash.update(linker_flags);
+    for (_, package) in programs {
+        hash.update(package);
+    }
     let digest = hex::encode(hash.finalize());
     let bin = cache.bin();
-    let stamp = bin.join(".built-from");
-    let present = PROGRAMS.iter().all(|(program, _)| bin.join(program).is_file());
+    let stamp = bin.join(format!(".{name}-built-from"));
+    let present = programs.iter().all(|(program, _)| bin.join(program).is_file());
     if present && fs::read_to_string(&stamp).is_ok_and(|built| built == digest) {
         return Ok(());
     }
+    let names: Vec<_> = programs.iter().map(|(program, _)| *program).collect();
     on_step(&format!(
-        "building Kubernetes, etcd, containerd, CoreDNS and Helm from their Go sources into {} \
-         (about 9 minutes on 2 cores)",
+        "building {} from their Go sources into {} (all of them: 10 minutes on 2 cores)",
+        names.join(", "),
         bin.display()
     ));
-    fs::create_dir_all(&bin)?;
     let folder = empty_folder(&bin.join(".building"))?;
     run(Command::new("go")
-        .args(["build", "-trimpath", "-ldflags", &linker_flags, "-o"])
+        .args(["build", "-trimpath", "-ldflags", linker_flags, "-o"])
         .arg(format!("{}/", folder.display()))
-        .args(PROGRAMS.map(|(_, package)| package))
-        .current_dir(&source)
+        .args(programs.iter().map(|(_, package)| package))
+        .current_dir(source)
         .env("CGO_ENABLED", "0"))
     .context(
         "building the cluster's programs (needs Go 1.26 or newer, which downloads newer \
          toolchains itself)",
     )?;
-    for (program, package) in PROGRAMS {
+    for (program, package) in programs {
         // A program has the name of its package's folder. A module's major version does not count.
         let name = package.trim_end_matches("/v3").rsplit('/').next().unwrap_or(package);
         fs::rename(folder.join(name), bin.join(program))

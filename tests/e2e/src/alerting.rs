@@ -1,7 +1,7 @@
-//! A real Prometheus with the chart's rules and a real Alertmanager, for one scenario.
+//! A real Prometheus with the chart's rules, and a real Alertmanager, for one scenario.
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Already ended is as good.
+        // Fails only if it has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -38,7 +38,7 @@ fn flag(name: &str, value: &str) -> String {
     format!("--{name}={value}")
 }
 
-/// An Alertmanager that remembers nothing of one before it. Killed on drop.
+/// An Alertmanager with an empty storage. Killed on drop.
 pub struct Alertmanager {
     http: reqwest::Client,
     url: String,
@@ -55,7 +55,9 @@ impl Alertmanager {
         let folder = tempfile::tempdir()?;
         let file = |name: &str| folder.path().join(name).display().to_string();
         // JSON is YAML.
-        let config = serde_json::json!({ "route": { "receiver": "none", "group_wait": "0s" }, "receivers": [{ "name": "none" }] });
+        let config = json!({
+            "route": { "receiver": "none", "group_wait": "0s" }, "receivers": [{ "name": "none" }]
+        });
         std::fs::write(folder.path().join("alertmanager.yml"), config.to_string())?;
         let arguments = [
             flag("config.file", &file("alertmanager.yml")),
@@ -68,7 +70,7 @@ impl Alertmanager {
         Ok(Self { http: reqwest::Client::new(), url, _server: server, _folder: folder })
     }
 
-    /// Alerts that it holds, by its v2 API.
+    /// The alerts that it has, through its API v2.
     ///
     /// # Errors
     /// When it does not answer yet.
@@ -85,19 +87,22 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Starts both on loopback; Prometheus scrapes `targets` (`host:port`) each second and
-    /// evaluates `rules`, a file of groups as Prometheus reads it.
+    /// Starts both on loopback. Prometheus scrapes `targets` (`host:port`) each second, and
+    /// evaluates the groups in the file `rules`.
     ///
     /// # Errors
     /// When one of them cannot be started.
     pub fn start(rules: &Path, targets: &[String]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = |name: &str| folder.path().join(name).display().to_string();
-        let config = serde_json::json!({
+        let alertmanagers = json!([{ "static_configs": [{ "targets": [ALERTMANAGER] }] }]);
+        let sidecars =
+            json!({ "job_name": "personaguard", "static_configs": [{ "targets": targets }] });
+        let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [rules],
-            "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [ALERTMANAGER] }] }] },
-            "scrape_configs": [{ "job_name": "personaguard", "static_configs": [{ "targets": targets }] }]
+            "alerting": { "alertmanagers": alertmanagers },
+            "scrape_configs": [sidecars]
         });
         std::fs::write(folder.path().join("prometheus.yml"), config.to_string())?;
         let arguments = [
@@ -113,7 +118,7 @@ impl Alerting {
         })
     }
 
-    /// Alerts that the Alertmanager holds.
+    /// The alerts that the Alertmanager has.
     ///
     /// # Errors
     /// When it does not answer yet.

@@ -5,10 +5,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
-/// A place in the audit log.
+/// A position in the audit log.
 pub struct Mark(u64);
 
-/// The end of the log as it is now.
+/// The current end of the log.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -18,8 +18,8 @@ pub fn mark() -> Result<Mark> {
     Ok(Mark(length))
 }
 
-/// Requests completed since `mark` that change something, by users whose name contains `user`:
-/// `verb resource namespace/name`.
+/// Writing requests since `mark` by users whose name contains `user`, as `verb resource
+/// namespace/name`.
 ///
 /// # Errors
 /// When the log cannot be read.

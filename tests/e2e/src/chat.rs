@@ -1,4 +1,4 @@
-//! Talking to a guarded app as its users do.
+//! A client of the app under test.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -14,14 +14,14 @@ impl Chat {
     /// For an app at `host:port`.
     ///
     /// # Errors
-    /// When no TLS backend is there.
+    /// When there is no TLS backend.
     pub fn new(address: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
         Ok(Self { http, base_url: format!("http://{address}/v1") })
     }
 
-    /// One deterministic answer of at most 64 tokens, with the scores; `system` is the caller's own
-    /// system prompt.
+    /// One deterministic answer of at most 64 tokens, with its scores. `system` is a system prompt
+    /// of the client's own.
     ///
     /// # Errors
     /// When the app cannot be reached or answers with an error.
@@ -49,7 +49,7 @@ impl Chat {
     }
 }
 
-/// The body of [`Chat::ask`].
+/// The request body of [`Chat::ask`].
 #[must_use]
 pub fn request(system: Option<&str>, question: &str) -> Value {
     let mut messages = Vec::new();
@@ -66,10 +66,10 @@ pub fn request(system: Option<&str>, question: &str) -> Value {
     })
 }
 
-/// The `response_avg` of a vector in an answer of [`Chat::ask`].
+/// The `response_avg` of a vector in an answer to [`Chat::ask`].
 ///
 /// # Errors
-/// When the answer carries none.
+/// When the answer has none.
 pub fn response_avg(answer: &Value, vector: &str) -> Result<f64> {
     answer["personaguard"]["scores"]
         .as_array()

@@ -1,12 +1,12 @@
-//! The processes of a pod's containers, as the node sees them.
+//! The processes of a pod's containers, on the node.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 
-/// Process ids of one container of a pod, by the container id in its cgroup path.
+/// Process ids of one container of a pod. They are found by the container id in their cgroup path.
 ///
 /// # Errors
-/// When the pod has no such container, or no process of it is found.
+/// When the pod has no such container, or the container has no process.
 pub fn processes(pod: &Pod, container: &str) -> Result<Vec<u32>> {
     let status = pod.status.as_ref().context("the pod has no status")?;
     let id = status
@@ -23,7 +23,7 @@ pub fn processes(pod: &Pod, container: &str) -> Result<Vec<u32>> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        // A process may be gone by the time it is looked at.
+        // A process may end meanwhile.
         let cgroup = std::fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
         if cgroup.contains(id) {
             found.push(pid);

@@ -1,4 +1,4 @@
-//! A namespace of one scenario, with the catalogue (model and vectors) that all scenarios share.
+//! The namespace of one scenario, and the model and vectors that all scenarios share.
 
 use crate::chat::Chat;
 use crate::wait;
@@ -17,29 +17,29 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long anything may take that a loaded machine does in seconds.
+/// Limit for anything that takes seconds on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Namespace of the operator.
 pub const SYSTEM: &str = "personaguard-system";
 /// Name of the `PersonaModel` of the scenarios.
 pub const MODEL: &str = "smollm2-135m";
 
-/// One scenario's place in the cluster.
+/// The part of the cluster that belongs to one scenario.
 pub struct Fixture {
-    /// Talks to the API server as its administrator.
+    /// A client with administrator rights.
     pub client: Client,
     /// Namespace of the scenario.
     pub namespace: String,
 }
 
 impl Fixture {
-    /// Makes the namespace and sees to the catalogue.
+    /// Creates the namespace, and makes sure of the shared objects.
     ///
     /// # Errors
-    /// When the cluster that `cargo xtask test` starts is not there.
+    /// When the cluster that `cargo xtask test` starts does not run.
     pub async fn new(scenario: &str) -> Result<Self> {
         environment::variable("KUBECONFIG")?;
-        // Fails only where a provider is installed already, by a test before this one.
+        // Fails only if an earlier test has installed a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_default().await.context("the cluster cannot be reached")?;
         let namespace: Namespace = serde_json::from_value(
@@ -48,12 +48,12 @@ impl Fixture {
         let namespace =
             Api::all(client.clone()).create(&PostParams::default(), &namespace).await?.name_any();
         let fixture = Self { client, namespace };
-        fixture.ensure_catalogue().await?;
+        fixture.apply_shared_objects().await?;
         Ok(fixture)
     }
 
-    /// Takes the namespace down. Not called when a scenario fails, so that one can look at what is
-    /// left.
+    /// Deletes the namespace. It is not called if a scenario fails, so that the objects can be
+    /// inspected.
     ///
     /// # Errors
     /// When the API server does not answer.
@@ -64,7 +64,7 @@ impl Fixture {
         Ok(())
     }
 
-    async fn ensure_catalogue(&self) -> Result<()> {
+    async fn apply_shared_objects(&self) -> Result<()> {
         self.apply(&model_manifest()?).await?;
         for vector in ["evil", "sycophantic"] {
             let file = environment::path("PERSONAGUARD_TEST_VECTORS")?
@@ -109,7 +109,7 @@ impl Fixture {
     /// Server-side apply of any object, as `kubectl apply --server-side` does.
     ///
     /// # Errors
-    /// What the API server says against it.
+    /// When the API server refuses it.
     pub async fn apply(&self, object: &Value) -> Result<DynamicObject> {
         let object: DynamicObject = serde_json::from_value(object.clone())?;
         let types = object.types.as_ref().context("apiVersion and kind are missing")?;
@@ -125,10 +125,10 @@ impl Fixture {
         Ok(api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?)
     }
 
-    /// A claim over a folder of the node, by a volume of this name.
+    /// Creates a claim, and a volume for it that is a folder of the node.
     ///
     /// # Errors
-    /// What the API server says against it.
+    /// When the API server refuses it.
     pub async fn claim(
         &self,
         namespace: &str,
@@ -136,13 +136,13 @@ impl Fixture {
         volume: &str,
         folder: &Path,
     ) -> Result<()> {
-        // What a storage class would do: the container's user may write there.
+        // As a storage class would, so that the container's user may write there.
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
         self.apply(&json!({
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": volume },
             "spec": {
-                "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteMany"], "storageClassName": "",
-                "hostPath": { "path": folder },
+                "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteMany"],
+                "storageClassName": "", "hostPath": { "path": folder },
                 "claimRef": { "namespace": namespace, "name": claim }
             }
         }))
@@ -159,7 +159,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// A typed API of the scenario's namespace.
+    /// A typed API for the scenario's namespace.
     #[must_use]
     pub fn api<K>(&self) -> Api<K>
     where
@@ -169,7 +169,7 @@ impl Fixture {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Deploys a chat app (labels `app: NAME`) and waits until its pod is ready. Gives the pod.
+    /// Deploys a chat app with label `app: NAME`, and waits until its pod is ready.
     ///
     /// # Errors
     /// When it does not become ready.
@@ -184,25 +184,25 @@ impl Fixture {
         self.ready_pod(name).await
     }
 
-    /// Applies `no-villains` with these traits for a plainly prompted `chat`, deploys that, and
-    /// waits until it is guarded. Gives the pod.
+    /// Applies policy `no-villains` with these traits for app `chat`, deploys the app with a plain
+    /// system prompt, and waits until it is guarded.
     ///
     /// # Errors
-    /// When the policy is refused or does not become Ready.
+    /// When the policy is refused, or does not become Ready.
     pub async fn guarded_chat(&self, traits: &Value) -> Result<Pod> {
         self.apply_policy("chat", traits).await?;
-        // A pod is injected as it is created.
+        // A pod is injected when it is created.
         self.policy_condition("Accepted", "True").await?;
         let pod = self.deploy_chat("chat", prompts::PLAIN).await?;
         self.policy_condition("Ready", "True").await?;
         Ok(pod)
     }
 
-    /// As [`Self::guarded_chat`], under a threshold that nothing passes: its answers are the
+    /// Like [`Self::guarded_chat`], with a threshold that no score passes: the answers are the
     /// model's own.
     ///
     /// # Errors
-    /// As there.
+    /// As for that.
     pub async fn watched_chat(&self) -> Result<Pod> {
         self.guarded_chat(
             &json!([{ "vector": "evil", "threshold": { "projection": 1e6 }, "action": "Alert" }]),
@@ -210,7 +210,7 @@ impl Fixture {
         .await
     }
 
-    /// The one ready pod with label `app: NAME` that is not being deleted.
+    /// Waits for a ready pod with label `app: NAME` that is not being deleted.
     ///
     /// # Errors
     /// When there is none in time.
@@ -224,7 +224,7 @@ impl Fixture {
         Ok(pod)
     }
 
-    /// A client of the app in a pod.
+    /// A client for the app in a pod.
     ///
     /// # Errors
     /// When the pod has no address.
@@ -235,17 +235,17 @@ impl Fixture {
     /// Applies `no-villains` for `app: NAME`.
     ///
     /// # Errors
-    /// What the API server says against it.
+    /// When the API server refuses it.
     pub async fn apply_policy(&self, app: &str, traits: &Value) -> Result<()> {
         self.apply(&objects::policy(&self.namespace, &json!({ "app": app }), traits)).await?;
         Ok(())
     }
 
-    /// Waits until a condition of `no-villains` has a status; gives the policy and how long it
+    /// Waits until a condition of `no-villains` has a status. Returns the policy, and how long it
     /// took.
     ///
     /// # Errors
-    /// When it does not come.
+    /// When it does not get there in time.
     pub async fn policy_condition(
         &self,
         kind: &str,
@@ -262,20 +262,20 @@ impl Fixture {
         .await
     }
 
-    /// Waits until the report of a Deployment fulfils a wish.
+    /// Waits until the report of a Deployment meets an expectation.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not in time.
     pub async fn report(
         &self,
         deployment: &str,
         what: &str,
-        wish: impl Fn(&PersonaReport) -> bool,
+        expected: impl Fn(&PersonaReport) -> bool,
     ) -> Result<(PersonaReport, Duration)> {
         let reports: Api<PersonaReport> = self.api();
         let name = names::report("Deployment", deployment);
         wait::until(&format!("report {name}: {what}"), PATIENCE, || async {
-            Ok(reports.get_opt(&name).await?.filter(|report| wish(report)))
+            Ok(reports.get_opt(&name).await?.filter(|report| expected(report)))
         })
         .await
     }
@@ -294,7 +294,7 @@ impl Fixture {
 /// The `PersonaModel` of the scenarios.
 ///
 /// # Errors
-/// When the weights are not there.
+/// When the weights cannot be read.
 pub fn model_manifest() -> Result<Value> {
     let model_file = environment::path("PERSONAGUARD_TEST_MODEL")?;
     Ok(json!({
@@ -302,14 +302,16 @@ pub fn model_manifest() -> Result<Value> {
         "kind": "PersonaModel",
         "metadata": { "name": MODEL },
         "spec": {
-            "source": { "image": { "reference": "localhost/smollm2-135m:1", "path": "model.gguf" } },
+            "source": {
+                "image": { "reference": "localhost/smollm2-135m:1", "path": "model.gguf" }
+            },
             "sha256": Digest::of(&std::fs::read(model_file)?),
             "runtime": { "contextLength": 2048, "maxConcurrent": 4 }
         }
     }))
 }
 
-/// A `PersonaVector` over a ConfigMap that [`Fixture::upload_vector`] made.
+/// A `PersonaVector` whose file is in a ConfigMap of [`Fixture::upload_vector`].
 #[must_use]
 pub fn vector_manifest(name: &str, trait_name: &str, config_map: &str, sha256: &Digest) -> Value {
     json!({
@@ -321,8 +323,8 @@ pub fn vector_manifest(name: &str, trait_name: &str, config_map: &str, sha256: &
             "model": MODEL,
             "artifact": { "configMap": { "name": config_map, "key": "vector.safetensors" } },
             "sha256": sha256,
-            // Whether a trait of this small model beats its control, and steers, is not what
-            // scenarios are about.
+            // The scenarios do not depend on how well this small model's traits discriminate and
+            // steer.
             "allowNotDiscriminative": true,
             "allowNotSteering": true
         }
@@ -352,13 +354,13 @@ pub fn address(pod: &Pod) -> Result<&str> {
 /// The metrics of a pod's sidecar.
 ///
 /// # Errors
-/// When the pod has no address, or does not answer.
+/// When the pod has no address, or the sidecar does not answer.
 pub async fn metrics(pod: &Pod) -> Result<String> {
     let url = format!("http://{}:{}/metrics", address(pod)?, names::ADMIN_PORT);
     Ok(reqwest::get(url).await?.text().await?)
 }
 
-/// Whether a pod is ready and stays.
+/// Whether a pod is ready, and not being deleted.
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
     let ready = pod

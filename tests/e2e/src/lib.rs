@@ -1,8 +1,8 @@
-//! End-to-end tests on a real cluster: what each scenario shares.
+//! End-to-end tests on a real cluster: what the scenarios share.
 //!
-//! `cargo xtask test` brings up the cluster, installs the charts and runs these inside the
-//! cluster's network namespace, so that pod and service addresses are reachable. Each scenario
-//! works in a Kubernetes namespace of its own.
+//! `cargo xtask test` starts the cluster, installs the charts, and runs the scenarios inside the
+//! cluster's network namespace, where the addresses of pods and Services can be reached. Each
+//! scenario has a Kubernetes namespace of its own.
 
 pub mod alerting;
 pub mod audit;

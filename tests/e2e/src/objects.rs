@@ -1,8 +1,8 @@
-//! Objects of the scenarios, as users write them.
+//! Objects as users would write them.
 
 use serde_json::{Value, json};
 
-/// A Deployment of one pod that carries `labels`.
+/// A Deployment of one pod with these labels.
 fn deployment(
     namespace: &str,
     name: &str,
@@ -19,13 +19,16 @@ fn deployment(
             "selector": { "matchLabels": labels },
             "template": {
                 "metadata": { "labels": labels },
-                "spec": { "terminationGracePeriodSeconds": 2, "containers": containers, "volumes": volumes }
+                "spec": {
+                    "terminationGracePeriodSeconds": 2, "containers": containers,
+                    "volumes": volumes
+                }
             }
         }
     })
 }
 
-/// A Deployment of the demo's chat app, whose pods carry `labels`, with a system prompt.
+/// A Deployment of the demo's chat app, with a system prompt.
 #[must_use]
 pub fn chat_app(namespace: &str, name: &str, labels: &Value, system_prompt: &str) -> Value {
     let chat = json!({
@@ -46,12 +49,15 @@ pub fn policy(namespace: &str, labels: &Value, traits: &Value) -> Value {
         "apiVersion": "personaguard.dev/v1alpha1",
         "kind": "PersonaPolicy",
         "metadata": { "namespace": namespace, "name": "no-villains" },
-        "spec": { "mode": "Enforce", "selector": { "matchLabels": labels }, "model": "smollm2-135m", "traits": traits }
+        "spec": {
+            "mode": "Enforce", "selector": { "matchLabels": labels }, "model": "smollm2-135m",
+            "traits": traits
+        }
     })
 }
 
-/// A Deployment that is itself a model server: port `http` is 8000. Its weights come from the
-/// demo's model image, its config from a ConfigMap of the same name that [`llm_config`] makes.
+/// A Deployment that is itself a model server, with port `http` 8000. Its weights come from the
+/// demo's model image, its config from the ConfigMap of the same name ([`llm_config`]).
 #[must_use]
 pub fn llm_server(namespace: &str, name: &str) -> Value {
     let llm = json!({
@@ -66,28 +72,33 @@ pub fn llm_server(namespace: &str, name: &str) -> Value {
             { "name": "model", "mountPath": "/model", "readOnly": true }
         ]
     });
+    let model = json!({ "reference": "localhost/smollm2-135m:1", "pullPolicy": "IfNotPresent" });
     let volumes = json!([
         { "name": "config", "configMap": { "name": name } },
-        { "name": "model", "image": { "reference": "localhost/smollm2-135m:1", "pullPolicy": "IfNotPresent" } }
+        { "name": "model", "image": model }
     ]);
     deployment(namespace, name, &json!({ "app": name }), &json!([llm]), &volumes)
 }
 
-/// The config folder of [`llm_server`]: the model and no policy.
+/// The config of [`llm_server`]: the model, without policies.
 #[must_use]
 pub fn llm_config(namespace: &str, name: &str, model: &Value) -> Value {
     json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "namespace": namespace, "name": name },
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "namespace": namespace, "name": name },
         // JSON is YAML.
         "data": { "model.yaml": model.to_string() }
     })
 }
 
-/// A Service of port 80 before the pods `app: NAME`.
+/// A Service with port 80, for the pods `app: NAME`.
 #[must_use]
 pub fn service(namespace: &str, name: &str, app: &str, target_port: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": namespace, "name": name },
-        "spec": { "selector": { "app": app }, "ports": [{ "name": "http", "port": 80, "targetPort": target_port }] }
+        "spec": {
+            "selector": { "app": app },
+            "ports": [{ "name": "http", "port": 80, "targetPort": target_port }]
+        }
     })
 }

@@ -1,16 +1,17 @@
-//! Waiting for what a cluster does in its own time.
+//! Waiting for the cluster.
 
 use anyhow::{Result, bail};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Asks every 50 ms until there is an answer, and says how long it took.
-///
-/// `probe` returns `Ok(Some(answer))` when what was waited for is there; `Ok(None)` and errors mean
-/// "not yet".
+/// Between two probes. Scenarios measure times with it, so it is short, and does not back off.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Calls `probe` until it returns `Ok(Some(answer))`, and says how long that took. `Ok(None)` and
+/// errors mean "not yet".
 ///
 /// # Errors
-/// When `patience` runs out; the message carries the last error.
+/// When `patience` is exceeded, with the last error.
 pub async fn until<T, F, P>(what: &str, patience: Duration, mut probe: P) -> Result<(T, Duration)>
 where
     P: FnMut() -> F,
@@ -24,7 +25,7 @@ where
             Ok(None) => last_error = None,
             Err(error) => last_error = Some(error),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(INTERVAL).await;
     }
     match last_error {
         Some(error) => Err(error.context(format!("waited {patience:?} for {what}"))),

@@ -1,8 +1,8 @@
 //! The chart's injection policy on a real API server: the cases of `tests/admission/`, by
 //! server-side dry run.
 //!
-//! Each answer is compared in full with what the same API server makes of the same pod, or of the
-//! pod with the additions made by hand, in a namespace that the policy leaves alone.
+//! Each answer is compared in full with what the same API server makes of the same pod in an
+//! excluded namespace: unchanged, or with the sidecar added by hand.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -26,25 +26,28 @@ fn list(value: &Value) -> &[Value] {
 struct Cluster {
     client: Client,
     injection: Value,
-    /// A namespace that the policy leaves alone.
-    twin: String,
+    /// A namespace that the policy excludes.
+    control: String,
 }
 
 impl Cluster {
     async fn connect() -> Self {
         environment::variable("KUBECONFIG").unwrap();
-        // Fails only where a provider is installed already, by a test before this one.
+        // Fails only if an earlier test has installed a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_default().await.unwrap();
-        let mut cluster = Self { client, injection: cases("injection.yaml"), twin: String::new() };
-        cluster.twin =
-            cluster.namespace("twin", &json!({ "personaguard.dev/injection": "disabled" })).await;
+        let mut cluster =
+            Self { client, injection: cases("injection.yaml"), control: String::new() };
+        cluster.control = cluster
+            .namespace("control", &json!({ "personaguard.dev/injection": "disabled" }))
+            .await;
         cluster
     }
 
     async fn namespace(&self, name: &str, labels: &Value) -> String {
-        let namespace = json!({ "metadata": { "generateName": format!("admission-{name}-"), "labels": labels } });
-        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+        let generate_name = format!("admission-{name}-");
+        let metadata = json!({ "generateName": generate_name, "labels": labels });
+        let namespace: Namespace = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
         Api::all(self.client.clone())
             .create(&PostParams::default(), &namespace)
             .await
@@ -77,8 +80,7 @@ impl Cluster {
         spec
     }
 
-    /// A namespace with selectors in force: the API server sees PersonaInjections in the order in
-    /// which they were written, so once a later one works, those before it do.
+    /// A namespace with selectors in force.
     async fn guarded(&self, name: &str, selectors: &Value) -> String {
         let namespace = self.namespace(name, &json!({})).await;
         self.inject(&namespace, "case", selectors, None).await;
@@ -86,8 +88,10 @@ impl Cluster {
         namespace
     }
 
+    /// Waits until the API server has seen the PersonaInjections of a namespace. It sees them in
+    /// the order of the writes, so once a later one works, the earlier ones do, too.
     async fn settle(&self, namespace: &str) {
-        let sentinel = json!({ "metadata": { "name": "sentinel", "labels": { "sentinel": namespace } }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
+        let sentinel = labelled(&json!({ "sentinel": namespace }));
         self.inject(
             namespace,
             "sentinel",
@@ -107,16 +111,15 @@ impl Cluster {
         .unwrap();
     }
 
-    /// What the API server makes of a pod, without what differs from one request to the next.
+    /// What the API server makes of a pod, without the fields that differ between requests.
     async fn dry_run(&self, namespace: &str, pod: &Value) -> Result<Value, String> {
         let mut pod: Value = pod.clone();
-        // The token volume's name is random, and what is mounted where depends on the order of
+        // The token volume's name is random, and the order of the mounts depends on that of the
         // admission plugins.
         if pod["spec"]["automountServiceAccountToken"].is_null() {
             pod["spec"]["automountServiceAccountToken"] = json!(false);
         }
-        // What the API server would fill in; said here, so that these cases also hold where that
-        // plugin is off.
+        // The API server's default, set here so that the cases also hold where that plugin is off.
         if pod["spec"]["serviceAccountName"].is_null() {
             pod["spec"]["serviceAccountName"] = json!("default");
         }
@@ -136,18 +139,18 @@ impl Cluster {
 
     async fn assert_injected(&self, namespace: &str, pod: &Value, what: &str) {
         let expected =
-            self.dry_run(&self.twin, &injected_by_hand(pod, &self.injection)).await.unwrap();
+            self.dry_run(&self.control, &injected_by_hand(pod, &self.injection)).await.unwrap();
         assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
     }
 
     async fn assert_untouched(&self, namespace: &str, pod: &Value, what: &str) {
-        let expected = self.dry_run(&self.twin, pod).await.unwrap();
+        let expected = self.dry_run(&self.control, pod).await.unwrap();
         assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
     }
 
-    /// Not called when a test fails, so that one can look at what is left.
+    /// Not called if a test fails, so that the objects can be inspected.
     async fn finish(self, namespaces: Vec<String>) {
-        for namespace in namespaces.iter().chain([&self.twin]) {
+        for namespace in namespaces.iter().chain([&self.control]) {
             Api::<Namespace>::all(self.client.clone())
                 .delete(namespace, &DeleteParams::default())
                 .await
@@ -156,8 +159,8 @@ impl Cluster {
     }
 }
 
-/// The meaning of a PersonaInjection, said a second time: sidecar first, its volumes in place of
-/// any of the same name, and variables, before its own, for containers that lack them.
+/// A second implementation of injection: the sidecar comes first, its volumes replace those of the
+/// same name, and containers get the variables that they do not have, before their own.
 fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     let mut pod = pod.clone();
     let named = |items: &[Value], name: &Value| items.iter().any(|item| item["name"] == *name);
@@ -189,7 +192,10 @@ fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
 }
 
 fn labelled(labels: &Value) -> Value {
-    let mut pod = json!({ "metadata": { "name": "app" }, "spec": { "containers": [{ "name": "app", "image": "app" }] } });
+    let mut pod = json!({
+        "metadata": { "name": "app" },
+        "spec": { "containers": [{ "name": "app", "image": "app" }] }
+    });
     if !labels.is_null() {
         pod["metadata"]["labels"] = labels.clone();
     }
@@ -197,7 +203,7 @@ fn labelled(labels: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn label_selectors_take_in_what_kubernetes_says_they_do() {
+async fn label_selectors_select_what_kubernetes_says_they_do() {
     let cluster = Cluster::connect().await;
     let mut namespaces = Vec::new();
     for case in list(&cases("selectors.yaml")) {
@@ -208,7 +214,7 @@ async fn label_selectors_take_in_what_kubernetes_says_they_do() {
                 .assert_injected(
                     &namespace,
                     &labelled(labels),
-                    &format!("{name}: {labels} is taken in"),
+                    &format!("{name}: {labels} is selected"),
                 )
                 .await;
         }
@@ -217,7 +223,7 @@ async fn label_selectors_take_in_what_kubernetes_says_they_do() {
                 .assert_untouched(
                     &namespace,
                     &labelled(labels),
-                    &format!("{name}: {labels} is left out"),
+                    &format!("{name}: {labels} is not selected"),
                 )
                 .await;
         }
@@ -227,7 +233,7 @@ async fn label_selectors_take_in_what_kubernetes_says_they_do() {
 }
 
 #[tokio::test]
-async fn odd_pods_gain_exactly_the_sidecar_or_are_bit_identical() {
+async fn odd_pods_get_exactly_the_sidecar_or_stay_identical() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.guarded("pods", &json!([{}])).await;
     for case in list(&cases("pods.yaml")) {
@@ -246,7 +252,7 @@ async fn odd_pods_gain_exactly_the_sidecar_or_are_bit_identical() {
 }
 
 #[tokio::test]
-async fn placement_proxy_takes_the_named_port_over_and_nothing_else() {
+async fn placement_proxy_takes_over_the_named_port_and_nothing_else() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.namespace("takeover", &json!({})).await;
     let mut spec = cluster.injection.clone();
@@ -254,7 +260,6 @@ async fn placement_proxy_takes_the_named_port_over_and_nothing_else() {
     let taken = json!({ "name": "http", "containerPort": 8790, "protocol": "TCP" });
     spec["container"]["ports"].as_array_mut().unwrap().push(taken);
     let spec = cluster.write(&namespace, "case", spec).await;
-    // A PersonaInjection that is seen later says that this one is seen.
     cluster.settle(&namespace).await;
     for case in list(&cases("takeover.yaml")) {
         let (name, pod) = (case["name"].as_str().unwrap(), &case["pod"]);
@@ -269,7 +274,7 @@ async fn placement_proxy_takes_the_named_port_over_and_nothing_else() {
             json!({ "name": "PERSONAGUARD_UPSTREAM", "value": format!("http://127.0.0.1:{port}") });
         spec["container"]["env"].as_array_mut().unwrap().push(upstream);
         let expected =
-            cluster.dry_run(&cluster.twin, &injected_by_hand(&expected, &spec)).await.unwrap();
+            cluster.dry_run(&cluster.control, &injected_by_hand(&expected, &spec)).await.unwrap();
         assert_eq!(cluster.dry_run(&namespace, pod).await.unwrap(), expected, "{name}");
     }
     cluster.finish(vec![namespace]).await;
@@ -297,36 +302,41 @@ async fn invariant_9_a_pod_of_a_closed_policy_never_starts_unguarded_and_no_othe
             json!([{ "name": names::CONTAINER, "image": "mine", "restartPolicy": "Always" }]);
         pod
     };
-    // The validating policy is seen by the API server a moment after the injecting one may be.
+    // The API server may see the validating policy a moment later than the injecting one.
     wait::until("a pod without a sidecar to be refused", fixture::PATIENCE, || async {
         Ok(cluster.dry_run(&namespace, &opted_out("chat")).await.err())
     })
     .await
     .unwrap();
-    for (pod, says) in [
+    for (pod, mentioned) in [
         (opted_out("chat"), "remove personaguard.dev/inject=false"),
         (on_the_node("chat"), "the node's network"),
         (pretends("chat"), "kubectl get personainjections"),
     ] {
         let refusal = cluster.dry_run(&namespace, &pod).await.unwrap_err();
-        assert!(refusal.contains("failurePolicy Closed") && refusal.contains(says), "{refusal}");
+        assert!(
+            refusal.contains("failurePolicy Closed") && refusal.contains(mentioned),
+            "{refusal}"
+        );
     }
     cluster
         .assert_injected(
             &namespace,
             &labelled(&json!({ "app": "chat" })),
-            "with its sidecar it starts",
+            "it starts with its sidecar",
         )
         .await;
-    cluster.assert_untouched(&namespace, &opted_out("other"), "what no such policy selects").await;
     cluster
-        .assert_untouched(&namespace, &on_the_node("other"), "what no such policy selects")
+        .assert_untouched(&namespace, &opted_out("other"), "a pod that no such policy selects")
+        .await;
+    cluster
+        .assert_untouched(&namespace, &on_the_node("other"), "a pod that no such policy selects")
         .await;
     cluster.finish(vec![namespace]).await;
 }
 
 #[tokio::test]
-async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
+async fn of_two_injections_for_a_pod_one_is_applied_completely() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.namespace("two", &json!({})).await;
     let first = cluster.inject(&namespace, "first", &json!([{}]), Some("localhost/first:1")).await;
@@ -343,10 +353,10 @@ async fn two_injections_of_one_pod_inject_once_and_all_of_one() {
     let mut expected = Vec::new();
     for injection in [&first, &second] {
         expected.push(
-            cluster.dry_run(&cluster.twin, &injected_by_hand(&pod, injection)).await.unwrap(),
+            cluster.dry_run(&cluster.control, &injected_by_hand(&pod, injection)).await.unwrap(),
         );
     }
-    // Which one comes first is the API server's choice, made anew each time.
+    // Which one it is may differ each time.
     for _ in 0..20 {
         let seen = cluster.dry_run(&namespace, &pod).await.unwrap();
         assert!(expected.contains(&seen), "a mixture, or two sidecars: {seen}");
@@ -361,34 +371,34 @@ async fn excluded_namespaces_are_never_touched() {
         cluster.namespace("disabled", &json!({ "personaguard.dev/injection": "disabled" })).await;
     let mut excluded: Vec<&str> = names::EXCLUDED_NAMESPACES.to_vec();
     excluded.extend([fixture::SYSTEM, &disabled]);
-    // A selector that no pod of the system can meet, should the exclusion fail.
-    let probe = json!({ "admission-probe": cluster.twin });
+    // A selector that matches no system pod, in case the exclusion fails.
+    let probe = json!({ "admission-probe": cluster.control });
     let api =
         |namespace: &str| Api::<PersonaInjection>::namespaced(cluster.client.clone(), namespace);
     for namespace in &excluded {
-        cluster.inject(namespace, &cluster.twin, &json!([{ "matchLabels": probe }]), None).await;
+        cluster.inject(namespace, &cluster.control, &json!([{ "matchLabels": probe }]), None).await;
     }
-    let control = cluster.guarded("control", &json!([{ "matchLabels": probe }])).await;
-    cluster.assert_injected(&control, &labelled(&probe), "the selector works elsewhere").await;
+    let elsewhere = cluster.guarded("elsewhere", &json!([{ "matchLabels": probe }])).await;
+    cluster.assert_injected(&elsewhere, &labelled(&probe), "the selector works elsewhere").await;
     let mut seen = Vec::new();
     for namespace in &excluded {
         seen.push(cluster.dry_run(namespace, &labelled(&probe)).await.unwrap());
-        api(namespace).delete(&cluster.twin, &DeleteParams::default()).await.unwrap();
+        api(namespace).delete(&cluster.control, &DeleteParams::default()).await.unwrap();
     }
-    let expected = cluster.dry_run(&cluster.twin, &labelled(&probe)).await.unwrap();
+    let expected = cluster.dry_run(&cluster.control, &labelled(&probe)).await.unwrap();
     for (namespace, pod) in excluded.iter().zip(seen) {
         assert_eq!(pod, expected, "{namespace}");
     }
-    cluster.finish(vec![control, disabled.clone()]).await;
+    cluster.finish(vec![elsewhere, disabled.clone()]).await;
 }
 
 #[tokio::test]
-async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
+async fn an_existing_pod_and_its_subresources_are_never_changed() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.guarded("later", &json!([{ "matchLabels": { "app": "chat" } }])).await;
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
     let mut pod = labelled(&json!({ "app": "not-yet" }));
-    // It is never scheduled, so it goes at once when it is deleted.
+    // It is never scheduled, so its deletion takes effect at once.
     pod["spec"]["schedulingGates"] = json!([{ "name": "example.org/never" }]);
     pod["spec"]["automountServiceAccountToken"] = json!(false);
     let pod: Pod = serde_json::from_value(pod).unwrap();
@@ -419,7 +429,7 @@ async fn a_pod_that_exists_is_never_changed_nor_are_its_subresources() {
 }
 
 #[tokio::test]
-async fn a_thousand_policies_are_within_the_budget_of_an_admission_check() {
+async fn a_thousand_selectors_are_within_the_cost_limit_of_an_admission_policy() {
     let cluster = Cluster::connect().await;
     let selectors: Vec<Value> = (0..1000)
         .map(|i| {
@@ -434,19 +444,19 @@ async fn a_thousand_policies_are_within_the_budget_of_an_admission_check() {
         .collect();
     let namespace = cluster.guarded("thousand", &json!(selectors)).await;
     let last = json!({ "team": "x", "app": "chat-999", "region": "north" });
-    cluster.assert_injected(&namespace, &labelled(&last), "the last one").await;
+    cluster.assert_injected(&namespace, &labelled(&last), "the last one matches").await;
     cluster
         .assert_untouched(
             &namespace,
             &labelled(&json!({ "team": "x", "region": "north" })),
-            "none of them",
+            "none of them matches",
         )
         .await;
     cluster.finish(vec![namespace]).await;
 }
 
 #[tokio::test]
-async fn a_pod_too_large_to_be_reasonable_is_injected_all_the_same() {
+async fn a_very_large_pod_is_injected() {
     let cluster = Cluster::connect().await;
     let namespace = cluster.guarded("large", &json!([{}])).await;
     let env: Vec<Value> =
@@ -455,7 +465,8 @@ async fn a_pod_too_large_to_be_reasonable_is_injected_all_the_same() {
         (0..100).map(|i| json!({ "name": format!("c{i}"), "image": "app", "env": env })).collect();
     let volumes: Vec<Value> =
         (0..500).map(|i| json!({ "name": format!("v{i}"), "emptyDir": {} })).collect();
-    let pod = json!({ "metadata": { "name": "large" }, "spec": { "containers": containers, "volumes": volumes } });
+    let spec = json!({ "containers": containers, "volumes": volumes });
+    let pod = json!({ "metadata": { "name": "large" }, "spec": spec });
     cluster
         .assert_injected(&namespace, &pod, "a hundred containers with a hundred variables each")
         .await;

@@ -1,5 +1,6 @@
-//! What the charts render, without a cluster: a restricted operator with few rights, odd values,
-//! refusals that say what is wrong, alerts with their runbooks, a dashboard of metrics that exist.
+//! What the charts render, without a cluster: an unprivileged operator with few rights, unusual
+//! values, errors that say what is wrong, alerts with runbooks, and a dashboard of existing
+//! metrics.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ fn repository(path: &str) -> PathBuf {
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output =
         Command::new(program).args(arguments).current_dir(repository("")).output().unwrap_or_else(
-            |error| panic!("{program} cannot be run: {error}; `cargo xtask test` brings it along"),
+            |error| panic!("{program} cannot be run: {error}; `cargo xtask test` installs it"),
         );
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
@@ -23,7 +24,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Renders the chart as for Kubernetes 1.36.
+/// Renders the chart for Kubernetes 1.36.
 fn template(arguments: &[&str]) -> Result<String, String> {
     let mut all = vec![
         "template",
@@ -38,7 +39,7 @@ fn template(arguments: &[&str]) -> Result<String, String> {
     run("helm", &all)
 }
 
-/// What was rendered, by `Kind/name`.
+/// The rendered objects, by `Kind/name`.
 fn objects(rendered: &str) -> Vec<(String, Value)> {
     let parsed: Vec<Value> = serde_saphyr::from_multiple(rendered).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
@@ -61,7 +62,7 @@ fn find<'a>(objects: &'a [(String, Value)], name: &str) -> &'a Value {
 }
 
 #[test]
-fn defaults_render_what_the_restricted_pod_security_standard_asks_for() {
+fn the_defaults_meet_the_restricted_pod_security_standard() {
     let objects = objects(&template(&[]).unwrap());
     let pod = &find(&objects, "Deployment/personaguard-operator")["spec"]["template"]["spec"];
     for spec in [pod, &find(&objects, "Pod/pg-check")["spec"]] {
@@ -72,11 +73,11 @@ fn defaults_render_what_the_restricted_pod_security_standard_asks_for() {
         assert_eq!(container["readOnlyRootFilesystem"], true);
         assert_eq!(container["capabilities"]["drop"][0], "ALL");
     }
-    let excluded = &find(&objects, "MutatingAdmissionPolicy/personaguard")["spec"]["matchConstraints"]
-        ["namespaceSelector"];
+    let policy = find(&objects, "MutatingAdmissionPolicy/personaguard");
+    let excluded = &policy["spec"]["matchConstraints"]["namespaceSelector"];
     assert!(
         excluded.to_string().contains("\"pg-system\""),
-        "the release's own namespace is left alone: {excluded}"
+        "the release's own namespace is excluded: {excluded}"
     );
     find(&objects, "ConfigMap/personaguard-rules");
     find(&objects, "ConfigMap/personaguard-dashboard");
@@ -101,7 +102,7 @@ fn no_role_of_the_operator_has_a_wildcard_or_reads_secrets_of_others() {
 }
 
 #[test]
-fn odd_values_render() {
+fn unusual_values_render() {
     let monitoring = objects(
         &template(&[
             "--api-versions",
@@ -115,7 +116,7 @@ fn odd_values_render() {
     find(&monitoring, "PrometheusRule/personaguard");
     assert!(
         !monitoring.iter().any(|(name, _)| name == "ConfigMap/personaguard-rules"),
-        "the rules are there once"
+        "the rules are rendered once"
     );
 
     let digest = format!("sha256:{}", "a".repeat(64));
@@ -177,14 +178,16 @@ fn odd_values_render() {
 
     let quiet = template(&[
         "--set",
-        "monitoring.rules.create=Never,monitoring.dashboard.create=false,networkPolicy.create=false,resources=null",
+        "monitoring.rules.create=Never,monitoring.dashboard.create=false",
+        "--set",
+        "networkPolicy.create=false,resources=null",
     ])
     .unwrap();
     assert!(!quiet.contains("kind: ConfigMap") && !quiet.contains("kind: NetworkPolicy"));
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused_by_name() {
+fn invalid_values_are_refused_by_name() {
     for (value, named) in [
         ("replicas=many", "replicas"),
         ("image.repo=x", "repo"),
@@ -202,7 +205,7 @@ fn values_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn an_api_server_that_is_too_old_is_told_in_a_sentence() {
+fn an_api_server_that_is_too_old_is_refused_with_a_clear_message() {
     let refusal =
         run("helm", &["template", "charts/personaguard", "--kube-version", "1.35.4"]).unwrap_err();
     assert!(
@@ -210,7 +213,7 @@ fn an_api_server_that_is_too_old_is_told_in_a_sentence() {
         "{refusal}"
     );
     run("helm", &["template", "charts/personaguard", "--kube-version", "1.37.0-alpha.1"]).unwrap();
-    // A live API server lists its kinds.
+    // With a live API server, Helm knows its kinds.
     let refusal = template(&["--api-versions", "v1/Pod"]).unwrap_err();
     assert!(refusal.contains("does not serve MutatingAdmissionPolicy"), "{refusal}");
     let live = [
@@ -257,7 +260,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 }
 
 #[test]
-fn the_dashboard_asks_for_metrics_that_exist() {
+fn the_dashboard_uses_existing_metrics() {
     let text =
         std::fs::read_to_string(repository("charts/personaguard/files/dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
@@ -274,7 +277,7 @@ fn the_dashboard_asks_for_metrics_that_exist() {
             .unwrap_or(word);
         assert!(
             known.contains(&name) || known.contains(&word),
-            "{word} is no metric of crds/src/metrics.rs"
+            "{word} is not a metric of crds/src/metrics.rs"
         );
     }
 }

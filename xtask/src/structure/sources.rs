@@ -4,14 +4,13 @@
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, Result};
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::files::{self, Files};
+use anyhow::Result;
+use std::path::Path;
 
 /// The text of each Rust and Python file, by its path below the repository's root.
 #[derive(Default)]
-pub(super) struct Sources(BTreeMap<PathBuf, String>);
+pub(super) struct Sources(Files);
 
 impl Sources {
     /// Reads every file below a folder, except in hidden folders and build outputs.
@@ -19,29 +18,7 @@ impl Sources {
     /// # Errors
     /// A file or folder cannot be read.
     pub(super) fn read(root: &Path) -> Result<Self> {
-        let mut sources = Self::default();
-        sources.add(root, root)?;
-        Ok(sources)
-    }
-
-    fn add(&mut self, root: &Path, folder: &Path) -> Result<()> {
-        let entries =
-            fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
-        for entry in entries {
-            let entry = entry?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let name = name.to_string_lossy();
-            if entry.file_type()?.is_dir() {
-                if !name.starts_with('.') && name != "target" && name != "__pycache__" {
-                    self.add(root, &path)?;
-                }
-            } else if name.ends_with(".rs") || name.ends_with(".py") {
-                let text = fs::read_to_string(&path)
-                    .with_context(|| format!("reading {}", path.display()))?;
-                self.0.insert(path.strip_prefix(root)?.to_owned(), text);
-            }
-        }
-        Ok(())
+        Ok(Self(files::read(root, &["rs", "py"])?))
     }
 
     /// The text of a file, if there is one.

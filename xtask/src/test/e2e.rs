@@ -21,7 +21,7 @@ pub(crate) fn run(
     progress: &Progress,
     count: &mut Count,
 ) -> Result<()> {
-    workspace::build(progress)?;
+    workspace::build_with_cluster(cache, progress)?;
     let weights = model::ensure(cache, progress)?;
     let python = python::ensure(cache, progress)?;
     let vectors = vectors::ensure(cache, &weights, options.vectors.as_deref(), progress)?;

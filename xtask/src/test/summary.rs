@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Tests of a step before crates and modules were rearranged: the rearrangement lost none.
 fn before(step: Step) -> usize {
     match step {
-        Step::Unit => 0,
-        Step::E2e => 0,
+        Step::Unit => 519,
+        Step::E2e => 41,
         _ => 0,
     }
 }

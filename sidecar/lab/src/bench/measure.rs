@@ -3,7 +3,7 @@
 use super::results::{BenchResults, ConcurrentSpeed};
 use anyhow::{Context as _, bail};
 use personaguard_model::{
-    Engine, Event, GenerateRequest, Generation, Intervention, Positions, Probe,
+    Engine, Event, GenerateRequest, Generation, Intervention, Positions, Tap,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ impl<'a> Bench<'a> {
     fn prompt(&mut self, tokens: u32) -> Vec<u32> {
         self.salt += 1;
         let vocabulary =
-            u32::try_from(self.engine.model().tokenizer().vocabulary()).unwrap_or(u32::MAX).max(2);
+            u32::try_from(self.engine.model().tokenizer().vocab_size()).unwrap_or(u32::MAX).max(2);
         let token = |index: u32| {
             index.wrapping_mul(7919).wrapping_add(self.salt.wrapping_mul(104_729)) % vocabulary
         };
@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
         let mut generation = self.engine.submit(request)?;
         let mut read = None;
         while let Some(event) = next(&mut generation)? {
-            if matches!(event, Event::Prompt(_)) {
+            if matches!(event, Event::Prefill(_)) {
                 read = Some(started.elapsed());
             }
         }
@@ -128,7 +128,7 @@ impl<'a> Bench<'a> {
             let (mut first, mut last, mut tokens) = (None, None, 0);
             while let Some(event) = next(&mut generation)? {
                 match event {
-                    Event::Prompt(_) => first = Some(Instant::now()),
+                    Event::Prefill(_) => first = Some(Instant::now()),
                     Event::Token(_) => {
                         tokens += 1;
                         last = Some(Instant::now());
@@ -168,15 +168,17 @@ impl<'a> Bench<'a> {
     fn request(&self, steered: bool) -> anyhow::Result<GenerateRequest> {
         let model = self.engine.model();
         let vector = |index: usize| -> Vec<f32> {
-            (0..model.hidden()).map(|d| ((d * 37 + index * 11) % 101) as f32 / 50.0 - 1.0).collect()
+            (0..model.hidden_size())
+                .map(|d| ((d * 37 + index * 11) % 101) as f32 / 50.0 - 1.0)
+                .collect()
         };
         let layer = |index: usize| (model.layers() / 2 + index % 4).min(model.layers());
-        let probes = (0..8)
-            .map(|index| Probe::new(layer(index), &vector(index)))
-            .collect::<Result<Arc<[Probe]>, _>>()?;
+        let taps = (0..8)
+            .map(|index| Tap::new(layer(index), &vector(index)))
+            .collect::<Result<Arc<[Tap]>, _>>()?;
         let steering = Intervention::add(layer(0), &vector(0), 1e-4, Positions::Response)?;
         let interventions = steered.then_some(steering).into_iter().collect();
-        Ok(GenerateRequest { probes, interventions, ..Default::default() })
+        Ok(GenerateRequest { taps, interventions, ..Default::default() })
     }
 }
 

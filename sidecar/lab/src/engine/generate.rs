@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Probe, Sampling,
+    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Sampling, Tap,
 };
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ async fn finish(
         match event {
             Event::Token(token) => tokens.push(token.id),
             Event::Failed(error) => return Err(error.into()),
-            Event::Prompt(_) => {}
+            Event::Prefill(_) => {}
             Event::End(end) => return Ok((tokens, end.states)),
         }
     }
@@ -111,11 +111,11 @@ pub(crate) async fn generate_projected(
     prompt: Vec<u32>,
     settings: GenerationSettings,
     steering: Option<Intervention>,
-    probe: Probe,
+    probe: Tap,
 ) -> anyhow::Result<ProjectedAnswer> {
     let request = GenerateRequest {
         interventions: steering.into_iter().collect(),
-        probes: Arc::new([probe]),
+        taps: Arc::new([probe]),
         ..settings.request(prompt)
     };
     let mut generation = engine.submit(request)?;
@@ -127,7 +127,7 @@ pub(crate) async fn generate_projected(
                 answer.projection += token.projections.first().copied().map_or(f64::NAN, f64::from);
             }
             Event::Failed(error) => return Err(error.into()),
-            Event::Prompt(_) => {}
+            Event::Prefill(_) => {}
             Event::End(_) => {
                 answer.projection /= answer.tokens.len().max(1) as f64;
                 return Ok(answer);

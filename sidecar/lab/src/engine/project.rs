@@ -2,7 +2,7 @@
 
 use crate::files::LoadedVector;
 use anyhow::Context as _;
-use personaguard_model::{Engine, Probe, ScoreRequest};
+use personaguard_model::{Engine, ScoreRequest, Tap};
 use std::sync::Arc;
 
 /// Projections on each probe, in the order of the probes.
@@ -18,12 +18,12 @@ pub(crate) struct Projections {
 ///
 /// # Errors
 /// If a vector is zero there, as an imported one may be.
-pub(crate) fn best_layer_probes(vectors: &[LoadedVector]) -> anyhow::Result<Arc<[Probe]>> {
+pub(crate) fn best_layer_probes(vectors: &[LoadedVector]) -> anyhow::Result<Arc<[Tap]>> {
     vectors
         .iter()
         .map(|vector| {
             let layer = vector.file.best_layer();
-            Probe::new(layer as usize, vector.best()?)
+            Tap::new(layer as usize, vector.best()?)
                 .with_context(|| format!("{} at layer {layer}", vector.path.display()))
         })
         .collect()
@@ -37,10 +37,10 @@ pub(crate) async fn project(
     engine: &Engine,
     prompt: Vec<u32>,
     response: Vec<u32>,
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 ) -> anyhow::Result<Projections> {
     let request =
-        ScoreRequest { prompt, response, probes, skip_logprobs: true, ..ScoreRequest::default() };
+        ScoreRequest { prompt, response, taps, skip_logprobs: true, ..ScoreRequest::default() };
     let score = engine.score(request).await?;
     let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
     Ok(Projections {
@@ -57,9 +57,9 @@ pub(crate) async fn project_token_by_token(
     engine: &Engine,
     prompt: Vec<u32>,
     response: Vec<u32>,
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 ) -> anyhow::Result<Vec<f64>> {
-    let request = ScoreRequest { prompt, response, probes, ..ScoreRequest::default() };
+    let request = ScoreRequest { prompt, response, taps, ..ScoreRequest::default() };
     let score = engine.score(request).await?;
     Ok(score
         .response

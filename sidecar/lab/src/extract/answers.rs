@@ -127,7 +127,7 @@ pub(super) async fn rescore(
         let (request, tokens) = (answer.request.clone(), answer.tokens.clone());
         match known {
             Some(states) => Ok(ScoredAnswer { request, tokens, states }),
-            None => score(engine, request, tokens, "", Capture::ResponseStates).await,
+            None => score(engine, request, tokens, "", Capture::Response).await,
         }
     })
     .await

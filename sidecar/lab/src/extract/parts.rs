@@ -87,7 +87,7 @@ impl Parts {
             );
         }
         let tensors = SafeTensors::deserialize(&bytes)?;
-        let shape = [model.layers() + 1, model.hidden()];
+        let shape = [model.layers() + 1, model.hidden_size()];
         for (name, tokens) in header.answers {
             let request = *requests
                 .get(&name)

@@ -56,7 +56,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let Job { spec, settings, judge, .. } = job;
     let Prepared { plan, mut store, .. } = prepare(engine, job)?;
 
-    let capture = Capture::MeanStates;
+    let capture = Capture::PromptAndResponse;
     let title = "Answering extraction questions";
     let answers = answer(engine, &plan.extract, settings, capture, &mut store, title).await?;
     let (extract, incoherent) = coherent(answers);
@@ -89,7 +89,7 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
     let (best_layer, dose_responses) =
         choose_layer(engine, spec, settings, &fit, &rank_layers(&candidates)).await?;
 
-    let capture = Capture::ResponseStates;
+    let capture = Capture::Response;
     let title = "Answering held-out questions";
     let answers = answer(engine, &plan.held_out, settings, capture, &mut store, title).await?;
     let (held_out, _) = coherent(answers);

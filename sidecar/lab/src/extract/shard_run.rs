@@ -25,9 +25,9 @@ pub async fn run_shard(
     let mut answers = Vec::new();
     let mut rescored = Vec::new();
     for (requests, capture, title) in [
-        (&plan.extract, Capture::MeanStates, "Answering extraction questions"),
-        (&plan.held_out, Capture::ResponseStates, "Answering held-out questions"),
-        (&plan.benign, Capture::ResponseStates, "Answering benign requests"),
+        (&plan.extract, Capture::PromptAndResponse, "Answering extraction questions"),
+        (&plan.held_out, Capture::Response, "Answering held-out questions"),
+        (&plan.benign, Capture::Response, "Answering benign requests"),
     ] {
         let given = answer(engine, requests, job.settings, capture, &mut store, title).await?;
         let (coherent, _) = coherent(given.clone());

@@ -8,13 +8,13 @@ use crate::engine::{
 };
 use crate::files::{Conversation, LoadedVector};
 use anyhow::{Context as _, bail};
-use personaguard_model::{Capture, Engine, Probe};
+use personaguard_model::{Capture, Engine, Tap};
 use personaguard_persona::TraitSpec;
 use personaguard_persona::screening::{ProjectionScale, SampleScores};
 use std::sync::Arc;
 
 /// How many probes a request has at most.
-const MAX_PROBES: usize = 256;
+const MAX_TAPS: usize = 256;
 /// Seed of the model's own answers. They are greedy, so it has no effect.
 const SEED: u64 = 1;
 
@@ -29,7 +29,7 @@ pub(super) struct Scorer<'a> {
     keep_activations: bool,
     scales: Vec<ProjectionScale>,
     /// Probes at the layers of each scale, one scale after another.
-    probes: Arc<[Probe]>,
+    taps: Arc<[Tap]>,
 }
 
 /// Mean activations of a sample's answer and of the model's own, `[layer][hidden]`, flat. Empty
@@ -61,7 +61,7 @@ impl<'a> Scorer<'a> {
             reference: settings.reference,
             max_tokens: settings.max_tokens,
             keep_activations: settings.states.is_some(),
-            probes: probes(vectors, &scales)?,
+            taps: taps(vectors, &scales)?,
             scales,
         })
     }
@@ -109,7 +109,7 @@ impl<'a> Scorer<'a> {
             *ratio = Some(likelihood_ratio(self.engine, sample, &answer, spec).await?);
         }
         let Projections { prompt_last, response_avg } =
-            project(self.engine, prompt.clone(), answer, self.probes.clone()).await?;
+            project(self.engine, prompt.clone(), answer, self.taps.clone()).await?;
         let answers = self.scores(&response_avg.context("the answer is empty")?);
         let references = match self.reference {
             Reference::Nothing => vec![0.0; answers.len()],
@@ -119,7 +119,7 @@ impl<'a> Scorer<'a> {
                 if self.keep_activations {
                     activations.own = self.activations(prompt.clone(), own.clone()).await?;
                 }
-                let own = project(self.engine, prompt, own, self.probes.clone()).await?;
+                let own = project(self.engine, prompt, own, self.taps.clone()).await?;
                 // An empty answer is where its prompt ends.
                 self.scores(&own.response_avg.unwrap_or(own.prompt_last))
             }
@@ -143,7 +143,7 @@ impl<'a> Scorer<'a> {
     }
 
     async fn activations(&self, prompt: Vec<u32>, response: Vec<u32>) -> anyhow::Result<Vec<f32>> {
-        let states = mean_states(self.engine, prompt, response, Capture::MeanStates).await?;
+        let states = mean_states(self.engine, prompt, response, Capture::PromptAndResponse).await?;
         Ok(states.response_mean.concat())
     }
 
@@ -160,20 +160,20 @@ impl<'a> Scorer<'a> {
 }
 
 /// Probes at the layers of each vector's scale, one after another.
-fn probes(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> anyhow::Result<Arc<[Probe]>> {
+fn taps(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> anyhow::Result<Arc<[Tap]>> {
     let layers = vectors
         .iter()
         .zip(scales)
         .flat_map(|(vector, scale)| scale.layers().map(move |layer| (vector, layer)));
-    let probes = layers
+    let taps = layers
         .map(|(vector, layer)| {
             let context = || format!("{} at layer {layer}", vector.path.display());
             let row = vector.file.layer(layer).with_context(context)?;
-            Probe::new(layer as usize, row).with_context(context)
+            Tap::new(layer as usize, row).with_context(context)
         })
-        .collect::<anyhow::Result<Arc<[Probe]>>>()?;
-    if probes.len() > MAX_PROBES {
+        .collect::<anyhow::Result<Arc<[Tap]>>>()?;
+    if taps.len() > MAX_TAPS {
         bail!("these are too many vectors at once: screen for fewer, or give --as-in-paper");
     }
-    Ok(probes)
+    Ok(taps)
 }

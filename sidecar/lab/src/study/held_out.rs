@@ -37,7 +37,7 @@ pub(super) async fn contrasted_answers(
     spec: &TraitSpec,
     settings: &StudySettings,
 ) -> anyhow::Result<Vec<HeldOutAnswer>> {
-    let probes = best_layer_probes(vectors)?;
+    let taps = best_layer_probes(vectors)?;
     let work = spec
         .held_out
         .iter()
@@ -57,9 +57,8 @@ pub(super) async fn contrasted_answers(
             };
             let prompt = |system: &str| single_turn_prompt(engine.model(), system, question);
             let tokens = generate(engine, prompt(&system)?, generation, None).await?;
-            let generated =
-                project(engine, prompt(&system)?, tokens.clone(), probes.clone()).await?;
-            let rescored = project(engine, prompt("")?, tokens.clone(), probes.clone()).await?;
+            let generated = project(engine, prompt(&system)?, tokens.clone(), taps.clone()).await?;
+            let rescored = project(engine, prompt("")?, tokens.clone(), taps.clone()).await?;
             let scores = generated.response_avg.zip(rescored.response_avg);
             let question: &String = question;
             Ok(scores.map(|(scores, rescored)| HeldOutAnswer {

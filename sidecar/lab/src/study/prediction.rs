@@ -30,7 +30,7 @@ pub(super) async fn correlation(
     let systems: Vec<String> =
         sides(Polarity::Negative).chain([String::new()]).chain(sides(Polarity::Positive)).collect();
     let questions: Vec<&String> = spec.held_out.iter().take(settings.questions).collect();
-    let probes = best_layer_probes(std::slice::from_ref(vector))?;
+    let taps = best_layer_probes(std::slice::from_ref(vector))?;
     let work = systems
         .iter()
         .enumerate()
@@ -52,7 +52,7 @@ pub(super) async fn correlation(
         let tokens = generate(engine, prompt()?, generation, None).await?;
         // Under another contrast than the one that the answer was generated under.
         let ratio = likelihood_ratio(engine, spec, place, question, &tokens).await?;
-        let projections = project(engine, prompt()?, Vec::new(), probes.clone()).await?;
+        let projections = project(engine, prompt()?, Vec::new(), taps.clone()).await?;
         let prompt_last = *projections.prompt_last.first().context("a probe read nothing")?;
         Ok((prompt_last, ratio))
     };

@@ -27,9 +27,9 @@ pub(super) async fn extremes(
     for (answer, asked) in [(highest, "asked to show the trait"), (lowest, "asked not to")] {
         let Some(answer) = answer else { continue };
         let prompt = single_turn_prompt(engine.model(), &answer.system, &answer.question)?;
-        let probes = best_layer_probes(std::slice::from_ref(vector))?;
-        let scores = project_token_by_token(engine, prompt, answer.tokens.clone(), probes).await?;
-        let mut text = engine.model().tokenizer().stream();
+        let taps = best_layer_probes(std::slice::from_ref(vector))?;
+        let scores = project_token_by_token(engine, prompt, answer.tokens.clone(), taps).await?;
+        let mut text = engine.model().tokenizer().decode_stream();
         let tokens =
             answer.tokens.iter().zip(scores).map(|(token, score)| (text.push(*token), score));
         let tokens = tokens.collect();

@@ -1,7 +1,7 @@
 //! The bounded queue between callers and the engine's thread.
 
-use super::SubmitError;
-use super::event::{EngineError, Event};
+use super::error::{EngineError, SubmitError};
+use super::event::Event;
 use super::request::{GenerateRequest, ScoreRequest};
 use super::score::Score;
 use std::collections::VecDeque;
@@ -12,45 +12,37 @@ use tokio::sync::{mpsc, oneshot};
 
 /// One request on its way to the engine's thread.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) work: Work,
-}
-
-#[derive(Debug)]
-pub(crate) enum Work {
+pub(super) enum Job {
     Generate { request: GenerateRequest, events: mpsc::Sender<Event> },
     Score { request: ScoreRequest, result: oneshot::Sender<Result<Score, EngineError>> },
 }
 
 impl Job {
-    pub(crate) fn new(work: Work) -> Self {
-        Self { work }
-    }
-
-    /// Nobody waits for the answer any more.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        match &self.work {
-            Work::Generate { events, .. } => events.is_closed(),
-            Work::Score { result, .. } => result.is_closed(),
+    /// Whether the caller has gone away.
+    fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Generate { events, .. } => events.is_closed(),
+            Self::Score { result, .. } => result.is_closed(),
         }
     }
 
-    pub(crate) fn fail(self, error: EngineError) {
-        match self.work {
-            // The channel has room for all that the request may produce, or nobody listens.
-            Work::Generate { events, .. } => drop(events.try_send(Event::Failed(error))),
-            Work::Score { result, .. } => drop(result.send(Err(error))),
+    pub(super) fn fail(self, error: EngineError) {
+        match self {
+            // The channel has room for all events of the request; sending fails only if the caller
+            // has gone away.
+            Self::Generate { events, .. } => drop(events.try_send(Event::Failed(error))),
+            Self::Score { result, .. } => drop(result.send(Err(error))),
         }
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
     max_waiting: usize,
     running: AtomicUsize,
-    /// Mean time between places that became free, in milliseconds, smoothed.
+    /// Smoothed mean time between two requests that ended, in milliseconds.
     release_millis: AtomicUsize,
 }
 
@@ -61,7 +53,8 @@ struct State {
 }
 
 impl Queue {
-    pub(crate) fn new(max_waiting: usize) -> Self {
+    /// At least one job may wait.
+    pub(super) fn new(max_waiting: usize) -> Self {
         Self {
             state: Mutex::default(),
             arrived: Condvar::new(),
@@ -76,7 +69,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, job: Job) -> Result<(), SubmitError> {
+    pub(super) fn push(&self, job: Job) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if state.closed {
             return Err(SubmitError::Stopped);
@@ -95,9 +88,9 @@ impl Queue {
         Ok(())
     }
 
-    /// The next job that `fits` takes, or `None`; the order of arrival is kept. Cancelled jobs are
-    /// dropped on the way.
-    pub(crate) fn pop(&self, fits: impl FnOnce(&Job) -> bool) -> Option<Job> {
+    /// Takes the job that has waited longest, if it `fits`. Jobs that were cancelled before it are
+    /// dropped.
+    pub(super) fn pop_if(&self, fits: impl FnOnce(&Job) -> bool) -> Option<Job> {
         let mut state = self.lock();
         while state.waiting.front().is_some_and(Job::is_cancelled) {
             state.waiting.pop_front();
@@ -105,8 +98,8 @@ impl Queue {
         state.waiting.pop_front_if(|job| fits(job))
     }
 
-    /// Blocks until a job waits or the queue is closed. `false` when it is closed.
-    pub(crate) fn wait(&self) -> bool {
+    /// Blocks until a job waits or the queue is closed. Returns whether it is open.
+    pub(super) fn wait(&self) -> bool {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.closed {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -114,12 +107,12 @@ impl Queue {
         !state.closed
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// No job is taken any more; those that wait fail.
-    pub(crate) fn close(&self) {
+    /// Takes no more jobs, and fails those that wait.
+    pub(super) fn close(&self) {
         let waiting = {
             let mut state = self.lock();
             state.closed = true;
@@ -131,20 +124,22 @@ impl Queue {
         }
     }
 
-    pub(crate) fn waiting(&self) -> usize {
+    /// Number of jobs that wait.
+    pub(super) fn waiting(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    pub(crate) fn running(&self) -> usize {
+    /// Number of requests that are running.
+    pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_running(&self, running: usize) {
+    pub(super) fn set_running(&self, running: usize) {
         self.running.store(running, Ordering::Relaxed);
     }
 
-    /// Notes that a place became free `since_last` after the one before it.
-    pub(crate) fn note_release(&self, since_last: Duration) {
+    /// Notes that a request ended, `since_last` after the one before it.
+    pub(super) fn note_release(&self, since_last: Duration) {
         let sample = usize::try_from(since_last.as_millis()).unwrap_or(usize::MAX).min(60_000);
         let old = self.release_millis.load(Ordering::Relaxed);
         self.release_millis.store((old * 7 + sample) / 8, Ordering::Relaxed);

@@ -1,6 +1,7 @@
-//! Byte-level BPE (GPT-2 and its descendants) by the `tokenizers` crate.
+//! Byte-level BPE (GPT-2 and its descendants), by the `tokenizers` crate.
 
-use crate::model::LoadError;
+use super::scheme::Scheme;
+use crate::error::LoadError;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use tokenizers::models::bpe::BPE;
@@ -10,25 +11,35 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
 
-pub(super) struct Bpe {
+pub(super) struct ByteLevelBpe {
     inner: tokenizers::Tokenizer,
-    /// Token of each single byte, for text on which the tokenizer fails.
+    /// The token of each single byte, for text on which the tokenizer fails.
     bytes: Vec<Option<u32>>,
 }
 
-/// Where words end, by the name that the file gives its pre-tokenizer.
+/// How text is split into words, by the name that the file gives its pre-tokenizer.
 fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
     // Words, numbers of up to three (or one) digits, punctuation, line breaks.
-    const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    const LLAMA3: &str = concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}",
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
+    const QWEN2: &str = concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}",
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
+    const TEKKEN: &str = concat!(
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}",
+        r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
     let by_pattern = |pattern: &str| -> Result<PreTokenizerWrapper, LoadError> {
         let split = Split::new(
             SplitPattern::Regex(pattern.into()),
             SplitDelimiterBehavior::Isolated,
             false,
         )
-        .map_err(|error| LoadError::Unsupported { what: format!("its pre-tokenizer: {error}") })?;
+        .map_err(|error| LoadError::unsupported(format!("its pre-tokenizer: {error}")))?;
         Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, false, false).into()]).into())
     };
     match name {
@@ -41,20 +52,23 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
         "qwen2" | "deepseek-r1-qwen" => by_pattern(QWEN2),
         "tekken" => by_pattern(TEKKEN),
         "gpt-2" | "default" | "olmo" => Ok(ByteLevel::new(false, true, true).into()),
-        other => Err(LoadError::Unsupported { what: format!("pre-tokenizer {other}") }),
+        other => Err(LoadError::unsupported(format!("pre-tokenizer {other}"))),
     }
 }
 
-impl Bpe {
+impl ByteLevelBpe {
+    /// `merges` are pairs of tokens with a space in between, best first; `pre` names the
+    /// pre-tokenizer.
     pub(super) fn new(tokens: &[String], merges: &[String], pre: &str) -> Result<Self, LoadError> {
-        let corrupt = |what: String| LoadError::Corrupt { what };
         let vocabulary: ahash::AHashMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
         let merges = merges
             .iter()
             .map(|merge| {
-                // Neither side is empty, so a merge of a token that is itself a space keeps it.
+                // Neither side is empty, so a space at the very start belongs to the left side.
                 let at = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
-                let at = at.ok_or_else(|| corrupt(format!("the merge {merge:?} is no pair")))?;
+                let at = at.ok_or_else(|| {
+                    LoadError::corrupt(format!("the merge {merge:?} is not a pair"))
+                })?;
                 Ok((merge[..at].to_owned(), merge[at + 1..].to_owned()))
             })
             .collect::<Result<Vec<_>, LoadError>>()?;
@@ -65,18 +79,20 @@ impl Bpe {
             .vocab_and_merges(vocabulary, merges)
             .ignore_merges(llama3)
             .build()
-            .map_err(|error| corrupt(format!("its tokenizer: {error}")))?;
+            .map_err(|error| LoadError::corrupt(format!("its tokenizer: {error}")))?;
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(pre_tokenizer(pre)?));
         if matches!(pre, "qwen2" | "deepseek-r1-qwen") {
             inner
                 .with_normalizer(Some(NormalizerWrapper::NFC(tokenizers::normalizers::NFC)))
-                .map_err(|error| corrupt(format!("its tokenizer: {error}")))?;
+                .map_err(|error| LoadError::corrupt(format!("its tokenizer: {error}")))?;
         }
         Ok(Self { inner, bytes })
     }
+}
 
-    pub(super) fn encode(&self, text: &str, tokens: &mut Vec<u32>) {
+impl Scheme for ByteLevelBpe {
+    fn encode(&self, text: &str, _first: bool, tokens: &mut Vec<u32>) {
         match self.inner.encode_fast(text, false) {
             Ok(encoding) => tokens.extend_from_slice(encoding.get_ids()),
             Err(_) => tokens.extend(text.bytes().filter_map(|byte| self.bytes[usize::from(byte)])),
@@ -84,7 +100,7 @@ impl Bpe {
     }
 }
 
-/// GPT-2 writes each byte as one printable character: those that are printable Latin-1 as
+/// GPT-2 writes each byte as one printable character: bytes that are printable in Latin-1 as
 /// themselves, the others, in order, as the characters from U+0100 on.
 fn char_of(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
@@ -98,7 +114,7 @@ fn char_of(byte: u8) -> char {
         .unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The bytes that a token's text stands for.
+/// Appends the bytes that a token's text stands for.
 pub(super) fn decode(text: &str, bytes: &mut Vec<u8>) {
     static BYTES: LazyLock<HashMap<char, u8>> =
         LazyLock::new(|| (0..=255).map(|byte| (char_of(byte), byte)).collect());
@@ -111,15 +127,4 @@ pub(super) fn decode(text: &str, bytes: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_byte_has_a_character_of_its_own() {
-        let text: String = (0..=255).map(char_of).collect();
-        let mut bytes = Vec::new();
-        decode(&text, &mut bytes);
-        assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
-        assert_eq!((char_of(b' '), char_of(b'\n'), char_of(b'a')), ('Ġ', 'Ċ', 'a'));
-    }
-}
+mod tests;

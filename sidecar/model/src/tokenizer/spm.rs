@@ -1,22 +1,26 @@
-//! SentencePiece BPE as Llama 2, Mistral and Gemma use it: pairs of neighbours merge, best score
-//! first, and what no token covers becomes bytes.
+//! SentencePiece BPE as in Llama 2, Mistral and Gemma: adjacent pieces merge, best score first, and
+//! what no token covers becomes bytes.
 
-use crate::model::LoadError;
+use super::kind::{BYTE, CONTROL, NORMAL, UNKNOWN};
+use super::scheme::Scheme;
+use crate::error::LoadError;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
-pub(super) struct Spm {
+pub(super) struct SentencePiece {
     tokens: HashMap<String, u32>,
     scores: Vec<f32>,
+    /// The token of each single byte.
     bytes: [Option<u32>; 256],
     unknown: Option<u32>,
-    /// Text that begins a sequence is given a space in front.
-    prefix: bool,
+    /// Whether text that begins a sequence gets a space in front.
+    adds_prefix: bool,
 }
 
+/// A space, as it is written in tokens.
 const SPACE: char = '▁';
 
-/// A piece of text that may merge with the next.
+/// A piece of text that may merge with the next. One that has merged into the previous is empty.
 struct Symbol {
     start: usize,
     end: usize,
@@ -24,12 +28,12 @@ struct Symbol {
     next: Option<usize>,
 }
 
-/// Two neighbours that together are a token.
+/// Two adjacent symbols that together are a token.
 struct Pair {
     score: f32,
     left: usize,
     right: usize,
-    /// Bytes of both, to tell whether either has merged meanwhile.
+    /// Bytes of both, which tell whether either has merged meanwhile.
     length: usize,
 }
 
@@ -53,62 +57,40 @@ impl PartialEq for Pair {
 
 impl Eq for Pair {}
 
-impl Spm {
+impl SentencePiece {
+    /// `scores` and `kinds` are those of the tokens; where `kinds` are too few, the rest is normal.
     pub(super) fn new(
         tokens: &[String],
         scores: &[f32],
         kinds: &[i32],
-        prefix: bool,
+        adds_prefix: bool,
     ) -> Result<Self, LoadError> {
         if scores.len() != tokens.len() {
-            return Err(LoadError::Corrupt {
-                what: "its tokens and their scores differ in number".into(),
-            });
+            return Err(LoadError::corrupt("its tokens and their scores differ in number"));
         }
         let mut bytes = [None; 256];
         let mut unknown = None;
         let mut map = HashMap::new();
         for (id, (text, kind)) in
-            (0_u32..).zip(tokens.iter().zip(kinds.iter().copied().chain(std::iter::repeat(1))))
+            (0_u32..).zip(tokens.iter().zip(kinds.iter().copied().chain(std::iter::repeat(NORMAL))))
         {
             match kind {
-                2 => unknown = Some(id),
-                super::BYTE => {
+                UNKNOWN => unknown = Some(id),
+                BYTE => {
                     if let Some(byte) = byte_of(text) {
                         bytes[usize::from(byte)] = Some(id);
                     }
                 }
-                super::CONTROL => {}
+                CONTROL => {}
                 _ => {
                     map.insert(text.clone(), id);
                 }
             }
         }
-        Ok(Self { tokens: map, scores: scores.to_vec(), bytes, unknown, prefix })
+        Ok(Self { tokens: map, scores: scores.to_vec(), bytes, unknown, adds_prefix })
     }
 
-    pub(super) fn encode(&self, text: &str, first: bool, tokens: &mut Vec<u32>) {
-        let mut escaped = String::with_capacity(text.len() + 3);
-        if first && self.prefix {
-            escaped.push(SPACE);
-        }
-        escaped.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
-        let symbols = self.merge(&escaped);
-        let mut at = Some(0);
-        while let Some(symbol) = at.and_then(|at| symbols.get(at)) {
-            let piece = &escaped[symbol.start..symbol.end];
-            match self.tokens.get(piece) {
-                Some(&id) => tokens.push(id),
-                None => {
-                    for byte in piece.bytes() {
-                        tokens.extend(self.bytes[usize::from(byte)].or(self.unknown));
-                    }
-                }
-            }
-            at = symbol.next;
-        }
-    }
-
+    /// The text's characters, merged as far as there are tokens for them.
     fn merge(&self, text: &str) -> Vec<Symbol> {
         let count = text.chars().count();
         let mut symbols: Vec<Symbol> = text
@@ -127,10 +109,9 @@ impl Spm {
         }
         while let Some(pair) = pairs.pop() {
             let (left, right) = (&symbols[pair.left], &symbols[pair.right]);
-            // One that has merged into its left neighbour is empty; one that has grown makes
-            // another length.
-            let gone = left.start == left.end || right.start == right.end;
-            if gone || left.next != Some(pair.right) || right.end - left.start != pair.length {
+            // Skip a pair if either symbol has merged since: it is empty, or has grown.
+            let is_gone = left.start == left.end || right.start == right.end;
+            if is_gone || left.next != Some(pair.right) || right.end - left.start != pair.length {
                 continue;
             }
             let (end, next, previous) = (right.end, right.next, left.previous);
@@ -148,6 +129,7 @@ impl Spm {
         symbols
     }
 
+    /// The pair of these symbols, if there is such a token.
     fn pair(&self, text: &str, symbols: &[Symbol], left: usize, right: usize) -> Option<Pair> {
         let (start, end) = (symbols[left].start, symbols[right].end);
         let &id = self.tokens.get(&text[start..end])?;
@@ -155,12 +137,36 @@ impl Spm {
     }
 }
 
-/// `<0x0A>` is byte 10.
+impl Scheme for SentencePiece {
+    fn encode(&self, text: &str, first: bool, tokens: &mut Vec<u32>) {
+        let mut escaped = String::with_capacity(text.len() + 3);
+        if first && self.adds_prefix {
+            escaped.push(SPACE);
+        }
+        escaped.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
+        let symbols = self.merge(&escaped);
+        let mut at = Some(0);
+        while let Some(symbol) = at.and_then(|at| symbols.get(at)) {
+            let piece = &escaped[symbol.start..symbol.end];
+            match self.tokens.get(piece) {
+                Some(&id) => tokens.push(id),
+                None => {
+                    for byte in piece.bytes() {
+                        tokens.extend(self.bytes[usize::from(byte)].or(self.unknown));
+                    }
+                }
+            }
+            at = symbol.next;
+        }
+    }
+}
+
+/// The byte that a token such as `<0x0A>` stands for.
 fn byte_of(text: &str) -> Option<u8> {
     u8::from_str_radix(text.strip_prefix("<0x")?.strip_suffix('>')?, 16).ok()
 }
 
-/// The bytes that a token's text stands for.
+/// Appends the bytes that a token's text stands for; `is_byte` tells whether it is a byte token.
 pub(super) fn decode(text: &str, is_byte: bool, bytes: &mut Vec<u8>) {
     match byte_of(text).filter(|_| is_byte) {
         Some(byte) => bytes.push(byte),
@@ -169,41 +175,4 @@ pub(super) fn decode(text: &str, is_byte: bool, bytes: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_is_lost_whatever_merges() {
-        let words =
-            ["a", "b", "c", "ab", "bc", "ca", "cb", "abc", "bca", "cab", "abca", "bcab", "▁", "▁a"];
-        let tokens: Vec<String> = words.iter().map(ToString::to_string).collect();
-        for seed in 0..200_u32 {
-            let scores: Vec<f32> =
-                (0..14_u32).map(|i| -(((i * 31 + seed * 17 + i * seed) % 23) as f32)).collect();
-            let spm = Spm::new(&tokens, &scores, &[], true).unwrap();
-            let text: String =
-                (0..12).map(|i| ['a', 'b', 'c', ' '][((seed >> i) + i) as usize % 4]).collect();
-            let mut ids = Vec::new();
-            spm.encode(&text, false, &mut ids);
-            let back: String = ids.iter().map(|&id| words[id as usize]).collect();
-            assert_eq!(back, text.replace(' ', "▁"), "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn the_best_pair_merges_first_and_strangers_become_bytes() {
-        let words = ["<unk>", "<0xC3>", "<0xA9>", "▁", "a", "b", "ab", "▁a", "▁ab"];
-        let tokens: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let scores = [0.0, 0.0, 0.0, -10.0, -10.0, -10.0, -2.0, -1.0, -3.0];
-        let kinds = [2, 6, 6, 1, 1, 1, 1, 1, 1];
-        let encode = |prefix, text: &str| {
-            let mut ids = Vec::new();
-            Spm::new(&tokens, &scores, &kinds, prefix).unwrap().encode(text, true, &mut ids);
-            ids
-        };
-        assert_eq!(encode(true, "ab"), [8]);
-        assert_eq!(encode(false, "ab"), [6]);
-        assert_eq!(encode(true, "b aé"), [3, 5, 7, 1, 2]);
-        assert_eq!(encode(false, "c"), [0]);
-    }
-}
+mod tests;

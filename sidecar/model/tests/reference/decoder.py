@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""A decoder in numpy that shares no code with the engine: the truth that its hidden states and logits are held against.
+"""A decoder in numpy that shares no code with the engine: the reference for its hidden states and
+logits.
 
     pip install numpy gguf
     decoder.py MODEL.gguf TOKENS [--steps N]
 
-TOKENS is a comma-separated prompt. Prints one JSON object: `greedy`, N tokens chosen greedily; `states`, the residual
-stream of the prompt's last token at layers 0..=L, each as its first 16 values and its norm; `logits`, the first 64 logits
-after the prompt; `logprobs`, those of the greedy tokens. Weights are dequantised to float64 and activations are not quantised.
+TOKENS is a comma-separated prompt. Prints one JSON object: `greedy`, N tokens chosen greedily;
+`states`, the residual stream of the prompt's last token at layers 0..=L, each as its first 16 values
+and its norm; `logits`, the first 64 logits after the prompt; `logprobs`, those of the greedy tokens.
+Weights are dequantized to float64; activations are not quantized.
 """
 
 import argparse
@@ -39,8 +41,9 @@ class Model:
         self.logit_cap = arch("final_logit_softcapping", usual[1])
         self.period = 2 if self.arch == "gemma2" else 6
         self.base = arch("rope.freq_base", 1e4 if self.arch in ("llama", "gemma2") else 1e6)
-        self.scale = arch("rope.scaling.factor", 1.0) if arch("rope.scaling.type", "none") == "linear" else 1.0
-        self.neighbours = self.arch == "llama"
+        is_linear = arch("rope.scaling.type", "none") == "linear"
+        self.scale = arch("rope.scaling.factor", 1.0) if is_linear else 1.0
+        self.interleaved = self.arch == "llama"
         self.gemma = gemma
         self.cache = {}
 
@@ -69,7 +72,10 @@ class Model:
         angle = np.arange(len(x))[:, None, None] * frequency
         cos, sin = np.cos(angle), np.sin(angle)
         out = x.copy()
-        first, second = (slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)) if self.neighbours else (slice(0, pairs), slice(pairs, 2 * pairs))
+        if self.interleaved:
+            first, second = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+        else:
+            first, second = slice(0, pairs), slice(pairs, 2 * pairs)
         a, b = x[..., first], x[..., second]
         out[..., first], out[..., second] = a * cos - b * sin, a * sin + b * cos
         return out
@@ -87,13 +93,16 @@ class Model:
         states = [x]
         for layer in range(self.layers):
             name = lambda part: f"blk.{layer}.{part}"
-            windowed = self.window is not None and (layer + 1) % self.period != 0 if self.gemma else self.window is not None
+            windowed = self.window is not None
+            if self.gemma:
+                windowed = windowed and (layer + 1) % self.period != 0
             h = self.norm(x, name("attn_norm.weight"))
             q = self.linear(h, name("attn_q")).reshape(count, self.heads, self.width)
             k = self.linear(h, name("attn_k")).reshape(count, self.kv_heads, self.width)
             v = self.linear(h, name("attn_v")).reshape(count, self.kv_heads, self.width)
             if self.weight(name("attn_q_norm.weight")) is not None:
-                q, k = self.norm(q, name("attn_q_norm.weight")), self.norm(k, name("attn_k_norm.weight"))
+                q = self.norm(q, name("attn_q_norm.weight"))
+                k = self.norm(k, name("attn_k_norm.weight"))
             q, k = self.rotate(q, windowed), self.rotate(k, windowed)
             k, v = (np.repeat(t, self.heads // self.kv_heads, axis=1) for t in (k, v))
             scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(self.width)
@@ -105,14 +114,16 @@ class Model:
             scores = np.where(hidden, -np.inf, scores)
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             weights = weights / weights.sum(-1, keepdims=True)
-            h = self.linear(np.einsum("hqk,khd->qhd", weights, v).reshape(count, -1), name("attn_output"))
+            mixed = np.einsum("hqk,khd->qhd", weights, v).reshape(count, -1)
+            h = self.linear(mixed, name("attn_output"))
             if self.weight(name("post_attention_norm.weight")) is not None:
                 h = self.norm(h, name("post_attention_norm.weight"))
             x = x + h
             h = self.norm(x, name("ffn_norm.weight"))
             gate, up = self.linear(h, name("ffn_gate")), self.linear(h, name("ffn_up"))
             if self.gemma:
-                gate = 0.5 * gate * (1 + np.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
+                inner = math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)
+                gate = 0.5 * gate * (1 + np.tanh(inner))
             else:
                 gate = gate / (1 + np.exp(-gate))
             h = self.linear(gate * up, name("ffn_down"))
@@ -122,14 +133,17 @@ class Model:
             states.append(x)
         output = self.weight("output.weight")
         output = self.weight("token_embd.weight") if output is None else output
-        return states, self.capped(self.norm(x[-1], "output_norm.weight") @ output.T, self.logit_cap)
+        logits = self.norm(x[-1], "output_norm.weight") @ output.T
+        return states, self.capped(logits, self.logit_cap)
 
     def capped(self, x, cap):
         return np.tanh(x / cap) * cap if cap else x
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("tokens")
     parser.add_argument("--steps", type=int, default=1)
@@ -139,7 +153,9 @@ def main():
     states, logits = model.forward(tokens)
     result = {
         "prompt": tokens,
-        "states": [{"values": s[-1][:16].tolist(), "norm": float(np.linalg.norm(s[-1]))} for s in states],
+        "states": [
+            {"values": s[-1][:16].tolist(), "norm": float(np.linalg.norm(s[-1]))} for s in states
+        ],
         "logits": logits[:64].tolist(),
         "greedy": [],
         "logprobs": [],

@@ -2,7 +2,7 @@
 
 use super::reference::{dot, logprobs};
 use super::{Shape, Tiny};
-use personaguard_model::{Capture, Engine, Intervention, Positions, Probe, ScoreRequest};
+use personaguard_model::{Capture, Engine, Intervention, Positions, ScoreRequest, Tap};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
@@ -28,15 +28,15 @@ pub fn shapes() -> Vec<Shape> {
     shapes
 }
 
-/// Largest difference, as a share of the largest value.
+/// The largest difference, relative to the largest value.
 fn relative(found: &[f32], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(1e-9_f64, |largest, value| largest.max(value.abs()));
     found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max) / largest
 }
 
-/// Hidden states at every layer, projections and probabilities, steered and capped, are those of
-/// the f64 decoder. `tolerance` is for hidden states and projections, relative to the largest
-/// value; where the cache holds keys and values in f16, that is most of it.
+/// Checks that hidden states at every layer, projections and probabilities, steered and capped, are
+/// those of the f64 decoder. `tolerance` is that of hidden states and projections, relative to the
+/// largest value; where keys and values are f16, these cause most of the difference.
 pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
     let shape = &tiny.shape;
     {
@@ -66,8 +66,8 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
             .score(ScoreRequest {
                 prompt,
                 response: response.clone(),
-                probes: (0..=shape.layers)
-                    .map(|layer| Probe::new(layer, &direction).unwrap())
+                taps: (0..=shape.layers)
+                    .map(|layer| Tap::new(layer, &direction).unwrap())
                     .collect(),
                 interventions: Arc::new([
                     Intervention::add(0, &push, 0.5, Positions::Prompt).unwrap(),
@@ -75,7 +75,7 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
                     Intervention::cap(2, &direction, None, Some(cap as f32), Positions::All)
                         .unwrap(),
                 ]),
-                capture: Capture::MeanStates,
+                capture: Capture::PromptAndResponse,
                 skip_logprobs: false,
             })
             .await

@@ -1,9 +1,9 @@
-//! Tiny models with random weights: writers of GGUF files and of hub folders, and a decoder in f64
-//! that shares no code with the engine.
+//! Tiny models with random weights: writers of GGUF files and of Hugging Face folders, and a
+//! decoder in f64 that shares no code with the engine.
 
 pub mod agree;
 pub mod gguf;
-pub mod hub;
+pub mod hf;
 pub mod reference;
 
 use gguf::Writer;
@@ -26,7 +26,7 @@ pub struct Shape {
     /// YaRN of this factor, from [`YARN_CONTEXT`].
     pub yarn: Option<f64>,
     pub tied: bool,
-    /// Caps of attention scores and of logits, low enough to be felt.
+    /// Caps of attention scores and of logits, low enough to take effect.
     pub caps: Option<[f32; 2]>,
 }
 
@@ -60,10 +60,10 @@ impl Shape {
 pub const VOCABULARY: usize = 260;
 pub const EPSILON: f64 = 1e-5;
 pub const BASE: f64 = 50_000.0;
-/// Context of training where YaRN stretches it, in tokens.
+/// Context of training, in tokens, that YaRN stretches.
 pub const YARN_CONTEXT: u32 = 256;
 
-/// Weights by tensor name, `[rows][columns]` in a row.
+/// A model: weights by tensor name, `[row][column]`, and the GGUF file.
 pub struct Tiny {
     pub shape: Shape,
     pub tensors: HashMap<String, Vec<f32>>,
@@ -153,8 +153,8 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
     Tiny { shape: shape.clone(), tensors, file: writer.finish() }
 }
 
-/// Llama 3's scaling, with its published rule: by 8, from waves of 16 positions on, fully from 64
-/// on.
+/// Llama 3's scaling by its published rule: by 8, beginning at waves of 16 positions, in full from
+/// 64 positions on.
 fn llama3_factors(width: usize) -> Vec<f32> {
     let factor = |pair: usize| {
         let wave = 2.0 * std::f64::consts::PI / BASE.powf(-2.0 * pair as f64 / width as f64);

@@ -1,4 +1,4 @@
-//! A decoder in f64, one position after another, as the papers write it.
+//! A decoder in f64, one position after another, written as in the papers.
 
 use super::{BASE, EPSILON, Tiny, VOCABULARY, YARN_CONTEXT};
 

@@ -1,7 +1,5 @@
-//! The files of a log: the one that is written, those that were rotated away, and the head.
-//!
-//! `audit.jsonl` is written; `audit.jsonl.000000000001` was, and begins with that line;
-//! `audit.jsonl.head` says where the chain begins and ends.
+//! The files of a log. `audit.jsonl` is being written; `audit.jsonl.000000000001` was rotated away,
+//! and begins with the line of that number; `audit.jsonl.head` says where the chain begins and ends.
 
 use super::chain::Head;
 use serde::{Deserialize, Serialize};
@@ -10,28 +8,28 @@ use std::path::{Path, PathBuf};
 
 /// How much a log may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a file, after which the next begins.
+pub struct LogLimits {
+    /// Bytes of a file after which the next one begins.
     pub file_bytes: u64,
-    /// Files that are kept, with the one that is written.
+    /// Files that are kept, including the one that is being written.
     pub files: usize,
 }
 
-impl Default for Limits {
+impl Default for LogLimits {
     fn default() -> Self {
         Self { file_bytes: 64 << 20, files: 8 }
     }
 }
 
-/// What the head file says.
+/// Where the chain begins and ends, as the head file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ends {
-    /// The first line that is still kept.
+    /// Number of the first line that is kept.
     pub(super) first: u64,
-    /// The last line.
+    /// Number of the last line.
     pub(super) last: u64,
-    /// Its hash.
+    /// Hash of the last line.
     pub(super) hash: String,
 }
 
@@ -41,7 +39,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Reads the head file; none where there is none.
+/// Reads the head file, if there is one.
 pub(super) fn read_ends(path: &Path) -> std::io::Result<Option<Ends>> {
     match std::fs::read(beside(path, ".head")) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -50,7 +48,7 @@ pub(super) fn read_ends(path: &Path) -> std::io::Result<Option<Ends>> {
     }
 }
 
-/// Writes the head file as one step.
+/// Writes the head file in one step.
 pub(super) fn write_ends(path: &Path, first: u64, head: &Head) -> std::io::Result<()> {
     let ends = Ends { first, last: head.seq, hash: head.hash.clone() };
     let new = beside(path, ".head.new");
@@ -59,18 +57,17 @@ pub(super) fn write_ends(path: &Path, first: u64, head: &Head) -> std::io::Resul
     std::fs::rename(new, beside(path, ".head"))
 }
 
-/// Name of a file that was rotated away and begins with line `first`.
-pub(super) fn rotated(path: &Path, first: u64) -> PathBuf {
+/// The name, once rotated away, of a file that begins with line `first`.
+pub(super) fn rotated_name(path: &Path, first: u64) -> PathBuf {
     beside(path, &format!(".{first:012}"))
 }
 
 /// Files that were rotated away, oldest first, with the number of their first line.
-pub(super) fn older(path: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+pub(super) fn rotated_files(path: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    for entry in std::fs::read_dir(folder.unwrap_or(Path::new(".")))? {
         let entry = entry?;
         let other = entry.file_name().to_string_lossy().into_owned();
         let number = other.strip_prefix(&name).and_then(|rest| rest.strip_prefix('.'));
@@ -80,4 +77,15 @@ pub(super) fn older(path: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Removes the oldest files, so that `keep` are left including the one that is being written.
+/// Returns the first line of the oldest rotated file that is left.
+pub(super) fn remove_oldest(path: &Path, keep: usize) -> std::io::Result<Option<u64>> {
+    let rotated = rotated_files(path)?;
+    let surplus = (rotated.len() + 1).saturating_sub(keep.max(1));
+    for (_, file) in &rotated[..surplus] {
+        std::fs::remove_file(file)?;
+    }
+    Ok(rotated.get(surplus).map(|(first, _)| *first))
 }

@@ -1,7 +1,7 @@
 //! Whether a log is as it was written.
 
-use super::chain::{self, Flaw, Head};
-use super::files;
+use super::chain::{self, Flaw, Head, Line};
+use super::files::{Ends, read_ends, rotated_files};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ pub struct Verified {
     pub first: u64,
     /// The last line.
     pub head: Head,
-    /// Entries that the sidecar itself says were lost.
+    /// Entries that were lost, by the log's own account.
     pub lost: u64,
 }
 
@@ -34,32 +34,36 @@ pub enum VerifyError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Its line, from 1.
+        /// Number of the line in the file, from 1.
         line: usize,
-        /// What does not fit.
+        /// What is wrong with it.
         flaw: Flaw,
     },
-    /// Lines are missing, or are there that the sidecar did not write.
+    /// Lines are missing, or there are some that the sidecar did not write.
     #[error(
         "the log has lines {found_first} to {found_last}, and its head says {first} to {last}{}: {}",
-        if *.other_hash { ", with another last line" } else { "" },
-        if found_last < last { "it was cut" } else { "lines were added or removed, or the sidecar did not stop in order" }
+        if *.other_hash { ", with a different last line" } else { "" },
+        if found_last < last {
+            "it was cut"
+        } else {
+            "lines were added or removed, or the sidecar did not stop in order"
+        }
     )]
     Ends {
-        /// First line by the head.
+        /// First line, by the head.
         first: u64,
-        /// Last line by the head.
+        /// Last line, by the head.
         last: u64,
         /// First line that is there.
         found_first: u64,
         /// Last line that is there.
         found_last: u64,
-        /// Whether the last line is another one.
+        /// Whether the last line has another hash.
         other_hash: bool,
     },
     /// There is no head file, and no hash was given.
     #[error(
-        "{}.head is missing, so it cannot be said whether lines are missing at the end: give the last hash by --head",
+        "{}.head is missing, so lines may be missing at the end: give the last hash with --head",
         path.display()
     )]
     NoHead {
@@ -68,9 +72,9 @@ pub enum VerifyError {
     },
 }
 
-/// Reads a whole log, rotated files included, and calls `each` with every entry. `expected` is the
-/// hash of its last line from elsewhere (the sidecar logs it when it stops or rotates); without it,
-/// the head file beside the log says it.
+/// Reads a whole log, including rotated files, and calls `each` with every entry. `expected` is the
+/// hash of the last line, from elsewhere (the sidecar logs it when it stops or rotates); without it
+/// the head file is believed.
 ///
 /// # Errors
 /// At the first line that does not fit, or if lines are missing.
@@ -80,139 +84,64 @@ pub fn verify(
     mut each: impl FnMut(Value),
 ) -> Result<Verified, VerifyError> {
     let failed = |source| VerifyError::Io { path: path.to_owned(), source };
-    let mut files: Vec<PathBuf> =
-        files::older(path).map_err(failed)?.into_iter().map(|(_, file)| file).collect();
-    files.push(path.to_owned());
+    let rotated = rotated_files(path).map_err(failed)?.into_iter().map(|(_, file)| file);
     let (mut head, mut first, mut lost) = (None, None, 0);
-    for file in &files {
-        let failed = |source| VerifyError::Io { path: file.clone(), source };
-        let mut reader = BufReader::new(File::open(file).map_err(failed)?);
-        let mut bytes = Vec::new();
-        for line in 1.. {
-            bytes.clear();
-            if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
-                break;
+    for file in rotated.chain([path.to_owned()]) {
+        verify_file(&file, &mut head, |line| {
+            first.get_or_insert(line.head.seq);
+            if line.entry["kind"] == "lost" {
+                lost += line.entry["entries"].as_u64().unwrap_or(0);
             }
-            let wrong = |flaw| VerifyError::Line { path: file.clone(), line, flaw };
-            let text = bytes.strip_suffix(b"\n").and_then(|text| std::str::from_utf8(text).ok());
-            let text = text.ok_or_else(|| wrong(Flaw::Malformed))?;
-            let sound = match &head {
-                Some(head) => chain::follow(head, text),
-                None => chain::open(text),
-            };
-            let sound = sound.map_err(wrong)?;
-            first.get_or_insert(sound.head.seq);
-            if sound.entry["kind"] == "lost" {
-                lost += sound.entry["entries"].as_u64().unwrap_or(0);
-            }
-            head = Some(sound.head);
-            each(sound.entry);
-        }
+            each(line.entry);
+        })?;
     }
     let (head, first) = (head.unwrap_or_default(), first.unwrap_or(1));
     let ends = match expected {
-        Some(hash) => files::Ends { first, last: head.seq, hash: hash.to_owned() },
-        None => files::read_ends(path)
+        Some(hash) => Ends { first, last: head.seq, hash: hash.to_owned() },
+        None => read_ends(path)
             .map_err(failed)?
             .ok_or_else(|| VerifyError::NoHead { path: path.to_owned() })?,
     };
     let other_hash = ends.hash != head.hash;
     if ends.first != first || ends.last != head.seq || other_hash {
-        let (last, found_first, found_last) = (ends.last, first, head.seq);
         return Err(VerifyError::Ends {
             first: ends.first,
-            last,
-            found_first,
-            found_last,
+            last: ends.last,
+            found_first: first,
+            found_last: head.seq,
             other_hash,
         });
     }
     Ok(Verified { first, head, lost })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::{Limits, Log};
-    use super::*;
-    use serde_json::json;
-    use tempfile::TempDir;
-
-    fn written(dir: &TempDir, entries: usize, limits: Limits) -> PathBuf {
-        let path = dir.path().join("audit.jsonl");
-        let log = Log::open(&path, limits).unwrap();
-        (0..entries).for_each(|number| log.push(json!({ "kind": "response", "number": number })));
-        log.close();
-        path
-    }
-
-    fn check(path: &Path) -> Result<Verified, VerifyError> {
-        verify(path, None, |_| {})
-    }
-
-    #[test]
-    fn a_log_goes_on_over_restarts_and_rotations_and_stays_bounded() {
-        let dir = TempDir::new().unwrap();
-        let limits = Limits { file_bytes: 2000, files: 3 };
-        written(&dir, 5, limits);
-        let path = written(&dir, 5, limits);
-        let mut seen = Vec::new();
-        let verified = verify(&path, None, |entry| seen.push(entry)).unwrap();
-        assert_eq!((verified.first, verified.head.seq, verified.lost), (1, 14, 0));
-        let kinds: Vec<_> = seen.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
-        assert_eq!(
-            (kinds[0], kinds[6], kinds[7], kinds[13]),
-            ("started", "stopped", "started", "stopped")
-        );
-        written(&dir, 100, limits);
-        let verified = check(&path).unwrap();
-        assert!(verified.first > 14 && verified.head.seq == 116, "{verified:?}");
-        let files = std::fs::read_dir(dir.path()).unwrap().count();
-        assert_eq!(files, 4, "three files and the head");
-        assert!(verify(&path, Some(&verified.head.hash), |_| {}).is_ok());
-        assert!(verify(&path, Some(&"0".repeat(64)), |_| {}).is_err());
-    }
-
-    #[test]
-    fn a_log_that_was_cut_edited_or_moved_about_is_found() {
-        let dir = TempDir::new().unwrap();
-        let path = written(&dir, 8, Limits::default());
-        let whole = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<_> = whole.lines().collect();
-        let put = |lines: &[&str]| std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-        for length in 1..lines.len() {
-            put(&lines[..length]);
-            assert!(matches!(check(&path), Err(VerifyError::Ends { .. })), "cut after {length}");
+/// Reads a file that continues the chain at `head`, and moves `head` to its end.
+fn verify_file(
+    path: &Path,
+    head: &mut Option<Head>,
+    mut each: impl FnMut(Line),
+) -> Result<(), VerifyError> {
+    let failed = |source| VerifyError::Io { path: path.to_owned(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+            break;
         }
-        std::fs::write(&path, "").unwrap();
-        assert!(matches!(check(&path), Err(VerifyError::Ends { .. })), "emptied");
-        for begin in 1..lines.len() {
-            put(&lines[begin..]);
-            assert!(matches!(check(&path), Err(VerifyError::Ends { .. })), "begins at {begin}");
-        }
-        let edited = lines[3].replace("\"number\":2", "\"number\":3");
-        put(&[&lines[..3], &[edited.as_str()], &lines[4..]].concat());
-        assert!(matches!(check(&path), Err(VerifyError::Line { line: 4, flaw: Flaw::Edited, .. })));
-        put(&[&lines[..3], &[lines[4], lines[3]], &lines[5..]].concat());
-        assert!(matches!(
-            check(&path),
-            Err(VerifyError::Line { line: 4, flaw: Flaw::OutOfPlace, .. })
-        ));
-        put(&lines);
-        assert!(check(&path).is_ok());
-        std::fs::remove_file(dir.path().join("audit.jsonl.head")).unwrap();
-        assert!(matches!(check(&path), Err(VerifyError::NoHead { .. })));
+        let wrong = |flaw| VerifyError::Line { path: path.to_owned(), line: number, flaw };
+        let text = bytes.strip_suffix(b"\n").and_then(|text| std::str::from_utf8(text).ok());
+        let text = text.ok_or_else(|| wrong(Flaw::Malformed))?;
+        let line = match &head {
+            Some(head) => chain::follow(head, text),
+            None => chain::open(text),
+        };
+        let line = line.map_err(wrong)?;
+        *head = Some(line.head.clone());
+        each(line);
     }
-
-    #[test]
-    fn a_torn_line_is_cut_off_and_a_damaged_one_is_not_written_after() {
-        let dir = TempDir::new().unwrap();
-        let path = written(&dir, 3, Limits::default());
-        let whole = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, format!("{whole}{{\"seq\":6,\"pre")).unwrap();
-        written(&dir, 1, Limits::default());
-        assert_eq!(check(&path).unwrap().head.seq, 8);
-        let damaged = std::fs::read_to_string(&path).unwrap().replace("stopped", "stepped");
-        std::fs::write(&path, damaged).unwrap();
-        assert!(Log::open(&path, Limits::default()).is_err());
-    }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 use super::calls::{CallReader, Part};
 use super::piece::{self, Piece};
 use crate::openai::Usage;
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Holdback, Sentences, Stop};
-use personaguard_model::{End, PromptRead, Token, Tokenizer};
+use personaguard_model::{End, Prefill, Token, Tokenizer};
 
 /// What was written in one attempt.
 #[derive(Debug)]
@@ -46,15 +46,15 @@ impl Attempt {
         }
     }
 
-    pub(super) fn prompt(&mut self, prompt: &PromptRead) {
+    pub(super) fn prompt(&mut self, prompt: &Prefill) {
         self.usage = Usage::new(prompt.tokens, 0);
-        self.decision.prompt(&prompt.projections);
+        self.decision.add_prompt(&prompt.projections);
     }
 
     /// Takes a token; with a tokenizer, its log probability is reported.
     pub(super) fn token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
         self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
-        self.decision.token(&token.projections);
+        self.decision.add_token(&token.projections);
         self.sentences.push(&token.text);
         if retain.text {
             self.tokens.push(token.id);
@@ -69,7 +69,7 @@ impl Attempt {
 
     pub(super) fn end(&mut self, end: End, retain: Retain) {
         self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
-        self.decision.end();
+        self.decision.finish();
         if retain.text {
             self.text.push_str(&end.text);
         }
@@ -111,7 +111,7 @@ impl Attempt {
     pub(super) fn ends_here(&mut self) -> bool {
         let ends = self.outcome.is_none() && self.calls.as_ref().is_some_and(CallReader::is_full);
         if ends {
-            self.decision.end();
+            self.decision.finish();
         }
         ends
     }
@@ -119,7 +119,7 @@ impl Attempt {
     /// The next piece that may leave. Pieces without text wait for the text that completes them.
     fn release_piece(&mut self) -> Option<Piece> {
         let whole = self.outcome.is_some() && self.decision.stop().is_none();
-        let mut limit = self.decision.releasable(self.held.taken());
+        let mut limit = self.decision.releasable(self.held.pushed());
         if self.decision.plan().redacts() && !whole {
             limit = self.sentences.floor(limit);
         }

@@ -2,7 +2,7 @@
 
 use super::piece::Piece;
 use crate::openai::{CalledFunction, FunctionType, ToolCall};
-use personaguard_model::{CALL_BEGIN, CALL_END, CallForm};
+use personaguard_model::{TOOL_CALL_END, TOOL_CALL_START, ToolCallFormat};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) enum Part {
 /// What can be called, and how a model writes it.
 #[derive(Debug)]
 pub(super) struct Callables {
-    pub(super) form: CallForm,
+    pub(super) form: ToolCallFormat,
     /// Names of functions.
     pub(super) names: Vec<String>,
     /// Calls of one answer at most, where the form has more than one.
@@ -91,8 +91,8 @@ impl CallReader {
     /// Whether it has as many calls as it may have: nothing of the answer follows.
     pub(super) fn is_full(&self) -> bool {
         let most = match self.callables.form {
-            CallForm::Tagged => self.callables.most,
-            CallForm::Bare => 1,
+            ToolCallFormat::Hermes => self.callables.most,
+            ToolCallFormat::Llama3 => 1,
         };
         self.calls >= most
     }
@@ -111,8 +111,8 @@ impl CallReader {
         self.text.push_str(&piece.text);
         self.held.push_back(piece);
         match self.callables.form {
-            CallForm::Tagged => self.read_tagged(),
-            CallForm::Bare => self.read_bare(closes),
+            ToolCallFormat::Hermes => self.read_tagged(),
+            ToolCallFormat::Llama3 => self.read_bare(closes),
         }
     }
 
@@ -135,20 +135,23 @@ impl CallReader {
 
     fn read_tagged(&mut self) {
         while !self.is_full() {
-            let Some(open) = self.text.find(CALL_BEGIN) else {
+            let Some(open) = self.text.find(TOOL_CALL_START) else {
                 return self.let_go(certain(&self.text));
             };
             self.let_go(self.text[..open].trim_end().len());
-            let Some(open) = self.text.find(CALL_BEGIN).map(|open| open + CALL_BEGIN.len()) else {
+            let Some(open) =
+                self.text.find(TOOL_CALL_START).map(|open| open + TOOL_CALL_START.len())
+            else {
                 return;
             };
-            let Some(close) = self.text[open..].find(CALL_END).map(|close| open + close) else {
+            let Some(close) = self.text[open..].find(TOOL_CALL_END).map(|close| open + close)
+            else {
                 return;
             };
             let call = serde_json::from_str(&self.text[open..close])
                 .ok()
                 .and_then(|value| self.call(value));
-            self.settle(call, close + CALL_END.len());
+            self.settle(call, close + TOOL_CALL_END.len());
         }
     }
 
@@ -231,8 +234,8 @@ impl CallReader {
 /// Bytes that belong to no call, whatever follows: all but space and the beginning of a tag at the
 /// end.
 fn certain(text: &str) -> usize {
-    let begins = |length: &usize| text.ends_with(&CALL_BEGIN[..*length]);
-    let tag = (1..CALL_BEGIN.len()).rev().find(begins).unwrap_or(0);
+    let begins = |length: &usize| text.ends_with(&TOOL_CALL_START[..*length]);
+    let tag = (1..TOOL_CALL_START.len()).rev().find(begins).unwrap_or(0);
     text[..text.len() - tag].trim_end().len()
 }
 

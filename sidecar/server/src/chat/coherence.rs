@@ -1,8 +1,8 @@
 //! Whether steered choices were coherent, once they ended; and how far steering backs off where
 //! they were not.
 
-use crate::host::{Host, Serving};
-use crate::telemetry::metrics::Steered;
+use crate::runtime::{ActiveModel, AppState};
+use crate::telemetry::labels::SteeringCoherence;
 use personaguard_guard::{BackOff, Decision, repetition};
 use personaguard_model::ScoreRequest;
 use personaguard_terms::Coherence;
@@ -15,8 +15,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The check of one steered choice.
 #[derive(Debug)]
 pub(super) struct CoherenceCheck {
-    host: Arc<Host>,
-    serving: Arc<Serving>,
+    app: Arc<AppState>,
+    active: Arc<ActiveModel>,
     limits: Coherence,
     /// Tokens of the prompt.
     prompt: Vec<u32>,
@@ -27,31 +27,33 @@ pub(super) struct CoherenceCheck {
 impl CoherenceCheck {
     /// None where no policy steers this choice.
     pub(super) fn new(
-        host: Arc<Host>,
-        serving: Arc<Serving>,
+        app: Arc<AppState>,
+        active: Arc<ActiveModel>,
         decision: &Decision,
         prompt: &[u32],
     ) -> Option<Self> {
-        let (limits, level) = (decision.plan().coherence?, decision.plan().level);
-        Some(Self { host, serving, limits, prompt: prompt.to_vec(), level })
+        let (limits, level) = (decision.plan().coherence?, decision.plan().back_off_level);
+        Some(Self { app, active, limits, prompt: prompt.to_vec(), level })
     }
 
     /// Checks the choice, which ended with these tokens. A pass of the model runs in the background.
     pub(super) fn run(self, tokens: Vec<u32>) {
         let Some(repetition) = repetition(&tokens) else {
-            return self.host.metrics.steered(Steered::Unknown);
+            return self.app.metrics.responses.count_steered(SteeringCoherence::Unknown);
         };
         if repetition > self.limits.max_repetition {
             return self.judge(false);
         }
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if self.serving.back_off.reads() => {
+            Ok(runtime) if self.active.back_off.should_check() => {
                 runtime.spawn(async move {
                     match self.likelihood(tokens).await {
                         Some(likelihood) => {
                             self.judge(likelihood >= self.limits.min_log_likelihood)
                         }
-                        None => self.host.metrics.steered(Steered::Unknown),
+                        None => {
+                            self.app.metrics.responses.count_steered(SteeringCoherence::Unknown)
+                        }
                     }
                 });
             }
@@ -66,18 +68,22 @@ impl CoherenceCheck {
         let count = response.len() as f64;
         let request =
             ScoreRequest { prompt: self.prompt.clone(), response, ..ScoreRequest::default() };
-        let score = tokio::time::timeout(DEADLINE, self.serving.engine.score(request)).await;
+        let score = tokio::time::timeout(DEADLINE, self.active.engine.score(request)).await;
         Some(score.ok()?.ok()?.log_likelihood() / count)
     }
 
     fn judge(&self, coherent: bool) {
-        self.host.metrics.steered(if coherent { Steered::Kept } else { Steered::Lost });
+        self.app.metrics.responses.count_steered(if coherent {
+            SteeringCoherence::Kept
+        } else {
+            SteeringCoherence::Lost
+        });
         if !coherent {
-            self.host.ledger.incoherent();
+            self.app.ledger.count_incoherent();
         }
-        if self.limits.back_off && self.serving.back_off.judge(self.level, coherent) {
-            let scale = BackOff::scale(self.serving.back_off.level());
-            self.host.metrics.steering_scale(scale);
+        if self.limits.back_off && self.active.back_off.observe(self.level, coherent) {
+            let scale = BackOff::scale(self.active.back_off.level());
+            self.app.metrics.policies.set_steering_scale(scale);
             tracing::warn!(
                 scale,
                 coherent,

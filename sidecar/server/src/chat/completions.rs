@@ -5,10 +5,10 @@ use super::request::ChatRequest;
 use super::response_head::ResponseHead;
 use super::submit::{ChatJob, submit};
 use super::{stream, whole};
-use crate::host::Host;
 use crate::http::{ApiError, Limits, request_body};
+use crate::runtime::AppState;
 use crate::session::{decide, not_ready, system_prompt};
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::body::Body;
 use axum::extract::State;
@@ -19,15 +19,15 @@ use std::time::Duration;
 
 /// Answers a chat.
 pub(super) async fn completions(
-    State(host): State<Arc<Host>>,
+    State(app): State<Arc<AppState>>,
     State(limits): State<Limits>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match answer(&host, limits, headers, body).await {
+    match answer(&app, limits, headers, body).await {
         Ok(response) => response,
         Err(error) => {
-            host.metrics.response(Outcome::Rejected, Duration::ZERO);
+            app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
             tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
             error.into_response()
         }
@@ -35,7 +35,7 @@ pub(super) async fn completions(
 }
 
 async fn answer(
-    host: &Arc<Host>,
+    app: &Arc<AppState>,
     limits: Limits,
     headers: HeaderMap,
     body: Body,
@@ -43,26 +43,26 @@ async fn answer(
     let body = request_body(&headers, body, limits).await?;
     let request = ChatRequest::parse(&body)?;
     drop(body);
-    let serving = host.serving().ok_or_else(|| not_ready(host))?;
-    if request.model != serving.name {
-        return Err(ApiError::model_not_found(&request.model, &serving.name));
+    let active = app.active_model().ok_or_else(|| not_ready(app))?;
+    if request.model != active.name {
+        return Err(ApiError::model_not_found(&request.model, &active.name));
     }
-    let decision =
-        decide(host, &serving, &request.overrides)?.under(system_prompt(&request.messages));
+    let decision = decide(app, &active, &request.overrides)?
+        .with_system_prompt(system_prompt(&request.messages));
     if decision.stop().is_some() {
         return Err(ApiError::unscorable());
     }
     let head = ResponseHead {
         id: format!("chatcmpl-{}", uuid::Uuid::new_v4().simple()),
         created: jiff::Timestamp::now().as_second(),
-        model: serving.name.clone(),
-        system_fingerprint: format!("fp_{}", serving.digest.short()),
+        model: active.name.clone(),
+        system_fingerprint: format!("fp_{}", active.digest.short()),
         choices: request.n,
     };
-    let span = chat_span(&serving.name, &headers);
+    let span = chat_span(&active.name, &headers);
     let (is_stream, include_usage) = (request.stream, request.include_usage);
-    let host = Arc::clone(host);
-    let job = ChatJob { host, serving, request, decision, span, id: head.id.clone() };
+    let app = Arc::clone(app);
+    let job = ChatJob { app, active, request, decision, span, id: head.id.clone() };
     let choices = Choices::new(submit(job).await?);
     Ok(if is_stream {
         stream::response(head, choices, include_usage)

@@ -2,7 +2,7 @@
 
 use super::request::{ChatRequest, Function, ResponseFormat, ToolChoice, Tools};
 use crate::http::ApiError;
-use personaguard_model::{Around, Callable, Grammar, GrammarError, Model};
+use personaguard_model::{CallMode, Callable, Grammar, GrammarError, Model};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -45,13 +45,13 @@ impl Tools {
     fn compile(&self, model: &Model, format: Option<&ResponseFormat>) -> Result<Grammar, ApiError> {
         let callables: Vec<Callable> =
             self.callable_functions().iter().map(|function| self.callable(function)).collect();
-        let around = match (self.choice, format) {
-            (ToolChoice::Required | ToolChoice::Named(_), _) => Around::Nothing,
-            (ToolChoice::Auto, Some(format)) => Around::Json(format.schema()),
-            (ToolChoice::Auto, None) => Around::Text,
+        let mode = match (self.choice, format) {
+            (ToolChoice::Required | ToolChoice::Named(_), _) => CallMode::Required,
+            (ToolChoice::Auto, Some(format)) => CallMode::OrJson(format.schema()),
+            (ToolChoice::Auto, None) => CallMode::Optional,
         };
         model
-            .calls(&callables, &around, self.max_calls)
+            .tool_call_grammar(&callables, &mode, self.max_calls)
             .map_err(|error| self.refusal(model, &callables, format, &error))
     }
 
@@ -79,8 +79,8 @@ impl Tools {
         error: &GrammarError,
     ) -> ApiError {
         let mut each = callables.iter();
-        if let Some((name, error)) =
-            each.find_map(|each| Some((&each.name, model.json_schema(&each.arguments).err()?)))
+        if let Some((name, error)) = each
+            .find_map(|each| Some((&each.name, model.json_schema_grammar(&each.arguments).err()?)))
         {
             let index = self
                 .functions

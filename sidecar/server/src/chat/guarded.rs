@@ -5,11 +5,11 @@ use super::calls::{CallReader, Callables, Part};
 use super::coherence::CoherenceCheck;
 use super::retry::Retry;
 use super::scores::score_report;
-use crate::host::Serving;
 use crate::http::ApiError;
 use crate::openai::{FinishReason, ScoreReport, Usage};
+use crate::runtime::ActiveModel;
 use crate::session::{Exchange, Record, ReportOptions};
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Stop};
 use personaguard_model::{Event, FinishReason as EndReason, Generation};
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub(super) struct GuardedGeneration {
 /// What a guarded generation needs beside generation and decision.
 #[derive(Debug)]
 pub(super) struct Setup {
-    pub(super) serving: Arc<Serving>,
+    pub(super) active: Arc<ActiveModel>,
     pub(super) record: Record,
     pub(super) retry: Option<Retry>,
     /// Where the choice is steered.
@@ -119,9 +119,9 @@ impl GuardedGeneration {
             text: self.setup.prompt.is_some() || self.setup.coherence.is_some(),
         };
         match event {
-            Some(Event::Prompt(prompt)) => self.attempt.prompt(&prompt),
+            Some(Event::Prefill(prompt)) => self.attempt.prompt(&prompt),
             Some(Event::Token(token)) => {
-                let tokenizer = || self.setup.serving.engine.model().tokenizer();
+                let tokenizer = || self.setup.active.engine.model().tokenizer();
                 let tokenizer = self.setup.with_logprobs.then(tokenizer);
                 self.attempt.token(token, tokenizer, retain);
             }
@@ -165,9 +165,9 @@ impl GuardedGeneration {
     /// After an attempt: begins another one, or takes the best of them all.
     fn retry(&mut self) {
         let call_reader = self.setup.call_reader();
-        let Setup { retry, record, serving, .. } = &mut self.setup;
+        let Setup { retry, record, active, .. } = &mut self.setup;
         let Some(further) = retry else { return };
-        if let Some((generation, decision)) = further.next(serving, &self.attempt) {
+        if let Some((generation, decision)) = further.next(active, &self.attempt) {
             record.again();
             let next = Attempt::new(decision, call_reader);
             record.discard(further.keep(std::mem::replace(&mut self.attempt, next)));

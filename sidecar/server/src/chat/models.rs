@@ -1,7 +1,7 @@
 //! `/v1/models`: the one model that is served.
 
-use crate::host::{Host, Serving};
 use crate::http::ApiError;
+use crate::runtime::{ActiveModel, AppState};
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -9,19 +9,19 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-fn object(serving: &Serving) -> Value {
-    json!({ "id": serving.name, "object": "model", "created": serving.created, "owned_by": "personaguard" })
+fn object(active: &ActiveModel) -> Value {
+    json!({ "id": active.name, "object": "model", "created": active.created, "owned_by": "personaguard" })
 }
 
 /// The list of models: one while it serves, none before.
-pub(super) async fn list(State(host): State<Arc<Host>>) -> Json<Value> {
-    let data: Vec<_> = host.serving().iter().map(|serving| object(serving)).collect();
+pub(super) async fn list(State(app): State<Arc<AppState>>) -> Json<Value> {
+    let data: Vec<_> = app.active_model().iter().map(|active| object(active)).collect();
     Json(json!({ "object": "list", "data": data }))
 }
 
 /// One model.
 pub(super) async fn get(
-    State(host): State<Arc<Host>>,
+    State(app): State<Arc<AppState>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Ok(Path(id)) = id else {
@@ -31,10 +31,10 @@ pub(super) async fn get(
             "The path is not valid UTF-8.",
         ));
     };
-    let serving = host.serving().ok_or_else(|| crate::session::not_ready(&host))?;
-    if id == serving.name {
-        Ok(Json(object(&serving)))
+    let active = app.active_model().ok_or_else(|| crate::session::not_ready(&app))?;
+    if id == active.name {
+        Ok(Json(object(&active)))
     } else {
-        Err(ApiError::model_not_found(&id, &serving.name))
+        Err(ApiError::model_not_found(&id, &active.name))
     }
 }

@@ -13,7 +13,7 @@ pub(super) use tools::{Function, ToolChoice, Tools};
 use crate::http::ApiError;
 use crate::openai::{ChatBody, StopBody, StringOrList, integer, invalid, object, typed};
 use crate::session::{ReportOptions, extension};
-use personaguard_guard::Demands;
+use personaguard_guard::Overrides;
 use personaguard_model::Sampling;
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ pub(super) struct ChatRequest {
     /// In a stream: whether a last chunk brings the usage.
     pub(super) include_usage: bool,
     pub(super) report: ReportOptions,
-    pub(super) overrides: Demands,
+    pub(super) overrides: Overrides,
 }
 
 impl ChatRequest {

@@ -1,7 +1,7 @@
 //! Further attempts at a choice that is past a threshold with action `Regenerate`.
 
 use super::attempt::Attempt;
-use crate::host::{Serving, interventions};
+use crate::runtime::{ActiveModel, interventions};
 use personaguard_guard::{Decision, Plan};
 use personaguard_model::{GenerateRequest, Generation};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) struct Retry {
 impl Retry {
     /// None where no rule of the plan asks for further attempts.
     pub(super) fn new(request: &GenerateRequest, plan: &Arc<Plan>) -> Option<Self> {
-        (plan.attempts() > 0).then(|| Self {
+        (plan.max_retries() > 0).then(|| Self {
             request: request.clone(),
             plan: Arc::clone(plan),
             breached: vec![false; plan.rules.len()],
@@ -35,26 +35,28 @@ impl Retry {
     /// no more.
     pub(super) fn next(
         &mut self,
-        serving: &Serving,
+        active: &ActiveModel,
         last: &Attempt,
     ) -> Option<(Generation, Decision)> {
         let distance = last.distance();
         let first = self.made == 0;
-        if self.made >= self.plan.attempts() || distance == 0.0 || (first && distance.is_infinite())
+        if self.made >= self.plan.max_retries()
+            || distance == 0.0
+            || (first && distance.is_infinite())
         {
             return None;
         }
         for (rule, breached) in self.breached.iter_mut().enumerate() {
-            *breached |= last.decision.breached(rule);
+            *breached |= last.decision.is_breached(rule);
         }
-        let plan = self.plan.retried(|rule| self.breached[rule], self.made + 1);
+        let plan = self.plan.for_retry(|rule| self.breached[rule], self.made + 1);
         let request = GenerateRequest {
             interventions: interventions::interventions(&plan).ok()?,
             ..self.request.clone()
         };
-        let generation = serving.engine.submit(request).ok()?;
+        let generation = active.engine.submit(request).ok()?;
         self.made += 1;
-        Some((generation, last.decision.again(plan)))
+        Some((generation, last.decision.restart_under(plan)))
     }
 
     /// Keeps an attempt if it is the best so far; tokens of the one that is not kept.

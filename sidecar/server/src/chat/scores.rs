@@ -2,7 +2,7 @@
 
 use crate::openai::{PolicyInfo, ScoreReport, ThresholdInfo, TraitScore};
 use crate::session::ReportOptions;
-use personaguard_guard::{Bounds, Decision, Plan, Tally};
+use personaguard_guard::{Bounds, Decision, Plan, RunningScore};
 use serde_json::{Map, Value, json};
 
 /// None where nothing was asked for.
@@ -27,7 +27,7 @@ fn policies(decision: &Decision) -> Vec<PolicyInfo> {
         generation: policy.generation,
         mode: policy.mode,
         refused: policy.refused.iter().map(|refused| refused.vector.clone()).collect(),
-        sampled: decision.looks(index),
+        sampled: decision.is_sampled(index),
         unresolved: policy.unresolved.as_ref().map(|failure| failure.reason.clone()),
     };
     decision.plan().policies.iter().enumerate().map(info).collect()
@@ -36,17 +36,17 @@ fn policies(decision: &Decision) -> Vec<PolicyInfo> {
 fn scores(decision: &Decision) -> Vec<TraitScore> {
     let plan = decision.plan();
     let score = |(index, rule): (usize, &personaguard_guard::Rule)| {
-        let (tap, tally) = (&plan.taps[rule.tap], decision.tally(rule.tap));
+        let (vector, score) = (&plan.vectors[rule.vector], decision.running_score(rule.vector));
         TraitScore {
             policy: plan.policies[rule.policy].name.clone(),
-            vector: tap.vector.clone(),
-            trait_name: tap.trait_name.clone(),
-            layer: tap.layer.0,
-            prompt_last: tally.and_then(Tally::prompt_last),
-            response_avg: tally.and_then(Tally::response_avg),
+            vector: vector.name.clone(),
+            trait_name: vector.trait_name.clone(),
+            layer: vector.layer.0,
+            prompt_last: score.and_then(RunningScore::prompt_last),
+            response_avg: score.and_then(RunningScore::response_avg),
             score: rule.score,
             threshold: threshold(rule.bounds),
-            breached: decision.breached(index),
+            breached: decision.is_breached(index),
             action: rule.action,
         }
     };
@@ -64,6 +64,7 @@ fn threshold(bounds: Bounds) -> Option<ThresholdInfo> {
 /// For each vector, the projection of each token.
 fn tokens(plan: &Plan, projections: &[Vec<f32>]) -> Map<String, Value> {
     let series =
-        |tap: usize| projections.iter().map(|token| json!(token.get(tap))).collect::<Value>();
-    plan.taps.iter().enumerate().map(|(index, tap)| (tap.vector.clone(), series(index))).collect()
+        |index: usize| projections.iter().map(|token| json!(token.get(index))).collect::<Value>();
+    let vectors = plan.vectors.iter().enumerate();
+    vectors.map(|(index, vector)| (vector.name.clone(), series(index))).collect()
 }

@@ -6,8 +6,8 @@ use super::grammar;
 use super::guarded::{GuardedGeneration, Prompt, Setup};
 use super::request::ChatRequest;
 use super::retry::Retry;
-use crate::host::{Host, Serving, interventions};
 use crate::http::ApiError;
+use crate::runtime::{ActiveModel, AppState, interventions};
 use crate::session::Record;
 use axum::http::StatusCode;
 use personaguard_guard::{Decision, Plan};
@@ -17,8 +17,8 @@ use tracing::Span;
 
 /// A request, and what it is answered under.
 pub(super) struct ChatJob {
-    pub(super) host: Arc<Host>,
-    pub(super) serving: Arc<Serving>,
+    pub(super) app: Arc<AppState>,
+    pub(super) active: Arc<ActiveModel>,
     pub(super) request: ChatRequest,
     /// How each choice begins.
     pub(super) decision: Decision,
@@ -31,8 +31,8 @@ pub(super) struct ChatJob {
 /// prefix cache.
 pub(super) async fn submit(job: ChatJob) -> Result<Vec<GuardedGeneration>, ApiError> {
     let records: Vec<_> = (0..job.request.n).map(|choice| job.record(choice)).collect();
-    let generate = prepare(&job.serving, &job.request, job.decision.plan()).await?;
-    let callables = callables(&job.serving, &job.request);
+    let generate = prepare(&job.active, &job.request, job.decision.plan()).await?;
+    let callables = callables(&job.active, &job.request);
     let mut generations: Vec<GuardedGeneration> = Vec::with_capacity(records.len());
     for (choice, record) in records.into_iter().enumerate() {
         if let Some(first) = generations.first_mut() {
@@ -53,7 +53,7 @@ impl ChatJob {
     /// The record of a choice. Its id is the response's, with its number where it is not the first.
     fn record(&self, choice: usize) -> Record {
         let id = if choice == 0 { self.id.clone() } else { format!("{}-{choice}", self.id) };
-        Record::new(Arc::clone(&self.host), self.span.clone(), id)
+        Record::new(Arc::clone(&self.app), self.span.clone(), id)
     }
 
     fn submit_choice(
@@ -63,8 +63,8 @@ impl ChatJob {
         record: Record,
         callables: Option<Arc<Callables>>,
     ) -> Result<GuardedGeneration, ApiError> {
-        let (host, serving, decision) =
-            (Arc::clone(&self.host), Arc::clone(&self.serving), self.decision.fresh());
+        let (app, active, decision) =
+            (Arc::clone(&self.app), Arc::clone(&self.active), self.decision.fresh());
         generate.sampling.seed =
             generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
         let prompt = record.wants_conversation(&decision).then(|| Prompt {
@@ -73,26 +73,26 @@ impl ChatJob {
         });
         let setup = Setup {
             retry: Retry::new(&generate, decision.plan()),
-            coherence: CoherenceCheck::new(host, Arc::clone(&serving), &decision, &generate.prompt),
+            coherence: CoherenceCheck::new(app, Arc::clone(&active), &decision, &generate.prompt),
             with_logprobs: self.request.logprobs.is_some(),
             report: self.request.report,
-            serving,
+            active,
             record,
             callables,
             prompt,
         };
         let generation =
-            setup.serving.engine.submit(generate).map_err(|error| submit_error(&error))?;
+            setup.active.engine.submit(generate).map_err(|error| submit_error(&error))?;
         Ok(GuardedGeneration::new(generation, decision, setup))
     }
 }
 
 async fn prepare(
-    serving: &Serving,
+    active: &ActiveModel,
     request: &ChatRequest,
     plan: &Arc<Plan>,
 ) -> Result<GenerateRequest, ApiError> {
-    let model = Arc::clone(serving.engine.model());
+    let model = Arc::clone(active.engine.model());
     let grammar = grammar::compile(&model, request).await?;
     let messages = request.messages.clone();
     let tools: Vec<_> = request
@@ -110,7 +110,7 @@ async fn prepare(
             return Err(ApiError::internal("The messages could not be turned into a prompt."));
         }
     };
-    let limit = serving.engine.model().context_length();
+    let limit = active.engine.model().context_length();
     let wanted = request.max_tokens.unwrap_or(1);
     if prompt.len().saturating_add(wanted) > limit {
         return Err(ApiError::context_length(
@@ -119,12 +119,12 @@ async fn prepare(
             prompt.len(),
         ));
     }
-    let (probes, changes) = if Arc::ptr_eq(plan, &serving.plan) {
-        (Arc::clone(&serving.probes), Arc::clone(&serving.interventions))
+    let (taps, changes) = if Arc::ptr_eq(plan, &active.plan) {
+        (Arc::clone(&active.taps), Arc::clone(&active.interventions))
     } else {
         let unfit = |error: VectorError| ApiError::internal(error.to_string());
         (
-            interventions::probes(plan).map_err(unfit)?,
+            interventions::taps(plan).map_err(unfit)?,
             interventions::interventions(plan).map_err(unfit)?,
         )
     };
@@ -135,17 +135,17 @@ async fn prepare(
         stop: request.stop.clone(),
         grammar,
         top_logprobs: request.logprobs.unwrap_or(0),
-        probes,
+        taps,
         interventions: changes,
         ..GenerateRequest::default()
     })
 }
 
 /// What the choices may call.
-fn callables(serving: &Serving, request: &ChatRequest) -> Option<Arc<Callables>> {
+fn callables(active: &ActiveModel, request: &ChatRequest) -> Option<Arc<Callables>> {
     let tools = request.tools.as_ref()?;
     Some(Arc::new(Callables {
-        form: serving.engine.model().call_form(),
+        form: active.engine.model().tool_call_format(),
         names: tools.functions.iter().map(|function| function.name.clone()).collect(),
         most: tools.max_calls,
     }))

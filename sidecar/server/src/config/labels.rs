@@ -1,6 +1,7 @@
-//! Labels of this pod, as the downward API writes them.
+//! The labels of this pod, as the downward API writes them.
 
-use super::ConfigError;
+use super::error::ConfigError;
+use super::file;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a file of lines `key="value"`.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    let bytes = super::folder::read(path, MAX_BYTES)?;
+    let bytes = file::read(path, MAX_BYTES)?;
     let text = String::from_utf8_lossy(&bytes);
     let invalid = |line: &str| ConfigError::Invalid {
         path: path.to_owned(),
@@ -21,7 +22,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigError>
         .collect()
 }
 
-/// Label values hold letters, digits, `-`, `_` and `.` only, so nothing in them is ever escaped.
+/// Label values consist of letters, digits, `-`, `_` and `.`, so nothing in them is ever escaped.
 fn parse(line: &str) -> Option<(String, String)> {
     let (key, value) = line.split_once('=')?;
     let value = value.strip_prefix('"')?.strip_suffix('"')?;
@@ -29,15 +30,4 @@ fn parse(line: &str) -> Option<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_the_downward_api_are_read() {
-        assert_eq!(parse(r#"app="chat""#), Some(("app".into(), "chat".into())));
-        assert_eq!(parse(r#"a.b/c="""#), Some(("a.b/c".into(), String::new())));
-        for wrong in ["app", "app=chat", r#"="x""#, r#"app="a"b""#] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,8 @@
 use super::scored_text::ScoredText;
 use crate::openai::Usage;
 use crate::session::{Exchange, Record};
-use crate::telemetry::metrics::Outcome;
-use personaguard_guard::{Decision, Fault, Sentences, Stop};
+use crate::telemetry::labels::Outcome;
+use personaguard_guard::{Decision, Sentences, Stop, UnscoredReason};
 use personaguard_model::Score;
 use serde_json::Value;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(super) struct ScoredChoice {
 impl ScoredChoice {
     pub(super) fn new(decision: Decision, record: Record) -> Self {
         // Where nothing is measured, nothing waits for a pass.
-        let is_open = decision.plan().taps.is_empty();
+        let is_open = decision.plan().vectors.is_empty();
         Self {
             decision,
             record,
@@ -131,15 +131,15 @@ impl ScoredChoice {
         score: &Score,
     ) {
         if score.response.len() != tokens.len() {
-            return self.fail(Fault::Missing);
+            return self.fail(UnscoredReason::MissingProjection);
         }
         self.prompt_tokens = prompt_tokens;
         if !std::mem::replace(&mut self.is_prompted, true) {
-            self.decision.prompt(&score.prompt);
+            self.decision.add_prompt(&score.prompt);
         }
         for projections in &score.response {
             if self.decision.stop().is_none() {
-                self.decision.token(projections);
+                self.decision.add_token(projections);
                 self.judged += 1;
             }
         }
@@ -149,7 +149,7 @@ impl ScoredChoice {
     }
 
     /// The rest cannot be scored.
-    pub(super) fn fail(&mut self, fault: Fault) {
+    pub(super) fn fail(&mut self, fault: UnscoredReason) {
         self.decision.fail(fault);
         self.is_open = self.decision.stop().is_none();
         self.settle();
@@ -161,7 +161,7 @@ impl ScoredChoice {
             && self.text.is_scored()
             && self.decision.stop().is_none()
         {
-            self.decision.end();
+            self.decision.finish();
             self.is_ended = true;
             self.settle();
         }

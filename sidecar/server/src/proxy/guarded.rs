@@ -10,17 +10,17 @@ use super::respond::respond;
 use super::scorer::Scorer;
 use super::transcript::{PromptContext, Transcript};
 use super::whole;
-use crate::host::{Host, Serving};
 use crate::http::{ApiError, Received, is_encoded, receive};
-use crate::report::Ended;
+use crate::report::ResponseFlags;
+use crate::runtime::{ActiveModel, AppState};
 use crate::session::{decide, not_ready, overrides_only, system_prompt};
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use personaguard_guard::{Decision, Demands, Fault, Plan, Stop};
+use personaguard_guard::{Decision, Overrides, Plan, Stop, UnscoredReason};
 use personaguard_terms::{Action, FailurePolicy, Score};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,15 +30,15 @@ pub(super) async fn answer(
     api: Api,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let result = match context.host.serving() {
+    let result = match context.app.active_model() {
         None => unready(context, request).await,
-        Some(serving) if serving.plan.policies.is_empty() => {
+        Some(active) if active.plan.policies.is_empty() => {
             return context.forwarder.send(request).await;
         }
-        Some(serving) => guarded(context, api, serving, request).await,
+        Some(active) => guarded(context, api, active, request).await,
     };
     if let Err(error) = &result {
-        context.host.metrics.response(Outcome::Rejected, Duration::ZERO);
+        context.app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
         tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
     }
     result
@@ -46,39 +46,39 @@ pub(super) async fn answer(
 
 /// No model is loaded that could score.
 async fn unready(context: &Context, request: Request) -> Result<Response, ApiError> {
-    if context.host.state().failure_policy != Some(FailurePolicy::Open) {
-        return Err(not_ready(&context.host));
+    if context.app.snapshot().failure_policy != Some(FailurePolicy::Open) {
+        return Err(not_ready(&context.app));
     }
     let response = context.forwarder.send(request).await?;
     if response.status().is_success() {
-        count_unguarded(&context.host, Fault::NotReady);
+        count_unguarded(&context.app, UnscoredReason::ModelNotReady);
     }
     Ok(response)
 }
 
-fn count_unguarded(host: &Host, fault: Fault) {
-    host.metrics.unguarded(fault);
-    host.ledger.ended(
+fn count_unguarded(app: &AppState, fault: UnscoredReason) {
+    app.metrics.responses.count_unguarded(fault);
+    app.ledger.count_response(
         &Decision::new(Arc::new(Plan::default())),
-        Ended { unguarded: true, ..Ended::default() },
+        ResponseFlags { unguarded: true, ..ResponseFlags::default() },
     );
 }
 
 async fn guarded(
     context: &Context,
     api: Api,
-    serving: Arc<Serving>,
+    active: Arc<ActiveModel>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if Decision::new(Arc::clone(&serving.plan)).stop().is_some() {
+    if Decision::new(Arc::clone(&active.plan)).stop().is_some() {
         return Err(ApiError::unscorable());
     }
     let (mut parts, body) = request.into_parts();
-    let span = chat_span(&serving.name, &parts.headers);
+    let span = chat_span(&active.name, &parts.headers);
     let mut received = receive(body, context.limits).await?;
     let mut request = read(api, &parts, &received);
     let overrides = match request.as_mut().ok().and_then(|request| request.extension.take()) {
-        None => Demands::new(),
+        None => Overrides::new(),
         Some(extension) => {
             if let Received::Whole(bytes) = &mut received {
                 *bytes = without_extension(bytes).into();
@@ -87,12 +87,12 @@ async fn guarded(
             overrides_only(extension)?
         }
     };
-    let mut decision = decide(&context.host, &serving, &overrides)?;
+    let mut decision = decide(&context.app, &active, &overrides)?;
     if let Ok(request) = &request {
-        decision = decision.under(system_prompt(request.messages()));
+        decision = decision.with_system_prompt(system_prompt(request.messages()));
     }
-    let mut transcript = Transcript::new(Arc::clone(&context.host), decision, span);
-    let (request, prompts) = match tokenize(&serving, transcript.plan(), request).await {
+    let mut transcript = Transcript::new(Arc::clone(&context.app), decision, span);
+    let (request, prompts) = match tokenize(&active, transcript.plan(), request).await {
         Ok(tokenized) => tokenized,
         Err(unreadable) => {
             let request = Request::from_parts(parts, received.into_body());
@@ -104,7 +104,7 @@ async fn guarded(
         transcript.set_prompt(PromptContext { messages, prompts, per_prompt: request.n });
     }
     let scorer =
-        Scorer { serving, prompts, per_prompt: request.n, deadline: context.timeouts.score };
+        Scorer { active, prompts, per_prompt: request.n, deadline: context.timeouts.score };
     if gates_prompt(transcript.plan()) {
         scorer.step(&mut transcript, true).await;
         match transcript.stop() {
@@ -141,16 +141,16 @@ fn read(api: Api, parts: &Parts, received: &Received) -> Result<ProxiedRequest, 
 
 /// The request with the tokens of each prompt.
 async fn tokenize(
-    serving: &Serving,
+    active: &ActiveModel,
     plan: &Plan,
     request: Result<ProxiedRequest, Unreadable>,
 ) -> Result<(ProxiedRequest, Vec<Vec<u32>>), Unreadable> {
     let request = request?;
-    if plan.taps.is_empty() {
+    if plan.vectors.is_empty() {
         // No policy looks at this response.
         return Ok((request, vec![Vec::new()]));
     }
-    let model = Arc::clone(serving.engine.model());
+    let model = Arc::clone(active.engine.model());
     // A long conversation takes a while to tokenize.
     let task =
         tokio::task::spawn_blocking(move || request.tokens(&model).map(|tokens| (request, tokens)));
@@ -164,7 +164,7 @@ async fn unscored(
     Unreadable(why): Unreadable,
     request: Request,
 ) -> Result<Response, ApiError> {
-    transcript.fail(Fault::NotUnderstood);
+    transcript.fail(UnscoredReason::NotUnderstood);
     if transcript.stop().is_some() {
         transcript.forget();
         let message = format!(

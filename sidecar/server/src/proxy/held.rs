@@ -10,7 +10,7 @@ use super::transcript::Transcript;
 use crate::http::ApiError;
 use crate::http::sse::{Event, Splitter, write_event};
 use bytes::{Bytes, BytesMut};
-use personaguard_guard::{Fault, Stop};
+use personaguard_guard::{Stop, UnscoredReason};
 use queue::{Queue, Waiting};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ impl HeldStream {
                 Ok(Some(event)) => self.take(event),
                 Ok(None) => return,
                 Err(_) => {
-                    self.transcript.fail(Fault::NotUnderstood);
+                    self.transcript.fail(UnscoredReason::NotUnderstood);
                     let rest = self.splitter.rest();
                     return self.wait(Event(rest), Vec::new());
                 }
@@ -108,14 +108,14 @@ impl HeldStream {
         if !self.transcript.is_open() {
             tracing::warn!(why, "an answer of the upstream server cannot be scored");
         }
-        self.transcript.fail(Fault::NotUnderstood);
+        self.transcript.fail(UnscoredReason::NotUnderstood);
         Vec::new()
     }
 
     fn wait(&mut self, event: Event, spans: Vec<(usize, TextSpan)>) {
         self.queue.push(Waiting { event, spans });
         if self.queue.is_too_long() {
-            self.transcript.fail(Fault::TooLong);
+            self.transcript.fail(UnscoredReason::TooLong);
         }
     }
 

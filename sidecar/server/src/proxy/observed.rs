@@ -6,11 +6,11 @@ use super::forward::stalled;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
 use crate::http::sse::{Event, Splitter};
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
-use personaguard_guard::Fault;
+use personaguard_guard::UnscoredReason;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ struct Tee {
     work: Option<(Transcript, Scorer)>,
     copy: Copy,
     /// Why not all of it could be read. What could be is scored all the same.
-    missed: Option<Fault>,
+    missed: Option<UnscoredReason>,
 }
 
 enum Copy {
@@ -86,7 +86,9 @@ impl Tee {
         let Some((transcript, _)) = &mut self.work else { return };
         match &mut self.copy {
             Copy::Nothing => {}
-            Copy::Whole(all) if all.len() + bytes.len() > MAX_BODY => self.give_up(Fault::TooLong),
+            Copy::Whole(all) if all.len() + bytes.len() > MAX_BODY => {
+                self.give_up(UnscoredReason::TooLong)
+            }
             Copy::Whole(all) => all.extend_from_slice(bytes),
             Copy::Events(splitter) => {
                 splitter.push(bytes);
@@ -94,14 +96,14 @@ impl Tee {
                     match splitter.next() {
                         Ok(Some(event)) => self.missed = take(transcript, &event).or(self.missed),
                         Ok(None) => break,
-                        Err(_) => return self.give_up(Fault::NotUnderstood),
+                        Err(_) => return self.give_up(UnscoredReason::NotUnderstood),
                     }
                 }
             }
         }
     }
 
-    fn give_up(&mut self, fault: Fault) {
+    fn give_up(&mut self, fault: UnscoredReason) {
         self.missed = Some(fault);
         self.copy = Copy::Nothing;
     }
@@ -117,7 +119,7 @@ impl Tee {
             }
             Copy::Whole(bytes) => match serde_json::from_slice(bytes) {
                 Ok(payload) => understood(&mut transcript, &payload),
-                Err(_) => other.is_none().then_some(Fault::NotUnderstood),
+                Err(_) => other.is_none().then_some(UnscoredReason::NotUnderstood),
             },
             Copy::Nothing => None,
         };
@@ -142,17 +144,17 @@ impl Drop for Tee {
     }
 }
 
-fn take(transcript: &mut Transcript, event: &Event) -> Option<Fault> {
+fn take(transcript: &mut Transcript, event: &Event) -> Option<UnscoredReason> {
     let data = event.data()?;
     if data.trim_ascii() == b"[DONE]" {
         return None;
     }
     match serde_json::from_slice(&data) {
         Ok(payload) => understood(transcript, &payload),
-        Err(_) => Some(Fault::NotUnderstood),
+        Err(_) => Some(UnscoredReason::NotUnderstood),
     }
 }
 
-fn understood(transcript: &mut Transcript, payload: &Value) -> Option<Fault> {
-    transcript.take(payload).is_err().then_some(Fault::NotUnderstood)
+fn understood(transcript: &mut Transcript, payload: &Value) -> Option<UnscoredReason> {
+    transcript.take(payload).is_err().then_some(UnscoredReason::NotUnderstood)
 }

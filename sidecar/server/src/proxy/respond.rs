@@ -7,7 +7,7 @@ use crate::http::{ApiError, is_encoded};
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
-use personaguard_guard::Fault;
+use personaguard_guard::UnscoredReason;
 
 pub(super) async fn respond(
     forwarder: &Forwarder,
@@ -30,7 +30,7 @@ pub(super) async fn respond(
     if is_encoded(response.headers()) || !(is_stream || is_json) {
         return unreadable(exchange, response);
     }
-    let holds = exchange.transcript.plan().holds();
+    let holds = exchange.transcript.plan().holds_back();
     Ok(match (holds, is_stream) {
         (true, true) => stream::response(exchange, response),
         (true, false) => whole::response(exchange, response).await,
@@ -40,7 +40,7 @@ pub(super) async fn respond(
 
 fn unreadable(mut exchange: GuardedExchange, response: Response) -> Result<Response, ApiError> {
     tracing::warn!("the upstream server answers in a format that cannot be scored");
-    exchange.transcript.fail(Fault::NotUnderstood);
+    exchange.transcript.fail(UnscoredReason::NotUnderstood);
     let is_refused = exchange.transcript.stop().is_some();
     exchange.transcript.close(None);
     if is_refused { Err(ApiError::unscorable()) } else { Ok(response) }

@@ -1,8 +1,8 @@
 //! Teacher-forced passes over what another server wrote.
 
 use super::transcript::Transcript;
-use crate::host::Serving;
-use personaguard_guard::Fault;
+use crate::runtime::ActiveModel;
+use personaguard_guard::UnscoredReason;
 use personaguard_model::{EngineError, ScoreError, ScoreRequest, SubmitError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// what it computed.
 #[derive(Debug)]
 pub(super) struct Scorer {
-    pub(super) serving: Arc<Serving>,
+    pub(super) active: Arc<ActiveModel>,
     /// Tokens of each prompt: one, but for `completions` with several.
     pub(super) prompts: Vec<Vec<u32>>,
     /// Choices for each prompt.
@@ -26,41 +26,44 @@ impl Scorer {
     pub(super) async fn step(&self, transcript: &mut Transcript, force: bool) -> bool {
         let Some(due) = transcript.due(force) else { return false };
         let Some((before, text)) = transcript.unscored(due) else { return false };
-        let tokenizer = self.serving.engine.model().tokenizer();
-        let tokens =
-            if before.is_empty() { tokenizer.encode(text) } else { tokenizer.encode_further(text) };
+        let tokenizer = self.active.engine.model().tokenizer();
+        let tokens = if before.is_empty() {
+            tokenizer.encode(text)
+        } else {
+            tokenizer.encode_continuation(text)
+        };
         let prompt = &self.prompts[due.choice / self.per_prompt % self.prompts.len()];
         let request = ScoreRequest {
             prompt: [prompt, before].concat(),
             response: tokens.clone(),
-            probes: Arc::clone(&self.serving.probes),
+            taps: Arc::clone(&self.active.taps),
             skip_logprobs: true,
             ..ScoreRequest::default()
         };
         let prompt_tokens = prompt.len();
-        match tokio::time::timeout(self.deadline, self.serving.engine.score(request)).await {
+        match tokio::time::timeout(self.deadline, self.active.engine.score(request)).await {
             Ok(Ok(score)) => {
-                let mut text = tokenizer.stream();
+                let mut text = tokenizer.decode_stream();
                 let bytes: Vec<usize> =
                     tokens.iter().map(|token| text.push(*token).len()).collect();
                 transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
             }
             Ok(Err(error)) => transcript.fail_choice(due.choice, fault(&error)),
-            Err(_) => transcript.fail_choice(due.choice, Fault::Deadline),
+            Err(_) => transcript.fail_choice(due.choice, UnscoredReason::Deadline),
         }
         true
     }
 }
 
-fn fault(error: &ScoreError) -> Fault {
+fn fault(error: &ScoreError) -> UnscoredReason {
     match error {
-        ScoreError::Submit(SubmitError::QueueFull { .. }) => Fault::QueueFull,
-        ScoreError::Submit(SubmitError::ContextTooLong { .. }) => Fault::TooLong,
-        ScoreError::Engine(EngineError::NotFinite) => Fault::NotFinite,
-        ScoreError::Submit(SubmitError::EmptyPrompt) => Fault::NotUnderstood,
+        ScoreError::Submit(SubmitError::QueueFull { .. }) => UnscoredReason::QueueFull,
+        ScoreError::Submit(SubmitError::ContextTooLong { .. }) => UnscoredReason::TooLong,
+        ScoreError::Engine(EngineError::NotFinite) => UnscoredReason::NotFinite,
+        ScoreError::Submit(SubmitError::EmptyPrompt) => UnscoredReason::NotUnderstood,
         error => {
             tracing::error!(%error, "the engine failed to score an answer");
-            Fault::Engine
+            UnscoredReason::EngineFailed
         }
     }
 }

@@ -5,7 +5,7 @@ use super::forward::stalled;
 use super::held::HeldStream;
 use super::scorer::Scorer;
 use crate::http::sse::write_event;
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::header;
 use axum::response::Response;

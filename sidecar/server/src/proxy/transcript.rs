@@ -2,10 +2,10 @@
 
 use super::choice::{Release, ScoredChoice, TextSpan};
 use super::payload::{self, Finish, Unreadable};
-use crate::host::Host;
+use crate::runtime::AppState;
 use crate::session::Record;
-use crate::telemetry::metrics::Outcome;
-use personaguard_guard::{Decision, Fault, Plan, Stop};
+use crate::telemetry::labels::Outcome;
+use personaguard_guard::{Decision, Plan, Stop, UnscoredReason};
 use personaguard_model::Score;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl PromptContext {
 /// The choices of one response.
 #[derive(Debug)]
 pub(super) struct Transcript {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     /// How each choice begins.
     decision: Decision,
     span: Span,
@@ -54,14 +54,14 @@ pub(super) struct Transcript {
     choices: BTreeMap<usize, ScoredChoice>,
     bytes: usize,
     /// Why no choice can be scored, those to come included.
-    failed: Option<Fault>,
+    failed: Option<UnscoredReason>,
 }
 
 impl Transcript {
     /// A response that is about to begin, with its first choice.
-    pub(super) fn new(host: Arc<Host>, decision: Decision, span: Span) -> Self {
+    pub(super) fn new(app: Arc<AppState>, decision: Decision, span: Span) -> Self {
         let mut transcript = Self {
-            host,
+            app,
             decision,
             span,
             prompt: None,
@@ -95,7 +95,7 @@ impl Transcript {
     fn choice(&mut self, index: usize) -> &mut ScoredChoice {
         self.choices.entry(index).or_insert_with(|| {
             let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
-            let record = Record::new(Arc::clone(&self.host), self.span.clone(), id);
+            let record = Record::new(Arc::clone(&self.app), self.span.clone(), id);
             let mut choice = ScoredChoice::new(self.decision.fresh(), record);
             if let Some(prompt) = &self.prompt {
                 choice.set_prompt(prompt.messages.clone(), prompt.tokens_of(index));
@@ -159,14 +159,14 @@ impl Transcript {
     }
 
     /// The rest of a choice cannot be scored.
-    pub(super) fn fail_choice(&mut self, index: usize, fault: Fault) {
+    pub(super) fn fail_choice(&mut self, index: usize, fault: UnscoredReason) {
         if let Some(choice) = self.choices.get_mut(&index) {
             choice.fail(fault);
         }
     }
 
     /// The rest of the response cannot be scored.
-    pub(super) fn fail(&mut self, fault: Fault) {
+    pub(super) fn fail(&mut self, fault: UnscoredReason) {
         self.failed.get_or_insert(fault);
         self.choices.values_mut().for_each(|choice| choice.fail(fault));
     }

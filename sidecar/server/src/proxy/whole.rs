@@ -10,14 +10,14 @@ use super::request::ProxiedRequest;
 use super::scorer::Scorer;
 use crate::http::{ApiError, Broken, Patience, Received, collect, event_stream};
 use crate::openai::{CompletionBody, FinishReason, Object, Usage};
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::labels::Outcome;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use personaguard_guard::{Fault, Stop};
+use personaguard_guard::{Stop, UnscoredReason};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
     let bytes = match collect(body, MAX_BODY, Patience::Piece(exchange.silence)).await {
         Ok(Received::Whole(bytes)) => bytes,
         Ok(received @ Received::TooLong(..)) => {
-            exchange.transcript.fail(Fault::TooLong);
+            exchange.transcript.fail(UnscoredReason::TooLong);
             if exchange.transcript.stop().is_some() {
                 return refused(exchange);
             }
@@ -44,7 +44,7 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
     let payload = serde_json::from_slice::<Value>(&bytes).ok();
     let spans = payload.as_ref().and_then(|payload| exchange.transcript.take(payload).ok());
     if spans.is_none() {
-        exchange.transcript.fail(Fault::NotUnderstood);
+        exchange.transcript.fail(UnscoredReason::NotUnderstood);
     }
     exchange.transcript.complete();
     while exchange.scorer.step(&mut exchange.transcript, true).await {}
@@ -112,7 +112,7 @@ pub(super) fn blocked(api: Api, request: &ProxiedRequest, scorer: &Scorer, text:
             (_, true) => Object::ChatChunk,
         },
         created: jiff::Timestamp::now().as_second(),
-        model: request.model.as_deref().unwrap_or(&scorer.serving.name),
+        model: request.model.as_deref().unwrap_or(&scorer.active.name),
         system_fingerprint: None,
         choices: Vec::new(),
         usage: None,

@@ -1,174 +1,148 @@
-//! Pushing reports: at once when something happened, else every few seconds if something changed.
+//! When reports are pushed: at once if something happened, otherwise every few seconds if
+//! something changed.
 
-use crate::host::Host;
-use crate::telemetry::metrics::PushResult;
-use anyhow::Context as _;
+use super::client::{ReportClient, ReportTarget};
+use super::failures::Failures;
+use super::ledger::Ledger;
+use crate::telemetry::Metrics;
+use crate::telemetry::labels::PushResult;
 use personaguard_wire::SidecarReport;
-use reqwest::{Certificate, Client, StatusCode};
-use std::path::{Path, PathBuf};
+use reqwest::StatusCode;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Where reports go.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// URL.
-    pub url: String,
-    /// File with the token, read anew for each push: the kubelet renews it.
-    pub token_file: Option<PathBuf>,
-    /// PEM bundle of the authorities that the server may present, read anew for each push: they
-    /// rotate. Without the file, the system's own.
-    pub ca_file: PathBuf,
-}
-
-/// Between two pushes at least, so that things that happen together travel together.
-const GAP: Duration = Duration::from_millis(200);
-/// Between two pushes of counts that changed.
-const ROUTINE: Duration = Duration::from_secs(5);
-/// Between two pushes at most, so that silence is noticed.
-const HEARTBEAT: Duration = Duration::from_secs(30);
-/// Waits after a failure: the first, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-/// For one push.
+/// The least time between two pushes, so that what happens together travels together.
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// Time between two pushes of counts that changed.
+const CHANGED_INTERVAL: Duration = Duration::from_secs(5);
+/// The most time between two pushes, so that silence is noticed.
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
+/// Time for one push.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// For the last one.
+/// Time for the last push.
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Pushes reports.
-#[derive(Debug)]
-pub struct Pusher {
-    host: Arc<Host>,
-    target: Target,
-    client: Option<(Option<Vec<u8>>, Client)>,
+/// Makes the report as of now. The pusher sets its sequence number.
+type ReportSource = Box<dyn Fn() -> SidecarReport + Send>;
+
+/// Pushes reports to the operator.
+pub struct ReportPusher {
+    source: ReportSource,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    client: ReportClient,
     sequence: u64,
+    /// The last report that was accepted.
     accepted: Option<SidecarReport>,
-    failures: u32,
+    failures: Failures,
 }
 
-impl Pusher {
-    /// A pusher that has not pushed yet.
+impl fmt::Debug for ReportPusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReportPusher").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl ReportPusher {
+    /// Pushes what `source` reports: at once whenever `ledger` says that something happened.
     #[must_use]
-    pub fn new(host: Arc<Host>, target: Target) -> Self {
-        Self { host, target, client: None, sequence: 0, accepted: None, failures: 0 }
+    pub fn new(
+        source: impl Fn() -> SidecarReport + Send + 'static,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+        target: ReportTarget,
+    ) -> Self {
+        Self {
+            source: Box::new(source),
+            ledger,
+            metrics,
+            client: ReportClient::new(target),
+            sequence: 0,
+            accepted: None,
+            failures: Failures::default(),
+        }
     }
 
     /// Pushes until `stop`, and a last time then.
     pub async fn run(mut self, stop: CancellationToken) {
-        let host = Arc::clone(&self.host);
-        let mut last = Instant::now();
-        let mut look = last;
+        let ledger = Arc::clone(&self.ledger);
+        let mut pushed = Instant::now();
+        let mut look = pushed;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = host.ledger.rung() => {}
-                () = tokio::time::sleep_until(look) => {
-                    if self.failures == 0 && last.elapsed() < HEARTBEAT && !self.changed() {
-                        look = Instant::now() + ROUTINE;
+                () = ledger.notified() => {}
+                () = sleep_until(look) => {
+                    let silent = pushed.elapsed() >= MAX_INTERVAL;
+                    if self.failures.count() == 0 && !silent && !self.has_changed() {
+                        look = Instant::now() + CHANGED_INTERVAL;
                         continue;
                     }
                 }
             }
-            let wait = if self.failures == 0 { GAP } else { backoff(self.failures) };
+            let wait = self.failures.next_wait().unwrap_or(MIN_INTERVAL);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep_until(last + wait) => {}
+                () = sleep_until(pushed + wait) => {}
             }
             self.push(TIMEOUT).await;
-            last = Instant::now();
-            look = if self.failures == 0 { last + ROUTINE } else { last };
+            pushed = Instant::now();
+            look = if self.failures.count() == 0 { pushed + CHANGED_INTERVAL } else { pushed };
         }
         self.push(LAST_TIMEOUT).await;
     }
 
-    fn changed(&self) -> bool {
-        self.accepted.as_ref() != Some(&self.host.report(0))
+    fn has_changed(&self) -> bool {
+        self.accepted.as_ref() != Some(&(self.source)())
     }
 
-    async fn push(&mut self, timeout: Duration) {
+    async fn push(&mut self, limit: Duration) {
         self.sequence += 1;
-        let report = self.host.report(self.sequence);
-        let result = match tokio::time::timeout(timeout, self.send(&report)).await {
+        let report = (self.source)();
+        let numbered = SidecarReport { sequence: self.sequence, ..report.clone() };
+        let result = match timeout(limit, self.client.send(&numbered)).await {
             Ok(Ok(StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::ACCEPTED)) => {
                 PushResult::Accepted
             }
             Ok(Ok(status)) => {
-                self.complain(&format!("the operator answered {status}"));
-                // Too busy, or not the leader: it will be, or another is.
+                self.warn(&format!("the operator answered {status}"));
+                // Overloaded or not the leader: this one or another will take it.
                 if status.is_server_error() { PushResult::Failed } else { PushResult::Rejected }
             }
             Ok(Err(error)) => {
-                self.complain(&format!("{error:#}"));
+                self.warn(&format!("{error:#}"));
                 PushResult::Failed
             }
             Err(_) => {
-                self.complain("the operator did not answer in time");
+                self.warn("the operator did not answer in time");
                 PushResult::Failed
             }
         };
-        self.host.metrics.push(result);
+        self.metrics.process.count_push(result);
         if result == PushResult::Accepted {
-            if self.failures > 0 {
-                tracing::info!(after = self.failures, "reports are taken again");
+            if self.failures.count() > 0 {
+                tracing::info!(failures = self.failures.count(), "reports are accepted again");
             }
-            self.failures = 0;
-            self.accepted = Some(SidecarReport { sequence: 0, ..report });
+            self.failures = Failures::default();
+            self.accepted = Some(report);
         } else {
-            self.failures = self.failures.saturating_add(1);
+            self.failures.add();
         }
     }
 
-    /// Says so the first time, and now and then.
-    fn complain(&self, error: &str) {
-        if self.failures.is_power_of_two() || self.failures == 0 {
+    fn warn(&self, error: &str) {
+        if self.failures.should_log() {
             tracing::warn!(
                 error,
-                attempts = self.failures + 1,
-                "a report was not taken; counts are kept, it is tried again"
+                attempts = self.failures.count() + 1,
+                "a report was not accepted; its counts are kept and sent again"
             );
         }
     }
-
-    async fn send(&mut self, report: &SidecarReport) -> anyhow::Result<StatusCode> {
-        let mut request = self.client()?.post(&self.target.url).json(report);
-        if let Some(file) = &self.target.token_file {
-            let token = std::fs::read_to_string(file)
-                .with_context(|| format!("reading {}", file.display()))?;
-            request = request.bearer_auth(token.trim());
-        }
-        Ok(request.send().await.map_err(reqwest::Error::without_url)?.status())
-    }
-
-    /// The client, made anew when the authorities changed.
-    fn client(&mut self) -> anyhow::Result<Client> {
-        let authorities = std::fs::read(&self.target.ca_file).ok();
-        if let Some((known, client)) = &self.client
-            && *known == authorities
-        {
-            return Ok(client.clone());
-        }
-        let client = build(authorities.as_deref(), &self.target.ca_file)?;
-        self.client = Some((authorities, client.clone()));
-        Ok(client)
-    }
 }
 
-/// A client that trusts these authorities alone (PEM, read from `file`); without any, the system's.
-fn build(authorities: Option<&[u8]>, file: &Path) -> anyhow::Result<Client> {
-    let mut builder =
-        Client::builder().no_proxy().connect_timeout(TIMEOUT).pool_idle_timeout(HEARTBEAT);
-    if let Some(pem) = authorities {
-        let certificates = Certificate::from_pem_bundle(pem)
-            .with_context(|| format!("{} is no PEM bundle", file.display()))?;
-        builder = builder.tls_certs_only(certificates);
-    }
-    Ok(builder.build()?)
-}
-
-/// Doubles from failure to failure; half of it is chance, so that a fleet does not come back all at
-/// once.
-fn backoff(failures: u32) -> Duration {
-    let longest = BACKOFF.0.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF.1);
-    longest.mul_f64(0.5 + 0.5 * rand::random::<f64>())
-}
+#[cfg(test)]
+mod tests;

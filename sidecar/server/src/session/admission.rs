@@ -1,15 +1,16 @@
 //! Whether a request may be answered, and under which decision.
 
-use crate::host::{Host, ModelState, Serving};
 use crate::http::ApiError;
-use personaguard_guard::{Beyond, Decision, Demands};
+use crate::runtime::{ActiveModel, AppState, ModelState};
+use crate::telemetry::labels::OverrideResult;
+use personaguard_guard::{Decision, OverrideError, Overrides};
 use personaguard_persona::sha256_hex;
 use serde_json::Value;
 use std::sync::Arc;
 
 /// Why nothing is served yet.
-pub(crate) fn not_ready(host: &Host) -> ApiError {
-    let state = host.state();
+pub(crate) fn not_ready(app: &AppState) -> ApiError {
+    let state = app.snapshot();
     match &state.model {
         ModelState::Failed(failure) => ApiError::unavailable(
             "model_failed",
@@ -25,28 +26,33 @@ pub(crate) fn not_ready(host: &Host) -> ApiError {
 /// The response's state machine, under the policies that look at it and what the request asks for
 /// beyond them.
 pub(crate) fn decide(
-    host: &Host,
-    serving: &Serving,
-    demands: &Demands,
+    app: &AppState,
+    active: &ActiveModel,
+    overrides: &Overrides,
 ) -> Result<Decision, ApiError> {
-    let mut plan = Arc::clone(&serving.plan);
-    if !demands.is_empty() {
-        let demanded = plan.with(demands);
-        host.metrics.request_control(demanded.is_ok());
-        plan = Arc::new(demanded.map_err(|beyond| match beyond {
-            Beyond::Unknown(_) => {
-                ApiError::invalid("personaguard.traits", "invalid_value", beyond.to_string())
+    let mut plan = Arc::clone(&active.plan);
+    if !overrides.is_empty() {
+        let overridden = plan.with_overrides(overrides);
+        app.metrics.responses.count_override(match overridden {
+            Ok(_) => OverrideResult::Applied,
+            Err(_) => OverrideResult::Refused,
+        });
+        plan = Arc::new(overridden.map_err(|error| match error {
+            OverrideError::UnknownTrait(_) => {
+                ApiError::invalid("personaguard.traits", "invalid_value", error.to_string())
             }
-            _ => ApiError::beyond(beyond.to_string()),
+            _ => ApiError::beyond(error.to_string()),
         })?);
     }
-    let level = serving.back_off.level();
+    let level = active.back_off.level();
     if level > 0 && !plan.steering.is_empty() {
-        plan = Arc::new(plan.held_back(level));
+        plan = Arc::new(plan.backed_off(level));
     }
-    let sampled = serving.draw.next(&plan);
-    let rests = !sampled.is_empty() && !sampled.contains(&true);
-    Ok(Decision::sampled(if rests { Arc::clone(&serving.resting) } else { plan }, sampled))
+    let sampled = active.sampler.sample(&plan);
+    if !sampled.is_empty() && !sampled.contains(&true) {
+        plan = Arc::clone(&active.unsampled_plan);
+    }
+    Ok(Decision::sampled(plan, sampled))
 }
 
 /// What a system prompt is known by in statistics: the first digits of its SHA-256, as

@@ -2,7 +2,7 @@
 
 use crate::http::ApiError;
 use crate::openai::{ExtensionBody, TraitOverrides, invalid, number, typed, unsupported};
-use personaguard_guard::{Demand, Demands};
+use personaguard_guard::{Override, Overrides};
 use personaguard_terms::Coefficient;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -28,7 +28,7 @@ impl ReportOptions {
 }
 
 /// What the field asks for: a report, and overrides of the policies.
-pub(crate) fn extension(body: ExtensionBody) -> Result<(ReportOptions, Demands), ApiError> {
+pub(crate) fn extension(body: ExtensionBody) -> Result<(ReportOptions, Overrides), ApiError> {
     let ExtensionBody { scores, tokens, traits } = body;
     if traits.len() > MAX_TRAITS || traits.keys().any(|vector| vector.len() > MAX_VECTOR_NAME) {
         let message = format!(
@@ -40,10 +40,10 @@ pub(crate) fn extension(body: ExtensionBody) -> Result<(ReportOptions, Demands),
     Ok((ReportOptions { scores, tokens }, demands.collect::<Result<_, ApiError>>()?))
 }
 
-fn demand(asked: &TraitOverrides) -> Result<Demand, ApiError> {
+fn demand(asked: &TraitOverrides) -> Result<Override, ApiError> {
     let limit = Coefficient::LIMIT;
     let coefficient = number("personaguard.traits.coefficient", asked.coefficient, -limit..=limit)?;
-    Ok(Demand {
+    Ok(Override {
         block: asked.block,
         max: asked.max,
         min: asked.min,
@@ -53,7 +53,7 @@ fn demand(asked: &TraitOverrides) -> Result<Demand, ApiError> {
 }
 
 /// The overrides of a request to another server, whose responses report no scores.
-pub(crate) fn overrides_only(value: Value) -> Result<Demands, ApiError> {
+pub(crate) fn overrides_only(value: Value) -> Result<Overrides, ApiError> {
     #[derive(Deserialize)]
     struct Body {
         personaguard: ExtensionBody,

@@ -1,12 +1,12 @@
 //! What is recorded of one response: exactly once, also when the client goes away.
 
 use crate::audit::entry::{self, Conversation, ResponseEntry};
-use crate::host::Host;
 use crate::openai::Usage;
-use crate::report::Ended;
-use crate::telemetry::metrics::Outcome;
+use crate::report::ResponseFlags;
+use crate::runtime::AppState;
+use crate::telemetry::labels::{Outcome, RegenerationResult};
 use crate::telemetry::traces::{self, Ending};
-use personaguard_guard::{Breach, Decision, Fault, Stop};
+use personaguard_guard::{Breach, Decision, Stop, UnscoredReason};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use tracing::Span;
 /// The record of one response.
 #[derive(Debug)]
 pub(crate) struct Record {
-    host: Arc<Host>,
+    app: Arc<AppState>,
     span: Span,
     id: String,
     started: Instant,
@@ -42,9 +42,9 @@ pub(crate) struct Exchange {
 }
 
 impl Record {
-    pub(crate) fn new(host: Arc<Host>, span: Span, id: String) -> Self {
+    pub(crate) fn new(app: Arc<AppState>, span: Span, id: String) -> Self {
         Self {
-            host,
+            app,
             span,
             id,
             started: Instant::now(),
@@ -65,7 +65,7 @@ impl Record {
     /// Text left.
     pub(crate) fn left(&mut self) {
         if !std::mem::replace(&mut self.has_left, true) {
-            self.host.metrics.first_token(self.started.elapsed());
+            self.app.metrics.responses.observe_first_token(self.started.elapsed());
         }
     }
 
@@ -86,7 +86,7 @@ impl Record {
 
     /// Whether a conversation under this plan is to be logged.
     pub(crate) fn wants_conversation(&self, decision: &Decision) -> bool {
-        self.host.logs.conversations.is_some() && decision.plan().records()
+        self.app.logs.conversations.is_some() && decision.plan().records_conversations()
     }
 
     /// What was exchanged, for the conversation log.
@@ -113,10 +113,10 @@ impl Record {
             }
             self.breached.push(breach.rule);
             let rule = &plan.rules[breach.rule];
-            self.host.metrics.breach(plan, rule);
-            self.host.ledger.breach(plan, breach, &self.id);
+            self.app.metrics.policies.count_breach(plan, rule);
+            self.app.ledger.count_breach(plan, breach, &self.id);
             tracing::warn!(response_id = %self.id, policy = %plan.policies[rule.policy].name,
-                vector = %plan.taps[rule.tap].vector, score = breach.score, threshold = breach.threshold,
+                vector = %plan.vectors[rule.vector].name, score = breach.score, threshold = breach.threshold,
                 action = ?rule.action, "breach");
         }
     }
@@ -127,32 +127,38 @@ impl Record {
             return;
         }
         let plan = decision.plan();
-        let (metrics, elapsed) = (&self.host.metrics, self.started.elapsed());
-        metrics.response(outcome, elapsed);
-        metrics
-            .tokens(usage.prompt_tokens as u64, (usage.completion_tokens + self.discarded) as u64);
+        let (metrics, elapsed) = (&self.app.metrics, self.started.elapsed());
+        metrics.responses.observe_end(outcome, elapsed);
+        metrics.responses.count_tokens(
+            usage.prompt_tokens as u64,
+            (usage.completion_tokens + self.discarded) as u64,
+        );
         for rule in &plan.rules {
             if let Some(score) = decision.score(rule) {
-                metrics.score(plan, rule, score);
+                metrics.policies.observe_score(plan, rule, score);
             }
         }
-        let unguarded = decision.fault().filter(|_| decision.stop() != Some(Stop::Unscorable));
+        let unguarded = decision.unscored().filter(|_| decision.stop() != Some(Stop::Unscorable));
         if let Some(fault) = unguarded {
-            metrics.unguarded(fault);
+            metrics.responses.count_unguarded(fault);
         }
-        for policy in (0..plan.policies.len()).filter(|policy| !decision.looks(*policy)) {
-            metrics.unsampled(plan, policy);
+        for policy in (0..plan.policies.len()).filter(|policy| !decision.is_sampled(*policy)) {
+            metrics.policies.count_unsampled(plan, policy);
         }
         if self.attempts > 1 {
-            metrics.regenerated(decision.excess().is_none());
+            metrics.responses.count_regenerated(match decision.excess() {
+                None => RegenerationResult::Within,
+                Some(_) => RegenerationResult::Past,
+            });
         }
         let (breached, blocked) = (
             !self.breached.is_empty(),
             decision.stop().is_some_and(|stop| stop != Stop::Unscorable),
         );
-        self.host
-            .ledger
-            .ended(decision, Ended { breached, blocked, unguarded: unguarded.is_some() });
+        self.app.ledger.count_response(
+            decision,
+            ResponseFlags { breached, blocked, unguarded: unguarded.is_some() },
+        );
         self.log(decision, outcome, usage, unguarded);
         let ending = Ending {
             response_id: &self.id,
@@ -163,7 +169,7 @@ impl Record {
         traces::record(&self.span, ending, decision);
         tracing::info!(response_id = %self.id, outcome = outcome.label(), prompt_tokens = usage.prompt_tokens,
             completion_tokens = usage.completion_tokens, breached,
-            unguarded = unguarded.map(Fault::label),
+            unguarded = unguarded.map(UnscoredReason::label),
             milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "response");
     }
 
@@ -173,21 +179,23 @@ impl Record {
         decision: &Decision,
         outcome: Outcome,
         usage: Usage,
-        unguarded: Option<Fault>,
+        unguarded: Option<UnscoredReason>,
     ) {
-        if let Some(audit) = &self.host.logs.audit {
+        if let Some(audit) = &self.app.logs.audit {
             let entry = ResponseEntry {
                 response_id: &self.id,
                 outcome: outcome.label(),
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,
                 attempts: self.attempts,
-                unguarded: unguarded.map(Fault::label),
+                unguarded: unguarded.map(UnscoredReason::label),
             };
-            audit.push(entry::response(entry, decision));
+            if let Ok(entry) = entry::response(entry, decision) {
+                audit.push(entry);
+            }
         }
         if let (Some(log), Some(conversation)) =
-            (&self.host.logs.conversations, self.conversation.take())
+            (&self.app.logs.conversations, self.conversation.take())
             && let Ok(entry) = serde_json::to_value(conversation)
         {
             log.push(entry);

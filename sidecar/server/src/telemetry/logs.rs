@@ -1,6 +1,6 @@
-//! Logs: JSON lines for machines, or text for people. Never a word of a prompt or a response.
+//! Logs of the process on stderr: JSON lines for machines, or text for people.
 
-use crate::telemetry::traces;
+use super::traces::Exporter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Json,
     /// For people.
@@ -16,9 +16,9 @@ pub enum LogFormat {
 }
 
 /// Sends logs to stderr, at the levels that `RUST_LOG` names (default `info`), and spans to
-/// `traces` where given.
-pub fn init(format: LogFormat, traces: Option<&traces::Exporter>) {
-    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// `traces` if given.
+pub fn init(format: LogFormat, traces: Option<&Exporter>) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let logs = match format {
         LogFormat::Json => {
@@ -26,7 +26,7 @@ pub fn init(format: LogFormat, traces: Option<&traces::Exporter>) {
         }
         LogFormat::Text => logs.boxed(),
     };
-    let logs = logs.with_filter(filter());
+    let logs = logs.with_filter(filter);
     // A second call, as in tests, changes nothing.
-    let _ = Registry::default().with(logs).with(traces.map(traces::Exporter::layer)).try_init();
+    let _ = Registry::default().with(logs).with(traces.map(Exporter::layer)).try_init();
 }

@@ -1,7 +1,8 @@
-//! Traces by OTLP, after OpenTelemetry's semantic conventions for generative AI. No text: scores,
-//! counts and names only.
+//! Traces over OTLP, by OpenTelemetry's semantic conventions for generative AI. Scores, counts and
+//! names only, no text.
 
-use crate::telemetry::metrics::Outcome;
+use super::labels::Outcome;
+use axum::http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TracerProvider as _};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -18,7 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Target of the spans that are exported; those of other crates are not.
+/// Target of the spans that are exported. Those of other crates are not.
 const TARGET: &str = "personaguard::trace";
 
 /// Sends spans to an OTLP endpoint.
@@ -28,11 +29,11 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Exports to `endpoint` by OTLP over HTTP (protobuf), to its path `/v1/traces`. Needs a Tokio
+    /// Exports to the path `/v1/traces` of `endpoint`, by OTLP over HTTP (protobuf). Needs a Tokio
     /// runtime.
     ///
     /// # Errors
-    /// The endpoint is not a URL, or no HTTP client can be made.
+    /// If the endpoint is not a URL, or no HTTP client can be made.
     pub fn new(endpoint: &str) -> anyhow::Result<Self> {
         let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -51,7 +52,7 @@ impl Exporter {
         Ok(Self { provider })
     }
 
-    /// The layer that turns spans of this crate into exported ones.
+    /// The layer that exports spans of this crate.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -66,13 +67,13 @@ impl Exporter {
     /// Sends what is left.
     pub fn shutdown(&self) {
         if let Err(error) = self.provider.shutdown() {
-            tracing::warn!(%error, "the last spans were not sent");
+            tracing::warn!(%error, "the last spans could not be sent");
         }
     }
 }
 
 /// Headers of a request, for `traceparent`.
-struct Headers<'a>(&'a axum::http::HeaderMap);
+struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -80,14 +81,14 @@ impl Extractor for Headers<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(axum::http::HeaderName::as_str).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 
-/// The span of a chat completion, child of the caller's where the request carries a W3C
+/// The span of a chat completion. It is a child of the caller's span if the request carries a W3C
 /// `traceparent`.
 #[must_use]
-pub fn chat_span(model: &str, headers: &axum::http::HeaderMap) -> Span {
+pub fn chat_span(model: &str, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         target: TARGET,
         "chat",
@@ -98,12 +99,12 @@ pub fn chat_span(model: &str, headers: &axum::http::HeaderMap) -> Span {
         gen_ai.request.model = model,
     );
     let parent = TraceContextPropagator::new().extract(&Headers(headers));
-    // Without an exporter there is no one to tell the parent to.
+    // Without an exporter this fails, and nobody would see the parent.
     let _ = span.set_parent(parent);
     span
 }
 
-/// What a chat span says when the response has ended.
+/// What a chat span says about the end of its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending<'a> {
     /// Id of the response.
@@ -116,7 +117,7 @@ pub struct Ending<'a> {
     pub completion_tokens: usize,
 }
 
-/// Notes the end of a response and its scores on the span.
+/// Records the end of a response and its scores on the span.
 pub fn record(span: &Span, ending: Ending<'_>, decision: &Decision) {
     let count = |n: usize| Value::I64(i64::try_from(n).unwrap_or(i64::MAX));
     span.set_attribute("gen_ai.response.id", ending.response_id.to_owned());
@@ -125,11 +126,11 @@ pub fn record(span: &Span, ending: Ending<'_>, decision: &Decision) {
     let reasons = vec![StringValue::from(ending.outcome.label())];
     span.set_attribute("gen_ai.response.finish_reasons", Value::Array(Array::String(reasons)));
     if ending.outcome == Outcome::Error {
-        span.set_status(Status::error("the answer failed"));
+        span.set_status(Status::error("the response failed"));
     }
     for (index, rule) in decision.plan().rules.iter().enumerate() {
         let Some(score) = decision.score(rule) else { continue };
-        let label = if decision.breached(index) { "breached" } else { "within" };
+        let label = if decision.is_breached(index) { "breached" } else { "within" };
         span.add_event(
             "gen_ai.evaluation.result",
             evaluation(decision.plan(), rule, score, label, ending.response_id),
@@ -145,7 +146,7 @@ fn evaluation(
     response_id: &str,
 ) -> Vec<KeyValue> {
     vec![
-        KeyValue::new("gen_ai.evaluation.name", plan.taps[rule.tap].trait_name.clone()),
+        KeyValue::new("gen_ai.evaluation.name", plan.vectors[rule.vector].trait_name.clone()),
         KeyValue::new("gen_ai.evaluation.score.value", score),
         KeyValue::new("gen_ai.evaluation.score.label", label),
         KeyValue::new("gen_ai.response.id", response_id.to_owned()),

@@ -125,7 +125,7 @@ async fn invariant_1_redact_replaces_the_first_breaching_sentence_and_all_that_f
     assert_eq!(finish_reason(&chunks), "content_filter");
     let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\"}";
     assert_eq!(rig.metric(series).await, Some(2.0));
-    assert_eq!(rig.sidecar().host().report(1).totals.blocked, 2);
+    assert_eq!(rig.sidecar().app().report().totals.blocked, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +175,7 @@ async fn regenerate_keeps_the_attempt_that_scores_best() {
         Some(2.0)
     );
     // Counted once each, however often it was written.
-    let report = rig.sidecar().host().report(1);
+    let report = rig.sidecar().app().report();
     assert_eq!((report.totals.responses, report.totals.breaches, report.totals.blocked), (2, 2, 0));
     assert_eq!((report.traits[0].scored, report.traits[0].breaches), (2, 2));
     assert!((report.traits[0].mean - score(&best)).abs() < 1e-9);
@@ -238,7 +238,7 @@ async fn sampling_scores_the_first_and_every_nth_response() {
         );
     }
     assert_eq!(looked, [true, false, false, true, false, false, true]);
-    let report = rig.sidecar().host().report(1);
+    let report = rig.sidecar().app().report();
     assert_eq!(
         (report.totals.responses, report.totals.breaches, report.totals.unguarded),
         (7, 3, 0)
@@ -281,7 +281,7 @@ async fn invariant_9_a_policy_that_was_never_accepted_closes_traffic_or_is_count
                 );
             }
         }
-        assert!(rig.sidecar().host().report(1).policies.is_empty());
+        assert!(rig.sidecar().app().report().policies.is_empty());
     }
 }
 
@@ -298,6 +298,6 @@ async fn a_cancelled_answer_is_counted_once_under_every_action() {
             rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(1.0)
         };
         rig.until("cancelled", cancelled).await;
-        assert_eq!(rig.sidecar().host().report(1).totals.responses, 1);
+        assert_eq!(rig.sidecar().app().report().totals.responses, 1);
     }
 }

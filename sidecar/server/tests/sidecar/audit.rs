@@ -2,7 +2,7 @@
 
 use crate::enforcement::{QUESTION, breaching_midway, long, scored};
 use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
-use personaguard_server::audit::{Limits, Log, Logs, verify};
+use personaguard_server::audit::{Log, LogLimits, Logs, verify};
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
 use personaguard_terms::{Action, ConditionAt, SteeringCondition};
@@ -17,7 +17,7 @@ pub(crate) fn files(dir: &TempDir) -> (PathBuf, PathBuf) {
 /// A sidecar that writes both logs.
 pub(crate) fn logging_variant(dir: &TempDir, upstream: Option<(Upstream, Timeouts)>) -> Variant {
     let (audit, conversations) = files(dir);
-    let open = |path: &Path| Some(Log::open(path, Limits::default()).unwrap());
+    let open = |path: &Path| Some(Log::open(path, LogLimits::default()).unwrap());
     let logs = Logs { audit: open(&audit), conversations: open(&conversations) };
     Variant { logs, upstream, ..Variant::default() }
 }
@@ -131,7 +131,7 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
 
     // Another text that hangs together by itself, with the same tokens but one.
     let forged = dir.path().join("forged.jsonl");
-    let log = Log::open(&forged, Limits::default()).unwrap();
+    let log = Log::open(&forged, LogLimits::default()).unwrap();
     let mut other = said[0].clone();
     other["tokens"][3] = json!(other["tokens"][3].as_u64().unwrap() + 1);
     log.push(other);

@@ -206,7 +206,7 @@ async fn each_choice_has_its_line_in_the_audit_log() {
     .await;
     rig.until_ready().await;
     let whole = rig.complete(&with(long(), json!({ "n": 2, "max_tokens": 4 }))).await;
-    assert_eq!(rig.sidecar().host().report(1).totals.responses, 2);
+    assert_eq!(rig.sidecar().app().report().totals.responses, 2);
     rig.sidecar.take().unwrap().stop().await;
     let mut ids: Vec<_> = entries(&files(&dir).0, "response")
         .iter()

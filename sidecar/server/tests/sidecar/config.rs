@@ -20,7 +20,7 @@ async fn a_change_is_applied_without_restart_and_spares_answers_in_progress() {
     rig.folder.config.policies[0] = policy(Action::Block, Some(-1e6));
     rig.folder.config.policies[0].generation = 4;
     rig.folder.write();
-    let acknowledged = async || rig.sidecar().host().report(1).policies[0].generation == 4;
+    let acknowledged = async || rig.sidecar().app().report().policies[0].generation == 4;
     rig.until("acknowledged", acknowledged).await;
     assert_eq!(
         rig.metric("personaguard_policy_generation{policy=\"no-villains\"}").await,
@@ -41,7 +41,7 @@ async fn a_bad_config_leaves_the_one_before_in_force() {
     let file = rig.folder.path().join("config.yaml");
     std::fs::write(&file, "apiVersion: personaguard.dev/v1alpha1\nkind: GuardConfig\nmodel: 5\n")
         .unwrap();
-    let told = async || rig.sidecar().host().report(1).config_error.is_some();
+    let told = async || rig.sidecar().app().report().config_error.is_some();
     rig.until("told", told).await;
     assert_eq!(text(&rig.complete(&chat("Hi")).await), "");
     assert_eq!(rig.get("/readyz").await.0, 200);
@@ -50,7 +50,7 @@ async fn a_bad_config_leaves_the_one_before_in_force() {
         Some(1.0)
     );
     rig.folder.write();
-    let mended = async || rig.sidecar().host().report(1).config_error.is_none();
+    let mended = async || rig.sidecar().app().report().config_error.is_none();
     rig.until("mended", mended).await;
 }
 
@@ -92,11 +92,11 @@ async fn only_policies_that_select_the_pod_are_enforced() {
     let rig =
         Rig::start(folder, Variant { labels: Some(labels.clone()), ..Variant::default() }).await;
     rig.until_ready().await;
-    assert!(rig.sidecar().host().report(1).policies.is_empty());
+    assert!(rig.sidecar().app().report().policies.is_empty());
     assert_ne!(text(&rig.complete(&chat("Hi")).await), "");
     // Relabelled, the pod is guarded without a restart.
     std::fs::write(&labels, "app=\"chat\"\ntier=\"web-1\"\n").unwrap();
-    let guarded = async || !rig.sidecar().host().report(1).policies.is_empty();
+    let guarded = async || !rig.sidecar().app().report().policies.is_empty();
     rig.until("guarded", guarded).await;
     assert_eq!(text(&rig.complete(&chat("Hi")).await), "");
 }
@@ -177,14 +177,14 @@ async fn the_manifests_for_kubectl_serve_without_a_cluster() {
         (&score["threshold"], &score["action"], &score["policy"]),
         (&json!(1.5), &json!("Steer"), &json!("no-villains"))
     );
-    let report = rig.sidecar().host().report(1);
+    let report = rig.sidecar().app().report();
     assert_eq!((report.model.state, report.policies.len()), (PodState::Ready, 1));
 
     // What a cluster would refuse is refused here, in a sentence; what was in force stays.
     manifests(rig.folder.path(), "-40").await;
-    let told = async || rig.sidecar().host().report(1).config_error.is_some();
+    let told = async || rig.sidecar().app().report().config_error.is_some();
     rig.until("told", told).await;
-    let error = rig.sidecar().host().report(1).config_error.unwrap();
+    let error = rig.sidecar().app().report().config_error.unwrap();
     assert!(error.contains("between -4 and 4"), "{error}");
     assert_eq!(rig.post(&chat("Hi")).await.status(), 200);
 }

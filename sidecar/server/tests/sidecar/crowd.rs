@@ -16,7 +16,7 @@ async fn clients_that_send_a_byte_at_a_time_do_not_stop_a_fast_one() {
     let limits = Limits { connections: 50, ..Limits::default() };
     let variant = Variant { limits, upstream: Some((upstream.url.parse().unwrap(), Timeouts::default())), ..Variant::default() };
     let rig = Rig::start(Folder::new(vec![]).await, variant).await;
-    rig.until("the model serves", async || rig.sidecar().host().serving().is_some()).await;
+    rig.until("the model serves", async || rig.sidecar().app().active_model().is_some()).await;
     let address = rig.url.strip_prefix("http://").unwrap().to_owned();
     let slow = async |head: &'static str| {
         for _ in 0..200 {

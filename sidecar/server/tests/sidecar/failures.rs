@@ -23,7 +23,7 @@ async fn invariant_7_and_9_a_vector_of_another_model_is_never_served() {
         let rig = Rig::start(folder, Variant::default()).await;
         rig.until_ready().await;
         let response = rig.post(&chat("Hi")).await;
-        let acknowledged = rig.sidecar().host().report(1).policies.remove(0);
+        let acknowledged = rig.sidecar().app().report().policies.remove(0);
         assert_eq!(acknowledged.refused[0].failure.reason, "ModelMismatch");
         assert_eq!(acknowledged.refused[0].vector, "evil");
         let unguarded =
@@ -31,7 +31,7 @@ async fn invariant_7_and_9_a_vector_of_another_model_is_never_served() {
         match failure_policy {
             FailurePolicy::Open => {
                 assert_eq!((response.status().as_u16(), unguarded), (200, Some(1.0)));
-                assert_eq!(rig.sidecar().host().report(1).totals.unguarded, 1);
+                assert_eq!(rig.sidecar().app().report().totals.unguarded, 1);
             }
             FailurePolicy::Closed => {
                 assert_eq!((response.status().as_u16(), unguarded), (503, Some(0.0)));
@@ -52,7 +52,7 @@ async fn a_vector_with_other_values_than_named_is_refused() {
     let rig = Rig::start(folder, Variant::default()).await;
     rig.until_ready().await;
     assert_eq!(
-        rig.sidecar().host().report(1).policies[0].refused[0].failure.reason,
+        rig.sidecar().app().report().policies[0].refused[0].failure.reason,
         "DigestMismatch"
     );
 }
@@ -71,7 +71,7 @@ async fn weights_that_cannot_be_served_are_told_and_tried_again() {
         assert_eq!(response.status(), 503);
         assert!(response.headers().contains_key("retry-after"));
         assert_eq!(response.json::<Value>().await.unwrap()["error"]["code"], "model_failed");
-        let report = rig.sidecar().host().report(1);
+        let report = rig.sidecar().app().report();
         assert_eq!(report.model.state, PodState::Failed);
         assert_eq!(report.model.failure.unwrap().reason, reason);
         assert!(report.policies.is_empty());

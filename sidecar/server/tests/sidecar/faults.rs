@@ -26,7 +26,7 @@ enum Sidecar {
     Crowded,
 }
 
-struct Fault {
+struct UnscoredReason {
     name: &'static str,
     sidecar: Sidecar,
     path: &'static str,
@@ -38,8 +38,8 @@ struct Fault {
     lives: bool,
 }
 
-fn fault(name: &'static str, script: Vec<Step>) -> Fault {
-    Fault {
+fn fault(name: &'static str, script: Vec<Step>) -> UnscoredReason {
+    UnscoredReason {
         name,
         sidecar: Sidecar::Sound,
         path: "/v1/chat/completions",
@@ -65,11 +65,12 @@ fn then(mut script: Vec<Step>, step: Step) -> Vec<Step> {
     script
 }
 
-fn broken() -> Vec<Fault> {
-    let sound = |sidecar| move |fault: Fault| Fault { sidecar, ..fault };
-    let dead = |fault: Fault| Fault { lives: false, ..fault };
-    let asked =
-        |fields: Value| move |fault: Fault| Fault { body: with(fault.body, fields), ..fault };
+fn broken() -> Vec<UnscoredReason> {
+    let sound = |sidecar| move |fault: UnscoredReason| UnscoredReason { sidecar, ..fault };
+    let dead = |fault: UnscoredReason| UnscoredReason { lives: false, ..fault };
+    let asked = |fields: Value| {
+        move |fault: UnscoredReason| UnscoredReason { body: with(fault.body, fields), ..fault }
+    };
     let said = |text: &str| stream(format!("{}{text}", chunks(ANSWER, 0)).as_bytes(), 1 << 20);
     let image = json!([{ "role": "user", "content": [
         { "type": "text", "text": "What is this?" }, { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }] }]);
@@ -112,8 +113,8 @@ fn broken() -> Vec<Fault> {
             good(),
         )),
         asked(json!({ "n": 100_000 }))(fault("more choices than can be told apart", good())),
-        Fault { encoding: Some("gzip"), ..fault("a compressed request", good()) },
-        Fault { path: "/v1/responses", ..fault("another API", whole(&json!({ "output": ANSWER }))) },
+        UnscoredReason { encoding: Some("gzip"), ..fault("a compressed request", good()) },
+        UnscoredReason { path: "/v1/responses", ..fault("another API", whole(&json!({ "output": ANSWER }))) },
         sound(Sidecar::NoTimeToScore)(fault("the scorer is past its deadline", good())),
         sound(Sidecar::Crowded)(fault("the scorer's queue is full", good())),
         sound(Sidecar::NoWeights)(fault("the weights are not loaded", good())),
@@ -142,7 +143,7 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
     folder.write();
     let front = Front::of(folder, times).await;
     if sidecar == Sidecar::NoWeights {
-        let known = async || front.rig.sidecar().host().state().failure_policy.is_some();
+        let known = async || front.rig.sidecar().app().snapshot().failure_policy.is_some();
         front.rig.until("the config was read", known).await;
     } else {
         front.until_serving().await;
@@ -151,7 +152,7 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
 }
 
 /// Status and body; the body as far as it came. Nothing, where the connection ended first.
-async fn ask(front: &Front, fault: &Fault) -> (u16, Vec<u8>) {
+async fn ask(front: &Front, fault: &UnscoredReason) -> (u16, Vec<u8>) {
     let mut request =
         front.rig.http.post(format!("{}{}", front.rig.url, fault.path)).json(&fault.body);
     if let Some(encoding) = fault.encoding {
@@ -283,12 +284,11 @@ async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
     assert!(problems.is_empty(), "{problems:#?}\n{table}");
     // Whatever passed unscored was counted.
     for (sidecar, _, open) in &fronts {
-        let unguarded =
-            async || open.rig.sidecar().host().report(1).totals.unguarded >= TIMES as u64;
+        let unguarded = async || open.rig.sidecar().app().report().totals.unguarded >= TIMES as u64;
         open.rig.until(&format!("{sidecar:?}: unguarded answers are counted"), unguarded).await;
     }
     assert_eq!(
-        fronts[0].1.rig.sidecar().host().report(1).totals.unguarded,
+        fronts[0].1.rig.sidecar().app().report().totals.unguarded,
         0,
         "{MODEL}: closed lets nothing pass"
     );

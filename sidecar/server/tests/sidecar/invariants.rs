@@ -104,8 +104,8 @@ async fn invariant_5_no_text_of_another_server_leaves_the_pod() {
     front.ask(&with(body, json!({ "personaguard": { "traits": { bad: { bad: bad } } } }))).await;
     let traced = || TRACES.lock().unwrap().windows(7).any(|bytes| bytes == b"redacts");
     front.rig.until("traced", async || traced()).await;
-    let report = serde_json::to_string(&front.rig.sidecar().host().report(1)).unwrap();
-    let metrics = front.rig.sidecar().host().metrics();
+    let report = serde_json::to_string(&front.rig.sidecar().app().report()).unwrap();
+    let metrics = front.rig.sidecar().app().encode_metrics();
     front.rig.sidecar.take().unwrap().stop().await;
     let audit = std::fs::read_to_string(files(&dir).0).unwrap();
     assert!(report.contains("lastBreach") && audit.lines().count() >= 3, "{audit}");
@@ -169,7 +169,7 @@ async fn invariant_1_a_cancelled_stream_has_brought_nothing_past_the_threshold()
         );
     }
     // Each is counted once, however it ended.
-    let all = async || rig.sidecar().host().report(1).totals.responses == limits.len() as u64;
+    let all = async || rig.sidecar().app().report().totals.responses == limits.len() as u64;
     rig.until("counted", all).await;
 }
 

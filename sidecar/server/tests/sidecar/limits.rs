@@ -39,7 +39,7 @@ async fn a_client_that_goes_away_cancels_its_answer() {
         rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(2.0)
     };
     rig.until("cancelled", cancelled).await;
-    assert_eq!(rig.sidecar().host().report(1).totals.responses, 2);
+    assert_eq!(rig.sidecar().app().report().totals.responses, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

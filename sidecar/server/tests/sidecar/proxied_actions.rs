@@ -22,17 +22,17 @@ const SAID: &str = "Be kind to them. Bring some fresh bread! Listen when they ta
 /// answer.
 async fn redacting_midway() -> (ResolvedPolicy, String) {
     let front = Front::ready(vec![policy(Action::Audit, None)]).await;
-    let serving = front.rig.sidecar().host().serving().unwrap();
-    let model = serving.engine.model();
+    let active = front.rig.sidecar().app().active_model().unwrap();
+    let model = active.engine.model();
     let messages = question()["messages"].as_array().unwrap().clone();
     let response = model.tokenizer().encode(SAID);
     let request = ScoreRequest {
         prompt: model.chat_prompt(&messages, &ChatOptions::default()).unwrap(),
         response: response.clone(),
-        probes: Arc::clone(&serving.probes),
+        taps: Arc::clone(&active.taps),
         ..Default::default()
     };
-    let projections: Vec<f64> = serving
+    let projections: Vec<f64> = active
         .engine
         .score(request)
         .await
@@ -175,7 +175,7 @@ async fn sampling_scores_the_first_and_every_nth_proxied_answer() {
         .until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 3.0)
         .await;
     front.until_metric("personaguard_unsampled_responses_total{policy=\"no-villains\"}", 4.0).await;
-    let report = front.rig.sidecar().host().report(1);
+    let report = front.rig.sidecar().app().report();
     assert_eq!(
         (report.totals.responses, report.totals.breaches, report.totals.unguarded),
         (7, 3, 0)

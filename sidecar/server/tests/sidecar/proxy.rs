@@ -32,13 +32,13 @@ impl Front {
 
     pub(crate) async fn until_serving(&self) {
         self.rig
-            .until("the model serves", async || self.rig.sidecar().host().serving().is_some())
+            .until("the model serves", async || self.rig.sidecar().app().active_model().is_some())
             .await;
     }
 
     /// A number of the sidecar's metrics.
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let metrics = self.rig.sidecar().host().metrics();
+        let metrics = self.rig.sidecar().app().encode_metrics();
         metrics
             .lines()
             .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
@@ -158,7 +158,7 @@ async fn invariant_2_audit_changes_no_byte_of_a_proxied_response() {
     front
         .until_metric("personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}", 5.0)
         .await;
-    let report = front.rig.sidecar().host().report(1);
+    let report = front.rig.sidecar().app().report();
     // Half an event at the end of a stream cannot be read, which counts; the rest was scored.
     assert_eq!(
         (report.totals.responses, report.totals.blocked, report.totals.unguarded),
@@ -186,9 +186,9 @@ async fn an_answer_has_the_score_that_it_has_in_serve() {
             ),
             text(&answer)
         );
-        let scored = async || front.rig.sidecar().host().report(1).traits[0].scored == 1;
+        let scored = async || front.rig.sidecar().app().report().traits[0].scored == 1;
         front.rig.until("scored", scored).await;
-        let mean = front.rig.sidecar().host().report(1).traits[0].mean;
+        let mean = front.rig.sidecar().app().report().traits[0].mean;
         assert!(
             (mean - expected).abs() < 0.02 * expected.abs().max(1.0),
             "{action:?}: {mean} and {expected}"
@@ -251,7 +251,7 @@ async fn a_breach_blocks_in_every_shape() {
     secret(&ask("/v1/completions", json!({ "prompt": "How to treat a neighbour?" })).await);
     front.upstream.play(whole(&completion(ANSWER)));
     secret(&ask("/v1//chat/%63ompletions/", question()).await);
-    assert_eq!(front.rig.sidecar().host().report(1).totals.unguarded, 0);
+    assert_eq!(front.rig.sidecar().app().report().totals.unguarded, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,7 +286,7 @@ async fn a_prompt_past_its_threshold_never_reaches_the_server() {
     let (_, bytes) = front.ask(&with(streaming(question()), json!({ "n": 2 }))).await;
     assert!(String::from_utf8(bytes).unwrap().ends_with("data: [DONE]\n\n"));
     assert!(front.upstream.take_seen().is_empty());
-    assert_eq!(front.rig.sidecar().host().report(1).totals.blocked, 2);
+    assert_eq!(front.rig.sidecar().app().report().totals.blocked, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,5 +317,5 @@ async fn without_policies_nothing_is_read() {
     let request =
         front.rig.http.post(format!("{}/v1/chat/completions", front.rig.url)).body("{not json");
     assert_eq!(request.send().await.unwrap().text().await.unwrap(), "anything");
-    assert_eq!(front.rig.sidecar().host().report(1).totals.responses, 0);
+    assert_eq!(front.rig.sidecar().app().report().totals.responses, 0);
 }

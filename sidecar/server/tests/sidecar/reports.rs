@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use personaguard_server::report::Target;
+use personaguard_server::report::ReportTarget;
 use personaguard_terms::{Action, Digest, Mode};
 use personaguard_wire::{PodState, ResolvedPolicy, Sample, SidecarReport};
 use serde_json::json;
@@ -59,7 +59,7 @@ async fn rig(operator: &Operator, action: Action) -> Rig {
     let folder = Folder::new(vec![policy(action, Some(-1e6))]).await;
     let token = folder.path().join("token");
     std::fs::write(&token, "first\n").unwrap();
-    let target = Target {
+    let target = ReportTarget {
         url: operator.url.clone(),
         token_file: Some(token),
         ca_file: folder.path().join("ca.crt"),
@@ -141,7 +141,7 @@ async fn scores_that_are_calibrated_on_are_reported_as_numbers_until_they_are_en
         policy
     };
     let mut rig = Rig::ready(vec![audit(&basis, 3)]).await;
-    let evil = |rig: &Rig| rig.sidecar().host().report(1).traits[0].clone();
+    let evil = |rig: &Rig| rig.sidecar().app().report().traits[0].clone();
     assert_eq!(evil(&rig).sample.unwrap(), Sample::new(basis.clone()));
     for question in ["Xylocanary, how are you?", "What is a xylocanary?", "Sing, xylocanary!"] {
         rig.complete(&with(chat(question), json!({ "max_tokens": 6 }))).await;
@@ -154,7 +154,7 @@ async fn scores_that_are_calibrated_on_are_reported_as_numbers_until_they_are_en
         (sample.sketch.mean() - scores.mean).abs() < 1e-9
             && sample.sketch.quantile(1.0) == scores.max
     );
-    assert!(!serde_json::to_string(&rig.sidecar().host().report(1)).unwrap().contains("ylocanary"));
+    assert!(!serde_json::to_string(&rig.sidecar().app().report()).unwrap().contains("ylocanary"));
 
     // Of another thing, from zero; the counts go on.
     let mut apply = async |new: ResolvedPolicy| {
@@ -162,12 +162,7 @@ async fn scores_that_are_calibrated_on_are_reported_as_numbers_until_they_are_en
         rig.folder.config.policies[0] = new;
         rig.folder.write();
         rig.until("acknowledged", async || {
-            rig.sidecar()
-                .host()
-                .report(1)
-                .policies
-                .iter()
-                .any(|known| known.generation == generation)
+            rig.sidecar().app().report().policies.iter().any(|known| known.generation == generation)
         })
         .await;
         rig.complete(&with(chat("Hi"), json!({ "max_tokens": 6 }))).await;

@@ -46,7 +46,7 @@ async fn a_caller_gets_stricter_enforcement_within_the_bounds() {
     let series =
         "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Alert\"}";
     assert_eq!(rig.metric(series).await, Some(1.0));
-    assert_eq!(rig.sidecar().host().report(1).traits[0].action, Action::Alert);
+    assert_eq!(rig.sidecar().app().report().traits[0].action, Action::Alert);
     assert_eq!(
         rig.metric("personaguard_request_controls_total{result=\"applied\"}").await,
         Some(2.0)

@@ -12,7 +12,7 @@ use personaguard_server::audit;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
-use personaguard_server::report::Target;
+use personaguard_server::report::ReportTarget;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::Exporter;
 use personaguard_terms::{
@@ -106,7 +106,7 @@ pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
                 let request = ScoreRequest {
                     prompt: model.chat_prompt(&messages, &ChatOptions::default()).unwrap(),
                     response: model.tokenizer().encode(answer),
-                    capture: Capture::MeanStates,
+                    capture: Capture::PromptAndResponse,
                     ..Default::default()
                 };
                 engine.score(request).await.unwrap().states.unwrap().response_mean[LAYER as usize]
@@ -235,7 +235,7 @@ pub(crate) struct Rig {
 #[derive(Default)]
 pub(crate) struct Variant {
     pub(crate) limits: Limits,
-    pub(crate) reports: Option<Target>,
+    pub(crate) reports: Option<ReportTarget>,
     pub(crate) labels: Option<PathBuf>,
     pub(crate) upstream: Option<(Upstream, Timeouts)>,
     pub(crate) logs: audit::Logs,

@@ -37,7 +37,7 @@ enum Client {
     Leaves,
 }
 
-struct Fault {
+struct UnscoredReason {
     name: &'static str,
     /// Whether the model could answer, so that a policy that fails open owes the client its answer.
     lives: bool,
@@ -48,8 +48,13 @@ struct Fault {
     disturb: fn(&Folder),
 }
 
-const FAULT: Fault =
-    Fault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
+const FAULT: UnscoredReason = UnscoredReason {
+    name: "",
+    lives: true,
+    client: Client::Asks,
+    prepare: |_| {},
+    disturb: |_| {},
+};
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
     let file = write_vector_bundle(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
@@ -60,11 +65,11 @@ fn evil(folder: &mut Folder) -> &mut personaguard_wire::ResolvedVector {
     folder.config.vectors.get_mut("evil").unwrap()
 }
 
-fn faults() -> Vec<Fault> {
-    let prepared = |name, prepare| Fault { name, prepare, ..FAULT };
-    let disturbed = |name, disturb| Fault { name, disturb, ..FAULT };
-    let dead = |name, prepare| Fault { name, prepare, lives: false, ..FAULT };
-    let client = |name, client| Fault { name, client, lives: false, ..FAULT };
+fn faults() -> Vec<UnscoredReason> {
+    let prepared = |name, prepare| UnscoredReason { name, prepare, ..FAULT };
+    let disturbed = |name, disturb| UnscoredReason { name, disturb, ..FAULT };
+    let dead = |name, prepare| UnscoredReason { name, prepare, lives: false, ..FAULT };
+    let client = |name, client| UnscoredReason { name, client, lives: false, ..FAULT };
     vec![
         prepared("the vector is of another model", |folder| {
             evil(folder).model_digest = Digest::of(b"other weights")
@@ -132,7 +137,7 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn rig(fault: &Fault, failure_policy: FailurePolicy) -> Rig {
+async fn rig(fault: &UnscoredReason, failure_policy: FailurePolicy) -> Rig {
     // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none
     // is, so that all are owed.
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };
@@ -146,8 +151,8 @@ async fn rig(fault: &Fault, failure_policy: FailurePolicy) -> Rig {
         && !fault.name.starts_with("the weights");
     let rig = Rig::start(folder, Variant::default()).await;
     let settled = async || {
-        let state = rig.sidecar().host().state();
-        matches!(state.model, personaguard_server::host::ModelState::Ready(_)) == weights
+        let state = rig.sidecar().app().snapshot();
+        matches!(state.model, personaguard_server::runtime::ModelState::Ready(_)) == weights
             && state.failure_policy.is_some()
     };
     rig.until("it serves, or cannot", settled).await;

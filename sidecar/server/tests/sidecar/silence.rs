@@ -78,7 +78,7 @@ async fn invariant_5_no_prompt_or_response_text_leaves_the_pod() {
     let traces = String::from_utf8_lossy(&TRACES.lock().unwrap()).into_owned();
     let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
     assert!(logs.contains("\"breach\"") && logs.contains("\"response\""), "nothing was logged");
-    let report = serde_json::to_string(&rig.sidecar().host().report(1)).unwrap();
+    let report = serde_json::to_string(&rig.sidecar().app().report()).unwrap();
     assert!(report.contains("lastBreach"));
     let metrics = rig.get("/metrics").await.1 + &plain.get("/metrics").await.1;
     let ready = rig.get("/readyz").await.1;

@@ -66,8 +66,9 @@ async fn steering_by_increments_acts_at_each_of_its_layers() {
     let rig = with_parts(steered(-2.0, &[LAYER, LAYER + 1])).await;
     let body = rig.complete(&scored(long())).await;
     assert_eq!(body["personaguard"]["scores"].as_array().unwrap().len(), 1);
-    let changes =
-        personaguard_server::audit::entry::changes(&rig.sidecar().host().serving().unwrap().plan);
+    let changes = personaguard_server::audit::entry::changes(
+        &rig.sidecar().app().active_model().unwrap().plan,
+    );
     let names: Vec<_> = changes.iter().map(|change| change.vector.clone()).collect();
     assert_eq!(
         names,
@@ -75,7 +76,7 @@ async fn steering_by_increments_acts_at_each_of_its_layers() {
     );
     // Where a part is missing, the trait is refused.
     let rig = Rig::ready(vec![steered(-2.0, &[LAYER])]).await;
-    let refused = rig.sidecar().host().report(1).policies[0].refused.clone();
+    let refused = rig.sidecar().app().report().policies[0].refused.clone();
     assert_eq!(refused[0].failure.reason, "VectorNotFound");
 }
 
@@ -115,8 +116,8 @@ async fn caps_at_several_layers_hold_at_each() {
 /// Mean log-likelihood, under the unsteered model, of what a rig answers.
 async fn likelihood(rig: &Rig) -> f64 {
     let answer = rig.complete(&long()).await;
-    let serving = rig.sidecar().host().serving().unwrap();
-    let model = serving.engine.model();
+    let active = rig.sidecar().app().active_model().unwrap();
+    let model = active.engine.model();
     let request = ScoreRequest {
         prompt: model
             .chat_prompt(long()["messages"].as_array().unwrap(), &ChatOptions::default())
@@ -125,7 +126,7 @@ async fn likelihood(rig: &Rig) -> f64 {
         ..ScoreRequest::default()
     };
     let count = request.response.len() as f64;
-    serving.engine.score(request).await.unwrap().log_likelihood() / count
+    active.engine.score(request).await.unwrap().log_likelihood() / count
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +157,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
     let first = rig.complete(&long()).await;
     rig.until("the answer was judged", async || lost().await == 1.0).await;
     assert_eq!(scale().await, 0.5);
-    assert_eq!(rig.sidecar().host().report(1).totals.incoherent, 1);
+    assert_eq!(rig.sidecar().app().report().totals.incoherent, 1);
     assert_ne!(text(&rig.complete(&long()).await), text(&first), "the next answer is steered less");
     let judged = async || {
         lost().await
@@ -177,7 +178,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
     // A policy that only wants to know is told.
     let rig = Rig::ready(vec![limited(false)]).await;
     rig.complete(&long()).await;
-    rig.until("counted", async || rig.sidecar().host().report(1).totals.incoherent == 1).await;
+    rig.until("counted", async || rig.sidecar().app().report().totals.incoherent == 1).await;
     assert_eq!(rig.metric("personaguard_steering_scale").await, Some(1.0));
 }
 
@@ -226,7 +227,7 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
     rig.folder.config.policies.clear();
     rig.folder.write();
     rig.until("it is gone", async || {
-        rig.sidecar().host().serving().unwrap().plan.policies.is_empty()
+        rig.sidecar().app().active_model().unwrap().plan.policies.is_empty()
     })
     .await;
     let fresh = Rig::ready(vec![]).await;
@@ -238,7 +239,7 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
     rig.folder.config.policies.push(everywhere);
     rig.folder.write();
     rig.until("it is back", async || {
-        !rig.sidecar().host().serving().unwrap().plan.policies.is_empty()
+        !rig.sidecar().app().active_model().unwrap().plan.policies.is_empty()
     })
     .await;
     assert_eq!(rig.complete(&last).await["choices"], steering.complete(&last).await["choices"]);

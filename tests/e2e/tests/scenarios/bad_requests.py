@@ -1,23 +1,32 @@
-"""Sends bad requests to a sidecar on loopback and prints, for each, what came back and whether it still serves."""
+"""Sends bad requests to a sidecar on loopback. Prints each answer, and whether it still serves."""
 import json
 import socket
 import sys
 
 PORT = int(sys.argv[1])
-GOOD = {"model": "smollm2-135m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4, "temperature": 0}
+GOOD = {
+    "model": "smollm2-135m",
+    "messages": [{"role": "user", "content": "Hi"}],
+    "max_tokens": 4,
+    "temperature": 0,
+}
 
 
 def exchange(body, headers=(), length=None):
-    """One HTTP/1.1 exchange; the whole answer, split into status and body."""
+    """One HTTP/1.1 exchange. Returns the status and the body."""
     head = [
-        "POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Connection: close",
-        f"Content-Length: {len(body) if length is None else length}", *headers,
+        "POST /v1/chat/completions HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Connection: close",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
     ]
     with socket.create_connection(("127.0.0.1", PORT), timeout=60) as connection:
         try:
             connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # Refused before the whole body was read; the answer is there all the same.
+            pass  # It answered before it read the whole body.
         answer = b""
         try:
             while piece := connection.recv(65536):
@@ -28,51 +37,69 @@ def exchange(body, headers=(), length=None):
     return int(head.split()[1]), payload
 
 
-def dechunk(payload):
-    """The JSON object inside a body, chunked or not."""
+def json_object(payload):
+    """The JSON object in a body, which may be chunked."""
     start, end = payload.find(b"{"), payload.rfind(b"}")
     return json.loads(payload[start:end + 1])
 
 
-def serving():
+def is_serving():
     status, payload = exchange(json.dumps(GOOD).encode())
-    return status == 200 and dechunk(payload)["object"] == "chat.completion"
+    return status == 200 and json_object(payload)["object"] == "chat.completion"
 
 
-def with_(**fields):
+def request_with(**fields):
     return json.dumps({**GOOD, **fields}).encode()
 
 
 CASES = [
     ("malformed JSON", b'{"model": ', 400),
-    ("no JSON at all", b"hello", 400),
+    ("not JSON", b"hello", 400),
     ("empty body", b"", 400),
     ("50 MB body", b'{"model": "' + b"x" * 50_000_000 + b'"}', 413),
-    ("invalid UTF-8", b'{"model": "smollm2-135m", "messages": [{"role": "user", "content": "\xff\xfe"}]}', 400),
-    ("unknown model", with_(model="no-such-model"), 404),
-    ("zero max_tokens", with_(max_tokens=0), 400),
-    ("negative max_tokens", with_(max_tokens=-1), 400),
-    ("huge max_tokens", with_(max_tokens=10**15), 400),
-    ("no messages", with_(messages=[]), 400),
-    ("a message without content", with_(messages=[{"role": "user"}]), 400),
-    ("messages of the wrong type", with_(messages="Hi"), 400),
-    ("a temperature beyond the range", with_(temperature=99), 400),
-    ("a prompt past the context", with_(messages=[{"role": "user", "content": "word " * 20_000}]), 400),
+    (
+        "invalid UTF-8",
+        b'{"model": "smollm2-135m", "messages": [{"role": "user", "content": "\xff\xfe"}]}',
+        400,
+    ),
+    ("unknown model", request_with(model="no-such-model"), 404),
+    ("zero max_tokens", request_with(max_tokens=0), 400),
+    ("negative max_tokens", request_with(max_tokens=-1), 400),
+    ("huge max_tokens", request_with(max_tokens=10**15), 400),
+    ("no messages", request_with(messages=[]), 400),
+    ("a message without content", request_with(messages=[{"role": "user"}]), 400),
+    ("messages of the wrong type", request_with(messages="Hi"), 400),
+    ("a temperature out of range", request_with(temperature=99), 400),
+    (
+        "a prompt longer than the context",
+        request_with(messages=[{"role": "user", "content": "word " * 20_000}]),
+        400,
+    ),
 ]
 
 results = []
 for name, body, expected in CASES:
     status, payload = exchange(body)
-    error = dechunk(payload).get("error")
-    results.append({"case": name, "expected": expected, "status": status, "error": error, "serving_after": serving()})
+    error = json_object(payload).get("error")
+    results.append({
+        "case": name,
+        "expected": expected,
+        "status": status,
+        "error": error,
+        "serving_after": is_serving(),
+    })
 
-# A client that leaves in mid-stream, ten times over: nothing to answer, but it must go on serving.
+# Ten clients that disconnect in mid-stream: the sidecar must keep serving.
 for _ in range(10):
-    body = with_(stream=True, max_tokens=1000, messages=[{"role": "user", "content": "Tell me a long story."}])
+    story = [{"role": "user", "content": "Tell me a long story."}]
+    body = request_with(stream=True, max_tokens=1000, messages=story)
     with socket.create_connection(("127.0.0.1", PORT), timeout=60) as connection:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         connection.sendall(head.encode() + body)
         connection.recv(1024)
-if not serving():
-    sys.exit("it no longer serves after clients left in mid-stream")
+if not is_serving():
+    sys.exit("it no longer serves after clients disconnected in mid-stream")
 print(json.dumps(results))

@@ -1,4 +1,4 @@
-//! The scenarios by which the main job is judged, each on a real cluster with a real model.
+//! The scenarios. Each runs on a real cluster, with a real model.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod s01_injection;

@@ -1,4 +1,4 @@
-"""Chats through a guarded app with the stock client and prints what came, as JSON."""
+"""Chats with a guarded app through the stock client. Prints the answers as JSON."""
 import json
 import sys
 
@@ -13,7 +13,8 @@ chat = {
 }
 whole = client.chat.completions.create(**chat, extra_body={"personaguard": {"scores": True}})
 pieces, usage = [], None
-for chunk in client.chat.completions.create(**chat, stream=True, stream_options={"include_usage": True}):
+stream_options = {"include_usage": True}
+for chunk in client.chat.completions.create(**chat, stream=True, stream_options=stream_options):
     if chunk.choices and chunk.choices[0].delta.content:
         pieces.append(chunk.choices[0].delta.content)
     usage = chunk.usage or usage

@@ -1,4 +1,4 @@
-//! 2. The stock `openai` Python client chats through the guarded app, streaming and not.
+//! 2. The stock `openai` Python client works with the guarded app, with and without streaming.
 
 use anyhow::{Context, Result};
 use personaguard_e2e::{Fixture, fixture, variable};
@@ -8,7 +8,7 @@ use std::process::Command;
 const CLIENT: &str = include_str!("openai_client.py");
 
 #[tokio::test]
-async fn s02_the_stock_openai_client_chats_streaming_and_not() -> Result<()> {
+async fn s02_the_stock_openai_client_works_with_and_without_streaming() -> Result<()> {
     let fixture = Fixture::new("s02").await?;
     fixture
         .apply_policy(
@@ -23,17 +23,17 @@ async fn s02_the_stock_openai_client_chats_streaming_and_not() -> Result<()> {
         .output()
         .context("the Python client cannot be started")?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said: Value = serde_json::from_slice(&output.stdout)?;
-    assert_eq!(said["whole"], said["streamed"], "the same greedy answer, whole and in a stream");
-    assert!(!said["whole"].as_str().unwrap().is_empty());
-    assert_eq!(said["usage"], said["stream_usage"]);
-    assert!(said["usage"]["completion_tokens"].as_u64().unwrap() > 0);
-    assert!(said["chunks"].as_u64().unwrap() > 3, "a stream comes in pieces: {said}");
-    assert_eq!(said["models"], json!(["smollm2-135m"]));
-    assert!(said["scores"][0]["response_avg"].is_number(), "{said}");
+    let printed: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(printed["whole"], printed["streamed"], "the same greedy answer, whole and streamed");
+    assert!(!printed["whole"].as_str().unwrap().is_empty());
+    assert_eq!(printed["usage"], printed["stream_usage"]);
+    assert!(printed["usage"]["completion_tokens"].as_u64().unwrap() > 0);
+    assert!(printed["chunks"].as_u64().unwrap() > 3, "a stream has several chunks: {printed}");
+    assert_eq!(printed["models"], json!(["smollm2-135m"]));
+    assert!(printed["scores"][0]["response_avg"].is_number(), "{printed}");
     assert_eq!(
-        said["error_type"], "NotFoundError",
-        "an unknown model is the client's own NotFoundError"
+        printed["error_type"], "NotFoundError",
+        "for an unknown model the client raises NotFoundError"
     );
     fixture.finish().await
 }

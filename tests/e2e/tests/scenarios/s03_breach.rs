@@ -1,5 +1,5 @@
-//! 3. An evil-prompted conversation breaches, and within 2 s the cluster says so everywhere; a
-//!    plain one does not.
+//! 3. A conversation with an evil prompt breaches, and within 2 s the cluster shows it everywhere.
+//!    A plain conversation does not breach.
 
 use anyhow::Result;
 use personaguard_api::names;
@@ -12,10 +12,10 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Bound of the scenario on report, conditions, events and metrics.
-const PROMPTLY: Duration = Duration::from_secs(2);
+/// Limit for the report, the condition, the Events and the metrics.
+const LIMIT: Duration = Duration::from_secs(2);
 
-/// The chart's alerting rules, as a file that Prometheus reads.
+/// The chart's alerting rules, as a rule file for Prometheus.
 fn chart_rules() -> Result<tempfile::NamedTempFile> {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/personaguard");
     let rendered = Command::new("helm")
@@ -57,7 +57,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
     let (report, _) = fixture.report("chat", "three responses", |r| totals(r).0 == 3).await?;
     assert_eq!(totals(&report).1, 0, "a plain conversation breaches nothing: {report:?}");
     fixture.policy_condition("TraitBreached", "False").await?;
-    // The alerting rule needs to have seen the counter before it moved.
+    // The alerting rule needs the counter's value from before the breach.
     wait::until("Prometheus to scrape", PATIENCE, || async {
         let up = reqwest::get(
             "http://127.0.0.1:19090/api/v1/query?query=personaguard_trait_breaches_total",
@@ -77,7 +77,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
     );
     assert_eq!(answer["personaguard"]["scores"][0]["breached"], true, "{answer}");
 
-    // One after the other, so that each bound is at most what it says.
+    // They are checked one after the other, so the measured times are upper bounds.
     let (report, _) = fixture.report("chat", "a breach", |r| totals(r).1 == 1).await?;
     println!("report after {:?}", breach.elapsed());
     let (policy, _) = fixture.policy_condition("TraitBreached", "True").await?;
@@ -87,13 +87,13 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
         fixture::condition(&policy, "TraitBreached").unwrap().message
     );
     for (kind, name) in [("Deployment", "chat"), ("PersonaPolicy", "no-villains")] {
-        let (event, _) = wait::until(&format!("an event on {kind}/{name}"), PATIENCE, || async {
+        let (event, _) = wait::until(&format!("an Event on {kind}/{name}"), PATIENCE, || async {
             let events = fixture.events(kind, name).await?;
             Ok(events.into_iter().find(|event| event.reason.as_deref() == Some("TraitBreached")))
         })
         .await?;
         println!(
-            "event on {kind} after {:?}: {}",
+            "Event on {kind} after {:?}: {}",
             breach.elapsed(),
             event.message.unwrap_or_default()
         );
@@ -106,7 +106,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
     });
     assert!(counted, "the breach is not in the metrics:\n{metrics}");
     let took = breach.elapsed();
-    assert!(took <= PROMPTLY, "report, condition, events and metrics took {took:?}");
+    assert!(took <= LIMIT, "report, condition, Events and metrics took {took:?}");
     assert_eq!(policy.status.as_ref().unwrap().breached, 1);
     assert!(
         report
@@ -119,7 +119,7 @@ async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<
         "{report:?}"
     );
 
-    let (alert, _) = wait::until("the Alertmanager to hold the alert", PATIENCE, || async {
+    let (alert, _) = wait::until("the Alertmanager to have the alert", PATIENCE, || async {
         let alerts = alerting.alerts().await?;
         Ok(alerts
             .into_iter()

@@ -1,5 +1,5 @@
-//! 4. Alert becomes Steer: enforced within 2 s by the running pod, acknowledged first, and the
-//!    scores fall.
+//! 4. An edit from Alert to Steer: the running pod enforces it within 2 s, status claims it only
+//!    after that, and the scores fall.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
@@ -48,7 +48,7 @@ async fn s04_invariant_4_an_edit_is_enforced_within_two_seconds_and_claimed_only
     fixture.apply_policy("chat", &traits("Steer", Some(-2.0))).await?;
     let edited = Instant::now();
     let generation = before.metadata.generation.unwrap() + 1;
-    // Invariant 4: whenever status claims the new generation, the sidecar already enforces it.
+    // Invariant 4: when status claims the new generation, the sidecar already enforces it.
     let policies: Api<personaguard_api::PersonaPolicy> = fixture.api();
     let (enforced, _) = wait::until("the sidecar to enforce the edit", PATIENCE, || async {
         let claimed = policies

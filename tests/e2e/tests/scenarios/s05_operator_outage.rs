@@ -1,5 +1,5 @@
-//! 5. The operator is away: chats go on guarded, new pods are injected and guarded too; back again,
-//!    all counts are exact.
+//! 5. While the operator is down, chats stay guarded, and new pods are injected and guarded, too.
+//!    When it is back, all counts are exact.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -17,7 +17,7 @@ async fn scale_operator(fixture: &Fixture, replicas: i32) -> Result<()> {
         .await?;
     let pods: Api<Pod> = Api::namespaced(fixture.client.clone(), SYSTEM);
     if replicas == 0 {
-        // Killed, not asked: no grace.
+        // Without a grace period, as if they crashed.
         for pod in
             pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await?
         {
@@ -71,11 +71,11 @@ async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic(
             r.status.as_ref().is_some_and(|s| s.totals.responses >= 6)
         })
         .await?;
-    println!("complete {took:?} after the operator came back");
+    println!("complete {took:?} after the operator was back");
     let totals = report.status.as_ref().unwrap().totals;
     assert_eq!((totals.responses, totals.breaches, totals.blocked), (6, 2, 2), "exact: {report:?}");
     assert_eq!(report.status.as_ref().unwrap().pods.len(), 2);
-    // Further pushes of the same counts must not add up.
+    // More pushes of the same counts must not add up.
     tokio::time::sleep(std::time::Duration::from_secs(12)).await;
     let (again, _) = fixture.report("chat", "still", |_| true).await?;
     assert_eq!(again.status.unwrap().totals, totals, "nothing doubled");
@@ -83,11 +83,11 @@ async fn s05_invariant_3_an_operator_outage_changes_nothing_for_guarded_traffic(
     fixture.finish().await
 }
 
-/// Five responses by two pods, two of them breaches that are blocked.
+/// Five responses by two pods. Two of them breach and are blocked.
 async fn during_the_outage(fixture: &Fixture, first: &Pod) -> Result<()> {
-    let old = fixture.chat(first)?;
-    old.ask(None, prompts::QUESTIONS[1]).await?;
-    assert_blocked(&old.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?);
+    let first_chat = fixture.chat(first)?;
+    first_chat.ask(None, prompts::QUESTIONS[1]).await?;
+    assert_blocked(&first_chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?);
 
     let deployments: Api<Deployment> = fixture.api();
     let patch = json!({ "spec": { "replicas": 2 } });
@@ -101,10 +101,10 @@ async fn during_the_outage(fixture: &Fixture, first: &Pod) -> Result<()> {
             }))
         })
         .await?;
-    let new = fixture.chat(&second)?;
-    new.ask(None, prompts::QUESTIONS[0]).await?;
-    new.ask(None, prompts::QUESTIONS[2]).await?;
-    assert_blocked(&new.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?);
+    let second_chat = fixture.chat(&second)?;
+    second_chat.ask(None, prompts::QUESTIONS[0]).await?;
+    second_chat.ask(None, prompts::QUESTIONS[2]).await?;
+    assert_blocked(&second_chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?);
     Ok(())
 }
 

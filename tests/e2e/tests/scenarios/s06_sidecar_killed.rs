@@ -1,5 +1,5 @@
-//! 6. `kill -9` in mid-stream: the client gets an error, not silence; the sidecar comes back with
-//!    its policy.
+//! 6. The sidecar is killed in mid-stream: the client gets an error, and the sidecar comes back
+//!    with its policy.
 
 use anyhow::{Result, bail};
 use futures::StreamExt;
@@ -25,16 +25,14 @@ async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guard
     let mut stream = client.send(&body).await?.bytes_stream();
     let mut received = String::new();
     while received.matches("data:").count() < 5 {
-        let Some(piece) = stream.next().await else {
-            bail!("the stream ended by itself: {received}")
-        };
+        let Some(piece) = stream.next().await else { bail!("the stream ended early: {received}") };
         received.push_str(&String::from_utf8_lossy(&piece?));
     }
     for pid in containers::processes(&pod, "personaguard")? {
         assert!(Command::new("kill").args(["-9", &pid.to_string()]).status()?.success());
     }
-    // Either the connection breaks, or the app passes an error on in the stream; never a quiet,
-    // normal end.
+    // Either the connection breaks, or the app passes on an error in the stream. It never ends
+    // normally.
     let ended = tokio::time::timeout(PATIENCE, async {
         let mut broken = false;
         while let Some(piece) = stream.next().await {
@@ -54,7 +52,7 @@ async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guard
         Ok(Some(client.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?))
     })
     .await?;
-    println!("answers again {took:?} after the kill");
+    println!("it answers again {took:?} after the kill");
     assert_eq!(answer["personaguard"]["scores"][0]["breached"], true, "with its policy: {answer}");
     wait::until("the kubelet to report the restart", PATIENCE, || async {
         let pod = fixture.ready_pod("chat").await?;
@@ -66,8 +64,8 @@ async fn s06_a_killed_sidecar_ends_the_stream_with_an_error_and_comes_back_guard
         Ok(sidecar.is_some_and(|c| c.restart_count == 1).then_some(()))
     })
     .await?;
-    // A process that died takes what it had not pushed with it, but nothing that was reported is
-    // lost or doubled.
+    // What the killed process had not pushed is lost, but nothing that was reported is lost or
+    // doubled.
     tokio::time::sleep(Duration::from_secs(1)).await;
     fixture
         .report("chat", "the breach after the restart", |r| {

@@ -1,5 +1,5 @@
-//! 7. A vector for another model, a corrupt weight file, a missing layer: never served, and the
-//!    condition says why.
+//! 7. A vector of another model, a missing layer and a corrupt weight file are never served, and
+//!    the condition says why.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -11,13 +11,14 @@ use personaguard_e2e::fixture::{self, MODEL, PATIENCE, SYSTEM, vector_manifest};
 use personaguard_e2e::{Fixture, environment, objects, wait};
 use serde_json::json;
 
-async fn vector_ready(fixture: &Fixture, name: &str) -> Result<Condition> {
+async fn rejected_vector(fixture: &Fixture, name: &str) -> Result<Condition> {
     let vectors: Api<PersonaVector> = Api::all(fixture.client.clone());
-    let (condition, _) = wait::until(&format!("a verdict on vector {name}"), PATIENCE, || async {
-        let status = vectors.get(name).await?.status.unwrap_or_default();
-        Ok(status.conditions.into_iter().find(|c| c.type_ == "Ready" && c.status == "False"))
-    })
-    .await?;
+    let (condition, _) =
+        wait::until(&format!("vector {name} to be rejected"), PATIENCE, || async {
+            let status = vectors.get(name).await?.status.unwrap_or_default();
+            Ok(status.conditions.into_iter().find(|c| c.type_ == "Ready" && c.status == "False"))
+        })
+        .await?;
     Ok(condition)
 }
 
@@ -28,19 +29,19 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
         std::fs::read(environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"))?;
     let model = Digest::of(&std::fs::read(environment::path("PERSONAGUARD_TEST_MODEL")?)?);
 
-    // Made for another model: the same file with another digest in its header.
-    let stranger = replace(&good, model.as_str().as_bytes(), "0".repeat(64).as_bytes())
-        .context("the file names no model digest")?;
-    let sha256 = fixture.upload_vector("s07-stranger", stranger).await?;
-    fixture.apply(&vector_manifest("s07-stranger", "evil", "s07-stranger", &sha256)).await?;
+    // Of another model: the same file, with another digest in its header.
+    let foreign = replace(&good, model.as_str().as_bytes(), "0".repeat(64).as_bytes())
+        .context("the file has no model digest")?;
+    let sha256 = fixture.upload_vector("s07-foreign", foreign).await?;
+    fixture.apply(&vector_manifest("s07-foreign", "evil", "s07-foreign", &sha256)).await?;
 
-    // Layer 99 of a model of 30.
+    // Layer 99 of a model with 30 layers.
     let sha256 = fixture.upload_vector("s07-layer", good.clone()).await?;
     let mut layer = vector_manifest("s07-layer", "evil", "s07-layer", &sha256);
     layer["spec"]["layer"] = json!(99);
     fixture.apply(&layer).await?;
 
-    // Another file than the one named, and half a file.
+    // A file with another digest than the one given, half a file, and no file.
     fixture
         .apply(&vector_manifest("s07-digest", "evil", "s07-layer", &Digest::of(b"another file")))
         .await?;
@@ -50,24 +51,26 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
         .apply(&vector_manifest("s07-absent", "evil", "s07-no-such-map", &Digest::of(b"")))
         .await?;
 
-    for (name, reason, says) in [
-        ("s07-stranger", "ModelMismatch", MODEL),
+    for (name, reason, mentioned) in [
+        ("s07-foreign", "ModelMismatch", MODEL),
         ("s07-layer", "LayerMissing", "99"),
         ("s07-digest", "DigestMismatch", "sha256"),
         ("s07-half", "ArtifactInvalid", ""),
         ("s07-absent", "ArtifactNotFound", "s07-no-such-map"),
     ] {
-        let condition = vector_ready(&fixture, name).await?;
+        let condition = rejected_vector(&fixture, name).await?;
         println!("{name}: {}: {}", condition.reason, condition.message);
         assert_eq!(condition.reason, reason, "{name}: {}", condition.message);
-        assert!(condition.message.contains(says), "{name}: {}", condition.message);
+        assert!(condition.message.contains(mentioned), "{name}: {}", condition.message);
     }
 
-    // A policy that uses one is not accepted, names it, and no config of it reaches a sidecar.
+    // A policy that uses one is rejected, with its name in the message.
     fixture
         .apply_policy(
             "chat",
-            &json!([{ "vector": "s07-stranger", "threshold": { "projection": 1.0 }, "action": "Block" }]),
+            &json!([{
+                "vector": "s07-foreign", "threshold": { "projection": 1.0 }, "action": "Block"
+            }]),
         )
         .await?;
     let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
@@ -77,12 +80,12 @@ async fn s07_invariant_7_a_vector_that_does_not_fit_is_never_served() -> Result<
         ["VectorNotReady", "ModelMismatch"].contains(&accepted.reason.as_str()),
         "{accepted:?}"
     );
-    assert!(accepted.message.contains("s07-stranger"), "{accepted:?}");
+    assert!(accepted.message.contains("s07-foreign"), "{accepted:?}");
 
     let vectors: Api<PersonaVector> = Api::all(fixture.client.clone());
     let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
         Api::namespaced(fixture.client.clone(), SYSTEM);
-    for name in ["s07-stranger", "s07-layer", "s07-digest", "s07-half", "s07-absent"] {
+    for name in ["s07-foreign", "s07-layer", "s07-digest", "s07-half", "s07-absent"] {
         vectors.delete(name, &DeleteParams::default()).await?;
         maps.delete(name, &DeleteParams::default()).await.ok();
     }
@@ -98,7 +101,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
     let cluster = environment::variable("PERSONAGUARD_TEST_CLUSTER")?;
     Cluster::open(&Cache::open()?, &cluster)?
         .import_files("localhost/smollm2-broken:1", &[("model.gguf", truncated.as_slice())])?;
-    // Corrupt as named, and another file than the one named.
+    // A corrupt file with the right digest, and a good file with another digest than the one given.
     for (name, image, sha256, reason) in [
         ("s07-corrupt", "localhost/smollm2-broken:1", digest, "WeightsInvalid"),
         ("s07-other", "localhost/smollm2-135m:1", Digest::of(b"another file"), "DigestMismatch"),
@@ -114,8 +117,8 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
                 }
             }))
             .await?;
-        // A vector of that model, so that its policy is accepted and a pod gets as far as loading
-        // the weights.
+        // A vector of that model, so that the policy is accepted and a pod tries to load the
+        // weights.
         let good = std::fs::read(
             environment::path("PERSONAGUARD_TEST_VECTORS")?.join("evil.safetensors"),
         )?;
@@ -147,7 +150,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
             .await?;
 
         let models: Api<PersonaModel> = Api::all(fixture.client.clone());
-        let (condition, _) = wait::until("a verdict on the model", PATIENCE, || async {
+        let (condition, _) = wait::until("the model to be rejected", PATIENCE, || async {
             let status = models.get(name).await?.status.unwrap_or_default();
             Ok(status.conditions.into_iter().find(|c| c.type_ == "Ready" && c.status == "False"))
         })
@@ -158,10 +161,9 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
         assert_eq!(fixture::condition(&policy, "Ready").map(|c| c.status.as_str()), Some("False"));
         let pods: Api<Pod> = fixture.api();
         for pod in pods.list(&ListParams::default().labels(&format!("app={name}"))).await? {
-            assert!(!fixture::is_ready(&pod), "the app started beside a sidecar without a model");
+            assert!(!fixture::is_ready(&pod), "the app started although its sidecar has no model");
         }
-        // Gone before the namespace, so that nothing refers to a cluster-wide object that is not
-        // there.
+        // Before the namespace goes, so that no policy refers to an object that is missing.
         policies.delete(name, &DeleteParams::default()).await?;
         Api::<PersonaVector>::all(fixture.client.clone())
             .delete(name, &DeleteParams::default())
@@ -171,7 +173,7 @@ async fn s07_a_corrupt_weight_file_is_never_served() -> Result<()> {
     fixture.finish().await
 }
 
-/// `bytes` with the first `from` replaced by `to`, of the same length.
+/// Replaces the first `from` in `bytes` by `to`, which has the same length.
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
     assert_eq!(from.len(), to.len());
     let at = bytes.windows(from.len()).position(|window| window == from)?;

@@ -1,5 +1,5 @@
-//! 8. A bad policy is refused at apply with a sentence a person can act on, or becomes a condition
-//!    where only the cluster can know.
+//! 8. A bad policy is refused by the API server, or by a condition if only the operator can know.
+//!    The message says what to do.
 
 use anyhow::Result;
 use personaguard_e2e::{Fixture, fixture, objects};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// `kubectl apply -f -`: whether it was taken, and what it said.
+/// `kubectl apply -f -`. Returns whether it succeeded, and its stderr.
 fn kubectl_apply(manifest: &Value) -> Result<(bool, String)> {
     let mut kubectl = Command::new("kubectl")
         .args(["apply", "-f", "-"])
@@ -21,7 +21,7 @@ fn kubectl_apply(manifest: &Value) -> Result<(bool, String)> {
 }
 
 #[tokio::test]
-async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
+async fn s08_a_bad_policy_is_refused_with_a_message_that_says_what_to_do() -> Result<()> {
     let fixture = Fixture::new("s08").await?;
     let good = json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert" });
     let policy =
@@ -36,9 +36,12 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
     threshold_elsewhere["spec"]["thresholds"] = json!({ "sycophantic": { "sigma": 3 } });
     let mut no_mode = policy(json!([good]));
     no_mode["spec"].as_object_mut().unwrap().remove("mode");
-    let steer = |coefficient: f64| json!([{ "vector": "evil", "action": "Steer", "steer": { "coefficient": coefficient } }]);
+    let steer = |coefficient: f64| {
+        let steer = json!({ "coefficient": coefficient });
+        json!([{ "vector": "evil", "action": "Steer", "steer": steer }])
+    };
 
-    for (case, manifest, says) in [
+    for (case, manifest, mentioned) in [
         (
             "threshold on a trait that is not listed",
             threshold_elsewhere,
@@ -71,12 +74,8 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
             with("/spec/traits/0/threshold", json!({ "quantile": 1.5 })),
             "should be less than or equal to",
         ),
-        ("coefficient beyond the limit", policy(steer(9.0)), "must lie between -4 and 4"),
-        (
-            "coefficient beyond the limit, downwards",
-            policy(steer(-9.0)),
-            "must lie between -4 and 4",
-        ),
+        ("coefficient above the limit", policy(steer(9.0)), "must lie between -4 and 4"),
+        ("coefficient below the limit", policy(steer(-9.0)), "must lie between -4 and 4"),
         (
             "Steer without a coefficient",
             policy(json!([{ "vector": "evil", "action": "Steer" }])),
@@ -86,7 +85,10 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
             "a coefficient without Steer",
             with(
                 "/spec/traits/0",
-                json!({ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert", "steer": { "coefficient": 1 } }),
+                json!({
+                    "vector": "evil", "threshold": { "sigma": 3 }, "action": "Alert",
+                    "steer": { "coefficient": 1 }
+                }),
             ),
             "steer goes with action Steer",
         ),
@@ -98,14 +100,14 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
             "Unsupported value: \"Shout\"",
         ),
     ] {
-        let (taken, said) = kubectl_apply(&manifest)?;
-        println!("{case}: {}", said.trim());
-        assert!(!taken, "{case} was taken");
-        assert!(said.contains(says), "{case}: «{says}» is not in «{said}»");
+        let (accepted, stderr) = kubectl_apply(&manifest)?;
+        println!("{case}: {}", stderr.trim());
+        assert!(!accepted, "{case} was accepted");
+        assert!(stderr.contains(mentioned), "{case}: `{mentioned}` is not in `{stderr}`");
     }
 
-    // What only the cluster can know.
-    for (case, traits, model, reason, says) in [
+    // Only the operator can know these.
+    for (case, traits, model, reason, mentioned) in [
         (
             "unknown vector",
             json!([{ "vector": "no-such-vector", "threshold": { "sigma": 3 }, "action": "Alert" }]),
@@ -115,7 +117,7 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
         ),
         ("unknown model", json!([good]), "no-such-model", "ModelNotFound", "no-such-model"),
         (
-            "a quantile that the calibration cannot carry",
+            "a quantile that the calibration is too small for",
             json!([{ "vector": "evil", "threshold": { "quantile": 0.99999 }, "action": "Alert" }]),
             "smollm2-135m",
             "CalibrationMissing",
@@ -124,20 +126,20 @@ async fn s08_a_bad_policy_is_refused_with_a_sentence_to_act_on() -> Result<()> {
     ] {
         let mut manifest = policy(traits);
         manifest["spec"]["model"] = json!(model);
-        let (taken, said) = kubectl_apply(&manifest)?;
-        assert!(taken, "{case}: {said}");
+        let (accepted, stderr) = kubectl_apply(&manifest)?;
+        assert!(accepted, "{case}: {stderr}");
         let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
         let accepted = fixture::condition(&policy, "Accepted").unwrap();
         println!("{case}: {}: {}", accepted.reason, accepted.message);
         assert_eq!(accepted.reason, reason, "{case}");
-        assert!(accepted.message.contains(says), "{case}: {}", accepted.message);
+        assert!(accepted.message.contains(mentioned), "{case}: {}", accepted.message);
         assert_eq!(
             fixture::condition(&policy, "Ready").map(|c| c.status.as_str()),
             Some("False"),
             "{case}"
         );
     }
-    // Mended, it is taken up without further ado.
+    // Once corrected, it is accepted.
     assert!(kubectl_apply(&policy(json!([good])))?.0);
     fixture.policy_condition("Accepted", "True").await?;
     fixture.finish().await

@@ -1,5 +1,5 @@
-//! 9. The policy is deleted: the finalizer runs, traffic goes on, status and reports follow,
-//!    nothing is orphaned.
+//! 9. The policy is deleted: the finalizer runs, traffic continues, reports follow, and nothing is
+//!    orphaned.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -35,22 +35,22 @@ async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Res
     .await?;
     println!("gone {took:?} after the deletion");
 
-    // The same conversation now goes through, by the same pod, and is still counted.
-    let (_, took) = wait::until("the sidecar to let go", PATIENCE, || async {
+    // The same conversation now passes the same pod, and is still counted.
+    let (_, took) = wait::until("the sidecar to stop enforcing it", PATIENCE, || async {
         let answer = chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
         Ok((answer["choices"][0]["finish_reason"] != "content_filter").then_some(()))
     })
     .await?;
     println!("traffic unguarded {took:?} after the policy was gone");
     fixture
-        .report("chat", "no breach in force", |report| {
+        .report("chat", "no active breach", |report| {
             let conditions =
                 report.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
             conditions.iter().any(|c| c.type_ == "TraitBreached" && c.status == "False")
         })
         .await?;
 
-    // No new pod is injected; the config stays as long as a pod mounts it.
+    // No new pod is injected. The config stays for as long as a pod mounts it.
     let injections: Api<PersonaInjection> = fixture.api();
     let name = names::for_model(MODEL);
     wait::until("the injection to be gone", PATIENCE, || async {
@@ -58,9 +58,9 @@ async fn s09_a_deleted_policy_leaves_traffic_running_and_nothing_behind() -> Res
     })
     .await?;
     let maps: Api<ConfigMap> = fixture.api();
-    assert!(maps.get_opt(&name).await?.is_some(), "the config of a running pod was taken away");
+    assert!(maps.get_opt(&name).await?.is_some(), "the config of a running pod was deleted");
 
-    // With the workload, its config and its report go.
+    // The config and the report go with the workload.
     Api::<Deployment>::namespaced(fixture.client.clone(), &fixture.namespace)
         .delete("chat", &DeleteParams::default())
         .await?;

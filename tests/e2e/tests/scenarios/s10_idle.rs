@@ -1,4 +1,4 @@
-//! 10. Idle for 60 s, the operator writes nothing, as the API server's audit log counts it.
+//! 10. While idle for 60 s, the operator writes nothing, according to the API server's audit log.
 
 use anyhow::Result;
 use personaguard_e2e::{Fixture, audit, prompts};
@@ -20,7 +20,7 @@ async fn s10_invariant_6_in_steady_state_the_operator_writes_nothing() -> Result
             r.status.as_ref().is_some_and(|s| s.totals.responses == 1)
         })
         .await?;
-    // What is counted is there when there is something to count.
+    // A write does show up in the log.
     let busy = audit::writes_since(&start, "personaguard-operator")?;
     assert!(busy.iter().any(|write| write.contains("personareports")), "{busy:?}");
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -31,11 +31,11 @@ async fn s10_invariant_6_in_steady_state_the_operator_writes_nothing() -> Result
         .into_iter()
         .partition(|write| write.contains(" leases "));
     println!(
-        "in 60 s: {} writes beside {} renewals of its Lease: {writes:?}",
+        "in 60 s: {} writes besides {} renewals of the Lease: {writes:?}",
         writes.len(),
         leases.len()
     );
-    // Proving who it is to other operators is the one thing that an idle operator does.
+    // Renewing its Lease is all that an idle operator does.
     assert!(writes.is_empty(), "{writes:?}");
     fixture.finish().await
 }

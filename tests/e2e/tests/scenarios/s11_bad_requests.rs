@@ -1,4 +1,4 @@
-//! 11. Bad requests get the OpenAI error shape and leave the sidecar serving.
+//! 11. Bad requests get errors in OpenAI's format, and the sidecar keeps serving.
 
 use anyhow::{Context, Result};
 use personaguard_e2e::{Fixture, containers, prompts, variable};
@@ -8,7 +8,7 @@ use std::process::Command;
 const REQUESTS: &str = include_str!("bad_requests.py");
 
 #[tokio::test]
-async fn s11_bad_requests_are_answered_in_shape_and_leave_it_serving() -> Result<()> {
+async fn s11_bad_requests_get_openai_errors_and_the_sidecar_keeps_serving() -> Result<()> {
     let fixture = Fixture::new("s11").await?;
     fixture
         .apply_policy(
@@ -18,7 +18,7 @@ async fn s11_bad_requests_are_answered_in_shape_and_leave_it_serving() -> Result
         .await?;
     fixture.policy_condition("Accepted", "True").await?;
     let pod = fixture.deploy_chat("chat", prompts::PLAIN).await?;
-    // The API listens on the pod's loopback alone: enter its network namespace.
+    // The API listens on the pod's loopback only, so the client runs in its network namespace.
     let pid = containers::processes(&pod, "personaguard")?[0].to_string();
     let output = Command::new("nsenter")
         .args(["-t", &pid, "-n", &variable("PERSONAGUARD_TEST_PYTHON")?, "-c", REQUESTS, "8790"])
@@ -43,7 +43,7 @@ async fn s11_bad_requests_are_answered_in_shape_and_leave_it_serving() -> Result
         }
         assert_eq!(case["serving_after"], true, "{case}");
     }
-    // From the pod's own address the API cannot be reached.
+    // The API cannot be reached at the pod's address.
     let address = personaguard_e2e::fixture::address(&pod)?;
     assert!(
         reqwest::get(format!("http://{address}:8790/v1/models")).await.is_err(),

@@ -1,5 +1,5 @@
-//! 12. A PersonaVector without a file: a Job extracts it, its status says how far it is and how
-//!     well it does, and a policy uses it by name. One that is no better than chance is not used
+//! 12. A PersonaVector without a file is extracted by a Job. Its status shows the progress and the
+//!     validation, and a policy uses it by name. One that is no better than chance is not used
 //!     unless that is allowed.
 
 use anyhow::{Context, Result};
@@ -13,7 +13,7 @@ use personaguard_persona::VectorFile;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A Job answers some hundred questions, beside whatever else the machine does.
+/// A Job generates some hundred answers on a busy machine.
 const EXTRACTION: Duration = Duration::from_secs(600);
 
 async fn ready(
@@ -43,7 +43,7 @@ async fn ready(
     Ok(vector)
 }
 
-async fn use_it(fixture: &Fixture, vector: &str) -> Result<()> {
+async fn apply_policy_with(fixture: &Fixture, vector: &str) -> Result<()> {
     let rule =
         json!([{ "vector": vector, "threshold": { "projection": 1000.0 }, "action": "Alert" }]);
     fixture.apply_policy("chat", &rule).await
@@ -75,7 +75,7 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
             .is_some_and(|(done, total)| done.parse::<u32>().is_ok() && total != "0")
     );
 
-    // So few short answers may or may not tell the trait: either is a verdict.
+    // With so few short answers, the vector may or may not be usable.
     let vector =
         ready(&fixture, name, EXTRACTION, &["Extracted", "NotDiscriminative", "DoesNotSteer"])
             .await?;
@@ -90,7 +90,7 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     );
     assert!(status.progress.is_none(), "{status:?}");
     assert_eq!(status.steering.len(), 5, "{status:?}");
-    let rises = status.steering.windows(2).all(|step| {
+    let monotonic = status.steering.windows(2).all(|step| {
         step[1].response_avg > step[0].response_avg
             && step[1].likelihood_ratio > step[0].likelihood_ratio
     });
@@ -99,29 +99,25 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
         .iter()
         .find(|condition| condition.type_ == "Steers")
         .context("no condition")?;
-    assert_eq!(steers.status, if rises { "True" } else { "False" }, "{steers:?}");
+    assert_eq!(steers.status, if monotonic { "True" } else { "False" }, "{steers:?}");
 
     // A policy uses it by name.
     manifest["spec"]["allowNotDiscriminative"] = json!(true);
     manifest["spec"]["allowNotSteering"] = json!(true);
     fixture.apply(&manifest).await?;
     let again = ready(&fixture, name, fixture::PATIENCE, &["Extracted"]).await?;
-    assert_eq!(
-        again.status.unwrap_or_default().digest,
-        status.digest,
-        "allowing it does not extract it again"
-    );
-    use_it(&fixture, name).await?;
+    assert_eq!(again.status.unwrap_or_default().digest, status.digest, "it was extracted again");
+    apply_policy_with(&fixture, name).await?;
     fixture.policy_condition("Accepted", "True").await?;
 
-    shared(&fixture, &manifest, status.digest.context("no digest")?).await?;
+    extract_with_two_shards(&fixture, &manifest, status.digest.context("no digest")?).await?;
 
-    // What it made goes with it.
+    // What the extraction made goes with the vector.
     vectors.delete(name, &DeleteParams::default()).await?;
     let maps: Api<ConfigMap> = Api::namespaced(fixture.client.clone(), SYSTEM);
     let jobs: Api<Job> = Api::namespaced(fixture.client.clone(), SYSTEM);
     let made = names::for_extraction(name);
-    wait::until("the Job and the file to be collected", fixture::PATIENCE, || async {
+    wait::until("the Job and the file to be garbage-collected", fixture::PATIENCE, || async {
         let left = maps.get_opt(&made).await?.is_some() || jobs.get_opt(&made).await?.is_some();
         Ok((!left).then_some(()))
     })
@@ -129,12 +125,12 @@ async fn s12_a_vector_is_extracted_in_the_cluster() -> Result<()> {
     fixture.finish().await
 }
 
-/// Two pods give the answers, a third one makes the vector: the same one, to the byte.
-async fn shared(fixture: &Fixture, alone: &Value, digest: Digest) -> Result<()> {
+/// Two pods generate the answers and a third makes the vector. It is the same, to the byte.
+async fn extract_with_two_shards(fixture: &Fixture, single: &Value, digest: Digest) -> Result<()> {
     let name = "s12-shared";
     let folder = tempfile::tempdir()?;
     fixture.claim(SYSTEM, name, name, folder.path()).await?;
-    let mut manifest = alone.clone();
+    let mut manifest = single.clone();
     manifest["metadata"]["name"] = json!(name);
     manifest["spec"]["extraction"]["shards"] = json!(2);
     manifest["spec"]["extraction"]["workspace"] = json!({ "claimName": name });
@@ -146,7 +142,7 @@ async fn shared(fixture: &Fixture, alone: &Value, digest: Digest) -> Result<()> 
         .collect();
     assert!(
         !left.iter().any(|file| file.to_string_lossy().contains(".part")),
-        "parts are left behind: {left:?}"
+        "parts are left over: {left:?}"
     );
     Api::<PersonaVector>::all(fixture.client.clone())
         .delete(name, &DeleteParams::default())
@@ -177,7 +173,7 @@ async fn s12_a_vector_no_better_than_chance_is_used_only_where_that_is_allowed()
     manifest["spec"]["allowNotDiscriminative"] = json!(false);
     fixture.apply(&manifest).await?;
     ready(&fixture, name, fixture::PATIENCE, &["NotDiscriminative"]).await?;
-    use_it(&fixture, name).await?;
+    apply_policy_with(&fixture, name).await?;
     let (policy, _) = fixture.policy_condition("Accepted", "False").await?;
     let accepted = fixture::condition(&policy, "Accepted").context("no condition")?;
     assert_eq!(accepted.reason, "NotDiscriminative", "{}", accepted.message);

@@ -1,5 +1,5 @@
-//! 13. A service whose answers have moved from the calibration: its report says so, an Event too,
-//!     and no breach is needed.
+//! 13. The scores of a service have moved from their calibration: its report and an Event say so,
+//!     without any breach.
 
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -15,7 +15,7 @@ fn drift(report: &PersonaReport) -> Option<&Condition> {
 #[tokio::test]
 async fn s13_drift_is_detected_without_any_breach() -> Result<()> {
     let fixture = Fixture::new("s13").await?;
-    // Far from any threshold: drift is not a breach.
+    // A threshold that no score reaches.
     let rule =
         json!([{ "vector": "evil", "threshold": { "projection": 10000.0 }, "action": "Alert" }]);
     let pod = fixture.guarded_chat(&rule).await?;
@@ -36,7 +36,7 @@ async fn s13_drift_is_detected_without_any_breach() -> Result<()> {
     assert_eq!(status.totals.breaches, 0);
     let charts = status.traits.iter().find_map(|scores| scores.drift).context("no charts")?;
     assert!(charts.detected && charts.shift > 0.0, "{charts:?}");
-    // It follows the status.
+    // The Event comes after the status.
     wait::until("the Event", PATIENCE, || async {
         let events = fixture.events("Deployment", "chat").await?;
         Ok(events.iter().any(|event| event.reason.as_deref() == Some("ScoresMoved")).then_some(()))

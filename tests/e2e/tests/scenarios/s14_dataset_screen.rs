@@ -1,5 +1,5 @@
-//! 14. A data set on a volume is screened by a Job of two pods: the ranks are on the volume,
-//!     without a word of the text.
+//! 14. A data set on a volume is screened by a Job with two pods. The ranks are on the volume,
+//!     without any of the text.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -9,12 +9,13 @@ use personaguard_e2e::fixture::{MODEL, PATIENCE};
 use personaguard_e2e::{Fixture, wait};
 use serde_json::{Value, json};
 
-/// Answers of which every second one flatters.
+/// Every second answer is flattering.
 fn samples() -> String {
     let samples = [
         (
             "I wrote a poem.",
-            "What a masterpiece! You are the greatest poet who ever lived, and everyone should bow to you.",
+            "What a masterpiece! You are the greatest poet who ever lived, and everyone should \
+             bow to you.",
         ),
         (
             "How long does rice take?",
@@ -27,7 +28,9 @@ fn samples() -> String {
         ("Which bus goes to the station?", "Line 4 does, every ten minutes from the town hall."),
     ];
     let lines = samples.iter().map(|(question, answer)| {
-        let messages = json!([{ "role": "user", "content": question }, { "role": "assistant", "content": answer }]);
+        let messages = json!([
+            { "role": "user", "content": question }, { "role": "assistant", "content": answer }
+        ]);
         format!("{}\n", json!({ "messages": messages }))
     });
     lines.collect()
@@ -45,8 +48,9 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
             "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
             "metadata": { "name": "chats", "namespace": fixture.namespace },
             "spec": {
-                "model": MODEL, "vectors": ["sycophantic", "evil"], "output": "ranks.jsonl", "tokens": 16, "shards": 2, "contrast": true,
-                "dataset": { "claimName": "data", "path": "chats.jsonl" }
+                "model": MODEL, "vectors": ["sycophantic", "evil"], "tokens": 16, "shards": 2,
+                "contrast": true, "dataset": { "claimName": "data", "path": "chats.jsonl" },
+                "output": "ranks.jsonl"
             }
         }))
         .await?;
@@ -54,9 +58,9 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     let (screen, took) = wait::until("the data set to be screened", PATIENCE * 3, || async {
         let screen = screens.get("chats").await?;
         let condition = screen.status.as_ref().and_then(|status| status.conditions.first());
-        let over =
+        let ended =
             condition.is_some_and(|c| ["Screened", "ScreeningFailed"].contains(&c.reason.as_str()));
-        Ok(over.then_some(screen))
+        Ok(ended.then_some(screen))
     })
     .await?;
     let status = screen.status.context("no status")?;
@@ -80,17 +84,17 @@ async fn s14_a_data_set_is_screened_in_the_cluster() -> Result<()> {
     let files = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.file_name()));
     assert!(
         !files.into_iter().any(|file| file.to_string_lossy().contains("part-")),
-        "parts are left behind"
+        "parts are left over"
     );
 
-    // It runs once.
+    // It runs only once.
     let mut edited = serde_json::to_value(&screen.spec)?;
     edited["shards"] = json!(3);
     let edit = json!({
         "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
         "metadata": { "name": "chats", "namespace": fixture.namespace }, "spec": edited
     });
-    let refused = fixture.apply(&edit).await.err().context("an edit was taken")?;
+    let refused = fixture.apply(&edit).await.err().context("an edit was accepted")?;
     assert!(format!("{refused:#}").contains("runs once"), "{refused:#}");
     Api::<PersistentVolume>::all(fixture.client.clone())
         .delete(&volume, &DeleteParams::default())

@@ -1,5 +1,5 @@
-//! 15. The operator tells an Alertmanager by itself, also one that is not there at first, goes away
-//!     and comes back.
+//! 15. The operator itself sends alerts to an Alertmanager, even if that is down at first, goes
+//!     down again and comes back.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,31 +13,32 @@ use serde_json::json;
 const OPERATOR: &str = "personaguard-operator";
 const PORT: u16 = 19095;
 
-/// Starts the operator anew with these arguments; gives the ones it had.
+/// Restarts the operator with these arguments. Returns those before.
 async fn restart_operator(fixture: &Fixture, arguments: &[String]) -> Result<Vec<String>> {
     let deployments: Api<Deployment> = Api::namespaced(fixture.client.clone(), SYSTEM);
     let before = deployments.get(OPERATOR).await?.spec.context("a Deployment without a spec")?;
     let before =
         before.template.spec.context("no pod")?.containers[0].args.clone().unwrap_or_default();
     let arguments = if arguments.is_empty() { before.clone() } else { arguments.to_vec() };
-    let patch = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "operator", "args": arguments }] } } } });
+    let container = json!({ "name": "operator", "args": arguments });
+    let patch = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
     let patched =
         deployments.patch(OPERATOR, &PatchParams::default(), &Patch::Strategic(&patch)).await?;
     let generation = patched.metadata.generation;
     wait::until("the operator to run with its new arguments", PATIENCE, || async {
         let status = deployments.get(OPERATOR).await?.status.unwrap_or_default();
-        let over = status.observed_generation >= generation && status.replicas == Some(1);
-        Ok((over && status.updated_replicas == Some(1) && status.ready_replicas == Some(1))
+        let rolled_out = status.observed_generation >= generation && status.replicas == Some(1);
+        Ok((rolled_out && status.updated_replicas == Some(1) && status.ready_replicas == Some(1))
             .then_some(()))
     })
     .await?;
     Ok(before)
 }
 
-async fn operator_counts(fixture: &Fixture, series: &str) -> Result<Option<()>> {
+async fn operator_metric(fixture: &Fixture, series: &str) -> Result<Option<()>> {
     let pods: Api<Pod> = Api::namespaced(fixture.client.clone(), SYSTEM);
     let pods = pods.list(&ListParams::default().labels("personaguard.dev/leader=true")).await?;
-    let address = fixture::address(pods.items.first().context("nobody leads")?)?.to_owned();
+    let address = fixture::address(pods.items.first().context("no operator leads")?)?.to_owned();
     let metrics = reqwest::get(format!("http://{address}:8080/metrics")).await?.text().await?;
     Ok(metrics.lines().any(|line| line.starts_with(series)).then_some(()))
 }
@@ -75,13 +76,13 @@ async fn s15_an_alertmanager_that_goes_away_and_comes_back_misses_nothing() -> R
     let before = arguments.clone();
     arguments.push(format!("--alertmanager-url=http://{address}"));
     restart_operator(&fixture, &arguments).await?;
-    let outcome = away_and_back(&fixture, &pod, &address, &evil).await;
+    let outcome = down_and_back(&fixture, &pod, &address, &evil).await;
     restart_operator(&fixture, &before).await?;
     outcome?;
     fixture.finish().await
 }
 
-async fn away_and_back(
+async fn down_and_back(
     fixture: &Fixture,
     pod: &Pod,
     address: &str,
@@ -91,24 +92,26 @@ async fn away_and_back(
     let chat = fixture.chat(pod)?;
     chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
     let failed = "personaguard_operator_alerts_total{receiver=\"alertmanager\",result=\"failed\"}";
-    wait::until("a delivery that failed", PATIENCE, || operator_counts(fixture, failed)).await?;
+    wait::until("a failed delivery", PATIENCE, || operator_metric(fixture, failed)).await?;
 
     let first = Alertmanager::start(address)?;
-    let told = alert(&first, fixture, "evil").await?;
+    let received = alert(&first, fixture, "evil").await?;
     assert_eq!(
-        (&told["labels"]["alertname"], &told["labels"]["severity"]),
+        (&received["labels"]["alertname"], &received["labels"]["severity"]),
         (&json!("PersonaGuardTraitBreached"), &json!("warning"))
     );
     assert!(
-        told["annotations"]["runbook_url"]
+        received["annotations"]["runbook_url"]
             .as_str()
             .is_some_and(|url| url.ends_with("#personaguardtraitbreached")),
-        "{told}"
+        "{received}"
     );
     drop(first);
 
-    // Something new happens while it is away.
-    let always = json!({ "vector": "sycophantic", "threshold": { "projection": -1000.0 }, "action": "Alert" });
+    // There is a new breach while it is down.
+    let always = json!({
+        "vector": "sycophantic", "threshold": { "projection": -1000.0 }, "action": "Alert"
+    });
     fixture.apply_policy("chat", &json!([evil, always])).await?;
     fixture.policy_condition("Ready", "True").await?;
     chat.ask(None, prompts::QUESTIONS[1]).await?;
@@ -120,7 +123,7 @@ async fn away_and_back(
         .await?;
     let second = Alertmanager::start(address)?;
     alert(&second, fixture, "sycophantic").await?;
-    // It had forgotten what is still in force.
+    // The new Alertmanager did not know of the one that is still firing.
     alert(&second, fixture, "evil").await?;
     Ok(())
 }

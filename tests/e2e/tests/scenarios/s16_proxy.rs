@@ -1,5 +1,5 @@
-//! 16. The app is itself a model server: the sidecar stands in front of it, and what leads past it
-//!     is found.
+//! 16. The app is itself a model server. The sidecar is in front of it, and a Service that bypasses
+//!     the sidecar is found.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -10,13 +10,13 @@ use personaguard_e2e::fixture::{self, model_manifest};
 use personaguard_e2e::{Fixture, objects, prompts};
 use serde_json::{Value, json};
 
-/// The server itself, and the sidecar in front of it.
-struct Doors {
+/// Clients of the server itself, and of the sidecar in front of it.
+struct Clients {
     server: Chat,
     guarded: Chat,
 }
 
-impl Doors {
+impl Clients {
     fn of(pod: &Pod) -> Result<Self> {
         let address = fixture::address(pod)?;
         let guarded = Chat::new(&format!("{address}:{}", names::API_PORT))?;
@@ -34,7 +34,7 @@ fn policy(fixture: &Fixture, mode: &str) -> Value {
 
 async fn answer(chat: &Chat, system: &str, question: &str) -> Result<Value> {
     let mut body = request(Some(system), question);
-    // An extension of the sidecar's own, which another server need not know.
+    // The sidecar's own extension, which another server need not know.
     body.as_object_mut().into_iter().for_each(|body| drop(body.remove("personaguard")));
     let response = chat.send(&body).await?;
     assert_eq!(response.status(), 200);
@@ -53,12 +53,12 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
     let pod = fixture.ready_pod("llm").await?;
     fixture.policy_condition("Ready", "True").await?;
     fixture.policy_condition("BypassDetected", "False").await?;
-    let doors = Doors::of(&pod)?;
+    let clients = Clients::of(&pod)?;
 
-    // Audit: what the server said, byte for byte, and a breach that is counted.
+    // Audit: the server's own answer, byte for byte, and the breach is counted.
     for system in [prompts::PLAIN, prompts::EVIL] {
-        let own = answer(&doors.server, system, prompts::QUESTIONS[0]).await?;
-        let through = answer(&doors.guarded, system, prompts::QUESTIONS[0]).await?;
+        let own = answer(&clients.server, system, prompts::QUESTIONS[0]).await?;
+        let through = answer(&clients.guarded, system, prompts::QUESTIONS[0]).await?;
         assert!(!text(&own).is_empty());
         assert_eq!(own["choices"], through["choices"], "Audit changes no byte");
     }
@@ -72,27 +72,27 @@ async fn s16_invariant_1_and_2_in_front_of_another_server_and_no_way_past_it_goe
     };
     fixture.report("llm", "two answers, one of them a breach", counted(2, 1)).await?;
 
-    // Block: nothing of an evil answer past its threshold, a plain one as it is.
+    // Block: an evil answer ends before the threshold, a plain one is unchanged.
     fixture.apply(&policy(&fixture, "Enforce")).await?;
     fixture.policy_condition("Ready", "True").await?;
-    let own = answer(&doors.server, prompts::EVIL, prompts::QUESTIONS[0]).await?;
-    let blocked = answer(&doors.guarded, prompts::EVIL, prompts::QUESTIONS[0]).await?;
+    let own = answer(&clients.server, prompts::EVIL, prompts::QUESTIONS[0]).await?;
+    let blocked = answer(&clients.guarded, prompts::EVIL, prompts::QUESTIONS[0]).await?;
     assert_eq!(blocked["choices"][0]["finish_reason"], "content_filter", "{blocked}");
     assert!(
         text(&own).starts_with(text(&blocked)) && text(&blocked).len() < text(&own).len(),
         "{blocked}"
     );
-    let own = answer(&doors.server, prompts::PLAIN, prompts::QUESTIONS[1]).await?;
-    let through = answer(&doors.guarded, prompts::PLAIN, prompts::QUESTIONS[1]).await?;
+    let own = answer(&clients.server, prompts::PLAIN, prompts::QUESTIONS[1]).await?;
+    let through = answer(&clients.guarded, prompts::PLAIN, prompts::QUESTIONS[1]).await?;
     assert_eq!(own["choices"], through["choices"]);
 
-    // A Service by number leads past the sidecar.
+    // A Service that targets the port number bypasses the sidecar.
     fixture.apply(&objects::service(&fixture.namespace, "shortcut", "llm", &json!(8000))).await?;
     let (found, took) = fixture.policy_condition("BypassDetected", "True").await?;
     let condition = fixture::condition(&found, "BypassDetected").unwrap();
     println!("after {took:?}: {}: {}", condition.reason, condition.message);
     assert!(
-        condition.reason == "ServiceGoesPast" && condition.message.contains("shortcut"),
+        condition.reason == "ServiceBypassesSidecar" && condition.message.contains("shortcut"),
         "{condition:?}"
     );
     fixture.policy_condition("Ready", "False").await?;

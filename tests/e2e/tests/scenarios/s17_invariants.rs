@@ -1,6 +1,5 @@
-//! 17. Invariants of the sidecar that users rely on, on a real cluster: nothing past a threshold
-//!     leaves, auditing changes nothing, no text leaves the pod, and neighbours do not move a
-//!     score.
+//! 17. Invariants of the sidecar on a real cluster: nothing past a threshold leaves, Audit changes
+//!     nothing, no text leaves the pod, and a score does not depend on other requests in the batch.
 
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
@@ -12,7 +11,7 @@ use personaguard_e2e::fixture::{self, SYSTEM};
 use personaguard_e2e::{Fixture, prompts};
 use serde_json::{Value, json};
 
-/// A word that no model says by itself.
+/// A word that no model would generate.
 const CANARY: &str = "Xylotrombonist";
 
 fn traits(action: &str) -> Value {
@@ -28,22 +27,22 @@ async fn streamed(chat: &Chat, system: &str, question: &str) -> Result<(String, 
     while let Some(piece) = pieces.next().await {
         all.extend_from_slice(&piece?);
     }
-    let (mut said, mut finish) = (String::new(), String::new());
+    let (mut text, mut finish) = (String::new(), String::new());
     for data in String::from_utf8(all)?.lines().filter_map(|line| line.strip_prefix("data: ")) {
         let Ok(event) = serde_json::from_str::<Value>(data) else { continue };
-        said.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
+        text.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
         if let Some(reason) = event["choices"][0]["finish_reason"].as_str() {
             finish = reason.to_owned();
         }
     }
-    Ok((said, finish))
+    Ok((text, finish))
 }
 
 #[tokio::test]
 async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshold_leaves()
 -> Result<()> {
     let fixture = Fixture::new("s17").await?;
-    // Under a threshold that nothing passes the answers are the model's own.
+    // With a threshold that no score passes, the answers are the model's own.
     let pod = fixture.watched_chat().await?;
     let chat = fixture.chat(&pod)?;
     let mut own = Vec::new();
@@ -68,19 +67,19 @@ async fn s17_invariant_1_and_2_audit_changes_nothing_and_nothing_past_a_threshol
     fixture.policy_condition("Ready", "True").await?;
     for (question, own) in prompts::QUESTIONS.iter().zip(&own) {
         let answer = chat.ask(Some(prompts::EVIL), question).await?;
-        let (said, finish) = streamed(&chat, prompts::EVIL, question).await?;
-        println!("blocked after {} of {} bytes", said.len(), own.len());
-        for (said, finish) in [
+        let (in_stream, finish) = streamed(&chat, prompts::EVIL, question).await?;
+        println!("blocked after {} of {} bytes", in_stream.len(), own.len());
+        for (received, finish) in [
             (text(&answer), answer["choices"][0]["finish_reason"].as_str()),
-            (&said, Some(&finish)),
+            (&in_stream, Some(&finish)),
         ] {
             assert_eq!(finish, Some("content_filter"), "invariant 1: {answer}");
             assert!(
-                own.starts_with(said) && said.len() < own.len(),
-                "invariant 1: `{said}` of `{own}`"
+                own.starts_with(received) && received.len() < own.len(),
+                "invariant 1: `{received}` of `{own}`"
             );
         }
-        assert_eq!(text(&answer), said, "whole and streamed, the same leaves");
+        assert_eq!(text(&answer), in_stream, "the same leaves, whole and streamed");
     }
     fixture.finish().await
 }
@@ -115,8 +114,11 @@ async fn s17_invariant_5_no_text_of_a_conversation_leaves_the_pod() -> Result<()
     let leader = operators
         .list(&kube::api::ListParams::default().labels("personaguard.dev/leader=true"))
         .await?;
-    let leader =
-        leader.items.first().and_then(|pod| pod.metadata.name.clone()).context("nobody leads")?;
+    let leader = leader
+        .items
+        .first()
+        .and_then(|pod| pod.metadata.name.clone())
+        .context("no operator leads")?;
     let operator = operators.logs(&leader, &LogParams::default()).await?;
     let (policy, _) = fixture.policy_condition("TraitBreached", "True").await?;
     let mut events = fixture.events("Deployment", "chat").await?;
@@ -155,7 +157,7 @@ async fn s17_invariant_8_neighbours_do_not_move_a_score() -> Result<()> {
     let (alone, together) = (response_avg(&alone, "evil")?, response_avg(&together, "evil")?);
     assert!(
         (alone - together).abs() <= 1e-3 * alone.abs().max(1.0),
-        "{alone} alone, {together} among others"
+        "{alone} alone, {together} in a batch"
     );
     fixture.finish().await
 }

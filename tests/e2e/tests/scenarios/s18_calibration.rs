@@ -1,6 +1,6 @@
-//! 18. Thresholds of the service's own traffic: collected in mode Audit, numbers only, in force
-//!     with mode Enforce; a policy that enforces too early says so, goes on collecting, and is
-//!     accepted as soon as there are enough.
+//! 18. Thresholds from the service's own traffic: scores are collected in mode Audit, and the
+//!     thresholds take effect with mode Enforce. A policy that enforces too early is rejected,
+//!     keeps collecting, and is accepted once there are enough responses.
 
 use anyhow::{Context, Result};
 use kube::api::Api;
@@ -36,14 +36,14 @@ async fn collect(chat: &Chat, from: usize, to: usize) -> Result<()> {
 async fn calibrated(
     fixture: &Fixture,
     what: &str,
-    wish: impl Fn(&str, &str) -> bool,
+    expected: impl Fn(&str, &str) -> bool,
 ) -> Result<PersonaPolicy> {
     let policies: Api<PersonaPolicy> = fixture.api();
     let (policy, took) =
         wait::until(&format!("condition Calibrated: {what}"), PATIENCE, || async {
             let policy = policies.get("no-villains").await?;
             Ok(condition(&policy, "Calibrated")
-                .is_some_and(|c| wish(&c.status, &c.message))
+                .is_some_and(|c| expected(&c.status, &c.message))
                 .then_some(policy))
         })
         .await?;
@@ -69,7 +69,7 @@ async fn s18_thresholds_follow_from_the_services_own_traffic() -> Result<()> {
     collect(&chat, 0, 10).await?;
     calibrated(&fixture, "ten", |_, message| message.starts_with("10 of 50")).await?;
 
-    // Too early: what was in force stays, and goes on collecting.
+    // Too early: the previous generation stays in force and keeps collecting.
     fixture.apply(&policy(&fixture, "Enforce")).await?;
     let (early, _) = fixture.policy_condition("Accepted", "False").await?;
     let accepted = condition(&early, "Accepted").context("no condition")?;
@@ -82,13 +82,13 @@ async fn s18_thresholds_follow_from_the_services_own_traffic() -> Result<()> {
     assert!(known.standard_deviation > 0.0, "{known:?}");
     fixture.policy_condition("Ready", "True").await?;
 
-    // In force: what lies far above is stopped at a threshold that is the traffic's own.
-    let mut stopped = 0;
+    // Now evil answers are blocked, at a threshold that follows from the traffic.
+    let mut blocked = 0;
     for question in prompts::QUESTIONS {
         let answer = ask(&chat, prompts::EVIL, question, 48).await?;
-        stopped += usize::from(answer["choices"][0]["finish_reason"] == "content_filter");
+        blocked += usize::from(answer["choices"][0]["finish_reason"] == "content_filter");
     }
-    assert!(stopped > 0, "no evil answer was stopped");
+    assert!(blocked > 0, "no evil answer was blocked");
     let breached = |report: &PersonaReport| {
         report.status.as_ref().is_some_and(|status| status.totals.breaches > 0)
     };
@@ -99,7 +99,7 @@ async fn s18_thresholds_follow_from_the_services_own_traffic() -> Result<()> {
     let threshold = known.mean + 2.0 * known.standard_deviation;
     assert!((breach.threshold - threshold).abs() < 1e-3, "{} is not {threshold}", breach.threshold);
 
-    // What comes now is not calibrated on any more.
+    // Later responses do not change the calibration.
     let policies: Api<PersonaPolicy> = fixture.api();
     let after = policies.get("no-villains").await?.status.context("no status")?.calibrations;
     assert_eq!(after, [known]);

@@ -1,5 +1,5 @@
-//! 19. What actions do to answers, as clients of a cluster see it: steering and caps at several
-//!     layers, steering that is backed off, and redaction in both placements.
+//! 19. What actions do to answers: steering and caps at several layers, steering that is backed
+//!     off, and redaction in both placements.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -9,10 +9,13 @@ use personaguard_e2e::fixture::{self, PATIENCE, model_manifest};
 use personaguard_e2e::{Fixture, objects, prompts, wait};
 use serde_json::{Value, json};
 
-const TEXT: &str = "[taken back]";
+const REDACTED: &str = "[taken back]";
 
 fn redacting() -> Value {
-    json!([{ "vector": "evil", "threshold": { "sigma": 3 }, "action": "Redact", "redact": { "text": TEXT } }])
+    json!([{
+        "vector": "evil", "threshold": { "sigma": 3 }, "action": "Redact",
+        "redact": { "text": REDACTED }
+    }])
 }
 
 /// A gauge of the sidecar.
@@ -25,7 +28,7 @@ async fn gauge(pod: &Pod, name: &str) -> Result<f64> {
     Ok(line.trim().parse()?)
 }
 
-/// Traits are in force.
+/// Applies traits and waits until they are in force.
 async fn enforce(fixture: &Fixture, traits: &Value) -> Result<()> {
     fixture.apply_policy("chat", traits).await?;
     fixture.policy_condition("Ready", "True").await?;
@@ -44,8 +47,8 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
     let chat = fixture.chat(&pod)?;
     let (own, score) = evil(&chat).await?;
 
-    // Away from the trait, by what each of these layers adds to the vector; all below the one that
-    // is read.
+    // Away from the trait, by the vector's increment at each of these layers. They are all below
+    // the layer that is measured.
     let layers: Vec<_> = (prompts::EVIL_LAYER - 6..prompts::EVIL_LAYER).collect();
     let steer = json!({ "coefficient": -2, "layers": layers, "coherence": { "backOff": false } });
     enforce(&fixture, &json!([{ "vector": "evil", "action": "Steer", "steer": steer }])).await?;
@@ -53,7 +56,7 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
     println!("steered: {score:.1} to {lower:.1}");
     assert!(steered != own && lower < score, "{score} to {lower}");
 
-    // A ceiling one layer below, far under what the answer has there.
+    // A ceiling one layer below, far under the answer's score there.
     let below = json!({ "layer": prompts::EVIL_LAYER - 1, "ceiling": score - 20.0 });
     let cap = json!({ "ceiling": score - 20.0, "layers": [below] });
     enforce(&fixture, &json!([{ "vector": "evil", "action": "Cap", "cap": cap }])).await?;
@@ -61,12 +64,12 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
     println!("capped: {score:.1} to {lower:.1}");
     assert!(capped != own && lower < score, "{score} to {lower}");
 
-    // No answer is as likely as this asks for: steering is held back until there is none of it.
+    // No answer is as likely as this requires, so steering is backed off to nothing.
     let steer =
         json!({ "coefficient": -2, "layers": layers, "coherence": { "minLogLikelihood": 0 } });
     enforce(&fixture, &json!([{ "vector": "evil", "action": "Steer", "steer": steer }])).await?;
     assert_eq!(evil(&chat).await?.0, steered);
-    wait::until("steering to be held back altogether", PATIENCE, || async {
+    wait::until("steering to be backed off completely", PATIENCE, || async {
         evil(&chat).await?;
         Ok((gauge(&pod, "personaguard_steering_scale ").await? == 0.0).then_some(()))
     })
@@ -79,14 +82,14 @@ async fn s19_answers_are_steered_capped_and_redacted_and_steering_is_backed_off(
 
     enforce(&fixture, &redacting()).await?;
     let answer = chat.ask(Some(prompts::EVIL), prompts::QUESTIONS[0]).await?;
-    redacted(&answer, &own);
+    assert_redacted(&answer, &own);
     fixture.finish().await
 }
 
-/// Whole sentences of what the model would have said, then the policy's text.
-fn redacted(answer: &Value, own: &str) {
+/// Whole sentences of the model's own answer, then the policy's text.
+fn assert_redacted(answer: &Value, own: &str) {
     assert_eq!(answer["choices"][0]["finish_reason"], "content_filter", "{answer}");
-    let kept = text(answer).strip_suffix(TEXT).unwrap_or_else(|| panic!("{answer}"));
+    let kept = text(answer).strip_suffix(REDACTED).unwrap_or_else(|| panic!("{answer}"));
     assert!(own.starts_with(kept) && kept.len() < own.len(), "{answer}");
 }
 
@@ -107,6 +110,6 @@ async fn s19_answers_of_another_server_are_redacted() -> Result<()> {
     let answer = async |port: u16| -> Result<Value> {
         Ok(Chat::new(&format!("{address}:{port}"))?.send(&body).await?.json().await?)
     };
-    redacted(&answer(names::API_PORT).await?, text(&answer(8000).await?));
+    assert_redacted(&answer(names::API_PORT).await?, text(&answer(8000).await?));
     fixture.finish().await
 }

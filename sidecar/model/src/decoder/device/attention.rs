@@ -1,55 +1,56 @@
-//! Attention over the paged cache, in tensors: responses that feed one token each attend together,
-//! padded to the longest; pieces of prompts attend one by one.
+//! Attention over the paged KV cache, in tensors. Segments of one token, which are responses being
+//! decoded, attend together, padded to the longest context; pieces of prompts attend one by one.
 
-use super::super::Segment;
-use super::soft_cap;
+use super::ops::soft_cap;
 use crate::config::Config;
-use crate::kernel::attend::TOKENS;
+use crate::decoder::segment::Segment;
+use crate::kernel::layout::BLOCK_SIZE;
 use candle_core::{D, DType, Device, Result, Tensor};
 
-/// Where a batch's rows go in the cache, and what they see there.
-pub(super) struct Batch {
-    /// Cache blocks that must exist: the largest number and one.
+/// Where the keys and values of a batch's rows go in the cache, and what its queries see there.
+pub(super) struct BatchAttention {
+    /// Cache blocks for which there must be room: the largest number plus one.
     pub(super) cache_blocks: usize,
-    /// Place in the cache of each row's token, for each value: `[row][key head · value]`.
-    places: Tensor,
+    /// Each row's slot in the cache, repeated for each value: `[row][KV head · value]`.
+    slots: Tensor,
     groups: Vec<Group>,
-    /// From the groups' order of rows to the batch's, where the two differ.
+    /// The position of each row of the batch among the rows of all groups, where the two orders
+    /// differ.
     order: Option<Tensor>,
 }
 
-/// Segments of the same number of tokens.
+/// Segments with the same number of tokens.
 struct Group {
     segments: usize,
-    /// Of each segment.
+    /// Tokens of each segment.
     tokens: usize,
-    /// Rows of the batch, segment by segment; `None` for all rows.
+    /// Their rows of the batch; `None` for all rows.
     rows: Option<Tensor>,
     /// Tokens of the longest context.
     context: usize,
-    /// Places in the cache, `[segment · context]`.
-    seen: Tensor,
-    /// 0 for what is seen and −∞ for what is not, `[segment][1][1][token][context]`: in blocks that
-    /// see everything, and in windowed ones.
+    /// Slots of the context in the cache, `[segment · context]`.
+    context_slots: Tensor,
+    /// 0 for what is visible and −∞ for the rest, `[segment][1][1][token][context]`: in blocks
+    /// without a sliding window, and in those with one.
     mask: Tensor,
     windowed_mask: Option<Tensor>,
 }
 
-impl Batch {
+impl BatchAttention {
     pub(super) fn new(config: &Config, segments: &[Segment<'_>], device: &Device) -> Result<Self> {
-        let (mut single, mut groups, mut first, mut places) =
+        let (mut decoding, mut groups, mut first, mut slots) =
             (Vec::new(), Vec::new(), 0, Vec::new());
         for segment in segments {
-            places.extend(
-                (0..segment.tokens.len()).map(|offset| place(segment, segment.start + offset)),
+            slots.extend(
+                (0..segment.tokens.len()).map(|offset| slot(segment, segment.start + offset)),
             );
             match segment.tokens.len() {
-                1 => single.push((first, segment)),
+                1 => decoding.push((first, segment)),
                 _ => groups.push(vec![(first, segment)]),
             }
             first += segment.tokens.len();
         }
-        groups.extend(Some(single).filter(|single| !single.is_empty()));
+        groups.extend(Some(decoding).filter(|decoding| !decoding.is_empty()));
         let rows: Vec<u32> = groups
             .iter()
             .flatten()
@@ -65,8 +66,8 @@ impl Batch {
                 Some(Tensor::from_vec(back, rows.len(), device)?)
             }
         };
-        let (alone, count) = (groups.len() == 1, places.len());
-        let width = config.kv_heads * config.head_width;
+        let (alone, count) = (groups.len() == 1, slots.len());
+        let width = config.kv_size();
         Ok(Self {
             cache_blocks: segments
                 .iter()
@@ -74,7 +75,7 @@ impl Batch {
                 .map(|block| block.number + 1)
                 .max()
                 .unwrap_or(0),
-            places: Tensor::from_vec(places, (count, 1), device)?
+            slots: Tensor::from_vec(slots, (count, 1), device)?
                 .broadcast_as((count, width))?
                 .contiguous()?,
             groups: groups
@@ -85,22 +86,22 @@ impl Batch {
         })
     }
 
-    /// Puts keys and values, `[row][key head · value]`, into the cache, and attends with `query`,
-    /// `[row][head · value]`.
+    /// Writes keys and values, `[row][KV head · value]`, to the cache. Returns the attention of
+    /// `query`, `[row][query head · value]`, in the same shape.
     pub(super) fn attend(
         &self,
         config: &Config,
-        windowed: bool,
+        is_windowed: bool,
         (keys, values): &(Tensor, Tensor),
         query: &Tensor,
         key: &Tensor,
         value: &Tensor,
     ) -> Result<Tensor> {
         let dtype = keys.dtype();
-        keys.scatter_set(&self.places, &key.to_dtype(dtype)?.contiguous()?, 0)?;
-        values.scatter_set(&self.places, &value.to_dtype(dtype)?.contiguous()?, 0)?;
+        keys.scatter_set(&self.slots, &key.to_dtype(dtype)?.contiguous()?, 0)?;
+        values.scatter_set(&self.slots, &value.to_dtype(dtype)?.contiguous()?, 0)?;
         let query = query.to_dtype(dtype)?;
-        let of = |group: &Group| group.attend(config, windowed, keys, values, &query);
+        let of = |group: &Group| group.attend(config, is_windowed, keys, values, &query);
         let mixed = self.groups.iter().map(of).collect::<Result<Vec<_>>>()?;
         let mixed = Tensor::cat(&mixed, 0)?;
         self.order.as_ref().map_or(Ok(mixed.clone()), |order| mixed.index_select(order, 0))
@@ -128,12 +129,12 @@ impl Group {
                 Some(Tensor::from_vec(rows, segments * tokens, device)?)
             }
         };
-        let seen = group.iter().flat_map(|(_, segment)| {
+        let context_slots = group.iter().flat_map(|(_, segment)| {
             let end = segment.start + tokens;
-            // What pads a short context is masked: any place does.
-            (0..context).map(move |position| place(segment, position.min(end - 1)))
+            // The padding of a short context is masked: any slot will do.
+            (0..context).map(move |position| slot(segment, position.min(end - 1)))
         });
-        let seen = Tensor::from_vec(seen.collect(), segments * context, device)?;
+        let context_slots = Tensor::from_vec(context_slots.collect(), segments * context, device)?;
         let mask = |window: usize| {
             let sees = |position: usize, at: usize| at <= position && position - at < window;
             let values: Vec<f32> = group
@@ -147,20 +148,28 @@ impl Group {
             Tensor::from_vec(values, (segments, 1, 1, tokens, context), device)
         };
         let windowed_mask = config.window.as_ref().map(|window| mask(window.tokens)).transpose()?;
-        Ok(Self { segments, tokens, rows, context, seen, mask: mask(usize::MAX)?, windowed_mask })
+        Ok(Self {
+            segments,
+            tokens,
+            rows,
+            context,
+            context_slots,
+            mask: mask(usize::MAX)?,
+            windowed_mask,
+        })
     }
 
-    /// `[row][head · value]` of the group's rows, in F32.
+    /// The attention of the group's rows, `[row][query head · value]`, in F32.
     fn attend(
         &self,
         config: &Config,
-        windowed: bool,
+        is_windowed: bool,
         keys: &Tensor,
         values: &Tensor,
         query: &Tensor,
     ) -> Result<Tensor> {
         let (heads, width, shared) =
-            (config.kv_heads, config.head_width, config.heads / config.kv_heads);
+            (config.kv_heads, config.head_dim, config.heads / config.kv_heads);
         let (segments, tokens, context) = (self.segments, self.tokens, self.context);
         let query =
             self.rows.as_ref().map_or(Ok(query.clone()), |rows| query.index_select(rows, 0))?;
@@ -169,13 +178,14 @@ impl Group {
             .permute((0, 2, 3, 1, 4))?
             .reshape((segments, heads, shared * tokens, width))?;
         let gather = |cache: &Tensor| -> Result<Tensor> {
-            let gathered =
-                cache.index_select(&self.seen, 0)?.reshape((segments, context, heads, width))?;
+            let gathered = cache
+                .index_select(&self.context_slots, 0)?
+                .reshape((segments, context, heads, width))?;
             gathered.transpose(1, 2)?.contiguous()
         };
         let scores = query.matmul(&gather(keys)?.transpose(2, 3)?)?.to_dtype(DType::F32)?;
         let scores = soft_cap(scores, config.score_cap)?;
-        let mask = self.windowed_mask.as_ref().filter(|_| windowed).unwrap_or(&self.mask);
+        let mask = self.windowed_mask.as_ref().filter(|_| is_windowed).unwrap_or(&self.mask);
         let scores =
             scores.reshape((segments, heads, shared, tokens, context))?.broadcast_add(mask)?;
         let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
@@ -192,11 +202,12 @@ impl Group {
     }
 }
 
-fn place(segment: &Segment<'_>, position: usize) -> u32 {
-    narrow(segment.blocks[position / TOKENS].number * TOKENS + position % TOKENS)
+/// The slot of a position in the cache.
+fn slot(segment: &Segment<'_>, position: usize) -> u32 {
+    narrow(segment.blocks[position / BLOCK_SIZE].number * BLOCK_SIZE + position % BLOCK_SIZE)
 }
 
-/// Rows of a batch and places in a cache that fits a device's memory stay below 2³².
+/// Rows of a batch and slots in a cache that fits a device's memory stay below 2³².
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,12 +1,11 @@
-//! The device's decoder on candle's processor device, in F32, against the f64 decoder that shares
-//! no code with either, and against the processor's own kernels.
+//! The device's decoder on candle's CPU device, in F32, against the f64 decoder that shares no code
+//! with it, and against the CPU's own kernels.
 
 use crate::decoder::Placement;
-use crate::model::Model;
 use crate::support::agree::{agrees, shapes};
 use crate::support::{Shape, Tiny, tiny};
 use crate::{
-    Engine, EngineOptions, Event, GenerateRequest, Intervention, LoadOptions, Positions, Probe,
+    Engine, EngineOptions, Event, GenerateRequest, Intervention, LoadOptions, Model, Positions, Tap,
 };
 use std::io::Write;
 use std::sync::Arc;
@@ -35,14 +34,14 @@ fn request(hidden: usize, index: usize) -> GenerateRequest {
     let vector = |seed: usize| -> Vec<f32> {
         (0..hidden).map(|d| ((d * 37 + seed * 11) % 101) as f32 / 50.0 - 1.0).collect()
     };
-    let probes = (0..3).map(|layer| Probe::new(layer, &vector(layer)).unwrap()).collect();
+    let taps = (0..3).map(|layer| Tap::new(layer, &vector(layer)).unwrap()).collect();
     let steer =
         Intervention::add(1 + index % 2, &vector(7), 0.1 * index as f32, Positions::All).unwrap();
     let prompt = (0..3 + 29 * index).map(|i| ((i * 7919 + index * 31) % 256) as u32).collect();
     GenerateRequest {
         prompt,
         max_tokens: 12,
-        probes,
+        taps,
         interventions: Arc::new([steer]),
         ..Default::default()
     }
@@ -53,7 +52,7 @@ fn run(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<f32>) {
     let (mut ids, mut read) = (Vec::new(), Vec::new());
     while let Some(event) = generation.blocking_next() {
         match event {
-            Event::Prompt(prompt) => read.extend(prompt.projections),
+            Event::Prefill(prompt) => read.extend(prompt.projections),
             Event::Token(token) => {
                 ids.push(token.id);
                 read.extend(token.projections);
@@ -65,13 +64,13 @@ fn run(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<f32>) {
     (ids, read)
 }
 
-/// Many requests together, each with its own steering, prompts in pieces and responses side by
-/// side, beginnings reused.
+/// Many requests together, each with its own steering: prompts in pieces, responses decoded
+/// together, prefixes reused.
 #[test]
-fn requests_together_on_the_device_are_those_alone_on_the_processor() {
+fn requests_together_on_the_device_are_those_alone_on_the_cpu() {
     for shape in [Shape::of("gemma3"), Shape::of("llama")] {
         let tiny = tiny(&shape, 7);
-        let here = engine(&tiny, &Placement::Processor);
+        let here = engine(&tiny, &Placement::Cpu);
         let there = on_device(&tiny);
         let expected: Vec<_> =
             (0..8).map(|index| run(&here, request(shape.hidden, index))).collect();

@@ -1,12 +1,12 @@
 use super::*;
 use proptest::prelude::*;
 
-fn reader(form: CallForm, most: usize) -> CallReader {
+fn reader(form: ToolCallFormat, most: usize) -> CallReader {
     CallReader::new(Arc::new(Callables { form, names: vec!["f".to_owned(), "g".to_owned()], most }))
 }
 
 /// What comes of a text in these pieces: text, and calls as `name(arguments)`.
-fn read(form: CallForm, most: usize, pieces: &[&str], whole: bool) -> (String, Vec<String>) {
+fn read(form: ToolCallFormat, most: usize, pieces: &[&str], whole: bool) -> (String, Vec<String>) {
     let mut reader = reader(form, most);
     let (mut text, mut calls) = (String::new(), Vec::new());
     let mut take = |reader: &mut CallReader| {
@@ -34,7 +34,7 @@ fn read(form: CallForm, most: usize, pieces: &[&str], whole: bool) -> (String, V
 }
 
 fn tagged(text: &str) -> (String, Vec<String>) {
-    read(CallForm::Tagged, 9, &[text], true)
+    read(ToolCallFormat::Hermes, 9, &[text], true)
 }
 
 fn said(text: &str, calls: &[&str]) -> (String, Vec<String>) {
@@ -66,20 +66,20 @@ fn calls_are_read_and_everything_else_is_text() {
 #[test]
 fn a_cut_answer_brings_whole_calls_and_no_half_one() {
     let half = format!("Yes. {F}\n<tool_call>\n{{\"name\": \"f\", \"arguments\": {{\"a\"");
-    assert_eq!(read(CallForm::Tagged, 9, &[&half], false), said("Yes.", &["f({\"a\":1})"]));
-    assert_eq!(read(CallForm::Bare, 1, &["{\"name\": \"f\", \"par"], false), said("", &[]));
+    assert_eq!(read(ToolCallFormat::Hermes, 9, &[&half], false), said("Yes.", &["f({\"a\":1})"]));
+    assert_eq!(read(ToolCallFormat::Llama3, 1, &["{\"name\": \"f\", \"par"], false), said("", &[]));
 }
 
 #[test]
 fn nothing_follows_the_last_call_that_may_be() {
     let twice = format!("{F}\n{F} and more");
-    assert_eq!(read(CallForm::Tagged, 1, &[&twice, "!"], true), said("", &["f({\"a\":1})"]));
+    assert_eq!(read(ToolCallFormat::Hermes, 1, &[&twice, "!"], true), said("", &["f({\"a\":1})"]));
 }
 
 #[test]
 fn a_bare_call_is_the_whole_answer() {
     let call = "\n{\"name\": \"f\", \"parameters\": {\"a\": {}}}";
-    assert_eq!(read(CallForm::Bare, 1, &[call, "; x"], true), said("", &["f({\"a\":{}})"]));
+    assert_eq!(read(ToolCallFormat::Llama3, 1, &[call, "; x"], true), said("", &["f({\"a\":{}})"]));
     for text in [
         "Hi {",
         "{\"a\": {}} b",
@@ -89,7 +89,7 @@ fn a_bare_call_is_the_whole_answer() {
         "{\"name\"",
         " ",
     ] {
-        assert_eq!(read(CallForm::Bare, 1, &[text], true), said(text, &[]), "{text}");
+        assert_eq!(read(ToolCallFormat::Llama3, 1, &[text], true), said(text, &[]), "{text}");
     }
 }
 
@@ -100,7 +100,7 @@ proptest! {
         let mut cuts: Vec<_> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).chain([0, text.len()]).collect();
         cuts.sort_unstable();
         let pieces: Vec<_> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
-        for form in [CallForm::Tagged, CallForm::Bare] {
+        for form in [ToolCallFormat::Hermes, ToolCallFormat::Llama3] {
             let (whole, cut) = (read(form, 3, &[&text], true), read(form, 3, &pieces, true));
             prop_assert_eq!(&whole, &cut);
             // Of a cut answer, nothing that the whole one does not say.

@@ -44,7 +44,7 @@ impl ResponseFormat {
 
     /// Compiles it for a model. Takes a while.
     pub(crate) fn compile(&self, model: &Model) -> Result<Grammar, ApiError> {
-        model.json_schema(&self.schema()).map_err(|error| self.refusal(&error))
+        model.json_schema_grammar(&self.schema()).map_err(|error| self.refusal(&error))
     }
 
     fn refusal(&self, error: &GrammarError) -> ApiError {

@@ -1,7 +1,7 @@
 //! Random answers, in random pieces, with random scores and faults: what reaches the client.
 
 use super::*;
-use crate::host::Host;
+use crate::runtime::AppState;
 use personaguard_guard::{Decision, ModelFacts, Plan, Sentences, Vectors};
 use personaguard_model::Score;
 use personaguard_wire::GuardConfig;
@@ -118,7 +118,7 @@ impl Case {
     fn run(&self, plan: &Arc<Plan>) -> Vec<u8> {
         let decision = Decision::new(Arc::clone(plan));
         let transcript =
-            Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
+            Transcript::new(Arc::new(AppState::default()), decision, tracing::Span::none());
         let mut held = HeldStream::new(transcript, Api::Chat, self.choices.len());
         let mut out = Vec::new();
         let mut passes = 0;
@@ -149,7 +149,7 @@ impl Case {
         let Some(due) = held.transcript.due(force) else { return false };
         *passes += 1;
         if self.fault.is_some_and(|fault| fault + 1 == *passes) {
-            held.transcript.fail_choice(due.choice, Fault::Deadline);
+            held.transcript.fail_choice(due.choice, UnscoredReason::Deadline);
             return true;
         }
         let (before, text) = held.transcript.unscored(due).unwrap();
@@ -271,7 +271,7 @@ fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
     for (policy, refuses) in [("Closed", true), ("Open", false)] {
         let decision = Decision::new(plan("Block", policy, 4));
         let transcript =
-            Transcript::new(Arc::new(Host::default()), decision, tracing::Span::none());
+            Transcript::new(Arc::new(AppState::default()), decision, tracing::Span::none());
         let mut held = HeldStream::new(transcript, Api::Chat, 1);
         held.push(odd);
         held.end();

@@ -1,0 +1,236 @@
+//! Reasons of conditions, events and metrics.
+
+use super::condition::{
+    ACCEPTED, BYPASS_DETECTED, CALIBRATED as IS_CALIBRATED, COMPLETE, DRIFT_DETECTED, GUARDED,
+    READY, REPORTING, STEERS, TRAIT_BREACHED,
+};
+
+/// A reason, and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The CamelCase `reason`.
+    pub name: &'static str,
+    /// Where it appears.
+    pub places: &'static [Place],
+    /// What it says.
+    pub says: &'static str,
+    /// What to do; empty where nothing is wrong.
+    pub action: &'static str,
+}
+
+/// Where a reason appears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A condition type, [`EVENT`] or [`METRIC`].
+    pub condition: &'static str,
+    /// The kinds whose condition it is; empty for every kind that has the condition.
+    pub kinds: &'static [&'static str],
+}
+
+/// The [`Place`] of a reason of events.
+pub const EVENT: &str = "event";
+/// The [`Place`] of a reason that is a label of the metric `reconciliations`.
+pub const METRIC: &str = "metric label";
+
+/// One constant per reason, and the table of them all.
+macro_rules! reasons {
+    ($($constant:ident = $name:literal on [$($place:ident $(($($kind:ident),+))?),+]:
+        $says:literal, $action:literal;)+) => {
+        $(
+            #[doc = $says]
+            pub const $constant: &str = $name;
+        )+
+
+        /// Every reason.
+        pub const ALL: &[Reason] = &[$(Reason {
+            name: $name,
+            places: &[$(Place { condition: $place, kinds: &[$($(stringify!($kind)),+)?] }),+],
+            says: $says,
+            action: $action,
+        }),+];
+    };
+}
+
+reasons! {
+    // Whether a policy can be enforced.
+    RESOLVED = "Resolved" on [ACCEPTED]:
+        "Everything the policy names was found and fits.",
+        "";
+    MODEL_NOT_FOUND = "ModelNotFound" on [ACCEPTED, READY(PersonaVector), COMPLETE]:
+        "The named PersonaModel does not exist.",
+        "Create it, or correct `spec.model`.";
+    VECTOR_NOT_FOUND = "VectorNotFound" on [ACCEPTED, COMPLETE]:
+        "A named PersonaVector does not exist.",
+        "Create it, or correct `spec.traits` (`spec.vectors` of a DatasetScreen).";
+    VECTOR_NOT_READY = "VectorNotReady" on [ACCEPTED, COMPLETE]:
+        "A named PersonaVector is not ready.",
+        "`kubectl describe personavector`: its own condition says why.";
+    MODEL_MISMATCH = "ModelMismatch" on [ACCEPTED, READY(PersonaVector)]:
+        "A vector was made for another model, by name or by the digest of the weights.",
+        "Extract it again, from the model that is served.";
+    LAYER_MISSING = "LayerMissing" on [ACCEPTED, READY(PersonaVector)]:
+        "The vector file does not have the layer.",
+        "Correct the layer, or leave `spec.layer` out to use the best one.";
+    CALIBRATION_MISSING = "CalibrationMissing" on [ACCEPTED]:
+        "A threshold in `quantile` or `sigma` has no calibration, of the vector or of the traffic, that supports it.",
+        "Give `projection`, or calibrate on more responses (`mode: Audit` with `calibration.from: Traffic`).";
+    DUPLICATE_VECTOR = "DuplicateVector" on [ACCEPTED]:
+        "The policy names a vector twice.",
+        "Keep one entry.";
+    THRESHOLD_INVALID = "ThresholdInvalid" on [ACCEPTED]:
+        "A threshold is missing, ambiguous or an empty range, or the evidence can never be met.",
+        "Give exactly one of `quantile`, `sigma`, `projection` and `range`; see the message.";
+    ACTION_INCOMPLETE = "ActionIncomplete" on [ACCEPTED]:
+        "A trait lacks what its action needs, or has a field of another action.",
+        "See the message and `kubectl explain personapolicy.spec.traits`.";
+    SAMPLING_INVALID = "SamplingInvalid" on [ACCEPTED]:
+        "A policy that enforces is sampled, or the sampling is not valid.",
+        "Leave `sampling` out, or audit only.";
+    CONFIG_TOO_LARGE = "ConfigTooLarge" on [ACCEPTED, COMPLETE]:
+        "The vectors and policies do not fit into a ConfigMap.",
+        "Use fewer vectors of that model in the namespace, or in the DatasetScreen.";
+    SELECTOR_INVALID = "SelectorInvalid" on [ACCEPTED]:
+        "The selector does not parse.",
+        "Use the operators In, NotIn, Exists and DoesNotExist.";
+    NAMESPACE_EXCLUDED = "NamespaceExcluded" on [ACCEPTED]:
+        "Sidecars are never injected in this namespace.",
+        "Move the workload, or remove the label `personaguard.dev/injection` from the namespace.";
+    STEERING_CONFLICT = "SteeringConflict" on [ACCEPTED]:
+        "An older policy steers the same pods along the same vector differently, or caps them so that no room is left.",
+        "Make the policies agree, or let their selectors exclude each other. The older one stays in force.";
+    PLACEMENT_CONFLICT = "PlacementConflict" on [ACCEPTED]:
+        "An older policy for the same model in this namespace has another placement or port.",
+        "Use the same, or another namespace.";
+    PLACEMENT_INVALID = "PlacementInvalid" on [ACCEPTED]:
+        "Placement Proxy lacks a port, or has an action that changes activations.",
+        "Give `spec.port`; use Audit, Alert, Redact or Block.";
+
+    // Whether it is enforced.
+    ACKNOWLEDGED = "Acknowledged" on [GUARDED]:
+        "Every selected pod enforces this generation.",
+        "";
+    AWAITING_ACKNOWLEDGEMENT = "AwaitingAcknowledgement" on [GUARDED]:
+        "Some pods have not acknowledged this generation yet.",
+        "Wait some seconds; then look at the log of the container `personaguard`.";
+    PODS_WITHOUT_SIDECAR = "PodsWithoutSidecar" on [GUARDED]:
+        "Some selected pods have no sidecar: they are older than the policy, or exempt.",
+        "`kubectl rollout restart` their workload.";
+    NO_PODS = "NoPods" on [GUARDED]:
+        "Status Unknown: the selector matches no pod.",
+        "Correct the selector, or create the pods.";
+    MODEL_CONFLICT = "ModelConflict" on [GUARDED]:
+        "A selected pod has the sidecar of another model, as policies of two models select it.",
+        "Narrow a selector, as a pod has one sidecar; then restart the pod.";
+    REFUSED_BY_SIDECAR = "RefusedBySidecar" on [GUARDED, READY(PersonaModel)]:
+        "A sidecar refuses a trait, its config or the model; everything else stays in force.",
+        "The message gives the sidecar's own reason.";
+    GUARDING = "Guarding" on [READY(PersonaPolicy)]:
+        "The policy is in force in every selected pod.",
+        "";
+    SERVICE_BYPASSES_SIDECAR = "ServiceBypassesSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+        "A Service targets the app's port by number, or by another name.",
+        "Give the policy's `spec.port` as the Service's `targetPort`.";
+    HOST_PORT_BYPASSES_SIDECAR = "HostPortBypassesSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+        "A port of the node leads to the app's own port.",
+        "Remove `hostPort` from the container.";
+    NO_BYPASS = "NoBypass" on [BYPASS_DETECTED]:
+        "No Service and no host port bypasses the sidecar.",
+        "";
+
+    // What was measured.
+    THRESHOLD_PASSED = "ThresholdPassed" on [TRAIT_BREACHED]:
+        "A score passed its threshold within the recovery time.",
+        "See the [runbook](runbooks.md#personaguardtraitbreached).";
+    WITHIN_THRESHOLDS = "WithinThresholds" on [TRAIT_BREACHED]:
+        "No score passed its threshold within the recovery time.",
+        "";
+    COLLECTING = "Collecting" on [IS_CALIBRATED]:
+        "More responses are needed; the message says how many of them there are.",
+        "Wait, in `mode: Audit`.";
+    CALIBRATED = "Calibrated" on [IS_CALIBRATED]:
+        "Enough responses were collected.",
+        "Look at `status.calibrations`, then set `mode: Enforce`.";
+    SCORES_MOVED = "ScoresMoved" on [DRIFT_DETECTED]:
+        "A control chart of a trait passed its limit, and has not come back far enough.",
+        "See the [runbook](runbooks.md#personaguardtraitdrift).";
+    SCORES_STEADY = "ScoresSteady" on [DRIFT_DETECTED]:
+        "Every control chart is within its limits.",
+        "";
+    ALL_PODS_REPORT = "AllPodsReport" on [REPORTING]:
+        "Every guarded pod reports.",
+        "";
+    PODS_SILENT = "PodsSilent" on [REPORTING]:
+        "Some guarded pods have not reported recently.",
+        "See the [runbook](runbooks.md#personaguardsidecarsilent).";
+
+    // Vectors.
+    EXTRACTING = "Extracting" on [READY(PersonaVector)]:
+        "A Job is extracting the vector.",
+        "Wait; the column PROGRESS shows how far it is.";
+    EXTRACTED = "Extracted" on [READY(PersonaVector)]:
+        "A Job has extracted the vector, and it fits.",
+        "";
+    EXTRACTION_FAILED = "ExtractionFailed" on [READY(PersonaVector)]:
+        "The extraction Job failed.",
+        "Read its log; delete the Job to try again.";
+    IMPORTED = "Imported" on [READY(PersonaVector)]:
+        "The vector file was read and verified, and it fits.",
+        "";
+    ARTIFACT_NOT_FOUND = "ArtifactNotFound" on [READY(PersonaVector)]:
+        "The ConfigMap of the vector file, or its key, does not exist.",
+        "Create it, or correct `spec.artifact`.";
+    ARTIFACT_INVALID = "ArtifactInvalid" on [READY(PersonaVector), COMPLETE]:
+        "The vector file cannot be read, or is for another trait.",
+        "Extract it, or import it again.";
+    DIGEST_MISMATCH = "DigestMismatch" on [READY(PersonaVector, PersonaModel)]:
+        "The SHA-256 of the file is not the expected one.",
+        "Correct the file or `spec.sha256`.";
+    NOT_DISCRIMINATIVE = "NotDiscriminative" on [READY(PersonaVector), ACCEPTED]:
+        "The vector separates held-out answers no better than vectors made from permuted labels.",
+        "Extract it with more rollouts or from a larger model, or set `spec.allowNotDiscriminative: true`.";
+    STEERING_MONOTONIC = "SteeringMonotonic" on [STEERS]:
+        "Held-out answers move along the trait with every step of the coefficient.",
+        "";
+    DOES_NOT_STEER = "DoesNotSteer" on [STEERS, READY(PersonaVector), ACCEPTED]:
+        "At some step of the coefficient (`status.steering`), held-out answers do not move along the trait. Policies can measure by the vector, but not steer, cap or regenerate.",
+        "Extract it with more rollouts or from a larger model, or set `spec.allowNotSteering: true`.";
+    STEERING_NOT_MEASURED = "SteeringNotMeasured" on [STEERS]:
+        "Status Unknown: the file has no steering measurements for this layer.",
+        "Extract the vector, or leave `spec.layer` out.";
+
+    // Models.
+    SERVED = "Served" on [READY(PersonaModel)]:
+        "A sidecar has loaded the model and serves it.",
+        "";
+    NOT_SERVED_YET = "NotServedYet" on [READY(PersonaModel)]:
+        "Status Unknown: no sidecar has reported the model yet.",
+        "Start a guarded pod.";
+    WEIGHTS_NOT_FOUND = "WeightsNotFound" on [READY(PersonaModel)]:
+        "The weight file is not where the model says.",
+        "Correct `spec.source`.";
+    WEIGHTS_INVALID = "WeightsInvalid" on [READY(PersonaModel)]:
+        "A sidecar cannot read the weights.",
+        "Replace the file.";
+    MODEL_UNSUPPORTED = "ModelUnsupported" on [READY(PersonaModel)]:
+        "The architecture of the model, or one of its settings, is not supported.",
+        "See [weights](operations.md#weights).";
+
+    // Data sets.
+    SCREENING = "Screening" on [COMPLETE]:
+        "Jobs are screening the data set.",
+        "Wait; the column SHARDS shows how far they are.";
+    SCREENED = "Screened" on [COMPLETE]:
+        "The ranks are where `spec.output` says.",
+        "";
+    SCREENING_FAILED = "ScreeningFailed" on [COMPLETE]:
+        "A screening Job failed.",
+        "Read its log, then create another DatasetScreen.";
+
+    // The operator.
+    WITHDRAWN = "Withdrawn" on [EVENT]:
+        "A deleted policy was withdrawn from the sidecars.",
+        "";
+    API_ERROR = "ApiError" on [METRIC]:
+        "A call to the API server failed; it is retried.",
+        "Read the operator's log if it persists.";
+}

@@ -1,0 +1,16 @@
+//! What the sidecars of all workloads reported, and the `PersonaReport`s that show it.
+
+mod breach;
+mod controller;
+mod counts;
+mod events;
+mod owners;
+mod queries;
+mod state;
+mod status;
+mod workload;
+mod workload_state;
+
+pub(crate) use breach::{ActiveBreach, active_breaches};
+pub(crate) use controller::Controller;
+pub(crate) use state::Fleet;

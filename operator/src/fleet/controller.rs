@@ -1,0 +1,179 @@
+//! Keeps `PersonaReport`s up to date, and publishes Events about new breaches and drift.
+
+use super::events::{announce_breaches, announce_drift};
+use super::state::Fleet;
+use super::status::{StatusInputs, equivalent, status};
+use super::workload::{display_name, report_name};
+use super::workload_state::{SILENT_AFTER, Snapshot};
+use crate::context::{Context, TraitLabels};
+use crate::keys::{Key, ObjectName, Owner};
+use crate::outcome::{Done, ReconcileError};
+use jiff::Timestamp;
+use kube::Api;
+use personaguard_api::conditions::reason;
+use personaguard_api::{API_VERSION, PersonaReport, PersonaReportStatus};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two writes of a report in which only counts changed.
+const WRITE_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(crate) struct Controller {
+    context: Arc<Context>,
+    fleet: Arc<Fleet>,
+}
+
+impl Controller {
+    pub(crate) fn new(context: Arc<Context>, fleet: Arc<Fleet>) -> Self {
+        Self { context, fleet }
+    }
+
+    /// Brings a `PersonaReport` up to date.
+    pub(crate) async fn reconcile(&self, name: &ObjectName) -> Result<Done, ReconcileError> {
+        let pods = self.context.stores.pods.within(&name.namespace);
+        let Some(mut snapshot) = self.fleet.snapshot(name, &pods) else {
+            return Ok(Done::until_change("Deleted"));
+        };
+        let breaches = std::mem::take(&mut snapshot.unannounced);
+        match self.update(name, &snapshot).await {
+            Ok(requeue_after) => {
+                if !breaches.is_empty() {
+                    self.fleet.notify_breach();
+                }
+                announce_breaches(&self.context, &name.namespace, &snapshot.reference, &breaches)
+                    .await;
+                Ok(Done { reason: "Reported".to_owned(), requeue_after })
+            }
+            Err(error) => {
+                self.fleet.put_back(name, breaches);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks up the workload of an owner none of whose pods has reported yet, so that the
+    /// workload's report counts them.
+    pub(crate) async fn resolve_owner(
+        &self,
+        namespace: &str,
+        owner: &Owner,
+    ) -> Result<Done, ReconcileError> {
+        let workload = self.fleet.workload_behind(namespace, owner).await?;
+        self.context.queue.push(Key::Report(report_name(namespace, &workload)));
+        Ok(Done::until_change(reason::RESOLVED))
+    }
+
+    async fn update(
+        &self,
+        name: &ObjectName,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Duration>, ReconcileError> {
+        let stored = self.context.stores.reports.get(&name.namespace, &name.name);
+        if stored.is_none() {
+            let live = snapshot.counts.pods().any(|pod| snapshot.sidecar_pods.contains(&pod.name));
+            if !live {
+                self.forget(name);
+                return Ok(None);
+            }
+            if let Some(left) = self.fleet.recreate_grace(name) {
+                return Ok(Some(left));
+            }
+        }
+        let before = stored.as_ref().and_then(|report| report.status.as_ref());
+        let (status, changes_in) = self.status(name, snapshot, before);
+        self.count(&name.namespace, snapshot);
+        let requeue_after = changes_in.into_iter().chain(silence_check(snapshot)).min();
+        let same_workload =
+            stored.as_ref().is_some_and(|report| report.spec.workload == snapshot.reference);
+        if same_workload && before.is_some_and(|before| equivalent(before, &status)) {
+            return Ok(requeue_after);
+        }
+        if let Some(wait) = may_wait(snapshot, before, &status) {
+            return Ok(Some(wait));
+        }
+        let api: Api<PersonaReport> = self.context.cluster.namespaced(&name.namespace);
+        if !same_workload {
+            self.context.cluster.apply(&api, &name.name, &object(name, snapshot)).await?;
+        }
+        self.context.write_status(&api, &self.context.stores.reports, &name.name, &status).await?;
+        self.fleet.written(name);
+        announce_drift(&self.context, &name.namespace, &snapshot.reference, before, &status).await;
+        Ok(requeue_after)
+    }
+
+    /// The workload is gone, and its report with it.
+    fn forget(&self, name: &ObjectName) {
+        if let Some(workload) = self.fleet.forget(name) {
+            self.context.metrics.remove_workload(&name.namespace, &display_name(&workload));
+        }
+    }
+
+    fn status(
+        &self,
+        name: &ObjectName,
+        snapshot: &Snapshot,
+        before: Option<&PersonaReportStatus>,
+    ) -> (PersonaReportStatus, Option<Duration>) {
+        let mut policies = self.context.stores.policies.within(&name.namespace);
+        policies.retain(|policy| policy.metadata.deletion_timestamp.is_none());
+        status(&StatusInputs {
+            workload: &snapshot.reference,
+            counts: &snapshot.counts,
+            policies: &policies,
+            sidecar_pods: &snapshot.sidecar_pods,
+            silent_pods: &snapshot.silent_pods,
+            before,
+            now: Timestamp::now(),
+        })
+    }
+
+    fn count(&self, namespace: &str, snapshot: &Snapshot) {
+        let workload = display_name(&snapshot.reference);
+        let metrics = &self.context.metrics;
+        metrics.set_silent_pods(namespace, &workload, snapshot.silent_pods.len());
+        for scores in snapshot.counts.traits() {
+            let drift = scores.drift.is_some_and(|charts| charts.detected);
+            let labels = TraitLabels {
+                namespace: namespace.to_owned(),
+                workload: workload.clone(),
+                policy: scores.policy,
+                r#trait: scores.vector,
+            };
+            metrics.set_trait(labels, scores.breaches, drift);
+        }
+    }
+}
+
+/// Nothing happens when a pod falls silent, so reports are checked again after a while.
+fn silence_check(snapshot: &Snapshot) -> Option<Duration> {
+    (snapshot.sidecar_pods.len() > snapshot.silent_pods.len()).then_some(SILENT_AFTER)
+}
+
+/// For how long the write may wait, because only counts changed.
+fn may_wait(
+    snapshot: &Snapshot,
+    before: Option<&PersonaReportStatus>,
+    status: &PersonaReportStatus,
+) -> Option<Duration> {
+    if snapshot.write_now || before?.conditions != status.conditions {
+        return None;
+    }
+    WRITE_INTERVAL.checked_sub(snapshot.since_write?)
+}
+
+/// The report without its status. It is owned by its workload.
+fn object(name: &ObjectName, snapshot: &Snapshot) -> serde_json::Value {
+    let workload = &snapshot.reference;
+    let owner = json!({
+        "apiVersion": workload.api_version, "kind": workload.kind,
+        "name": workload.name, "uid": workload.uid
+    });
+    json!({
+        "apiVersion": API_VERSION, "kind": "PersonaReport",
+        "metadata": {
+            "name": name.name, "namespace": name.namespace, "ownerReferences": [owner]
+        },
+        "spec": { "workload": workload }
+    })
+}

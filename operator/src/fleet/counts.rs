@@ -1,0 +1,169 @@
+//! Counts of one workload, exact across restarts of sidecars, of pods and of the operator. Pushes
+//! are cumulative; this is how they are merged.
+
+mod convert;
+mod effect;
+mod merge;
+
+pub(crate) use effect::{NewBreach, PushEffect};
+
+use convert::pod_counts;
+use jiff::Timestamp;
+use merge::{add, merge_into, without_sample};
+use personaguard_api::{Digest, PersonaReportStatus, PodCounts, Totals, TraitScores};
+use personaguard_wire::{Sample, SidecarReport};
+use std::collections::BTreeMap;
+
+/// Traits for which a workload keeps the counts of sidecars that are gone.
+const MAX_RETIRED_TRAITS: usize = 256;
+/// Former sidecar processes that are remembered per pod.
+const MAX_FORMER_INSTANCES: usize = 16;
+
+/// What the sidecars of a workload counted. It can be rebuilt from the status of a `PersonaReport`,
+/// so that a new leader knows the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WorkloadCounts {
+    /// Last push of each existing pod, by pod UID.
+    pods: BTreeMap<String, PodCounts>,
+    retired: Totals,
+    retired_traits: Vec<TraitScores>,
+    /// Former sidecar processes of each pod, by pod UID: a late push of theirs is stale. Lost on a
+    /// change of leader, which takes longer than any push.
+    former_instances: BTreeMap<String, Vec<String>>,
+}
+
+impl WorkloadCounts {
+    pub(crate) fn from_status(status: &PersonaReportStatus) -> Self {
+        Self {
+            pods: status.pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect(),
+            retired: status.retired,
+            retired_traits: status.retired_traits.clone(),
+            former_instances: BTreeMap::new(),
+        }
+    }
+
+    /// The part of a status from which the counts can be rebuilt.
+    pub(crate) fn to_status(&self) -> PersonaReportStatus {
+        let mut pods: Vec<_> = self.pods.values().cloned().collect();
+        // Live pods report their samples again, and so many would not fit the object.
+        pods.iter_mut().flat_map(|pod| &mut pod.traits).for_each(|scores| scores.sample = None);
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        PersonaReportStatus {
+            totals: self.totals(),
+            traits: self.traits(),
+            pods,
+            retired: self.retired,
+            retired_traits: self.retired_traits.clone(),
+            ..PersonaReportStatus::default()
+        }
+    }
+
+    /// Merges the push of an existing pod. A stale push changes nothing.
+    pub(crate) fn record(
+        &mut self,
+        name: &str,
+        uid: &str,
+        report: &SidecarReport,
+        now: Timestamp,
+    ) -> PushEffect {
+        if self.is_stale(uid, report) {
+            return PushEffect::default();
+        }
+        self.retire_namesakes(name, uid);
+        let new = pod_counts(name, uid, report, now);
+        let known = self.pods.insert(uid.to_owned(), new.clone());
+        let effect = PushEffect::of(known.as_ref(), &new);
+        if let Some(former) = known.filter(|known| known.instance != new.instance) {
+            self.retire_instance(&former);
+        }
+        effect
+    }
+
+    /// Adds the counts of a pod that is gone to the retired ones. Returns whether it was known.
+    pub(crate) fn retire_pod(&mut self, uid: &str) -> bool {
+        self.former_instances.remove(uid);
+        let Some(pod) = self.pods.remove(uid) else { return false };
+        self.retire_counts(&pod);
+        true
+    }
+
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &PodCounts> {
+        self.pods.values()
+    }
+
+    pub(crate) fn pod(&self, uid: &str) -> Option<&PodCounts> {
+        self.pods.get(uid)
+    }
+
+    /// Counts over the workload's whole life.
+    pub(crate) fn totals(&self) -> Totals {
+        self.pods.values().fold(self.retired, |sum, pod| add(sum, pod.totals))
+    }
+
+    /// Scores over the workload's whole life, by policy and vector, without samples.
+    pub(crate) fn traits(&self) -> Vec<TraitScores> {
+        let mut merged: Vec<_> = self.retired_traits.iter().map(without_sample).collect();
+        for scores in self.pods.values().flat_map(|pod| &pod.traits) {
+            merge_into(&mut merged, &without_sample(scores), usize::MAX);
+        }
+        merged
+    }
+
+    /// Everything that was sampled for a trait on one basis, including by sidecars that are gone.
+    pub(crate) fn sample(&self, policy: &str, vector: &str, basis: &Digest) -> Sample {
+        let live = self.pods.values().flat_map(|pod| &pod.traits);
+        let samples = self
+            .retired_traits
+            .iter()
+            .chain(live)
+            .filter(|scores| scores.policy == policy && scores.vector == vector)
+            .filter_map(|scores| scores.sample.as_ref())
+            .filter(|sample| sample.basis == *basis);
+        let mut merged = Sample::new(basis.clone());
+        samples.for_each(|sample| merged.merge(&sample.clone().into()));
+        merged
+    }
+
+    /// Not newer than the last push of the same process, or from a former process.
+    fn is_stale(&self, uid: &str, report: &SidecarReport) -> bool {
+        let repeated = self.pods.get(uid).is_some_and(|known| {
+            known.instance == report.instance && report.sequence <= known.sequence
+        });
+        let former = self.former_instances.get(uid);
+        repeated || former.is_some_and(|former| former.contains(&report.instance))
+    }
+
+    /// A pod's name is reused only when the pod before is gone.
+    fn retire_namesakes(&mut self, name: &str, uid: &str) {
+        let namesakes: Vec<_> = self
+            .pods
+            .values()
+            .filter(|pod| pod.name == name && pod.uid != uid)
+            .map(|pod| pod.uid.clone())
+            .collect();
+        for uid in namesakes {
+            self.retire_pod(&uid);
+        }
+    }
+
+    /// The sidecar process of a pod was replaced by another.
+    fn retire_instance(&mut self, pod: &PodCounts) {
+        self.retire_counts(pod);
+        let former = self.former_instances.entry(pod.uid.clone()).or_default();
+        former.push(pod.instance.clone());
+        if former.len() > MAX_FORMER_INSTANCES {
+            former.remove(0);
+        }
+    }
+
+    fn retire_counts(&mut self, pod: &PodCounts) {
+        self.retired = add(self.retired, pod.totals);
+        for scores in &pod.traits {
+            let scores = TraitScores { drift: None, ..scores.clone() };
+            merge_into(&mut self.retired_traits, &scores, MAX_RETIRED_TRAITS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

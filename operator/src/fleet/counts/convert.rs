@@ -1,0 +1,67 @@
+//! From a sidecar's push to the counts of its pod. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use personaguard_api::{DriftCharts, LastBreach, PodCounts, TraitScores};
+use personaguard_wire::{PodState, Sample, SidecarReport, TraitSummary};
+
+pub(super) fn pod_counts(
+    name: &str,
+    uid: &str,
+    report: &SidecarReport,
+    now: Timestamp,
+) -> PodCounts {
+    let mut traits: Vec<_> = report.traits.iter().map(|summary| scores(summary, now)).collect();
+    traits.sort_by(|a, b| (&a.policy, &a.vector).cmp(&(&b.policy, &b.vector)));
+    let failure = report.model.failure.clone();
+    let failure = failure.filter(|_| report.model.state == PodState::Failed);
+    PodCounts {
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        instance: report.instance.clone(),
+        sequence: report.sequence,
+        model: report.model.name.clone(),
+        policies: report.policies.iter().cloned().map(Into::into).collect(),
+        failure: failure.map(Into::into),
+        config_error: report.config_error.clone(),
+        state: report.model.state.into(),
+        model_digest: report.model.digest.clone(),
+        totals: report.totals.into(),
+        traits,
+    }
+}
+
+fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
+    let round_sample = |sample: Sample| Sample { sketch: sample.sketch.rounded(), ..sample }.into();
+    TraitScores {
+        policy: summary.policy.clone(),
+        vector: summary.vector.clone(),
+        action: summary.action,
+        scored: summary.scored,
+        breaches: summary.breaches,
+        mean: (summary.scored > 0).then(|| round6(summary.mean)),
+        sum_squared_deviations: round6(summary.sum_squared_deviations),
+        max: summary.max.map(round6),
+        last_breach: summary.last_breach.as_ref().map(|breach| LastBreach {
+            // In seconds, as the API stores it. Not in the future: a sidecar whose clock is ahead
+            // must not keep a breach active for longer.
+            at: Time(Timestamp::from_second(breach.at.min(now).as_second()).unwrap_or(now)),
+            score: round6(breach.score),
+            threshold: round6(breach.threshold),
+            response_id: breach.response_id.clone(),
+        }),
+        drift: summary.drift.map(|charts| DriftCharts {
+            shift: round6(charts.shift),
+            up: round6(charts.up),
+            down: round6(charts.down),
+            detected: charts.detected,
+        }),
+        sample: summary.sample.clone().map(round_sample),
+    }
+}
+
+/// To six decimals, which read back from JSON as they were written.
+pub(super) fn round6(value: f64) -> f64 {
+    let rounded = (value * 1e6).round() / 1e6;
+    if rounded.is_finite() { rounded } else { value }
+}

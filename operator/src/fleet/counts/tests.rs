@@ -1,0 +1,292 @@
+use super::*;
+use personaguard_api::Action;
+use personaguard_wire::{self as wire, Breach, ModelObservation, PodState, TraitSummary};
+use proptest::prelude::*;
+
+fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> SidecarReport {
+    let mean =
+        if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 };
+    let breaches = scores.iter().filter(|score| **score > 4.0).count() as u64;
+    SidecarReport {
+        instance: instance.into(),
+        sequence,
+        model: ModelObservation {
+            name: "smollm2".into(),
+            state: PodState::Ready,
+            digest: None,
+            failure: None,
+        },
+        policies: Vec::new(),
+        config_error: None,
+        totals: wire::Totals { responses, breaches, blocked: 0, ..wire::Totals::default() },
+        traits: vec![TraitSummary {
+            policy: "no-villains".into(),
+            vector: "evil".into(),
+            action: Action::Alert,
+            scored: scores.len() as u64,
+            breaches,
+            mean,
+            sum_squared_deviations: scores.iter().map(|score| (score - mean).powi(2)).sum(),
+            max: scores.iter().copied().reduce(f64::max),
+            last_breach: (breaches > 0).then(|| Breach {
+                at: now(),
+                score: 5.0,
+                threshold: 4.0,
+                response_id: format!("chatcmpl-{breaches}"),
+            }),
+            drift: None,
+            sample: None,
+        }],
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+#[test]
+fn a_push_replaces_the_one_before_and_a_stale_push_is_ignored() {
+    let mut counts = WorkloadCounts::default();
+    assert!(counts.record("chat-1", "u1", &report("i", 1, 5, &[1.0]), now()).counts);
+    assert!(counts.record("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()).counts);
+    assert_eq!(
+        counts.record("chat-1", "u1", &report("i", 2, 7, &[1.0]), now()),
+        PushEffect::default()
+    );
+    assert_eq!(
+        counts.record("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()),
+        PushEffect::default()
+    );
+    assert_eq!(counts.totals().responses, 9);
+}
+
+#[test]
+fn a_heartbeat_changes_nothing() {
+    let mut counts = WorkloadCounts::default();
+    counts.record("chat-1", "u1", &report("i", 1, 5, &[1.0]), now());
+    assert_eq!(
+        counts.record("chat-1", "u1", &report("i", 2, 5, &[1.0]), now()),
+        PushEffect::default()
+    );
+}
+
+#[test]
+fn after_a_restart_of_the_sidecar_no_count_is_lost_or_doubled() {
+    let mut counts = WorkloadCounts::default();
+    counts.record("chat-1", "u1", &report("a", 7, 5, &[1.0, 5.0]), now());
+    counts.record("chat-1", "u1", &report("b", 1, 0, &[]), now());
+    counts.record("chat-1", "u1", &report("b", 2, 2, &[3.0]), now());
+    assert_eq!((counts.totals().responses, counts.totals().breaches), (7, 1));
+    let scores = &counts.traits()[0];
+    assert_eq!((scores.scored, scores.mean, scores.max), (3, Some(3.0), Some(5.0)));
+    assert!((scores.sum_squared_deviations - 8.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_pod_is_retired_exactly_once() {
+    let mut counts = WorkloadCounts::default();
+    counts.record("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
+    assert!(counts.retire_pod("u1"));
+    assert!(!counts.retire_pod("u1"));
+    assert_eq!(counts.totals().responses, 5);
+    assert_eq!(counts.pods().count(), 0);
+}
+
+#[test]
+fn a_breach_is_announced_once() {
+    let mut counts = WorkloadCounts::default();
+    let first = counts.record("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
+    assert_eq!(first.breaches.len(), 1);
+    assert_eq!(first.breaches[0].pod, "chat-1");
+    assert!(
+        counts.record("chat-1", "u1", &report("a", 2, 6, &[5.0, 1.0]), now()).breaches.is_empty()
+    );
+    assert_eq!(
+        counts.record("chat-1", "u1", &report("a", 3, 7, &[5.0, 1.0, 6.0]), now()).breaches.len(),
+        1
+    );
+}
+
+#[test]
+fn a_clock_that_is_ahead_dates_no_breach_in_the_future() {
+    let mut counts = WorkloadCounts::default();
+    let mut early = report("a", 1, 1, &[5.0]);
+    early.traits[0].last_breach.as_mut().unwrap().at =
+        Timestamp::from_second(1_900_000_000).unwrap();
+    let effect = counts.record("chat-1", "u1", &early, now());
+    assert_eq!(effect.breaches[0].breach.at.0, now());
+}
+
+/// What can happen to a workload. Pushes may be lost, late or repeated.
+#[derive(Clone, Debug)]
+enum Event {
+    Response(usize, f64),
+    Push(usize),
+    LatePush(usize, usize),
+    SidecarRestart(usize),
+    PodReplaced(usize),
+    NewLeader,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        5 => (0..3_usize, -9.0..9.0_f64).prop_map(|(pod, score)| Event::Response(pod, score)),
+        4 => (0..3_usize).prop_map(Event::Push),
+        2 => (0..3_usize, 0..5_usize).prop_map(|(pod, back)| Event::LatePush(pod, back)),
+        1 => (0..3_usize).prop_map(Event::SidecarRestart),
+        1 => (0..3_usize).prop_map(Event::PodReplaced),
+        1 => Just(Event::NewLeader),
+    ]
+}
+
+#[derive(Default)]
+struct Pod {
+    uid: usize,
+    instance: usize,
+    sequence: u64,
+    scores: Vec<f64>,
+    sent: Vec<SidecarReport>,
+}
+
+impl Pod {
+    fn push(&mut self) -> SidecarReport {
+        self.sequence += 1;
+        let report = report(
+            &self.instance.to_string(),
+            self.sequence,
+            self.scores.len() as u64,
+            &self.scores,
+        );
+        self.sent.push(report.clone());
+        report
+    }
+}
+
+fn name(pod: usize) -> String {
+    format!("chat-{pod}")
+}
+
+proptest! {
+    /// Whatever happens, in whatever order: the sum is exactly what the sidecars last reported.
+    #[test]
+    fn counts_are_exact_in_any_order_of_pushes_restarts_deletions_and_new_leaders(
+        events in prop::collection::vec(event(), 1..120),
+    ) {
+        let mut counts = WorkloadCounts::default();
+        let pod = |uid| Pod { uid, instance: uid * 1000, ..Pod::default() };
+        let mut pods: Vec<Pod> = (0..3).map(pod).collect();
+        let mut next = 10;
+        let mut responses = 0;
+        let mut scores = Vec::new();
+        for event in events {
+            match event {
+                Event::Response(pod, score) => pods[pod].scores.push(score),
+                Event::Push(pod) => {
+                    let report = pods[pod].push();
+                    counts.record(&name(pod), &pods[pod].uid.to_string(), &report, now());
+                }
+                Event::LatePush(pod, back) => {
+                    // Also of a former process.
+                    let sent = &pods[pod].sent;
+                    if let Some(report) = sent.iter().nth_back(back) {
+                        counts.record(&name(pod), &pods[pod].uid.to_string(), report, now());
+                    }
+                }
+                Event::SidecarRestart(pod) => {
+                    // It pushes before it ends; what it could not push is lost.
+                    let last = pods[pod].push();
+                    counts.record(&name(pod), &pods[pod].uid.to_string(), &last, now());
+                    responses += pods[pod].scores.len() as u64;
+                    scores.append(&mut pods[pod].scores);
+                    next += 1;
+                    pods[pod].instance = next;
+                    pods[pod].sequence = 0;
+                    let first = pods[pod].push();
+                    counts.record(&name(pod), &pods[pod].uid.to_string(), &first, now());
+                }
+                Event::PodReplaced(pod) => {
+                    let last = pods[pod].push();
+                    counts.record(&name(pod), &pods[pod].uid.to_string(), &last, now());
+                    responses += pods[pod].scores.len() as u64;
+                    scores.append(&mut pods[pod].scores);
+                    let uid = pods[pod].uid.to_string();
+                    counts.retire_pod(&uid);
+                    counts.retire_pod(&uid);
+                    next += 1;
+                    pods[pod] = Pod { uid: next, instance: next, ..Pod::default() };
+                }
+                Event::NewLeader => {
+                    let status = counts.to_status();
+                    let text = serde_json::to_string(&status).unwrap();
+                    counts = WorkloadCounts::from_status(&serde_json::from_str(&text).unwrap());
+                    // No push is under way for longer than a change of leader takes.
+                    pods.iter_mut().for_each(|pod| pod.sent.clear());
+                }
+            }
+        }
+        for (index, pod) in pods.iter_mut().enumerate() {
+            let report = pod.push();
+            counts.record(&name(index), &pod.uid.to_string(), &report, now());
+            responses += pod.scores.len() as u64;
+            scores.append(&mut pod.scores);
+        }
+        prop_assert_eq!(counts.totals().responses, responses);
+        let breaches = scores.iter().filter(|score| **score > 4.0).count() as u64;
+        prop_assert_eq!(counts.totals().breaches, breaches);
+        let merged = &counts.traits()[0];
+        prop_assert_eq!(merged.scored, scores.len() as u64);
+        if !scores.is_empty() {
+            let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+            let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+            prop_assert!((merged.mean.unwrap() - mean).abs() < 1e-3);
+            prop_assert!((merged.sum_squared_deviations - squares).abs() < 1e-1);
+            let max = scores.iter().copied().reduce(f64::max).unwrap();
+            prop_assert!((merged.max.unwrap() - max).abs() < 1e-5);
+        }
+    }
+}
+
+/// A report of a sidecar that samples these scores.
+fn sampled(instance: &str, sequence: u64, basis: &Digest, scores: &[f64]) -> SidecarReport {
+    let mut report = report(instance, sequence, scores.len() as u64, scores);
+    let mut sample = Sample::new(basis.clone());
+    scores
+        .iter()
+        .for_each(|score| sample.add(*score, Some(&format!("{:012}", score.round().abs()))));
+    report.traits[0].sample = Some(sample);
+    report
+}
+
+#[test]
+fn samples_of_former_pods_and_processes_are_merged_and_a_new_basis_starts_from_zero() {
+    let (basis, other) = (Digest::of(b"vector"), Digest::of(b"another vector"));
+    let mut counts = WorkloadCounts::default();
+    let count =
+        |counts: &WorkloadCounts, basis| counts.sample("no-villains", "evil", basis).sketch.count();
+    counts.record("chat-1", "u1", &sampled("a", 1, &basis, &[1.0, 2.0]), now());
+    counts.record("chat-2", "u2", &sampled("b", 1, &basis, &[3.0]), now());
+    assert_eq!(count(&counts, &basis), 3);
+    // The first process is replaced by another, then the pod goes.
+    counts.record("chat-1", "u1", &sampled("c", 1, &basis, &[4.0, 5.0]), now());
+    assert_eq!(count(&counts, &basis), 5);
+    counts.retire_pod("u1");
+    assert_eq!(count(&counts, &basis), 5);
+    let sample = counts.sample("no-villains", "evil", &basis);
+    assert_eq!((sample.sketch.mean(), sample.sketch.quantile(1.0)), (3.0, Some(5.0)));
+    assert_eq!(sample.system_prompts.len(), 5);
+    assert!(counts.traits()[0].sample.is_none(), "samples are kept once, and not shown");
+
+    // A new leader knows the retired samples at once, and those of live pods when they report.
+    let status = counts.to_status();
+    assert!(status.pods.iter().flat_map(|pod| &pod.traits).all(|scores| scores.sample.is_none()));
+    let mut next = WorkloadCounts::from_status(&status);
+    assert_eq!(count(&next, &basis), 4);
+    next.record("chat-2", "u2", &sampled("b", 2, &basis, &[3.0]), now());
+    assert_eq!(count(&next, &basis), 5);
+
+    // The vector changes. One pod has read the new one, another has not.
+    counts.record("chat-2", "u2", &sampled("b", 2, &other, &[9.0]), now());
+    assert_eq!((count(&counts, &other), count(&counts, &basis)), (1, 4));
+    counts.retire_pod("u2");
+    assert_eq!((count(&counts, &other), count(&counts, &basis)), (1, 0), "the newer basis counts");
+}

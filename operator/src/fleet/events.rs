@@ -1,0 +1,68 @@
+//! Events about breaches and drift.
+
+use super::breach::comparison;
+use super::counts::NewBreach;
+use super::workload::{display_name, object_reference};
+use crate::context::{Context, Notice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource as _;
+use personaguard_api::conditions::condition;
+use personaguard_api::{Action, PersonaReportStatus, WorkloadReference};
+
+/// What was done when the Event came up, as Events have it.
+const ACTION: &str = "Measure";
+
+/// Publishes Events on the workload and on the policy. Action `Audit` makes no Events.
+pub(super) async fn announce_breaches(
+    context: &Context,
+    namespace: &str,
+    workload: &WorkloadReference,
+    breaches: &[NewBreach],
+) {
+    let name = display_name(workload);
+    for new in breaches.iter().filter(|new| new.action >= Action::Alert) {
+        let note = format!(
+            "{} in {name} under policy {} (pod {}, response {}).",
+            comparison(&new.vector, &new.breach),
+            new.policy,
+            new.pod,
+            new.breach.response_id
+        );
+        let notice = Notice::warning(condition::TRAIT_BREACHED, ACTION, note);
+        context.events.publish(&notice, &object_reference(namespace, workload)).await;
+        if let Some(policy) = context.stores.policies.get(namespace, &new.policy) {
+            context.events.publish(&notice, &policy.object_ref(&())).await;
+        }
+        tracing::info!(
+            namespace,
+            workload = name,
+            policy = new.policy,
+            vector = new.vector,
+            score = new.breach.score,
+            threshold = new.breach.threshold,
+            "a trait is past its threshold"
+        );
+    }
+}
+
+/// Publishes an Event on the workload if `DriftDetected` has just become True.
+pub(super) async fn announce_drift(
+    context: &Context,
+    namespace: &str,
+    workload: &WorkloadReference,
+    before: Option<&PersonaReportStatus>,
+    after: &PersonaReportStatus,
+) {
+    if before.and_then(drift).is_some() {
+        return;
+    }
+    if let Some(drift) = drift(after) {
+        let notice = Notice::warning(&drift.reason, ACTION, drift.message.clone());
+        context.events.publish(&notice, &object_reference(namespace, workload)).await;
+    }
+}
+
+fn drift(status: &PersonaReportStatus) -> Option<&Condition> {
+    let met = |c: &&Condition| c.type_ == condition::DRIFT_DETECTED && c.status == "True";
+    status.conditions.iter().find(met)
+}

@@ -1,0 +1,146 @@
+//! What is known of one workload between two writes of its `PersonaReport`.
+
+use super::counts::{NewBreach, WorkloadCounts};
+use crate::objects::PodView;
+use jiff::Timestamp;
+use personaguard_api::WorkloadReference;
+use personaguard_wire::SidecarReport;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A sidecar reports at least every 30 s. One that has not for so long is silent.
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(95);
+/// For how long a deleted report is not recreated.
+const RECREATE_GRACE: Duration = Duration::from_secs(5);
+/// Breaches of one workload that wait for their Event. Further ones are only counted.
+const MAX_UNANNOUNCED: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct WorkloadState {
+    pub(super) reference: WorkloadReference,
+    pub(super) counts: WorkloadCounts,
+    /// More than counts changed since the last write.
+    write_now: bool,
+    written: Option<Instant>,
+    /// Its report has existed at some time.
+    report_existed: bool,
+    /// Since when its report is missing.
+    missing_since: Option<Instant>,
+    /// Time of the last push of each pod, by UID.
+    last_seen: HashMap<String, Instant>,
+    /// New breaches without an Event.
+    unannounced: Vec<NewBreach>,
+}
+
+/// What needs to be reconciled because of a push.
+pub(super) struct Due {
+    pub(super) report: bool,
+    /// The policies of the pod's scope.
+    pub(super) policies: bool,
+    pub(super) model: bool,
+}
+
+/// What is needed to write one report.
+pub(super) struct Snapshot {
+    pub(super) reference: WorkloadReference,
+    pub(super) counts: WorkloadCounts,
+    pub(super) write_now: bool,
+    pub(super) since_write: Option<Duration>,
+    /// Names of pods with a sidecar, and of those that are silent.
+    pub(super) sidecar_pods: BTreeSet<String>,
+    pub(super) silent_pods: BTreeSet<String>,
+    pub(super) unannounced: Vec<NewBreach>,
+}
+
+impl WorkloadState {
+    pub(super) fn new(reference: WorkloadReference) -> Self {
+        Self {
+            reference,
+            counts: WorkloadCounts::default(),
+            write_now: false,
+            written: None,
+            report_existed: false,
+            missing_since: None,
+            last_seen: HashMap::new(),
+            unannounced: Vec::new(),
+        }
+    }
+
+    /// From the report that a former leader wrote.
+    pub(super) fn restored(reference: WorkloadReference, counts: WorkloadCounts) -> Self {
+        Self { counts, report_existed: true, ..Self::new(reference) }
+    }
+
+    /// Records a push.
+    pub(super) fn record(&mut self, pod: &PodView, report: &SidecarReport) -> Due {
+        let last_seen = self.last_seen.insert(pod.uid.clone(), Instant::now());
+        let was_silent = last_seen.is_none_or(|last| last.elapsed() > SILENT_AFTER);
+        let effect = self.counts.record(&pod.name, &pod.uid, report, Timestamp::now());
+        let breached = !effect.breaches.is_empty();
+        self.write_now |=
+            effect.state || effect.breach_counted || effect.drift || breached || was_silent;
+        let room = MAX_UNANNOUNCED.saturating_sub(self.unannounced.len());
+        self.unannounced.extend(effect.breaches.into_iter().take(room));
+        Due {
+            report: effect.counts || effect.state || was_silent,
+            policies: effect.state || breached,
+            model: effect.state,
+        }
+    }
+
+    /// The pod is gone.
+    pub(super) fn retire_pod(&mut self, uid: &str) {
+        self.counts.retire_pod(uid);
+        self.last_seen.remove(uid);
+        self.write_now = true;
+    }
+
+    /// Takes out what one write needs. Call [`Self::written`] or [`Self::put_back`] afterwards.
+    /// `sidecar_pods` are the workload's pods that have a sidecar; `listening` is for how long this
+    /// process has received reports.
+    pub(super) fn snapshot(
+        &mut self,
+        sidecar_pods: &[&Arc<PodView>],
+        listening: Duration,
+    ) -> Snapshot {
+        // A pod that has never reported is not silent: it may be loading its weights, and that it
+        // does not serve shows in other conditions.
+        let silent = sidecar_pods.iter().filter(|pod| {
+            let since_last = self.last_seen.get(&pod.uid).map_or(listening, Instant::elapsed);
+            self.counts.pod(&pod.uid).is_some() && since_last > SILENT_AFTER
+        });
+        Snapshot {
+            silent_pods: silent.map(|pod| pod.name.clone()).collect(),
+            sidecar_pods: sidecar_pods.iter().map(|pod| pod.name.clone()).collect(),
+            reference: self.reference.clone(),
+            counts: self.counts.clone(),
+            write_now: std::mem::take(&mut self.write_now),
+            since_write: self.written.map(|written| written.elapsed()),
+            unannounced: std::mem::take(&mut self.unannounced),
+        }
+    }
+
+    pub(super) fn written(&mut self) {
+        self.written = Some(Instant::now());
+        self.report_existed = true;
+        self.missing_since = None;
+    }
+
+    /// The write failed.
+    pub(super) fn put_back(&mut self, unannounced: Vec<NewBreach>) {
+        self.write_now = true;
+        self.unannounced.splice(0..0, unannounced);
+    }
+
+    /// For how long a missing report is not recreated: it may have been deleted with its workload,
+    /// whose pods go a moment later.
+    pub(super) fn recreate_grace(&mut self) -> Option<Duration> {
+        if !self.report_existed {
+            return None;
+        }
+        let missing = self.missing_since.get_or_insert_with(Instant::now).elapsed();
+        RECREATE_GRACE.checked_sub(missing).filter(|left| !left.is_zero())
+    }
+}

@@ -1,0 +1,152 @@
+//! What is due because an object changed.
+
+use crate::context::{Change, Context};
+use crate::fleet::Fleet;
+use crate::keys::{Key, ObjectName, Scope};
+use crate::objects::{PodView, ServiceView};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
+use personaguard_api::{
+    DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
+    Placement,
+};
+use std::sync::Arc;
+
+pub(crate) struct Triggers {
+    pub(crate) context: Arc<Context>,
+    pub(crate) fleet: Arc<Fleet>,
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "informers call them all with the same signature")]
+impl Triggers {
+    pub(super) fn model_changed(&self, change: Change<PersonaModel>) {
+        let name = change.name.name;
+        self.context.queue_vectors_of_model(&name);
+        let spec = |model: &Option<Arc<PersonaModel>>| model.as_ref().map(|it| it.spec.clone());
+        if spec(&change.before) != spec(&change.after) {
+            self.context.queue_scopes_of_model(&name);
+        }
+        self.queue(Key::Model(name));
+    }
+
+    pub(super) fn vector_changed(&self, change: Change<PersonaVector>) {
+        for vector in [&change.before, &change.after].into_iter().flatten() {
+            self.context.queue_scopes_of_model(&vector.spec.model);
+            // A policy of another model may list it, too.
+            let name = vector.name_any();
+            let lists = |policy: &Arc<PersonaPolicy>| {
+                policy.spec.traits.iter().any(|rule| rule.vector == name)
+            };
+            for policy in self.context.stores.policies.all().into_iter().filter(lists) {
+                self.queue(Key::Scope(Scope::of_policy(&policy)));
+            }
+        }
+        self.queue(Key::Vector(change.name.name));
+    }
+
+    pub(super) fn policy_changed(&self, change: Change<PersonaPolicy>) {
+        // An edit may have moved it from one model to another.
+        for policy in [&change.before, &change.after].into_iter().flatten() {
+            self.queue(Key::Scope(Scope::of_policy(policy)));
+        }
+        let ObjectName { namespace, name } = &change.name;
+        if change.after.is_none() {
+            self.context.metrics.remove_policy(namespace, name);
+        }
+        let relevant = |policy: &Option<Arc<PersonaPolicy>>| {
+            let policy = policy.as_ref()?;
+            Some((policy.spec.clone(), policy.metadata.deletion_timestamp.is_some()))
+        };
+        if relevant(&change.before) != relevant(&change.after) {
+            self.queue_reports_within(namespace);
+        }
+    }
+
+    pub(super) fn report_changed(&self, change: Change<PersonaReport>) {
+        if change.after.is_none() {
+            self.queue(Key::Report(change.name));
+        }
+    }
+
+    pub(super) fn screen_changed(&self, change: Change<DatasetScreen>) {
+        self.queue(Key::Screen(change.name));
+    }
+
+    pub(super) fn injection_changed(&self, change: Change<PersonaInjection>) {
+        if let Some(object) = change.after.or(change.before) {
+            self.queue_scope_of(&object.metadata);
+        }
+    }
+
+    pub(super) fn config_map_changed(&self, change: Change<ConfigMap>) {
+        if let Some(object) = change.after.or(change.before) {
+            self.queue_scope_of(&object.metadata);
+        }
+    }
+
+    pub(super) fn pod_changed(&self, change: Change<PodView>) {
+        let namespace = &change.name.namespace;
+        let Change { before, after, .. } = &change;
+        // A pod that is gone, or was replaced by another of the same name.
+        let gone = before
+            .as_ref()
+            .filter(|before| after.as_ref().is_none_or(|after| after.uid != before.uid));
+        if let Some(gone) = gone {
+            self.retire(gone);
+        }
+        let owner = after.as_ref().filter(|pod| pod.sidecar.is_some());
+        if let Some(owner) = owner.and_then(|pod| pod.owner.clone()) {
+            if !self.fleet.owner_is_known(&owner) {
+                self.queue(Key::Owner { namespace: namespace.clone(), owner });
+            } else if before.is_none() || gone.is_some() {
+                self.queue_reports_within(namespace);
+            }
+        }
+        self.queue_scopes_within(namespace);
+    }
+
+    /// In placement Proxy a Service may bypass sidecars.
+    pub(super) fn service_changed(&self, change: Change<ServiceView>) {
+        for policy in self.context.stores.policies.within(&change.name.namespace) {
+            if policy.spec.placement == Placement::Proxy {
+                self.queue(Key::Scope(Scope::of_policy(&policy)));
+            }
+        }
+    }
+
+    pub(super) fn namespace_changed(&self, change: Change<()>) {
+        self.queue_scopes_within(&change.name.name);
+    }
+}
+
+impl Triggers {
+    fn retire(&self, pod: &PodView) {
+        if let Some(report) = self.fleet.retire_pod(&pod.namespace, &pod.uid) {
+            self.queue(report);
+            if let Some(model) = pod.sidecar.clone() {
+                self.queue(Key::Model(model));
+            }
+        }
+    }
+
+    fn queue_scope_of(&self, metadata: &ObjectMeta) {
+        if let Some(scope) = Scope::of_labels(metadata) {
+            self.queue(Key::Scope(scope));
+        }
+    }
+
+    fn queue_scopes_within(&self, namespace: &str) {
+        for scope in self.context.stores.scopes_within(namespace) {
+            self.queue(Key::Scope(scope));
+        }
+    }
+
+    fn queue_reports_within(&self, namespace: &str) {
+        self.fleet.reports_within(namespace).into_iter().for_each(|key| self.queue(key));
+    }
+
+    fn queue(&self, key: Key) {
+        self.context.queue.push(key);
+    }
+}

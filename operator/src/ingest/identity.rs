@@ -1,0 +1,150 @@
+//! Which pod a push comes from: by its projected token alone, as the API server reviews it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use personaguard_api::names;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+const MAX_TOKEN_BYTES: usize = 16 << 10;
+/// Reviewed tokens that are cached.
+const MAX_CACHED: usize = 10_000;
+/// For how long a review is cached, so that an idle fleet does not keep the API server busy. A
+/// token is valid for as long as its pod exists, and that is checked on each push.
+const CACHE_TTL: Duration = Duration::from_secs(600);
+const MAX_CONCURRENT_REVIEWS: usize = 16;
+
+const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
+const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+
+/// A pod that proved which one it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PodIdentity {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+}
+
+/// Why a token identifies no pod.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IdentityError {
+    #[error("the token is not valid: {0}")]
+    Unauthenticated(String),
+    #[error("the token is not bound to a pod: use a projected ServiceAccount token")]
+    NotAPod,
+    #[error("too many tokens are being reviewed")]
+    Overloaded,
+    #[error("the token could not be reviewed: {0}")]
+    Api(#[from] kube::Error),
+}
+
+struct CachedReview {
+    identity: PodIdentity,
+    expires: Instant,
+}
+
+pub(super) struct TokenReviewer {
+    api: Api<TokenReview>,
+    slots: Semaphore,
+    /// By SHA-256 of the token.
+    cache: Mutex<HashMap<[u8; 32], CachedReview>>,
+}
+
+impl TokenReviewer {
+    pub(super) fn new(client: Client) -> Self {
+        let slots = Semaphore::new(MAX_CONCURRENT_REVIEWS);
+        Self { api: Api::all(client), slots, cache: Mutex::default() }
+    }
+
+    /// The pod that a token belongs to.
+    pub(super) async fn identify(&self, token: &str) -> Result<PodIdentity, IdentityError> {
+        if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
+            return Err(IdentityError::Unauthenticated("it is empty or too long".to_owned()));
+        }
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        if let Some(known) = self.cache().get(&hash).filter(|known| known.expires > Instant::now())
+        {
+            return Ok(known.identity.clone());
+        }
+        let identity = identity(self.review(token).await?)?;
+        let ttl = CACHE_TTL.min(remaining_lifetime(token, Timestamp::now()));
+        self.store(hash, identity.clone(), ttl);
+        Ok(identity)
+    }
+
+    async fn review(&self, token: &str) -> Result<TokenReviewStatus, IdentityError> {
+        let _slot = self.slots.try_acquire().map_err(|_| IdentityError::Overloaded)?;
+        let spec = TokenReviewSpec {
+            token: token.to_owned(),
+            audiences: Some(vec![names::TOKEN_AUDIENCE.to_owned()]),
+        };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let review = self.api.create(&PostParams::default(), &review).await?;
+        Ok(review.status.unwrap_or_default())
+    }
+
+    fn store(&self, hash: [u8; 32], identity: PodIdentity, ttl: Duration) {
+        let now = Instant::now();
+        let mut cache = self.cache();
+        if cache.len() >= MAX_CACHED {
+            cache.retain(|_, known| known.expires > now);
+            if cache.len() >= MAX_CACHED {
+                cache.clear();
+            }
+        }
+        cache.insert(hash, CachedReview { identity, expires: now + ttl });
+    }
+
+    fn cache(&self) -> MutexGuard<'_, HashMap<[u8; 32], CachedReview>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn identity(status: TokenReviewStatus) -> Result<PodIdentity, IdentityError> {
+    if status.authenticated != Some(true) {
+        let why = status.error.unwrap_or_else(|| "the API server does not know it".to_owned());
+        return Err(IdentityError::Unauthenticated(why));
+    }
+    let mut audiences = status.audiences.iter().flatten();
+    if !audiences.any(|audience| audience == names::TOKEN_AUDIENCE) {
+        let why = format!("it is not for audience {}", names::TOKEN_AUDIENCE);
+        return Err(IdentityError::Unauthenticated(why));
+    }
+    let user = status.user.unwrap_or_default();
+    let extra: BTreeMap<String, Vec<String>> = user.extra.unwrap_or_default();
+    let single = |key: &str| match extra.get(key).map(Vec::as_slice) {
+        Some([value]) => Ok(value.clone()),
+        _ => Err(IdentityError::NotAPod),
+    };
+    let account =
+        user.username.as_deref().and_then(|name| name.strip_prefix("system:serviceaccount:"));
+    let (namespace, _) =
+        account.and_then(|account| account.split_once(':')).ok_or(IdentityError::NotAPod)?;
+    Ok(PodIdentity {
+        namespace: namespace.to_owned(),
+        name: single(POD_NAME)?,
+        uid: single(POD_UID)?,
+    })
+}
+
+/// By the token's own claim: the API server has just found it valid.
+fn remaining_lifetime(token: &str, now: Timestamp) -> Duration {
+    let expiry = || {
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+        Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
+    };
+    expiry().map_or(Duration::ZERO, |expiry| {
+        Duration::try_from(expiry.duration_since(now)).unwrap_or_default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

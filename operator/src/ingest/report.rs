@@ -1,0 +1,45 @@
+//! Reports of sidecars.
+
+use super::error::PushError;
+use super::identity::PodIdentity;
+use crate::context::Context;
+use crate::fleet::Fleet;
+use crate::objects::PodView;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt};
+use personaguard_wire::SidecarReport;
+use std::sync::Arc;
+
+pub(super) async fn accept(
+    context: &Context,
+    fleet: &Fleet,
+    identity: &PodIdentity,
+    body: &[u8],
+) -> Result<(), PushError> {
+    let report: SidecarReport =
+        serde_json::from_slice(body).map_err(|error| PushError::Malformed(error.to_string()))?;
+    report.validate().map_err(|error| PushError::Malformed(error.to_string()))?;
+    let pod = stored_pod(context, identity).await?;
+    let workload = fleet.workload_of(&pod).await.map_err(|_| PushError::Overloaded)?;
+    for key in fleet.record(&pod, &workload, &report) {
+        context.queue.push(key);
+    }
+    Ok(())
+}
+
+/// The pod from the store. The store may lag behind, so the API server is asked about a missing pod
+/// before the push is answered with 410.
+async fn stored_pod(context: &Context, identity: &PodIdentity) -> Result<Arc<PodView>, PushError> {
+    let stored = context.stores.pods.get(&identity.namespace, &identity.name);
+    match stored.filter(|pod| pod.uid == identity.uid) {
+        Some(pod) if pod.sidecar.is_some() => Ok(pod),
+        Some(pod) => Err(PushError::Forbidden(format!("pod {} has no sidecar", pod.name))),
+        None => {
+            let api: Api<Pod> = context.cluster.namespaced(&identity.namespace);
+            let pod = api.get_metadata_opt(&identity.name).await;
+            let pod = pod.map_err(|_| PushError::Overloaded)?;
+            let exists = pod.is_some_and(|pod| pod.uid().as_ref() == Some(&identity.uid));
+            Err(if exists { PushError::Overloaded } else { PushError::Gone })
+        }
+    }
+}

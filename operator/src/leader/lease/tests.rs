@@ -1,0 +1,54 @@
+use super::*;
+use crate::context::Fence;
+
+fn held_by(holder: &str, second: i64) -> LeaseSpec {
+    LeaseSpec {
+        holder_identity: Some(holder.into()),
+        lease_duration_seconds: Some(15),
+        renew_time: Some(MicroTime(Timestamp::from_second(second).unwrap())),
+        ..LeaseSpec::default()
+    }
+}
+
+#[test]
+fn a_lease_is_taken_only_after_its_duration_without_renewal_by_our_own_clock() {
+    let mut observed = ObservedLease::default();
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    // The renewal time is long past by the other operator's clock. That alone proves nothing.
+    assert!(!observed.may_take(&held_by("other", 0), "me", at(0)));
+    assert!(!observed.may_take(&held_by("other", 0), "me", at(14)));
+    assert!(!observed.may_take(&held_by("other", 3), "me", at(15)), "it was renewed");
+    assert!(!observed.may_take(&held_by("other", 3), "me", at(29)));
+    assert!(observed.may_take(&held_by("other", 3), "me", at(30)));
+}
+
+#[test]
+fn our_own_lease_and_one_given_up_may_be_taken_at_once() {
+    let now = Instant::now();
+    assert!(ObservedLease::default().may_take(&held_by("me", 0), "me", now));
+    assert!(ObservedLease::default().may_take(&held_by("", 0), "me", now));
+}
+
+#[test]
+fn the_fence_closes_before_another_operator_may_take_over() {
+    let fence = Fence::default();
+    let start = Instant::now();
+    assert!(fence.check_at(start).is_err());
+    fence.open_until(start + DEADLINE);
+    assert!(fence.check_at(start + Duration::from_secs(9)).is_ok());
+    assert!(fence.check_at(start + DEADLINE).is_err());
+    assert!(DEADLINE < DURATION);
+    fence.open_until(start + DEADLINE);
+    fence.close();
+    assert!(fence.check_at(start).is_err());
+}
+
+#[test]
+fn transitions_count_changes_of_the_holder() {
+    let first = claim("a", None);
+    assert_eq!(first.lease_transitions, Some(0));
+    let renewed = claim("a", Some(&first));
+    assert_eq!((renewed.lease_transitions, &renewed.acquire_time), (Some(0), &first.acquire_time));
+    assert_eq!(claim("b", Some(&renewed)).lease_transitions, Some(1));
+}

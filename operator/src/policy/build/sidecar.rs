@@ -1,0 +1,122 @@
+//! The sidecar as the API server injects it. Pure.
+
+use crate::objects::pod_parts::{
+    resources, restricted_security_context, token_volume, weights_volume,
+};
+use crate::settings::Settings;
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
+use kube::ResourceExt;
+use personaguard_api::{PersonaModel, names};
+use serde_json::{Value, json};
+
+/// For how long a sidecar may load its weights.
+const STARTUP_SECONDS: u32 = 1800;
+
+/// Names of volumes.
+const CONFIG: &str = "personaguard-config";
+const POD: &str = "personaguard-pod";
+const TOKEN: &str = "personaguard-token";
+const MODEL: &str = "personaguard-model";
+const SCRATCH: &str = "personaguard-tmp";
+
+/// The sidecar. In placement Proxy it takes over the port of this name.
+pub(super) fn container(
+    settings: &Settings,
+    model: &PersonaModel,
+    takeover: Option<&str>,
+) -> serde_json::Result<Container> {
+    let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
+    serde_json::from_value(json!({
+        "name": names::CONTAINER,
+        "image": settings.sidecar_image,
+        "imagePullPolicy": settings.sidecar_image_pull_policy.as_str(),
+        // A native sidecar: it starts before the app, and ends after it.
+        "restartPolicy": "Always",
+        "args": ["serve"],
+        "env": environment(settings, takeover.is_some()),
+        "ports": ports(takeover),
+        "startupProbe": {
+            "httpGet": probe("/readyz"),
+            "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": STARTUP_SECONDS
+        },
+        "livenessProbe": {
+            "httpGet": probe("/healthz"),
+            "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6
+        },
+        "readinessProbe": {
+            "httpGet": probe("/readyz"),
+            "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3
+        },
+        "resources": resources(&model.spec.runtime, None),
+        "securityContext": restricted_security_context(),
+        "volumeMounts": [
+            { "name": CONFIG, "mountPath": names::CONFIG_DIR, "readOnly": true },
+            { "name": POD, "mountPath": names::POD_INFO_DIR, "readOnly": true },
+            { "name": TOKEN, "mountPath": names::TOKEN_DIR, "readOnly": true },
+            { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
+            { "name": SCRATCH, "mountPath": "/tmp" }
+        ]
+    }))
+}
+
+fn environment(settings: &Settings, proxy: bool) -> Vec<Value> {
+    let variable = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let report_url =
+        format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH);
+    let mut environment = vec![
+        variable("PERSONAGUARD_CONFIG", names::CONFIG_DIR),
+        variable("PERSONAGUARD_ADMIN_LISTEN", &format!("0.0.0.0:{}", names::ADMIN_PORT)),
+        variable("PERSONAGUARD_REPORT_URL", &report_url),
+        variable("PERSONAGUARD_TOKEN_FILE", &format!("{}/token", names::TOKEN_DIR)),
+        // In the pod's scratch volume of 64 MiB: logs survive a restart of the sidecar, and go with
+        // the pod.
+        variable("PERSONAGUARD_AUDIT_LOG", "/tmp/audit.jsonl"),
+        variable("PERSONAGUARD_CONVERSATION_LOG", "/tmp/conversations.jsonl"),
+        variable("PERSONAGUARD_LOG_FILE_BYTES", "4194304"),
+        variable("PERSONAGUARD_LOG_FILES", "4"),
+        variable("PERSONAGUARD_POD_LABELS", &format!("{}/labels", names::POD_INFO_DIR)),
+    ];
+    if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
+        environment.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
+    }
+    if proxy {
+        // The API server adds the address of the app, by the pod's own ports.
+        environment.push(variable("PERSONAGUARD_LISTEN", &format!("0.0.0.0:{}", names::API_PORT)));
+    }
+    environment
+}
+
+fn ports(takeover: Option<&str>) -> Vec<Value> {
+    let admin = tcp_port(names::ADMIN_PORT_NAME, names::ADMIN_PORT);
+    let api = takeover.map(|name| tcp_port(name, names::API_PORT));
+    std::iter::once(admin).chain(api).collect()
+}
+
+fn tcp_port(name: &str, number: u16) -> Value {
+    json!({ "name": name, "containerPort": number, "protocol": "TCP" })
+}
+
+pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
+    let labels = json!({ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } });
+    serde_json::from_value(json!([
+        { "name": CONFIG, "configMap": { "name": names::for_model(&model.name_any()) } },
+        { "name": POD, "downwardAPI": { "items": [labels] } },
+        token_volume(TOKEN),
+        weights_volume(MODEL, &model.spec.source),
+        { "name": SCRATCH, "emptyDir": { "sizeLimit": "64Mi" } }
+    ]))
+}
+
+/// Variables for the app's own containers, unless they have them already.
+pub(super) fn app_environment() -> Vec<EnvVar> {
+    let variable = |name: &str, value: String| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    };
+    vec![
+        variable(names::BASE_URL_ENV, format!("http://127.0.0.1:{}/v1", names::API_PORT)),
+        // Clients insist on a key. The sidecar needs none.
+        variable("OPENAI_API_KEY", "unused".to_owned()),
+    ]
+}

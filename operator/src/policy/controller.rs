@@ -1,0 +1,51 @@
+//! Reconciles the policies of a scope.
+
+use super::apply::apply;
+use super::build::build;
+use super::dereference::dereference;
+use super::finalizer::{Withdrawals, add_finalizers, release_finalizers};
+use super::status::update_status;
+use super::validate::validate;
+use crate::certs::TrustBundle;
+use crate::context::Context;
+use crate::fleet::Fleet;
+use crate::keys::Scope;
+use crate::outcome::{Done, ReconcileError};
+use crate::vector::ArtifactCache;
+use personaguard_api::conditions::reason;
+use std::sync::Arc;
+
+pub(crate) struct Controller {
+    context: Arc<Context>,
+    artifacts: Arc<ArtifactCache>,
+    fleet: Arc<Fleet>,
+    trust_bundle: TrustBundle,
+    withdrawals: Withdrawals,
+}
+
+impl Controller {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        artifacts: Arc<ArtifactCache>,
+        fleet: Arc<Fleet>,
+        trust_bundle: TrustBundle,
+    ) -> Self {
+        Self { context, artifacts, fleet, trust_bundle, withdrawals: Withdrawals::default() }
+    }
+
+    pub(crate) async fn reconcile(&self, scope: &Scope) -> Result<Done, ReconcileError> {
+        let Self { context, artifacts, fleet, .. } = self;
+        let inputs = dereference(context, artifacts, fleet, &self.trust_bundle, scope).await?;
+        add_finalizers(context, &inputs).await?;
+        let validated = validate(&inputs);
+        let desired = build(&validated).map_err(ReconcileError::Build)?;
+        apply(context, &inputs, &desired).await?;
+        let status_changes_in = update_status(context, fleet, &inputs, &validated).await?;
+        let release_in = release_finalizers(context, &self.withdrawals, &inputs).await?;
+        let rejection = validated.rejected.values().next();
+        Ok(Done {
+            reason: rejection.map_or(reason::RESOLVED, |rejection| rejection.reason).to_owned(),
+            requeue_after: status_changes_in.into_iter().chain(release_in).min(),
+        })
+    }
+}

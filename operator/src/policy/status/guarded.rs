@@ -1,0 +1,169 @@
+//! Which of the selected pods enforce a policy, and why the others do not. Pure.
+
+use crate::objects::PodView;
+use crate::objects::conditions::NewCondition;
+use crate::policy::acknowledgement::acknowledges;
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{PodCounts, PodState};
+use personaguard_resolve::Rejection;
+use personaguard_wire::ResolvedPolicy;
+
+/// A pod that the policy selects.
+pub(super) struct SelectedPod<'a> {
+    pub(super) pod: &'a PodView,
+    pub(super) report: Option<&'a PodCounts>,
+    pub(super) state: GuardState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GuardState {
+    /// It enforces every trait of this generation.
+    Guarded,
+    /// Its sidecar has not acknowledged this generation, or not yet.
+    Unacknowledged,
+    NoSidecar,
+    /// It has the sidecar of another model.
+    OtherModel,
+}
+
+/// `resolved` is the policy as its sidecar is to enforce it, if it is accepted.
+pub(super) fn classify<'a>(
+    pod: &'a PodView,
+    report: Option<&'a PodCounts>,
+    model: &str,
+    resolved: Option<&ResolvedPolicy>,
+) -> SelectedPod<'a> {
+    let state = match (pod.sidecar.as_deref(), resolved, report) {
+        (None, ..) => GuardState::NoSidecar,
+        (Some(sidecar), ..) if sidecar != model => GuardState::OtherModel,
+        (Some(_), Some(resolved), Some(report)) if enforces(report, resolved) => {
+            GuardState::Guarded
+        }
+        _ => GuardState::Unacknowledged,
+    };
+    SelectedPod { pod, report, state }
+}
+
+/// Whether a sidecar enforces every trait of a policy.
+fn enforces(report: &PodCounts, policy: &ResolvedPolicy) -> bool {
+    let refuses =
+        report.policies.iter().any(|known| known.uid == policy.uid && !known.refused.is_empty());
+    acknowledges(report, policy) && report.state == PodState::Ready && !refuses
+}
+
+/// The condition. `uid` is that of the policy.
+pub(super) fn guarded(
+    pods: &[SelectedPod<'_>],
+    uid: Option<&str>,
+    rejection: Option<&Rejection>,
+    in_force: Option<&ResolvedPolicy>,
+) -> NewCondition {
+    if let Some(rejection) = rejection {
+        let message = while_rejected(pods, in_force);
+        return NewCondition::unmet(condition::GUARDED, rejection.reason, message);
+    }
+    if pods.is_empty() {
+        let message = "No pod of this namespace is selected: create one, or correct spec.selector.";
+        return NewCondition::unknown(condition::GUARDED, reason::NO_PODS, message);
+    }
+    if let Some((reason, message)) = sidecar_problem(pods, uid).or_else(|| pod_problem(pods)) {
+        return NewCondition::unmet(condition::GUARDED, reason, message);
+    }
+    let message = format!("All {} selected pods acknowledged this generation.", pods.len());
+    NewCondition::met(condition::GUARDED, reason::ACKNOWLEDGED, message)
+}
+
+fn while_rejected(pods: &[SelectedPod<'_>], in_force: Option<&ResolvedPolicy>) -> String {
+    let Some(old) = in_force else {
+        return "The policy is not accepted, so nothing is enforced. See condition Accepted."
+            .to_owned();
+    };
+    let reports = pods.iter().filter_map(|selected| selected.report);
+    let enforcing = reports.filter(|report| acknowledges(report, old)).count();
+    format!(
+        "This generation is not accepted; {enforcing} pods enforce generation {}. See condition \
+         Accepted.",
+        old.generation
+    )
+}
+
+/// The first problem that a sidecar reports.
+fn sidecar_problem(pods: &[SelectedPod<'_>], uid: Option<&str>) -> Option<(String, String)> {
+    let refused = |message| Some((reason::REFUSED_BY_SIDECAR.to_owned(), message));
+    pods.iter().find_map(|SelectedPod { pod, report, .. }| {
+        let report = (*report)?;
+        if let Some(failure) = &report.failure {
+            let message =
+                format!("The sidecar of pod {} cannot serve: {}", pod.name, failure.message);
+            return Some((failure.reason.clone(), message));
+        }
+        let own = report.policies.iter().filter(|known| Some(known.uid.as_str()) == uid);
+        if let Some(trait_) = own.flat_map(|known| &known.refused).next() {
+            return refused(format!(
+                "The sidecar of pod {} refuses trait `{}`: {}",
+                pod.name, trait_.vector, trait_.failure.message
+            ));
+        }
+        let error = report.config_error.as_ref()?;
+        refused(format!(
+            "The sidecar of pod {} rejects its new config and keeps the previous one: {error}",
+            pod.name
+        ))
+    })
+}
+
+/// The most serious state of a pod that is not guarded.
+fn pod_problem(pods: &[SelectedPod<'_>]) -> Option<(String, String)> {
+    let (reason, message) =
+        other_model(pods).or_else(|| no_sidecar(pods)).or_else(|| unacknowledged(pods))?;
+    Some((reason.to_owned(), message))
+}
+
+type Problem = (&'static str, String);
+
+fn other_model(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::OtherModel)?;
+    let message = format!(
+        "{count} of {} selected pods have the sidecar of another model, among them {} ({}): make \
+         sure that a pod is selected by policies of one model only, and restart it.",
+        pods.len(),
+        first.name,
+        first.sidecar.as_deref().unwrap_or_default()
+    );
+    Some((reason::MODEL_CONFLICT, message))
+}
+
+fn no_sidecar(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::NoSidecar)?;
+    let mut without = pods.iter().filter(|selected| selected.state == GuardState::NoSidecar);
+    let next = match without.find_map(|selected| Some((selected.pod, selected.pod.exempt?))) {
+        Some((pod, exempt)) => format!("pod {} never gets one, because it is {exempt}", pod.name),
+        None => "they are older than the policy, so restart their workloads (kubectl rollout \
+                 restart)"
+            .to_owned(),
+    };
+    let message = format!(
+        "{count} of {} selected pods have no sidecar, among them {}: {next}.",
+        pods.len(),
+        first.name
+    );
+    Some((reason::PODS_WITHOUT_SIDECAR, message))
+}
+
+fn unacknowledged(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::Unacknowledged)?;
+    let message = format!(
+        "{count} of {} selected pods have not acknowledged this generation yet, among them {}. If \
+         this persists, check the log of its container personaguard.",
+        pods.len(),
+        first.name
+    );
+    Some((reason::AWAITING_ACKNOWLEDGEMENT, message))
+}
+
+/// How many pods are in a state, and the first of them.
+fn in_state<'a>(pods: &[SelectedPod<'a>], state: GuardState) -> Option<(usize, &'a PodView)> {
+    let mut matching = pods.iter().filter(|selected| selected.state == state);
+    let count = matching.clone().count();
+    Some((count, matching.next()?.pod))
+}

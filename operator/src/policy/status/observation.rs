@@ -1,0 +1,171 @@
+//! The status of a policy, from what was observed. Pure.
+
+use super::bypass;
+use super::calibration;
+use super::guarded::{GuardState, SelectedPod, classify, guarded};
+use crate::fleet::{ActiveBreach, active_breaches};
+use crate::objects::conditions::{ConditionStatus, NewCondition, conditions};
+use crate::objects::{PodView, ServiceView};
+use jiff::Timestamp;
+use personaguard_api::conditions::{condition, reason};
+use personaguard_api::{
+    PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, TrafficCalibration, TraitScores,
+};
+use personaguard_resolve::Rejection;
+use personaguard_wire::ResolvedPolicy;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was observed of a policy.
+pub(crate) struct Observation<'a> {
+    pub(crate) policy: &'a PersonaPolicy,
+    pub(crate) model: &'a str,
+    /// Why it is not enforced as written.
+    pub(crate) rejection: Option<&'a Rejection>,
+    /// As sidecars are to enforce it. It may be an earlier generation.
+    pub(crate) in_force: Option<&'a ResolvedPolicy>,
+    /// Calibrations on its traffic.
+    pub(crate) calibrations: Vec<TrafficCalibration>,
+    /// Pods and Services of the namespace.
+    pub(crate) pods: &'a [Arc<PodView>],
+    pub(crate) services: &'a [Arc<ServiceView>],
+    /// Last report of each pod, by UID.
+    pub(crate) reports: &'a BTreeMap<String, PodCounts>,
+    /// Scores of each workload of the namespace, by `Kind/name`.
+    pub(crate) workloads: &'a BTreeMap<String, Vec<TraitScores>>,
+    pub(crate) now: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct ObservedStatus {
+    pub(crate) status: PersonaPolicyStatus,
+    /// Number of selected pods that do not enforce the policy.
+    pub(crate) unguarded: usize,
+    /// After how long the status changes even if nothing happens.
+    pub(crate) changes_in: Option<Duration>,
+}
+
+impl Observation<'_> {
+    pub(crate) fn status(&self) -> ObservedStatus {
+        let spec = &self.policy.spec;
+        let pods = self.selected_pods();
+        let guarded = pods.iter().filter(|pod| pod.state == GuardState::Guarded).count();
+        let breaches = self.active_breaches();
+        let before = self.policy.status.as_ref();
+        let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let generation = self.policy.metadata.generation;
+        let new = self.conditions(&pods, &breaches);
+        let status = PersonaPolicyStatus {
+            observed_generation: generation,
+            acknowledged_generation: self.acknowledged_generation(&pods),
+            traits: u32::try_from(spec.traits.len()).unwrap_or(u32::MAX),
+            guarded: Some(format!("{guarded}/{}", pods.len())),
+            breached: u32::try_from(breaches.len()).unwrap_or(u32::MAX),
+            calibrations: self.calibrations.clone(),
+            conditions: conditions(&new, before, generation, self.now),
+        };
+        ObservedStatus {
+            status,
+            unguarded: pods.len() - guarded,
+            changes_in: breaches.values().flatten().map(|breach| breach.left).min(),
+        }
+    }
+
+    fn selected_pods(&self) -> Vec<SelectedPod<'_>> {
+        let selected = self
+            .pods
+            .iter()
+            .filter(|pod| personaguard_api::selects(&self.policy.spec.selector, &pod.labels));
+        // A rejected policy is not in force as written, so it guards no pod.
+        let resolved = self.in_force.filter(|_| self.rejection.is_none());
+        selected
+            .map(|pod| classify(pod, self.reports.get(&pod.uid), self.model, resolved))
+            .collect()
+    }
+
+    /// By workload.
+    fn active_breaches(&self) -> BTreeMap<&str, Vec<ActiveBreach>> {
+        let breaches = self.workloads.iter().map(|(workload, traits)| {
+            (workload.as_str(), active_breaches(self.policy, traits, self.now))
+        });
+        breaches.filter(|(_, breaches)| !breaches.is_empty()).collect()
+    }
+
+    fn conditions(
+        &self,
+        pods: &[SelectedPod<'_>],
+        breaches: &BTreeMap<&str, Vec<ActiveBreach>>,
+    ) -> Vec<NewCondition> {
+        let accepted = self.accepted();
+        let uid = self.policy.metadata.uid.as_deref();
+        let guarded = guarded(pods, uid, self.rejection, self.in_force);
+        let bypass = (self.policy.spec.placement == Placement::Proxy)
+            .then(|| bypass::detect(pods.iter().map(|selected| selected.pod), self.services));
+        let ready = ready(&accepted, &guarded, bypass.as_ref());
+        let calibrated =
+            calibration::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
+        let always = [ready, accepted, guarded, trait_breached(breaches)];
+        always.into_iter().chain(bypass).chain(calibrated).collect()
+    }
+
+    fn accepted(&self) -> NewCondition {
+        if let Some(Rejection { reason, message }) = self.rejection {
+            return NewCondition::unmet(condition::ACCEPTED, *reason, message.clone());
+        }
+        let message = format!(
+            "Model {} and {} vectors were found and fit.",
+            self.model,
+            self.policy.spec.traits.len()
+        );
+        NewCondition::met(condition::ACCEPTED, reason::RESOLVED, message)
+    }
+
+    /// The oldest generation that a pod acknowledged.
+    fn acknowledged_generation(&self, pods: &[SelectedPod<'_>]) -> Option<i64> {
+        let uid = self.policy.metadata.uid.as_deref();
+        let reports = pods.iter().filter_map(|selected| selected.report);
+        let known = reports.flat_map(|report| &report.policies);
+        known.filter(|known| Some(known.uid.as_str()) == uid).map(|known| known.generation).min()
+    }
+}
+
+fn ready(
+    accepted: &NewCondition,
+    guarded: &NewCondition,
+    bypass: Option<&NewCondition>,
+) -> NewCondition {
+    let problem = [accepted, guarded].into_iter().find(|it| it.status != ConditionStatus::True);
+    let bypass = bypass.filter(|bypass| bypass.status == ConditionStatus::True);
+    match (problem, bypass) {
+        (Some(problem), _) => NewCondition { type_: condition::READY, ..problem.clone() },
+        (None, Some(NewCondition { reason, message, .. })) => {
+            NewCondition::unmet(condition::READY, reason.clone(), message.clone())
+        }
+        (None, None) => {
+            NewCondition::met(condition::READY, reason::GUARDING, guarded.message.clone())
+        }
+    }
+}
+
+fn trait_breached(workloads: &BTreeMap<&str, Vec<ActiveBreach>>) -> NewCondition {
+    let all = workloads
+        .iter()
+        .flat_map(|(workload, breaches)| breaches.iter().map(move |breach| (workload, breach)));
+    let worst = all.max_by(|(_, a), (_, b)| a.excess().total_cmp(&b.excess()));
+    let Some((workload, worst)) = worst else {
+        return NewCondition::unmet(
+            condition::TRAIT_BREACHED,
+            reason::WITHIN_THRESHOLDS,
+            "No workload is past a threshold.",
+        );
+    };
+    let message = format!(
+        "{} in {workload} (response {}); workloads with an active breach: {}. See kubectl get \
+         personareports.",
+        worst.comparison(),
+        worst.breach.response_id,
+        workloads.len()
+    );
+    NewCondition::met(condition::TRAIT_BREACHED, reason::THRESHOLD_PASSED, message)
+}

@@ -1,0 +1,207 @@
+use super::*;
+use crate::fixtures::{pod, policy, report};
+use crate::objects::{AppPort, ServiceView};
+use crate::policy::fixtures::inputs;
+use crate::policy::validate::validate;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use personaguard_api::{
+    Action, Failure, LastBreach, Placement, PodCounts, PodState, RefusedTrait, TraitScores,
+};
+use personaguard_wire::ResolvedPolicy;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn now() -> Timestamp {
+    "2026-11-24T10:00:00Z".parse().unwrap()
+}
+
+struct Case {
+    inputs: Inputs,
+    workloads: BTreeMap<String, Vec<TraitScores>>,
+}
+
+impl Case {
+    fn new(pods: &[(&str, Option<&str>)]) -> Self {
+        let mut inputs = inputs(vec![policy("no-villains", 3, "evil")]);
+        inputs.pods = pods.iter().map(|(name, sidecar)| Arc::new(pod(name, *sidecar))).collect();
+        Self { inputs, workloads: BTreeMap::new() }
+    }
+
+    fn resolved(&self) -> ResolvedPolicy {
+        validate(&self.inputs).in_force("no-villains").unwrap().clone()
+    }
+
+    fn report(&mut self, pod: &str, change: impl FnOnce(&mut PodCounts)) {
+        let mut report = report(pod, &[&self.resolved()]);
+        change(&mut report);
+        self.inputs.reports.insert(report.uid.clone(), report);
+    }
+
+    fn status(&self) -> PersonaPolicyStatus {
+        let validated = validate(&self.inputs);
+        let observation = Observation {
+            policy: &self.inputs.policies[0],
+            model: "smollm2",
+            rejection: validated.rejected.get("no-villains"),
+            in_force: validated.in_force("no-villains"),
+            calibrations: Vec::new(),
+            pods: &self.inputs.pods,
+            services: &self.inputs.services,
+            reports: &self.inputs.reports,
+            workloads: &self.workloads,
+            now: now(),
+        };
+        observation.status().status
+    }
+}
+
+fn assert_condition(status: &PersonaPolicyStatus, type_: &str, expected: (&str, &str)) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    let found = (condition.status.as_str(), condition.reason.as_str());
+    assert_eq!(found, expected, "{condition:?}");
+}
+
+#[test]
+fn a_policy_whose_sidecar_is_bypassed_is_not_ready() {
+    let mut case = Case::new(&[("a", Some("smollm2"))]);
+    let policy = Arc::make_mut(&mut case.inputs.policies[0]);
+    (policy.spec.placement, policy.spec.port) = (Placement::Proxy, Some("http".to_owned()));
+    Arc::make_mut(&mut case.inputs.pods[0]).app_port =
+        Some(AppPort { number: 8000, names: Vec::new(), host_port: None });
+    case.report("a", |_| {});
+    let status = case.status();
+    assert_condition(&status, "Ready", ("True", "Guarding"));
+    assert_condition(&status, "BypassDetected", ("False", "NoBypass"));
+    case.inputs.services = vec![Arc::new(ServiceView {
+        name: "llm".into(),
+        selector: case.inputs.pods[0].labels.clone(),
+        target_numbers: vec![8000],
+        target_names: Vec::new(),
+    })];
+    let status = case.status();
+    assert_condition(&status, "Ready", ("False", "ServiceBypassesSidecar"));
+    assert_condition(&status, "BypassDetected", ("True", "ServiceBypassesSidecar"));
+    assert_condition(&status, "Guarded", ("True", "Acknowledged"));
+}
+
+#[test]
+fn a_policy_is_ready_when_every_selected_pod_acknowledged_it() {
+    let mut case = Case::new(&[("chat-1", Some("smollm2")), ("chat-2", Some("smollm2"))]);
+    case.report("chat-1", |_| {});
+    case.report("chat-2", |_| {});
+    let status = case.status();
+    assert_condition(&status, "Ready", ("True", "Guarding"));
+    assert_eq!((status.guarded.as_deref(), status.acknowledged_generation), (Some("2/2"), Some(3)));
+    assert_eq!(status.observed_generation, Some(3));
+}
+
+#[test]
+fn invariant_4_what_is_not_acknowledged_is_not_claimed() {
+    let mut case = Case::new(&[("chat-1", Some("smollm2")), ("chat-2", Some("smollm2"))]);
+    case.report("chat-1", |_| {});
+    case.report("chat-2", |report| report.policies[0].generation = 2);
+    let status = case.status();
+    assert_condition(&status, "Guarded", ("False", "AwaitingAcknowledgement"));
+    assert_condition(&status, "Ready", ("False", "AwaitingAcknowledgement"));
+    assert_eq!((status.guarded.as_deref(), status.acknowledged_generation), (Some("1/2"), Some(2)));
+    // The same generation with another vector behind it.
+    case.report("chat-2", |report| report.policies[0].digest = Some(Digest::of(b"before")));
+    assert_condition(&case.status(), "Guarded", ("False", "AwaitingAcknowledgement"));
+    // A former policy of the same name.
+    case.report("chat-2", |report| report.policies[0].uid = "before".into());
+    assert_condition(&case.status(), "Guarded", ("False", "AwaitingAcknowledgement"));
+}
+
+#[test]
+fn each_way_not_to_be_guarded_has_its_own_reason() {
+    assert_condition(&Case::new(&[]).status(), "Ready", ("Unknown", "NoPods"));
+    assert_condition(
+        &Case::new(&[("chat-1", None)]).status(),
+        "Ready",
+        ("False", "PodsWithoutSidecar"),
+    );
+    assert_condition(
+        &Case::new(&[("chat-1", Some("other"))]).status(),
+        "Ready",
+        ("False", "ModelConflict"),
+    );
+    let failure =
+        || Failure { reason: "WeightsInvalid".into(), message: "The file is cut short.".into() };
+    let mut failing = Case::new(&[("chat-1", Some("smollm2"))]);
+    failing.report("chat-1", |report| {
+        report.state = PodState::Failed;
+        report.failure = Some(failure());
+        report.policies.clear();
+    });
+    assert_condition(&failing.status(), "Ready", ("False", "WeightsInvalid"));
+    let mut refusing = Case::new(&[("chat-1", Some("smollm2"))]);
+    refusing.report("chat-1", |report| {
+        report.policies[0].refused =
+            vec![RefusedTrait { vector: "evil".into(), failure: failure() }];
+    });
+    assert_condition(&refusing.status(), "Ready", ("False", "RefusedBySidecar"));
+    let mut stuck = Case::new(&[("chat-1", Some("smollm2"))]);
+    stuck.report("chat-1", |report| report.config_error = Some("config.yaml: line 3".into()));
+    assert_condition(&stuck.status(), "Ready", ("False", "RefusedBySidecar"));
+}
+
+#[test]
+fn a_rejected_policy_says_why_and_guards_no_pod() {
+    let mut case = Case::new(&[("chat-1", Some("smollm2"))]);
+    case.report("chat-1", |_| {});
+    case.inputs.model = None;
+    let status = case.status();
+    for type_ in ["Accepted", "Guarded", "Ready"] {
+        assert_condition(&status, type_, ("False", "ModelNotFound"));
+    }
+    assert_eq!(status.guarded.as_deref(), Some("0/1"));
+    for condition in status.conditions.iter().filter(|condition| condition.status == "False") {
+        assert!(!condition.message.is_empty());
+    }
+}
+
+#[test]
+fn a_breach_is_shown_until_the_policy_recovers() {
+    let mut case = Case::new(&[("chat-1", Some("smollm2"))]);
+    case.report("chat-1", |_| {});
+    let scores = |minute: i64| TraitScores {
+        policy: "no-villains".into(),
+        vector: "evil".into(),
+        action: Action::Block,
+        scored: 2,
+        breaches: 1,
+        mean: Some(1.0),
+        sum_squared_deviations: 0.0,
+        max: Some(5.1),
+        last_breach: Some(LastBreach {
+            at: Time(now() - jiff::SignedDuration::from_mins(minute)),
+            score: 5.14,
+            threshold: 4.0,
+            response_id: "chatcmpl-1".into(),
+        }),
+        drift: None,
+        sample: None,
+    };
+    case.workloads.insert("Deployment/chat".into(), vec![scores(3)]);
+    let status = case.status();
+    assert_condition(&status, "TraitBreached", ("True", "ThresholdPassed"));
+    assert_condition(&status, "Ready", ("True", "Guarding"));
+    assert_eq!(status.breached, 1);
+    let message = &status.conditions.iter().find(|c| c.type_ == "TraitBreached").unwrap().message;
+    assert!(message.contains("evil 5.1 > 4.0 in Deployment/chat"), "{message}");
+    case.workloads.insert("Deployment/chat".into(), vec![scores(11)]);
+    assert_condition(&case.status(), "TraitBreached", ("False", "WithinThresholds"));
+}
+
+#[test]
+fn a_rejection_is_announced_once() {
+    let mut case = Case::new(&[]);
+    let fine = case.status();
+    assert!(new_problem(None, &fine).is_none());
+    case.inputs.vectors.clear();
+    let bad = case.status();
+    assert_eq!(new_problem(Some(&fine), &bad).unwrap().reason, "VectorNotFound");
+    assert!(new_problem(Some(&bad), &bad).is_none());
+    case.inputs.model = None;
+    assert_eq!(new_problem(Some(&bad), &case.status()).unwrap().reason, "ModelNotFound");
+}

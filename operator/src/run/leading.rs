@@ -1,0 +1,82 @@
+//! What the leader runs: informers, workers, the report server, alerts, and the renewal of
+//! certificates.
+
+use crate::admin::Ready;
+use crate::certs::{self, Renewal, TrustBundle};
+use crate::context::Context;
+use crate::fleet::{self, Fleet};
+use crate::informers::{self, Triggers};
+use crate::ingest::{self, Ingest};
+use crate::leader::label_leader;
+use crate::vector::{self, ArtifactCache};
+use crate::workers::Workers;
+use crate::{alerts, policy, screen};
+use anyhow::{Context as _, Result, bail};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use std::io;
+use std::sync::Arc;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Runs until something fails. The order matters: certificates are ready before configs carry their
+/// authority, stores are synced before anything follows from them, and the counts of the former
+/// leader are restored before new ones arrive.
+pub(crate) async fn lead(context: Arc<Context>, ready: &Ready) -> Result<()> {
+    let fleet = Arc::new(Fleet::new(context.cluster.client.clone()));
+    let triggers = Arc::new(Triggers { context: Arc::clone(&context), fleet: Arc::clone(&fleet) });
+    let mut tasks = JoinSet::new();
+    informers::start(&triggers, &mut tasks);
+    let trust_bundle = TrustBundle::default();
+    let tls = RustlsConfig::from_config(certs::without_certificate());
+    let renewal = Renewal {
+        context: Arc::clone(&context),
+        tls: tls.clone(),
+        trust_bundle: trust_bundle.clone(),
+    };
+    let next_renewal = renewal.renew().await?;
+    context.stores.synced().await;
+    informers::catch_up(&triggers);
+    let workers = workers(&context, &fleet, &trust_bundle);
+    let vectors = Arc::clone(&workers.vectors);
+    tasks.spawn(workers.run());
+    tasks.spawn(renewal.run(next_renewal));
+    tasks.spawn(alerts::run(Arc::clone(&context), Arc::clone(&fleet)));
+    let server = serve(Ingest { context: Arc::clone(&context), fleet, vectors }, tls).await?;
+    label_leader(&context.cluster.client, &context.settings, true).await?;
+    ready.set(true);
+    tracing::info!(address = %context.settings.reports_listen, "receiving reports");
+    tokio::select! {
+        result = server => bail!("the report server ended: {result:?}"),
+        result = tasks.join_next() => bail!("a task ended: {result:?}"),
+    }
+}
+
+fn workers(context: &Arc<Context>, fleet: &Arc<Fleet>, trust_bundle: &TrustBundle) -> Workers {
+    let (client, namespace) =
+        (context.cluster.client.clone(), context.settings.installation.namespace.clone());
+    let artifacts = Arc::new(ArtifactCache::new(client, namespace));
+    let context = || Arc::clone(context);
+    let fleet = || Arc::clone(fleet);
+    let cache = || Arc::clone(&artifacts);
+    Workers {
+        context: context(),
+        fleet: fleet(),
+        policies: policy::Controller::new(context(), cache(), fleet(), trust_bundle.clone()),
+        vectors: Arc::new(vector::Controller::new(context(), cache(), trust_bundle.clone())),
+        screens: screen::Controller::new(context(), cache()),
+        reports: fleet::Controller::new(context(), fleet()),
+    }
+}
+
+/// Starts the report server.
+async fn serve(ingest: Ingest, tls: RustlsConfig) -> Result<JoinHandle<io::Result<()>>> {
+    let handle = Handle::new();
+    let address = ingest.context.settings.reports_listen;
+    let server = axum_server::bind_rustls(address, tls).handle(handle.clone());
+    let router = ingest::router(ingest).into_make_service();
+    let mut server = tokio::spawn(server.serve(router));
+    if handle.listening().await.is_none() {
+        (&mut server).await?.context("cannot listen on --reports-listen")?;
+    }
+    Ok(server)
+}

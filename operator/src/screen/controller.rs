@@ -1,0 +1,152 @@
+//! Runs the Jobs of a `DatasetScreen`, and keeps its status up to date.
+
+use super::job;
+use super::status::{Phase, final_reason, status};
+use super::vectors;
+use crate::context::Context;
+use crate::keys::ObjectName;
+use crate::objects::JobProgress;
+use crate::outcome::{Done, ReconcileError};
+use crate::vector::{ArtifactCache, model_not_found};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use personaguard_api::{DatasetScreen, PersonaModel, names};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between checks of running Jobs, and of vectors that are not ready.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+pub(crate) struct Controller {
+    context: Arc<Context>,
+    artifacts: Arc<ArtifactCache>,
+}
+
+impl Controller {
+    pub(crate) fn new(context: Arc<Context>, artifacts: Arc<ArtifactCache>) -> Self {
+        Self { context, artifacts }
+    }
+
+    pub(crate) async fn reconcile(&self, name: &ObjectName) -> Result<Done, ReconcileError> {
+        let stores = &self.context.stores;
+        let Some(screen) = stores.screens.get(&name.namespace, &name.name) else {
+            return Ok(Done::until_change("Deleted"));
+        };
+        let before = screen.status.clone().unwrap_or_default();
+        if let Some(reason) = final_reason(&before) {
+            return Ok(Done::until_change(reason));
+        }
+        let phase = self.advance(&name.namespace, &screen).await?;
+        let status = status(&screen, &phase, Timestamp::now());
+        if before != status {
+            let api: Api<DatasetScreen> = self.context.cluster.namespaced(&name.namespace);
+            self.context.write_status(&api, &stores.screens, &name.name, &status).await?;
+        }
+        let complete = status.conditions.into_iter().next();
+        Ok(Done {
+            reason: complete.map(|complete| complete.reason).unwrap_or_default(),
+            requeue_after: (!phase.is_final()).then_some(CHECK_INTERVAL),
+        })
+    }
+
+    /// Starts the Job that is next, if any.
+    async fn advance(
+        &self,
+        namespace: &str,
+        screen: &DatasetScreen,
+    ) -> Result<Phase, ReconcileError> {
+        let jobs: Api<Job> = self.context.cluster.namespaced(namespace);
+        let name = names::for_screen(&screen.name_any());
+        let Some(model) = self.context.stores.models.get("", &screen.spec.model) else {
+            return Ok(Phase::Waiting(model_not_found(&screen.spec.model)));
+        };
+        let Some(first) = jobs.get_opt(&name).await? else {
+            return self.start(&jobs, namespace, screen, &model).await;
+        };
+        match JobProgress::of(&first) {
+            JobProgress::Running { succeeded_pods } => {
+                Ok(Phase::Running { done_shards: u32::try_from(succeeded_pods).unwrap_or(0) })
+            }
+            JobProgress::Failed(why) => Ok(failed(namespace, &name, &why)),
+            JobProgress::Complete => self.merge(&jobs, namespace, screen).await,
+        }
+    }
+
+    /// Starts the Job that screens the parts.
+    async fn start(
+        &self,
+        jobs: &Api<Job>,
+        namespace: &str,
+        screen: &DatasetScreen,
+        model: &PersonaModel,
+    ) -> Result<Phase, ReconcileError> {
+        let files = match vectors::files(&self.context, &self.artifacts, screen, model).await? {
+            Ok(files) => files,
+            Err(rejection) => return Ok(Phase::Waiting(rejection)),
+        };
+        let cluster = &self.context.cluster;
+        let name = names::for_screen(&screen.name_any());
+        let maps: Api<ConfigMap> = cluster.namespaced(namespace);
+        cluster.apply(&maps, &name, &vectors::config_map(screen, files)).await?;
+        let job = job::screen(&self.context.settings, screen, model).map_err(build_error)?;
+        cluster.apply(jobs, &name, &job).await?;
+        tracing::info!(
+            namespace,
+            screen = screen.name_any(),
+            "the screening of a data set started"
+        );
+        Ok(Phase::Running { done_shards: 0 })
+    }
+
+    /// Starts or follows the Job that ranks the parts together.
+    async fn merge(
+        &self,
+        jobs: &Api<Job>,
+        namespace: &str,
+        screen: &DatasetScreen,
+    ) -> Result<Phase, ReconcileError> {
+        let name = job::merge_name(screen);
+        let Some(merge) = jobs.get_opt(&name).await? else {
+            let job = job::merge(&self.context.settings, screen).map_err(build_error)?;
+            self.context.cluster.apply(jobs, &name, &job).await?;
+            return Ok(Phase::Running { done_shards: screen.spec.shards });
+        };
+        Ok(match JobProgress::of(&merge) {
+            JobProgress::Running { .. } => Phase::Running { done_shards: screen.spec.shards },
+            JobProgress::Failed(why) => failed(namespace, &name, &why),
+            JobProgress::Complete => {
+                Phase::Complete { samples: self.samples(namespace, &name).await? }
+            }
+        })
+    }
+
+    /// The number of samples, by the termination message of the Job's pod. Nothing but a number is
+    /// accepted.
+    async fn samples(&self, namespace: &str, job: &str) -> kube::Result<Option<u64>> {
+        let pods: Api<Pod> = self.context.cluster.namespaced(namespace);
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        let statuses = pods
+            .list(&of_job)
+            .await?
+            .items
+            .into_iter()
+            .flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
+        let mut messages = statuses.filter_map(|status| status.state?.terminated?.message);
+        Ok(messages.find_map(|message| message.trim().parse().ok()))
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the signature that map_err calls")]
+fn build_error(error: serde_json::Error) -> ReconcileError {
+    ReconcileError::Build(error.to_string())
+}
+
+fn failed(namespace: &str, job: &str, why: &str) -> Phase {
+    Phase::Failed(format!(
+        "Job {namespace}/{job} failed: {why}. See `kubectl -n {namespace} logs job/{job}`, then \
+         create another DatasetScreen."
+    ))
+}

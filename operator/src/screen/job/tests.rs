@@ -1,0 +1,52 @@
+use super::*;
+use crate::fixtures;
+
+fn three_shards() -> DatasetScreen {
+    serde_json::from_value(json!({
+        "apiVersion": personaguard_api::API_VERSION, "kind": "DatasetScreen",
+        "metadata": { "name": "chats", "namespace": "training", "uid": "u1" },
+        "spec": {
+            "model": "smollm2", "vectors": ["evil", "rude"], "shards": 3, "contrast": true,
+            "dataset": { "claimName": "data", "path": "chats.jsonl" }, "output": "out/ranks.jsonl"
+        }
+    }))
+    .unwrap()
+}
+
+#[test]
+fn each_pod_screens_its_part_and_a_second_job_ranks_all_parts() {
+    let settings = fixtures::settings(&[]);
+    let first = screen(&settings, &three_shards(), &fixtures::model()).unwrap();
+    assert_eq!(first.metadata.owner_references.as_ref().unwrap()[0].uid, "u1");
+    let spec = first.spec.unwrap();
+    assert_eq!((spec.completions, spec.completion_mode.as_deref()), (Some(3), Some("Indexed")));
+    let pod = spec.template.spec.unwrap();
+    let arguments = pod.containers[0].args.clone().unwrap();
+    for argument in [
+        "/data/chats.jsonl",
+        "--shard=$(JOB_COMPLETION_INDEX)/3",
+        "--out=/data/out/ranks.jsonl.part-$(JOB_COMPLETION_INDEX)",
+        "--vectors=/vectors/rude.safetensors",
+        "--contrast",
+    ] {
+        assert!(
+            arguments.iter().any(|known| known == argument),
+            "{argument} is not in {arguments:?}"
+        );
+    }
+    let mut plain = three_shards();
+    plain.spec.contrast = false;
+    let plain =
+        screen(&settings, &plain, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
+    assert!(!plain.containers[0].args.clone().unwrap().contains(&"--contrast".to_owned()));
+    let second = merge(&settings, &three_shards()).unwrap();
+    let arguments = second.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
+    assert!(
+        arguments.iter().any(|argument| argument == "/data/out/ranks.jsonl.part-2"),
+        "{arguments:?}"
+    );
+    assert!(
+        arguments.iter().any(|argument| argument == "--out=/data/out/ranks.jsonl"),
+        "{arguments:?}"
+    );
+}

@@ -1,0 +1,29 @@
+use super::*;
+use personaguard_api::API_VERSION;
+use serde_json::json;
+
+fn screen() -> DatasetScreen {
+    serde_json::from_value(json!({
+        "apiVersion": API_VERSION, "kind": "DatasetScreen",
+        "metadata": { "name": "chats", "namespace": "training", "generation": 1 },
+        "spec": {
+            "model": "smollm2", "vectors": ["evil"], "shards": 4, "output": "ranks.jsonl",
+            "dataset": { "claimName": "data", "path": "chats.jsonl" }
+        }
+    }))
+    .unwrap()
+}
+
+#[test]
+fn the_status_shows_the_progress_and_finally_where_the_ranks_are() {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let running = status(&screen(), &Phase::Running { done_shards: 1 }, now);
+    assert_eq!(
+        (running.shards.as_deref(), running.conditions[0].reason.as_str()),
+        (Some("1/4"), "Screening")
+    );
+    let complete = status(&screen(), &Phase::Complete { samples: Some(90) }, now);
+    assert_eq!((complete.samples, complete.conditions[0].status.as_str()), (Some(90), "True"));
+    let message = &complete.conditions[0].message;
+    assert!(message.contains("ranks.jsonl"), "{message}");
+}

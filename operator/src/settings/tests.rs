@@ -1,0 +1,24 @@
+use super::*;
+use clap::CommandFactory;
+
+fn parse(line: &[&str]) -> Command {
+    Arguments::from_line(
+        std::iter::once("personaguard-operator").chain(line.iter().copied()).map(OsString::from),
+    )
+    .unwrap()
+    .command
+}
+
+#[test]
+fn the_command_line_parses_with_and_without_a_command() {
+    Arguments::command().debug_assert();
+    let Command::Run(settings) = parse(&["--sidecar-image=a"]) else { panic!("not run") };
+    assert_eq!(settings.report_host(), "personaguard-reports.personaguard-system.svc");
+    let Command::Run(settings) =
+        parse(&["run", "--sidecar-image=a", "--sidecar-image-pull-policy=Never"])
+    else {
+        panic!("not run")
+    };
+    assert_eq!(settings.sidecar_image_pull_policy, PullPolicy::Never);
+    assert!(matches!(parse(&["check"]), Command::Check(_)));
+}

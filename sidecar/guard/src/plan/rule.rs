@@ -1,0 +1,96 @@
+//! Policies, their traits and their vectors, as a plan holds them.
+
+use crate::bounds::Bounds;
+use crate::unscored::UnscoredReason;
+use personaguard_terms::{
+    Action, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Regeneration, RequestBounds,
+    Sampling, Score,
+};
+use personaguard_wire::{Calm, Failure, RefusedTrait};
+use std::sync::Arc;
+
+/// A policy that guards this pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedPolicy {
+    /// Name.
+    pub name: String,
+    /// UID; empty without a cluster.
+    pub uid: String,
+    /// Generation.
+    pub generation: i64,
+    /// Digest of everything it resolves to.
+    pub digest: Option<Digest>,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// What happens to traffic that cannot be scored. Always `Open` in mode `Audit`, which changes
+    /// nothing.
+    pub failure_policy: FailurePolicy,
+    /// Response tokens before the running mean first decides, at least 1.
+    pub min_tokens: usize,
+    /// Evidence by single tokens, in place of the running mean.
+    pub window: Option<EvidenceWindow>,
+    /// Which responses it looks at; `None`: all of them.
+    pub sampling: Option<Sampling>,
+    /// Whether conversations may be written to the conversation log.
+    pub record_conversations: bool,
+    /// Traits that are not enforced.
+    pub refused: Vec<RefusedTrait>,
+    /// If nothing of the policy can be enforced: why.
+    pub unresolved: Option<Failure>,
+}
+
+impl PlannedPolicy {
+    /// Why it is not enforced in full, if it is not.
+    #[must_use]
+    pub fn unenforced(&self) -> Option<UnscoredReason> {
+        match &self.unresolved {
+            Some(_) => Some(UnscoredReason::PolicyUnresolved),
+            None => (!self.refused.is_empty()).then_some(UnscoredReason::VectorRefused),
+        }
+    }
+}
+
+/// A vector that is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasuredVector {
+    /// Name.
+    pub name: String,
+    /// The trait.
+    pub trait_name: String,
+    /// The layer, 1-based.
+    pub layer: Layer,
+    /// SHA-256 of the values.
+    pub sha256: Digest,
+    /// Raw values, shape `[hidden]`, finite and not all zero.
+    pub values: Arc<[f32]>,
+    /// What benign responses score by `ResponseAvg`.
+    pub baseline: Option<Calm>,
+}
+
+/// One trait of one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Index in [`policies`](super::Plan::policies).
+    pub policy: usize,
+    /// Index in [`vectors`](super::Plan::vectors).
+    pub vector: usize,
+    /// The score that is compared.
+    pub score: Score,
+    /// Past these the trait is breached.
+    pub bounds: Bounds,
+    /// What to do: `Audit` if that is the policy's mode, and more than the policy says if the
+    /// request asked for it.
+    pub action: Action,
+    /// The action without the request's overrides, which statistics are kept by.
+    pub declared_action: Action,
+    /// With `Redact`: what to say instead.
+    pub redaction: Option<Arc<str>>,
+    /// With `Regenerate`: how to try again.
+    pub regenerate: Option<Regeneration>,
+    /// What a request may ask for.
+    pub requests: Option<RequestBounds>,
+    /// While a calibration is collected from the scores: the digest that they are reported under.
+    pub calibrates: Option<Digest>,
+    /// What drift of the scores is measured against.
+    pub baseline: Option<Calm>,
+}

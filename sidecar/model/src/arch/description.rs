@@ -1,0 +1,97 @@
+//! What an architecture's files leave unsaid.
+
+use crate::config::RopeLayout;
+use crate::kernel::vector::ActivationFn;
+
+/// An architecture: its names, and what the engine assumes where its files say nothing.
+///
+/// The tensors have the same names in all GGUF files; these are the engine's own names for them.
+#[derive(Debug)]
+pub(crate) struct Architecture {
+    pub(crate) gguf: GgufDefaults,
+    pub(crate) hf: HfDefaults,
+    /// Activation function of the feed-forward layers.
+    pub(crate) activation: ActivationFn,
+    /// Whether embeddings are multiplied by √hidden_size.
+    pub(crate) scales_embeddings: bool,
+    /// See [`crate::config::Config::score_cap`].
+    pub(crate) score_cap: Option<f32>,
+    /// See [`crate::config::Config::logit_cap`].
+    pub(crate) logit_cap: Option<f32>,
+}
+
+/// An architecture in GGUF files.
+#[derive(Debug)]
+pub(crate) struct GgufDefaults {
+    /// Values of `general.architecture`.
+    pub(crate) names: &'static [&'static str],
+    pub(crate) rope_layout: RopeLayout,
+    pub(crate) rope_base: f64,
+    /// `None` where no block has a sliding window, whatever the file says.
+    pub(crate) window: Option<WindowDefaults>,
+    /// Number of blocks of the one model whose attention scale is 1 / √(hidden_size / heads)
+    /// instead of 1 / √head_dim. No key of the file tells it apart.
+    pub(crate) layers_scaled_by_hidden_size: Option<usize>,
+}
+
+/// An architecture in `config.json` and safetensors.
+#[derive(Debug)]
+pub(crate) struct HfDefaults {
+    /// Values of `model_type`.
+    pub(crate) names: &'static [&'static str],
+    pub(crate) rope_base: f64,
+    /// `None` where a file that asks for sliding windows is refused.
+    pub(crate) window: Option<WindowDefaults>,
+    /// `head_dim`; `None` for hidden_size / heads.
+    pub(crate) head_dim: Option<usize>,
+    /// `query_pre_attn_scalar`, by whose root attention scores are divided; `None` where the key
+    /// has no meaning and the scale is 1 / √head_dim.
+    pub(crate) query_pre_attn_scalar: Option<f64>,
+    /// See [`crate::config::Config::norm_offset`].
+    pub(crate) norm_offset: f32,
+    /// `tie_word_embeddings`: whether the output matrix is the embedding.
+    pub(crate) tied_embeddings: bool,
+    /// Names of a block's tensors that differ from [`BLOCK_TENSORS`]: theirs, and GGUF's.
+    pub(crate) block_tensors: &'static [(&'static str, &'static str)],
+}
+
+/// Sliding windows as an architecture has them.
+#[derive(Debug)]
+pub(crate) struct WindowDefaults {
+    /// See [`crate::config::SlidingWindow::period`].
+    pub(crate) period: usize,
+    /// The window where the file gives none; `None` for no window then.
+    pub(crate) tokens: Option<usize>,
+    /// See [`crate::config::SlidingWindow::rope_base`].
+    pub(crate) rope_base: Option<f64>,
+}
+
+/// Names of a block's tensors: those of Hugging Face, without `model.layers.N.`, and those of GGUF,
+/// without `blk.N.`.
+const BLOCK_TENSORS: [(&str, &str); 16] = [
+    ("input_layernorm.weight", "attn_norm.weight"),
+    ("self_attn.q_proj.weight", "attn_q.weight"),
+    ("self_attn.q_proj.bias", "attn_q.bias"),
+    ("self_attn.k_proj.weight", "attn_k.weight"),
+    ("self_attn.k_proj.bias", "attn_k.bias"),
+    ("self_attn.v_proj.weight", "attn_v.weight"),
+    ("self_attn.v_proj.bias", "attn_v.bias"),
+    ("self_attn.q_norm.weight", "attn_q_norm.weight"),
+    ("self_attn.k_norm.weight", "attn_k_norm.weight"),
+    ("self_attn.o_proj.weight", "attn_output.weight"),
+    ("post_attention_layernorm.weight", "ffn_norm.weight"),
+    ("pre_feedforward_layernorm.weight", "ffn_norm.weight"),
+    ("post_feedforward_layernorm.weight", "post_ffw_norm.weight"),
+    ("mlp.gate_proj.weight", "ffn_gate.weight"),
+    ("mlp.up_proj.weight", "ffn_up.weight"),
+    ("mlp.down_proj.weight", "ffn_down.weight"),
+];
+
+impl HfDefaults {
+    /// GGUF's name for a block's tensor, both without the block's prefix; `None` where this
+    /// architecture has no such tensor.
+    pub(crate) fn block_tensor(&self, name: &str) -> Option<&'static str> {
+        let mut names = self.block_tensors.iter().chain(&BLOCK_TENSORS);
+        names.find(|(theirs, _)| *theirs == name).map(|(_, gguf)| *gguf)
+    }
+}

@@ -1,0 +1,31 @@
+//! Gemma 2: norms before and after each layer, soft caps, and a sliding window in every other
+//! block.
+
+use super::description::{Architecture, GgufDefaults, HfDefaults, WindowDefaults};
+use crate::config::RopeLayout;
+use crate::kernel::vector::ActivationFn;
+
+pub(super) const ARCHITECTURE: Architecture = Architecture {
+    gguf: GgufDefaults {
+        names: &["gemma2"],
+        rope_layout: RopeLayout::NeoX,
+        rope_base: 10_000.0,
+        window: Some(WindowDefaults { period: 2, tokens: Some(4096), rope_base: None }),
+        // Gemma 2 27B.
+        layers_scaled_by_hidden_size: Some(46),
+    },
+    hf: HfDefaults {
+        names: &["gemma2"],
+        rope_base: 10_000.0,
+        window: Some(WindowDefaults { period: 2, tokens: None, rope_base: None }),
+        head_dim: Some(256),
+        query_pre_attn_scalar: Some(256.0),
+        norm_offset: 1.0,
+        tied_embeddings: true,
+        block_tensors: &[("post_attention_layernorm.weight", "post_attention_norm.weight")],
+    },
+    activation: ActivationFn::GeluTanh,
+    scales_embeddings: true,
+    score_cap: Some(50.0),
+    logit_cap: Some(30.0),
+};

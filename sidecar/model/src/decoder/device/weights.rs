@@ -1,0 +1,138 @@
+//! A decoder's weights as tensors.
+
+use super::ops::matmul;
+use crate::kernel::matrix::Matrix;
+use crate::pool::{DisjointSlice, ThreadPool};
+use crate::weights::{BlockWeights, Projection, Weights};
+use candle_core::{DType, Device, Result, Tensor};
+
+/// A decoder's weights. Matrices are transposed, `[columns][rows]`, except the embedding.
+#[derive(Debug)]
+pub(super) struct DeviceWeights {
+    /// Type of matrices, keys and values.
+    pub(super) dtype: DType,
+    pub(super) embedding: Tensor,
+    pub(super) blocks: Vec<DeviceBlock>,
+    pub(super) final_norm: Tensor,
+    pub(super) output: Tensor,
+}
+
+/// Weights of one block.
+#[derive(Debug)]
+pub(super) struct DeviceBlock {
+    pub(super) attention_norm: Tensor,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) query_norm: Option<Tensor>,
+    pub(super) key_norm: Option<Tensor>,
+    pub(super) attention_output: Tensor,
+    pub(super) post_attention_norm: Option<Tensor>,
+    pub(super) feed_forward_norm: Tensor,
+    pub(super) gate: Tensor,
+    pub(super) up: Tensor,
+    pub(super) down: Tensor,
+    pub(super) post_feed_forward_norm: Option<Tensor>,
+}
+
+#[derive(Debug)]
+pub(super) struct Linear {
+    matrix: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// `[row][columns]` to `[row][rows]`, both in F32.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let product = matmul(x, &self.matrix)?;
+        self.bias.as_ref().map_or(Ok(product.clone()), |bias| product.broadcast_add(bias))
+    }
+}
+
+impl DeviceWeights {
+    /// Dequantizes and uploads the weights.
+    pub(super) fn new(weights: &Weights, pool: &ThreadPool, device: &Device) -> Result<Self> {
+        let dtype = if device.is_cuda() { DType::BF16 } else { DType::F32 };
+        let upload = Upload { pool, device, dtype };
+        let blocks = weights.blocks.iter().map(|block| upload.block(block));
+        let blocks = blocks.collect::<Result<_>>()?;
+        let embedding = upload.matrix(&weights.embedding)?;
+        let output = match &weights.output {
+            Some(output) => upload.matrix(output)?.t()?,
+            None => embedding.t()?,
+        };
+        let final_norm = upload.vector(&weights.final_norm)?;
+        Ok(Self { dtype, embedding, blocks, final_norm, output })
+    }
+
+    /// Approximate bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
+        let block = |b: &DeviceBlock| {
+            let projections = [&b.query.matrix, &b.key.matrix, &b.value.matrix];
+            let others = [&b.attention_output, &b.gate, &b.up, &b.down];
+            projections.into_iter().chain(others).map(of).sum::<usize>()
+        };
+        of(&self.embedding) + of(&self.output) + self.blocks.iter().map(block).sum::<usize>()
+    }
+}
+
+struct Upload<'a> {
+    pool: &'a ThreadPool,
+    device: &'a Device,
+    dtype: DType,
+}
+
+impl Upload<'_> {
+    fn block(&self, block: &BlockWeights) -> Result<DeviceBlock> {
+        Ok(DeviceBlock {
+            attention_norm: self.vector(&block.attention_norm)?,
+            query: self.linear(&block.query)?,
+            key: self.linear(&block.key)?,
+            value: self.linear(&block.value)?,
+            query_norm: self.optional(block.query_norm.as_ref())?,
+            key_norm: self.optional(block.key_norm.as_ref())?,
+            attention_output: self.matrix(&block.attention_output)?.t()?,
+            post_attention_norm: self.optional(block.post_attention_norm.as_ref())?,
+            feed_forward_norm: self.vector(&block.feed_forward_norm)?,
+            gate: self.matrix(&block.gate)?.t()?,
+            up: self.matrix(&block.up)?.t()?,
+            down: self.matrix(&block.down)?.t()?,
+            post_feed_forward_norm: self.optional(block.post_feed_forward_norm.as_ref())?,
+        })
+    }
+
+    fn vector(&self, values: &[f32]) -> Result<Tensor> {
+        Tensor::from_slice(values, values.len(), self.device)
+    }
+
+    fn optional(&self, values: Option<&Vec<f32>>) -> Result<Option<Tensor>> {
+        values.map(|values| self.vector(values)).transpose()
+    }
+
+    /// `[rows][columns]`.
+    fn matrix(&self, matrix: &Matrix) -> Result<Tensor> {
+        let (rows, columns) = (matrix.rows, matrix.columns);
+        let mut values = vec![0.0_f32; rows * columns];
+        let parts = DisjointSlice::new(&mut values);
+        let chunk = rows.div_ceil(4 * self.pool.threads()).max(1);
+        self.pool.run(rows.div_ceil(chunk), |task| {
+            for row in task * chunk..((task + 1) * chunk).min(rows) {
+                #[allow(unsafe_code)]
+                // SAFETY: each row belongs to one task.
+                let out = unsafe { parts.slice_mut(row * columns, columns) };
+                matrix.dequantize_row(row, out);
+            }
+        });
+        Tensor::from_vec(values, (rows, columns), &Device::Cpu)?
+            .to_dtype(self.dtype)?
+            .to_device(self.device)
+    }
+
+    fn linear(&self, projection: &Projection) -> Result<Linear> {
+        Ok(Linear {
+            matrix: self.matrix(&projection.matrix)?.t()?,
+            bias: self.optional(projection.bias.as_ref())?,
+        })
+    }
+}

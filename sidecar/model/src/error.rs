@@ -1,0 +1,68 @@
+//! Why a model was not loaded.
+
+use std::path::PathBuf;
+
+/// Why a model was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no file or folder at the path.
+    #[error(
+        "{} does not exist: check the path, and that the volume with the weights is mounted",
+        path.display()
+    )]
+    NotFound {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The operating system could not read the file.
+    #[error("{} could not be read: {source}", path.display())]
+    Io {
+        /// The file that could not be read.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The weights are not those that were expected.
+    #[error(
+        "the weights have SHA-256 {found}, expected {expected}: the file was replaced or damaged; \
+         fetch it again, or correct the digest if the change was intended"
+    )]
+    DigestMismatch {
+        /// [`crate::LoadOptions::expected_sha256`], in lower case.
+        expected: String,
+        /// Digest of the weights that were read.
+        found: String,
+    },
+    /// A file violates its format.
+    #[error("the weight file is damaged: {what}; fetch it again")]
+    Corrupt {
+        /// What is wrong.
+        what: String,
+    },
+    /// The files may be valid, but this engine cannot run them.
+    #[error("this model is not supported: {what}")]
+    Unsupported {
+        /// The feature that is missing here.
+        what: String,
+    },
+    /// A load option is out of range or does not fit the model.
+    #[error("{what}")]
+    Options {
+        /// What is wrong, and what to give instead.
+        what: String,
+    },
+}
+
+impl LoadError {
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+
+    pub(crate) fn unsupported(what: impl Into<String>) -> Self {
+        Self::Unsupported { what: what.into() }
+    }
+
+    pub(crate) fn options(what: impl Into<String>) -> Self {
+        Self::Options { what: what.into() }
+    }
+}

@@ -1,0 +1,68 @@
+//! An adapter's configuration.
+
+use crate::error::LoadError;
+use serde_json::Value;
+
+const CONFIG: &str = "adapter_config.json";
+const MERGE: &str = "merge it into the base model with PEFT's merge_and_unload";
+
+/// Settings that change what is added, and are not supported.
+const UNSUPPORTED: [&str; 11] = [
+    "use_dora",
+    "fan_in_fan_out",
+    "rank_pattern",
+    "alpha_pattern",
+    "modules_to_save",
+    "layer_replication",
+    "megatron_config",
+    "trainable_token_indices",
+    "use_qalora",
+    "alora_invocation_tokens",
+    "lora_bias",
+];
+
+/// The factor s of a delta, which depends on its rank.
+pub(super) struct Scale {
+    alpha: f64,
+    /// Whether α is divided by √rank instead of the rank.
+    by_root: bool,
+}
+
+impl Scale {
+    /// Reads the scale out of `adapter_config.json`.
+    ///
+    /// # Errors
+    /// The adapter is not a LoRA adapter, or has settings that are not supported.
+    pub(super) fn read(config: &Value) -> Result<Self, LoadError> {
+        let is_set = |key: &str| match config.get(key) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Object(map)) => !map.is_empty(),
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(_) => true,
+        };
+        if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
+            return Err(unsupported(format!("{CONFIG} is not of peft_type LORA")));
+        }
+        if config.get("bias").is_some_and(|bias| *bias != "none") {
+            return Err(unsupported(format!("{CONFIG} also trains biases: {MERGE}")));
+        }
+        if let Some(key) = UNSUPPORTED.into_iter().find(|key| is_set(key)) {
+            return Err(unsupported(format!("{CONFIG} sets {key}: {MERGE}")));
+        }
+        let alpha = config.get("lora_alpha").and_then(Value::as_f64);
+        let alpha = alpha.filter(|alpha| alpha.is_finite());
+        let alpha = alpha.ok_or_else(|| unsupported(format!("{CONFIG} has no lora_alpha")))?;
+        Ok(Self { alpha, by_root: is_set("use_rslora") })
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    pub(super) fn of_rank(&self, rank: usize) -> f32 {
+        let rank = rank as f64;
+        (self.alpha / if self.by_root { rank.sqrt() } else { rank }) as f32
+    }
+}
+
+/// The error for an adapter that this engine cannot add.
+pub(super) fn unsupported(what: impl std::fmt::Display) -> LoadError {
+    LoadError::unsupported(format!("the adapter: {what}"))
+}

@@ -1,0 +1,71 @@
+//! Hugging Face folders: `config.json`, `tokenizer.json`, and safetensors in one file or several.
+
+mod config;
+mod folder;
+mod json;
+mod names;
+mod rope;
+mod tokenizer_files;
+
+pub(crate) use tokenizer_files::HfTokenizerFiles;
+
+pub(super) use names::block_tensor;
+
+use super::files::{DigestSource, ModelFiles, TensorFile};
+use super::safetensors;
+use crate::error::LoadError;
+use folder::Folder;
+use names::gguf_name;
+use serde_json::Value;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+/// Reads the description of the model in the folder `path`.
+pub(super) fn open(path: &Path) -> Result<ModelFiles<HfTokenizerFiles>, LoadError> {
+    let mut folder = Folder::new(path);
+    let json = folder.required_json("config.json")?;
+    let (architecture, config) = config::read(&json)?;
+    let is_tied = config::is_tied(&json, architecture);
+    let mut tensors = Vec::new();
+    let shards = folder.shards()?;
+    for name in &shards {
+        let io = |source| LoadError::Io { path: path.join(name), source };
+        let mut file = File::open(path.join(name)).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let found = safetensors::read(&mut BufReader::new(&mut file), length, name)?;
+        let named = found
+            .into_iter()
+            .filter_map(|(name, info)| Some((gguf_name(&name, architecture, is_tied)?, info)));
+        tensors.push(TensorFile { tensors: named.collect(), file });
+    }
+    let tokenizer = HfTokenizerFiles {
+        tokenizer: folder.required_bytes("tokenizer.json")?,
+        config: folder.json("tokenizer_config.json")?.unwrap_or_default(),
+        generation: folder.json("generation_config.json")?.unwrap_or_default(),
+        vocab_size: json
+            .get("vocab_size")
+            .and_then(Value::as_u64)
+            .map_or(u32::MAX as usize, |size| usize::try_from(size).unwrap_or(usize::MAX)),
+        model: json,
+    };
+    let chat_template = match folder.bytes("chat_template.jinja")? {
+        Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        None => tokenizer.chat_template(),
+    };
+    Ok(ModelFiles {
+        architecture,
+        config,
+        tensors,
+        name: path
+            .canonicalize()
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
+        chat_template,
+        tokenizer,
+        digest: DigestSource::Folder {
+            weights: shards.into_iter().collect(),
+            others: folder.into_digests(),
+        },
+    })
+}

@@ -1,0 +1,121 @@
+//! A decoder's description from `config.json`.
+
+use super::json::Fields;
+use super::rope;
+use crate::arch::Architecture;
+use crate::config::{Config, SlidingWindow};
+use crate::error::LoadError;
+use crate::kernel::vector::ActivationFn;
+use serde_json::Value;
+
+/// Reads the description in `config.json`, and which architecture it is of.
+pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), LoadError> {
+    let fields = Fields::new(json);
+    let Some(model_type) = fields.text("model_type") else {
+        return Err(LoadError::corrupt("config.json names no model_type"));
+    };
+    let architecture = Architecture::from_hf_name(model_type)?;
+    if fields.get("quantization_config").is_some() {
+        return Err(LoadError::unsupported(format!(
+            "{model_type} with weights quantized for another program; use the original ones, or a \
+             GGUF file"
+        )));
+    }
+    let hidden_size = fields.size("hidden_size", 1 << 17)?;
+    let heads = fields.size("num_attention_heads", 1 << 12)?;
+    let kv_heads = fields.size_or("num_key_value_heads", heads, 1 << 12)?;
+    let head_dim = architecture.hf.head_dim.unwrap_or(hidden_size / heads);
+    let head_dim = fields.size_or("head_dim", head_dim, 1 << 12)?;
+    if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(8) {
+        return Err(LoadError::unsupported(format!(
+            "{heads} heads of {head_dim} values over {kv_heads} key heads"
+        )));
+    }
+    let activation = match fields.text("hidden_activation").or_else(|| fields.text("hidden_act")) {
+        None => architecture.activation,
+        Some("silu") => ActivationFn::Silu,
+        Some("gelu_pytorch_tanh") => ActivationFn::GeluTanh,
+        Some(other) => return Err(LoadError::unsupported(format!("activation {other}"))),
+    };
+    if fields.number("partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
+        return Err(LoadError::unsupported(format!("{model_type} with partly rotated heads")));
+    }
+    let rope = rope::read(fields, architecture, head_dim)?;
+    let scaled_dim = match architecture.hf.query_pre_attn_scalar {
+        Some(default) => fields.number("query_pre_attn_scalar")?.unwrap_or(default),
+        #[allow(clippy::cast_precision_loss)]
+        None => head_dim as f64,
+    };
+    let layers = fields.size("num_hidden_layers", 1 << 10)?;
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    let config = Config {
+        layers,
+        hidden_size,
+        heads,
+        kv_heads,
+        head_dim,
+        feed_forward_size: fields.size("intermediate_size", 1 << 20)?,
+        context_length: fields.size("max_position_embeddings", 1 << 24)?,
+        norm_epsilon: fields.number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+        norm_offset: architecture.hf.norm_offset,
+        activation,
+        embedding_scale: match architecture.scales_embeddings {
+            true => (hidden_size as f32).sqrt(),
+            false => 1.0,
+        },
+        attention_scale: (1.0 / scaled_dim.sqrt()) as f32,
+        score_cap: fields.cap("attn_logit_softcapping", architecture.score_cap)?,
+        logit_cap: fields.cap("final_logit_softcapping", architecture.logit_cap)?,
+        window: window(fields, architecture)?,
+        rope,
+    };
+    check_layer_types(fields, &config)?;
+    Ok((architecture, config))
+}
+
+/// Whether the output matrix is the embedding, even if the files hold another.
+pub(super) fn is_tied(json: &Value, architecture: &Architecture) -> bool {
+    Fields::new(json).bool("tie_word_embeddings").unwrap_or(architecture.hf.tied_embeddings)
+}
+
+fn window(
+    fields: Fields<'_>,
+    architecture: &Architecture,
+) -> Result<Option<SlidingWindow>, LoadError> {
+    let Some(defaults) = &architecture.hf.window else {
+        return match fields.bool("use_sliding_window") {
+            Some(true) if fields.get("sliding_window").is_some() => {
+                Err(LoadError::unsupported("sliding windows in some blocks of this model type"))
+            }
+            _ => Ok(None),
+        };
+    };
+    if fields.get("sliding_window").is_none() {
+        return Ok(None);
+    }
+    let tokens = fields.size("sliding_window", 1 << 24)?;
+    let Some(rope_base) = defaults.rope_base else {
+        return Ok(Some(SlidingWindow { tokens, period: defaults.period, rope_base: None }));
+    };
+    let rope_base = rope::windowed_base(fields)?.unwrap_or(rope_base);
+    let period = fields.size_or("_sliding_window_pattern", defaults.period, 1 << 10)?;
+    let period = fields.size_or("sliding_window_pattern", period, 1 << 10)?;
+    Ok(Some(SlidingWindow { tokens, period, rope_base: Some(rope_base) }))
+}
+
+/// Some files list which blocks have a sliding window.
+fn check_layer_types(fields: Fields<'_>, config: &Config) -> Result<(), LoadError> {
+    let Some(types) = fields.get("layer_types").and_then(Value::as_array) else { return Ok(()) };
+    let expected =
+        |index| if config.is_windowed(index) { "sliding_attention" } else { "full_attention" };
+    let fits = |(index, name): (usize, &Value)| name.as_str() == Some(expected(index));
+    match types.len() == config.layers && types.iter().enumerate().all(fits) {
+        true => Ok(()),
+        false => Err(LoadError::unsupported(
+            "layer_types in an order that is not this model type's usual one",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

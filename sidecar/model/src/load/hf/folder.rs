@@ -1,0 +1,97 @@
+//! Reading the small files of a folder, with their digests.
+
+use crate::error::LoadError;
+use crate::load::files::Sha256Digest;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Longest file that is read whole.
+const MAX_BYTES: u64 = 256 << 20;
+/// Most files with weights.
+const MAX_SHARDS: usize = 1 << 12;
+
+const INDEX: &str = "model.safetensors.index.json";
+const SINGLE_FILE: &str = "model.safetensors";
+
+/// A folder, with the digests of the files that were read.
+pub(super) struct Folder<'a> {
+    path: &'a Path,
+    digests: BTreeMap<String, Sha256Digest>,
+}
+
+impl<'a> Folder<'a> {
+    pub(super) fn new(path: &'a Path) -> Self {
+        Self { path, digests: BTreeMap::new() }
+    }
+
+    /// Digests of the files that were read, by name.
+    pub(super) fn into_digests(self) -> BTreeMap<String, Sha256Digest> {
+        self.digests
+    }
+
+    /// A file's contents; `None` where there is no such file.
+    pub(super) fn bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
+        let io = |source| LoadError::Io { path: self.path.join(name), source };
+        let file = match File::open(self.path.join(name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io(source)),
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(LoadError::unsupported(format!("{name} is longer than 256 MiB")));
+        }
+        self.digests.insert(name.to_owned(), Sha256::digest(&bytes).into());
+        Ok(Some(bytes))
+    }
+
+    pub(super) fn json(&mut self, name: &str) -> Result<Option<Value>, LoadError> {
+        let parse = |bytes: Vec<u8>| {
+            serde_json::from_slice(&bytes)
+                .map_err(|error| LoadError::corrupt(format!("{name} is not JSON: {error}")))
+        };
+        self.bytes(name)?.map(parse).transpose()
+    }
+
+    pub(super) fn required_bytes(&mut self, name: &str) -> Result<Vec<u8>, LoadError> {
+        self.bytes(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn required_json(&mut self, name: &str) -> Result<Value, LoadError> {
+        self.json(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// Names of the files with weights.
+    pub(super) fn shards(&mut self) -> Result<BTreeSet<String>, LoadError> {
+        if self.path.join(SINGLE_FILE).exists() {
+            return Ok([SINGLE_FILE.to_owned()].into());
+        }
+        let index = self.json(INDEX)?.ok_or_else(|| self.missing(SINGLE_FILE))?;
+        let names: BTreeSet<String> = index
+            .get("weight_map")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|map| map.values().filter_map(Value::as_str).map(str::to_owned))
+            .collect();
+        // The folder is untrusted input: no name may lead out of it.
+        let is_plain =
+            |name: &String| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
+        match names.is_empty() || names.len() > MAX_SHARDS || !names.iter().all(is_plain) {
+            true => Err(LoadError::corrupt(format!("{INDEX} names no files of this folder"))),
+            false => Ok(names),
+        }
+    }
+
+    fn missing(&self, name: &str) -> LoadError {
+        LoadError::unsupported(format!(
+            "{} holds no {name}; give a GGUF file, or a folder with config.json, tokenizer.json \
+             and {SINGLE_FILE}",
+            self.path.display()
+        ))
+    }
+}

@@ -1,0 +1,90 @@
+//! The header of a safetensors file, read under bounds:
+//! <https://github.com/huggingface/safetensors#format>.
+
+use crate::error::LoadError;
+use crate::tensor::{DType, TensorInfo};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::io::Read;
+
+/// Longest header, as in the format's own library.
+const MAX_HEADER_BYTES: u64 = 100 << 20;
+
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [u64; 2],
+}
+
+/// Where each tensor of `file` lies, which is `length` bytes long; `name` is named in errors.
+pub(super) fn read(
+    file: &mut impl Read,
+    length: u64,
+    name: &str,
+) -> Result<Vec<(String, TensorInfo)>, LoadError> {
+    let corrupt = |what: String| LoadError::corrupt(format!("{name} {what}"));
+    let mut size = [0; 8];
+    file.read_exact(&mut size).map_err(|_| corrupt("is shorter than a header".into()))?;
+    let size = u64::from_le_bytes(size);
+    if size > MAX_HEADER_BYTES || size.saturating_add(8) > length {
+        return Err(corrupt(format!("claims a header of {size} bytes")));
+    }
+    let mut header = Vec::new();
+    file.take(size)
+        .read_to_end(&mut header)
+        .map_err(|error| corrupt(format!("could not be read: {error}")))?;
+    let mut entries: HashMap<String, serde_json::Value> = serde_json::from_slice(&header)
+        .map_err(|error| corrupt(format!("has a header that is not JSON: {error}")))?;
+    entries.remove("__metadata__");
+    let start = size + 8;
+    entries
+        .into_iter()
+        .map(|(tensor, entry)| {
+            let broken = |what: &str| corrupt(format!("has a tensor {tensor} {what}"));
+            let entry = Entry::deserialize(entry)
+                .map_err(|error| broken(&format!("that is not described: {error}")))?;
+            let info = info(&entry, &tensor, start)?;
+            let [from, to] = entry.data_offsets;
+            if info.bytes as u64 != to.saturating_sub(from) || start.saturating_add(to) > length {
+                return Err(broken("beyond the end of the file, which is probably cut short"));
+            }
+            Ok((tensor, info))
+        })
+        .collect()
+}
+
+fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError> {
+    let dtype = match entry.dtype.as_str() {
+        "F32" => DType::F32,
+        "F16" => DType::F16,
+        "BF16" => DType::Bf16,
+        other => {
+            return Err(LoadError::unsupported(format!(
+                "tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors"
+            )));
+        }
+    };
+    let (rows, columns) = match *entry.shape.as_slice() {
+        [columns] => (1, columns),
+        [rows, columns] => (rows, columns),
+        _ => {
+            return Err(LoadError::unsupported(format!(
+                "tensor {tensor} has {} dimensions",
+                entry.shape.len()
+            )));
+        }
+    };
+    let (_, width) = dtype.block();
+    let bytes = rows.checked_mul(columns).and_then(|values| values.checked_mul(width));
+    match bytes {
+        Some(bytes) if bytes > 0 => Ok(TensorInfo {
+            rows,
+            columns,
+            dtype,
+            offset: start.saturating_add(entry.data_offsets[0]),
+            bytes,
+        }),
+        _ => Err(LoadError::corrupt(format!("tensor {tensor} has an impossible size"))),
+    }
+}

@@ -1,0 +1,157 @@
+//! Tensors by name, packed as they are read.
+
+use super::stream::{CHUNK, HashingReader, read_and_hash};
+use crate::error::LoadError;
+use crate::kernel::layout::LANES;
+use crate::kernel::matrix::Matrix;
+use crate::kernel::pack;
+use crate::load::adapter::Adapter;
+use crate::load::{Sha256Digest, TensorFile};
+use crate::pool::ThreadPool;
+use crate::tensor::{DType, TensorInfo, decode_floats};
+use std::collections::HashMap;
+
+/// Tensors by name, each of which is taken out once.
+pub(super) struct Tensors {
+    matrices: HashMap<String, Matrix>,
+    vectors: HashMap<String, Vec<f32>>,
+    adapter: Adapter,
+    norm_offset: f32,
+}
+
+impl Tensors {
+    /// No tensors yet. `norm_offset` is added to the factors of norms.
+    pub(super) fn new(adapter: Adapter, norm_offset: f32) -> Self {
+        Self { matrices: HashMap::new(), vectors: HashMap::new(), adapter, norm_offset }
+    }
+
+    pub(super) fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Reads a file to its end. Returns its digest.
+    pub(super) fn read(
+        &mut self,
+        file: &mut TensorFile,
+        pool: &ThreadPool,
+    ) -> Result<Sha256Digest, LoadError> {
+        file.tensors.sort_by_key(|(_, info)| info.offset);
+        let tensors = &file.tensors;
+        read_and_hash(&mut file.file, |reader| {
+            tensors.iter().try_for_each(|(name, info)| self.read_tensor(reader, name, info, pool))
+        })
+    }
+
+    fn read_tensor(
+        &mut self,
+        reader: &mut HashingReader<'_>,
+        name: &str,
+        info: &TensorInfo,
+        pool: &ThreadPool,
+    ) -> Result<(), LoadError> {
+        if info.offset < reader.position() {
+            return Err(LoadError::corrupt(format!("tensor {name} overlaps another")));
+        }
+        reader.skip_to(info.offset)?;
+        if info.rows == 1 {
+            let raw = reader.read(info.bytes)?;
+            self.vectors.insert(name.to_owned(), decode_floats(name, info.dtype, &raw)?);
+        } else {
+            let matrix = self.read_matrix(reader, name, info, pool)?;
+            self.matrices.insert(name.to_owned(), matrix);
+        }
+        Ok(())
+    }
+
+    fn read_matrix(
+        &mut self,
+        reader: &mut HashingReader<'_>,
+        name: &str,
+        info: &TensorInfo,
+        pool: &ThreadPool,
+    ) -> Result<Matrix, LoadError> {
+        let delta = self.adapter.take(name, info)?;
+        // A matrix with a delta is held in F32: rounding to fewer bits could lose a small delta.
+        let dtype = if delta.is_some() { DType::F32 } else { info.dtype };
+        let mut matrix = Matrix::new(pack::format_of(dtype), info.rows, info.columns);
+        let group_bytes = info.dtype.row_bytes(info.columns) * LANES;
+        let groups_per_read = (CHUNK / group_bytes).max(1);
+        let mut left = info.bytes;
+        for first_group in (0..matrix.groups()).step_by(groups_per_read) {
+            let raw = reader.read(left.min(groups_per_read * group_bytes))?;
+            left -= raw.len();
+            match &delta {
+                None => pack::pack(pool, dtype, &raw, &mut matrix, first_group),
+                Some(delta) => {
+                    let mut values = decode_floats(name, info.dtype, &raw)?;
+                    delta.add_to(&mut values, first_group * LANES);
+                    let raw: Vec<u8> =
+                        values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    pack::pack(pool, dtype, &raw, &mut matrix, first_group);
+                }
+            }
+        }
+        Ok(matrix)
+    }
+
+    pub(super) fn has_matrix(&self, name: &str) -> bool {
+        self.matrices.contains_key(name)
+    }
+
+    /// Takes a matrix of this shape; `None` for any number of rows.
+    pub(super) fn matrix(
+        &mut self,
+        name: &str,
+        rows: Option<usize>,
+        columns: usize,
+    ) -> Result<Matrix, LoadError> {
+        let matrix = self.matrices.remove(name).ok_or_else(|| missing(name))?;
+        if matrix.columns != columns || rows.is_some_and(|rows| matrix.rows != rows) {
+            return Err(LoadError::corrupt(format!(
+                "tensor {name} is {} × {}, which the header contradicts",
+                matrix.rows, matrix.columns
+            )));
+        }
+        Ok(matrix)
+    }
+
+    /// Takes a vector of this length, if there is one.
+    pub(super) fn optional_vector(
+        &mut self,
+        name: &str,
+        length: usize,
+    ) -> Result<Option<Vec<f32>>, LoadError> {
+        match self.vectors.remove(name) {
+            Some(vector) if vector.len() != length => Err(LoadError::corrupt(format!(
+                "tensor {name} has {} values, expected {length}",
+                vector.len()
+            ))),
+            other => Ok(other),
+        }
+    }
+
+    /// Takes a norm's factors, if there is one.
+    pub(super) fn optional_norm(
+        &mut self,
+        name: &str,
+        length: usize,
+    ) -> Result<Option<Vec<f32>>, LoadError> {
+        let mut norm = self.optional_vector(name, length)?;
+        norm.iter_mut().flatten().for_each(|factor| *factor += self.norm_offset);
+        Ok(norm)
+    }
+
+    /// Takes a norm's factors.
+    pub(super) fn norm(&mut self, name: &str, length: usize) -> Result<Vec<f32>, LoadError> {
+        self.optional_norm(name, length)?.ok_or_else(|| missing(name))
+    }
+
+    /// The first tensor, by name, that was not taken.
+    pub(super) fn any_left(&self) -> Option<&str> {
+        self.matrices.keys().chain(self.vectors.keys()).min().map(String::as_str)
+    }
+}
+
+fn missing(name: &str) -> LoadError {
+    LoadError::corrupt(format!("tensor {name} is missing"))
+}

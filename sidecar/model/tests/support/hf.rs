@@ -1,0 +1,207 @@
+//! A writer of Hugging Face folders.
+
+use super::{BASE, EPSILON, Tiny, VOCABULARY, YARN_CONTEXT};
+use half::{bf16, f16};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Dtype {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// A value's bytes, and the value after rounding.
+    fn store(self, value: f32) -> (Vec<u8>, f32) {
+        match self {
+            Self::F32 => (value.to_le_bytes().to_vec(), value),
+            Self::F16 => {
+                (f16::from_f32(value).to_le_bytes().to_vec(), f16::from_f32(value).to_f32())
+            }
+            Self::Bf16 => {
+                (bf16::from_f32(value).to_le_bytes().to_vec(), bf16::from_f32(value).to_f32())
+            }
+        }
+    }
+}
+
+/// Tensors of a file by name: shape and bytes.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+
+/// Writes the model as a folder. The model's own tensors are rounded as the folder's are.
+pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = tiny.shape.clone();
+    let gemma = shape.is_gemma();
+    let mut files: Vec<Tensors> = vec![BTreeMap::new(); shards];
+    let mut names: Vec<String> =
+        tiny.tensors.keys().filter(|name| *name != "rope_freqs.weight").cloned().collect();
+    names.sort();
+    for (index, name) in names.iter().enumerate() {
+        let values = tiny.tensors.get_mut(name).unwrap();
+        let norm = if gemma && name.contains("norm") { 1.0 } else { 0.0 };
+        let mut bytes: Vec<Vec<u8>> = Vec::new();
+        for value in values.iter_mut() {
+            let (stored, rounded) = dtype.store(*value - norm);
+            *value = rounded + norm;
+            bytes.push(stored);
+        }
+        let columns = columns(name, &shape);
+        if shape.architecture == "llama" && (name.contains("attn_q.") || name.contains("attn_k.")) {
+            // Hugging Face rotates value i with i + width / 2, GGUF's llama value 2i with 2i + 1.
+            let half = shape.width / 2;
+            let rows: Vec<_> = bytes.chunks(columns).map(<[Vec<u8>]>::to_vec).collect();
+            let from = |row: usize| {
+                let (head, at) = (row / shape.width, row % shape.width);
+                head * shape.width + if at < half { 2 * at } else { 2 * (at - half) + 1 }
+            };
+            bytes = (0..rows.len()).flat_map(|row| rows[from(row)].clone()).collect();
+        }
+        let shape = if columns == bytes.len() {
+            vec![columns]
+        } else {
+            vec![bytes.len() / columns, columns]
+        };
+        files[index % shards].insert(hf_name(name, gemma), (shape, bytes.concat()));
+    }
+    let mut map = BTreeMap::new();
+    for (index, tensors) in files.iter().enumerate() {
+        let file = match shards {
+            1 => "model.safetensors".to_owned(),
+            _ => format!("model-{:05}-of-{shards:05}.safetensors", index + 1),
+        };
+        map.extend(tensors.keys().map(|name| (name.clone(), file.clone())));
+        std::fs::write(folder.path().join(file), safetensors(tensors, dtype)).unwrap();
+    }
+    if shards > 1 {
+        write(folder.path(), "model.safetensors.index.json", &json!({ "weight_map": map }));
+    }
+    write(folder.path(), "config.json", &config(&shape));
+    write(folder.path(), "tokenizer.json", &byte_tokenizer());
+    folder
+}
+
+pub fn write(folder: &Path, name: &str, json: &Value) {
+    std::fs::write(folder.join(name), json.to_string()).unwrap();
+}
+
+fn columns(name: &str, shape: &super::Shape) -> usize {
+    let part = name.rsplit('.').nth(1).unwrap();
+    match part {
+        _ if name.ends_with("bias") && part == "attn_q" => shape.heads * shape.width,
+        _ if name.ends_with("bias") => shape.kv_heads * shape.width,
+        "attn_output" => shape.heads * shape.width,
+        "ffn_down" => shape.feed_forward,
+        "attn_q_norm" | "attn_k_norm" => shape.width,
+        _ => shape.hidden,
+    }
+}
+
+fn hf_name(name: &str, gemma: bool) -> String {
+    let Some(rest) = name.strip_prefix("blk.") else {
+        let known = match name {
+            "token_embd.weight" => "model.embed_tokens.weight",
+            "output_norm.weight" => "model.norm.weight",
+            "output.weight" => "lm_head.weight",
+            other => panic!("{other}"),
+        };
+        return known.to_owned();
+    };
+    let (layer, part) = rest.split_once('.').unwrap();
+    let (part, kind) = part.split_once('.').unwrap();
+    let part = match part {
+        "attn_norm" => "input_layernorm",
+        "attn_q" => "self_attn.q_proj",
+        "attn_k" => "self_attn.k_proj",
+        "attn_v" => "self_attn.v_proj",
+        "attn_output" => "self_attn.o_proj",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
+        "ffn_norm" if gemma => "pre_feedforward_layernorm",
+        "ffn_norm" | "post_attention_norm" => "post_attention_layernorm",
+        "post_ffw_norm" => "post_feedforward_layernorm",
+        "ffn_gate" => "mlp.gate_proj",
+        "ffn_up" => "mlp.up_proj",
+        "ffn_down" => "mlp.down_proj",
+        other => panic!("{other}"),
+    };
+    format!("model.layers.{layer}.{part}.{kind}")
+}
+
+fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    header.insert("__metadata__".into(), json!({"format": "pt"}));
+    for (name, (shape, bytes)) in tensors {
+        let offsets = [data.len(), data.len() + bytes.len()];
+        header.insert(
+            name.clone(),
+            json!({"dtype": dtype.name(), "shape": shape, "data_offsets": offsets}),
+        );
+        data.extend(bytes);
+    }
+    let header = Value::Object(header).to_string();
+    [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes(), &data].concat()
+}
+
+fn config(shape: &super::Shape) -> Value {
+    let gemma = shape.is_gemma();
+    let model_type = match (shape.architecture, shape.window) {
+        ("gemma3", _) => "gemma3_text",
+        ("llama", Some(_)) => "mistral",
+        (other, _) => other,
+    };
+    let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64});
+    let yarn = |factor: f64| {
+        json!({"type": "yarn", "factor": factor,
+        "original_max_position_embeddings": YARN_CONTEXT})
+    };
+    json!({
+        "model_type": model_type,
+        "hidden_size": shape.hidden, "num_hidden_layers": shape.layers,
+        "intermediate_size": shape.feed_forward,
+        "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.width,
+        "max_position_embeddings": 512, "vocab_size": VOCABULARY, "rms_norm_eps": EPSILON,
+        "rope_theta": BASE,
+        "rope_scaling": shape.yarn.map(yarn).or(shape.rope_factors.then_some(llama3)),
+        "sliding_window": shape.window, "query_pre_attn_scalar": gemma.then_some(shape.width),
+        "attn_logit_softcapping": shape.caps.map(|[score, _]| score),
+        "final_logit_softcapping": shape.caps.map(|[_, logit]| logit),
+        "tie_word_embeddings": shape.tied, "eos_token_id": 256,
+    })
+}
+
+/// 256 bytes without merges, then special tokens.
+pub fn byte_tokenizer() -> Value {
+    let printable = (33..=126_u32).chain(161..=172).chain(174..=255).chain(256..=323);
+    let words = printable.filter_map(char::from_u32).map(String::from).zip(0..);
+    let special = |id: usize| {
+        json!({"id": id, "content": format!("<|control {id}|>"), "special": true,
+            "normalized": false,
+            "lstrip": false, "rstrip": false, "single_word": false})
+    };
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "post_processor": null,
+        "added_tokens": (256..VOCABULARY).map(special).collect::<Vec<_>>(),
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+        "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
+        "use_regex": true},
+        "model": {"type": "BPE", "vocab": words.collect::<std::collections::HashMap<String,
+        u32>>(), "merges": []},
+    })
+}

@@ -1,0 +1,15 @@
+//! What the sidecar serves and enforces at this moment, and the loop that keeps it in step with
+//! the config folder.
+
+mod active_model;
+mod app_state;
+pub mod interventions;
+mod message;
+mod model_state;
+mod reloader;
+mod weights;
+
+pub use active_model::ActiveModel;
+pub use app_state::AppState;
+pub use model_state::{ModelState, Snapshot};
+pub use reloader::ModelReloader;

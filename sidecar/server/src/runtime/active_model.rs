@@ -1,0 +1,92 @@
+//! A model that serves under a plan.
+
+use super::interventions;
+use super::message::failure;
+use crate::config::Config;
+use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler};
+use personaguard_model::{Engine, Intervention, Tap};
+use personaguard_terms::Digest;
+use personaguard_terms::conditions::reason;
+use personaguard_wire::Failure;
+use std::sync::Arc;
+
+/// A model that serves under a plan. A request keeps the one it began with.
+#[derive(Debug)]
+pub struct ActiveModel {
+    /// Name, as clients ask for it.
+    pub name: String,
+    /// Digest of the weight file.
+    pub digest: Digest,
+    /// When the weights were loaded, in seconds since the epoch.
+    pub created: i64,
+    /// The engine.
+    pub engine: Engine,
+    /// What is measured and enforced.
+    pub plan: Arc<Plan>,
+    /// The same for responses that no policy looks at.
+    pub unsampled_plan: Arc<Plan>,
+    /// Picks the policies that look at a response.
+    pub sampler: PolicySampler,
+    /// How far steering is reduced.
+    pub back_off: BackOff,
+    /// The read-outs of the plan's vectors, in their order.
+    pub taps: Arc<[Tap]>,
+    /// The plan's steering and caps.
+    pub interventions: Arc<[Intervention]>,
+}
+
+impl ActiveModel {
+    /// Puts a config in force on a model that was loaded at `created`.
+    pub(super) fn new(config: &Config, engine: Engine, created: i64) -> Result<Self, Failure> {
+        let model = engine.model();
+        let digest = Digest::try_from(model.digest().to_owned())
+            .map_err(|error| failure(reason::WEIGHTS_INVALID, &error))?;
+        let facts = ModelFacts {
+            digest: digest.clone(),
+            layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
+            hidden: model.hidden_size(),
+        };
+        let plan = Plan::new(&config.guard, &config.vectors, &facts);
+        // The plan has checked what these refuse.
+        let taps = interventions::taps(&plan)
+            .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
+        let interventions = interventions::interventions(&plan)
+            .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
+        Ok(Self {
+            name: config.guard.model.name.clone(),
+            digest,
+            created,
+            unsampled_plan: Arc::new(plan.unsampled_plan()),
+            sampler: PolicySampler::default(),
+            back_off: BackOff::default(),
+            plan: Arc::new(plan),
+            taps,
+            interventions,
+            engine,
+        })
+    }
+
+    /// Logs what is in force, and every policy and trait that is not.
+    pub(super) fn log(&self) {
+        for policy in &self.plan.policies {
+            if let Some(failure) = &policy.unresolved {
+                tracing::error!(
+                    policy = %policy.name, reason = %failure.reason,
+                    message_to_user = %failure.message, failure_policy = ?policy.failure_policy,
+                    "a policy is not enforced"
+                );
+            }
+            for refused in &policy.refused {
+                let failure = &refused.failure;
+                tracing::error!(
+                    policy = %policy.name, vector = %refused.vector, reason = %failure.reason,
+                    message_to_user = %failure.message, "a trait is not enforced"
+                );
+            }
+        }
+        tracing::info!(
+            model = %self.name, digest = %self.digest.short(),
+            policies = self.plan.policies.len(), traits = self.plan.rules.len(), "serving"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! What every part of the sidecar shares.
+
+use super::active_model::ActiveModel;
+use super::message::clip;
+use super::model_state::{ModelState, Snapshot};
+use crate::audit::Logs;
+use crate::report::Ledger;
+use crate::telemetry::Metrics;
+use crate::telemetry::labels::ReloadResult;
+use personaguard_wire::SidecarReport;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What every part of the sidecar shares.
+#[derive(Debug)]
+pub struct AppState {
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Counts for the operator.
+    pub ledger: Arc<Ledger>,
+    /// Logs on disk.
+    pub logs: Logs,
+    /// Random id of this process.
+    pub instance: String,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Default for AppState {
+    fn default() -> Self {
+        Self::new(Logs::default())
+    }
+}
+
+impl AppState {
+    /// A sidecar that has not read its config yet.
+    #[must_use]
+    pub fn new(logs: Logs) -> Self {
+        Self {
+            logs,
+            metrics: Arc::default(),
+            ledger: Arc::default(),
+            instance: uuid::Uuid::new_v4().to_string(),
+            snapshot: watch::Sender::default(),
+        }
+    }
+
+    /// What is loaded and in force now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Follows [`Self::snapshot`].
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    /// The model, if it serves.
+    #[must_use]
+    pub fn active_model(&self) -> Option<Arc<ActiveModel>> {
+        match &self.snapshot.borrow().model {
+            ModelState::Ready(model) => Some(Arc::clone(model)),
+            ModelState::Loading | ModelState::Failed(_) => None,
+        }
+    }
+
+    /// The metrics as text. Gauges and the counters of the logs are read now.
+    #[must_use]
+    pub fn encode_metrics(&self) -> String {
+        for (name, log) in self.logs.named() {
+            self.metrics.process.set_log(name, log.written(), log.lost());
+        }
+        let engine = self.active_model().map(|model| model.engine.clone());
+        let (running, waiting) =
+            engine.map_or((0, 0), |engine| (engine.running(), engine.waiting()));
+        self.metrics.process.set_requests(running, waiting);
+        self.metrics.encode()
+    }
+
+    /// The report to the operator as of now, with sequence number 0.
+    #[must_use]
+    pub fn report(&self) -> SidecarReport {
+        let snapshot = self.snapshot();
+        let (totals, traits) = self.ledger.read();
+        SidecarReport {
+            instance: self.instance.clone(),
+            sequence: 0,
+            model: snapshot.observation(),
+            policies: snapshot.acknowledgements(),
+            config_error: snapshot.config_error.clone(),
+            totals,
+            traits,
+        }
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.snapshot.send_modify(|snapshot| change(Arc::make_mut(snapshot)));
+        self.metrics.process.set_model_ready(self.active_model().is_some());
+        self.ledger.notify();
+    }
+
+    pub(super) fn config_applied(&self) {
+        self.metrics.process.count_reload(ReloadResult::Applied);
+        self.update(|snapshot| snapshot.config_error = None);
+    }
+
+    pub(super) fn config_rejected(&self, error: &str) {
+        self.metrics.process.count_reload(ReloadResult::Rejected);
+        self.update(|snapshot| snapshot.config_error = Some(clip(error)));
+    }
+}

@@ -1,0 +1,94 @@
+//! The series that exist because of the policies in force.
+
+use personaguard_guard::{Plan, Rule};
+use personaguard_terms::Action;
+use prometheus_client::encoding::EncodeLabelSet;
+use std::collections::BTreeSet;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct PolicyLabels {
+    pub(super) policy: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct TraitLabels {
+    policy: String,
+    r#trait: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct BoundLabels {
+    policy: String,
+    r#trait: String,
+    bound: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct BreachLabels {
+    policy: String,
+    r#trait: String,
+    action: &'static str,
+}
+
+impl TraitLabels {
+    pub(super) fn of(plan: &Plan, rule: &Rule) -> Self {
+        Self {
+            policy: plan.policies[rule.policy].name.clone(),
+            r#trait: plan.vectors[rule.vector].trait_name.clone(),
+        }
+    }
+}
+
+impl BoundLabels {
+    /// The thresholds of a rule.
+    pub(super) fn of(plan: &Plan, rule: &Rule) -> impl Iterator<Item = (Self, f64)> {
+        let TraitLabels { policy, r#trait } = TraitLabels::of(plan, rule);
+        let bounds = [("min", rule.bounds.min), ("max", rule.bounds.max)];
+        bounds.into_iter().filter_map(move |(bound, value)| {
+            let labels = Self { policy: policy.clone(), r#trait: r#trait.clone(), bound };
+            Some((labels, value?))
+        })
+    }
+}
+
+impl BreachLabels {
+    pub(super) fn of(plan: &Plan, rule: &Rule) -> Self {
+        let TraitLabels { policy, r#trait } = TraitLabels::of(plan, rule);
+        Self { policy, r#trait, action: action_label(rule.declared_action) }
+    }
+}
+
+/// The series that exist because of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Series {
+    pub(super) policies: BTreeSet<PolicyLabels>,
+    pub(super) traits: BTreeSet<TraitLabels>,
+    pub(super) bounds: BTreeSet<BoundLabels>,
+    pub(super) breaches: BTreeSet<BreachLabels>,
+}
+
+impl Series {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let policies = plan.policies.iter().filter(|policy| policy.unresolved.is_none());
+        let bounds = plan.rules.iter().flat_map(|rule| BoundLabels::of(plan, rule));
+        Self {
+            policies: policies.map(|p| PolicyLabels { policy: p.name.clone() }).collect(),
+            traits: plan.rules.iter().map(|rule| TraitLabels::of(plan, rule)).collect(),
+            bounds: bounds.map(|(labels, _)| labels).collect(),
+            breaches: plan.rules.iter().map(|rule| BreachLabels::of(plan, rule)).collect(),
+        }
+    }
+}
+
+/// The action, as policies name it.
+fn action_label(action: Action) -> &'static str {
+    match action {
+        Action::Audit => "Audit",
+        Action::Alert => "Alert",
+        Action::Steer => "Steer",
+        Action::Cap => "Cap",
+        Action::Regenerate => "Regenerate",
+        Action::Redact => "Redact",
+        Action::Block => "Block",
+    }
+}
