@@ -22,7 +22,7 @@ pub enum TraitSpecError {
     Invalid(String),
     /// A language model was to write the trait and did not complete it.
     #[error(
-        "the trait is incomplete: {pairs} of {wanted_pairs} instruction pairs, {questions} of \
+        "the trait is incomplete: {pairs} of {wanted_pairs} pairs of instructions, {questions} of \
          {wanted_questions} different questions, {rubric}"
     )]
     Incomplete {
