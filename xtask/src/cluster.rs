@@ -59,7 +59,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
             }
         },
         Command::Kubeconfig(Name { name }) => {
-            println!("{}", Cluster::open(&cache, &name)?.kubeconfig().display())
+            println!("{}", Cluster::open(&cache, &name)?.kubeconfig().display());
         }
     }
     Ok(())

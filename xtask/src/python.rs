@@ -27,7 +27,7 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
     if make().is_err() {
         install_packages(&[("python3-venv", "creates the Python environment")], &|text| {
-            progress.step(text)
+            progress.step(text);
         })?;
         make()?;
     }

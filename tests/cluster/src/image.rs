@@ -148,7 +148,7 @@ impl Image {
                     entry(&mut tar, path, *mode, file.metadata()?.len(), file)?;
                 }
                 ImageFile::Bytes(bytes) => {
-                    entry(&mut tar, path, 0o644, bytes.len() as u64, bytes.as_slice())?
+                    entry(&mut tar, path, 0o644, bytes.len() as u64, bytes.as_slice())?;
                 }
             }
         }

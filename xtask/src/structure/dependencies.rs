@@ -80,7 +80,7 @@ pub(super) fn unused(
     }
     let manifest: Manifest = toml::from_str(manifest).context("Cargo.toml")?;
     let all = packages.iter().flat_map(|package| &package.dependencies);
-    let used: BTreeSet<&str> = all.map(|dependency| dependency.key()).collect();
+    let used: BTreeSet<&str> = all.map(super::packages::Dependency::key).collect();
     for name in manifest.workspace.dependencies.keys() {
         if !used.contains(name.as_str()) {
             errors.push(format!("Cargo.toml: no member depends on {name}"));

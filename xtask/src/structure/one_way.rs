@@ -82,7 +82,7 @@ fn imports(root: &Module) -> BTreeSet<Import> {
             for reference in references.filter(|reference| reference.is_by_name() == by_name) {
                 for to in targets(root, module, reference) {
                     let pair = (from.path.clone(), to.path.clone());
-                    if !to.path.starts_with(&from.path) && !(by_name && known.contains(&pair)) {
+                    if !(to.path.starts_with(&from.path) || by_name && known.contains(&pair)) {
                         known.insert(pair);
                         found.insert(Import::new(from, to, reference));
                     }

@@ -29,7 +29,7 @@ pub(crate) fn run(
     show(tests().arg("--no-run"))?;
     if find_program("curl").is_none() {
         install_packages(&[("curl", "the cluster's own test runs it in a pod")], &|text| {
-            progress.step(text)
+            progress.step(text);
         })?;
     }
     progress.announce("testing the local cluster itself: up, kills, down");

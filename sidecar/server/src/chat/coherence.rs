@@ -49,10 +49,10 @@ impl CoherenceCheck {
                 runtime.spawn(async move {
                     match self.likelihood(tokens).await {
                         Some(likelihood) => {
-                            self.judge(likelihood >= self.limits.min_log_likelihood)
+                            self.judge(likelihood >= self.limits.min_log_likelihood);
                         }
                         None => {
-                            self.app.metrics.responses.count_steered(SteeringCoherence::Unknown)
+                            self.app.metrics.responses.count_steered(SteeringCoherence::Unknown);
                         }
                     }
                 });

@@ -87,7 +87,7 @@ impl Tee {
         match &mut self.copy {
             Copy::Nothing => {}
             Copy::Whole(all) if all.len() + bytes.len() > MAX_BODY => {
-                self.give_up(UnscoredReason::TooLong)
+                self.give_up(UnscoredReason::TooLong);
             }
             Copy::Whole(all) => all.extend_from_slice(bytes),
             Copy::Events(splitter) => {

@@ -271,7 +271,7 @@ async fn invariant_9_a_policy_that_was_never_accepted_closes_traffic_or_is_count
             .await;
         match failure_policy {
             FailurePolicy::Open => {
-                assert_eq!((response.status().as_u16(), unguarded), (200, Some(1.0)))
+                assert_eq!((response.status().as_u16(), unguarded), (200, Some(1.0)));
             }
             FailurePolicy::Closed => {
                 assert_eq!((response.status().as_u16(), unguarded), (503, Some(0.0)));

@@ -26,7 +26,7 @@ enum Sidecar {
     Crowded,
 }
 
-struct UnscoredReason {
+struct InjectedFault {
     name: &'static str,
     sidecar: Sidecar,
     path: &'static str,
@@ -38,8 +38,8 @@ struct UnscoredReason {
     lives: bool,
 }
 
-fn fault(name: &'static str, script: Vec<Step>) -> UnscoredReason {
-    UnscoredReason {
+fn fault(name: &'static str, script: Vec<Step>) -> InjectedFault {
+    InjectedFault {
         name,
         sidecar: Sidecar::Sound,
         path: "/v1/chat/completions",
@@ -65,11 +65,11 @@ fn then(mut script: Vec<Step>, step: Step) -> Vec<Step> {
     script
 }
 
-fn broken() -> Vec<UnscoredReason> {
-    let sound = |sidecar| move |fault: UnscoredReason| UnscoredReason { sidecar, ..fault };
-    let dead = |fault: UnscoredReason| UnscoredReason { lives: false, ..fault };
+fn broken() -> Vec<InjectedFault> {
+    let sound = |sidecar| move |fault: InjectedFault| InjectedFault { sidecar, ..fault };
+    let dead = |fault: InjectedFault| InjectedFault { lives: false, ..fault };
     let asked = |fields: Value| {
-        move |fault: UnscoredReason| UnscoredReason { body: with(fault.body, fields), ..fault }
+        move |fault: InjectedFault| InjectedFault { body: with(fault.body, fields), ..fault }
     };
     let said = |text: &str| stream(format!("{}{text}", chunks(ANSWER, 0)).as_bytes(), 1 << 20);
     let image = json!([{ "role": "user", "content": [
@@ -113,8 +113,8 @@ fn broken() -> Vec<UnscoredReason> {
             good(),
         )),
         asked(json!({ "n": 100_000 }))(fault("more choices than can be told apart", good())),
-        UnscoredReason { encoding: Some("gzip"), ..fault("a compressed request", good()) },
-        UnscoredReason { path: "/v1/responses", ..fault("another API", whole(&json!({ "output": ANSWER }))) },
+        InjectedFault { encoding: Some("gzip"), ..fault("a compressed request", good()) },
+        InjectedFault { path: "/v1/responses", ..fault("another API", whole(&json!({ "output": ANSWER }))) },
         sound(Sidecar::NoTimeToScore)(fault("the scorer is past its deadline", good())),
         sound(Sidecar::Crowded)(fault("the scorer's queue is full", good())),
         sound(Sidecar::NoWeights)(fault("the weights are not loaded", good())),
@@ -152,7 +152,7 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
 }
 
 /// Status and body; the body as far as it came. Nothing, where the connection ended first.
-async fn ask(front: &Front, fault: &UnscoredReason) -> (u16, Vec<u8>) {
+async fn ask(front: &Front, fault: &InjectedFault) -> (u16, Vec<u8>) {
     let mut request =
         front.rig.http.post(format!("{}{}", front.rig.url, fault.path)).json(&fault.body);
     if let Some(encoding) = fault.encoding {

@@ -72,7 +72,7 @@ fn trace() -> Exporter {
     let take = async |body: Bytes| TRACES.lock().unwrap().extend_from_slice(&body);
     let router = Router::new().route("/v1/traces", post(take));
     runtime.spawn(async {
-        axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap()
+        axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap();
     });
     Exporter::new(&endpoint).unwrap()
 }

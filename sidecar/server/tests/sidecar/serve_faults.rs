@@ -37,7 +37,7 @@ enum Client {
     Leaves,
 }
 
-struct UnscoredReason {
+struct InjectedFault {
     name: &'static str,
     /// Whether the model could answer, so that a policy that fails open owes the client its answer.
     lives: bool,
@@ -48,13 +48,8 @@ struct UnscoredReason {
     disturb: fn(&Folder),
 }
 
-const FAULT: UnscoredReason = UnscoredReason {
-    name: "",
-    lives: true,
-    client: Client::Asks,
-    prepare: |_| {},
-    disturb: |_| {},
-};
+const FAULT: InjectedFault =
+    InjectedFault { name: "", lives: true, client: Client::Asks, prepare: |_| {}, disturb: |_| {} };
 
 fn write_vectors(folder: &Folder, name: &str, values: &[f32]) {
     let file = write_vector_bundle(&BTreeMap::from([(name.to_owned(), values)])).unwrap();
@@ -65,24 +60,24 @@ fn evil(folder: &mut Folder) -> &mut personaguard_wire::ResolvedVector {
     folder.config.vectors.get_mut("evil").unwrap()
 }
 
-fn faults() -> Vec<UnscoredReason> {
-    let prepared = |name, prepare| UnscoredReason { name, prepare, ..FAULT };
-    let disturbed = |name, disturb| UnscoredReason { name, disturb, ..FAULT };
-    let dead = |name, prepare| UnscoredReason { name, prepare, lives: false, ..FAULT };
-    let client = |name, client| UnscoredReason { name, client, lives: false, ..FAULT };
+fn faults() -> Vec<InjectedFault> {
+    let prepared = |name, prepare| InjectedFault { name, prepare, ..FAULT };
+    let disturbed = |name, disturb| InjectedFault { name, disturb, ..FAULT };
+    let dead = |name, prepare| InjectedFault { name, prepare, lives: false, ..FAULT };
+    let client = |name, client| InjectedFault { name, client, lives: false, ..FAULT };
     vec![
         prepared("the vector is of another model", |folder| {
-            evil(folder).model_digest = Digest::of(b"other weights")
+            evil(folder).model_digest = Digest::of(b"other weights");
         }),
         prepared("the vector is not in the config", |folder| folder.config.vectors.clear()),
         prepared("the vector is not in its file", |folder| {
-            write_vectors(folder, "other", &[1.0; 576])
+            write_vectors(folder, "other", &[1.0; 576]);
         }),
         prepared("the vector has other values than named", |folder| {
-            evil(folder).sha256 = Digest::of(b"other values")
+            evil(folder).sha256 = Digest::of(b"other values");
         }),
         prepared("the vector is for a layer that the model lacks", |folder| {
-            evil(folder).layer = Layer(99)
+            evil(folder).layer = Layer(99);
         }),
         prepared("the vector has another width", |folder| {
             write_vectors(folder, "evil", &[1.0; 8]);
@@ -126,10 +121,10 @@ fn faults() -> Vec<UnscoredReason> {
                 .unwrap();
         }),
         dead("the weights are not there", |folder| {
-            folder.config.model.file = "/nowhere.gguf".to_owned()
+            folder.config.model.file = "/nowhere.gguf".to_owned();
         }),
         dead("the weights are other than named", |folder| {
-            folder.config.model.sha256 = Digest::of(b"other weights")
+            folder.config.model.sha256 = Digest::of(b"other weights");
         }),
         client("the queue is full", Client::Crowds),
         client("the client breaks off its request", Client::BreaksOff),
@@ -137,7 +132,7 @@ fn faults() -> Vec<UnscoredReason> {
     ]
 }
 
-async fn rig(fault: &UnscoredReason, failure_policy: FailurePolicy) -> Rig {
+async fn rig(fault: &InjectedFault, failure_policy: FailurePolicy) -> Rig {
     // Closed: every text is past the threshold, so that any byte of it is one too many. Open: none
     // is, so that all are owed.
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };

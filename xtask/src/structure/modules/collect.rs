@@ -37,7 +37,7 @@ impl<'m> Collector<'m> {
                 return;
             }
             Item::Use(item) => {
-                let uses = names(&item.tree, Vec::new());
+                let uses = names(&item.tree, &[]);
                 self.module.uses.extend(uses.into_iter().map(|(used, _)| used));
                 return;
             }
@@ -97,7 +97,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        for (used, line) in names(&item.tree, Vec::new()) {
+        for (used, line) in names(&item.tree, &[]) {
             let glob = used.name.is_none();
             if glob && used.path.len() == 1 {
                 // `use super::*`: a path of one word otherwise names nothing of another module.
@@ -142,24 +142,22 @@ fn next_segment(tokens: &[TokenTree]) -> Option<(String, &[TokenTree])> {
 }
 
 /// Each name of a `use`, and its line.
-fn names(tree: &UseTree, before: Vec<String>) -> Vec<(Use, usize)> {
-    let with = |word: &syn::Ident| [before.clone(), vec![word.to_string()]].concat();
+fn names(tree: &UseTree, before: &[String]) -> Vec<(Use, usize)> {
+    let with = |word: &syn::Ident| [before, &[word.to_string()]].concat();
     match tree {
-        UseTree::Path(path) => names(&path.tree, with(&path.ident)),
-        UseTree::Group(group) => {
-            group.items.iter().flat_map(|tree| names(tree, before.clone())).collect()
-        }
+        UseTree::Path(path) => names(&path.tree, &with(&path.ident)),
+        UseTree::Group(group) => group.items.iter().flat_map(|tree| names(tree, before)).collect(),
         UseTree::Glob(glob) => {
-            vec![(Use { path: before.clone(), name: None }, glob.span().start().line)]
+            vec![(Use { path: before.to_vec(), name: None }, glob.span().start().line)]
         }
         UseTree::Name(name) => {
             // `use a::{self}` names `a`.
-            let path = if name.ident == "self" { before.clone() } else { with(&name.ident) };
+            let path = if name.ident == "self" { before.to_vec() } else { with(&name.ident) };
             let line = name.ident.span().start().line;
             vec![(Use { name: path.last().cloned(), path }, line)]
         }
         UseTree::Rename(rename) => {
-            let path = if rename.ident == "self" { before.clone() } else { with(&rename.ident) };
+            let path = if rename.ident == "self" { before.to_vec() } else { with(&rename.ident) };
             let line = rename.ident.span().start().line;
             vec![(Use { path, name: Some(rename.rename.to_string()) }, line)]
         }
