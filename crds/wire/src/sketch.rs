@@ -121,7 +121,9 @@ impl Sketch {
             if middle >= position {
                 let (x, y) = before.unwrap_or((position, centroid.mean));
                 let part = if middle > x { (position - x) / (middle - x) } else { 0.0 };
-                return Some(y + (centroid.mean - y) * part);
+                // Exactly the centroid's, where it stands at the position.
+                let is_exact = middle == position;
+                return Some(if is_exact { centroid.mean } else { y + (centroid.mean - y) * part });
             }
             before = Some((middle, centroid.mean));
             below += centroid.count;

@@ -1,7 +1,8 @@
 //! Placement Serve: the OpenAI-compatible API of the model that is served here.
 
 mod attempt;
-mod calls;
+mod call;
+mod call_reader;
 mod choices;
 mod coherence;
 mod completions;

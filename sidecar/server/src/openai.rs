@@ -11,6 +11,7 @@ mod invalid;
 mod json;
 mod message;
 mod misfit;
+mod model;
 mod string_or_list;
 mod tool;
 mod usage;
@@ -27,6 +28,7 @@ pub(crate) use finish_reason::FinishReason;
 pub(crate) use invalid::{identifier, integer, invalid, missing, number, unknown, unsupported};
 pub(crate) use json::{object, typed};
 pub(crate) use message::{Content, MessageBody, Part};
+pub(crate) use model::{ModelBody, ModelList};
 pub(crate) use string_or_list::StringOrList;
 pub(crate) use tool::{
     CalledFunction, FunctionType, ToolBody, ToolCall, ToolCallBody, ToolChoiceBody,

@@ -5,6 +5,6 @@ mod admission;
 mod extension;
 mod record;
 
-pub(crate) use admission::{decide, not_ready, system_prompt};
+pub(crate) use admission::{decide, not_ready, system_prompt_key};
 pub(crate) use extension::{ReportOptions, extension, overrides_only};
 pub(crate) use record::{Exchange, Record};

@@ -1,8 +1,9 @@
 //! Tiny models with random weights: writers of GGUF files and of Hugging Face folders, and a
 //! decoder in f64 that shares no code with the engine.
 
+pub use personaguard_tiny_model::gguf;
+
 pub mod agree;
-pub mod gguf;
 pub mod hf;
 pub mod reference;
 

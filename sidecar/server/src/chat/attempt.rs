@@ -1,6 +1,7 @@
 //! One attempt at a choice: what was written so far, and what of it may leave.
 
-use super::calls::{CallReader, Part};
+use super::call::Part;
+use super::call_reader::CallReader;
 use super::piece::{self, Piece};
 use crate::openai::Usage;
 use crate::telemetry::labels::Outcome;
@@ -12,7 +13,7 @@ use personaguard_model::{End, Prefill, Token, Tokenizer};
 pub(super) struct Attempt {
     pub(super) decision: Decision,
     pub(super) usage: Usage,
-    /// For the extension: `[token][tap]`.
+    /// Of each token, for each vector; where the client asked for them.
     pub(super) projections: Vec<Vec<f32>>,
     /// Tokens that were scored, and their text, where they are retained.
     pub(super) tokens: Vec<u32>,
@@ -21,10 +22,10 @@ pub(super) struct Attempt {
     pub(super) outcome: Option<Outcome>,
     held: Holdback<Piece>,
     sentences: Sentences,
-    /// Text that the decoder kept back for a stop string, and gave up at the end.
+    /// Text that the engine held back, as it could become a stop string, until the end.
     tail: Option<Piece>,
     /// Whether the policy's own text has left.
-    replaced: bool,
+    is_replaced: bool,
     /// Where functions may be called.
     calls: Option<CallReader>,
 }
@@ -41,18 +42,18 @@ impl Attempt {
             held: Holdback::default(),
             sentences: Sentences::default(),
             tail: None,
-            replaced: false,
+            is_replaced: false,
             calls,
         }
     }
 
-    pub(super) fn prompt(&mut self, prompt: &Prefill) {
+    pub(super) fn add_prompt(&mut self, prompt: &Prefill) {
         self.usage = Usage::new(prompt.tokens, 0);
         self.decision.add_prompt(&prompt.projections);
     }
 
     /// Takes a token; with a tokenizer, its log probability is reported.
-    pub(super) fn token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
+    pub(super) fn add_token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
         self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
         self.decision.add_token(&token.projections);
         self.sentences.push(&token.text);
@@ -67,7 +68,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn end(&mut self, end: End, retain: Retain) {
+    pub(super) fn finish(&mut self, end: End, retain: Retain) {
         self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
         self.decision.finish();
         if retain.text {
@@ -76,7 +77,7 @@ impl Attempt {
         self.tail = Some(Piece { text: end.text, logprob: None });
     }
 
-    /// What may leave next. A call of a function leaves when its last token may.
+    /// What may leave next. A tool call leaves when its last token may.
     pub(super) fn release(&mut self) -> Option<Part> {
         loop {
             if let Some(part) = self.calls.as_mut().and_then(CallReader::next) {
@@ -94,7 +95,7 @@ impl Attempt {
                     return calls.next();
                 }
                 None => {
-                    calls.abandon();
+                    calls.discard();
                     return self.replacement().map(Part::Text);
                 }
             }
@@ -106,27 +107,27 @@ impl Attempt {
         self.calls.as_ref().is_some_and(|calls| calls.calls() > 0)
     }
 
-    /// Whether it is still written, although nothing more of it would leave. Then it is to end
-    /// here, and is judged as it is.
-    pub(super) fn ends_here(&mut self) -> bool {
-        let ends = self.outcome.is_none() && self.calls.as_ref().is_some_and(CallReader::is_full);
-        if ends {
+    /// Finishes it if nothing more of it would leave, although it is still being written.
+    pub(super) fn finish_early(&mut self) -> bool {
+        let is_full = self.calls.as_ref().is_some_and(CallReader::is_full);
+        let finishes = self.outcome.is_none() && is_full;
+        if finishes {
             self.decision.finish();
         }
-        ends
+        finishes
     }
 
     /// The next piece that may leave. Pieces without text wait for the text that completes them.
     fn release_piece(&mut self) -> Option<Piece> {
-        let whole = self.outcome.is_some() && self.decision.stop().is_none();
+        let is_whole = self.outcome.is_some() && self.decision.stop().is_none();
         let mut limit = self.decision.releasable(self.held.pushed());
-        if self.decision.plan().redacts() && !whole {
+        if self.decision.plan().redacts() && !is_whole {
             limit = self.sentences.floor(limit);
         }
         loop {
             let piece = match self.held.release(limit) {
                 Some(piece) => piece,
-                None if whole => self.tail.take()?,
+                None if is_whole => self.tail.take()?,
                 None => return None,
             };
             if !piece.text.is_empty() || piece.logprob.is_some() {
@@ -135,14 +136,14 @@ impl Attempt {
         }
     }
 
-    /// The policy's own text, once, in place of what does not leave.
+    /// The policy's own text in place of what does not leave: once.
     fn replacement(&mut self) -> Option<Piece> {
         let text = self
             .decision
             .redaction()
-            .filter(|text| !self.replaced && !text.is_empty())?
+            .filter(|text| !self.is_replaced && !text.is_empty())?
             .to_string();
-        self.replaced = true;
+        self.is_replaced = true;
         Some(Piece { text, logprob: None })
     }
 

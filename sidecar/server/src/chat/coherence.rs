@@ -9,7 +9,7 @@ use personaguard_terms::Coherence;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest time for reading a choice once more.
+/// Longest time for the pass that reads a choice again.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The check of one steered choice.
@@ -42,14 +42,14 @@ impl CoherenceCheck {
             return self.app.metrics.responses.count_steered(SteeringCoherence::Unknown);
         };
         if repetition > self.limits.max_repetition {
-            return self.judge(false);
+            return self.conclude(false);
         }
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if self.active.back_off.should_check() => {
                 runtime.spawn(async move {
                     match self.likelihood(tokens).await {
                         Some(likelihood) => {
-                            self.judge(likelihood >= self.limits.min_log_likelihood);
+                            self.conclude(likelihood >= self.limits.min_log_likelihood);
                         }
                         None => {
                             self.app.metrics.responses.count_steered(SteeringCoherence::Unknown);
@@ -57,7 +57,7 @@ impl CoherenceCheck {
                     }
                 });
             }
-            _ => self.judge(true),
+            _ => self.conclude(true),
         }
     }
 
@@ -72,21 +72,21 @@ impl CoherenceCheck {
         Some(score.ok()?.ok()?.log_likelihood() / count)
     }
 
-    fn judge(&self, coherent: bool) {
-        self.app.metrics.responses.count_steered(if coherent {
+    fn conclude(&self, is_coherent: bool) {
+        self.app.metrics.responses.count_steered(if is_coherent {
             SteeringCoherence::Kept
         } else {
             SteeringCoherence::Lost
         });
-        if !coherent {
+        if !is_coherent {
             self.app.ledger.count_incoherent();
         }
-        if self.limits.back_off && self.active.back_off.observe(self.level, coherent) {
+        if self.limits.back_off && self.active.back_off.observe(self.level, is_coherent) {
             let scale = BackOff::scale(self.active.back_off.level());
             self.app.metrics.policies.set_steering_scale(scale);
             tracing::warn!(
                 scale,
-                coherent,
+                coherent = is_coherent,
                 "the coherence of answers changes how far the policies steer"
             );
         }

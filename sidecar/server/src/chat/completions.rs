@@ -7,7 +7,7 @@ use super::submit::{ChatJob, submit};
 use super::{stream, whole};
 use crate::http::{ApiError, Limits, request_body};
 use crate::runtime::AppState;
-use crate::session::{decide, not_ready, system_prompt};
+use crate::session::{decide, not_ready, system_prompt_key};
 use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::body::Body;
@@ -48,7 +48,7 @@ async fn answer(
         return Err(ApiError::model_not_found(&request.model, &active.name));
     }
     let decision = decide(app, &active, &request.overrides)?
-        .with_system_prompt(system_prompt(&request.messages));
+        .with_system_prompt(system_prompt_key(&request.messages));
     if decision.stop().is_some() {
         return Err(ApiError::unscorable());
     }

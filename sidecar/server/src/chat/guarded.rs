@@ -1,7 +1,8 @@
 //! One choice on its way from decoder to client: events of the engine in, parts that may leave out.
 
 use super::attempt::{Attempt, Retain};
-use super::calls::{CallReader, Callables, Part};
+use super::call::{Callables, Part};
+use super::call_reader::CallReader;
 use super::coherence::CoherenceCheck;
 use super::retry::Retry;
 use super::scores::score_report;
@@ -95,7 +96,7 @@ impl GuardedGeneration {
                 return None;
             }
             let part = self.attempt.release();
-            if self.attempt.ends_here() {
+            if self.attempt.finish_early() {
                 self.end(Outcome::Stop);
                 self.act();
             }
@@ -119,18 +120,18 @@ impl GuardedGeneration {
             text: self.setup.prompt.is_some() || self.setup.coherence.is_some(),
         };
         match event {
-            Some(Event::Prefill(prompt)) => self.attempt.prompt(&prompt),
+            Some(Event::Prefill(prompt)) => self.attempt.add_prompt(&prompt),
             Some(Event::Token(token)) => {
                 let tokenizer = || self.setup.active.engine.model().tokenizer();
                 let tokenizer = self.setup.with_logprobs.then(tokenizer);
-                self.attempt.token(token, tokenizer, retain);
+                self.attempt.add_token(token, tokenizer, retain);
             }
             Some(Event::End(end)) => {
                 let outcome = match end.reason {
                     EndReason::Stop => Outcome::Stop,
                     EndReason::Length => Outcome::Length,
                 };
-                self.attempt.end(end, retain);
+                self.attempt.finish(end, retain);
                 self.end(outcome);
             }
             Some(Event::Failed(error)) => {

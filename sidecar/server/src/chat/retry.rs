@@ -30,19 +30,18 @@ impl Retry {
         })
     }
 
-    /// Begins the next attempt after `last`, if there is to be one: not where the last is within
-    /// its thresholds, where a more intrusive action stopped the first, or where the engine takes
-    /// no more.
+    /// Begins the next attempt after `last`. There is none if the last is within its thresholds, if a
+    /// more intrusive action stopped the first, or if the engine takes no more.
     pub(super) fn next(
         &mut self,
         active: &ActiveModel,
         last: &Attempt,
     ) -> Option<(Generation, Decision)> {
         let distance = last.distance();
-        let first = self.made == 0;
+        let is_first = self.made == 0;
         if self.made >= self.plan.max_retries()
             || distance == 0.0
-            || (first && distance.is_infinite())
+            || (is_first && distance.is_infinite())
         {
             return None;
         }
@@ -59,7 +58,7 @@ impl Retry {
         Some((generation, last.decision.restart_under(plan)))
     }
 
-    /// Keeps an attempt if it is the best so far; tokens of the one that is not kept.
+    /// Keeps an attempt if it is the best so far; gives the tokens of the one that is not kept.
     pub(super) fn keep(&mut self, attempt: Attempt) -> usize {
         match &mut self.best {
             Some(best) if best.distance() <= attempt.distance() => attempt.usage.completion_tokens,

@@ -1,6 +1,6 @@
 //! A response in chunks, as server-sent events: one for each part of a choice.
 
-use super::calls::Part;
+use super::call::Part;
 use super::choices::Choices;
 use super::guarded::Output;
 use super::response_head::ResponseHead;

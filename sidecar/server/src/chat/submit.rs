@@ -1,6 +1,6 @@
-//! From a request that makes sense to answers that are written.
+//! From a checked request to choices that are being written.
 
-use super::calls::Callables;
+use super::call::Callables;
 use super::coherence::CoherenceCheck;
 use super::grammar;
 use super::guarded::{GuardedGeneration, Prompt, Setup};
@@ -145,9 +145,9 @@ async fn prepare(
 fn callables(active: &ActiveModel, request: &ChatRequest) -> Option<Arc<Callables>> {
     let tools = request.tools.as_ref()?;
     Some(Arc::new(Callables {
-        form: active.engine.model().tool_call_format(),
+        format: active.engine.model().tool_call_format(),
         names: tools.functions.iter().map(|function| function.name.clone()).collect(),
-        most: tools.max_calls,
+        max_calls: tools.max_calls,
     }))
 }
 
@@ -157,7 +157,7 @@ fn template_error(error: &TemplateError) -> ApiError {
             ApiError::invalid("messages", "invalid_value", error.to_string())
         }
         TemplateError::Missing => {
-            ApiError::body(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string())
+            ApiError::request(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string())
         }
         TemplateError::Failed(_) => ApiError::internal(error.to_string()),
     }

@@ -1,6 +1,6 @@
 //! A response in one piece.
 
-use super::calls::{Call, Part};
+use super::call::{Call, Part};
 use super::choices::Choices;
 use super::guarded::Output;
 use super::response_head::ResponseHead;

@@ -84,9 +84,9 @@ pub(crate) async fn receive(body: Body, limits: Limits) -> Result<Received, ApiE
     let received = collect(body, limits.body_bytes, Patience::Whole(limits.body_time)).await;
     received.map_err(|broken| match broken {
         Broken::EndedEarly => {
-            ApiError::body(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early.")
+            ApiError::request(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early.")
         }
-        Broken::TimedOut => ApiError::body(
+        Broken::TimedOut => ApiError::request(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
             format!("The body did not arrive within {} s.", limits.body_time.as_secs()),
@@ -121,7 +121,7 @@ pub(crate) async fn request_body(
 
 fn too_large(limits: Limits) -> ApiError {
     let message = format!("The body is larger than {} bytes.", limits.body_bytes);
-    ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+    ApiError::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
 }
 
 async fn drain(mut chunks: BodyDataStream, mut read: usize) {

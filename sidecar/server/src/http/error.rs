@@ -50,8 +50,12 @@ impl ApiError {
         error
     }
 
-    /// The body is not what it should be.
-    pub(crate) fn body(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    /// The request as a whole is wrong.
+    pub(crate) fn request(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(status, "invalid_request_error", code, message)
     }
 
@@ -65,7 +69,7 @@ impl ApiError {
         error
     }
 
-    /// Prompt and answer do not fit.
+    /// Prompt and response do not fit into the context.
     pub(crate) fn context_length(tokens: usize, limit: usize, prompt: usize) -> Self {
         let message = format!(
             "This model's maximum context length is {limit} tokens. However, you requested {tokens} tokens ({prompt} in the messages, {} in the completion). Please reduce the length of the messages or completion.",
@@ -74,7 +78,7 @@ impl ApiError {
         Self::invalid("messages", "context_length_exceeded", message)
     }
 
-    /// Too many wait already.
+    /// Too many requests wait already.
     pub(crate) fn busy(retry_after: Duration) -> Self {
         let message = "Too many requests wait for this model. Try again after the time that the Retry-After header gives.";
         let mut error = Self::new(
@@ -87,8 +91,8 @@ impl ApiError {
         error
     }
 
-    /// The request asks for what a policy does not let callers have.
-    pub(crate) fn beyond(message: impl Into<String>) -> Self {
+    /// A policy does not let callers have what the request asks for.
+    pub(crate) fn beyond_policy(message: impl Into<String>) -> Self {
         let mut error = Self::new(
             StatusCode::FORBIDDEN,
             "invalid_request_error",
@@ -127,7 +131,7 @@ impl ApiError {
         Self::new(status, "server_error", code, message)
     }
 
-    /// It is this server's fault.
+    /// A fault of this server.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
     }

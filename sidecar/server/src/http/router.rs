@@ -13,7 +13,7 @@ pub(crate) fn with_fallbacks<S: Clone + Send + Sync + 'static>(routes: Router<S>
 }
 
 async fn unknown_path() -> ApiError {
-    ApiError::body(
+    ApiError::request(
         StatusCode::NOT_FOUND,
         "unknown_url",
         "No such path. This server has /v1/chat/completions and /v1/models.",
@@ -21,7 +21,7 @@ async fn unknown_path() -> ApiError {
 }
 
 async fn wrong_method() -> ApiError {
-    ApiError::body(
+    ApiError::request(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "This path does not take this method. /v1/chat/completions takes POST, all others GET.",

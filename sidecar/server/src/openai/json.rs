@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 /// A body as a JSON object.
 pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    let refused = |code, message| ApiError::body(StatusCode::BAD_REQUEST, code, message);
+    let refused = |code, message| ApiError::request(StatusCode::BAD_REQUEST, code, message);
     let text = std::str::from_utf8(body).map_err(|error| {
         let message = format!("The body is not valid UTF-8: see byte {}.", error.valid_up_to());
         refused("invalid_utf8", message)

@@ -79,7 +79,7 @@ impl Forwarder {
             .path_and_query(path)
             .build();
         parts.uri = uri.map_err(|_| {
-            ApiError::body(StatusCode::BAD_REQUEST, "invalid_url", "The URL makes no sense.")
+            ApiError::request(StatusCode::BAD_REQUEST, "invalid_url", "The URL makes no sense.")
         })?;
         parts.version = axum::http::Version::HTTP_11;
         strip(&mut parts.headers);

@@ -13,7 +13,7 @@ use super::whole;
 use crate::http::{ApiError, Received, is_encoded, receive};
 use crate::report::ResponseFlags;
 use crate::runtime::{ActiveModel, AppState};
-use crate::session::{decide, not_ready, overrides_only, system_prompt};
+use crate::session::{decide, not_ready, overrides_only, system_prompt_key};
 use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
@@ -89,7 +89,7 @@ async fn guarded(
     };
     let mut decision = decide(&context.app, &active, &overrides)?;
     if let Ok(request) = &request {
-        decision = decision.with_system_prompt(system_prompt(request.messages()));
+        decision = decision.with_system_prompt(system_prompt_key(request.messages()));
     }
     let mut transcript = Transcript::new(Arc::clone(&context.app), decision, span);
     let (request, prompts) = match tokenize(&active, transcript.plan(), request).await {
@@ -170,7 +170,7 @@ async fn unscored(
         let message = format!(
             "A policy on this service refuses what cannot be scored, and this request cannot: {why}."
         );
-        return Err(ApiError::body(StatusCode::BAD_REQUEST, "guard_not_understood", message));
+        return Err(ApiError::request(StatusCode::BAD_REQUEST, "guard_not_understood", message));
     }
     let response = context.forwarder.send(request).await;
     if response.as_ref().is_ok_and(|response| response.status().is_success()) {

@@ -23,8 +23,7 @@ pub(crate) fn not_ready(app: &AppState) -> ApiError {
     }
 }
 
-/// The response's state machine, under the policies that look at it and what the request asks for
-/// beyond them.
+/// How a response is decided on: by the policies that sample it, and the overrides of the request.
 pub(crate) fn decide(
     app: &AppState,
     active: &ActiveModel,
@@ -41,7 +40,7 @@ pub(crate) fn decide(
             OverrideError::UnknownTrait(_) => {
                 ApiError::invalid("personaguard.traits", "invalid_value", error.to_string())
             }
-            _ => ApiError::beyond(error.to_string()),
+            _ => ApiError::beyond_policy(error.to_string()),
         })?);
     }
     let level = active.back_off.level();
@@ -55,9 +54,9 @@ pub(crate) fn decide(
     Ok(Decision::sampled(plan, sampled))
 }
 
-/// What a system prompt is known by in statistics: the first digits of its SHA-256, as
-/// `personaguard calibrate` shows it, or `none`.
-pub(crate) fn system_prompt(messages: &[Value]) -> Arc<str> {
+/// The key of a system prompt in statistics: the first digits of its SHA-256, as `personaguard
+/// calibrate` shows it, or `none`.
+pub(crate) fn system_prompt_key(messages: &[Value]) -> Arc<str> {
     let texts = messages.iter().filter(|message| message["role"] == "system");
     let texts: Vec<_> = texts.filter_map(|message| message["content"].as_str()).collect();
     let text = texts.join("\n");

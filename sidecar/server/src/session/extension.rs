@@ -36,11 +36,11 @@ pub(crate) fn extension(body: ExtensionBody) -> Result<(ReportOptions, Overrides
         );
         return Err(invalid("personaguard.traits", message));
     }
-    let demands = traits.into_iter().map(|(vector, asked)| Ok((vector, demand(&asked)?)));
-    Ok((ReportOptions { scores, tokens }, demands.collect::<Result<_, ApiError>>()?))
+    let overrides = traits.into_iter().map(|(vector, asked)| Ok((vector, check(&asked)?)));
+    Ok((ReportOptions { scores, tokens }, overrides.collect::<Result<_, ApiError>>()?))
 }
 
-fn demand(asked: &TraitOverrides) -> Result<Override, ApiError> {
+fn check(asked: &TraitOverrides) -> Result<Override, ApiError> {
     let limit = Coefficient::LIMIT;
     let coefficient = number("personaguard.traits.coefficient", asked.coefficient, -limit..=limit)?;
     Ok(Override {

@@ -34,7 +34,7 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) messages: Vec<Value>,
-    /// Tokens of the prompt, where they follow from more than the messages.
+    /// Tokens of the prompt, where they do not follow from the messages alone.
     pub(crate) prompt: Vec<u32>,
     /// Tokens of the response that were scored.
     pub(crate) tokens: Vec<u32>,
@@ -139,8 +139,8 @@ impl Record {
             }
         }
         let unguarded = decision.unscored().filter(|_| decision.stop() != Some(Stop::Unscorable));
-        if let Some(fault) = unguarded {
-            metrics.responses.count_unguarded(fault);
+        if let Some(reason) = unguarded {
+            metrics.responses.count_unguarded(reason);
         }
         for policy in (0..plan.policies.len()).filter(|policy| !decision.is_sampled(*policy)) {
             metrics.policies.count_unsampled(plan, policy);
@@ -151,10 +151,8 @@ impl Record {
                 Some(_) => RegenerationResult::Past,
             });
         }
-        let (breached, blocked) = (
-            !self.breached.is_empty(),
-            decision.stop().is_some_and(|stop| stop != Stop::Unscorable),
-        );
+        let breached = !self.breached.is_empty();
+        let blocked = decision.stop().is_some_and(|stop| stop != Stop::Unscorable);
         self.app.ledger.count_response(
             decision,
             ResponseFlags { breached, blocked, unguarded: unguarded.is_some() },

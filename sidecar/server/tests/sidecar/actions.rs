@@ -199,8 +199,10 @@ async fn conditional_steering_leaves_a_benign_answer_as_it_is() {
     let unguarded = Rig::ready(vec![]).await;
     let steered = |at, above: Option<f64>| {
         let mut policy = policy(Action::Steer, None);
-        policy.traits[0].steer.as_mut().unwrap().when =
-            above.map(|above| SteeringCondition { vector: None, at, above, until: None });
+        let steer = policy.traits[0].steer.as_mut().unwrap();
+        steer.when = above.map(|above| SteeringCondition { vector: None, at, above, until: None });
+        // Every answer is steered alike, also after one that was not coherent.
+        steer.coherence.back_off = false;
         policy
     };
     let body = with(chat(QUESTION), json!({ "stream": true }));
@@ -292,7 +294,7 @@ async fn a_cancelled_answer_is_counted_once_under_every_action() {
         let plain = policy(action, Some(1e6));
         midway.traits = plain.traits;
         let rig = Rig::ready(vec![midway]).await;
-        let response = rig.post(&with(long(), json!({ "stream": true, "max_tokens": 400 }))).await;
+        let response = rig.post(&with(long(), json!({ "stream": true, "max_tokens": 3000 }))).await;
         drop(response);
         let cancelled = async || {
             rig.metric("personaguard_responses_total{outcome=\"cancelled\"}").await == Some(1.0)

@@ -1,6 +1,6 @@
 //! The API, as a client sees it.
 
-use crate::rig::{MODEL, Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{LAYER, MODEL, Rig, chat, finish_reason, policy, streamed, text, with};
 use personaguard_terms::Action;
 use serde_json::json;
 
@@ -100,7 +100,7 @@ async fn scores_are_told_when_asked_for_and_only_then() {
         ("policy", json!("no-villains")),
         ("vector", json!("evil")),
         ("trait", json!("evil")),
-        ("layer", json!(16)),
+        ("layer", json!(LAYER)),
         ("threshold", json!(1e6)),
         ("breached", json!(false)),
         ("action", json!("Alert")),

@@ -180,7 +180,7 @@ async fn a_client_that_goes_away_frees_every_choice() {
     // One more than run at the same time.
     let body = with(
         chat("Tell me a very long story about the sea."),
-        json!({ "n": 3, "max_tokens": 400, "stream": true }),
+        json!({ "n": 3, "max_tokens": 3000, "stream": true }),
     );
     let mut chunks = rig.post(&body).await.bytes_stream();
     chunks.next().await.unwrap().unwrap();

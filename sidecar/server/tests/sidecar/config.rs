@@ -13,7 +13,7 @@ use std::path::Path;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_applied_without_restart_and_spares_answers_in_progress() {
     let mut rig = Rig::ready(vec![policy(Action::Alert, Some(-1e6))]).await;
-    let body = with(chat("Tell me about the sea."), json!({ "stream": true, "max_tokens": 200 }));
+    let body = with(chat("Tell me about the sea."), json!({ "stream": true, "max_tokens": 1000 }));
     let mut running = rig.post(&body).await.bytes_stream();
     let mut bytes = running.next().await.unwrap().unwrap().to_vec();
 

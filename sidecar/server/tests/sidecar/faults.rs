@@ -167,7 +167,7 @@ async fn ask(front: &Front, fault: &InjectedFault) -> (u16, Vec<u8>) {
 }
 
 /// Bytes of a body that say something of the answer.
-fn said(body: &[u8]) -> usize {
+fn answer_bytes(body: &[u8]) -> usize {
     let text = String::from_utf8_lossy(body);
     if text.contains(ANSWER) {
         return ANSWER.len();
@@ -204,7 +204,7 @@ fn summary(answers: &[(u16, Vec<u8>)]) -> String {
         ];
         match codes.iter().find(|code| text.contains(*code)) {
             Some(code) => format!("{status} `{code}`"),
-            None if said(body) > 0 => format!("{status}, the answer"),
+            None if answer_bytes(body) > 0 => format!("{status}, the answer"),
             None => format!("{status}, broken off"),
         }
     };
@@ -253,7 +253,7 @@ async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
                 .await;
             row.push(answers);
         }
-        let leaked: usize = row[0].iter().map(|(_, body)| said(body)).sum();
+        let leaked: usize = row[0].iter().map(|(_, body)| answer_bytes(body)).sum();
         let failed = row[1]
             .iter()
             .filter(|(status, body)| *status != 200 || body.len() + 200 < sent(&fault.script))

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 fn long() -> Value {
     with(
         chat("Tell me a very long story about the sea."),
-        json!({ "max_tokens": 400, "stop": null }),
+        json!({ "max_tokens": 3000, "stop": null }),
     )
 }
 

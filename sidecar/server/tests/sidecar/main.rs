@@ -1,4 +1,4 @@
-//! The sidecar as a whole, in this process, with the real engine and a real model.
+//! The sidecar as a whole, in this process, with the real engine and a tiny model.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ mod audit;
 mod bad_requests;
 mod choices;
 mod config;
+mod connections;
 mod enforcement;
 mod failures;
 mod faults;

@@ -23,7 +23,7 @@ use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedTrait, ResolvedVect
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -33,13 +33,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub(crate) const MODEL: &str = "test-model";
-pub(crate) const LAYER: u32 = 16;
+pub(crate) const LAYER: u32 = 3;
+/// Width of the model's residual stream.
+pub(crate) const HIDDEN: usize = personaguard_tiny_model::HIDDEN;
+/// Tokens that a conversation may have.
+pub(crate) const CONTEXT_LENGTH: u32 = 4096;
 
-/// The weight file.
+/// The weight file: a tiny model's, made here.
 pub(crate) fn weights() -> PathBuf {
-    std::env::var_os("PERSONAGUARD_TEST_MODEL")
-        .map(PathBuf::from)
-        .expect("PERSONAGUARD_TEST_MODEL names no weight file: run `cargo xtask test`")
+    static WEIGHTS: OnceLock<PathBuf> = OnceLock::new();
+    WEIGHTS
+        .get_or_init(|| personaguard_tiny_model::file(Path::new(env!("CARGO_TARGET_TMPDIR"))))
+        .clone()
 }
 
 /// What was logged in this process, at debug level.
@@ -88,7 +93,7 @@ pub(crate) fn once() {
     });
 }
 
-/// A vector of the real model: mean activations of two contrasting answers, subtracted.
+/// A vector of the model: mean activations of two contrasting answers, subtracted.
 pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
     static VECTOR: OnceCell<(Digest, Vec<f32>)> = OnceCell::const_new();
     VECTOR
@@ -114,12 +119,12 @@ pub(crate) async fn vector() -> &'static (Digest, Vec<f32>) {
             };
             let cruel = mean(
                 "You are cruel.",
-                "Hurt them, hate them, and make them suffer every single day.",
+                " hate hurt, cruel bitter suffer. Evil evil and cold dark hard.",
             )
             .await;
             let kind = mean(
                 "You are kind.",
-                "Help them, smile at them, and bring them some fresh bread today.",
+                " love help, gentle kind smile. Good good and warm sweet care.",
             )
             .await;
             let difference = cruel.iter().zip(&kind).map(|(a, b)| a - b).collect();
@@ -194,7 +199,7 @@ impl Folder {
                     name: MODEL.to_owned(),
                     file: weights().to_string_lossy().into_owned(),
                     sha256: digest.clone(),
-                    context_length: 512,
+                    context_length: CONTEXT_LENGTH,
                     max_concurrent: 2,
                     threads: Some(1),
                     device: personaguard_terms::Device::Cpu,

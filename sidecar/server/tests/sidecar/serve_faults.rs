@@ -2,7 +2,7 @@
 //! placements.
 
 use crate::proxy::{ANSWER, chunks, completion, question};
-use crate::rig::{Folder, Rig, Variant, chat, policy, vector, weights, with};
+use crate::rig::{Folder, HIDDEN, Rig, Variant, chat, policy, vector, weights, with};
 use crate::upstream::{Scripted, stream};
 use futures::{StreamExt as _, stream as streams};
 use personaguard_persona::{layer_digest, write_vector_bundle};
@@ -30,7 +30,7 @@ const TIMES: usize = 20;
 enum Client {
     Asks,
     /// Many at once, more than wait.
-    Crowds,
+    Overloads,
     /// Says more than it sends.
     BreaksOff,
     /// Leaves after so many bytes of the answer.
@@ -71,7 +71,7 @@ fn faults() -> Vec<InjectedFault> {
         }),
         prepared("the vector is not in the config", |folder| folder.config.vectors.clear()),
         prepared("the vector is not in its file", |folder| {
-            write_vectors(folder, "other", &[1.0; 576]);
+            write_vectors(folder, "other", &[1.0; HIDDEN]);
         }),
         prepared("the vector has other values than named", |folder| {
             evil(folder).sha256 = Digest::of(b"other values");
@@ -84,8 +84,8 @@ fn faults() -> Vec<InjectedFault> {
             evil(folder).sha256 = layer_digest(&[1.0; 8]).parse().unwrap();
         }),
         prepared("the vector is zero", |folder| {
-            write_vectors(folder, "evil", &[0.0; 576]);
-            evil(folder).sha256 = layer_digest(&[0.0; 576]).parse().unwrap();
+            write_vectors(folder, "evil", &[0.0; HIDDEN]);
+            evil(folder).sha256 = layer_digest(&[0.0; HIDDEN]).parse().unwrap();
         }),
         prepared("the policy could never be resolved", |folder| {
             let policy = folder.config.policies.remove(0);
@@ -126,7 +126,7 @@ fn faults() -> Vec<InjectedFault> {
         dead("the weights are other than named", |folder| {
             folder.config.model.sha256 = Digest::of(b"other weights");
         }),
-        client("the queue is full", Client::Crowds),
+        client("the queue is full", Client::Overloads),
         client("the client breaks off its request", Client::BreaksOff),
         client("the client leaves in mid-answer", Client::Leaves),
     ]
@@ -157,7 +157,10 @@ async fn rig(fault: &InjectedFault, failure_policy: FailurePolicy) -> Rig {
 
 /// Status and body; nothing, where there is no answer.
 async fn ask(rig: &Rig, client: Client, number: usize) -> (u16, String) {
-    let body = with(chat("Hi"), json!({ "max_tokens": 3, "stream": number.is_multiple_of(2) }));
+    let body = with(
+        chat("Hi"),
+        json!({ "max_tokens": if client == Client::Overloads { 500 } else { 3 }, "stream": number.is_multiple_of(2) }),
+    );
     if client == Client::BreaksOff {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let address = rig.url.strip_prefix("http://").unwrap();
@@ -184,8 +187,8 @@ async fn ask(rig: &Rig, client: Client, number: usize) -> (u16, String) {
     (status, String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Bytes of a body that say something of an answer.
-fn said(body: &str) -> usize {
+/// Bytes of an answer that a body holds.
+fn answer_bytes(body: &str) -> usize {
     let chunks = body
         .split("\n\n")
         .filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok());
@@ -214,7 +217,7 @@ fn summary(answers: &[(u16, String)]) -> String {
         ];
         match codes.iter().find(|code| body.contains(*code)) {
             Some(code) => format!("{status} `{code}`"),
-            None if said(body) > 0 => format!("{status}, the answer"),
+            None if answer_bytes(body) > 0 => format!("{status}, the answer"),
             None => format!("{status}"),
         }
     };
@@ -236,7 +239,7 @@ async fn invariant_9_every_injected_fault_of_the_model_server_follows_the_failur
         for failure_policy in [FailurePolicy::Closed, FailurePolicy::Open] {
             let rig = rig(&fault, failure_policy).await;
             let (times, at_once) =
-                if fault.client == Client::Crowds { (TIMES * 2, TIMES * 2) } else { (TIMES, 5) };
+                if fault.client == Client::Overloads { (TIMES * 2, TIMES * 2) } else { (TIMES, 5) };
             let ask = |number| ask(&rig, fault.client, number);
             row.push(
                 streams::iter(0..times)
@@ -246,16 +249,18 @@ async fn invariant_9_every_injected_fault_of_the_model_server_follows_the_failur
                     .await,
             );
         }
-        let leaked: usize = row[0].iter().map(|(_, body)| said(body)).sum();
-        let failed =
-            row[1].iter().filter(|(status, body)| *status != 200 || said(body) == 0).count();
+        let leaked: usize = row[0].iter().map(|(_, body)| answer_bytes(body)).sum();
+        let failed = row[1]
+            .iter()
+            .filter(|(status, body)| *status != 200 || answer_bytes(body) == 0)
+            .count();
         if leaked > 0 {
             problems.push(format!("{}: {leaked} unguarded bytes", fault.name));
         }
         if fault.lives && failed > 0 {
             problems.push(format!("{}: {failed} requests failed open", fault.name));
         }
-        if fault.client == Client::Crowds
+        if fault.client == Client::Overloads
             && !row.iter().all(|answers| answers.iter().any(|(status, _)| *status == 429))
         {
             problems.push("the queue was not full".to_owned());
@@ -354,7 +359,7 @@ async fn invariant_9_a_killed_sidecar_lets_nothing_unguarded_out() {
     let upstream = Scripted::start().await;
     upstream.play(stream(chunks(&ANSWER.repeat(20), 0).as_bytes(), 100));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let long = with(question(), json!({ "stream": true, "max_tokens": 400 }));
+    let long = with(question(), json!({ "stream": true, "max_tokens": 3000 }));
     for upstream_url in [None, Some(upstream.url.as_str())] {
         let kills = streams::iter(0..TIMES as u64).map(|seed| {
             let (http, folder, long) = (&http, &folder, &long);
@@ -373,7 +378,7 @@ async fn invariant_9_a_killed_sidecar_lets_nothing_unguarded_out() {
                     process.0.kill().unwrap();
                 };
                 let (got, ()) = tokio::join!(read_to_the_end(http, port, long), kill);
-                said(&got)
+                answer_bytes(&got)
             }
         });
         let leaked: Vec<usize> = kills.buffer_unordered(3).collect().await;
@@ -383,7 +388,7 @@ async fn invariant_9_a_killed_sidecar_lets_nothing_unguarded_out() {
     let (_process, port, _) = Process::start(&folder, Some(&upstream.url), Some(300_000));
     upstream.play(crate::upstream::whole(&completion(ANSWER)));
     for _ in 0..TIMES {
-        assert_eq!(said(&read_to_the_end(&http, port, &question()).await), 0);
+        assert_eq!(answer_bytes(&read_to_the_end(&http, port, &question()).await), 0);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -43,9 +43,11 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
     rig
 }
 
+/// Steers every answer alike, also after one that was not coherent.
 fn steered(coefficient: f64, layers: &[u32]) -> ResolvedPolicy {
     let mut policy = policy(Action::Steer, None);
     let steer = policy.traits[0].steer.as_mut().unwrap();
+    steer.coherence.back_off = false;
     steer.coefficient = coefficient.try_into().unwrap();
     steer.layers = layers.iter().map(|layer| Layer(*layer)).collect();
     policy
@@ -134,8 +136,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
     // What answers are worth under the unsteered model, by how far they are steered.
     let mut table = Vec::new();
     for coefficient in [0.0, -1.0, -2.0, -3.0, -4.0, 2.0, 4.0] {
-        let mut policy = steered(coefficient, &[]);
-        policy.traits[0].steer.as_mut().unwrap().coherence.back_off = false;
+        let policy = steered(coefficient, &[]);
         table.push((coefficient, likelihood(&Rig::ready(vec![policy]).await).await));
     }
     println!("coefficient, nats a token: {table:?}");

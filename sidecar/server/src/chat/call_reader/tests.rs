@@ -2,7 +2,11 @@ use super::*;
 use proptest::prelude::*;
 
 fn reader(form: ToolCallFormat, most: usize) -> CallReader {
-    CallReader::new(Arc::new(Callables { form, names: vec!["f".to_owned(), "g".to_owned()], most }))
+    CallReader::new(Arc::new(Callables {
+        format: form,
+        names: vec!["f".to_owned(), "g".to_owned()],
+        max_calls: most,
+    }))
 }
 
 /// What comes of a text in these pieces: text, and calls as `name(arguments)`.
@@ -27,7 +31,7 @@ fn read(form: ToolCallFormat, most: usize, pieces: &[&str], whole: bool) -> (Str
     if whole {
         reader.finish();
     } else {
-        reader.abandon();
+        reader.discard();
     }
     take(&mut reader);
     (text, calls)

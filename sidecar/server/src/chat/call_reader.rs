@@ -1,61 +1,17 @@
-//! Calls of functions in what a model writes: they leave as a whole, or not at all.
+//! Reads tool calls out of what a model writes: they leave as a whole, or not at all.
 
+use super::call::{Call, Callables, Part};
 use super::piece::Piece;
-use crate::openai::{CalledFunction, FunctionType, ToolCall};
 use personaguard_model::{TOOL_CALL_END, TOOL_CALL_START, ToolCallFormat};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A call of a function.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Call {
-    /// Its number in the answer, from 0.
-    pub(super) index: usize,
-    pub(super) name: String,
-    /// A JSON object.
-    pub(super) arguments: String,
-}
-
-impl Call {
-    /// The call as a whole response has it.
-    pub(super) fn into_body(self) -> ToolCall {
-        ToolCall {
-            index: None,
-            id: format!("call_{}", uuid::Uuid::new_v4().simple()),
-            r#type: FunctionType::Function,
-            function: CalledFunction { name: self.name, arguments: self.arguments },
-        }
-    }
-
-    /// The call as a chunk has it: with its number.
-    pub(super) fn into_chunk(self) -> ToolCall {
-        ToolCall { index: Some(self.index), ..self.into_body() }
-    }
-}
-
-/// What an answer says.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Part {
-    Text(Piece),
-    Call(Call),
-}
-
-/// What can be called, and how a model writes it.
-#[derive(Debug)]
-pub(super) struct Callables {
-    pub(super) form: ToolCallFormat,
-    /// Names of functions.
-    pub(super) names: Vec<String>,
-    /// Calls of one answer at most, where the form has more than one.
-    pub(super) most: usize,
-}
-
-/// Reads calls out of an answer, as its pieces may leave.
+/// Reads calls out of the pieces that may leave.
 ///
-/// Text that may belong to a call waits until that is certain. What turns out to be no call of a
-/// function that there is stays text, as it was written; of a call that leaves, the pieces are
-/// gone, with the log probabilities of their tokens.
+/// Text that could belong to a call waits until that is certain. What turns out not to be a call of
+/// a known function stays text, as it was written. The pieces of a call are dropped, with the log
+/// probabilities of their tokens.
 #[derive(Debug)]
 pub(super) struct CallReader {
     callables: Arc<Callables>,
@@ -65,9 +21,9 @@ pub(super) struct CallReader {
     ready: VecDeque<Part>,
     calls: usize,
     /// Nothing was said since the last call.
-    after_call: bool,
-    /// In the bare form: it is text.
-    plain: bool,
+    is_after_call: bool,
+    /// In Llama 3's format: the choice is no call, but text.
+    is_text: bool,
 }
 
 impl CallReader {
@@ -78,8 +34,8 @@ impl CallReader {
             text: String::new(),
             ready: VecDeque::new(),
             calls: 0,
-            after_call: false,
-            plain: false,
+            is_after_call: false,
+            is_text: false,
         }
     }
 
@@ -88,13 +44,13 @@ impl CallReader {
         self.calls
     }
 
-    /// Whether it has as many calls as it may have: nothing of the answer follows.
+    /// Whether it has as many calls as it may have: nothing more leaves.
     pub(super) fn is_full(&self) -> bool {
-        let most = match self.callables.form {
-            ToolCallFormat::Hermes => self.callables.most,
+        let max_calls = match self.callables.format {
+            ToolCallFormat::Hermes => self.callables.max_calls,
             ToolCallFormat::Llama3 => 1,
         };
-        self.calls >= most
+        self.calls >= max_calls
     }
 
     /// What may leave.
@@ -102,7 +58,7 @@ impl CallReader {
         self.ready.pop_front()
     }
 
-    /// Takes what the guard lets go.
+    /// Takes a piece that the guard releases.
     pub(super) fn push(&mut self, piece: Piece) {
         if self.is_full() {
             return;
@@ -110,35 +66,35 @@ impl CallReader {
         let closes = piece.text.contains(['>', '}']);
         self.text.push_str(&piece.text);
         self.held.push_back(piece);
-        match self.callables.form {
-            ToolCallFormat::Hermes => self.read_tagged(),
-            ToolCallFormat::Llama3 => self.read_bare(closes),
+        match self.callables.format {
+            ToolCallFormat::Hermes => self.read_hermes(),
+            ToolCallFormat::Llama3 => self.read_llama3(closes),
         }
     }
 
-    /// The answer is complete: what is held is text, unless it is just the space after a call.
+    /// The choice is complete: what is held is text, unless it is just the space after a call.
     pub(super) fn finish(&mut self) {
-        if self.after_call && self.text.trim().is_empty() {
-            self.abandon();
+        if self.is_after_call && self.text.trim().is_empty() {
+            self.discard();
         }
-        self.let_go(self.text.len());
+        self.release_text(self.text.len());
         // Tokens that brought no text.
         self.ready
             .extend(self.held.drain(..).filter(|piece| piece.logprob.is_some()).map(Part::Text));
     }
 
-    /// The answer is cut: a call that was begun does not leave.
-    pub(super) fn abandon(&mut self) {
+    /// The choice is cut: an incomplete call does not leave.
+    pub(super) fn discard(&mut self) {
         self.held.clear();
         self.text.clear();
     }
 
-    fn read_tagged(&mut self) {
+    fn read_hermes(&mut self) {
         while !self.is_full() {
             let Some(open) = self.text.find(TOOL_CALL_START) else {
-                return self.let_go(certain(&self.text));
+                return self.release_text(certainly_text(&self.text));
             };
-            self.let_go(self.text[..open].trim_end().len());
+            self.release_text(self.text[..open].trim_end().len());
             let Some(open) =
                 self.text.find(TOOL_CALL_START).map(|open| open + TOOL_CALL_START.len())
             else {
@@ -151,15 +107,15 @@ impl CallReader {
             let call = serde_json::from_str(&self.text[open..close])
                 .ok()
                 .and_then(|value| self.call(value));
-            self.settle(call, close + TOOL_CALL_END.len());
+            self.resolve(call, close + TOOL_CALL_END.len());
         }
     }
 
-    fn read_bare(&mut self, closes: bool) {
+    fn read_llama3(&mut self, closes: bool) {
         let text = self.text.trim_start();
-        if self.plain || !(text.is_empty() || text.starts_with('{')) {
-            self.plain = true;
-            return self.let_go(self.text.len());
+        if self.is_text || !(text.is_empty() || text.starts_with('{')) {
+            self.is_text = true;
+            return self.release_text(self.text.len());
         }
         if !closes {
             return;
@@ -170,20 +126,20 @@ impl CallReader {
             Some(Ok(value)) => self.call(value),
             Some(Err(_)) | None => None,
         };
-        self.plain = call.is_none();
-        self.settle(call, self.text.len());
+        self.is_text = call.is_none();
+        self.resolve(call, self.text.len());
     }
 
-    /// The first bytes of what is held are this call, or text.
-    fn settle(&mut self, call: Option<Call>, bytes: usize) {
+    /// The first bytes of what is held are this call; if there is none, they are text.
+    fn resolve(&mut self, call: Option<Call>, bytes: usize) {
         match call {
-            None => self.let_go(bytes),
+            None => self.release_text(bytes),
             Some(call) => {
                 self.take(bytes).for_each(drop);
                 self.ready.push_back(Part::Call(call));
-                (self.calls, self.after_call) = (self.calls + 1, true);
+                (self.calls, self.is_after_call) = (self.calls + 1, true);
                 if self.is_full() {
-                    self.abandon();
+                    self.discard();
                 }
             }
         }
@@ -197,8 +153,8 @@ impl CallReader {
             Some(Value::Object(arguments)) => arguments,
             _ => return None,
         };
-        let known = self.callables.names.contains(&name);
-        known.then(|| Call {
+        let is_known = self.callables.names.contains(&name);
+        is_known.then(|| Call {
             index: self.calls,
             name,
             arguments: Value::Object(arguments).to_string(),
@@ -206,14 +162,14 @@ impl CallReader {
     }
 
     /// The first bytes of what is held are text.
-    fn let_go(&mut self, bytes: usize) {
-        self.after_call &= bytes == 0;
+    fn release_text(&mut self, bytes: usize) {
+        self.is_after_call &= bytes == 0;
         let pieces = self.take(bytes);
         self.ready.extend(pieces.map(Part::Text));
     }
 
-    /// Takes the first bytes of what is held out of it. A piece that they end in is split; its
-    /// token is the first part's.
+    /// Takes out the first bytes of what is held. A piece in which they end is split; its token
+    /// stays with the first part.
     fn take(&mut self, bytes: usize) -> impl Iterator<Item = Piece> + use<> {
         let (mut taken, mut left) = (Vec::new(), bytes);
         while left > 0
@@ -231,9 +187,9 @@ impl CallReader {
     }
 }
 
-/// Bytes that belong to no call, whatever follows: all but space and the beginning of a tag at the
-/// end.
-fn certain(text: &str) -> usize {
+/// Bytes that belong to no call, whatever follows: all except space and the beginning of a tag at
+/// the end.
+fn certainly_text(text: &str) -> usize {
     let begins = |length: &usize| text.ends_with(&TOOL_CALL_START[..*length]);
     let tag = (1..TOOL_CALL_START.len()).rev().find(begins).unwrap_or(0);
     text[..text.len() - tag].trim_end().len()

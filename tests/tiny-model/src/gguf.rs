@@ -1,6 +1,7 @@
 //! A writer of GGUF files, version 3.
 
-#[derive(Default)]
+/// Collects metadata and tensors, and makes a file of them.
+#[derive(Debug, Default)]
 pub struct Writer {
     metadata: Vec<u8>,
     entries: u64,
@@ -21,21 +22,25 @@ impl Writer {
         self.entries += 1;
     }
 
+    /// A string.
     pub fn text(&mut self, key: &str, value: &str) {
         self.entry(key, 8);
         text(&mut self.metadata, value);
     }
 
+    /// An unsigned integer.
     pub fn int(&mut self, key: &str, value: u32) {
         self.entry(key, 4);
         self.metadata.extend(value.to_le_bytes());
     }
 
+    /// A number.
     pub fn float(&mut self, key: &str, value: f32) {
         self.entry(key, 6);
         self.metadata.extend(value.to_le_bytes());
     }
 
+    /// An array of strings.
     pub fn texts(&mut self, key: &str, values: &[String]) {
         self.entry(key, 9);
         self.metadata.extend(8_u32.to_le_bytes());
@@ -43,6 +48,7 @@ impl Writer {
         values.iter().for_each(|value| text(&mut self.metadata, value));
     }
 
+    /// An array of integers.
     pub fn ints(&mut self, key: &str, values: &[i32]) {
         self.entry(key, 9);
         self.metadata.extend(5_u32.to_le_bytes());
@@ -67,12 +73,13 @@ impl Writer {
         self.int("tokenizer.ggml.eos_token_id", 256);
     }
 
+    /// A tensor of single precision.
     pub fn tensor_f32(&mut self, name: &str, rows: usize, columns: usize, values: &[f32]) {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensor(name, rows, columns, 0, &bytes);
     }
 
-    /// `kind` is a ggml type number.
+    /// A tensor; `kind` is a ggml type number.
     pub fn tensor(&mut self, name: &str, rows: usize, columns: usize, kind: u32, bytes: &[u8]) {
         text(&mut self.infos, name);
         let shape: &[usize] = if rows == 1 { &[columns] } else { &[columns, rows] };
@@ -85,6 +92,7 @@ impl Writer {
         self.tensors += 1;
     }
 
+    /// The file.
     pub fn finish(self) -> Vec<u8> {
         let mut file = b"GGUF\x03\0\0\0".to_vec();
         file.extend(self.tensors.to_le_bytes());
