@@ -11,15 +11,13 @@ use personaguard_lab::extract::{ExtractSettings, Job, Judge, TraitGenerator, run
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use personaguard_persona::{Polarity, TraitSpec};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
-/// The weight file.
+/// The weight file: a tiny model's, made here.
 fn weights() -> PathBuf {
-    std::env::var_os("PERSONAGUARD_TEST_MODEL")
-        .map(PathBuf::from)
-        .expect("PERSONAGUARD_TEST_MODEL names no weight file: run `cargo xtask test`")
+    personaguard_tiny_model::file(Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
 fn once() {
@@ -81,7 +79,7 @@ fn small() -> ExtractSettings {
         temperature: 1.0,
         seed: 1,
         draws: 100,
-        layer_step: Some(12),
+        layer_step: Some(2),
         steering_questions: 3,
         benign: 2,
     }
