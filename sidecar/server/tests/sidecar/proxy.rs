@@ -104,7 +104,7 @@ fn closed(mut policy: ResolvedPolicy) -> ResolvedPolicy {
 async fn other_requests_pass_untouched_both_ways() {
     let front = Front::ready(vec![closed(policy(Action::Block, Some(-1e6)))]).await;
     front.upstream.play(vec![Step::Send(
-        b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nConnection: close\r\nKeep-Alive: timeout=5\r\n\r\n\x00\xff\n".to_vec(),
+        b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: timeout=5\r\n\r\n\x00\xff\n".to_vec(),
     )]);
     let body = vec![7_u8; 3 << 20];
     let request =
