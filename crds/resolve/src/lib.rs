@@ -241,6 +241,7 @@ pub fn resolve_policy(
         mode: spec.mode,
         selector: wire_selector(&spec.selector),
         failure_policy: spec.failure_policy,
+        unscorable_requests: spec.unscorable_requests,
         evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1), ..spec.evidence },
         sampling: spec.sampling,
         record_conversations: spec.record_conversations,
@@ -443,6 +444,8 @@ fn served_model(model: &PersonaModel) -> ServedModel {
         sha256: model.spec.sha256.clone(),
         context_length: runtime.context_length,
         max_concurrent: runtime.max_concurrent,
+        max_request_bytes: Some(runtime.max_request_bytes),
+        scoring_deadline_seconds: Some(runtime.scoring_deadline_seconds),
         threads: runtime.threads,
         device: runtime.device,
     }
