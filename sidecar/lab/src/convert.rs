@@ -1,16 +1,28 @@
-//! The command `vector`: describes vector files, and exchanges vectors with other tools.
+//! The command `vector`: describes vector files, and exchanges vectors with other tools: `.pt` files
+//! of the paper's repository, plain safetensors, and GGUF control vectors as repeng and llama.cpp use
+//! them.
 
 mod description;
+mod error;
+mod flat;
+mod gguf;
+mod pickle;
+mod safetensors;
+mod torch;
+
+pub use error::ImportError;
 
 use crate::files::{LoadedVector, read_file, read_vector, write_file};
 use anyhow::bail;
+use gguf::{export_gguf, import_gguf};
 use personaguard_model::{LoadOptions, Model};
-use personaguard_persona::convert::{export_gguf, import_gguf, import_safetensors, import_torch};
 use personaguard_persona::{
     LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata, norm, sha256_hex,
 };
+use safetensors::import_safetensors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use torch::import_torch;
 
 /// A file of another tool to import.
 #[derive(Clone, Debug)]
