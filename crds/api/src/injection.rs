@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
     plural = "personainjections",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "Internal: what the API server adds to the pods of one model in one namespace. Written by the operator; do not edit.",
+    doc = "Internal: what the API server adds to the pods of one model in one namespace. Written \
+           by the operator; do not edit.",
     namespaced,
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.container.image"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

@@ -20,14 +20,22 @@ use std::collections::BTreeMap;
     shortname = "pm",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and how to run it.",
+    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and \
+           how to run it.",
     cel,
-    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaModel has at most 63 characters: it becomes a label"),
+    validation = (
+        "self.metadata.name.size() <= 63",
+        "the name of a PersonaModel has at most 63 characters: it becomes a label"
+    ),
     status = "PersonaModelStatus",
     printcolumn(name = "Device", type_ = "string", json_path = ".spec.runtime.device"),
     printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
     printcolumn(name = "Sidecars", type_ = "integer", json_path = ".status.sidecars"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -49,7 +57,10 @@ pub struct PersonaModelSpec {
 
 /// Where the weights come from. Exactly one field.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = ("has(self.image) != has(self.persistentVolumeClaim)", "give exactly one source: image or persistentVolumeClaim"))]
+#[x_kube(validation = (
+    "has(self.image) != has(self.persistentVolumeClaim)",
+    "give exactly one source: image or persistentVolumeClaim"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModelSource {
     /// An OCI image whose file system holds the weights, mounted read-only as an image volume.

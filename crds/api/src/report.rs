@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
     shortname = "pr",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "What the sidecars of one guarded workload saw. Written by the operator, owned by the workload.",
+    doc = "What the sidecars of one guarded workload saw. Written by the operator, owned by the \
+           workload.",
     namespaced,
     status = "PersonaReportStatus",
     printcolumn(name = "Workload", type_ = "string", json_path = ".status.workload"),
@@ -79,7 +80,10 @@ pub struct PersonaReportStatus {
     pub worst: Option<String>,
     /// Scores of each trait, over all pods.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["policy", "vector"]
+    ))]
     pub traits: Vec<TraitScores>,
     /// The last cumulative summary of each pod that exists.
     #[serde(default)]
@@ -90,7 +94,10 @@ pub struct PersonaReportStatus {
     pub retired: Totals,
     /// Trait counts of sidecar processes that are gone.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["policy", "vector"]
+    ))]
     pub retired_traits: Vec<TraitScores>,
     /// `TraitBreached`, `DriftDetected`, `Reporting`.
     #[serde(default)]

@@ -21,12 +21,19 @@ use serde::{Deserialize, Serialize};
     doc = "A data set on a PersistentVolumeClaim, screened by projection difference in a Job.",
     namespaced,
     cel,
-    validation = ("self.metadata.name.size() <= 40", "the name of a DatasetScreen has at most 40 characters: its Jobs are named after it"),
+    validation = (
+        "self.metadata.name.size() <= 40",
+        "the name of a DatasetScreen has at most 40 characters: its Jobs are named after it"
+    ),
     status = "DatasetScreenStatus",
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
     printcolumn(name = "Shards", type_ = "string", json_path = ".status.shards"),
     printcolumn(name = "Samples", type_ = "integer", json_path = ".status.samples"),
-    printcolumn(name = "Complete", type_ = "string", json_path = ".status.conditions[?(@.type==\"Complete\")].status"),
+    printcolumn(
+        name = "Complete",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Complete\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -34,7 +41,10 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[x_kube(validation = ("self == oldSelf", "a DatasetScreen runs once: create another one instead of editing it"))]
+#[x_kube(validation = (
+    "self == oldSelf",
+    "a DatasetScreen runs once: create another one instead of editing it"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatasetScreenSpec {
     /// Name of the `PersonaModel` that is to be trained. Its volume is mounted in this namespace.

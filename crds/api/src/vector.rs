@@ -21,14 +21,21 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     doc = "A persona vector: the direction of one trait in the activations of one exact model.",
     cel,
-    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaVector has at most 63 characters: it becomes a label of metrics"),
+    validation = (
+        "self.metadata.name.size() <= 63",
+        "the name of a PersonaVector has at most 63 characters: it becomes a label of metrics"
+    ),
     status = "PersonaVectorStatus",
     printcolumn(name = "Trait", type_ = "string", json_path = ".spec.trait"),
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
     printcolumn(name = "Layer", type_ = "integer", json_path = ".status.layer"),
     printcolumn(name = "AUROC", type_ = "string", json_path = ".status.auroc"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -40,23 +47,29 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = (
         "has(self.artifact) == has(self.sha256)",
-        "artifact and sha256 go together: give both for a vector file that exists, none for one that is to be extracted"
+        "artifact and sha256 go together: give both for a vector file that exists, none for one \
+         that is to be extracted"
     ),
     validation = (
         "!has(self.artifact) || !has(self.extraction)",
         "give artifact (a vector file that exists) or extraction (how to make one), not both"
     ),
     validation = (
-        "has(self.artifact) || has(self.description) || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
-        "describe the trait in description: it is not one of the built-in ones (apathetic, evil, hallucinating, humorous, impolite, optimistic, sycophantic)"
+        "has(self.artifact) || has(self.description) || self.trait in ['apathetic', 'evil', \
+         'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
+        "describe the trait in description: it is not one of the built-in ones (apathetic, evil, \
+         hallucinating, humorous, impolite, optimistic, sycophantic)"
     ),
     validation = (
-        "!has(self.extraction) || self.extraction.shards == 1 || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
-        "a trait that is only described is written out by the pod that extracts it, so one pod does it all: leave extraction.shards out"
+        "!has(self.extraction) || self.extraction.shards == 1 || self.trait in ['apathetic', \
+         'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
+        "a trait that is only described is written out by the pod that extracts it, so one pod \
+         does it all: leave extraction.shards out"
     ),
     validation = (
         "!has(self.extraction) || self.extraction.shards == 1 || has(self.extraction.workspace)",
-        "pods that share an extraction hand their parts over on a volume: name a claim that all of them can mount in extraction.workspace"
+        "pods that share an extraction hand their parts over on a volume: name a claim that all of \
+         them can mount in extraction.workspace"
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

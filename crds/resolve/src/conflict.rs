@@ -27,7 +27,8 @@ pub(super) fn no_conflict(
                 continue;
             };
             let message = format!(
-                "the older policy `{}` {conflict}, and their selectors may select the same pods: let them agree, or use selectors that exclude each other",
+                "the older policy `{}` {conflict}, and their selectors may select the same pods: \
+                 let them agree, or use selectors that exclude each other",
                 older.name
             );
             return Err(Rejection::new(reason::STEERING_CONFLICT, message));
@@ -105,3 +106,6 @@ fn allowed(selector: &Selector) -> BTreeMap<&str, BTreeSet<&str>> {
     }
     allowed
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,9 @@ fn of_traffic<'a>(
     let known = calibration.map_or(0, |calibration| calibration.count);
     calibration.filter(|calibration| calibration.count >= needed.max(2)).ok_or_else(|| {
         let message = format!(
-            "the threshold of trait `{}` is to be of this policy's own traffic, and {known} of {needed} responses were collected: set spec.mode to Audit until condition Calibrated is True, then Enforce",
+            "the threshold of trait `{}` is to be of this policy's own traffic, and {known} of \
+             {needed} responses were collected: set spec.mode to Audit until condition Calibrated \
+             is True, then Enforce",
             rule.vector
         );
         Rejection::new(reason::CALIBRATION_MISSING, message)
@@ -119,7 +121,9 @@ fn of_vector<'a>(
     let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
     if rule.score != personaguard_api::Score::ResponseAvg {
         return Err(missing(format!(
-            "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give threshold.projection in place of .{unit}, or calibrate on the guarded traffic (spec.calibration.from: Traffic)",
+            "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give \
+             threshold.projection in place of .{unit}, or calibrate on the guarded traffic \
+             (spec.calibration.from: Traffic)",
             rule.vector, rule.score
         )));
     }
@@ -130,7 +134,9 @@ fn of_vector<'a>(
             Ok(calibration)
         }
         _ => Err(missing(format!(
-            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, calibrate on the guarded traffic (spec.calibration.from: Traffic), or give threshold.projection in place of .{unit}",
+            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, \
+             calibrate on the guarded traffic (spec.calibration.from: Traffic), or give \
+             threshold.projection in place of .{unit}",
             rule.vector, vector.layer
         ))),
     }
@@ -142,7 +148,8 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
     let needed = responses_for_quantile(q);
     if calibration.sorted.is_empty() || u64::from(calibration.count) < needed {
         let message = format!(
-            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} responses, and there are {}: calibrate with more, or use threshold.sigma",
+            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} \
+             responses, and there are {}: calibrate with more, or use threshold.sigma",
             if calibration.sorted.is_empty() { 0 } else { calibration.count }
         );
         return Err(Rejection::new(reason::CALIBRATION_MISSING, message));
@@ -155,3 +162,6 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
     let (below, above) = (at(position.floor()), at(position.ceil()));
     Ok(below + (above - below) * position.fract())
 }
+
+#[cfg(test)]
+mod tests;

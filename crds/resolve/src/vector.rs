@@ -43,14 +43,16 @@ impl VectorInput {
         let name = vector.name_any();
         if file_trait != vector.spec.trait_name {
             let message = format!(
-                "the file of PersonaVector `{name}` is for trait `{file_trait}`, not `{}`: correct spec.trait or the file",
+                "the file of PersonaVector `{name}` is for trait `{file_trait}`, not `{}`: correct \
+                 spec.trait or the file",
                 vector.spec.trait_name
             );
             return Err(Rejection::new(reason::ARTIFACT_INVALID, message));
         }
         if layer.0 == 0 || layer.0 > file_layers {
             let message = format!(
-                "PersonaVector `{name}` asks for layer {layer}, and its file has layers 1 to {file_layers}: correct spec.layer, or leave it out to use the best"
+                "PersonaVector `{name}` asks for layer {layer}, and its file has layers 1 to \
+                 {file_layers}: correct spec.layer, or leave it out to use the best"
             );
             return Err(Rejection::new(reason::LAYER_MISSING, message));
         }
@@ -66,7 +68,8 @@ impl VectorInput {
             return Ok(());
         }
         let message = format!(
-            "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model",
+            "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: \
+             extract it from that model",
             self.model_digest.short(),
             model.name_any(),
             model.spec.sha256.short()
@@ -83,7 +86,9 @@ impl VectorInput {
             return Ok(());
         }
         let message = format!(
-            "PersonaVector `{name}` separates held-out answers no better at layer {} than vectors made from permuted labels: its score would say little. Extract it with more rollouts or from a larger model, or set spec.allowNotDiscriminative: true on it",
+            "PersonaVector `{name}` separates held-out answers no better at layer {} than vectors \
+             made from permuted labels: its score would say little. Extract it with more rollouts \
+             or from a larger model, or set spec.allowNotDiscriminative: true on it",
             self.layer
         );
         Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
@@ -99,7 +104,10 @@ impl VectorInput {
             return Ok(());
         }
         let message = format!(
-            "the text of answers does not follow PersonaVector `{name}` at each step of the coefficient at layer {}: look at its status.steering. Policies may measure by it. To steer, cap or regenerate, extract it with more rollouts or from a larger model, or set spec.allowNotSteering: true on it",
+            "the text of answers does not follow PersonaVector `{name}` at each step of the \
+             coefficient at layer {}: look at its status.steering. Policies may measure by it. To \
+             steer, cap or regenerate, extract it with more rollouts or from a larger model, or \
+             set spec.allowNotSteering: true on it",
             self.layer
         );
         Err(Rejection::new(reason::DOES_NOT_STEER, message))
@@ -110,3 +118,6 @@ impl VectorInput {
 pub(crate) fn digest_of(values: &[f32]) -> Digest {
     Digest::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests;

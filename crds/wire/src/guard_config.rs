@@ -71,7 +71,8 @@ pub enum GuardConfigError {
     Unreadable(String),
     /// It is something else, or of another version.
     #[error(
-        "this is a {api_version} {kind}, and {API_VERSION} GuardConfig is read: use operator and sidecar of one version"
+        "this is a {api_version} {kind}, and {API_VERSION} GuardConfig is read: use operator and \
+         sidecar of one version"
     )]
     Foreign {
         /// Its version.

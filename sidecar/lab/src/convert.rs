@@ -1,6 +1,6 @@
-//! The command `vector`: describes vector files, and exchanges vectors with other tools: `.pt` files
-//! of the paper's repository, plain safetensors, and GGUF control vectors as repeng and llama.cpp use
-//! them.
+//! The command `vector`: describes vector files, and exchanges vectors with other tools. Those are
+//! `.pt` files of the paper's repository, plain safetensors, and GGUF control vectors as repeng and
+//! llama.cpp use them.
 
 mod description;
 mod error;

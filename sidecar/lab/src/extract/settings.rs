@@ -24,7 +24,8 @@ pub struct ExtractSettings {
     pub seed: u64,
     /// Number of bootstrap resamples, and of permutations.
     pub draws: usize,
-    /// Steering is tried at every `layer_step`-th layer. Default: an eighth of the number of layers.
+    /// Steering is tried at every `layer_step`-th layer. Default: an eighth of the number of
+    /// layers.
     pub layer_step: Option<usize>,
     /// Number of extraction questions with which steering is tried.
     pub steering_questions: usize,
