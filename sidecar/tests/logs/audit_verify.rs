@@ -22,7 +22,8 @@ async fn a_whole_log_is_reported_with_its_range_its_head_and_its_entries() {
     let last = std::fs::read_to_string(served.audit()).unwrap().lines().count();
     assert_eq!(range, format!("whole: lines 1 to {last}, last hash {}", head(&run)));
     assert_eq!(head(&run).len(), 64);
-    let expected = "entries: 2 response, 1 started, 1 stopped; lost by the sidecar's own account: 0";
+    let expected =
+        "entries: 2 response, 1 started, 1 stopped; lost by the sidecar's own account: 0";
     assert_eq!(entries, expected);
     // By the hash that was kept elsewhere, too.
     assert_eq!(served.verify(&["--head", &head(&run)]).code, Some(0));

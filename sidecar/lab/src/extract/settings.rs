@@ -1,6 +1,6 @@
 //! What a user chooses about an extraction.
 
-use anyhow::bail;
+use crate::error::{Result, bail};
 use personaguard_persona::TraitSpec;
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ impl ExtractSettings {
     ///
     /// # Errors
     /// A sentence that says what to change.
-    pub fn check(&self, spec: &TraitSpec) -> anyhow::Result<()> {
+    pub fn check(&self, spec: &TraitSpec) -> Result<()> {
         let available = spec.extract.len().min(spec.held_out.len());
         if self.questions < 2 || self.questions > available {
             bail!("--questions must be 2 to {available}, as many as the trait has of each kind");
