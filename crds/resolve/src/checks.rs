@@ -28,15 +28,16 @@ pub(super) fn check_fields(rule: &TraitRule) -> Result<(), Rejection> {
         );
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
-    let odd = |floor: Option<f64>, ceiling: Option<f64>| {
+    let invalid = |floor: Option<f64>, ceiling: Option<f64>| {
         let sides: Vec<f64> = [floor, ceiling].into_iter().flatten().collect();
         sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()
     };
-    let own =
+    // Bounds at further layers alone: none at the vector's own.
+    let only_further =
         |cap: &Capping| !cap.layers.is_empty() && cap.floor.is_none() && cap.ceiling.is_none();
     if rule.cap.as_ref().is_some_and(|cap| {
-        (!own(cap) && odd(cap.floor, cap.ceiling))
-            || cap.layers.iter().any(|bounds| odd(bounds.floor, bounds.ceiling))
+        (!only_further(cap) && invalid(cap.floor, cap.ceiling))
+            || cap.layers.iter().any(|bounds| invalid(bounds.floor, bounds.ceiling))
     }) {
         let message = format!(
             "trait `{}`: give cap.floor, cap.ceiling or both, with the floor below",
@@ -77,34 +78,38 @@ pub(super) fn check_condition(
     };
     let name = when.vector.as_ref().unwrap_or(&rule.vector);
     if !traits.iter().any(|rule| rule.vector == *name) {
-        return refuse(format!("`{name}` is no trait of this policy: add it, with action Audit"));
+        return refuse(format!(
+            "`{name}` is not a trait of this policy: add it, with action Audit"
+        ));
     }
     if let (Some(read), Some(steered)) = (vectors.get(name), vectors.get(&rule.vector))
         && let lowest = steer.layers.iter().min().unwrap_or(&steered.layer)
         && read.layer > *lowest
     {
         return refuse(format!(
-            "`{name}` is read at layer {}, after layer {lowest} is steered: use a vector at a \
-             layer not above",
+            "`{name}` is read at layer {}, and layer {lowest} is steered before that: use a vector \
+             at layer {lowest} or below",
             read.layer
         ));
     }
     if steer.positions != Positions::Response {
-        return refuse("goes with positions Response".to_owned());
+        return refuse("it goes with positions Response".to_owned());
     }
     let until = when.until.unwrap_or(when.above);
     if !when.above.is_finite() || !until.is_finite() || until > when.above {
-        return refuse("until must not lie above above, and both must be finite".to_owned());
+        return refuse(
+            "`until` must not be greater than `above`, and both must be finite".to_owned(),
+        );
     }
     Ok(())
 }
 
 /// Checks that nothing that is enforced is sampled, and that the evidence can be met.
 pub(super) fn check_sampling_and_evidence(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
-    let idle = |rule: &TraitRule| rule.action <= Action::Alert && rule.requests.is_none();
-    let free = spec.mode == Mode::Audit
-        || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
-    if spec.sampling.is_some() && !free {
+    let never_acts = |rule: &TraitRule| rule.action <= Action::Alert && rule.requests.is_none();
+    let can_be_sampled = spec.mode == Mode::Audit
+        || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(never_acts));
+    if spec.sampling.is_some() && !can_be_sampled {
         let message = "what is enforced cannot be sampled: leave spec.sampling out, or use actions \
                        Audit and Alert with failurePolicy Open and without requests";
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));

@@ -19,7 +19,7 @@ pub(super) fn served_model(model: &PersonaModel) -> ServedModel {
     }
 }
 
-/// A part of a vector, at another layer. It has no baseline, because it is not scored.
+/// A part of a vector. It has no baseline, because nothing is scored by it.
 pub(super) fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
     ResolvedVector {
         layer: part.layer(),

@@ -31,19 +31,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// the CA bundle.
 pub const MAX_CONFIG_BYTES: usize = (1 << 20) - (64 << 10);
 
-/// What a (namespace, model) enforces, and what it does not.
+/// What is enforced for one (namespace, model), and which policies are not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolution {
     /// For the sidecars.
     pub config: GuardConfig,
-    /// Values of the config's vectors, shape `[hidden]` each.
+    /// Values of the config's vectors, each of shape `[hidden]`.
     pub values: BTreeMap<String, Vec<f32>>,
     /// Policies that are not enforced, by name.
     pub rejected: BTreeMap<String, Rejection>,
 }
 
-/// Resolves every policy of a (namespace, model). Where two policies disagree, the older one
-/// stands.
+/// Resolves every policy of one (namespace, model). Of two policies that contradict each other, the
+/// older one stands.
 #[must_use]
 pub fn resolve(
     model: &PersonaModel,
@@ -68,12 +68,12 @@ pub fn resolve(
     accepted.sort_by(|a, b| a.name.cmp(&b.name));
     let rules = || accepted.iter().flat_map(|policy| &policy.traits);
     let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
-    let own: Vec<_> =
+    let own_layers: Vec<_> =
         used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
     let mut values: BTreeMap<_, _> =
-        own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
+        own_layers.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
     let mut vectors: BTreeMap<_, _> =
-        own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
+        own_layers.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
     for rule in rules() {
         let Some(vector) = inputs.get(&rule.vector) else { continue };
         for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {

@@ -23,8 +23,8 @@ pub fn misplaced<'a>(
         let (placement, port) = place(oldest);
         let port = port.map(|port| format!(" on port `{port}`")).unwrap_or_default();
         let message = format!(
-            "the older policy `{}` for this model has placement {placement:?}{port}: use the same, \
-             or another namespace",
+            "the older policy `{}` for this model has placement {placement:?}{port}: use the same \
+             here, or another namespace",
             oldest.name_any()
         );
         Rejection::new(reason::PLACEMENT_CONFLICT, message)

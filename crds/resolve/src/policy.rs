@@ -47,13 +47,15 @@ pub fn resolve_policy(
     let mut content = vec![model.spec.sha256.to_string()];
     for rule in &spec.traits {
         if !seen.insert(&rule.vector) {
-            let message =
-                format!("spec.traits names vector `{}` twice: keep one entry of it", rule.vector);
+            let message = format!(
+                "spec.traits names vector `{}` twice: keep one of the entries",
+                rule.vector
+            );
             return Err(Rejection::new(reason::DUPLICATE_VECTOR, message));
         }
         let vector = vectors.get(&rule.vector).ok_or_else(|| {
             let message = format!(
-                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (kubectl \
+                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (see kubectl \
                  get personavectors)",
                 rule.vector
             );
