@@ -106,6 +106,3 @@ fn allowed(selector: &Selector) -> BTreeMap<&str, BTreeSet<&str>> {
     }
     allowed
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,14 +1,11 @@
 //! A model, its vectors and policies, for tests.
 
-use crate::policy::resolve_policy;
-use crate::rejection::Rejection;
 use crate::vector::VectorInput;
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use personaguard_api::{
-    Action, Calibration, Coherence, Device, Digest, Evidence, FailurePolicy, ImageSource, Layer,
-    Mode, ModelSource, PersonaModel, PersonaModelSpec, PersonaPolicy, PersonaPolicySpec, Placement,
-    Positions, Runtime, Score, Steering, Threshold, TraitRule,
+    Action, Calibration, Device, Digest, Evidence, FailurePolicy, ImageSource, Layer, Mode,
+    ModelSource, PersonaModel, PersonaModelSpec, PersonaPolicy, PersonaPolicySpec, Placement,
+    Runtime, Score, Threshold, TraitRule,
 };
 use std::collections::BTreeMap;
 
@@ -92,27 +89,4 @@ pub(crate) fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPo
     policy.metadata.generation = Some(3);
     policy.metadata.uid = Some(format!("uid-{name}"));
     policy
-}
-
-/// A policy that steers, created at a second.
-pub(crate) fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy {
-    let mut rule = rule("evil", sigma(3.0), Action::Steer);
-    rule.steer = Some(Steering {
-        coefficient: coefficient.try_into().unwrap(),
-        positions: Positions::Response,
-        layers: Vec::new(),
-        when: None,
-        coherence: Coherence::default(),
-    });
-    let mut policy = policy(name, app, vec![rule]);
-    policy.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
-    policy
-}
-
-/// Why a policy is not enforced.
-pub(crate) fn refusal(
-    policy: &PersonaPolicy,
-    vectors: &BTreeMap<String, VectorInput>,
-) -> Rejection {
-    resolve_policy(policy, &model(), vectors).unwrap_err()
 }

@@ -1,11 +1,19 @@
-//! Whether a policy fits its placement, and the placement of the other policies for its model.
+//! Which policies for one model can stand beside each other: they have one placement, the oldest
+//! one's.
 
-use crate::age::age;
 use crate::rejection::Rejection;
+use jiff::Timestamp;
 use kube::ResourceExt;
+use personaguard_api::PersonaPolicy;
 use personaguard_api::conditions::reason;
-use personaguard_api::{PersonaPolicy, Placement, TraitRule};
 use std::collections::BTreeMap;
+
+/// Creation time, then name. Of two policies that contradict each other, the one that comes first in
+/// this order stands. Without a cluster all are equally old.
+#[must_use]
+pub fn age(policy: &PersonaPolicy) -> (Timestamp, String) {
+    (policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0), policy.name_any())
+}
 
 /// Policies whose placement or port differs from that of the oldest one, by name: a pod has one
 /// sidecar for each model, and that has one placement.
@@ -31,42 +39,3 @@ pub fn misplaced<'a>(
     };
     other.map(|policy| (policy.name_any(), rejection())).collect()
 }
-
-/// Checks that a policy with placement Proxy names a port and changes no activations, and that one
-/// with placement Serve names no port.
-pub(super) fn check_placement(policy: &PersonaPolicy) -> Result<(), Rejection> {
-    let spec = &policy.spec;
-    let invalid = |message| Err(Rejection::new(reason::PLACEMENT_INVALID, message));
-    match (spec.placement, &spec.port) {
-        (Placement::Serve, Some(_)) => {
-            invalid("spec.port goes with placement Proxy: leave it out".to_owned())
-        }
-        (Placement::Proxy, None) => invalid(
-            "placement Proxy takes over a container port: give its name in spec.port".to_owned(),
-        ),
-        (Placement::Proxy, Some(_)) => {
-            if let Some(rule) = spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
-                return invalid(format!(
-                    "trait `{}` has action {:?}, and another server writes the answers in \
-                     placement Proxy: use Audit, Alert, Redact or Block",
-                    rule.vector, rule.action
-                ));
-            }
-            let steers = |rule: &&TraitRule| {
-                rule.requests.is_some_and(|requests| requests.coefficient.is_some())
-            };
-            match spec.traits.iter().find(steers) {
-                Some(rule) => invalid(format!(
-                    "trait `{}` lets callers steer, and another server writes the answers in \
-                     placement Proxy: leave requests.coefficient out",
-                    rule.vector
-                )),
-                None => Ok(()),
-            }
-        }
-        (Placement::Serve, None) => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests;

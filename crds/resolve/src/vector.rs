@@ -118,6 +118,3 @@ impl VectorInput {
 pub(crate) fn digest_of(values: &[f32]) -> Digest {
     Digest::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
 }
-
-#[cfg(test)]
-mod tests;
