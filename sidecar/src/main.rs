@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error and its causes in one line. Some messages say their cause themselves; it is not repeated.
+/// An error and its causes in one line. Some messages say their cause themselves; it is not
+/// repeated.
 fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -157,8 +157,8 @@ pub struct TraitScores {
     pub sample: Option<Sample>,
 }
 
-/// Two control charts of z-scores against the vector's calibration. For several pods, `shift` is the
-/// mean weighted by responses, and the other fields are the highest of any pod.
+/// Two control charts of z-scores against the vector's calibration. For several pods, `shift` is
+/// the mean weighted by responses, and the other fields are the highest of any pod.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DriftCharts {

@@ -8,8 +8,8 @@ use personaguard_terms::{Digest, Layer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A persona vector. For one trait and one exact model it holds, for each layer, the mean activation
-/// of responses that show the trait minus that of responses that do not.
+/// A persona vector. For one trait and one exact model it holds, for each layer, the mean
+/// activation of responses that show the trait minus that of responses that do not.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",

@@ -6,9 +6,10 @@ use personaguard_api::{Capping, Layer, Mode};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks that a policy does not contradict those that were accepted before it. Steering adds up, so
-/// two policies that steer the same pods along the same vector would do what neither of them says.
-/// Two caps combine to the narrower of both, unless that leaves no room between floor and ceiling.
+/// Checks that a policy does not contradict those that were accepted before it. Steering adds up,
+/// so two policies that steer the same pods along the same vector would do what neither of them
+/// says. Two caps combine to the narrower of both, unless that leaves no room between floor and
+/// ceiling.
 pub(super) fn no_conflict(
     new: ResolvedPolicy,
     accepted: &[ResolvedPolicy],
@@ -82,8 +83,8 @@ fn bounds(cap: &Capping) -> Vec<(Option<Layer>, Bounds)> {
     std::iter::once((None, (cap.floor, cap.ceiling))).chain(further).collect()
 }
 
-/// Whether both could select the same pod. The answer is no only if both require values of one label
-/// that have none in common; in doubt it is yes.
+/// Whether both could select the same pod. The answer is no only if both require values of one
+/// label that have none in common; in doubt it is yes.
 fn may_overlap(a: &Selector, b: &Selector) -> bool {
     let (a, b) = (allowed(a), allowed(b));
     a.iter().all(|(key, values)| {

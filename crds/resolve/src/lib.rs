@@ -174,7 +174,8 @@ pub fn resolve_policy(
         }
         let vector = vectors.get(&rule.vector).ok_or_else(|| {
             let message = format!(
-                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (see kubectl \
+                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (see \
+                 kubectl \
                  get personavectors)",
                 rule.vector
             );

@@ -8,8 +8,8 @@ use personaguard_api::PersonaPolicy;
 use personaguard_api::conditions::reason;
 use std::collections::BTreeMap;
 
-/// Creation time, then name. Of two policies that contradict each other, the one that comes first in
-/// this order stands. Without a cluster all are equally old.
+/// Creation time, then name. Of two policies that contradict each other, the one that comes first
+/// in this order stands. Without a cluster all are equally old.
 #[must_use]
 pub fn age(policy: &PersonaPolicy) -> (Timestamp, String) {
     (policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0), policy.name_any())

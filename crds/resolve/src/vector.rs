@@ -21,8 +21,8 @@ pub struct VectorInput {
     pub layers: Arc<[Vec<f32>]>,
     /// Distribution of `response_avg` over benign traffic.
     pub calibration: Option<Calibration>,
-    /// At this layer it separates held-out answers no better than vectors made from permuted labels,
-    /// and its `PersonaVector` does not allow that.
+    /// At this layer it separates held-out answers no better than vectors made from permuted
+    /// labels, and its `PersonaVector` does not allow that.
     pub not_discriminative: bool,
     /// Answers do not follow it at each step of the coefficient, and its `PersonaVector` does not
     /// allow that.

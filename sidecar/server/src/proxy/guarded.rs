@@ -168,7 +168,8 @@ async fn unscored(
     if transcript.stop().is_some() {
         transcript.forget();
         let message = format!(
-            "A policy on this service refuses what cannot be scored, and this request cannot: {why}."
+            "A policy on this service refuses what cannot be scored, and this request cannot: \
+             {why}."
         );
         return Err(ApiError::request(StatusCode::BAD_REQUEST, "guard_not_understood", message));
     }

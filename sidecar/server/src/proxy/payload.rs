@@ -1,5 +1,5 @@
-//! What a response says: the text of each choice, out of chunks and whole bodies. All of it is read,
-//! also in fields that are not OpenAI's, so the bodies are not typed.
+//! What a response says: the text of each choice, out of chunks and whole bodies. All of it is
+//! read, also in fields that are not OpenAI's, so the bodies are not typed.
 
 use serde_json::Value;
 

@@ -82,7 +82,14 @@ impl Case {
     /// The stream as the upstream server writes it.
     fn stream(&self) -> Vec<u8> {
         let end = if self.crlf { "\r\n\r\n" } else { "\n\n" };
-        let chunk = |index: usize, text: &str, finish: Value| json!({ "id": "x", "choices": [{ "index": index, "delta": { "content": text }, "finish_reason": finish }] });
+        let chunk = |index: usize, text: &str, finish: Value| {
+            json!({
+                "id": "x",
+                "choices": [
+                    { "index": index, "delta": { "content": text }, "finish_reason": finish }
+                ]
+            })
+        };
         let mut out = format!(": ping{end}");
         let mut said = vec![0; self.choices.len()];
         let rest = (0..self.choices.len()).map(|index| (index, usize::MAX));
@@ -214,10 +221,12 @@ proptest! {
             let (allowed, all) = case.allowed(index);
             clean &= all;
             if case.fault.is_none() || case.closed {
-                prop_assert!(got.chars().count() <= allowed, "{} of {allowed} allowed", got.chars().count());
+                let count = got.chars().count();
+                prop_assert!(count <= allowed, "{count} of {allowed} allowed");
             }
             if case.fault.is_none() {
-                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                let end = ends.get(&(index as u64)).map(String::as_str);
+                prop_assert_eq!(end, Some(if all { "stop" } else { "content_filter" }));
                 prop_assert!(done);
                 if all {
                     prop_assert_eq!(got, said);
@@ -243,10 +252,12 @@ proptest! {
             let known: usize = tokens[..allowed].iter().map(|(c, _)| c.len_utf8()).sum();
             let mut sentences = Sentences::default();
             sentences.extend(&said);
-            let expected = if all { said } else { format!("{}[removed]", &said[..sentences.floor(known)]) };
+            let cut = || format!("{}[removed]", &said[..sentences.floor(known)]);
+            let expected = if all { said.clone() } else { cut() };
             if case.fault.is_none() {
                 prop_assert_eq!(got, expected);
-                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                let end = ends.get(&(index as u64)).map(String::as_str);
+                prop_assert_eq!(end, Some(if all { "stop" } else { "content_filter" }));
                 prop_assert!(done);
             } else if case.closed {
                 prop_assert!(expected.starts_with(&got), "{got:?} of {expected:?}");
@@ -267,7 +278,8 @@ proptest! {
 
 #[test]
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
-    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
+    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \
+                \"evil\"}\n\n";
     for (policy, refuses) in [("Closed", true), ("Open", false)] {
         let decision = Decision::new(plan("Block", policy, 4));
         let transcript =

@@ -16,8 +16,10 @@ fn everything_that_is_said_is_read() {
         one(json!({ "text": " there", "finish_reason": "length" })).finish,
         Some(Finish::Length)
     );
+    let function = json!({ "name": "mail", "arguments": "{\"to\": 1}" });
     let call = json!({ "message": { "content": null, "tool_calls": [
-        { "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": "{\"to\": 1}" } }] } });
+        { "id": "call_1", "type": "function", "function": function }
+    ] } });
     assert_eq!(one(call).text, "mail{\"to\": 1}");
     assert_eq!(
         one(
@@ -36,11 +38,15 @@ fn everything_that_is_said_is_read() {
 
 #[test]
 fn plain_content_alone_is_shortened() {
-    let mut plain = json!({ "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {} });
+    let mut plain = json!({
+        "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {}
+    });
     assert!(shorten(&mut plain, 7, "[x]"));
     assert_eq!(
         plain,
-        json!({ "index": 1, "message": { "role": "assistant", "content": "Été. [x]" }, "logprobs": null })
+        json!({
+            "index": 1, "message": { "role": "assistant", "content": "Été. [x]" }, "logprobs": null
+        })
     );
     let call = json!({ "function": { "name": "a", "arguments": "b. c" } });
     for odd in [
@@ -66,7 +72,11 @@ fn what_is_not_text_or_not_openai_is_told_apart() {
         json!({ "choices": [{ "index": 128 }] }),
         json!({ "choices": [{ "index": -1 }] }),
         json!({ "choices": [{ "message": { "audio": { "data": "AAAA" } } }] }),
-        json!({ "choices": [{ "delta": { "content": [{ "type": "image_url", "image_url": { "url": "x" } }] } }] }),
+        json!({
+            "choices": [
+                { "delta": { "content": [{ "type": "image_url", "image_url": { "url": "x" } }] } }
+            ]
+        }),
     ] {
         assert!(read(&odd).is_err(), "{odd}");
     }

@@ -11,7 +11,12 @@ fn chat(messages: Value) -> Result<ProxiedRequest, Unreadable> {
 #[test]
 fn text_is_read_however_it_is_wrapped() {
     let plain = chat(json!([{ "role": "system", "content": "ab" }])).unwrap();
-    let parts = json!([{ "role": "developer", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
+    let parts = json!([
+        {
+            "role": "developer",
+            "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }]
+        }
+    ]);
     assert_eq!(chat(parts).unwrap(), plain);
     assert_eq!(plain.n, 1);
     assert!(chat(json!([{ "role": "assistant", "content": null, "tool_calls": [] }])).is_ok());
@@ -33,7 +38,12 @@ fn what_is_not_text_cannot_be_scored() {
         json!("hi"),
         json!([1]),
         json!([{ "role": "user", "content": 1 }]),
-        json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] }]),
+        json!([
+            {
+                "role": "user",
+                "content": [{ "type": "image_url", "image_url": { "url": "data:" } }]
+            }
+        ]),
         json!([{ "role": "user", "content": [{ "type": "input_audio", "input_audio": {} }] }]),
         json!([{ "role": "user", "content": [{ "type": "text", "text": 1 }] }]),
     ] {
