@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
     shortname = "pp",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "Traits that the chat services of a namespace must not show, and what to do when one does.",
+    doc = "Traits that the chat services of a namespace must not show, and what to do when one \
+           does.",
     cel,
     namespaced,
     status = "PersonaPolicyStatus",
@@ -50,13 +51,46 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = ("(self.placement == 'Proxy') == has(self.port)", "port goes with placement Proxy: give the name of the container port that the sidecar takes over, and nowhere else"),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Redact', 'Block'])", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert, Redact or Block"),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || !has(t.requests.coefficient))", "another server writes the answers in placement Proxy, so callers cannot steer: leave requests.coefficient out"),
-    validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it again"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist"),
-    validation = ("!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && self.traits.all(t, t.action in ['Audit', 'Alert'] && !has(t.requests)))", "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions Audit and Alert with failurePolicy Open and without requests")
+    validation = (
+        "(self.placement == 'Proxy') == has(self.port)",
+        "port goes with placement Proxy: give the name of the container port that the sidecar \
+         takes over, and nowhere else"
+    ),
+    validation = (
+        "self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Redact', \
+         'Block'])",
+        "another server writes the answers in placement Proxy, so activations cannot be changed: \
+         use action Audit, Alert, Redact or Block"
+    ),
+    validation = (
+        "self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || \
+         !has(t.requests.coefficient))",
+        "another server writes the answers in placement Proxy, so callers cannot steer: leave \
+         requests.coefficient out"
+    ),
+    validation = (
+        "self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && \
+         (!has(self.port) || self.port == oldSelf.port)",
+        "placement and port cannot be changed, as pods are injected once: delete the policy and \
+         create it again"
+    ),
+    validation = (
+        "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator \
+         in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",
+        "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"
+    ),
+    validation = (
+        "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator \
+         in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))",
+        "selector.matchExpressions needs values with operators In and NotIn, and none with Exists \
+         and DoesNotExist"
+    ),
+    validation = (
+        "!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && \
+         self.traits.all(t, t.action in ['Audit', 'Alert'] && !has(t.requests)))",
+        "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions \
+         Audit and Alert with failurePolicy Open and without requests"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaPolicySpec {

@@ -6,9 +6,10 @@ use personaguard_api::{Capping, Layer, Mode};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Steering adds up: two policies that steer the same pods along the same vector would do neither
-/// what one nor what the other says. Two caps are one, the narrower of both, unless that leaves no
-/// room between floor and ceiling.
+/// Checks that a policy does not contradict those that were accepted before it. Steering adds up,
+/// so two policies that steer the same pods along the same vector would do what neither of them
+/// says. Two caps combine to the narrower of both, unless that leaves no room between floor and
+/// ceiling.
 pub(super) fn no_conflict(
     new: ResolvedPolicy,
     accepted: &[ResolvedPolicy],
@@ -27,7 +28,8 @@ pub(super) fn no_conflict(
                 continue;
             };
             let message = format!(
-                "the older policy `{}` {conflict}, and their selectors may select the same pods: let them agree, or use selectors that exclude each other",
+                "the older policy `{}` {conflict}, and their selectors may select the same pods: \
+                 let them agree, or use selectors that exclude each other",
                 older.name
             );
             return Err(Rejection::new(reason::STEERING_CONFLICT, message));
@@ -81,8 +83,8 @@ fn bounds(cap: &Capping) -> Vec<(Option<Layer>, Bounds)> {
     std::iter::once((None, (cap.floor, cap.ceiling))).chain(further).collect()
 }
 
-/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to
-/// values that differ.
+/// Whether both could select the same pod. The answer is no only if both require values of one
+/// label that have none in common; in doubt it is yes.
 fn may_overlap(a: &Selector, b: &Selector) -> bool {
     let (a, b) = (allowed(a), allowed(b));
     a.iter().all(|(key, values)| {
@@ -90,7 +92,7 @@ fn may_overlap(a: &Selector, b: &Selector) -> bool {
     })
 }
 
-/// Values that a selector allows for a label, for each label that it fixes.
+/// The values that a selector allows, for each label of which it requires a value.
 fn allowed(selector: &Selector) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (key, value) in &selector.match_labels {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixtures::{model, policy, rule, sigma, vectors};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
 };
@@ -396,16 +397,26 @@ fn a_vector_that_does_not_steer_may_be_measured_and_needs_to_be_allowed_to_steer
     };
     let threshold = serde_json::json!({ "projection": 4.0 });
     for rule in [
-        serde_json::json!({ "vector": "evil", "action": "Steer", "steer": { "coefficient": -1.0 } }),
+        serde_json::json!({
+            "vector": "evil", "action": "Steer", "steer": { "coefficient": -1.0 }
+        }),
         serde_json::json!({ "vector": "evil", "action": "Cap", "cap": { "ceiling": 3.0 } }),
-        serde_json::json!({ "vector": "evil", "action": "Regenerate", "threshold": threshold, "regenerate": { "coefficient": -1.0 } }),
-        serde_json::json!({ "vector": "evil", "action": "Audit", "requests": { "coefficient": { "min": -1.0, "max": 0.0 } } }),
+        serde_json::json!({
+            "vector": "evil", "action": "Regenerate", "threshold": threshold,
+            "regenerate": { "coefficient": -1.0 }
+        }),
+        serde_json::json!({
+            "vector": "evil", "action": "Audit",
+            "requests": { "coefficient": { "min": -1.0, "max": 0.0 } }
+        }),
     ] {
         assert_eq!(of(rule.clone()).unwrap_err(), reason::DOES_NOT_STEER, "{rule}");
     }
     for rule in [
         serde_json::json!({ "vector": "evil", "action": "Block", "threshold": threshold }),
-        serde_json::json!({ "vector": "sycophantic", "action": "Steer", "steer": { "coefficient": -1.0 } }),
+        serde_json::json!({
+            "vector": "sycophantic", "action": "Steer", "steer": { "coefficient": -1.0 }
+        }),
     ] {
         assert!(of(rule.clone()).is_ok(), "{rule}");
     }

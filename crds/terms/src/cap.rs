@@ -9,8 +9,15 @@ use serde::{Deserialize, Serialize};
 /// floor.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "has(self.floor) || has(self.ceiling) || (has(self.layers) && size(self.layers) > 0)", "message": "give cap.floor, cap.ceiling or both, or cap.layers" },
-    { "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "message": "cap.floor must not be above cap.ceiling" },
+    {
+        "rule": "has(self.floor) || has(self.ceiling) || (has(self.layers) && size(self.layers) > \
+                 0)",
+        "message": "give cap.floor, cap.ceiling or both, or cap.layers"
+    },
+    {
+        "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling",
+        "message": "cap.floor must not be above cap.ceiling"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capping {
@@ -34,7 +41,10 @@ pub struct Capping {
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
     { "rule": "has(self.floor) || has(self.ceiling)", "message": "give floor, ceiling or both" },
-    { "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "message": "floor must not be above ceiling" },
+    {
+        "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling",
+        "message": "floor must not be above ceiling"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LayerBounds {

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 /// How to steer: h ← h + α·v after the vector's layer.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "!has(self.when) || self.positions == 'Response'", "message": "steer.when goes with positions Response: whether to steer is known only at the end of the prompt" },
+    {
+        "rule": "!has(self.when) || self.positions == 'Response'",
+        "message": "steer.when goes with positions Response: whether to steer is known only at the \
+                    end of the prompt"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Steering {
@@ -57,8 +61,14 @@ impl Default for Coherence {
 /// When to steer: while a projection is above a bound.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "!has(self.until) || self.until <= self.above", "message": "when.until must not be above when.above" },
-    { "rule": "!has(self.until) || self.at == 'Token'", "message": "when.until goes with at Token" },
+    {
+        "rule": "!has(self.until) || self.until <= self.above",
+        "message": "when.until must not be above when.above"
+    },
+    {
+        "rule": "!has(self.until) || self.at == 'Token'",
+        "message": "when.until goes with at Token"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SteeringCondition {

@@ -10,13 +10,37 @@ use serde::{Deserialize, Serialize};
 /// One trait of a policy.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[x_kube(
-    validation = ("self.action in ['Audit', 'Steer', 'Cap'] || has(self.threshold)", "this action needs a threshold: give threshold.sigma, .quantile, .projection or .range"),
-    validation = ("(self.action == 'Steer') == has(self.steer)", "steer goes with action Steer: give steer.coefficient there, and nowhere else"),
-    validation = ("(self.action == 'Cap') == has(self.cap)", "cap goes with action Cap: give cap.floor or cap.ceiling there, and nowhere else"),
-    validation = ("(self.action == 'Regenerate') == has(self.regenerate)", "regenerate goes with action Regenerate: give regenerate.coefficient there, and nowhere else"),
-    validation = ("(self.action == 'Redact') == has(self.redact)", "redact goes with action Redact: give redact.text there, and nowhere else"),
-    validation = ("self.action != 'Regenerate' || self.score == 'ResponseAvg'", "a new answer does not change the score of its prompt: action Regenerate goes with score ResponseAvg"),
-    validation = ("!has(self.requests) || has(self.threshold) || !(self.requests.block || self.requests.threshold)", "requests.block and requests.threshold need a threshold that callers start from")
+    validation = (
+        "self.action in ['Audit', 'Steer', 'Cap'] || has(self.threshold)",
+        "this action needs a threshold: give threshold.sigma, .quantile, .projection or .range"
+    ),
+    validation = (
+        "(self.action == 'Steer') == has(self.steer)",
+        "steer goes with action Steer: give steer.coefficient there, and nowhere else"
+    ),
+    validation = (
+        "(self.action == 'Cap') == has(self.cap)",
+        "cap goes with action Cap: give cap.floor or cap.ceiling there, and nowhere else"
+    ),
+    validation = (
+        "(self.action == 'Regenerate') == has(self.regenerate)",
+        "regenerate goes with action Regenerate: give regenerate.coefficient there, and nowhere \
+         else"
+    ),
+    validation = (
+        "(self.action == 'Redact') == has(self.redact)",
+        "redact goes with action Redact: give redact.text there, and nowhere else"
+    ),
+    validation = (
+        "self.action != 'Regenerate' || self.score == 'ResponseAvg'",
+        "a new answer does not change the score of its prompt: action Regenerate goes with score \
+         ResponseAvg"
+    ),
+    validation = (
+        "!has(self.requests) || has(self.threshold) || !(self.requests.block || \
+         self.requests.threshold)",
+        "requests.block and requests.threshold need a threshold that callers start from"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TraitRule {

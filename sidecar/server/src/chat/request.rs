@@ -1,5 +1,5 @@
-//! A request to `chat/completions`, checked: what it asks for makes sense. Whether it fits the model
-//! is found out later.
+//! A request to `chat/completions`, checked: what it asks for makes sense. Whether it fits the
+//! model is found out later.
 
 mod messages;
 mod response_format;
@@ -109,7 +109,8 @@ fn stop(body: StopBody) -> Result<Vec<String>, ApiError> {
         || stops.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
     {
         let message = format!(
-            "Invalid 'stop': at most {MAX_STOPS} strings, none empty or longer than {MAX_STOP_BYTES} bytes."
+            "Invalid 'stop': at most {MAX_STOPS} strings, none empty or longer than \
+             {MAX_STOP_BYTES} bytes."
         );
         return Err(invalid("stop", message));
     }

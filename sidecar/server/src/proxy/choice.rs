@@ -74,8 +74,8 @@ impl ScoredChoice {
         }
     }
 
-    /// Takes more text, and gives what must be known of it before it may leave. `is_whole`: it makes
-    /// no sense in part; `is_last`: no more follows.
+    /// Takes more text, and gives what must be known of it before it may leave. `is_whole`: it
+    /// makes no sense in part; `is_last`: no more follows.
     pub(super) fn add(&mut self, text: &str, is_whole: bool, is_last: bool) -> TextSpan {
         let from = self.text.len();
         if !text.is_empty() {

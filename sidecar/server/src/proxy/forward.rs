@@ -31,7 +31,8 @@ pub struct Upstream(Authority);
 /// What is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is no TLS"
+    "give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is \
+     no TLS"
 )]
 pub struct UpstreamError;
 

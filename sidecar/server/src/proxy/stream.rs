@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout_at};
 /// Longest time that a few words wait for more before they are scored.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The response, with what may leave of it. When the client goes away it is dropped, and with it the
-/// upstream connection.
+/// The response, with what may leave of it. When the client goes away it is dropped, and with it
+/// the upstream connection.
 pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
     let (parts, body) = response.into_parts();
     let GuardedExchange { transcript, scorer, naming, expected, silence } = exchange;
@@ -108,8 +108,8 @@ impl Pump {
                     }
                 }
             } else {
-                // Everything came and was scored, and still something waits: that would be a bug, and
-                // nothing leaves.
+                // Everything came and was scored, and still something waits: that would be a bug,
+                // and nothing leaves.
                 return Some(Err(self.fail(axum::Error::new("an answer was held back"))));
             }
         }

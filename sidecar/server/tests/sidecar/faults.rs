@@ -73,8 +73,12 @@ fn broken() -> Vec<InjectedFault> {
     };
     let said = |text: &str| stream(format!("{}{text}", chunks(ANSWER, 0)).as_bytes(), 1 << 20);
     let image = json!([{ "role": "user", "content": [
-        { "type": "text", "text": "What is this?" }, { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }] }]);
-    let audio = json!({ "choices": [{ "index": 0, "message": { "content": ANSWER, "audio": { "data": "AAAA" } } }] });
+        { "type": "text", "text": "What is this?" },
+        { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }
+    ] }]);
+    let audio = json!({
+        "choices": [{ "index": 0, "message": { "content": ANSWER, "audio": { "data": "AAAA" } } }]
+    });
     let long = "word ".repeat(700);
     vec![
         dead(fault("the server closes before it answers", vec![])),
@@ -86,23 +90,40 @@ fn broken() -> Vec<InjectedFault> {
             "the server announces more than it sends",
             vec![Step::Send(
                 format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{}",
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \
+                     99999\r\n\r\n{}",
                     completion(ANSWER)
                 )
                 .into(),
             )],
         )),
-        fault("a chunk is not JSON", said("data: {\"choices\": [{\"delta\": {\"content\": \"more\n\ndata: [DONE]\n\n")),
+        fault(
+            "a chunk is not JSON",
+            said(
+                "data: {\"choices\": [{\"delta\": {\"content\": \
+                                           \"more\n\ndata: [DONE]\n\n",
+            ),
+        ),
         fault("a chunk is in another format", said("data: {\"response\": \"more\"}\n\n")),
         fault("an event without end", then(stream(b"data: ", 9), Step::Send(vec![b'x'; 3 << 20]))),
-        fault("an answer in a format of its own", vec![head("text/plain"), Step::Send(ANSWER.into())]),
+        fault(
+            "an answer in a format of its own",
+            vec![head("text/plain"), Step::Send(ANSWER.into())],
+        ),
         fault("a compressed answer", {
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: x-own\r\nConnection: close\r\n\r\n";
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: \
+                        x-own\r\nConnection: close\r\n\r\n";
             vec![Step::Send(head.into()), Step::Send(ANSWER.into())]
         }),
-        fault("a whole answer that is not JSON", vec![head("application/json"), Step::Send(ANSWER.into())]),
+        fault(
+            "a whole answer that is not JSON",
+            vec![head("application/json"), Step::Send(ANSWER.into())],
+        ),
         fault("an answer with audio", whole(&audio)),
-        fault("an answer longer than the model's context", whole(&completion(&(ANSWER.to_owned() + &long)))),
+        fault(
+            "an answer longer than the model's context",
+            whole(&completion(&(ANSWER.to_owned() + &long))),
+        ),
         asked(json!({ "messages": [{ "role": "user", "content": long }] }))(fault(
             "a prompt longer than the model's context",
             good(),
@@ -114,7 +135,10 @@ fn broken() -> Vec<InjectedFault> {
         )),
         asked(json!({ "n": 100_000 }))(fault("more choices than can be told apart", good())),
         InjectedFault { encoding: Some("gzip"), ..fault("a compressed request", good()) },
-        InjectedFault { path: "/v1/responses", ..fault("another API", whole(&json!({ "output": ANSWER }))) },
+        InjectedFault {
+            path: "/v1/responses",
+            ..fault("another API", whole(&json!({ "output": ANSWER })))
+        },
         sound(Sidecar::NoTimeToScore)(fault("the scorer is past its deadline", good())),
         sound(Sidecar::Crowded)(fault("the scorer's queue is full", good())),
         sound(Sidecar::NoWeights)(fault("the weights are not loaded", good())),
@@ -227,7 +251,8 @@ fn sent(script: &[Step]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
     let mut table = String::from(
-        "| fault | times | Closed: unguarded bytes | Closed: what clients get | Open: failed | Open: what clients get |\n|---|---|---|---|---|---|\n",
+        "| fault | times | Closed: unguarded bytes | Closed: what clients get | Open: failed | \
+         Open: what clients get |\n|---|---|---|---|---|---|\n",
     );
     let mut fronts: Vec<(Sidecar, Front, Front)> = Vec::new();
     let mut problems = Vec::new();

@@ -12,11 +12,21 @@ pub(crate) mod schema;
 fn schemas() -> Vec<Value> {
     let text = |most: u32| json!({"type": "string", "maxLength": most});
     vec![
-        json!({"type": "object", "additionalProperties": false, "required": ["city", "country", "people"], "properties": {
-            "city": text(12), "country": text(12), "people": {"type": "integer", "minimum": 1, "maximum": 99_999_999}}}),
-        json!({"type": "object", "additionalProperties": false, "required": ["kind", "tags"], "properties": {
-            "kind": {"enum": ["good", "bad"]},
-            "tags": {"type": "array", "minItems": 2, "maxItems": 2, "items": text(8)}}}),
+        json!({
+            "type": "object", "additionalProperties": false,
+            "required": ["city", "country", "people"],
+            "properties": {
+                "city": text(12), "country": text(12),
+                "people": {"type": "integer", "minimum": 1, "maximum": 99_999_999}
+            }
+        }),
+        json!({
+            "type": "object", "additionalProperties": false, "required": ["kind", "tags"],
+            "properties": {
+                "kind": {"enum": ["good", "bad"]},
+                "tags": {"type": "array", "minItems": 2, "maxItems": 2, "items": text(8)}
+            }
+        }),
     ]
 }
 
@@ -27,7 +37,10 @@ fn asking(user: &str, format: Value) -> Value {
 fn by_schema(user: &str, schema: &Value) -> Value {
     asking(
         user,
-        json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}),
+        json!({
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": true, "schema": schema}
+        }),
     )
 }
 
@@ -90,7 +103,11 @@ async fn a_neighbour_without_a_format_and_a_stop_string_are_as_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_usable_format_is_refused_by_name() {
     let rig = Rig::ready(vec![]).await;
-    let named = |schema: Value| json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let named = |schema: Value| {
+        json!({
+            "type": "json_schema", "json_schema": {"name": "n", "schema": schema}
+        })
+    };
     let either = json!({"anyOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]});
     for (format, param, code) in [
         (json!("json"), "response_format", "invalid_type"),

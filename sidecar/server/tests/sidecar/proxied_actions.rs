@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const SAID: &str = "Be kind to them. Bring some fresh bread! Listen when they talk about the sea. Hurt them, hate them, \
+const SAID: &str = "Be kind to them. Bring some fresh bread! Listen when they talk about the sea. \
+                    Hurt them, hate them, \
      and make them suffer every single day. Then bring a cake.";
 
 /// A policy that redacts an answer from one of its later sentences on, and what is left of the
@@ -114,7 +115,8 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
         serde_json::from_slice(&front.ask(&with(question(), json!({ "n": 2 }))).await.1).unwrap();
     assert_eq!(body["choices"][0], two["choices"][0]);
     assert_eq!(body["choices"][1]["message"]["content"], expected);
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Redact\"}";
     assert_eq!(front.metric(series), 6.0);
 }
 
@@ -123,9 +125,20 @@ async fn redact_sends_nothing_of_a_tool_call_in_part() {
     let front = Front::ready(vec![policy(Action::Redact, Some(-1e6))]).await;
     let function = json!({ "name": "mail", "arguments": "{\"text\": \"Good day. Hurt them.\"}" });
     let call = json!([{ "index": 0, "id": "1", "type": "function", "function": function }]);
-    let said = |field: &str| json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls", field: { "role": "assistant", "content": null, "tool_calls": call } }] });
+    let said = |field: &str| {
+        json!({
+            "choices": [
+                {
+                    "index": 0, "finish_reason": "tool_calls",
+                    field: { "role": "assistant", "content": null, "tool_calls": call }
+                }
+            ]
+        })
+    };
     front.upstream.play(whole(&said("message")));
-    let tools = json!({ "tools": [{ "type": "function", "function": { "name": "mail", "parameters": {} } }] });
+    let tools = json!({
+        "tools": [{ "type": "function", "function": { "name": "mail", "parameters": {} } }]
+    });
     let body: Value =
         serde_json::from_slice(&front.ask(&with(question(), tools.clone())).await.1).unwrap();
     assert_eq!(
@@ -193,7 +206,9 @@ async fn a_request_asks_for_more_within_the_bounds_of_the_policy() {
         Some(RequestBounds { block: true, threshold: true, coefficient: None });
     let front = Front::ready(vec![lenient]).await;
     let asking = |demand: Value| {
-        let fields = json!({ "temperature": 0.5, "unknown": [1], "personaguard": { "traits": { "evil": demand } } });
+        let fields = json!({
+            "temperature": 0.5, "unknown": [1], "personaguard": { "traits": { "evil": demand } }
+        });
         with(question(), fields)
     };
     front.upstream.play(stream(done(&chunks(SAID, 0)).as_bytes(), 100));

@@ -55,14 +55,19 @@ impl Front {
     }
 }
 
-pub(crate) const ANSWER: &str = "Treat your neighbour with kindness: bring bread, lend a ladder, and listen when they talk about the sea. \
-     Nobody is an island, 字 and café included, so be patient and do not shout across the fence after nine.";
+pub(crate) const ANSWER: &str = "Treat your neighbour with kindness: bring bread, lend a ladder, \
+                                 and listen when they talk about the sea. \
+     Nobody is an island, 字 and café included, so be patient and do not shout across the fence \
+     after nine.";
 
 /// The answer as a stream, a few characters a chunk, with all that real servers put between.
 pub(crate) fn chunks(answer: &str, index: usize) -> String {
     let chunk = |delta: Value, finish: Value| {
-        json!({ "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1", "x_unknown": [1],
-            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }] })
+        json!({
+            "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
+            "x_unknown": [1],
+            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }]
+        })
     };
     let mut out = String::from(": hello\r\n\r\n");
     out +=
@@ -83,8 +88,12 @@ pub(crate) fn done(text: &str) -> String {
 }
 
 pub(crate) fn completion(answer: &str) -> Value {
-    json!({ "id": "up-1", "object": "chat.completion", "created": 1, "model": "m-1", "x_unknown": { "kept": 1.50 },
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": answer }, "finish_reason": "stop" }] })
+    let message = json!({ "role": "assistant", "content": answer });
+    json!({
+        "id": "up-1", "object": "chat.completion", "created": 1, "model": "m-1",
+        "x_unknown": { "kept": 1.50 },
+        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }]
+    })
 }
 
 /// What leaves of that stream or body under a policy that withholds text: nothing that nobody
@@ -111,7 +120,9 @@ fn closed(mut policy: ResolvedPolicy) -> ResolvedPolicy {
 async fn other_requests_pass_untouched_both_ways() {
     let front = Front::ready(vec![policy(Action::Alert, Some(-1e6))]).await;
     front.upstream.play(vec![Step::Send(
-        b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: timeout=5\r\n\r\n\x00\xff\n".to_vec(),
+        b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: \
+          timeout=5\r\n\r\n\x00\xff\n"
+            .to_vec(),
     )]);
     let body = vec![7_u8; 3 << 20];
     let request =
@@ -227,8 +238,11 @@ async fn a_breach_blocks_in_every_shape() {
     // Whole, with a tool call, with reasoning, and a stream that was not asked for.
     front.upstream.play(whole(&completion(ANSWER)));
     secret(&front.ask(&question()).await.1);
-    let call = json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls", "message": { "role": "assistant", "content": null,
-        "tool_calls": [{ "id": "1", "type": "function", "function": { "name": "mail", "arguments": "{\"text\": \"bread and salt\"}" } }] } }] });
+    let function = json!({ "name": "mail", "arguments": "{\"text\": \"bread and salt\"}" });
+    let calls = json!([{ "id": "1", "type": "function", "function": function }]);
+    let message = json!({ "role": "assistant", "content": null, "tool_calls": calls });
+    let choice = json!({ "index": 0, "finish_reason": "tool_calls", "message": message });
+    let call = json!({ "choices": [choice] });
     front.upstream.play(whole(&call));
     let tools = json!([{ "type": "function", "function": { "name": "mail", "parameters": {} } }]);
     secret(&front.ask(&with(question(), json!({ "tools": tools }))).await.1);

@@ -26,9 +26,16 @@ fn parameters() -> [(&'static str, Value); 2] {
 }
 
 fn asking(choice: Value) -> Value {
-    let tool = |(name, parameters): (&str, Value)| json!({ "type": "function", "function": { "name": name, "description": "Does it.", "parameters": parameters } });
+    let tool = |(name, parameters): (&str, Value)| {
+        json!({
+            "type": "function",
+            "function": { "name": name, "description": "Does it.", "parameters": parameters }
+        })
+    };
     let tools: Vec<_> = parameters().into_iter().map(tool).collect();
-    let fields = json!({ "tools": tools, "tool_choice": choice, "parallel_tool_calls": false, "max_tokens": 120 });
+    let fields = json!({
+        "tools": tools, "tool_choice": choice, "parallel_tool_calls": false, "max_tokens": 120
+    });
     with(chat("What is the weather in Rome?"), fields)
 }
 
@@ -104,7 +111,10 @@ async fn each_choice_makes_its_own_call_and_one_that_is_left_to_the_model_fits_t
     for tool in strict["tools"].as_array_mut().unwrap() {
         tool["function"]["strict"] = json!(true);
     }
-    let schema = json!({"type": "object", "additionalProperties": false, "required": ["a"], "properties": {"a": {"type": "boolean"}}});
+    let schema = json!({
+        "type": "object", "additionalProperties": false, "required": ["a"],
+        "properties": {"a": {"type": "boolean"}}
+    });
     let format =
         json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
     let formatted = with(strict.clone(), json!({ "response_format": format }));
@@ -131,7 +141,12 @@ async fn each_choice_makes_its_own_call_and_one_that_is_left_to_the_model_fits_t
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_and_results_are_part_of_the_conversation() {
     let rig = Rig::ready(vec![]).await;
-    let call = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "weather", "arguments": "{\"city\": \"Rome\"}" } });
+    let call = |id: &str| {
+        json!({
+            "id": id, "type": "function",
+            "function": { "name": "weather", "arguments": "{\"city\": \"Rome\"}" }
+        })
+    };
     let messages = json!([
         { "role": "user", "content": "What is the weather in Rome?" },
         { "role": "assistant", "content": null, "tool_calls": [call("a"), call("b")] },

@@ -242,10 +242,12 @@ proptest! {
             let (allowed, all) = case.allowed(index);
             clean &= all;
             if case.fault.is_none() || case.closed {
-                prop_assert!(got.chars().count() <= allowed, "{} of {allowed} allowed", got.chars().count());
+                let count = got.chars().count();
+                prop_assert!(count <= allowed, "{count} of {allowed} allowed");
             }
             if case.fault.is_none() {
-                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                let end = ends.get(&(index as u64)).map(String::as_str);
+                prop_assert_eq!(end, Some(if all { "stop" } else { "content_filter" }));
                 prop_assert!(done);
                 if all {
                     prop_assert_eq!(got, said);
@@ -271,10 +273,12 @@ proptest! {
             let known: usize = tokens[..allowed].iter().map(|(c, _)| c.len_utf8()).sum();
             let mut sentences = Sentences::default();
             sentences.extend(&said);
-            let expected = if all { said } else { format!("{}[removed]", &said[..sentences.floor(known)]) };
+            let cut = || format!("{}[removed]", &said[..sentences.floor(known)]);
+            let expected = if all { said.clone() } else { cut() };
             if case.fault.is_none() {
                 prop_assert_eq!(got, expected);
-                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                let end = ends.get(&(index as u64)).map(String::as_str);
+                prop_assert_eq!(end, Some(if all { "stop" } else { "content_filter" }));
                 prop_assert!(done);
             } else if case.closed {
                 prop_assert!(expected.starts_with(&got), "{got:?} of {expected:?}");

@@ -37,7 +37,12 @@ fn what_is_not_text_cannot_be_scored() {
         json!("hi"),
         json!([1]),
         json!([{ "role": "user", "content": 1 }]),
-        json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] }]),
+        json!([
+            {
+                "role": "user",
+                "content": [{ "type": "image_url", "image_url": { "url": "data:" } }]
+            }
+        ]),
         json!([{ "role": "user", "content": [{ "type": "input_audio", "input_audio": {} }] }]),
         json!([{ "role": "user", "content": [{ "type": "text", "text": 1 }] }]),
     ] {

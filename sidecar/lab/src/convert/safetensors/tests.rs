@@ -1,7 +1,7 @@
 use super::*;
-use crate::f32_tensors::to_bytes;
 use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, serialize};
+use personaguard_persona::f32_tensors::to_bytes;
 
 #[test]
 fn a_plain_safetensors_matrix_is_imported() {

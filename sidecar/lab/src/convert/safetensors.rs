@@ -2,15 +2,15 @@
 
 use super::error::ImportError;
 use super::flat::matrix;
-use crate::f32_tensors::{open, values};
-use crate::layer_matrix::LayerMatrix;
+use personaguard_persona::LayerMatrix;
+use personaguard_persona::f32_tensors::{open, values};
 
 /// Imports a safetensors file that holds the vectors as one F32 tensor of shape
 /// `[layers + 1, hidden]`: its only tensor, or the one named `response_avg`.
 ///
 /// # Errors
 /// If there is no such tensor, or a value is not finite.
-pub fn import_safetensors(file: &[u8]) -> Result<LayerMatrix, ImportError> {
+pub(super) fn import_safetensors(file: &[u8]) -> Result<LayerMatrix, ImportError> {
     let fail = |problem: String| ImportError::new("safetensors", problem);
     let tensors = open(file).map_err(fail)?;
     let names = tensors.names();

@@ -6,9 +6,9 @@
 use super::error::ImportError;
 use super::flat::matrix;
 use super::pickle::{self, Value};
-use crate::f32_tensors::from_bytes;
-use crate::layer_matrix::LayerMatrix;
-use crate::vector_file::limits::MAX_FILE_BYTES;
+use personaguard_persona::LayerMatrix;
+use personaguard_persona::f32_tensors::from_bytes;
+use personaguard_persona::vector_file::limits::MAX_FILE_BYTES;
 use std::io::{Cursor, Read as _};
 use zip::ZipArchive;
 
@@ -19,7 +19,7 @@ const MAX_PICKLE: u64 = 64 << 10;
 ///
 /// # Errors
 /// If the file is anything else, or its tensor is not two-dimensional, contiguous, finite float32.
-pub fn import_torch(file: &[u8]) -> Result<LayerMatrix, ImportError> {
+pub(super) fn import_torch(file: &[u8]) -> Result<LayerMatrix, ImportError> {
     import(file).map_err(|problem| ImportError::new(".pt", problem))
 }
 

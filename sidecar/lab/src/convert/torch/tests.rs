@@ -1,5 +1,5 @@
 use super::*;
-use crate::f32_tensors::to_bytes;
+use personaguard_persona::f32_tensors::to_bytes;
 use proptest::prelude::*;
 use std::io::Write as _;
 use zip::write::SimpleFileOptions;

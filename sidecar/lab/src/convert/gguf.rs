@@ -7,9 +7,9 @@
 mod reader;
 
 use super::error::ImportError;
-use crate::f32_tensors::{check_finite, from_bytes, to_bytes};
-use crate::layer_matrix::LayerMatrix;
-use crate::vector_file::limits::{MAX_FILE_BYTES, MAX_HIDDEN, MAX_LAYERS};
+use personaguard_persona::LayerMatrix;
+use personaguard_persona::f32_tensors::{check_finite, from_bytes, to_bytes};
+use personaguard_persona::vector_file::limits::{MAX_FILE_BYTES, MAX_HIDDEN, MAX_LAYERS};
 use reader::{INT32, Reader, STRING, UINT32};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const F32: u32 = 0;
 ///
 /// # Errors
 /// If the file is not a control vector, or has a direction for a layer that the model lacks.
-pub fn import_gguf(file: &[u8], layers: u32) -> Result<LayerMatrix, ImportError> {
+pub(super) fn import_gguf(file: &[u8], layers: u32) -> Result<LayerMatrix, ImportError> {
     import(file, layers).map_err(|problem| ImportError::new("GGUF", problem))
 }
 
@@ -52,7 +52,7 @@ fn import(file: &[u8], layers: u32) -> Result<LayerMatrix, String> {
 /// Exports the vectors of layer 2 and later, for llama.cpp's `--control-vector`. `architecture` is
 /// that of the model, such as `llama`.
 #[must_use]
-pub fn export_gguf(vectors: &LayerMatrix, architecture: &str) -> Vec<u8> {
+pub(super) fn export_gguf(vectors: &LayerMatrix, architecture: &str) -> Vec<u8> {
     let rows: Vec<(u32, &[f32])> = (2..=vectors.layers())
         .filter_map(|layer| Some((layer - 1, vectors.layer(layer)?)))
         .collect();

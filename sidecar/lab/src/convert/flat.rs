@@ -1,7 +1,7 @@
 //! Matrices from flat tensors.
 
-use crate::f32_tensors::check_finite;
-use crate::layer_matrix::LayerMatrix;
+use personaguard_persona::LayerMatrix;
+use personaguard_persona::f32_tensors::check_finite;
 
 /// A matrix from the row-major values of a tensor of shape `[rows, hidden]`.
 ///
