@@ -5,7 +5,7 @@ use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{Action, Digest};
+use personaguard_terms::{ActionKind, Digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,7 @@ pub struct TraitScores {
     /// Name of the `PersonaVector`.
     pub vector: String,
     /// Action in force when last reported.
-    pub action: Action,
+    pub action: ActionKind,
     /// Responses scored.
     pub scored: u64,
     /// Responses past the threshold.

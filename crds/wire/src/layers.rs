@@ -1,7 +1,7 @@
 //! A vector at several layers: what steering and caps there use, each under a name of its own.
 
 use crate::guard_config::ResolvedPolicy;
-use personaguard_terms::{Capping, Layer, Steering};
+use personaguard_terms::{Action, Layer};
 
 /// A part of a persona vector beside its own layer. A config folder holds it under [`Part::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,13 +49,16 @@ impl Part {
     }
 }
 
-/// Parts that steering or a cap uses, in rising order of layers.
+/// Parts that an action uses, in rising order of layers.
 #[must_use]
-pub fn parts(steer: Option<&Steering>, cap: Option<&Capping>) -> Vec<Part> {
-    let increments =
-        steer.into_iter().flat_map(|steer| &steer.layers).map(|layer| Part::Increment(*layer));
-    let capped = cap.into_iter().flat_map(|cap| &cap.layers).map(|bounds| Part::At(bounds.layer));
-    let mut parts: Vec<_> = increments.chain(capped).collect();
+pub fn parts(action: &Action) -> Vec<Part> {
+    let mut parts: Vec<_> = match action {
+        Action::Steer(steering) => steering.layers.iter().copied().map(Part::Increment).collect(),
+        Action::Cap(capping) => {
+            capping.layers.iter().map(|bounds| Part::At(bounds.layer)).collect()
+        }
+        _ => Vec::new(),
+    };
     parts.sort_unstable();
     parts
 }
@@ -64,7 +67,7 @@ impl ResolvedPolicy {
     /// Names of all vectors of the config that it uses.
     pub fn vectors(&self) -> impl Iterator<Item = String> {
         self.traits.iter().flat_map(|rule| {
-            let parts = parts(rule.steer.as_ref(), rule.cap.as_ref());
+            let parts = parts(&rule.action);
             let parts = parts.into_iter().map(|part| part.name(&rule.vector));
             std::iter::once(rule.vector.clone()).chain(parts)
         })

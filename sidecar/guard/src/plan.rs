@@ -8,7 +8,7 @@ mod rule;
 pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
-use personaguard_terms::{Action, Coherence, Digest, FailurePolicy};
+use personaguard_terms::{Coherence, Digest, FailurePolicy, Release};
 use personaguard_wire::PolicyAcknowledgement;
 
 /// What is measured and enforced on every response. Made once for a config and a model; a request
@@ -38,7 +38,7 @@ impl Plan {
     #[must_use]
     pub fn holds_back(&self) -> bool {
         self.rules.iter().any(|rule| {
-            rule.action.holds()
+            rule.action.kind().holds()
                 || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
         })
     }
@@ -46,7 +46,7 @@ impl Plan {
     /// Whether text leaves by whole sentences only.
     #[must_use]
     pub fn redacts(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action == Action::Redact)
+        self.rules.iter().any(|rule| rule.action.kind().release() == Release::BySentence)
     }
 
     /// Changes of the residual stream.

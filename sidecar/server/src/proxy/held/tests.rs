@@ -14,7 +14,7 @@ const MAX: f64 = 1.0;
 
 pub(in crate::proxy) fn plan(action: &str, failure_policy: &str, min_tokens: usize) -> Arc<Plan> {
     let digest = "ab".repeat(32);
-    let redact = if action == "Redact" { ", redact: {text: '[removed]'}" } else { "" };
+    let action = if action == "Redact" { "{Redact: {text: '[removed]'}}" } else { action };
     let config = format!(
         "apiVersion: personaguard.dev/v1alpha1
 kind: GuardConfig
@@ -27,7 +27,7 @@ policies:
   selector: {{}}
   failurePolicy: {failure_policy}
   evidence: {{minTokens: {min_tokens}}}
-  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}{redact}}}]
+  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}}}]
 "
     );
     let config = GuardConfig::from_yaml(config.as_bytes()).unwrap();
