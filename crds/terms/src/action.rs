@@ -38,6 +38,12 @@ impl Action {
         self.into()
     }
 
+    /// Whether it holds tokens back until they are decided on.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.kind().holds()
+    }
+
     /// Whether its parameters make sense. The API server checks the same; manifests that are read
     /// from a folder had none.
     ///

@@ -38,7 +38,7 @@ impl Plan {
     #[must_use]
     pub fn holds_back(&self) -> bool {
         self.rules.iter().any(|rule| {
-            rule.action.kind().holds()
+            rule.action.holds()
                 || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
         })
     }
