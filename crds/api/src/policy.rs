@@ -13,7 +13,7 @@ pub use threshold::{ProjectionRange, Threshold};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::KubeSchema;
-use kube::core::Rule;
+use kube::core::{Message, Rule};
 use personaguard_terms::{ActionKind, Evidence, FailurePolicy, Mode, Sampling};
 use rule::cel_list;
 use schemars::JsonSchema;
@@ -110,26 +110,27 @@ pub struct PersonaPolicySpec {
 }
 
 fn actions_fit_placement() -> Rule {
-    let leaves_activations = |kind: ActionKind| !kind.changes_activations();
-    let fit = cel_list(leaves_activations);
-    Rule::new(format!("self.placement != 'Proxy' || self.traits.all(t, t.action in {fit})")).message(
-        format!(
-            "another server writes the answers in placement Proxy, so activations cannot be changed: use action {}",
-            ActionKind::list(leaves_activations, "or")
-        ),
-    )
+    let fits = |kind: ActionKind| !kind.changes_activations();
+    let rule =
+        format!("self.placement != 'Proxy' || self.traits.all(t, t.action in {})", cel_list(fits));
+    let message = format!(
+        "another server writes the answers in placement Proxy, so activations cannot be changed: use action {}",
+        ActionKind::list(fits, "or")
+    );
+    Rule::new(rule).message(Message::Message(message))
 }
 
 fn nothing_enforced_is_sampled() -> Rule {
     let only_tells = |kind: ActionKind| !kind.intervenes();
-    let idle = cel_list(only_tells);
-    Rule::new(format!(
-        "!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && self.traits.all(t, t.action in {idle} && !has(t.requests)))"
-    ))
-    .message(format!(
+    let rule = format!(
+        "!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && self.traits.all(t, t.action in {} && !has(t.requests)))",
+        cel_list(only_tells)
+    );
+    let message = format!(
         "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions {} with failurePolicy Open and without requests",
         ActionKind::list(only_tells, "and")
-    ))
+    );
+    Rule::new(rule).message(Message::Message(message))
 }
 
 fn default_recover_after_seconds() -> u32 {

@@ -2,7 +2,7 @@
 
 use super::threshold::Threshold;
 use kube::KubeSchema;
-use kube::core::{Rule, validate};
+use kube::core::{Message, Rule, validate};
 use personaguard_terms::{
     Action, ActionKind, Capping, Redaction, Regeneration, RequestBounds, Score, Steering,
 };
@@ -120,7 +120,10 @@ fn add_action_rules(schema: &mut Schema) {
         let (name, (field, values)) = (kind.name(), kind.parameters()?);
         let message =
             format!("{field} goes with action {name}: give {values} there, and nowhere else");
-        Some(Rule::new(format!("(self.action == '{name}') == has(self.{field})")).message(message))
+        Some(
+            Rule::new(format!("(self.action == '{name}') == has(self.{field})"))
+                .message(Message::Message(message)),
+        )
     });
     for rule in std::iter::once(threshold).chain(parameters) {
         // Two texts, which no input can change, and a unit test writes the schema.

@@ -7,7 +7,7 @@ use crate::rig::{
 use personaguard_server::audit::{Log, LogLimits, Logs, verify};
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
-use personaguard_terms::{Action, ConditionAt, SteeringCondition};
+use personaguard_terms::{ConditionAt, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

@@ -2,7 +2,6 @@
 //! schema.
 
 use crate::rig::{Rig, cap, chat, finish_reason, policy, steer, streamed, text, with};
-use personaguard_terms::Action;
 use serde_json::{Value, json};
 
 #[path = "../../../model/tests/support/schema.rs"]

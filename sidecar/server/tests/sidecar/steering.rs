@@ -231,14 +231,14 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
     let (after, alone) = (rig.complete(&last).await, fresh.complete(&last).await);
     assert_eq!(after["choices"], alone["choices"], "to the last bit of every probability");
     // And the other way round: what is steered reads nothing unsteered.
-    let steering = Rig::ready(vec![everywhere.clone()]).await;
+    let steered_rig = Rig::ready(vec![everywhere.clone()]).await;
     rig.folder.config.policies.push(everywhere);
     rig.folder.write();
     rig.until("it is back", async || {
         !rig.sidecar().app().active_model().unwrap().plan.policies.is_empty()
     })
     .await;
-    assert_eq!(rig.complete(&last).await["choices"], steering.complete(&last).await["choices"]);
+    assert_eq!(rig.complete(&last).await["choices"], steered_rig.complete(&last).await["choices"]);
     // A condition that holds for one answer of a conversation and not for the next.
     let mut sometimes = steered(-2.0, &[]);
     let above = between_two_prompts().await;
