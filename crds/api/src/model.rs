@@ -144,7 +144,6 @@ pub struct Runtime {
     /// Requests that one sidecar runs at the same time, 1 to 256. More wait in a bounded queue.
     #[schemars(range(min = 1, max = 256))]
     pub max_concurrent: u32,
-<<<<<<< HEAD
     /// Longest request body in bytes, 64 KiB to 64 MiB (65536 to 67108864). Longer ones are refused.
     #[schemars(range(min = 65_536, max = 67_108_864))]
     pub max_request_bytes: u32,
@@ -153,10 +152,6 @@ pub struct Runtime {
     #[schemars(range(min = 1, max = 600))]
     pub scoring_deadline_seconds: u32,
     /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.
-=======
-    /// CPU threads for the decoder. Default: the container's CPU limit, or without one every core
-    /// that it may use.
->>>>>>> h-rest
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<u32>,

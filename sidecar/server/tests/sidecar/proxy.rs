@@ -192,7 +192,7 @@ async fn an_answer_has_the_score_that_it_has_in_serve() {
         serve.complete(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
     let expected = answer["personaguard"]["scores"][0]["response_avg"].as_f64().unwrap();
     for action in [Action::Alert, Action::Block] {
-        let front = Front::ready(vec![policy(action, Some(1e6))]).await;
+        let front = Front::ready(vec![policy(action.clone(), Some(1e6))]).await;
         front.upstream.play(stream(done(&chunks(text(&answer), 0)).as_bytes(), 33));
         let (_, bytes) = front.ask(&streaming(question())).await;
         assert_eq!(

@@ -26,7 +26,7 @@ pub(in crate::proxy) fn plan_with(
     unscorable: &str,
 ) -> Arc<Plan> {
     let digest = "ab".repeat(32);
-    let redact = if action == "Redact" { ", redact: {text: '[removed]'}" } else { "" };
+    let action = if action == "Redact" { "{Redact: {text: '[removed]'}}" } else { action };
     let config = format!(
         "apiVersion: personaguard.dev/v1alpha1
 kind: GuardConfig
@@ -40,7 +40,7 @@ policies:
   failurePolicy: {failure_policy}
   unscorableRequests: {unscorable}
   evidence: {{minTokens: {min_tokens}}}
-  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}{redact}}}]
+  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}}}]
 "
     );
     let config = GuardConfig::from_yaml(config.as_bytes()).unwrap();
