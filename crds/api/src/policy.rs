@@ -14,9 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::KubeSchema;
 use kube::core::{Message, Rule};
-use personaguard_terms::{
-    ActionKind, Evidence, FailurePolicy, Mode, Sampling, UnscorableRequests,
-};
+use personaguard_terms::{ActionKind, Evidence, FailurePolicy, Mode, Sampling, UnscorableRequests};
 use rule::cel_list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
