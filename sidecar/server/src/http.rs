@@ -14,7 +14,7 @@ pub(crate) mod sse;
 
 pub(crate) use body::{Broken, Patience, Received, collect, receive, request_body};
 pub(crate) use error::ApiError;
-pub(crate) use event_stream::event_stream;
+pub(crate) use event_stream::{KEEP_ALIVE, event_stream};
 pub(crate) use headers::is_encoded;
 pub use limits::Limits;
 pub use listen::listen;

@@ -140,6 +140,15 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
     }
 
+    /// The same about another field, where `name` gives one.
+    pub(crate) fn with_param(mut self, name: impl Fn(&str) -> Option<&'static str>) -> Self {
+        let error = &mut self.body.error;
+        if let Some(other) = error.param.as_deref().and_then(name) {
+            error.param = Some(other.to_owned());
+        }
+        self
+    }
+
     /// The error's code, which holds no text of the request.
     pub(crate) fn code(&self) -> &'static str {
         self.body.error.code.unwrap_or_default()

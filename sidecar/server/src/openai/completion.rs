@@ -15,6 +15,9 @@ pub(crate) enum Object {
     /// A chunk of a streamed one.
     #[serde(rename = "chat.completion.chunk")]
     ChatChunk,
+    /// A response of `completions`, or a chunk of it.
+    #[serde(rename = "text_completion")]
+    Text,
 }
 
 /// A whole response or one chunk of it; `C` is a [`Choice`], [`TextChoice`] or
@@ -72,7 +75,7 @@ impl Message {
 pub(crate) struct TextChoice<'a> {
     pub(crate) index: usize,
     pub(crate) text: &'a str,
-    /// Always null: these choices replace what another server wrote.
+    /// Always null: they are not told here.
     pub(crate) logprobs: (),
     pub(crate) finish_reason: Option<FinishReason>,
 }

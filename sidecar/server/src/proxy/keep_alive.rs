@@ -4,9 +4,6 @@ use axum::body::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use std::time::Duration;
 
-/// Longest silence: load balancers and clients commonly give up after 30 s or more.
-pub(super) const PERIOD: Duration = Duration::from_secs(10);
-
 /// The same stream, with a comment wherever it is silent for a period. Its items must be whole events.
 pub(super) fn keep_alive<E: Send + 'static>(
     events: impl Stream<Item = Result<Bytes, E>> + Send + 'static,

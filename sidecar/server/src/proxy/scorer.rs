@@ -94,7 +94,9 @@ fn fault(error: &ScoreError) -> UnscoredReason {
         ScoreError::Submit(SubmitError::QueueFull { .. }) => UnscoredReason::QueueFull,
         ScoreError::Submit(SubmitError::ContextTooLong { .. }) => UnscoredReason::TooLong,
         ScoreError::Engine(EngineError::NotFinite) => UnscoredReason::NotFinite,
-        ScoreError::Submit(SubmitError::EmptyPrompt) => UnscoredReason::NotUnderstood,
+        ScoreError::Submit(SubmitError::EmptyPrompt | SubmitError::UnknownToken { .. }) => {
+            UnscoredReason::NotUnderstood
+        }
         error => {
             tracing::error!(%error, "the engine failed to score an answer");
             UnscoredReason::EngineFailed

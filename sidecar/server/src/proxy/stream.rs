@@ -6,8 +6,9 @@ use super::exchange::GuardedExchange;
 use super::forward::stalled;
 use super::headers::{allowed, set_type};
 use super::held::HeldStream;
-use super::keep_alive::{PERIOD, keep_alive};
+use super::keep_alive::keep_alive;
 use super::scorer::Scorer;
+use crate::http::KEEP_ALIVE;
 use crate::http::sse::write_event;
 use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -36,7 +37,7 @@ pub(super) fn response(exchange: GuardedExchange, response: Response) -> Respons
     };
     let body =
         stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
-    let mut response = Response::new(Body::from_stream(keep_alive(body, PERIOD)));
+    let mut response = Response::new(Body::from_stream(keep_alive(body, KEEP_ALIVE)));
     *response.status_mut() = parts.status;
     *response.headers_mut() = allowed(&parts.headers);
     set_type(response.headers_mut(), EVENT_STREAM);

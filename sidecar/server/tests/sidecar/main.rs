@@ -29,6 +29,7 @@ mod reports;
 mod requests;
 mod rig;
 mod serve_faults;
+mod serve_other_apis;
 mod silence;
 mod steering;
 mod tools;
