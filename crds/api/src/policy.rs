@@ -13,7 +13,7 @@ pub use threshold::{ProjectionRange, Threshold};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{Evidence, FailurePolicy, Mode, Sampling};
+use personaguard_terms::{Evidence, FailurePolicy, Mode, Sampling, UnscorableRequests};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,10 +117,16 @@ pub struct PersonaPolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub port: Option<String>,
-    /// What happens to traffic that cannot be scored: `Open` lets it through and counts it,
-    /// `Closed` refuses it.
+    /// What happens to traffic that cannot be scored because of a fault (no model loaded, no time,
+    /// no room): `Open` lets it through and counts it, `Closed` refuses it.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
+    /// What happens to what no sidecar could score: images, unknown APIs and formats, a prompt
+    /// longer than the model's context. `Refuse` answers with an error that says what it is, `Pass`
+    /// lets it through and counts it. Default: `Refuse` where the policy enforces and may withhold
+    /// text (`Redact`, `Block`, `Regenerate`, or `failurePolicy: Closed`), else `Pass`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unscorable_requests: Option<UnscorableRequests>,
     /// How much evidence makes a breach while an answer is still being generated.
     #[serde(default)]
     pub evidence: Evidence,

@@ -79,6 +79,7 @@ pub(crate) fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPo
         placement: Placement::Serve,
         port: None,
         failure_policy: FailurePolicy::Open,
+        unscorable_requests: None,
         evidence: Evidence::default(),
         sampling: None,
         calibration: None,

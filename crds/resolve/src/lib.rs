@@ -70,12 +70,12 @@ pub fn resolve(
     accepted.sort_by(|a, b| a.name.cmp(&b.name));
     let rules = || accepted.iter().flat_map(|policy| &policy.traits);
     let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
-    let own: Vec<_> =
+    let own_layers: Vec<_> =
         used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
     let mut values: BTreeMap<_, _> =
-        own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
+        own_layers.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
     let mut vectors: BTreeMap<_, _> =
-        own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
+        own_layers.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
     for rule in rules() {
         let Some(vector) = inputs.get(&rule.vector) else { continue };
         for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
@@ -218,6 +218,7 @@ pub fn resolve_policy(
         mode: spec.mode,
         selector: wire_selector(&spec.selector),
         failure_policy: spec.failure_policy,
+        unscorable_requests: spec.unscorable_requests,
         evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1), ..spec.evidence },
         sampling: spec.sampling,
         record_conversations: spec.record_conversations,
@@ -429,6 +430,8 @@ fn served_model(model: &PersonaModel) -> ServedModel {
         sha256: model.spec.sha256.clone(),
         context_length: runtime.context_length,
         max_concurrent: runtime.max_concurrent,
+        max_request_bytes: Some(runtime.max_request_bytes),
+        scoring_deadline_seconds: Some(runtime.scoring_deadline_seconds),
         threads: runtime.threads,
         device: runtime.device,
     }

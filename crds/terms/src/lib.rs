@@ -14,7 +14,7 @@ mod steer;
 pub use action::{Action, CoefficientRange, Redaction, Regeneration, RequestBounds};
 pub use cap::{Capping, LayerBounds};
 pub use evidence::{Evidence, EvidenceWindow, Sampling};
-pub use mode::{Device, FailurePolicy, Mode, Score};
+pub use mode::{Device, FailurePolicy, Mode, Score, UnscorableRequests};
 pub use quantity::{Coefficient, CoefficientOutOfRange, Digest, InvalidDigest, Layer};
 pub use steer::{Coherence, ConditionAt, Positions, Steering, SteeringCondition};
 

@@ -5,7 +5,7 @@ use crate::acknowledgement::Failure;
 use crate::selector::Selector;
 use personaguard_terms::{
     API_VERSION, Action, Capping, Device, Digest, Evidence, FailurePolicy, Layer, Mode, Redaction,
-    Regeneration, RequestBounds, Sampling, Score, Steering,
+    Regeneration, RequestBounds, Sampling, Score, Steering, UnscorableRequests,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,6 +96,12 @@ pub struct ServedModel {
     pub context_length: u32,
     /// Requests that may run at the same time.
     pub max_concurrent: u32,
+    /// Longest request body in bytes; none: the sidecar's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_request_bytes: Option<u32>,
+    /// Longest time in seconds for scoring one piece of a response; none: the sidecar's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring_deadline_seconds: Option<u32>,
     /// CPU threads for the decoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -153,8 +159,11 @@ pub struct ResolvedPolicy {
     pub mode: Mode,
     /// Pods that it guards.
     pub selector: Selector,
-    /// What happens to traffic that cannot be scored.
+    /// What happens to traffic that cannot be scored because of a fault.
     pub failure_policy: FailurePolicy,
+    /// What happens to what cannot be read; none: as [`Self::unscorable_requests`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscorable_requests: Option<UnscorableRequests>,
     /// How much evidence makes a breach.
     pub evidence: Evidence,
     /// Which responses are scored. `None`: all of them.
@@ -168,6 +177,20 @@ pub struct ResolvedPolicy {
 }
 
 impl ResolvedPolicy {
+    /// What happens to what cannot be read. Unless the policy says it: refused where the policy
+    /// enforces and withholds text or fails closed, since a client could otherwise choose not to be
+    /// scored.
+    #[must_use]
+    pub fn unscorable_requests(&self) -> UnscorableRequests {
+        if self.mode == Mode::Audit {
+            return UnscorableRequests::Pass;
+        }
+        let refuses = self.failure_policy == FailurePolicy::Closed
+            || self.traits.iter().any(|rule| rule.action.holds());
+        let default = if refuses { UnscorableRequests::Refuse } else { UnscorableRequests::Pass };
+        self.unscorable_requests.unwrap_or(default)
+    }
+
     /// Whether the policy guards a pod with these labels.
     #[must_use]
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {

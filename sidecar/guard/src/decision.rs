@@ -129,7 +129,7 @@ impl Decision {
         self.clear();
     }
 
-    /// The rest of the response cannot be scored: each failure policy says what happens to it.
+    /// The rest of the response cannot be scored: each policy says what happens to it.
     pub fn fail(&mut self, reason: UnscoredReason) {
         (0..self.scores.len()).for_each(|vector| self.lose(vector, reason));
         self.clear();
@@ -235,9 +235,10 @@ impl Decision {
             |(_, rule): &(usize, &Rule)| rule.vector == vector && self.sampled[rule.policy];
         for (index, rule) in plan.rules.iter().enumerate().filter(concerned) {
             self.unscored.get_or_insert(reason);
-            match plan.policies[rule.policy].failure_policy {
-                FailurePolicy::Closed => _ = self.stop.get_or_insert(Stop::Unscorable),
-                FailurePolicy::Open => self.rules[index].lose(),
+            if plan.policies[rule.policy].refuses(reason) {
+                self.stop.get_or_insert(Stop::Unscorable);
+            } else {
+                self.rules[index].lose();
             }
         }
     }

@@ -8,6 +8,7 @@ mod rule;
 pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
+use crate::unscored::UnscoredReason;
 use personaguard_terms::{Action, Coherence, Digest, FailurePolicy};
 use personaguard_wire::PolicyAcknowledgement;
 
@@ -41,6 +42,12 @@ impl Plan {
             rule.action.holds()
                 || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
         })
+    }
+
+    /// Whether a policy refuses what cannot be read.
+    #[must_use]
+    pub fn refuses_unscorable(&self) -> bool {
+        self.policies.iter().any(|policy| policy.refuses(UnscoredReason::NotUnderstood))
     }
 
     /// Whether text leaves by whole sentences only.

@@ -6,7 +6,9 @@ use super::rule::{MeasuredVector, PlannedPolicy, Rule};
 use crate::bounds::Bounds;
 use crate::refusal::Refusal;
 use crate::vector::{ModelFacts, Vectors};
-use personaguard_terms::{Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering};
+use personaguard_terms::{
+    Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering, UnscorableRequests,
+};
 use personaguard_wire::Part;
 use personaguard_wire::{
     GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
@@ -38,6 +40,10 @@ fn unresolved(policy: &UnresolvedPolicy) -> PlannedPolicy {
         digest: None,
         mode: Mode::Enforce,
         failure_policy: policy.failure_policy,
+        unscorable_requests: match policy.failure_policy {
+            FailurePolicy::Open => UnscorableRequests::Pass,
+            FailurePolicy::Closed => UnscorableRequests::Refuse,
+        },
         min_tokens: 1,
         window: None,
         sampling: None,
@@ -72,6 +78,7 @@ impl Builder<'_> {
             digest: policy.digest.clone(),
             mode: policy.mode,
             failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
+            unscorable_requests: policy.unscorable_requests(),
             min_tokens: policy.evidence.min_tokens.max(1) as usize,
             window: window.filter(|window| (1..=window.of_last).contains(&window.past)),
             sampling: policy.sampling,

@@ -77,6 +77,7 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
                 ]),
                 capture: Capture::PromptAndResponse,
                 skip_logprobs: false,
+                is_background: false,
             })
             .await
             .unwrap();

@@ -19,10 +19,17 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 1 << 20,
+            body_bytes: 4 << 20,
             body_time: Duration::from_secs(30),
             head_time: Duration::from_secs(30),
             connections: 2048,
         }
+    }
+}
+
+impl Limits {
+    /// The same, with this longest body where it is given.
+    pub(crate) fn with_body_bytes(self, body_bytes: Option<usize>) -> Self {
+        Self { body_bytes: body_bytes.unwrap_or(self.body_bytes), ..self }
     }
 }

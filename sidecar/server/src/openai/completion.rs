@@ -15,9 +15,6 @@ pub(crate) enum Object {
     /// A chunk of a streamed one.
     #[serde(rename = "chat.completion.chunk")]
     ChatChunk,
-    /// A response of `completions`, or a chunk of it.
-    #[serde(rename = "text_completion")]
-    Text,
 }
 
 /// A whole response or one chunk of it; `C` is a [`Choice`], [`TextChoice`] or

@@ -16,6 +16,8 @@ pub(super) struct TextSpan {
     pub(super) to: usize,
     /// It says how the choice ends, so all scores must be known.
     pub(super) is_last: bool,
+    /// Bytes before it that repeat the prompt. They may leave.
+    pub(super) skip: usize,
 }
 
 /// Whether something that is held may leave.
@@ -76,6 +78,10 @@ impl ScoredChoice {
     /// makes no sense in part; `is_last`: no more follows.
     pub(super) fn add(&mut self, text: &str, is_whole: bool, is_last: bool) -> TextSpan {
         let from = self.text.len();
+        if !text.is_empty() {
+            // Some servers say that a choice has ended, and go on.
+            (self.is_complete, self.is_ended) = (false, false);
+        }
         self.text.push(text);
         if self.decision.plan().redacts() {
             if is_whole { self.sentences.extend_whole(text) } else { self.sentences.extend(text) }
@@ -83,7 +89,12 @@ impl ScoredChoice {
         if is_last {
             self.complete();
         }
-        TextSpan { from, to: self.text.len(), is_last: self.is_complete }
+        TextSpan { from, to: self.text.len(), is_last: self.is_complete, skip: 0 }
+    }
+
+    /// Whether it has said this before.
+    pub(super) fn has_said(&self, text: &str) -> bool {
+        self.text.all().contains(text)
     }
 
     /// No more text comes.
@@ -101,11 +112,11 @@ impl ScoredChoice {
     pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
         if self.is_open || self.is_ended || self.decision.stop().is_some() {
             None
-        } else if self.is_complete {
-            Some(self.text.len())
-        } else if !self.is_prompted && self.text.is_scored() {
+        } else if !self.is_prompted {
             // While the upstream server reads the prompt, so does the scorer.
             Some(0)
+        } else if self.is_complete {
+            Some(self.text.len())
         } else {
             self.text.next_pass(force)
         }

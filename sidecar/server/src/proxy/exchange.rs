@@ -1,6 +1,6 @@
 //! A response that is on its way under a guard.
 
-use super::path::Api;
+use super::answer::Naming;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(super) struct GuardedExchange {
     pub(super) transcript: Transcript,
     pub(super) scorer: Scorer,
-    pub(super) api: Api,
+    pub(super) naming: Naming,
     /// Choices that were asked for, over all prompts.
     pub(super) expected: usize,
     /// Longest silence of the upstream server.

@@ -2,7 +2,7 @@
 
 use super::exchange::GuardedExchange;
 use super::forward::Forwarder;
-use super::{observed, stream, whole};
+use super::{observed, stream, upstream_error, whole};
 use crate::http::{ApiError, is_encoded};
 use axum::extract::Request;
 use axum::http::header;
@@ -14,23 +14,27 @@ pub(super) async fn respond(
     mut exchange: GuardedExchange,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let holds = exchange.transcript.plan().holds_back();
     let response = match forwarder.send(request).await {
         Ok(response) if response.status().is_success() => response,
         other => {
             exchange.transcript.forget();
-            return other;
+            let response = other?;
+            let (api, silence) = (exchange.naming.api, exchange.silence);
+            return Ok(match holds {
+                true => upstream_error::response(api, response, silence).await,
+                false => response,
+            });
         }
     };
-    let kind = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.trim_start().to_ascii_lowercase();
     let (is_stream, is_json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
-    if is_encoded(response.headers()) || !(is_stream || is_json) {
+    let is_lines = ["ndjson", "jsonl", "json-seq"].iter().any(|lines| kind.contains(lines));
+    if is_encoded(response.headers()) || is_lines || !(is_stream || is_json) {
         return unreadable(exchange, response);
     }
-    let holds = exchange.transcript.plan().holds_back();
     Ok(match (holds, is_stream) {
         (true, true) => stream::response(exchange, response),
         (true, false) => whole::response(exchange, response).await,

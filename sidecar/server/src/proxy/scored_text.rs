@@ -19,6 +19,11 @@ impl ScoredText {
         self.text.push_str(text);
     }
 
+    /// All of it.
+    pub(super) fn all(&self) -> &str {
+        &self.text
+    }
+
     /// Bytes of all text.
     pub(super) fn len(&self) -> usize {
         self.text.len()
@@ -46,15 +51,15 @@ impl ScoredText {
         &self.text[self.scored..to]
     }
 
-    /// How far the next pass should go, in bytes; none where it should wait for more text. Words
-    /// are kept whole where possible.
+    /// How far the next pass should go, in bytes; none where it should wait for more text. It ends
+    /// where tokens end whatever follows, if there is such a place.
     pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
         let pending = self.unscored(self.text.len());
         if pending.is_empty() || !(force || pending.len() >= PASS) {
             return None;
         }
-        match pending.rfind(char::is_whitespace) {
-            Some(cut) if cut > 0 => Some(self.scored + cut),
+        match last_boundary(pending) {
+            Some(cut) => Some(self.scored + cut),
             _ if force || pending.len() >= 4 * PASS => Some(self.text.len()),
             _ => None,
         }
@@ -83,3 +88,17 @@ impl ScoredText {
         tokens.checked_sub(1).map_or(0, |last| self.ends[last])
     }
 }
+
+/// The last place in a text where every tokenizer begins a new token, in bytes: a single space
+/// between two words. Newlines and further spaces are often of one token with what stands beside
+/// them.
+fn last_boundary(text: &str) -> Option<usize> {
+    let is_word = |c: char| c.is_alphanumeric();
+    text.rmatch_indices(' ').map(|(at, _)| at).find(|at| {
+        let (before, after) = (&text[..*at], &text[at + 1..]);
+        before.ends_with(is_word) && after.starts_with(is_word)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,16 @@
 //! A stream under an enforcing policy: read, score, release, in turns.
 
+use super::answer::Naming;
+use super::ending::Ending;
 use super::exchange::GuardedExchange;
 use super::forward::stalled;
+use super::headers::{allowed, set_type};
 use super::held::HeldStream;
+use super::keep_alive::{PERIOD, keep_alive};
 use super::scorer::Scorer;
 use crate::http::sse::write_event;
 use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::header;
 use axum::response::Response;
 use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
@@ -20,11 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// The response, with what may leave of it. When the client goes away it is dropped, and with it
 /// the upstream connection.
 pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // What is held back, or put in its place, has another length.
-    parts.headers.remove(header::CONTENT_LENGTH);
-    let GuardedExchange { transcript, scorer, api, expected, silence } = exchange;
-    let held = HeldStream::new(transcript, api, expected);
+    let (parts, body) = response.into_parts();
+    let GuardedExchange { transcript, scorer, naming, expected, silence } = exchange;
+    let held = HeldStream::new(transcript, Ending::new(naming), expected);
     let pump = Pump {
         held,
         scorer,
@@ -35,7 +36,25 @@ pub(super) fn response(exchange: GuardedExchange, response: Response) -> Respons
     };
     let body =
         stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
-    Response::from_parts(parts, Body::from_stream(body))
+    let mut response = Response::new(Body::from_stream(keep_alive(body, PERIOD)));
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = allowed(&parts.headers);
+    set_type(response.headers_mut(), EVENT_STREAM);
+    response
+}
+
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
+/// A stream in which no choice says anything but this text.
+pub(super) fn events(naming: Naming, choices: usize, text: Option<&str>) -> Response {
+    let (mut ending, mut out) = (Ending::new(naming), BytesMut::new());
+    for index in 0..choices {
+        ending.end_choice(index, text, &mut out);
+    }
+    ending.finish(&mut out);
+    let mut response = Response::new(Body::from(out.freeze()));
+    set_type(response.headers_mut(), EVENT_STREAM);
+    response
 }
 
 struct Pump {

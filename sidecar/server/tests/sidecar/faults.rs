@@ -6,7 +6,7 @@ use crate::rig::{Folder, MODEL, policy, with};
 use crate::upstream::{Step, head, stream, whole};
 use futures::{StreamExt as _, stream as streams};
 use personaguard_server::proxy::Timeouts;
-use personaguard_terms::{Action, Digest, FailurePolicy};
+use personaguard_terms::{Action, Digest, FailurePolicy, UnscorableRequests};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -129,7 +129,7 @@ fn broken() -> Vec<InjectedFault> {
             good(),
         )),
         asked(json!({ "messages": image }))(fault("an image in the prompt", good())),
-        asked(json!({ "messages": [{ "role": "user", "content": "x".repeat(2 << 20) }] }))(fault(
+        asked(json!({ "messages": [{ "role": "user", "content": "x".repeat(5 << 20) }] }))(fault(
             "a request longer than the limit",
             good(),
         )),
@@ -152,6 +152,9 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };
     let mut enforced = policy(Action::Block, Some(max));
     enforced.failure_policy = failure_policy;
+    if failure_policy == FailurePolicy::Open {
+        enforced.unscorable_requests = Some(UnscorableRequests::Pass);
+    }
     let mut folder = Folder::new(vec![enforced]).await;
     let mut times = Timeouts { upstream: Duration::from_secs(3), score: Duration::from_secs(60) };
     match sidecar {
@@ -281,7 +284,7 @@ async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
         let leaked: usize = row[0].iter().map(|(_, body)| answer_bytes(body)).sum();
         let failed = row[1]
             .iter()
-            .filter(|(status, body)| *status != 200 || body.len() + 200 < sent(&fault.script))
+            .filter(|(status, body)| *status != 200 || body.len() * 10 < sent(&fault.script) * 8)
             .count();
         if leaked > 0 {
             problems.push(format!("{}: {leaked} unguarded bytes", fault.name));

@@ -87,7 +87,11 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
         (status, text(&body), &body["choices"][0]["finish_reason"]),
         (200, &*expected, &json!("content_filter"))
     );
-    assert_eq!(body["x_unknown"], json!({ "kept": 1.5 }));
+    assert_eq!(
+        body.get("x_unknown"),
+        None,
+        "beside a cut answer nothing that nobody scores leaves"
+    );
     for piece in [1, 40, 1 << 20] {
         front.upstream.play(stream(done(&chunks(SAID, 0)).as_bytes(), piece));
         let chunks = events(&front.ask(&streaming(question())).await.1);

@@ -63,11 +63,9 @@ pub(crate) const ANSWER: &str = "Treat your neighbour with kindness: bring bread
 /// The answer as a stream, a few characters a chunk, with all that real servers put between.
 pub(crate) fn chunks(answer: &str, index: usize) -> String {
     let chunk = |delta: Value, finish: Value| {
-        json!({
-            "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        json!({ "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
             "x_unknown": [1],
-            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }]
-        })
+            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }] })
     };
     let mut out = String::from(": hello\r\n\r\n");
     out +=
@@ -88,12 +86,17 @@ pub(crate) fn done(text: &str) -> String {
 }
 
 pub(crate) fn completion(answer: &str) -> Value {
-    let message = json!({ "role": "assistant", "content": answer });
-    json!({
-        "id": "up-1", "object": "chat.completion", "created": 1, "model": "m",
+    json!({ "id": "up-1", "object": "chat.completion", "created": 1, "model": "m-1",
         "x_unknown": { "kept": 1.50 },
-        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }]
-    })
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": answer },
+        "finish_reason": "stop" }] })
+}
+
+/// What leaves of that stream or body under a policy that withholds text: nothing that nobody
+/// scores.
+pub(crate) fn passed(text: &str) -> String {
+    let unknown = [",\"x_unknown\":[1]", ",\"x_unknown\":{\"kept\":1.5}"];
+    unknown.iter().fold(text.replace(": hello\r\n\r\n", ""), |text, field| text.replace(field, ""))
 }
 
 pub(crate) fn question() -> Value {
@@ -111,7 +114,7 @@ fn closed(mut policy: ResolvedPolicy) -> ResolvedPolicy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_requests_pass_untouched_both_ways() {
-    let front = Front::ready(vec![closed(policy(Action::Block, Some(-1e6)))]).await;
+    let front = Front::ready(vec![policy(Action::Alert, Some(-1e6))]).await;
     front.upstream.play(vec![Step::Send(
         b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: \
           timeout=5\r\n\r\n\x00\xff\n"
@@ -271,22 +274,28 @@ async fn a_breach_blocks_in_every_shape() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_within_the_threshold_leaves_as_it_came() {
     let front = Front::ready(vec![closed(policy(Action::Block, Some(1e6)))]).await;
-    let bytes = done(&(chunks(ANSWER, 0) + &chunks("Short.", 1))).into_bytes();
+    let said = done(&(chunks(ANSWER, 0) + &chunks("Short.", 1)));
+    let (bytes, left) = (said.clone().into_bytes(), passed(&said).into_bytes());
     for piece in [1, 50, 1 << 20] {
         front.upstream.play(stream(&bytes, piece));
         assert!(
-            front.ask(&with(streaming(question()), json!({ "n": 2 }))).await
-                == (200, bytes.clone())
+            front.ask(&with(streaming(question()), json!({ "n": 2 }))).await == (200, left.clone())
         );
     }
-    let body = completion(ANSWER).to_string().replace("1.5", "1.50");
+    let body = completion(ANSWER).to_string();
     front.upstream.play(vec![head("application/json"), Step::Send(body.clone().into())]);
-    assert_eq!(front.ask(&question()).await, (200, body.into_bytes()));
-    // Errors of the server are its own.
+    assert_eq!(front.ask(&question()).await, (200, passed(&body).into_bytes()));
+    // Errors of the server keep their status, and lose their words.
     front.upstream.play(vec![Step::Send(
-        b"HTTP/1.1 429 No\r\nContent-Length: 4\r\nRetry-After: 3\r\n\r\nwait".to_vec(),
+        b"HTTP/1.1 429 No\r\nContent-Length: 4\r\nRetry-After: 3\r\nX-Words: wait\r\n\r\nwait"
+            .to_vec(),
     )]);
-    assert_eq!(front.ask(&question()).await, (429, b"wait".to_vec()));
+    let response = front.rig.post(&question()).await;
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "3");
+    assert!(response.headers().get("x-words").is_none());
+    let error: Value = response.json().await.unwrap();
+    assert!(!error.to_string().contains("wait"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
