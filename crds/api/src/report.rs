@@ -5,7 +5,7 @@ use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{Action, Digest};
+use personaguard_terms::{ActionKind, Digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -130,8 +130,8 @@ pub struct TraitScores {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// Action that was in force at the last report.
-    pub action: Action,
+    /// Action in force when last reported.
+    pub action: ActionKind,
     /// Responses scored.
     pub scored: u64,
     /// Responses past the threshold.

@@ -2,7 +2,10 @@
 //! through and what not.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use personaguard_api::{PersonaModel, PersonaPolicy, PersonaVector};
+use kube::CustomResourceExt;
+use personaguard_api::{
+    ActionKind, MisplacedParameters, PersonaModel, PersonaPolicy, PersonaVector, TraitRule,
+};
 use serde_json::{Value, json};
 
 /// Sets a field by its path, in a copy.
@@ -151,6 +154,24 @@ fn each_action_has_its_own_field_and_no_other() {
         "regenerate": {"coefficient": -1.0, "attempts": 2}
     });
     refused(policy(regenerate), "goes with score ResponseAvg");
+}
+
+#[test]
+fn every_action_with_parameters_has_a_field_for_them() {
+    let crd = serde_json::to_value(PersonaPolicy::crd()).unwrap();
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").unwrap();
+    let rule = schema.pointer("/properties/traits/items/properties").unwrap();
+    for kind in ActionKind::all() {
+        let bare = json!({ "vector": "evil", "action": kind });
+        let action = serde_json::from_value::<TraitRule>(bare).unwrap().resolved_action();
+        match kind.parameters() {
+            Some((field, _)) => {
+                assert!(rule.get(field).is_some(), "no field {field}");
+                assert_eq!(action, Err(MisplacedParameters(kind)));
+            }
+            None => assert_eq!(action.map(|action| action.kind()), Ok(kind)),
+        }
+    }
 }
 
 #[test]

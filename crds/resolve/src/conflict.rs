@@ -2,7 +2,7 @@
 
 use crate::rejection::Rejection;
 use personaguard_api::conditions::reason;
-use personaguard_api::{Capping, Layer, Mode};
+use personaguard_api::{Action, Capping, Layer, Mode};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub(super) fn no_conflict(
 /// How two rules on one vector contradict each other, if they do.
 fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
     let vector = &mine.vector;
-    if let (Some(a), Some(b)) = (&theirs.steer, &mine.steer) {
+    if let (Action::Steer(a), Action::Steer(b)) = (&theirs.action, &mine.action) {
         if a.coefficient != b.coefficient {
             let (a, b) = (a.coefficient.get(), b.coefficient.get());
             return Some(format!("steers along `{vector}` with {a}, this one with {b}"));
@@ -53,7 +53,7 @@ fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
             return Some(format!("steers along `{vector}` under another condition than this one"));
         }
     }
-    if let (Some(a), Some(b)) = (&theirs.cap, &mine.cap) {
+    if let (Action::Cap(a), Action::Cap(b)) = (&theirs.action, &mine.action) {
         for (layer, mine) in bounds(b) {
             let both = bounds(a)
                 .into_iter()

@@ -18,8 +18,9 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    API_VERSION, Action, Capping, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
-    PersonaPolicy, PersonaPolicySpec, Placement, Threshold, TraitRule, names, wire_selector,
+    API_VERSION, Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
+    PersonaPolicy, PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, names,
+    wire_selector,
 };
 use personaguard_wire::{
     Baseline, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector,
@@ -78,7 +79,7 @@ pub fn resolve(
         own_layers.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
     for rule in rules() {
         let Some(vector) = inputs.get(&rule.vector) else { continue };
-        for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
+        for part in parts(&rule.action) {
             let (name, Some(part_values)) = (part.name(&rule.vector), part.values(&vector.layers))
             else {
                 continue;
@@ -111,11 +112,12 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
             "placement Proxy takes over a container port: give its name in spec.port".to_owned(),
         ),
         (Placement::Proxy, Some(_)) => {
-            if let Some(rule) = spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
+            if let Some(rule) = spec.traits.iter().find(|rule| rule.action.changes_activations()) {
                 return invalid(format!(
-                    "trait `{}` has action {:?}, and another server writes the answers in \
-                     placement Proxy: use Audit, Alert, Redact or Block",
-                    rule.vector, rule.action
+                    "trait `{}` has action {}, and another server writes the answers in placement Proxy: use {}",
+                    rule.vector,
+                    rule.action.name(),
+                    ActionKind::list(|kind| !kind.changes_activations(), "or")
                 ));
             }
             let steers = |rule: &&TraitRule| {
@@ -188,10 +190,10 @@ pub fn resolve_policy(
         }
         let scale = Scale::of(policy, rule, vector);
         let (min, max) = bounds(rule, &scale)?;
-        complete(rule)?;
+        let action = complete(rule)?;
         condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
-        for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
+        for part in parts(&action) {
             let values = part.values(&vector.layers).ok_or_else(|| no_layer(rule, part, vector))?;
             content.push(format!("{} {}", part.name(""), digest_of(&values)));
         }
@@ -200,11 +202,7 @@ pub fn resolve_policy(
             score: rule.score,
             min,
             max,
-            action: rule.action,
-            steer: rule.steer.clone(),
-            cap: rule.cap.clone(),
-            regenerate: rule.regenerate,
-            redact: rule.redact.clone(),
+            action,
             requests: rule.requests,
             calibrates: scale.collects(),
             baseline: scale.baseline(),
@@ -245,55 +243,23 @@ pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<Unres
 
 /// Whether activations may be changed along the vector: by the policy, or because a caller asks.
 fn moves_activations(rule: &TraitRule) -> bool {
-    matches!(rule.action, Action::Steer | Action::Cap | Action::Regenerate)
+    rule.action.changes_activations()
         || rule.requests.is_some_and(|requests| requests.coefficient.is_some())
 }
 
-/// Checks that a rule has the fields that its action needs and no others. So does the API server,
-/// but manifests that are read from a folder have not been there.
-fn complete(rule: &TraitRule) -> Result<(), Rejection> {
-    let given = [
-        (Action::Steer, rule.steer.is_some(), "steer"),
-        (Action::Cap, rule.cap.is_some(), "cap"),
-        (Action::Regenerate, rule.regenerate.is_some(), "regenerate"),
-        (Action::Redact, rule.redact.is_some(), "redact"),
-    ];
-    if let Some((action, _, field)) =
-        given.into_iter().find(|(action, given, _)| (rule.action == *action) != *given)
-    {
-        let message = format!(
-            "trait `{}`: {field} goes with action {action:?}, and nowhere else",
-            rule.vector
-        );
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
-    }
-    let odd = |floor: Option<f64>, ceiling: Option<f64>| {
-        let sides: Vec<f64> = [floor, ceiling].into_iter().flatten().collect();
-        sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()
+/// The action of a rule, with its parameters and no other's.
+fn complete(rule: &TraitRule) -> Result<Action, Rejection> {
+    let refuse = |problem: &str| {
+        let message = format!("trait `{}`: {problem}", rule.vector);
+        Rejection::new(reason::ACTION_INCOMPLETE, message)
     };
-    let own =
-        |cap: &Capping| !cap.layers.is_empty() && cap.floor.is_none() && cap.ceiling.is_none();
-    if rule.cap.as_ref().is_some_and(|cap| {
-        (!own(cap) && odd(cap.floor, cap.ceiling))
-            || cap.layers.iter().any(|bounds| odd(bounds.floor, bounds.ceiling))
-    }) {
-        let message = format!(
-            "trait `{}`: give cap.floor, cap.ceiling or both, with the floor below",
-            rule.vector
-        );
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
+    let action = rule.resolved_action().map_err(|problem| refuse(&problem.to_string()))?;
+    action.check().map_err(refuse)?;
+    if rule.action.release() == Release::AtEnd && rule.score == Score::PromptLast {
+        // A new answer does not change the score of its prompt.
+        return Err(refuse(&format!("action {} goes with score ResponseAvg", rule.action.name())));
     }
-    let layers = parts(rule.steer.as_ref(), rule.cap.as_ref());
-    if layers.windows(2).any(|pair| pair[0] == pair[1]) {
-        let message = format!("trait `{}`: give each of its layers once", rule.vector);
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
-    }
-    if rule.action == Action::Regenerate && rule.score == personaguard_api::Score::PromptLast {
-        let message =
-            format!("trait `{}`: action Regenerate goes with score ResponseAvg", rule.vector);
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
-    }
-    Ok(())
+    Ok(action)
 }
 
 /// Checks the condition on a rule's steering: its vector is a trait of the same policy, and is read
@@ -344,12 +310,14 @@ fn condition(
 
 /// Checks that nothing that is enforced is sampled, and that the evidence can be met.
 fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
-    let idle = |rule: &TraitRule| rule.action <= Action::Alert && rule.requests.is_none();
+    let idle = |rule: &TraitRule| !rule.action.intervenes() && rule.requests.is_none();
     let free = spec.mode == Mode::Audit
         || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
     if spec.sampling.is_some() && !free {
-        let message = "what is enforced cannot be sampled: leave spec.sampling out, or use actions \
-                       Audit and Alert with failurePolicy Open and without requests";
+        let message = format!(
+            "what is enforced cannot be sampled: leave spec.sampling out, or use actions {} with failurePolicy Open and without requests",
+            ActionKind::list(|kind| !kind.intervenes(), "and")
+        );
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));
     }
     let valid = |sampling: personaguard_api::Sampling| match (sampling.fraction, sampling.every) {
@@ -374,11 +342,11 @@ fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
 /// The thresholds of a trait as raw projections: (min, max).
 fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f64>), Rejection> {
     let Some(threshold) = &rule.threshold else {
-        return if rule.action == Action::Alert || rule.action.holds() {
+        return if rule.action.needs_threshold() {
             let message = format!(
-                "trait `{}` has action {:?} and no threshold: give one of threshold.sigma, \
-                 .quantile, .projection and .range",
-                rule.vector, rule.action
+                "trait `{}` has action {} and no threshold: give one of threshold.sigma, .quantile, .projection and .range",
+                rule.vector,
+                rule.action.name()
             );
             Err(Rejection::new(reason::THRESHOLD_INVALID, message))
         } else {

@@ -3,6 +3,7 @@
 use crate::quantity::{Coefficient, Layer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// How to steer: h ← h + α·v after the vector's layer.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,23 @@ pub struct Steering {
     /// When a steered answer counts as incoherent, and whether to back off.
     #[serde(default)]
     pub coherence: Coherence,
+}
+
+impl Steering {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        each_once(self.layers.iter().copied())
+    }
+}
+
+/// Whether no layer is there twice.
+pub(crate) fn each_once(layers: impl Iterator<Item = Layer>) -> Result<(), &'static str> {
+    let mut seen = BTreeSet::new();
+    let mut layers = layers;
+    if layers.all(|layer| seen.insert(layer)) {
+        Ok(())
+    } else {
+        Err("give each of its layers once")
+    }
 }
 
 /// When a steered answer counts as incoherent. The sidecar then steers half as far, a quarter as

@@ -4,8 +4,8 @@
 use crate::acknowledgement::Failure;
 use crate::selector::Selector;
 use personaguard_terms::{
-    API_VERSION, Action, Capping, Device, Digest, Evidence, FailurePolicy, Layer, Mode, Redaction,
-    Regeneration, RequestBounds, Sampling, Score, Steering, UnscorableRequests,
+    API_VERSION, Action, Device, Digest, Evidence, FailurePolicy, Layer, Mode, RequestBounds,
+    Sampling, Score, UnscorableRequests,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ pub struct ResolvedPolicy {
     /// What happens to what cannot be read; none: as [`Self::unscorable_requests`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unscorable_requests: Option<UnscorableRequests>,
-    /// How much evidence makes a breach.
+    /// What it takes to call it a breach.
     pub evidence: Evidence,
     /// Which responses are scored. `None`: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,18 +236,6 @@ pub struct ResolvedTrait {
     pub max: Option<f64>,
     /// What to do.
     pub action: Action,
-    /// How to steer, with action `Steer`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steer: Option<Steering>,
-    /// Where to cap, with action `Cap`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cap: Option<Capping>,
-    /// How to try again, with action `Regenerate`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regenerate: Option<Regeneration>,
-    /// What is sent instead, with action `Redact`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redact: Option<Redaction>,
     /// What callers may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestBounds>,

@@ -1,7 +1,7 @@
 //! Parts of a vector: what steering and caps at further layers use, each under its own name.
 
 use crate::guard_config::ResolvedPolicy;
-use personaguard_terms::{Capping, Layer, Steering};
+use personaguard_terms::{Action, Layer};
 
 /// What a config folder holds of a persona vector in addition to its own layer, under
 /// [`Part::name`].
@@ -50,13 +50,16 @@ impl Part {
     }
 }
 
-/// The parts that steering and a cap use, in rising order of layers.
+/// Parts that an action uses, in rising order of layers.
 #[must_use]
-pub fn parts(steer: Option<&Steering>, cap: Option<&Capping>) -> Vec<Part> {
-    let increments =
-        steer.into_iter().flat_map(|steer| &steer.layers).map(|layer| Part::Increment(*layer));
-    let capped = cap.into_iter().flat_map(|cap| &cap.layers).map(|bounds| Part::At(bounds.layer));
-    let mut parts: Vec<_> = increments.chain(capped).collect();
+pub fn parts(action: &Action) -> Vec<Part> {
+    let mut parts: Vec<_> = match action {
+        Action::Steer(steering) => steering.layers.iter().copied().map(Part::Increment).collect(),
+        Action::Cap(capping) => {
+            capping.layers.iter().map(|bounds| Part::At(bounds.layer)).collect()
+        }
+        _ => Vec::new(),
+    };
     parts.sort_unstable();
     parts
 }
@@ -65,7 +68,7 @@ impl ResolvedPolicy {
     /// Names of all the config's vectors that it uses, parts included.
     pub fn vectors(&self) -> impl Iterator<Item = String> {
         self.traits.iter().flat_map(|rule| {
-            let parts = parts(rule.steer.as_ref(), rule.cap.as_ref());
+            let parts = parts(&rule.action);
             let parts = parts.into_iter().map(|part| part.name(&rule.vector));
             std::iter::once(rule.vector.clone()).chain(parts)
         })

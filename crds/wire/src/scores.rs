@@ -4,7 +4,7 @@ use crate::invalid::Invalid;
 use crate::limits::{MAX_NAME, MAX_RESPONSE_ID, is_name, is_score};
 use crate::sample::Sample;
 use jiff::Timestamp;
-use personaguard_terms::Action;
+use personaguard_terms::ActionKind;
 use serde::{Deserialize, Serialize};
 
 /// Scores of one trait under one policy since the process started.
@@ -16,7 +16,7 @@ pub struct TraitSummary {
     /// Name of the `PersonaVector`.
     pub vector: String,
     /// The action in force.
-    pub action: Action,
+    pub action: ActionKind,
     /// Responses scored.
     pub scored: u64,
     /// Responses past the threshold.

@@ -7,7 +7,7 @@ use crate::context::{Context, Notice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use personaguard_api::conditions::condition;
-use personaguard_api::{Action, PersonaReportStatus, WorkloadReference};
+use personaguard_api::{PersonaReportStatus, WorkloadReference};
 
 /// What was done when the Event came up, as Events have it.
 const ACTION: &str = "Measure";
@@ -20,7 +20,7 @@ pub(super) async fn announce_breaches(
     breaches: &[NewBreach],
 ) {
     let name = display_name(workload);
-    for new in breaches.iter().filter(|new| new.action >= Action::Alert) {
+    for new in breaches.iter().filter(|new| new.action.notifies()) {
         let note = format!(
             "{} in {name} under policy {} (pod {}, response {}).",
             comparison(&new.vector, &new.breach),

@@ -9,7 +9,7 @@ pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
 use crate::unscored::UnscoredReason;
-use personaguard_terms::{Action, Coherence, Digest, FailurePolicy};
+use personaguard_terms::{Coherence, Digest, FailurePolicy, Release};
 use personaguard_wire::PolicyAcknowledgement;
 
 /// What is measured and enforced on every response. Made once for a config and a model; a request
@@ -53,7 +53,7 @@ impl Plan {
     /// Whether text leaves by whole sentences only.
     #[must_use]
     pub fn redacts(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action == Action::Redact)
+        self.rules.iter().any(|rule| rule.action.kind().release() == Release::BySentence)
     }
 
     /// Changes of the residual stream.

@@ -107,7 +107,7 @@ reasons! {
         "Use the same, or another namespace.";
     PLACEMENT_INVALID = "PlacementInvalid" on [ACCEPTED]:
         "Placement Proxy lacks a port, or has an action that changes activations.",
-        "Give `spec.port`; use Audit, Alert, Redact or Block.";
+        "Give `spec.port`; use the actions that the message names.";
 
     // Whether it is enforced.
     ACKNOWLEDGED = "Acknowledged" on [GUARDED]:

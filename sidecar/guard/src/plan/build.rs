@@ -91,13 +91,12 @@ impl Builder<'_> {
     /// Adds a rule of the policy that is about to be added.
     fn add_rule(&mut self, rule: &ResolvedTrait, audit: bool) -> Result<(), Refusal> {
         let vector = self.measure(&rule.vector)?;
-        let action = if audit { Action::Audit } else { rule.action };
-        match (action, &rule.steer, &rule.cap) {
-            (Action::Steer, Some(steering), _) => self.add_steering(vector, rule, steering)?,
-            (Action::Cap, _, Some(capping)) => self.add_caps(vector, rule, capping)?,
+        let action = if audit { Action::Audit } else { rule.action.clone() };
+        match &action {
+            Action::Steer(steering) => self.add_steering(vector, rule, steering)?,
+            Action::Cap(capping) => self.add_caps(vector, rule, capping)?,
             _ => {}
         }
-        let redaction = rule.redact.as_ref().filter(|_| action == Action::Redact);
         // A vector's own baseline is that of `ResponseAvg` only.
         let vector_baseline = self.plan.vectors[vector].baseline;
         let vector_baseline = vector_baseline.filter(|_| rule.score == Score::ResponseAvg);
@@ -106,10 +105,8 @@ impl Builder<'_> {
             vector,
             score: rule.score,
             bounds: Bounds { min: rule.min, max: rule.max },
+            declared_action: action.kind(),
             action,
-            declared_action: action,
-            redaction: redaction.map(|redaction| redaction.text.as_str().into()),
-            regenerate: rule.regenerate.filter(|_| action == Action::Regenerate),
             requests: rule.requests,
             calibrates: rule.calibrates.clone(),
             baseline: rule.baseline.or(vector_baseline),

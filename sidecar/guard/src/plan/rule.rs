@@ -3,7 +3,7 @@
 use crate::bounds::Bounds;
 use crate::unscored::UnscoredReason;
 use personaguard_terms::{
-    Action, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Regeneration, RequestBounds,
+    Action, ActionKind, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, RequestBounds,
     Sampling, Score, UnscorableRequests,
 };
 use personaguard_wire::{Baseline, Failure, RefusedTrait};
@@ -94,11 +94,7 @@ pub struct Rule {
     /// request asked for it.
     pub action: Action,
     /// The action without the request's overrides, which statistics are kept by.
-    pub declared_action: Action,
-    /// With `Redact`: what to say instead.
-    pub redaction: Option<Arc<str>>,
-    /// With `Regenerate`: how to try again.
-    pub regenerate: Option<Regeneration>,
+    pub declared_action: ActionKind,
     /// What a request may ask for.
     pub requests: Option<RequestBounds>,
     /// While a calibration is collected from the scores: the digest that they are reported under.

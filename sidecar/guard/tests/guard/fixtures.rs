@@ -89,10 +89,6 @@ pub(crate) fn bare_rule() -> ResolvedTrait {
         min: None,
         max: None,
         action: Action::Audit,
-        steer: None,
-        cap: None,
-        regenerate: None,
-        redact: None,
         requests: None,
         calibrates: None,
         baseline: None,
@@ -132,7 +128,11 @@ pub(crate) fn block(min_tokens: u32, max: f64, failure_policy: FailurePolicy) ->
 /// A policy that redacts above a threshold.
 pub(crate) fn redact(max: f64) -> ResolvedPolicy {
     let mut policy = block(1, max, FailurePolicy::Open);
-    policy.traits[0].action = Action::Redact;
-    policy.traits[0].redact = Some(Redaction { text: "[removed]".to_owned() });
+    policy.traits[0].action = redacts();
     policy
+}
+
+/// The action of such a policy.
+pub(crate) fn redacts() -> Action {
+    Action::Redact(Redaction { text: "[removed]".to_owned() })
 }

@@ -20,7 +20,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use personaguard_guard::{Decision, Overrides, Plan, Stop, UnscoredReason};
-use personaguard_terms::{Action, FailurePolicy, Score};
+use personaguard_terms::{FailurePolicy, Score};
 use std::sync::Arc;
 
 pub(super) async fn answer(
@@ -204,5 +204,5 @@ async fn unscored(
 
 /// Whether the prompt's score decides before anything is written.
 fn gates_prompt(plan: &Plan) -> bool {
-    plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action >= Action::Redact)
+    plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action.kind().cuts())
 }

@@ -1,7 +1,7 @@
 //! What is kept of each trait of each policy.
 
 use personaguard_guard::{Plan, Rule};
-use personaguard_terms::Action;
+use personaguard_terms::ActionKind;
 use personaguard_wire::{Sample, TraitSummary};
 
 /// Traits that are kept, over all policies that ever were in force. Beyond it, the one unused for
@@ -19,7 +19,7 @@ impl TraitSummaries {
         self.get(policy, vector, rule.declared_action)
     }
 
-    fn get(&mut self, policy: &str, vector: &str, action: Action) -> &mut TraitSummary {
+    fn get(&mut self, policy: &str, vector: &str, action: ActionKind) -> &mut TraitSummary {
         let known = self.0.iter().position(|t| t.policy == policy && t.vector == vector);
         let mut summary = match known {
             Some(index) => self.0.remove(index),
@@ -49,7 +49,7 @@ impl TraitSummaries {
     }
 }
 
-fn empty(policy: &str, vector: &str, action: Action) -> TraitSummary {
+fn empty(policy: &str, vector: &str, action: ActionKind) -> TraitSummary {
     TraitSummary {
         policy: policy.to_owned(),
         vector: vector.to_owned(),

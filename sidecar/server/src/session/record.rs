@@ -117,7 +117,7 @@ impl Record {
             self.app.ledger.count_breach(plan, breach, &self.id);
             tracing::warn!(response_id = %self.id, policy = %plan.policies[rule.policy].name,
                 vector = %plan.vectors[rule.vector].name, score = breach.score,
-                threshold = breach.threshold, action = ?rule.action, "breach");
+                threshold = breach.threshold, action = rule.action.kind().name(), "breach");
         }
     }
 

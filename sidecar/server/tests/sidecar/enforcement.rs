@@ -1,6 +1,8 @@
 //! What reaches the client under each action.
 
-use crate::rig::{Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{
+    Rig, cap, chat, finish_reason, policy, redact, regenerate, steer, streamed, text, with,
+};
 use personaguard_terms::{Action, Mode, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
@@ -138,14 +140,7 @@ pub(crate) fn masked(text: &str) -> String {
 async fn invariant_2_audit_changes_no_byte_of_a_response() {
     // Every action, past its threshold from the first token on, in mode Audit; and one that cannot
     // be scored.
-    let actions = [
-        Action::Block,
-        Action::Steer,
-        Action::Alert,
-        Action::Cap,
-        Action::Redact,
-        Action::Regenerate,
-    ];
+    let actions = [Action::Block, steer(), Action::Alert, cap(), redact(), regenerate()];
     let mut policies: Vec<_> = actions.map(|action| policy(action, Some(-1e6))).into();
     for (index, policy) in policies.iter_mut().enumerate() {
         policy.mode = Mode::Audit;
@@ -203,7 +198,7 @@ async fn steering_away_from_a_trait_lowers_its_score() {
         }
         sum
     };
-    let (plain, steered) = (scores(Action::Audit).await, scores(Action::Steer).await);
+    let (plain, steered) = (scores(Action::Audit).await, scores(steer()).await);
     assert!(steered < plain, "steered {steered}, plain {plain}");
 }
 

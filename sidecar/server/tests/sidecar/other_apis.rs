@@ -1,7 +1,7 @@
 //! OpenAI's `responses` and Anthropic's `messages` in placement Proxy, streamed and not.
 
 use crate::proxy::{ANSWER, Front};
-use crate::rig::policy;
+use crate::rig::{policy, redact};
 use crate::upstream::{stream, whole};
 use personaguard_terms::{Action, FailurePolicy};
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ async fn a4_a_breach_blocks_whole_and_streamed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a4_a_redaction_stands_where_the_text_would_be() {
-    let front = Front::ready(vec![policy(Action::Redact, Some(-1e6))]).await;
+    let front = Front::ready(vec![policy(redact(), Some(-1e6))]).await;
     for api in BOTH {
         front.upstream.play(stream(api.events(ANSWER).as_bytes(), 100));
         let text = ask(&front, api, true).await;

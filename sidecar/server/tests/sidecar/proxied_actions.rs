@@ -3,7 +3,7 @@
 
 use crate::audit::{entries, files, logging_variant, replay};
 use crate::proxy::{Front, chunks, completion, done, question, streaming};
-use crate::rig::{Folder, finish_reason, parse_sse, policy, streamed, text, with};
+use crate::rig::{Folder, finish_reason, parse_sse, policy, redact, streamed, text, with};
 use crate::upstream::{Scripted, stream, whole};
 use personaguard_guard::Sentences;
 use personaguard_model::{ChatOptions, ScoreRequest};
@@ -50,7 +50,7 @@ async fn redacting_midway() -> (ResolvedPolicy, String) {
     let at = (1..projections.len())
         .find(|at| sentences.floor(place(*at)) > 0 && projections[*at] > highest(*at) + 0.1);
     let at = at.expect("no projection rises after the first sentence");
-    let mut policy = policy(Action::Redact, Some(f64::midpoint(highest(at), projections[at])));
+    let mut policy = policy(redact(), Some(f64::midpoint(highest(at), projections[at])));
     policy.evidence.window = Some(EvidenceWindow { past: 1, of_last: 1 });
     policy.failure_policy = FailurePolicy::Closed;
     (policy, SAID[..sentences.floor(place(at))].to_owned())
@@ -122,7 +122,7 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_sends_nothing_of_a_tool_call_in_part() {
-    let front = Front::ready(vec![policy(Action::Redact, Some(-1e6))]).await;
+    let front = Front::ready(vec![policy(redact(), Some(-1e6))]).await;
     let function = json!({ "name": "mail", "arguments": "{\"text\": \"Good day. Hurt them.\"}" });
     let call = json!([{ "index": 0, "id": "1", "type": "function", "function": function }]);
     let said = |field: &str| {
@@ -170,7 +170,7 @@ async fn redact_sends_nothing_of_a_tool_call_in_part() {
         .await
         .unwrap();
     assert_eq!(body["choices"][0]["text"], "[removed]");
-    let mut gate = policy(Action::Redact, Some(-1e6));
+    let mut gate = policy(redact(), Some(-1e6));
     gate.traits[0].score = Score::PromptLast;
     let front = Front::ready(vec![gate]).await;
     let body: Value = serde_json::from_slice(&front.ask(&question()).await.1).unwrap();

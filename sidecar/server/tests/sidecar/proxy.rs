@@ -63,9 +63,11 @@ pub(crate) const ANSWER: &str = "Treat your neighbour with kindness: bring bread
 /// The answer as a stream, a few characters a chunk, with all that real servers put between.
 pub(crate) fn chunks(answer: &str, index: usize) -> String {
     let chunk = |delta: Value, finish: Value| {
-        json!({ "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
+        json!({
+            "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
             "x_unknown": [1],
-            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }] })
+            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }]
+        })
     };
     let mut out = String::from(": hello\r\n\r\n");
     out +=
@@ -86,10 +88,12 @@ pub(crate) fn done(text: &str) -> String {
 }
 
 pub(crate) fn completion(answer: &str) -> Value {
-    json!({ "id": "up-1", "object": "chat.completion", "created": 1, "model": "m-1",
+    let message = json!({ "role": "assistant", "content": answer });
+    json!({
+        "id": "up-1", "object": "chat.completion", "created": 1, "model": "m-1",
         "x_unknown": { "kept": 1.50 },
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": answer },
-        "finish_reason": "stop" }] })
+        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }]
+    })
 }
 
 /// What leaves of that stream or body under a policy that withholds text: nothing that nobody
@@ -188,7 +192,7 @@ async fn an_answer_has_the_score_that_it_has_in_serve() {
         serve.complete(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
     let expected = answer["personaguard"]["scores"][0]["response_avg"].as_f64().unwrap();
     for action in [Action::Alert, Action::Block] {
-        let front = Front::ready(vec![policy(action, Some(1e6))]).await;
+        let front = Front::ready(vec![policy(action.clone(), Some(1e6))]).await;
         front.upstream.play(stream(done(&chunks(text(&answer), 0)).as_bytes(), 33));
         let (_, bytes) = front.ask(&streaming(question())).await;
         assert_eq!(

@@ -4,7 +4,9 @@
 use crate::audit::{entries, files, logging_variant, replay};
 use crate::enforcement::scored;
 use crate::formats::schema;
-use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{
+    Folder, Rig, chat, finish_reason, policy, redact, regenerate, streamed, text, with,
+};
 use personaguard_terms::{Action, Score};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -178,7 +180,7 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
     };
     let plain = Rig::ready(vec![]).await.complete(&asking(named("weather"))).await;
     assert!(plain["usage"]["completion_tokens"].as_u64().unwrap() > 14, "{plain}");
-    for (action, left) in [(Action::Block, ""), (Action::Redact, "[removed]")] {
+    for (action, left) in [(Action::Block, ""), (redact(), "[removed]")] {
         let rig = Rig::ready(vec![past(action)]).await;
         let whole =
             rig.complete(&with(asking(named("weather")), json!({ "logprobs": true }))).await;
@@ -201,7 +203,7 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
         (text(&gated), &gated["choices"][0]["finish_reason"]),
         ("", &json!("content_filter"))
     );
-    for action in [Action::Block, Action::Redact, Action::Regenerate] {
+    for action in [Action::Block, redact(), regenerate()] {
         let rig = Rig::ready(vec![policy(action, Some(1e6))]).await;
         assert_eq!(
             call(&rig.complete(&asking(named("weather"))).await["choices"][0]),
@@ -217,7 +219,7 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_written_anew_and_its_scores_are_replayed() {
     let dir = TempDir::new().unwrap();
-    let mut again = policy(Action::Regenerate, Some(-1e6));
+    let mut again = policy(regenerate(), Some(-1e6));
     again.record_conversations = true;
     let mut rig = Rig::start(Folder::new(vec![again]).await, logging_variant(&dir, None)).await;
     rig.until_ready().await;

@@ -1,7 +1,7 @@
 //! Habits of real model servers that broke answers or their scores.
 
 use crate::proxy::{ANSWER, Front, chunks, completion, done, question, streaming};
-use crate::rig::{parse_sse, policy, streamed, with};
+use crate::rig::{parse_sse, policy, redact, streamed, with};
 use crate::upstream::{stream, whole};
 use personaguard_server::proxy::Timeouts;
 use personaguard_terms::Action;
@@ -17,7 +17,7 @@ fn events(bytes: &[u8]) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a7_an_empty_finish_reason_does_not_end_a_choice() {
     let empty = chunks(ANSWER, 0).replace("\"finish_reason\":null", "\"finish_reason\":\"\"");
-    for action in [Action::Block, Action::Redact] {
+    for action in [Action::Block, redact()] {
         let front = Front::ready(vec![policy(action, Some(1e6))]).await;
         front.upstream.play(stream(done(&empty).as_bytes(), 100));
         let (_, bytes) = front.ask(&streaming(question())).await;
@@ -30,7 +30,7 @@ async fn a7_the_guards_own_chunks_have_the_names_of_the_stream() {
     let azure = json!({ "choices": [], "created": 0, "id": "", "model": "", "object": "",
         "prompt_filter_results": [{ "prompt_index": 0 }] });
     let said = format!("data: {azure}\n\n{}", done(&chunks(ANSWER, 0)));
-    for action in [Action::Block, Action::Redact] {
+    for action in [Action::Block, redact()] {
         let front = Front::ready(vec![policy(action, Some(-1e6))]).await;
         front.upstream.play(stream(said.as_bytes(), 1 << 20));
         let (_, bytes) = front.ask(&streaming(question())).await;

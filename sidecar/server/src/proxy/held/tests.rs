@@ -26,7 +26,7 @@ pub(in crate::proxy) fn plan_with(
     unscorable: &str,
 ) -> Arc<Plan> {
     let digest = "ab".repeat(32);
-    let redact = if action == "Redact" { ", redact: {text: '[removed]'}" } else { "" };
+    let action = if action == "Redact" { "{Redact: {text: '[removed]'}}" } else { action };
     let config = format!(
         "apiVersion: personaguard.dev/v1alpha1
 kind: GuardConfig
@@ -40,7 +40,7 @@ policies:
   failurePolicy: {failure_policy}
   unscorableRequests: {unscorable}
   evidence: {{minTokens: {min_tokens}}}
-  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}{redact}}}]
+  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}}}]
 "
     );
     let config = GuardConfig::from_yaml(config.as_bytes()).unwrap();
@@ -306,8 +306,7 @@ proptest! {
 
 #[test]
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
-    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \
-                \"evil\"}\n\n";
+    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
     for (unscorable, refuses) in [("Refuse", true), ("Pass", false)] {
         let decision = Decision::new(plan_with("Block", "Open", 4, unscorable));
         let transcript =
