@@ -306,7 +306,8 @@ proptest! {
 
 #[test]
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
-    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
+    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \
+                \"evil\"}\n\n";
     for (unscorable, refuses) in [("Refuse", true), ("Pass", false)] {
         let decision = Decision::new(plan_with("Block", "Open", 4, unscorable));
         let transcript =

@@ -12,7 +12,12 @@ fn chat(messages: Value) -> Result<ProxiedRequest, Unreadable> {
 #[test]
 fn text_is_read_however_it_is_wrapped() {
     let plain = chat(json!([{ "role": "system", "content": "a\nb" }])).unwrap();
-    let parts = json!([{ "role": "developer", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
+    let parts = json!([
+        {
+            "role": "developer",
+            "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }]
+        }
+    ]);
     assert_eq!(chat(parts).unwrap().prompt, plain.prompt);
     assert_eq!(plain.n, 1);
     assert!(chat(json!([{ "role": "assistant", "content": null, "tool_calls": [] }])).is_ok());
