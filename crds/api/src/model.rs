@@ -144,14 +144,16 @@ pub struct Runtime {
     /// Requests that one sidecar runs at the same time, 1 to 256. More wait in a bounded queue.
     #[schemars(range(min = 1, max = 256))]
     pub max_concurrent: u32,
-    /// Longest request body in bytes, 64 KiB to 64 MiB (65536 to 67108864). Longer ones are refused.
+    /// Longest request body in bytes, 64 KiB to 64 MiB (65536 to 67108864). Longer ones are
+    /// refused.
     #[schemars(range(min = 65_536, max = 67_108_864))]
     pub max_request_bytes: u32,
-    /// With placement `Proxy`: longest time in seconds for scoring one piece of an answer, 1 to 600.
-    /// Past it the piece counts as not scored, by a fault. Reading the prompt does not count.
+    /// With placement `Proxy`: longest time in seconds for scoring one piece of an answer, 1 to
+    /// 600. Past it the piece counts as not scored, by a fault. Reading the prompt does not count.
     #[schemars(range(min = 1, max = 600))]
     pub scoring_deadline_seconds: u32,
-    /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.
+    /// CPU threads for the decoder. Default: the container's CPU limit, or without one every core
+    /// that it may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<u32>,

@@ -53,12 +53,35 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = ("(self.placement == 'Proxy') == has(self.port)", "port goes with placement Proxy: give the name of the container port that the sidecar takes over, and nowhere else"),
+    validation = (
+        "(self.placement == 'Proxy') == has(self.port)",
+        "port goes with placement Proxy: give the name of the container port that the sidecar \
+         takes over, and nowhere else"
+    ),
     validation = actions_fit_placement(),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || !has(t.requests.coefficient))", "another server writes the answers in placement Proxy, so callers cannot steer: leave requests.coefficient out"),
-    validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it again"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist"),
+    validation = (
+        "self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || \
+         !has(t.requests.coefficient))",
+        "another server writes the answers in placement Proxy, so callers cannot steer: leave \
+         requests.coefficient out"
+    ),
+    validation = (
+        "self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && \
+         (!has(self.port) || self.port == oldSelf.port)",
+        "placement and port cannot be changed, as pods are injected once: delete the policy and \
+         create it again"
+    ),
+    validation = (
+        "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator \
+         in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",
+        "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"
+    ),
+    validation = (
+        "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator \
+         in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))",
+        "selector.matchExpressions needs values with operators In and NotIn, and none with Exists \
+         and DoesNotExist"
+    ),
     validation = nothing_enforced_is_sampled()
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -121,7 +144,8 @@ fn actions_fit_placement() -> Rule {
     let rule =
         format!("self.placement != 'Proxy' || self.traits.all(t, t.action in {})", cel_list(fits));
     let message = format!(
-        "another server writes the answers in placement Proxy, so activations cannot be changed: use action {}",
+        "another server writes the answers in placement Proxy, so activations cannot be changed: \
+         use action {}",
         ActionKind::list(fits, "or")
     );
     Rule::new(rule).message(Message::Message(message))
@@ -130,11 +154,13 @@ fn actions_fit_placement() -> Rule {
 fn nothing_enforced_is_sampled() -> Rule {
     let only_tells = |kind: ActionKind| !kind.intervenes();
     let rule = format!(
-        "!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && self.traits.all(t, t.action in {} && !has(t.requests)))",
+        "!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && \
+         self.traits.all(t, t.action in {} && !has(t.requests)))",
         cel_list(only_tells)
     );
     let message = format!(
-        "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions {} with failurePolicy Open and without requests",
+        "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions {} \
+         with failurePolicy Open and without requests",
         ActionKind::list(only_tells, "and")
     );
     Rule::new(rule).message(Message::Message(message))

@@ -130,7 +130,7 @@ pub struct TraitScores {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// Action in force when last reported.
+    /// Action that was in force at the last report.
     pub action: ActionKind,
     /// Responses scored.
     pub scored: u64,

@@ -71,12 +71,12 @@ pub fn resolve(
     accepted.sort_by(|a, b| a.name.cmp(&b.name));
     let rules = || accepted.iter().flat_map(|policy| &policy.traits);
     let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
-    let own: Vec<_> =
+    let own_layers: Vec<_> =
         used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
     let mut values: BTreeMap<_, _> =
-        own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
+        own_layers.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
     let mut vectors: BTreeMap<_, _> =
-        own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
+        own_layers.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
     for rule in rules() {
         let Some(vector) = inputs.get(&rule.vector) else { continue };
         for part in parts(&rule.action) {
@@ -114,7 +114,8 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
         (Placement::Proxy, Some(_)) => {
             if let Some(rule) = spec.traits.iter().find(|rule| rule.action.changes_activations()) {
                 return invalid(format!(
-                    "trait `{}` has action {}, and another server writes the answers in placement Proxy: use {}",
+                    "trait `{}` has action {}, and another server writes the answers in placement \
+                     Proxy: use {}",
                     rule.vector,
                     rule.action.name(),
                     ActionKind::list(|kind| !kind.changes_activations(), "or")
@@ -315,7 +316,8 @@ fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
         || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
     if spec.sampling.is_some() && !free {
         let message = format!(
-            "what is enforced cannot be sampled: leave spec.sampling out, or use actions {} with failurePolicy Open and without requests",
+            "what is enforced cannot be sampled: leave spec.sampling out, or use actions {} with \
+             failurePolicy Open and without requests",
             ActionKind::list(|kind| !kind.intervenes(), "and")
         );
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));
@@ -344,7 +346,8 @@ fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f6
     let Some(threshold) = &rule.threshold else {
         return if rule.action.needs_threshold() {
             let message = format!(
-                "trait `{}` has action {} and no threshold: give one of threshold.sigma, .quantile, .projection and .range",
+                "trait `{}` has action {} and no threshold: give one of threshold.sigma, \
+                 .quantile, .projection and .range",
                 rule.vector,
                 rule.action.name()
             );

@@ -39,3 +39,6 @@ pub fn misplaced<'a>(
     };
     other.map(|policy| (policy.name_any(), rejection())).collect()
 }
+
+#[cfg(test)]
+mod tests;

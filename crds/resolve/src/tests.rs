@@ -437,36 +437,6 @@ fn a_vector_that_does_not_steer_may_be_measured_and_needs_to_be_allowed_to_steer
 }
 
 #[test]
-fn placement_proxy_has_a_port_and_no_action_on_activations() {
-    let steer = TraitRule {
-        steer: serde_json::from_value(serde_json::json!({ "coefficient": -1.0 })).unwrap(),
-        ..rule("evil", sigma(3.0), ActionKind::Steer)
-    };
-    let mut proxy = policy("p", "chat", vec![rule("evil", sigma(3.0), ActionKind::Block)]);
-    proxy.spec.placement = Placement::Proxy;
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-    proxy.spec.port = Some("http".into());
-    assert!(resolve_policy(&proxy, &model(), &vectors()).is_ok());
-    let steered = serde_json::json!({ "coefficient": { "min": -1.0, "max": 0.0 } });
-    proxy.spec.traits[0].requests = serde_json::from_value(steered).unwrap();
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-    proxy.spec.traits = vec![steer];
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-    proxy.spec.placement = Placement::Serve;
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-}
-
-#[test]
-fn one_model_in_a_namespace_has_one_placement_the_oldest_ones() {
-    let serve = policy("a", "chat", vec![rule("evil", sigma(3.0), ActionKind::Block)]);
-    let mut proxy = policy("b", "other", vec![rule("evil", sigma(3.0), ActionKind::Block)]);
-    (proxy.spec.placement, proxy.spec.port) = (Placement::Proxy, Some("http".into()));
-    let resolution = resolve(&model(), &vectors(), &[proxy, serve]);
-    assert_eq!(resolution.rejected["b"].reason, reason::PLACEMENT_CONFLICT);
-    assert_eq!(resolution.config.policies.len(), 1);
-}
-
-#[test]
 fn steering_and_caps_at_several_layers_bring_their_parts() {
     let mut steered = steer("a", "chat", -1.0, 10);
     steered.spec.traits[0].steer.as_mut().unwrap().layers = vec![Layer(17), Layer(16)];

@@ -22,7 +22,10 @@ pub struct RequestBounds {
 /// A range of steering coefficients.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "self.min <= self.max", "message": "coefficient.min must not be above coefficient.max" },
+    {
+        "rule": "self.min <= self.max",
+        "message": "coefficient.min must not be above coefficient.max"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CoefficientRange {

@@ -164,7 +164,7 @@ pub struct ResolvedPolicy {
     /// What happens to what cannot be read; none: as [`Self::unscorable_requests`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unscorable_requests: Option<UnscorableRequests>,
-    /// What it takes to call it a breach.
+    /// How much evidence makes a breach.
     pub evidence: Evidence,
     /// Which responses are scored. `None`: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,8 +14,16 @@ use std::fmt;
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(transform = add_action_rules)]
 #[x_kube(
-    validation = ("self.action != 'Regenerate' || self.score == 'ResponseAvg'", "a new answer does not change the score of its prompt: action Regenerate goes with score ResponseAvg"),
-    validation = ("!has(self.requests) || has(self.threshold) || !(self.requests.block || self.requests.threshold)", "requests.block and requests.threshold need a threshold that callers start from")
+    validation = (
+        "self.action != 'Regenerate' || self.score == 'ResponseAvg'",
+        "a new answer does not change the score of its prompt: action Regenerate goes with score \
+         ResponseAvg"
+    ),
+    validation = (
+        "!has(self.requests) || has(self.threshold) || !(self.requests.block || \
+         self.requests.threshold)",
+        "requests.block and requests.threshold need a threshold that callers start from"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TraitRule {

@@ -22,8 +22,8 @@ pub struct PlannedPolicy {
     pub digest: Option<Digest>,
     /// Whether it acts.
     pub mode: Mode,
-    /// What happens to traffic that cannot be scored because of a fault. Always `Open` in mode `Audit`, which changes
-    /// nothing.
+    /// What happens to traffic that cannot be scored because of a fault. Always `Open` in mode
+    /// `Audit`, which changes nothing.
     pub failure_policy: FailurePolicy,
     /// What happens to what cannot be read. Always `Pass` in mode `Audit`.
     pub unscorable_requests: UnscorableRequests,

@@ -121,7 +121,8 @@ pub(crate) async fn request_body(
 
 fn too_large(limits: Limits) -> ApiError {
     let message = format!(
-        "The body is larger than {} bytes: shorten it, or raise spec.runtime.maxRequestBytes of the \
+        "The body is larger than {} bytes: shorten it, or raise spec.runtime.maxRequestBytes of \
+         the \
          PersonaModel.",
         limits.body_bytes
     );

@@ -25,7 +25,11 @@ fn shapes() -> Vec<Vec<Step>> {
     let json = [
         completion(ANSWER),
         json!({ "choices": [{ "text": ANSWER }] }),
-        json!({ "output": [{ "type": "message", "content": [{ "type": "output_text", "text": ANSWER }] }] }),
+        json!({
+            "output": [
+                { "type": "message", "content": [{ "type": "output_text", "text": ANSWER }] }
+            ]
+        }),
         json!({ "content": [{ "type": "text", "text": ANSWER }] }),
         json!({ "generated_text": ANSWER }),
         json!([{ "generated_text": ANSWER }]),
@@ -153,7 +157,9 @@ async fn a1_an_unknown_path_is_counted_where_it_passes() {
 
 /// Requests that no sidecar could score, and a client could choose to send.
 fn unscorable() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
-    let image = json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] }]);
+    let image = json!([
+        { "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] }
+    ]);
     let with = |fields: Value| with(question(), fields).to_string().into_bytes();
     vec![
         ("an image", with(json!({ "messages": image })), None),
@@ -236,13 +242,17 @@ async fn a3_a_policy_may_let_pass_what_cannot_be_scored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a2_fields_that_nobody_scores_do_not_leave_before_a_verdict_or_beside_a_cut_answer() {
     let front = Front::ready(vec![blocking(FailurePolicy::Closed)]).await;
-    let token = json!({ "content": [{ "token": "neighbour", "logprob": -1, "bytes": null, "top_logprobs": [] }] });
+    let token = json!({
+        "content": [{ "token": "neighbour", "logprob": -1, "bytes": null, "top_logprobs": [] }]
+    });
     let silent =
         json!({ "choices": [{ "index": 0, "delta": { "content": "" }, "logprobs": token }] });
-    let words = json!({ "choices": [{ "index": 0, "delta": { "content": ANSWER } }], "answer": ANSWER,
+    let words = json!({ "choices": [{ "index": 0, "delta": { "content": ANSWER } }],
+        "answer": ANSWER,
         "token_ids": [1, 2], "choices_text": ANSWER });
     let text = format!(
-        ": neighbour\n\nevent: neighbour\nid: neighbour\ndata: {silent}\n\ndata: {words}\n\ndata: [DONE]\n\n"
+        ": neighbour\n\nevent: neighbour\nid: neighbour\ndata: {silent}\n\ndata: {words}\n\ndata: \
+         [DONE]\n\n"
     );
     for piece in [1, 1 << 20] {
         front.upstream.play(stream(text.as_bytes(), piece));

@@ -26,7 +26,8 @@ impl Api {
         match self {
             Self::Responses => {
                 json!({ "model": "m-1", "instructions": "Be kind.", "stream": streams,
-                "input": [{ "role": "user", "content": [{ "type": "input_text", "text": question }] }] })
+                "input": [{ "role": "user", "content": [{ "type": "input_text",
+                "text": question }] }] })
             }
             Self::Messages => {
                 json!({ "model": "m-1", "system": "Be kind.", "stream": streams, "max_tokens": 99,
@@ -39,21 +40,26 @@ impl Api {
     fn whole(self, text: &str, more: bool) -> Value {
         match self {
             Self::Responses => {
-                let mut output = vec![
-                    json!({ "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
-                    "content": [{ "type": "output_text", "text": text, "annotations": [] }] }),
-                ];
+                let mut output =
+                    vec![json!({ "type": "message", "id": "msg_1", "role": "assistant",
+                        "status": "completed",
+                    "content": [{ "type": "output_text", "text": text, "annotations": [] }] })];
                 if more {
                     output.insert(
                         0,
                         json!({ "type": "reasoning", "id": "rs_1", "summary": [],
                         "content": [{ "type": "reasoning_text", "text": text }] }),
                     );
-                    output.push(json!({ "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "mail",
-                        "arguments": json!({ "text": text }).to_string(), "status": "completed" }));
+                    output.push(
+                        json!({ "type": "function_call", "id": "fc_1", "call_id": "call_1",
+                        "name": "mail",
+                        "arguments": json!({ "text": text }).to_string(), "status": "completed" }),
+                    );
                 }
-                json!({ "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m-1",
-                    "output": output, "usage": { "input_tokens": 3, "output_tokens": 4, "total_tokens": 7 } })
+                json!({ "id": "resp_1", "object": "response", "created_at": 1,
+                    "status": "completed", "model": "m-1",
+                    "output": output, "usage": { "input_tokens": 3, "output_tokens": 4,
+                    "total_tokens": 7 } })
             }
             Self::Messages => {
                 let mut content = vec![json!({ "type": "text", "text": text })];
@@ -62,10 +68,15 @@ impl Api {
                         0,
                         json!({ "type": "thinking", "thinking": text, "signature": "" }),
                     );
-                    content.push(json!({ "type": "tool_use", "id": "toolu_1", "name": "mail", "input": { "text": text } }));
+                    content.push(json!({
+                        "type": "tool_use", "id": "toolu_1", "name": "mail",
+                        "input": { "text": text }
+                    }));
                 }
-                json!({ "id": "msg_1", "type": "message", "role": "assistant", "model": "m-1", "content": content,
-                    "stop_reason": "end_turn", "stop_sequence": null, "usage": { "input_tokens": 3, "output_tokens": 4 } })
+                json!({ "id": "msg_1", "type": "message", "role": "assistant", "model": "m-1",
+                    "content": content,
+                    "stop_reason": "end_turn", "stop_sequence": null, "usage": { "input_tokens": 3,
+                    "output_tokens": 4 } })
             }
         }
     }
@@ -83,12 +94,15 @@ impl Api {
                     json!({ "type": kind, "item_id": "msg_1",
                     "output_index": 0, "content_index": 0, field: value })
                 };
-                let empty = json!({ "id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress",
+                let empty = json!({ "id": "resp_1", "object": "response", "created_at": 1,
+                    "status": "in_progress",
                     "model": "m-1", "output": [] });
                 let item = |text: &str| self.whole(text, false)["output"][0].clone();
                 let mut events = vec![
                     json!({ "type": "response.created", "response": empty }),
-                    json!({ "type": "response.output_item.added", "output_index": 0, "item": item("") }),
+                    json!({
+                        "type": "response.output_item.added", "output_index": 0, "item": item("")
+                    }),
                     place("response.content_part.added", "part", item("")["content"][0].clone()),
                 ];
                 events.extend(
@@ -99,7 +113,9 @@ impl Api {
                 events.extend([
                     place("response.output_text.done", "text", json!(text)),
                     place("response.content_part.done", "part", item(text)["content"][0].clone()),
-                    json!({ "type": "response.output_item.done", "output_index": 0, "item": item(text) }),
+                    json!({
+                        "type": "response.output_item.done", "output_index": 0, "item": item(text)
+                    }),
                     json!({ "type": "response.completed", "response": self.whole(text, false) }),
                 ]);
                 for (number, event) in events.iter_mut().enumerate() {
@@ -112,7 +128,10 @@ impl Api {
                 (start["content"], start["stop_reason"]) = (json!([]), Value::Null);
                 let mut events = vec![
                     json!({ "type": "message_start", "message": start }),
-                    json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+                    json!({
+                        "type": "content_block_start", "index": 0,
+                        "content_block": { "type": "text", "text": "" }
+                    }),
                     json!({ "type": "ping" }),
                 ];
                 events.extend(pieces.iter().map(|piece| {
@@ -121,7 +140,8 @@ impl Api {
                 }));
                 events.extend([
                     json!({ "type": "content_block_stop", "index": 0 }),
-                    json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn", "stop_sequence": null },
+                    json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn",
+                        "stop_sequence": null },
                         "usage": { "output_tokens": 4 } }),
                     json!({ "type": "message_stop" }),
                 ]);

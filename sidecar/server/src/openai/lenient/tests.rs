@@ -77,7 +77,11 @@ fn value() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn json_is_read_as_the_standard_reader_reads_it(value in value(), pretty in any::<bool>()) {
-        let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+        let text = if pretty {
+            serde_json::to_string_pretty(&value)
+        } else {
+            serde_json::to_string(&value)
+        };
         let text = text.unwrap();
         prop_assert_eq!(lenient(text.as_bytes()), Ok(serde_json::from_str(&text).unwrap()));
     }

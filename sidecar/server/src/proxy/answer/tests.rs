@@ -55,7 +55,8 @@ fn an_empty_finish_reason_is_none() {
 #[test]
 fn what_nobody_scores_stays_behind() {
     let body = json!({
-        "id": "secret", "object": "secret", "model": "secret", "created": 1, "secret": 1, "x": "secret",
+        "id": "secret", "object": "secret", "model": "secret", "created": 1, "secret": 1,
+        "x": "secret",
         "system_fingerprint": "the secret", "prompt_token_ids": [1], "kv_transfer_params": "secret",
         "usage": { "prompt_tokens": 3, "secret": "secret" },
         "choices": [{
@@ -87,7 +88,8 @@ fn log_probabilities_leave_with_their_text() {
     let tokens = &kept["choices"][0]["logprobs"]["content"];
     assert_eq!((&tokens[1]["token"], &tokens[1]["top_logprobs"]), (&json!(" you"), &json!([])));
     let text = json!({ "text": "Hi", "logprobs": { "tokens": ["H", "i"],
-        "token_logprobs": [-1.0, "secret"], "top_logprobs": [{ "secret": 1 }], "text_offset": [0, 1] } });
+        "token_logprobs": [-1.0, "secret"], "top_logprobs": [{ "secret": 1 }], "text_offset": [0,
+        1] } });
     let (_, kept) = taken(Api::Completions, Part::Whole, &json!({ "choices": [text] })).unwrap();
     let expected = json!({ "tokens": ["H", "i"], "token_logprobs": [-1.0], "top_logprobs": null,
         "text_offset": [0, 1] });
@@ -106,11 +108,15 @@ fn errors_lose_their_words_and_keep_their_codes() {
 
 #[test]
 fn plain_content_alone_is_shortened() {
-    let mut plain = json!({ "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {} });
+    let mut plain = json!({
+        "index": 1, "message": { "role": "assistant", "content": "Été. Non." }, "logprobs": {}
+    });
     assert!(shorten(&mut plain, 7, "[x]"));
     assert_eq!(
         plain,
-        json!({ "index": 1, "message": { "role": "assistant", "content": "Été. [x]" }, "logprobs": null })
+        json!({
+            "index": 1, "message": { "role": "assistant", "content": "Été. [x]" }, "logprobs": null
+        })
     );
     let call = json!({ "function": { "name": "a", "arguments": "b. c" } });
     for odd in [
@@ -136,7 +142,11 @@ fn what_is_not_text_or_of_another_api_is_told_apart() {
         json!({ "choices": [{ "index": 128 }] }),
         json!({ "choices": [{ "index": -1 }] }),
         json!({ "choices": [{ "message": { "audio": { "data": "AAAA" } } }] }),
-        json!({ "choices": [{ "delta": { "content": [{ "type": "image_url", "image_url": { "url": "x" } }] } }] }),
+        json!({
+            "choices": [
+                { "delta": { "content": [{ "type": "image_url", "image_url": { "url": "x" } }] } }
+            ]
+        }),
     ] {
         for api in [Api::Chat, Api::Completions, Api::Responses, Api::Messages] {
             for part in [Part::Event, Part::Whole] {

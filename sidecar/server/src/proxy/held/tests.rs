@@ -107,7 +107,14 @@ impl Case {
     /// The same as it leaves where all of it may.
     fn passed(&self) -> Vec<u8> {
         let end = "\n\n";
-        let chunk = |index: usize, text: &str, finish: Value| json!({ "id": "x-1", "choices": [{ "index": index, "delta": { "content": text }, "finish_reason": finish }] });
+        let chunk = |index: usize, text: &str, finish: Value| {
+            json!({
+                "id": "x-1",
+                "choices": [
+                    { "index": index, "delta": { "content": text }, "finish_reason": finish }
+                ]
+            })
+        };
         let mut out = String::new();
         let mut said = vec![0; self.choices.len()];
         let rest = (0..self.choices.len()).map(|index| (index, usize::MAX));
@@ -299,7 +306,8 @@ proptest! {
 
 #[test]
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
-    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
+    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \
+                \"evil\"}\n\n";
     for (unscorable, refuses) in [("Refuse", true), ("Pass", false)] {
         let decision = Decision::new(plan_with("Block", "Open", 4, unscorable));
         let transcript =

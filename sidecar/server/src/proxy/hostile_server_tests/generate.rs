@@ -208,7 +208,8 @@ impl Dice {
                 "logprobs": null, "finish_reason": "stop" }], "usage": { "total_tokens": 1 } })
             }
             Api::Completions => json!({ "id": "x-1", "choices": [{ "index": 0, "text": text,
-                "logprobs": { "tokens": [text], "token_logprobs": [0.5] }, "finish_reason": null }] }),
+                "logprobs": { "tokens": [text], "token_logprobs": [0.5] },
+                "finish_reason": null }] }),
             Api::Responses => json!({ "id": "resp_1", "object": "response", "status": "completed",
                 "output": [self.item(&text)], "usage": null, "instructions": text }),
             Api::Messages => json!({ "id": "msg_1", "type": "message", "role": "assistant",
@@ -221,10 +222,14 @@ impl Dice {
     fn item(&mut self, text: &str) -> Value {
         match self.below(3) {
             0 => {
-                json!({ "type": "function_call", "call_id": "call_1", "name": "f", "arguments": text })
+                json!({
+                    "type": "function_call", "call_id": "call_1", "name": "f", "arguments": text
+                })
             }
             1 => {
-                json!({ "type": "reasoning", "summary": [{ "type": "summary_text", "text": text }] })
+                json!({
+                    "type": "reasoning", "summary": [{ "type": "summary_text", "text": text }]
+                })
             }
             _ => json!({ "type": "message", "id": "msg_1", "role": "assistant",
                 "content": [{ "type": "output_text", "text": text, "annotations": [] }] }),
@@ -244,7 +249,9 @@ impl Dice {
             Api::Responses => match self.below(5) {
                 0 => json!({ "type": "response.created", "response": self.body(api) }),
                 1 => {
-                    json!({ "type": "response.output_text.delta", "item_id": "msg_1", "delta": text })
+                    json!({
+                        "type": "response.output_text.delta", "item_id": "msg_1", "delta": text
+                    })
                 }
                 2 => json!({ "type": "response.output_text.done", "text": text }),
                 3 => json!({ "type": "response.output_item.done", "item": item }),

@@ -209,7 +209,9 @@ mod tests {
             assert_eq!(keep(value.clone()), None, "{value}");
         }
         for value in [
-            json!({"object": "list", "data": [{"id": "a secret", "note": "secret"}], "x": "secret"}),
+            json!({
+                "object": "list", "data": [{"id": "a secret", "note": "secret"}], "x": "secret"
+            }),
             json!({"secret": 1}),
             json!(["secret"]),
             json!({"data": [{"embedding": "secret"}]}),

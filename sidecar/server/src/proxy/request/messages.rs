@@ -51,7 +51,8 @@ fn add_turn(turn: &Value, messages: &mut Vec<Value>) -> Result<(), Unreadable> {
                 "function": { "name": field("name"), "arguments": arguments(field("input")) },
             })),
             Some("tool_result") => messages.push(json!({
-                "role": "tool", "tool_call_id": field("tool_use_id"), "content": text(&field("content"))?,
+                "role": "tool", "tool_call_id": field("tool_use_id"),
+                "content": text(&field("content"))?,
             })),
             _ => return Err(Unreadable("a part of a message is not text")),
         }

@@ -12,7 +12,12 @@ fn chat(messages: Value) -> Result<ProxiedRequest, Unreadable> {
 #[test]
 fn text_is_read_however_it_is_wrapped() {
     let plain = chat(json!([{ "role": "system", "content": "a\nb" }])).unwrap();
-    let parts = json!([{ "role": "developer", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }]);
+    let parts = json!([
+        {
+            "role": "developer",
+            "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }]
+        }
+    ]);
     assert_eq!(chat(parts).unwrap().prompt, plain.prompt);
     assert_eq!(plain.n, 1);
     assert!(chat(json!([{ "role": "assistant", "content": null, "tool_calls": [] }])).is_ok());
@@ -125,7 +130,8 @@ fn the_other_chat_apis_come_down_to_messages() {
         { "role": "system", "content": "Be kind." },
         { "role": "user", "content": "Hi" },
         { "role": "assistant", "content": "", "tool_calls": [
-            { "id": "c1", "type": "function", "function": { "name": "f", "arguments": { "a": 1 } } }] },
+            { "id": "c1", "type": "function", "function": { "name": "f",
+            "arguments": { "a": 1 } } }] },
         { "role": "tool", "tool_call_id": "c1", "content": "done" },
     ]);
     let tools = json!([{ "type": "function", "function":
