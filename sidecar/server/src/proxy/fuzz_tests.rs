@@ -72,8 +72,13 @@ fn fuzz_bodies_of_proxied_requests() {
                 // What is sent on says the same, and so to every reader.
                 let body = request.body.clone();
                 let other = ProxiedRequest::read(api, &body).expect("readable");
-                let strict: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-                assert!(strict.get("personaguard").is_none());
+                let strict = serde_json::from_slice::<serde_json::Value>(&body);
+                // Some readers do not go as deep.
+                let too_deep = |error: &serde_json::Error| error.to_string().contains("recursion");
+                match strict {
+                    Ok(strict) => assert!(strict.get("personaguard").is_none()),
+                    Err(error) => assert!(too_deep(&error), "{error}"),
+                }
                 let mut request = request;
                 request.extension = None;
                 assert_eq!(other, request);
