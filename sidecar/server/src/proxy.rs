@@ -17,6 +17,7 @@
 mod answer;
 mod choice;
 mod context;
+mod early;
 mod echo;
 mod ending;
 mod exchange;
@@ -66,7 +67,7 @@ pub fn router(
     timeouts: Timeouts,
 ) -> Router {
     let forwarder = Forwarder::new(upstream, timeouts);
-    let context = Context { app, forwarder, limits, timeouts };
+    let context = Context { app, forwarder, limits, timeouts, knows_tokens: Arc::default() };
     catch_panics(Router::new().fallback(handle).with_state(context))
 }
 

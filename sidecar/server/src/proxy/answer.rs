@@ -13,6 +13,7 @@ mod logprobs;
 mod messages;
 mod naming;
 mod responses;
+mod token_ids;
 mod tool_calls;
 mod usage;
 
@@ -20,6 +21,7 @@ pub(super) use content::shorten;
 pub(super) use error::withheld;
 pub(super) use finish::Finish;
 pub(super) use naming::Naming;
+pub(super) use token_ids::TokenIds;
 
 use super::path::Api;
 use serde_json::Value;
@@ -39,6 +41,7 @@ pub(super) struct ChoiceDelta {
     /// It makes sense as a whole only: a tool call.
     pub(super) is_whole: bool,
     pub(super) finish: Option<Finish>,
+    pub(super) token_ids: TokenIds,
 }
 
 /// Which part of a response a payload is.

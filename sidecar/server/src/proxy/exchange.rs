@@ -13,6 +13,8 @@ pub(super) struct GuardedExchange {
     pub(super) naming: Naming,
     /// Choices that were asked for, over all prompts.
     pub(super) expected: usize,
+    /// The client asked for a stream.
+    pub(super) is_stream: bool,
     /// Longest silence of the upstream server.
     pub(super) silence: Duration,
 }

@@ -22,6 +22,7 @@ use axum::response::Response;
 use personaguard_guard::{Decision, Overrides, Plan, Stop, UnscoredReason};
 use personaguard_terms::{FailurePolicy, Score};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub(super) async fn answer(
     context: &Context,
@@ -74,7 +75,13 @@ async fn guarded(
     }
     let mut transcript = Transcript::new(Arc::clone(&context.app), decision, span);
     if transcript.plan().holds_back() {
+        let knows_tokens = matches!(api, Api::Chat | Api::Completions)
+            && context.knows_tokens.load(Ordering::Relaxed);
+        if let Some(request) = request.as_mut().ok().filter(|_| knows_tokens) {
+            request.ask_for_tokens();
+        }
         rewrite(&mut parts, &mut received, &request);
+        transcript.set_knows_tokens(Arc::clone(&context.knows_tokens));
     }
     let tokenized = tokenize(&active, transcript.plan(), request).await;
     let (request, prompts) = match tokenized.and_then(|(request, prompts)| {
@@ -117,7 +124,14 @@ async fn guarded(
     parts.headers.remove(header::ACCEPT_ENCODING);
     let expected = scorer.prompts.len() * request.n;
     let silence = context.timeouts.upstream;
-    let exchange = GuardedExchange { transcript, scorer, naming, expected, silence };
+    let exchange = GuardedExchange {
+        transcript,
+        scorer,
+        naming,
+        expected,
+        is_stream: request.stream,
+        silence,
+    };
     let request = Request::from_parts(parts, received.into_body());
     respond(&context.forwarder, exchange, request).await
 }

@@ -99,6 +99,14 @@ impl ProxiedRequest {
         Ok(Self { prompt, n, stream, model, echo, extension, body })
     }
 
+    /// Has the server give the tokens of what it writes. They stay here.
+    pub(super) fn ask_for_tokens(&mut self) {
+        // Behind the other fields of the object: the last of one name counts.
+        let end = self.body.len().saturating_sub(1);
+        let field: &[u8] = b",\"return_token_ids\":true}";
+        self.body = [&self.body[..end], field].concat().into();
+    }
+
     /// The messages, where there are any.
     pub(super) fn messages(&self) -> &[Value] {
         match &self.prompt {

@@ -2,8 +2,8 @@
 
 use super::exchange::GuardedExchange;
 use super::forward::Forwarder;
-use super::{observed, stream, upstream_error, whole};
-use crate::http::{ApiError, is_encoded};
+use super::{early, observed, stream, upstream_error, whole};
+use crate::http::{ApiError, KEEP_ALIVE, is_encoded};
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
@@ -11,11 +11,28 @@ use personaguard_guard::UnscoredReason;
 
 pub(super) async fn respond(
     forwarder: &Forwarder,
-    mut exchange: GuardedExchange,
+    exchange: GuardedExchange,
     request: Request,
 ) -> Result<Response, ApiError> {
+    if !(exchange.is_stream && exchange.transcript.plan().holds_back()) {
+        return finish(exchange, forwarder.send(request).await).await;
+    }
+    let forwarder = forwarder.clone();
+    let mut answer = Box::pin(async move { forwarder.send(request).await });
+    match tokio::time::timeout(KEEP_ALIVE, &mut answer).await {
+        Ok(answer) => finish(exchange, answer).await,
+        // It reads the prompt: the client's stream begins without it.
+        Err(_) => Ok(early::response(async move { finish(exchange, answer.await).await })),
+    }
+}
+
+/// The response to a request that the upstream server has answered so.
+async fn finish(
+    mut exchange: GuardedExchange,
+    answer: Result<Response, ApiError>,
+) -> Result<Response, ApiError> {
     let holds = exchange.transcript.plan().holds_back();
-    let response = match forwarder.send(request).await {
+    let response = match answer {
         Ok(response) if response.status().is_success() => response,
         other => {
             exchange.transcript.forget();

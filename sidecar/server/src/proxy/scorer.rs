@@ -4,7 +4,7 @@ use super::transcript::{Due, Transcript};
 use crate::runtime::ActiveModel;
 use futures::future::join_all;
 use personaguard_guard::UnscoredReason;
-use personaguard_model::{EngineError, Score, ScoreError, ScoreRequest, SubmitError};
+use personaguard_model::{EngineError, Score, ScoreError, ScoreRequest, SubmitError, Tokenizer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) struct Scorer {
 struct Pass {
     due: Due,
     tokens: Vec<u32>,
+    /// The tokens that the server gave are not those of its text.
+    is_distrusted: bool,
     result: Result<Score, UnscoredReason>,
 }
 
@@ -39,9 +41,15 @@ impl Scorer {
         }
         let passes = due.into_iter().filter_map(|due| {
             let (before, text) = transcript.unscored(due)?;
-            Some(self.pass(due, before.to_vec(), text.to_owned()))
+            let given = transcript.given(due).map(<[u32]>::to_vec);
+            Some(self.pass(due, before.to_vec(), text.to_owned(), given))
         });
-        for Pass { due, tokens, result } in join_all(passes.collect::<Vec<_>>()).await {
+        for Pass { due, tokens, is_distrusted, result } in
+            join_all(passes.collect::<Vec<_>>()).await
+        {
+            if is_distrusted {
+                transcript.distrust(due);
+            }
             match result {
                 Ok(score) => {
                     let mut text = self.active.engine.model().tokenizer().decode_stream();
@@ -60,12 +68,20 @@ impl Scorer {
         &self.prompts[due.choice / self.per_prompt % self.prompts.len()]
     }
 
-    async fn pass(&self, due: Due, before: Vec<u32>, text: String) -> Pass {
+    async fn pass(
+        &self,
+        due: Due,
+        before: Vec<u32>,
+        text: String,
+        given: Option<Vec<u32>>,
+    ) -> Pass {
         let tokenizer = self.active.engine.model().tokenizer();
-        let tokens = if before.is_empty() {
-            tokenizer.encode(&text)
-        } else {
-            tokenizer.encode_continuation(&text)
+        let spelled = given.as_deref().map(|given| spelling(tokenizer, given, &text));
+        let is_distrusted = spelled == Some(None);
+        let tokens = match spelled.flatten() {
+            Some(tokens) => tokens,
+            None if before.is_empty() => tokenizer.encode(&text),
+            None => tokenizer.encode_continuation(&text),
         };
         let request = ScoreRequest {
             prompt: [self.prompt(due), &before].concat(),
@@ -85,8 +101,28 @@ impl Scorer {
             Ok(score) => score.map_err(|error| fault(&error)),
             Err(_) => Err(UnscoredReason::Deadline),
         };
-        Pass { due, tokens, result }
+        Pass { due, tokens, is_distrusted, result }
     }
+}
+
+/// The first of these tokens, as far as they spell the text; none where they spell another.
+fn spelling(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> Option<Vec<u32>> {
+    let known = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
+    let (mut stream, mut spelled) = (tokenizer.decode_stream(), 0);
+    for (at, &token) in tokens.iter().enumerate() {
+        if token >= known {
+            return None;
+        }
+        let piece = stream.push(token);
+        if !text[spelled..].starts_with(&piece) {
+            return None;
+        }
+        spelled += piece.len();
+        if spelled == text.len() {
+            return Some(tokens[..=at].to_vec());
+        }
+    }
+    None
 }
 
 fn fault(error: &ScoreError) -> UnscoredReason {

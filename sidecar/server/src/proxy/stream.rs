@@ -44,7 +44,7 @@ pub(super) fn response(exchange: GuardedExchange, response: Response) -> Respons
     response
 }
 
-const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 /// A stream in which no choice says anything but this text.
 pub(super) fn events(naming: Naming, choices: usize, text: Option<&str>) -> Response {

@@ -1,6 +1,6 @@
 //! What one response says so far, choice by choice. Pure: it is given text and scores.
 
-use super::answer::{self, ChoiceDelta, Finish, Naming, Part, Unreadable};
+use super::answer::{self, ChoiceDelta, Finish, Naming, Part, TokenIds, Unreadable};
 use super::choice::{Release, ScoredChoice, TextSpan};
 use super::echo::Echo;
 use crate::runtime::AppState;
@@ -11,6 +11,7 @@ use personaguard_model::Score;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::Span;
 
 /// Bytes of text of one response at most.
@@ -61,6 +62,8 @@ pub(super) struct Transcript {
     prompt: Option<PromptContext>,
     choices: BTreeMap<usize, ScoredChoice>,
     echo: Echo,
+    /// Set once the server has shown that it can give the tokens of its text.
+    knows_tokens: Arc<AtomicBool>,
     bytes: usize,
     /// Why no choice can be scored, those to come included.
     failed: Option<UnscoredReason>,
@@ -76,6 +79,7 @@ impl Transcript {
             prompt: None,
             choices: BTreeMap::new(),
             echo: Echo::default(),
+            knows_tokens: Arc::default(),
             bytes: 0,
             failed: None,
         };
@@ -122,6 +126,23 @@ impl Transcript {
         self.echo = echo;
     }
 
+    /// What to set once the server has shown that it can give the tokens of its text.
+    pub(super) fn set_knows_tokens(&mut self, knows_tokens: Arc<AtomicBool>) {
+        self.knows_tokens = knows_tokens;
+    }
+
+    /// What the server says are the tokens that a pass has to read.
+    pub(super) fn given(&self, due: Due) -> Option<&[u32]> {
+        self.choices.get(&due.choice)?.given(due.to)
+    }
+
+    /// They are not those of the text.
+    pub(super) fn distrust(&mut self, due: Due) {
+        if let Some(choice) = self.choices.get_mut(&due.choice) {
+            choice.distrust();
+        }
+    }
+
     /// Takes an event or a whole body; gives the text that it holds, by the index of the choice,
     /// and leaves in the payload what may leave with it.
     pub(super) fn take(
@@ -137,6 +158,9 @@ impl Transcript {
         if self.bytes > MAX_TEXT {
             return Err(Unreadable("the answer is longer than any context"));
         }
+        if added.iter().any(|added| added.token_ids != TokenIds::Unknown) {
+            self.knows_tokens.store(true, Ordering::Relaxed);
+        }
         Ok(added.into_iter().map(|added| self.add(&added)).collect())
     }
 
@@ -149,8 +173,7 @@ impl Transcript {
                 Finish::Length => Outcome::Length,
             });
         }
-        let span = choice.add(&added.text[skip..], added.is_whole, added.finish.is_some());
-        (added.choice, TextSpan { skip, ..span })
+        (added.choice, choice.add(added, skip))
     }
 
     /// Nothing more comes.

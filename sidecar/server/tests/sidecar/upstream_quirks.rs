@@ -93,6 +93,38 @@ async fn a5_a_repeated_prompt_is_not_scored_as_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a5_tokens_that_the_server_gives_are_scored_and_stay_here() {
+    let front = Front::ready(vec![policy(Action::Block, Some(1e6))]).await;
+    let active = front.rig.sidecar().app().active_model().unwrap();
+    // More tokens than the text has by itself.
+    let tokenizer = active.engine.model().tokenizer();
+    let letters = ANSWER.char_indices().map(|(at, c)| &ANSWER[at..at + c.len_utf8()]);
+    let tokens: Vec<u32> =
+        letters.flat_map(|letter| tokenizer.encode_continuation(letter)).collect();
+    let body = |ids: Value| {
+        let mut body = completion(ANSWER);
+        body["choices"][0]["token_ids"] = ids;
+        body
+    };
+    let mut counts = Vec::new();
+    for ids in [Value::Null, json!(tokens), json!([1, 2, 3])] {
+        let before = front.metric("personaguard_tokens_total{kind=\"completion\"}");
+        front.upstream.play(whole(&body(ids)));
+        let (_, bytes) = front.ask(&question()).await;
+        assert!(!String::from_utf8(bytes).unwrap().contains("token_ids"));
+        counts.push(front.metric("personaguard_tokens_total{kind=\"completion\"}") - before);
+    }
+    assert!((counts[1] - tokens.len() as f64).abs() < 0.5, "{counts:?}");
+    assert!(counts[0] < counts[1] && (counts[0] - counts[2]).abs() < 0.5, "{counts:?}");
+    // It is asked once the server has shown that it knows the field.
+    let seen = front.upstream.take_seen();
+    let asked = |seen: &crate::upstream::Seen| {
+        serde_json::from_slice::<Value>(&seen.body).unwrap()["return_token_ids"] == true
+    };
+    assert_eq!(seen.iter().map(asked).collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a7_an_unstreamed_answer_that_is_only_observed_counts_by_its_end() {
     let front = Front::ready(vec![policy(Action::Alert, Some(1e6))]).await;
     let body = completion(ANSWER).to_string();

@@ -2,7 +2,7 @@
 
 use super::content::Said;
 use super::naming::Naming;
-use super::{ChoiceDelta, MAX_CHOICES, Part, Unreadable, finish, head, logprobs};
+use super::{ChoiceDelta, MAX_CHOICES, Part, TokenIds, Unreadable, finish, head, logprobs};
 use crate::proxy::shape::Shape;
 use serde_json::{Map, Value};
 
@@ -48,6 +48,10 @@ fn choice(choice: Value) -> Result<(Value, ChoiceDelta), Unreadable> {
                 reason
             }
             "stop_reason" | "matched_stop" => Shape::Number.of(value),
+            "token_ids" => {
+                delta.token_ids = TokenIds::read(&value);
+                continue;
+            }
             "logprobs" => {
                 probabilities = value;
                 Value::Null
