@@ -15,6 +15,8 @@ const STATUS: Shape =
 struct Fresh<'a> {
     is_known: &'a dyn Fn(&str) -> bool,
     delta: ChoiceDelta,
+    /// It repeats a text that was said before.
+    repeats: bool,
 }
 
 impl Fresh<'_> {
@@ -23,8 +25,9 @@ impl Fresh<'_> {
         match value {
             Value::Null => Ok(Value::Null),
             Value::String(text) => {
-                let is_known = (self.is_known)(text) || self.delta.text.contains(text.as_str());
-                if !is_known {
+                if (self.is_known)(text) || self.delta.text.contains(text.as_str()) {
+                    self.repeats |= !text.is_empty();
+                } else {
                     self.delta.text.push_str(text);
                 }
                 Ok(value.clone())
@@ -45,7 +48,7 @@ pub(super) fn event(
     let Some(name) = kind.strip_prefix("response.").or((kind == "error").then_some("error")) else {
         return Err(Unreadable("an event is not one of `responses`"));
     };
-    let mut fresh = Fresh { is_known, delta: ChoiceDelta::default() };
+    let mut fresh = Fresh { is_known, delta: ChoiceDelta::default(), repeats: false };
     let mut kept = Map::new();
     kept.insert("type".to_owned(), kind.clone().into());
     for (field, shape) in [
@@ -119,7 +122,7 @@ pub(super) fn event(
     *fields = kept;
     let is_silent = fresh.delta == ChoiceDelta::default();
     // What repeats a text waits until all of it was scored.
-    let waits = !is_silent || name.ends_with(".done") || name.ends_with(".added");
+    let waits = !is_silent || fresh.repeats || name.ends_with(".done");
     Ok(if waits { vec![fresh.delta] } else { Vec::new() })
 }
 
@@ -134,7 +137,7 @@ pub(super) fn whole(
         *fields = Map::from_iter([("error".to_owned(), error)]);
         return Ok(Vec::new());
     }
-    let mut fresh = Fresh { is_known, delta: ChoiceDelta::default() };
+    let mut fresh = Fresh { is_known, delta: ChoiceDelta::default(), repeats: false };
     let whole = response(naming, Value::Object(std::mem::take(fields)), &mut fresh)?;
     if let Value::Object(kept) = whole {
         *fields = kept;

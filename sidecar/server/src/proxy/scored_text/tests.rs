@@ -4,7 +4,7 @@ use super::*;
 fn a_pass_ends_between_two_words() {
     for (text, boundary) in [
         ("two words", Some(3)),
-        ("a line.\n\nThe next line", Some(18)),
+        ("a line.\n\nThe next line", Some(17)),
         ("ends in a line.\n", Some(9)),
         ("spaces  here", None),
         ("code:\n    indented", None),
