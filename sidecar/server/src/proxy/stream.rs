@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// the upstream connection.
 pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let GuardedExchange { transcript, scorer, naming, expected, silence } = exchange;
+    let GuardedExchange { transcript, scorer, naming, expected, silence, .. } = exchange;
     let held = HeldStream::new(transcript, Ending::new(naming), expected);
     let pump = Pump {
         held,
