@@ -1,11 +1,12 @@
 //! `PersonaReport`: what the sidecars of one workload saw.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement};
+use crate::audit_log::AuditLogStatus;
 use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{Action, Digest};
+use personaguard_terms::{Action, Digest, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +93,7 @@ pub struct PersonaReportStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
     pub retired_traits: Vec<TraitScores>,
-    /// `TraitBreached`, `DriftDetected`, `Reporting`.
+    /// `TraitBreached`, `DriftDetected`, `Reporting`, `AuditLogIntact`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -123,8 +124,11 @@ pub struct TraitScores {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// Action in force when last reported.
+    /// Action that the policy said when last reported.
     pub action: Action,
+    /// Whether it was taken: in mode `Audit` nothing is enforced.
+    #[serde(default = "enforce")]
+    pub mode: Mode,
     /// Responses scored.
     pub scored: u64,
     /// Responses past the threshold.
@@ -147,6 +151,11 @@ pub struct TraitScores {
     /// What sidecars that are gone left to a policy's calibration; only in `retiredTraits`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
+}
+
+/// What was stored without a mode was of an action that was taken.
+fn enforce() -> Mode {
+    Mode::Enforce
 }
 
 /// Where two control charts of raw z-scores against the vector's calibration stand. Of several
@@ -215,6 +224,9 @@ pub struct PodCounts {
     /// Its counts for each trait.
     #[serde(default)]
     pub traits: Vec<TraitScores>,
+    /// Where its audit log stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_log: Option<AuditLogStatus>,
 }
 
 /// State of a sidecar.

@@ -8,7 +8,7 @@ mod rule;
 pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
-use personaguard_terms::{Action, Coherence, Digest, FailurePolicy};
+use personaguard_terms::{Action, Coherence, Digest, FailurePolicy, Mode};
 use personaguard_wire::PolicyAcknowledgement;
 
 /// What is measured and enforced on every response. Made once for a config and a model; a request
@@ -41,6 +41,22 @@ impl Plan {
             rule.action.holds()
                 || self.policies[rule.policy].failure_policy == FailurePolicy::Closed
         })
+    }
+
+    /// The action that is reported of a rule: what its policy says, or more if the request asked for
+    /// it. Whether it was taken is told by the policy's mode.
+    #[must_use]
+    pub fn reported_action(&self, rule: &Rule) -> Action {
+        match self.policies[rule.policy].mode {
+            Mode::Audit => rule.declared_action,
+            Mode::Enforce => rule.action,
+        }
+    }
+
+    /// Whether a policy refuses what cannot be scored or recorded.
+    #[must_use]
+    pub fn fails_closed(&self) -> bool {
+        self.policies.iter().any(|policy| policy.failure_policy == FailurePolicy::Closed)
     }
 
     /// Whether text leaves by whole sentences only.

@@ -107,7 +107,8 @@ fn a_report_reads_and_writes_this_json() {
         "configError": "not YAML",
         "totals": {"responses": 5, "breaches": 4, "blocked": 3, "unguarded": 2, "incoherent": 1},
         "traits": [{
-            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 5, "breaches": 4,
+            "policy": "no-villains", "vector": "evil", "action": "Alert", "mode": "Audit",
+            "scored": 5, "breaches": 4,
             "mean": 5.0, "sumSquaredDeviations": 1.5, "max": 6.0,
             "lastBreach": {"at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0, "responseId": "chatcmpl-1"},
             "drift": {"shift": 0.5, "up": 1.0, "down": 0.0, "detected": true},
@@ -116,9 +117,28 @@ fn a_report_reads_and_writes_this_json() {
                 "sketch": {"sumSquaredDeviations": 0.5, "centroids": [{"mean": 5.0, "count": 5}]},
                 "systemPrompts": ["0123456789ab", "none"]
             }
-        }]
+        }],
+        "auditLog": {
+            "opened": {"sequence": 0, "hash": "0".repeat(64)},
+            "head": {"sequence": 9, "hash": "0af3".repeat(16)},
+            "gaps": 0
+        }
     });
     let report: SidecarReport = serde_json::from_value(full.clone()).unwrap();
     assert_eq!(report.validate(), Ok(()));
     assert_eq!(serde_json::to_value(&report).unwrap(), full);
+}
+
+#[test]
+fn an_audit_log_only_grows() {
+    let head = |sequence: u64, digit: &str| json!({"sequence": sequence, "hash": digit.repeat(64)});
+    let with = |opened: Value, now: Value| {
+        check(|r| r["auditLog"] = json!({"opened": opened, "head": now, "gaps": 1}))
+    };
+    assert_eq!(with(head(0, "0"), head(0, "0")), Ok(()));
+    assert_eq!(with(head(3, "a"), head(3, "a")), Ok(()));
+    assert_eq!(with(head(3, "a"), head(4, "b")), Ok(()));
+    assert_eq!(with(head(3, "a"), head(3, "b")), Err(Invalid::AuditLog));
+    assert_eq!(with(head(3, "a"), head(2, "b")), Err(Invalid::AuditLog));
+    assert_eq!(with(head(3, "a"), head(u64::MAX, "b")), Err(Invalid::AuditLog));
 }

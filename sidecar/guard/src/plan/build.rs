@@ -100,7 +100,7 @@ impl Builder<'_> {
             score: rule.score,
             bounds: Bounds { min: rule.min, max: rule.max },
             action,
-            declared_action: action,
+            declared_action: rule.action,
             redaction: redaction.map(|redaction| redaction.text.as_str().into()),
             regenerate: rule.regenerate.filter(|_| action == Action::Regenerate),
             requests: rule.requests,

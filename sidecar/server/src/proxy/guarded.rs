@@ -124,7 +124,8 @@ async fn guarded(
     parts.headers.remove(header::ACCEPT_ENCODING);
     let expected = scorer.prompts.len() * request.n;
     let silence = context.timeouts.upstream;
-    let exchange = GuardedExchange { transcript, scorer, api, expected, silence };
+    let bodies = context.limits.bodies;
+    let exchange = GuardedExchange { transcript, scorer, api, expected, silence, bodies };
     let request = Request::from_parts(parts, received.into_body());
     respond(&context.forwarder, exchange, request).await
 }

@@ -23,7 +23,7 @@ pub(super) fn response(exchange: GuardedExchange, response: Response) -> Respons
     let (mut parts, body) = response.into_parts();
     // What is held back, or put in its place, has another length.
     parts.headers.remove(header::CONTENT_LENGTH);
-    let GuardedExchange { transcript, scorer, api, expected, silence } = exchange;
+    let GuardedExchange { transcript, scorer, api, expected, silence, .. } = exchange;
     let held = HeldStream::new(transcript, api, expected);
     let pump = Pump {
         held,

@@ -134,7 +134,7 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     let log = Log::open(&forged, LogLimits::default()).unwrap();
     let mut other = said[0].clone();
     other["tokens"][3] = json!(other["tokens"][3].as_u64().unwrap() + 1);
-    log.push(other);
+    let _ = log.push(other);
     log.close();
     let (printed, result) = replay(&rig, &forged, &audit).await;
     assert!(result.is_err());

@@ -171,9 +171,40 @@ async fn invariant_2_audit_changes_no_byte_of_a_response() {
         }
     }
     // It did see the breaches.
-    let series =
-        "personaguard_trait_breaches_total{policy=\"audit-0\",trait=\"evil\",action=\"Audit\"}";
-    assert_eq!(audited.metric(series).await, Some(6.0));
+    assert_eq!(audited.metric(&breaches("audit-0", Action::Block)).await, Some(6.0));
+}
+
+/// The series of a policy in mode `Audit`.
+fn breaches(policy: &str, action: Action) -> String {
+    format!(
+        "personaguard_trait_breaches_total{{policy=\"{policy}\",trait=\"evil\",\
+         action=\"{action:?}\",mode=\"Audit\"}}"
+    )
+}
+
+/// What was reported once was `Audit`, whatever the policy says.
+#[tokio::test(flavor = "multi_thread")]
+async fn number_10_mode_audit_reports_the_action_of_the_policy_and_that_it_was_not_taken() {
+    for action in [Action::Audit, Action::Alert, Action::Steer, Action::Redact, Action::Block] {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut policy = policy(action, Some(-1e6));
+        (policy.mode, policy.name) = (Mode::Audit, "p".to_owned());
+        let folder = crate::rig::Folder::new(vec![policy]).await;
+        let mut rig = Rig::start(folder, crate::audit::logging_variant(&dir, None)).await;
+        rig.until_ready().await;
+        let answer = rig.complete(&scored(long())).await;
+        assert_ne!(answer["choices"][0]["finish_reason"], json!("content_filter"));
+        let report = rig.sidecar().app().report().traits[0].clone();
+        assert_eq!((report.action, report.mode, report.breaches), (action, Mode::Audit, 1));
+        let told = &answer["personaguard"];
+        assert_eq!(told["scores"][0]["action"], json!(action));
+        assert_eq!(told["policies"][0]["mode"], json!("Audit"));
+        assert_eq!(rig.metric(&breaches("p", action)).await, Some(1.0), "{action:?}");
+        rig.sidecar.take().unwrap().stop().await;
+        let entry = &crate::audit::entries(&crate::audit::files(&dir).0, "response")[0];
+        assert_eq!(entry["rules"][0]["action"], json!(action));
+        assert_eq!(entry["policies"][0]["mode"], json!("Audit"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The series that exist because of the policies in force.
 
 use personaguard_guard::{Plan, Rule};
-use personaguard_terms::Action;
+use personaguard_terms::{Action, Mode};
 use prometheus_client::encoding::EncodeLabelSet;
 use std::collections::BTreeSet;
 
@@ -28,6 +28,7 @@ pub(super) struct BreachLabels {
     policy: String,
     r#trait: String,
     action: &'static str,
+    mode: &'static str,
 }
 
 impl TraitLabels {
@@ -54,7 +55,8 @@ impl BoundLabels {
 impl BreachLabels {
     pub(super) fn of(plan: &Plan, rule: &Rule) -> Self {
         let TraitLabels { policy, r#trait } = TraitLabels::of(plan, rule);
-        Self { policy, r#trait, action: action_label(rule.declared_action) }
+        let mode = mode_label(plan.policies[rule.policy].mode);
+        Self { policy, r#trait, action: action_label(rule.declared_action), mode }
     }
 }
 
@@ -90,5 +92,13 @@ fn action_label(action: Action) -> &'static str {
         Action::Regenerate => "Regenerate",
         Action::Redact => "Redact",
         Action::Block => "Block",
+    }
+}
+
+/// The mode, as policies name it.
+fn mode_label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Audit => "Audit",
+        Mode::Enforce => "Enforce",
     }
 }
