@@ -212,6 +212,7 @@ pub fn resolve_policy(
         let scale = Scale::of(policy, rule, vector);
         let (min, max) = bounds(rule, &scale)?;
         complete(rule)?;
+        coherent(rule)?;
         condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
         for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
@@ -317,6 +318,21 @@ fn complete(rule: &TraitRule) -> Result<(), Rejection> {
         return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
     }
     Ok(())
+}
+
+/// The limits of coherence are within their ranges. The API server checks the same.
+fn coherent(rule: &TraitRule) -> Result<(), Rejection> {
+    let Some(limits) = rule.steer.as_ref().map(|steer| steer.coherence) else { return Ok(()) };
+    if (-50.0..=0.0).contains(&limits.min_log_likelihood)
+        && (0.0..=1.0).contains(&limits.max_repetition)
+    {
+        return Ok(());
+    }
+    let message = format!(
+        "steer.coherence of trait `{}`: minLogLikelihood lies from -50 to 0, maxRepetition from 0 to 1",
+        rule.vector
+    );
+    Err(Rejection::new(reason::ACTION_INCOMPLETE, message))
 }
 
 /// What decides about steering is read before it steers, and is measured anyway.
@@ -478,11 +494,11 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
         baseline: vector
             .calibration
             .as_ref()
-            .filter(|calibration| calibration.standard_deviation > 0.0)
             .map(|calibration| Baseline {
                 mean: calibration.mean,
                 standard_deviation: calibration.standard_deviation,
-            }),
+            })
+            .filter(Baseline::is_valid),
     }
 }
 

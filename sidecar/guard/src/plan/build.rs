@@ -9,7 +9,8 @@ use crate::vector::{ModelFacts, Vectors};
 use personaguard_terms::{Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering};
 use personaguard_wire::Part;
 use personaguard_wire::{
-    GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
+    Baseline, GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector,
+    UnresolvedPolicy,
 };
 use std::sync::Arc;
 
@@ -74,7 +75,8 @@ impl Builder<'_> {
             failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
             min_tokens: policy.evidence.min_tokens.max(1) as usize,
             window: window.filter(|window| (1..=window.of_last).contains(&window.past)),
-            sampling: policy.sampling,
+            // A fraction that is no number takes nothing: then it looks at every response.
+            sampling: policy.sampling.filter(|it| it.fraction.is_none_or(|part| part > 0.0)),
             record_conversations: policy.record_conversations,
             refused,
             unresolved: None,
@@ -83,6 +85,9 @@ impl Builder<'_> {
 
     /// Adds a rule of the policy that is about to be added.
     fn add_rule(&mut self, rule: &ResolvedTrait, audit: bool) -> Result<(), Refusal> {
+        if !rule.is_finite() {
+            return Err(Refusal::NotFinite { vector: rule.vector.clone() });
+        }
         let vector = self.measure(&rule.vector)?;
         let action = if audit { Action::Audit } else { rule.action };
         match (action, &rule.steer, &rule.cap) {
@@ -216,7 +221,7 @@ impl Builder<'_> {
             layer: vector.layer,
             sha256: vector.sha256.clone(),
             values: Arc::clone(values),
-            baseline: vector.baseline,
+            baseline: vector.baseline.filter(Baseline::is_valid),
         };
         self.plan.vectors.push(measured);
         Ok(self.plan.vectors.len() - 1)
