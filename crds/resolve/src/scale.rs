@@ -161,3 +161,6 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
     let (below, above) = (at(position.floor()), at(position.ceil()));
     Ok(below + (above - below) * position.fract())
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,32 @@ fn an_audit_log_only_grows() {
     assert_eq!(with(head(3, "a"), head(2, "b")), Err(Invalid::AuditLog));
     assert_eq!(with(head(3, "a"), head(u64::MAX, "b")), Err(Invalid::AuditLog));
 }
+
+#[test]
+fn number_9_a_report_with_a_number_that_is_none_is_refused() {
+    type Place = fn(&mut TraitSummary) -> &mut f64;
+    let places: [Place; 8] = [
+        |t| &mut t.mean,
+        |t| &mut t.sum_squared_deviations,
+        |t| t.max.as_mut().unwrap(),
+        |t| &mut t.last_breach.as_mut().unwrap().score,
+        |t| &mut t.last_breach.as_mut().unwrap().threshold,
+        |t| &mut t.drift.as_mut().unwrap().shift,
+        |t| &mut t.sample.as_mut().unwrap().sketch.sum_squared_deviations,
+        |t| &mut t.sample.as_mut().unwrap().sketch.centroids[0].mean,
+    ];
+    let full = sent(|r| {
+        let charts = json!({"shift": 0.0, "up": 0.0, "down": 0.0, "detected": false});
+        let sketch = json!({"sumSquaredDeviations": 0.5, "centroids": [{"mean": 1.0, "count": 3}]});
+        r["traits"][0]["drift"] = charts;
+        r["traits"][0]["sample"] = json!({"basis": Digest::of(b"basis"), "sketch": sketch});
+    });
+    assert_eq!(full.validate(), Ok(()));
+    for (index, place) in places.iter().enumerate() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut broken = full.clone();
+            *place(&mut broken.traits[0]) = value;
+            assert!(broken.validate().is_err(), "place {index}: {value}");
+        }
+    }
+}
