@@ -33,8 +33,8 @@ pub mod sidecar {
     pub const STEERING_SCALE: &str = "personaguard_steering_scale";
     /// Counter {log: audit, conversations; result: written, lost}: records of the logs on disk.
     pub const LOG_RECORDS: &str = "personaguard_log_records_total";
-    /// Gauge {log: audit, conversations}: gaps that a log on disk tells of: starts that found it cut,
-    /// damaged or torn.
+    /// Gauge {log: audit, conversations}: gaps that a log on disk tells of: starts that found it
+    /// cut, damaged or torn.
     pub const LOG_GAPS: &str = "personaguard_log_gaps";
     /// Gauge, bytes: the KV cache in memory, the prefix cache in it included.
     pub const KV_CACHE: &str = "personaguard_kv_cache_bytes";
@@ -81,7 +81,8 @@ pub mod operator {
     /// Gauge {namespace, workload, policy, trait}: 1 while drift is in force, else 0; the series of
     /// [`WORKLOAD_BREACHES`].
     pub const WORKLOAD_DRIFT: &str = "personaguard_workload_drift_detected";
-    /// Gauge {namespace, workload}: pods whose audit log lacks lines that it had, or tells of a gap.
+    /// Gauge {namespace, workload}: pods whose audit log lacks lines that it had, or tells of a
+    /// gap.
     pub const WORKLOAD_AUDIT_LOG_GAPS: &str = "personaguard_workload_audit_log_gap_pods";
     /// Gauge, seconds since the epoch: end of the report server's certificate.
     pub const CERTIFICATE_EXPIRY: &str =

@@ -43,8 +43,8 @@ impl Plan {
         })
     }
 
-    /// The action that is reported of a rule: what its policy says, or more if the request asked for
-    /// it. Whether it was taken is told by the policy's mode.
+    /// The action that is reported of a rule: what its policy says, or more if the request asked
+    /// for it. Whether it was taken is told by the policy's mode.
     #[must_use]
     pub fn reported_action(&self, rule: &Rule) -> Action {
         match self.policies[rule.policy].mode {

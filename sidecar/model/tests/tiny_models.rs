@@ -311,8 +311,8 @@ fn requests_run_only_as_far_as_the_cache_has_memory() {
     ));
 }
 
-/// Many prompts, one after another: what they leave in the prefix cache stays within the budget, and
-/// is given back when it is asked for, without changing a result.
+/// Many prompts, one after another: what they leave in the prefix cache stays within the budget,
+/// and is given back when it is asked for, without changing a result.
 #[test]
 fn number_22_the_kv_cache_keeps_to_its_budget_and_gives_memory_back() {
     let tiny = tiny(&Shape::of("llama"), 47);

@@ -59,8 +59,8 @@ pub struct DriftDetector {
 
 impl DriftDetector {
     /// The charts after `count` more responses whose scores sum to `sum`. Nothing changes if there
-    /// are none, the sum is not finite, or the calibration has no spread. Charts that are no numbers
-    /// begin anew.
+    /// are none, the sum is not finite, or the calibration has no spread. Charts that are no
+    /// numbers begin anew.
     ///
     /// The charts of one pod take every response by itself. Those of a whole workload take groups:
     /// what its pods report at a time. The order of scores within a group is not known, so it

@@ -13,8 +13,8 @@ pub struct FinetuningShift {
     pub mean: f64,
     /// Standard error of the mean over prompts.
     pub error: f64,
-    /// The mean in standard deviations of the base model's projections on these prompts. If those do
-    /// not vary, any shift at all is infinite.
+    /// The mean in standard deviations of the base model's projections on these prompts. If those
+    /// do not vary, any shift at all is infinite.
     pub sigmas: f64,
 }
 

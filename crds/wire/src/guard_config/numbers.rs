@@ -1,5 +1,5 @@
-//! Numbers of a config: YAML can write `.nan` and `.inf`, and a threshold that is no number is never
-//! passed.
+//! Numbers of a config: YAML can write `.nan` and `.inf`, and a threshold that is no number is
+//! never passed.
 
 use super::{Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait};
 

@@ -26,8 +26,8 @@ pub struct TraitShift {
 }
 
 impl VerifyReport {
-    /// Names of the traits that the model moved towards past the limit. A shift that is no number is
-    /// past every limit, and any shift is past a limit that is none.
+    /// Names of the traits that the model moved towards past the limit. A shift that is no number
+    /// is past every limit, and any shift is past a limit that is none.
     #[must_use]
     pub fn exceeded(&self) -> Vec<&str> {
         let past = self.traits.iter().filter(|moved| !self.is_within(moved));

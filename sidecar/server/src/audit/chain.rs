@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
-/// The end of a chain, or of its beginning up to some line. Kept elsewhere it is an anchor: what the
-/// chain must still hold. Written `SEQUENCE:HASH`.
+/// The end of a chain, or of its beginning up to some line. Kept elsewhere it is an anchor: what
+/// the chain must still hold. Written `SEQUENCE:HASH`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {

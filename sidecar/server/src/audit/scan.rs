@@ -51,8 +51,8 @@ pub(super) struct FlawedLine {
     pub(super) flaw: Flaw,
 }
 
-/// Reads the log at `path` up to its end, or the first line that does not fit, and calls `each` with
-/// every line. Keeps the hashes of the lines with these numbers.
+/// Reads the log at `path` up to its end, or the first line that does not fit, and calls `each`
+/// with every line. Keeps the hashes of the lines with these numbers.
 pub(super) fn scan(
     path: &Path,
     wanted: &[u64],

@@ -159,7 +159,8 @@ fn number_8_an_anchor_finds_what_the_head_file_no_longer_knows() {
 /// kept.
 #[test]
 fn number_8_a_damaged_log_is_kept_and_a_new_one_says_so() {
-    let damages: [(&str, fn(&str) -> Vec<u8>); 8] = [
+    type Damage = fn(&str) -> Vec<u8>;
+    let damages: [(&str, Damage); 8] = [
         ("torn", |good| good.as_bytes()[..good.len() - 40].to_vec()),
         ("zeros", |good| [good.as_bytes(), &[0; 512]].concat()),
         ("zeros inside", |good| {
