@@ -15,7 +15,7 @@ pub(crate) mod sse;
 mod write_timeout;
 
 pub(crate) use body::{Broken, Patience, Received, collect, receive, request_body};
-pub use body_budget::{BodyBudget, BodyGuard, NoRoom};
+pub use body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 pub(crate) use error::ApiError;
 pub(crate) use event_stream::event_stream;
 pub(crate) use headers::is_encoded;

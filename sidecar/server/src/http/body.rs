@@ -1,6 +1,6 @@
 //! The one reader of bodies: within a size, within a time, and within the memory of all of them.
 
-use super::body_budget::{BodyBudget, BodyGuard, NoRoom};
+use super::body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 use super::error::ApiError;
 use super::limits::Limits;
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -76,9 +76,8 @@ pub(crate) async fn collect(
     budget: BodyBudget,
 ) -> Result<Received, Broken> {
     let whole = Instant::now();
-    let mut guard = budget.guard();
+    let mut arriving = budget.arrival();
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
     loop {
         let deadline = match patience {
             Patience::Whole(time) => whole + time,
@@ -86,15 +85,14 @@ pub(crate) async fn collect(
         };
         let next = tokio::select! {
             next = timeout_at(deadline, chunks.next()) => next,
-            () = guard.evicted() => return Err(Broken::NoRoom),
+            () = arriving.evicted() => return Err(Broken::NoRoom),
         };
         match next {
-            Ok(None) => return Ok(Received::Whole(held(bytes, guard)?)),
+            Ok(None) => return Ok(Received::Whole(held(arriving)?)),
             Ok(Some(Ok(chunk))) => {
-                guard.grow(chunk.len()).await.map_err(|NoRoom| Broken::NoRoom)?;
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > limit {
-                    return Ok(Received::TooLong(held(bytes, guard)?, chunks));
+                arriving.push(&chunk).map_err(|NoRoom| Broken::NoRoom)?;
+                if arriving.length() > limit {
+                    return Ok(Received::TooLong(held(arriving)?, chunks));
                 }
             }
             Ok(Some(Err(_))) => return Err(Broken::EndedEarly),
@@ -103,12 +101,11 @@ pub(crate) async fn collect(
     }
 }
 
-/// The bytes of a body that has been read.
-fn held(bytes: Vec<u8>, guard: BodyGuard) -> Result<Bytes, Broken> {
-    match guard.keep() {
-        true => Ok(Bytes::from_owner(HeldBytes { bytes, _guard: guard })),
-        false => Err(Broken::NoRoom),
-    }
+/// The bytes of a body that has been read. They count against the budget until the last of their
+/// users is gone.
+fn held(arriving: ArrivingBody) -> Result<Bytes, Broken> {
+    let (bytes, guard) = arriving.finish().map_err(|NoRoom| Broken::NoRoom)?;
+    Ok(Bytes::from_owner(HeldBytes { bytes, _guard: guard }))
 }
 
 /// Reads a request's body. It may be longer than the limit.

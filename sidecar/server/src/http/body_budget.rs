@@ -5,12 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
-
-/// How long a body waits for memory that others are about to give back.
-const WAIT: Duration = Duration::from_secs(1);
 
 /// A budget for the bodies of one process, which is made once and never given back.
 #[derive(Clone, Copy)]
@@ -18,31 +13,36 @@ pub struct BodyBudget(&'static Budget);
 
 struct Budget {
     limit: usize,
-    /// Bytes, given out in the order in which they were asked for.
-    bytes: Semaphore,
     bodies: Mutex<Bodies>,
 }
 
 #[derive(Default)]
 struct Bodies {
+    /// Bytes of all of them.
+    used: usize,
     next_id: u64,
-    /// Those that are on their way.
+    /// Those that are on their way. Their bytes are here, so that they can be freed at once.
     arriving: BTreeMap<u64, Arriving>,
 }
 
 struct Arriving {
-    bytes: usize,
+    bytes: Vec<u8>,
     evict: CancellationToken,
 }
 
-/// The memory of one body. Dropping it gives the memory back.
+/// A body that is on its way. Dropping it gives its memory back.
+#[derive(Debug)]
+pub struct ArrivingBody {
+    budget: BodyBudget,
+    id: u64,
+    evicted: CancellationToken,
+}
+
+/// The memory of something that is held and does not give way. Dropping it gives the memory back.
 #[derive(Debug)]
 pub struct BodyGuard {
     budget: BodyBudget,
-    id: u64,
-    /// None before the first byte.
-    permit: Option<SemaphorePermit<'static>>,
-    evicted: CancellationToken,
+    bytes: usize,
 }
 
 /// There is no memory left for a body, or another one took it.
@@ -58,12 +58,10 @@ impl fmt::Debug for BodyBudget {
 }
 
 impl BodyBudget {
-    /// A budget of so many bytes, at most 4 GiB.
+    /// A budget of so many bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        let limit = limit.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
-        let (bytes, bodies) = (Semaphore::new(limit), Mutex::default());
-        Self(Box::leak(Box::new(Budget { limit, bytes, bodies })))
+        Self(Box::leak(Box::new(Budget { limit, bodies: Mutex::default() })))
     }
 
     /// The most bytes that all bodies take together.
@@ -75,37 +73,107 @@ impl BodyBudget {
     /// The bytes that they take now.
     #[must_use]
     pub fn used(self) -> usize {
-        self.0.limit - self.0.bytes.available_permits()
+        self.lock().used
     }
 
-    /// For a body that is on its way.
+    /// For a body that is about to arrive.
     #[must_use]
-    pub fn guard(self) -> BodyGuard {
+    pub fn arrival(self) -> ArrivingBody {
         let evicted = CancellationToken::new();
         let mut bodies = self.lock();
         let id = bodies.next_id;
         bodies.next_id += 1;
-        bodies.arriving.insert(id, Arriving { bytes: 0, evict: evicted.clone() });
-        drop(bodies);
-        BodyGuard { budget: self, id, permit: None, evicted }
+        bodies.arriving.insert(id, Arriving { bytes: Vec::new(), evict: evicted.clone() });
+        ArrivingBody { budget: self, id, evicted }
+    }
+
+    /// For what is held otherwise, a response of another server for example. It takes nothing yet.
+    #[must_use]
+    pub fn guard(self) -> BodyGuard {
+        BodyGuard { budget: self, bytes: 0 }
     }
 
     fn lock(self) -> MutexGuard<'static, Bodies> {
         // The bodies are valid after each statement.
         self.0.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Tells the oldest of the others to give way, until they hold so many bytes.
-    fn make_room(self, id: u64, mut bytes: usize) {
-        let mut bodies = self.lock();
-        while bytes > 0 {
-            let mut others = bodies.arriving.iter();
-            let oldest = others.find(|(other, body)| **other != id && body.bytes > 0);
-            let Some(oldest) = oldest.map(|(oldest, _)| *oldest) else { return };
-            if let Some(body) = bodies.arriving.remove(&oldest) {
-                bytes = bytes.saturating_sub(body.bytes);
+impl Bodies {
+    /// Takes memory, of those that arrive before where there is no other; not of the body `own`.
+    fn take(&mut self, limit: usize, own: Option<u64>, bytes: usize) -> Result<(), NoRoom> {
+        let others = self.arriving.iter().filter(|(id, _)| Some(**id) != own);
+        let evictable: usize = others.map(|(_, body)| body.bytes.capacity()).sum();
+        if (self.used - evictable).saturating_add(bytes) > limit {
+            return Err(NoRoom);
+        }
+        while self.used + bytes > limit {
+            let mut others = self.arriving.iter();
+            let oldest = others.find(|(id, body)| Some(**id) != own && body.bytes.capacity() > 0);
+            let oldest = oldest.map(|(id, _)| *id).ok_or(NoRoom)?;
+            if let Some(body) = self.arriving.remove(&oldest) {
+                self.used -= body.bytes.capacity();
                 body.evict.cancel();
             }
+        }
+        self.used += bytes;
+        Ok(())
+    }
+}
+
+impl ArrivingBody {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// If there is no memory for it, or the body had to give way.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), NoRoom> {
+        let mut bodies = self.budget.lock();
+        let held = bodies.arriving.get(&self.id).ok_or(NoRoom)?;
+        let (length, capacity) = (held.bytes.len() + piece.len(), held.bytes.capacity());
+        // Doubled, so that pieces of any size are copied a few times only.
+        let wanted = if length > capacity { length.max(2 * capacity) } else { capacity };
+        bodies.take(self.budget.0.limit, Some(self.id), wanted - capacity)?;
+        let held = bodies.arriving.get_mut(&self.id).ok_or(NoRoom)?;
+        held.bytes.reserve_exact(wanted - held.bytes.len());
+        held.bytes.extend_from_slice(piece);
+        // The allocator may have given more than was asked for.
+        let more = held.bytes.capacity() - wanted;
+        bodies.used += more;
+        Ok(())
+    }
+
+    /// Bytes that have arrived; none of a body that gave way.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.budget.lock().arriving.get(&self.id).map_or(0, |body| body.bytes.len())
+    }
+
+    /// Resolves when the body had to give way.
+    pub async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    /// The body is complete: it no longer gives way.
+    ///
+    /// # Errors
+    /// If it had to before.
+    pub fn finish(self) -> Result<(Vec<u8>, BodyGuard), NoRoom> {
+        let mut bodies = self.budget.lock();
+        let mut bytes = bodies.arriving.remove(&self.id).ok_or(NoRoom)?.bytes;
+        bodies.used -= bytes.capacity();
+        bytes.shrink_to_fit();
+        bodies.used += bytes.capacity();
+        let guard = BodyGuard { budget: self.budget, bytes: bytes.capacity() };
+        drop(bodies);
+        Ok((bytes, guard))
+    }
+}
+
+impl Drop for ArrivingBody {
+    fn drop(&mut self) {
+        let mut bodies = self.budget.lock();
+        if let Some(body) = bodies.arriving.remove(&self.id) {
+            bodies.used -= body.bytes.capacity();
         }
     }
 }
@@ -114,79 +182,30 @@ impl BodyGuard {
     /// Takes memory for so many bytes more.
     ///
     /// # Errors
-    /// If there is none, or the body was told to give way.
-    pub async fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        if bytes > self.budget.0.limit || self.evicted.is_cancelled() {
-            return Err(NoRoom);
-        }
-        if self.try_grow(bytes) {
-            return Ok(());
-        }
-        self.budget.make_room(self.id, bytes);
-        let more = self.budget.0.bytes.acquire_many(u32::try_from(bytes).map_err(|_| NoRoom)?);
-        tokio::select! {
-            () = self.evicted.cancelled() => Err(NoRoom),
-            more = tokio::time::timeout(WAIT, more) => match more {
-                Ok(Ok(more)) => {
-                    self.add(more);
-                    Ok(())
-                }
-                // The semaphore is never closed.
-                Ok(Err(_)) | Err(_) => Err(NoRoom),
-            },
-        }
-    }
-
-    /// The same if there is memory at once.
-    fn try_grow(&mut self, bytes: usize) -> bool {
-        let Ok(bytes) = u32::try_from(bytes) else { return false };
-        let Ok(more) = self.budget.0.bytes.try_acquire_many(bytes) else { return false };
-        self.add(more);
-        true
-    }
-
-    fn add(&mut self, more: SemaphorePermit<'static>) {
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        self.note();
-    }
-
-    /// Bytes that it holds.
-    fn bytes(&self) -> usize {
-        self.permit.as_ref().map_or(0, SemaphorePermit::num_permits)
+    /// If there is none.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        self.budget.lock().take(self.budget.0.limit, None, bytes)?;
+        self.bytes += bytes;
+        Ok(())
     }
 
     /// Gives back the memory of so many bytes.
     pub fn shrink(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.bytes());
-        drop(self.permit.as_mut().and_then(|permit| permit.split(bytes)));
-        self.note();
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.lock().used -= bytes;
     }
 
-    /// Resolves when another body needs the memory.
-    pub async fn evicted(&self) {
-        self.evicted.cancelled().await;
-    }
-
-    /// The body is complete, or its sender is not at fault: it no longer gives way. False if it was
-    /// told to before.
-    #[allow(clippy::must_use_candidate, reason = "not everybody can be told to give way before")]
-    pub fn keep(&self) -> bool {
-        self.budget.lock().arriving.remove(&self.id).is_some()
-    }
-
-    fn note(&self) {
-        if let Some(body) = self.budget.lock().arriving.get_mut(&self.id) {
-            body.bytes = self.bytes();
-        }
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
 impl Drop for BodyGuard {
     fn drop(&mut self) {
-        self.budget.lock().arriving.remove(&self.id);
+        self.budget.lock().used -= self.bytes;
     }
 }
 
