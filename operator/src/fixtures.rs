@@ -6,7 +6,7 @@ use crate::vector::Artifact;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{
-    ActionKind, Digest, LastBreach, Layer, PersonaModel, PersonaPolicy, PodCounts, PodState,
+    ActionKind, Digest, LastBreach, Layer, Mode, PersonaModel, PersonaPolicy, PodCounts, PodState,
     PolicyAcknowledgement, SampleCounts, Totals, TraitScores,
 };
 use personaguard_resolve::VectorInput;
@@ -99,6 +99,7 @@ pub(crate) fn report(pod: &str, policies: &[&ResolvedPolicy]) -> PodCounts {
         model_digest: Some(Digest::of(b"weights")),
         totals: Totals::default(),
         traits: Vec::new(),
+        audit_log: None,
     }
 }
 
@@ -144,6 +145,7 @@ pub(crate) fn breach_at(at: i64, score: f64) -> TraitScores {
     TraitScores {
         policy: "no-villains".into(),
         vector: "evil".into(),
+        mode: Mode::Enforce,
         action: ActionKind::Alert,
         scored: 1,
         breaches: 1,

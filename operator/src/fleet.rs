@@ -1,5 +1,6 @@
 //! What the sidecars of all workloads reported, and the `PersonaReport`s that show it.
 
+mod audit_logs;
 mod breach;
 mod controller;
 mod counts;

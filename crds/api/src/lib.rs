@@ -9,6 +9,7 @@
 #![allow(clippy::duplicated_attributes, reason = "printer columns of one type are no duplicates")]
 
 mod acknowledgement;
+mod audit_log;
 mod convert;
 mod injection;
 mod manifests;
@@ -21,6 +22,7 @@ mod selector;
 mod vector;
 
 pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+pub use audit_log::{AuditLogCut, AuditLogHead, AuditLogStatus};
 pub use injection::{PersonaInjection, PersonaInjectionSpec};
 pub use manifests::manifests;
 pub use model::{

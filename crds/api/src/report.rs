@@ -1,11 +1,12 @@
 //! `PersonaReport`: what the sidecars of one workload saw.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement};
+use crate::audit_log::AuditLogStatus;
 use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{ActionKind, Digest};
+use personaguard_terms::{ActionKind, Digest, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,7 @@ pub struct PersonaReportStatus {
         "x-kubernetes-list-map-keys" = ["policy", "vector"]
     ))]
     pub retired_traits: Vec<TraitScores>,
-    /// `TraitBreached`, `DriftDetected`, `Reporting`.
+    /// `TraitBreached`, `DriftDetected`, `Reporting`, `AuditLogIntact`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -130,8 +131,11 @@ pub struct TraitScores {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// Action that was in force at the last report.
+    /// Action that the policy said when last reported.
     pub action: ActionKind,
+    /// Whether it was taken: in mode `Audit` nothing is enforced.
+    #[serde(default = "enforce")]
+    pub mode: Mode,
     /// Responses scored.
     pub scored: u64,
     /// Responses past the threshold.
@@ -157,8 +161,13 @@ pub struct TraitScores {
     pub sample: Option<Sample>,
 }
 
-/// Two control charts of z-scores against the vector's calibration. For several pods, `shift` is
-/// the mean weighted by responses, and the other fields are the highest of any pod.
+/// What was stored without a mode was of an action that was taken.
+fn enforce() -> Mode {
+    Mode::Enforce
+}
+
+/// Where two control charts of raw z-scores against the vector's calibration stand. Of several
+/// pods: the mean shift, weighted by responses, and the highest of the rest.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DriftCharts {
@@ -223,6 +232,9 @@ pub struct PodCounts {
     /// Its counts for each trait.
     #[serde(default)]
     pub traits: Vec<TraitScores>,
+    /// Where its audit log stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_log: Option<AuditLogStatus>,
 }
 
 /// State of a sidecar.

@@ -192,6 +192,7 @@ pub fn resolve_policy(
         let scale = Scale::of(policy, rule, vector);
         let (min, max) = bounds(rule, &scale)?;
         let action = complete(rule)?;
+        coherent(rule)?;
         condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
         for part in parts(&action) {
@@ -261,6 +262,21 @@ fn complete(rule: &TraitRule) -> Result<Action, Rejection> {
         return Err(refuse(&format!("action {} goes with score ResponseAvg", rule.action.name())));
     }
     Ok(action)
+}
+
+/// The limits of coherence are within their ranges. The API server checks the same.
+fn coherent(rule: &TraitRule) -> Result<(), Rejection> {
+    let Some(limits) = rule.steer.as_ref().map(|steer| steer.coherence) else { return Ok(()) };
+    if (-50.0..=0.0).contains(&limits.min_log_likelihood)
+        && (0.0..=1.0).contains(&limits.max_repetition)
+    {
+        return Ok(());
+    }
+    let message = format!(
+        "steer.coherence of trait `{}`: minLogLikelihood lies from -50 to 0, maxRepetition from 0 to 1",
+        rule.vector
+    );
+    Err(Rejection::new(reason::ACTION_INCOMPLETE, message))
 }
 
 /// Checks the condition on a rule's steering: its vector is a trait of the same policy, and is read
@@ -439,11 +455,11 @@ fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
         baseline: vector
             .calibration
             .as_ref()
-            .filter(|calibration| calibration.standard_deviation > 0.0)
             .map(|calibration| Baseline {
                 mean: calibration.mean,
                 standard_deviation: calibration.standard_deviation,
-            }),
+            })
+            .filter(Baseline::is_valid),
     }
 }
 

@@ -45,11 +45,9 @@ impl<'a> Scale<'a> {
     /// Mean and spread of the guarded traffic, if they are known.
     pub(super) fn baseline(&self) -> Option<Baseline> {
         let Self::Traffic { calibration: Some(calibration), needed } = self else { return None };
-        let known = calibration.count >= *needed && calibration.standard_deviation > 0.0;
-        known.then_some(Baseline {
-            mean: calibration.mean,
-            standard_deviation: calibration.standard_deviation,
-        })
+        let baseline =
+            Baseline { mean: calibration.mean, standard_deviation: calibration.standard_deviation };
+        (calibration.count >= *needed && baseline.is_valid()).then_some(baseline)
     }
 
     /// The projection that lies `sigma` standard deviations above the mean.
@@ -77,7 +75,13 @@ impl<'a> Scale<'a> {
             }
             Self::Traffic { calibration, needed } => {
                 let sketch = of_traffic(rule, *calibration, *needed)?.sketch.clone();
-                Ok(Sketch::from(sketch).quantile(q))
+                let found = Sketch::from(sketch).quantile(q);
+                // Without a number there would be no threshold, and nothing would ever pass it.
+                found.map(Some).ok_or_else(|| {
+                    let message =
+                        format!("threshold.quantile of trait `{}` is not a number", rule.vector);
+                    Rejection::new(reason::THRESHOLD_INVALID, message)
+                })
             }
         }
     }
@@ -131,7 +135,9 @@ fn of_vector<'a>(
     }
     match &vector.calibration {
         Some(calibration)
-            if calibration.count >= 2 && calibration.standard_deviation.is_finite() =>
+            if calibration.count >= 2
+                && calibration.standard_deviation.is_finite()
+                && calibration.sorted.iter().all(|score| score.is_finite()) =>
         {
             Ok(calibration)
         }
@@ -164,3 +170,6 @@ fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Reject
     let (below, above) = (at(position.floor()), at(position.ceil()));
     Ok(below + (above - below) * position.fract())
 }
+
+#[cfg(test)]
+mod tests;

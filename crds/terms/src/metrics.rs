@@ -15,8 +15,8 @@ pub mod sidecar {
     pub const TRAIT_SCORE: &str = "personaguard_trait_score";
     /// Gauge {policy, trait, bound: min, max}: thresholds in force.
     pub const TRAIT_THRESHOLD: &str = "personaguard_trait_threshold";
-    /// Counter {policy, trait, action}: responses past the threshold. Starts at 0 when the policy
-    /// is applied.
+    /// Counter {policy, trait, action, mode}: responses past the threshold. The action is the
+    /// policy's, and in mode `Audit` it was not taken. Starts at 0 when the policy is applied.
     pub const TRAIT_BREACHES: &str = "personaguard_trait_breaches_total";
     /// Counter {reason}: responses that left unscored.
     pub const UNGUARDED: &str = "personaguard_unguarded_responses_total";
@@ -33,6 +33,13 @@ pub mod sidecar {
     pub const STEERING_SCALE: &str = "personaguard_steering_scale";
     /// Counter {log: audit, conversations; result: written, lost}: records of the logs on disk.
     pub const LOG_RECORDS: &str = "personaguard_log_records_total";
+    /// Gauge {log: audit, conversations}: gaps that a log on disk tells of: starts that found it
+    /// cut, damaged or torn.
+    pub const LOG_GAPS: &str = "personaguard_log_gaps";
+    /// Gauge, bytes: the KV cache in memory, the prefix cache in it included.
+    pub const KV_CACHE: &str = "personaguard_kv_cache_bytes";
+    /// Gauge, bytes: what the KV cache may take.
+    pub const KV_CACHE_LIMIT: &str = "personaguard_kv_cache_limit_bytes";
     /// Gauge {policy}: generation in force.
     pub const POLICY_GENERATION: &str = "personaguard_policy_generation";
     /// Gauge: 1 while the model serves.
@@ -74,6 +81,9 @@ pub mod operator {
     /// Gauge {namespace, workload, policy, trait}: 1 while drift is in force, else 0; the series of
     /// [`WORKLOAD_BREACHES`].
     pub const WORKLOAD_DRIFT: &str = "personaguard_workload_drift_detected";
+    /// Gauge {namespace, workload}: pods whose audit log lacks lines that it had, or tells of a
+    /// gap.
+    pub const WORKLOAD_AUDIT_LOG_GAPS: &str = "personaguard_workload_audit_log_gap_pods";
     /// Gauge, seconds since the epoch: end of the report server's certificate.
     pub const CERTIFICATE_EXPIRY: &str =
         "personaguard_operator_certificate_expiry_timestamp_seconds";

@@ -1,6 +1,8 @@
 //! The config folder of a sidecar: what one (namespace, model) enforces, resolved, as readable
 //! YAML.
 
+mod numbers;
+
 use crate::acknowledgement::Failure;
 use crate::selector::Selector;
 use personaguard_terms::{
@@ -48,15 +50,17 @@ impl GuardConfig {
     /// Reads `config.yaml`.
     ///
     /// # Errors
-    /// If the text is not a config of this version; the message says where.
+    /// If the text is not a config of this version, or a number of it is none; the message says
+    /// where.
     pub fn from_yaml(text: &[u8]) -> Result<Self, GuardConfigError> {
         let config: Self = serde_saphyr::from_slice(text)
             .map_err(|error| GuardConfigError::Unreadable(error.to_string()))?;
-        if config.api_version == API_VERSION && config.kind == Self::KIND {
-            Ok(config)
-        } else {
-            Err(GuardConfigError::Foreign { api_version: config.api_version, kind: config.kind })
+        if config.api_version != API_VERSION || config.kind != Self::KIND {
+            let (api_version, kind) = (config.api_version, config.kind);
+            return Err(GuardConfigError::Foreign { api_version, kind });
         }
+        numbers::check(&config)?;
+        Ok(config)
     }
 }
 
@@ -69,7 +73,12 @@ pub enum GuardConfigError {
     /// It does not parse.
     #[error("{0}")]
     Unreadable(String),
-    /// It is of another kind or version.
+    /// A number is none, or out of range.
+    #[error(
+        "{0} has a number that is not finite, or out of range: let the operator write it again"
+    )]
+    NotFinite(String),
+    /// It is something else, or of another version.
     #[error(
         "this is a {kind} of {api_version}, and only a GuardConfig of {API_VERSION} can be read: \
          use operator and sidecar of one version"

@@ -20,6 +20,9 @@ pub enum Invalid {
     /// `model.failure` is too long.
     #[error("model.failure is too long")]
     Failure,
+    /// The position of the audit log.
+    #[error("auditLog has a head that does not come after what was opened")]
+    AuditLog,
     /// An entry of `policies`.
     #[error(
         "an entry of policies has a name, uid or refusal that is empty, too long or not a name"

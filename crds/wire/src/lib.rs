@@ -9,6 +9,7 @@
 //! `personaguard-api`. Knows no Kubernetes.
 
 mod acknowledgement;
+mod audit_log;
 mod extraction;
 mod guard_config;
 mod invalid;
@@ -21,6 +22,7 @@ mod selector;
 mod sketch;
 
 pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+pub use audit_log::{AuditLog, LogHead};
 pub use extraction::ExtractionProgress;
 pub use guard_config::{
     Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait, ResolvedVector,

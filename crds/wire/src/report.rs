@@ -7,6 +7,7 @@
 //! not the leader, or overloaded.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement};
+use crate::audit_log::AuditLog;
 use crate::invalid::Invalid;
 use crate::limits::{
     MAX_ID, MAX_MESSAGE, MAX_NAME, MAX_POLICIES, MAX_SAMPLES, MAX_TRAITS, is_name,
@@ -35,6 +36,9 @@ pub struct SidecarReport {
     pub totals: Totals,
     /// Scores since the process started, also of policies that are gone.
     pub traits: Vec<TraitSummary>,
+    /// Where the audit log stands, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_log: Option<AuditLog>,
 }
 
 /// The model, and whether it is served.
@@ -104,6 +108,7 @@ impl SidecarReport {
         if self.model.failure.as_ref().is_some_and(|failure| !failure.is_bounded()) {
             return Err(Invalid::Failure);
         }
+        self.audit_log.as_ref().map_or(Ok(()), AuditLog::validate)?;
         self.policies.iter().try_for_each(PolicyAcknowledgement::validate)?;
         self.traits.iter().try_for_each(TraitSummary::validate)
     }

@@ -4,7 +4,7 @@ use crate::invalid::Invalid;
 use crate::limits::{MAX_NAME, MAX_RESPONSE_ID, is_name, is_score};
 use crate::sample::Sample;
 use jiff::Timestamp;
-use personaguard_terms::ActionKind;
+use personaguard_terms::{ActionKind, Mode};
 use serde::{Deserialize, Serialize};
 
 /// Scores of one trait under one policy since the process started.
@@ -15,8 +15,11 @@ pub struct TraitSummary {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// The action in force.
+    /// The action that the policy says.
     pub action: ActionKind,
+    /// Whether it was taken: in mode `Audit` nothing is enforced.
+    #[serde(default = "enforce")]
+    pub mode: Mode,
     /// Responses scored.
     pub scored: u64,
     /// Responses past the threshold.
@@ -38,6 +41,11 @@ pub struct TraitSummary {
     /// [`MAX_SAMPLES`](crate::MAX_SAMPLES) traits of a report have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
+}
+
+/// Sidecars that say no mode report the action that they took.
+fn enforce() -> Mode {
+    Mode::Enforce
 }
 
 /// A breach, without a word of the conversation.

@@ -110,9 +110,13 @@ impl Sketch {
     }
 
     /// The score that a fraction `q` (0 to 1) of them stays below, interpolated between centroids;
-    /// among scores that are kept exactly, type 7 of Hyndman and Fan. `None` where there are none.
+    /// among scores that are kept exactly, type 7 of Hyndman and Fan. `None` where there are none,
+    /// or `q` is no number.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
+        if q.is_nan() {
+            return None;
+        }
         let position = q.clamp(0.0, 1.0) * float(self.count().checked_sub(1)?);
         let mut below = 0;
         let mut before: Option<(f64, f64)> = None;

@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     drift: Family<TraitLabels, Gauge>,
     trait_series: Mutex<HashSet<TraitLabels>>,
     silent_pods: Family<WorkloadLabels, Gauge>,
+    audit_log_gaps: Family<WorkloadLabels, Gauge>,
     pub(crate) certificate_expiry: Gauge,
 }
 
@@ -53,6 +54,7 @@ impl Metrics {
             drift: Family::default(),
             trait_series: Mutex::default(),
             silent_pods: Family::default(),
+            audit_log_gaps: Family::default(),
             certificate_expiry: Gauge::default(),
         };
         metrics.register();
@@ -93,6 +95,11 @@ impl Metrics {
             name::WORKLOAD_SILENT_PODS,
             "Pods with a sidecar that have not reported recently",
             self.silent_pods.clone(),
+        );
+        self.add(
+            name::WORKLOAD_AUDIT_LOG_GAPS,
+            "Pods whose audit log lacks lines that it had, or tells of a gap",
+            self.audit_log_gaps.clone(),
         );
         self.add(
             name::CERTIFICATE_EXPIRY,
@@ -147,6 +154,11 @@ impl Metrics {
             .set(gauge(silent));
     }
 
+    pub(crate) fn set_audit_log_gaps(&self, namespace: &str, workload: &str, pods: usize) {
+        let labels = WorkloadLabels::new(namespace, workload);
+        self.audit_log_gaps.get_or_create(&labels).set(gauge(pods));
+    }
+
     /// Raises the breach counter to a total, and says whether drift is detected.
     pub(crate) fn set_trait(&self, labels: TraitLabels, breaches: u64, drift: bool) {
         let mut series = self.trait_series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,6 +173,7 @@ impl Metrics {
 
     pub(crate) fn remove_workload(&self, namespace: &str, workload: &str) {
         self.silent_pods.remove(&WorkloadLabels::new(namespace, workload));
+        self.audit_log_gaps.remove(&WorkloadLabels::new(namespace, workload));
         let mut series = self.trait_series.lock().unwrap_or_else(PoisonError::into_inner);
         series.retain(|labels| {
             let removed = labels.namespace == namespace && labels.workload == workload;

@@ -1,6 +1,7 @@
 //! Keeps `PersonaReport`s up to date, and publishes Events about new breaches and drift.
 
-use super::events::{announce_breaches, announce_drift};
+use super::audit_logs::pods_with_gaps;
+use super::events::{announce_audit_log_gap, announce_breaches, announce_drift};
 use super::state::Fleet;
 use super::status::{StatusInputs, equivalent, status};
 use super::workload::{display_name, report_name};
@@ -98,7 +99,9 @@ impl Controller {
         }
         self.context.write_status(&api, &self.context.stores.reports, &name.name, &status).await?;
         self.fleet.written(name);
-        announce_drift(&self.context, &name.namespace, &snapshot.reference, before, &status).await;
+        let (context, workload) = (&self.context, &snapshot.reference);
+        announce_drift(context, &name.namespace, workload, before, &status).await;
+        announce_audit_log_gap(context, &name.namespace, workload, before, &status).await;
         Ok(requeue_after)
     }
 
@@ -132,6 +135,8 @@ impl Controller {
         let workload = display_name(&snapshot.reference);
         let metrics = &self.context.metrics;
         metrics.set_silent_pods(namespace, &workload, snapshot.silent_pods.len());
+        let with_gaps = pods_with_gaps(snapshot.counts.pods()).count();
+        metrics.set_audit_log_gaps(namespace, &workload, with_gaps);
         for scores in snapshot.counts.traits() {
             let drift = scores.drift.is_some_and(|charts| charts.detected);
             let labels = TraitLabels {

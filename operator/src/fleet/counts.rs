@@ -1,6 +1,7 @@
 //! Counts of one workload, exact across restarts of sidecars, of pods and of the operator. Pushes
 //! are cumulative; this is how they are merged.
 
+mod audit_log;
 mod convert;
 mod effect;
 mod merge;
@@ -70,7 +71,9 @@ impl WorkloadCounts {
             return PushEffect::default();
         }
         self.retire_namesakes(name, uid);
-        let new = pod_counts(name, uid, report, now);
+        let before = self.pods.get(uid);
+        let audit_log = audit_log::after(before, report, now);
+        let new = PodCounts { audit_log, ..pod_counts(name, uid, report, now) };
         let known = self.pods.insert(uid.to_owned(), new.clone());
         let effect = PushEffect::of(known.as_ref(), &new);
         if let Some(former) = known.filter(|known| known.instance != new.instance) {

@@ -7,12 +7,13 @@ use crate::context::{Context, Notice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use personaguard_api::conditions::condition;
-use personaguard_api::{PersonaReportStatus, WorkloadReference};
+use personaguard_api::{ActionKind, Mode, PersonaReportStatus, WorkloadReference};
 
 /// What was done when the Event came up, as Events have it.
 const ACTION: &str = "Measure";
 
-/// Publishes Events on the workload and on the policy. Action `Audit` makes no Events.
+/// Publishes Events on the workload and on the policy. Action `Audit` and mode `Audit` make no
+/// Events.
 pub(super) async fn announce_breaches(
     context: &Context,
     namespace: &str,
@@ -20,7 +21,8 @@ pub(super) async fn announce_breaches(
     breaches: &[NewBreach],
 ) {
     let name = display_name(workload);
-    for new in breaches.iter().filter(|new| new.action.notifies()) {
+    let tells = |new: &&NewBreach| new.mode == Mode::Enforce && new.action.notifies();
+    for new in breaches.iter().filter(tells) {
         let note = format!(
             "{} in {name} under policy {} (pod {}, response {}).",
             comparison(&new.vector, &new.breach),
@@ -43,6 +45,33 @@ pub(super) async fn announce_breaches(
             "a trait is past its threshold"
         );
     }
+}
+
+/// Publishes an Event on the workload if `AuditLogIntact` has just become False, or for another
+/// reason.
+pub(super) async fn announce_audit_log_gap(
+    context: &Context,
+    namespace: &str,
+    workload: &WorkloadReference,
+    before: Option<&PersonaReportStatus>,
+    after: &PersonaReportStatus,
+) {
+    let Some(gap) = audit_log_gap(after) else { return };
+    if before.and_then(audit_log_gap).is_none_or(|known| known.reason != gap.reason) {
+        tracing::warn!(
+            namespace,
+            workload = display_name(workload),
+            reason = gap.reason,
+            "audit log"
+        );
+        let notice = Notice::warning(&gap.reason, ACTION, gap.message.clone());
+        context.events.publish(&notice, &object_reference(namespace, workload)).await;
+    }
+}
+
+fn audit_log_gap(status: &PersonaReportStatus) -> Option<&Condition> {
+    let unmet = |c: &&Condition| c.type_ == condition::AUDIT_LOG_INTACT && c.status == "False";
+    status.conditions.iter().find(unmet)
 }
 
 /// Publishes an Event on the workload if `DriftDetected` has just become True.

@@ -1,5 +1,6 @@
 //! The status of a `PersonaReport`. Pure.
 
+use super::audit_logs::audit_log_intact;
 use super::breach::{ActiveBreach, active_breaches, comparison, excess};
 use super::counts::WorkloadCounts;
 use super::workload::display_name;
@@ -40,11 +41,12 @@ pub(super) fn status(inputs: &StatusInputs<'_>) -> (PersonaReportStatus, Option<
     let breaches: Vec<_> =
         policies.iter().flat_map(|policy| active_breaches(policy, &status.traits, *now)).collect();
     let changes_in = breaches.iter().map(|breach| breach.left).min();
-    let new = [
+    let always = [
         trait_breached(&breaches),
         drift_detected(policies, &status.traits),
         reporting(sidecar_pods, silent_pods),
     ];
+    let new: Vec<_> = always.into_iter().chain(audit_log_intact(counts.pods())).collect();
     let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
     status.conditions = conditions(&new, known, None, *now);
     (status, changes_in)

@@ -79,8 +79,12 @@ impl WorkloadState {
         let was_silent = last_seen.is_none_or(|last| last.elapsed() > SILENT_AFTER);
         let effect = self.counts.record(&pod.name, &pod.uid, report, Timestamp::now());
         let breached = !effect.breaches.is_empty();
-        self.write_now |=
-            effect.state || effect.breach_counted || effect.drift || breached || was_silent;
+        self.write_now |= effect.state
+            || effect.breach_counted
+            || effect.drift
+            || effect.log_gap
+            || breached
+            || was_silent;
         let room = MAX_UNANNOUNCED.saturating_sub(self.unannounced.len());
         self.unannounced.extend(effect.breaches.into_iter().take(room));
         Due {

@@ -10,7 +10,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The threshold that a score is past, if any. A score on the threshold is within bounds.
+    /// The threshold that a score is past, if any. A score on the threshold is within bounds; one
+    /// that is no number is never judged, see [`Decision`](crate::Decision).
     #[must_use]
     pub fn passed(&self, score: f64) -> Option<f64> {
         self.max.filter(|max| score > *max).or(self.min.filter(|min| score < *min))

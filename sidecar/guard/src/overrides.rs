@@ -79,14 +79,14 @@ impl Subject<'_> {
             rule.action = Action::Block;
         }
         if let Some(max) = asked.max {
-            self.check("max", allowed.threshold)?;
+            self.check("max", allowed.threshold && max.is_finite())?;
             if rule.bounds.max.is_some_and(|own| max > own) {
                 return Err(self.looser("max"));
             }
             rule.bounds.max = Some(max);
         }
         if let Some(min) = asked.min {
-            self.check("min", allowed.threshold)?;
+            self.check("min", allowed.threshold && min.is_finite())?;
             if rule.bounds.min.is_some_and(|own| min < own) {
                 return Err(self.looser("min"));
             }

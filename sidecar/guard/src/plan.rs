@@ -9,7 +9,7 @@ pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
 use crate::unscored::UnscoredReason;
-use personaguard_terms::{Coherence, Digest, FailurePolicy, Release};
+use personaguard_terms::{ActionKind, Coherence, Digest, FailurePolicy, Mode, Release};
 use personaguard_wire::PolicyAcknowledgement;
 
 /// What is measured and enforced on every response. Made once for a config and a model; a request
@@ -48,6 +48,22 @@ impl Plan {
     #[must_use]
     pub fn refuses_unscorable(&self) -> bool {
         self.policies.iter().any(|policy| policy.refuses(UnscoredReason::NotUnderstood))
+    }
+
+    /// The action that is reported of a rule: what its policy says, or more if the request asked
+    /// for it. Whether it was taken is told by the policy's mode.
+    #[must_use]
+    pub fn reported_action(&self, rule: &Rule) -> ActionKind {
+        match self.policies[rule.policy].mode {
+            Mode::Audit => rule.declared_action,
+            Mode::Enforce => rule.action.kind(),
+        }
+    }
+
+    /// Whether a policy refuses what cannot be scored or recorded.
+    #[must_use]
+    pub fn fails_closed(&self) -> bool {
+        self.policies.iter().any(|policy| policy.failure_policy == FailurePolicy::Closed)
     }
 
     /// Whether text leaves by whole sentences only.

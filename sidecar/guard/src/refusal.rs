@@ -75,6 +75,15 @@ pub enum Refusal {
         /// Name of the vector.
         vector: String,
     },
+    /// A threshold or another bound is no number, and would never be passed.
+    #[error(
+        "a threshold or another bound of trait `{vector}` is not a finite number: let the operator \
+         write the config again"
+    )]
+    NotFinite {
+        /// Name of the vector.
+        vector: String,
+    },
     /// The engine takes only so many changes for one request.
     #[error("steering and caps come to more than {limit} changes of the model: use fewer layers")]
     TooManyChanges {
@@ -103,6 +112,7 @@ impl Refusal {
             Self::OtherModel { .. } | Self::WrongWidth { .. } => reason::MODEL_MISMATCH,
             Self::LayerMissing { .. } => reason::LAYER_MISSING,
             Self::Unusable { .. } => reason::ARTIFACT_INVALID,
+            Self::NotFinite { .. } => reason::THRESHOLD_INVALID,
             Self::TooManyChanges { .. } | Self::ConditionTooLate { .. } => {
                 reason::ACTION_INCOMPLETE
             }

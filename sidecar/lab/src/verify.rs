@@ -106,8 +106,12 @@ fn shift_along(
         .zip(tuned)
         .map(|(base, tuned)| (base[index].as_slice(), tuned[index].as_slice()))
         .collect();
-    finetuning_shift(&activations, vector.best()?)
-        .with_context(|| format!("{} has a zero vector at its best layer", vector.path.display()))
+    finetuning_shift(&activations, vector.best()?).with_context(|| {
+        format!(
+            "{}: its vector is zero at its best layer, or an activation of a model is no number",
+            vector.path.display()
+        )
+    })
 }
 
 /// Prompts from a file, or else the built-in benign requests and the held-out questions of the

@@ -57,6 +57,8 @@ struct Handle {
     queue: Arc<Queue>,
     /// The model's context length, or what the KV cache holds where that is less.
     context_length: usize,
+    /// Most bytes of KV cache.
+    kv_limit: usize,
 }
 
 impl Drop for Handle {
@@ -85,6 +87,7 @@ impl Engine {
             }
             Some(bytes) => bytes / block_bytes,
         };
+        let kv_limit = blocks.saturating_mul(block_bytes);
         let context_length = model.context_length().min(blocks * BLOCK_SIZE);
         let queue = Arc::new(Queue::new(options.max_waiting));
         let scheduler = Scheduler {
@@ -95,7 +98,7 @@ impl Engine {
             context_length,
         };
         std::thread::Builder::new().name("engine".into()).spawn(move || scheduler.run())?;
-        Ok(Self { handle: Arc::new(Handle { model, queue, context_length }) })
+        Ok(Self { handle: Arc::new(Handle { model, queue, context_length, kv_limit }) })
     }
 
     /// Queues a request to continue a prompt.
@@ -137,6 +140,24 @@ impl Engine {
     #[must_use]
     pub fn context_length(&self) -> usize {
         self.handle.context_length
+    }
+
+    /// Most bytes of KV cache.
+    #[must_use]
+    pub fn kv_limit(&self) -> usize {
+        self.handle.kv_limit
+    }
+
+    /// Bytes of KV cache in memory: what running requests use, and the prefix cache.
+    #[must_use]
+    pub fn kv_bytes(&self) -> usize {
+        self.handle.queue.kv_bytes()
+    }
+
+    /// Gives memory of the KV cache back to the system, until at most so many bytes are left, or
+    /// what running requests use. It grows again as it is needed.
+    pub fn shrink_kv(&self, bytes: usize) {
+        self.handle.queue.shrink(bytes);
     }
 
     /// Number of requests that are running.

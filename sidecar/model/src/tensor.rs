@@ -50,6 +50,44 @@ impl DType {
     }
 }
 
+impl DType {
+    /// Whether every number that these bytes, whole blocks, hold or scale by is finite. Codes are
+    /// integers; their scales are numbers.
+    pub(crate) fn is_finite(self, raw: &[u8]) -> bool {
+        let (_, width) = self.block();
+        // Where the F16 numbers of a block lie, in bytes.
+        let scales: &[usize] = match self {
+            Self::F32 => {
+                return raw
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .all(|&bytes| f32::from_le_bytes(bytes).is_finite());
+            }
+            Self::Bf16 => {
+                return raw
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .all(|&bytes| bf16::from_le_bytes(bytes).is_finite());
+            }
+            Self::F16 | Self::Q4_0 | Self::Q5_0 | Self::Q8_0 | Self::Iq4Nl | Self::Iq4Xs => &[0],
+            Self::Q4_1 | Self::Q5_1 | Self::Q4K | Self::Q5K => &[0, 2],
+            Self::Q2K => &[80, 82],
+            Self::Q3K => &[108],
+            Self::Q6K => &[208],
+        };
+        raw.chunks_exact(width).all(|block| {
+            scales.iter().all(|&at| f16::from_le_bytes([block[at], block[at + 1]]).is_finite())
+        })
+    }
+}
+
+/// The error for a tensor with NaN or infinity in it.
+pub(crate) fn not_finite(name: &str) -> LoadError {
+    LoadError::corrupt(format!("tensor {name} holds a number that is not finite (NaN or infinity)"))
+}
+
 /// Shape, storage type and place of a tensor in its file. A vector has one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TensorInfo {
@@ -78,3 +116,6 @@ pub(crate) fn decode_floats(name: &str, dtype: DType, raw: &[u8]) -> Result<Vec<
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

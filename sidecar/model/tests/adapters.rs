@@ -223,3 +223,82 @@ fn what_cannot_be_added_is_named() {
     let error = load(base.path(), base.path()).unwrap_err();
     assert!(error.to_string().contains("holds no adapter_config.json"), "{error}");
 }
+
+#[test]
+fn number_9_an_adapter_for_a_changed_base_is_refused_with_what_to_do() {
+    let mut shape = tiny(&Shape::of("llama"), 3);
+    let base = hf::folder(&mut shape, Dtype::F32, 1);
+    let tensors = adapt(&mut shape, 1.0);
+    let load_with = |value: Value| {
+        let adapter = tempfile::tempdir().unwrap();
+        let mut config = config();
+        config["init_lora_weights"] = value;
+        write(adapter.path(), &config, &tensors);
+        load(base.path(), adapter.path())
+    };
+    for value in [Value::Null, json!(true), json!(false), json!("gaussian"), json!("orthogonal")] {
+        assert!(load_with(value.clone()).is_ok(), "{value}");
+    }
+    let changed = [
+        "pissa",
+        "pissa_niter_4",
+        "pissa_niter_16",
+        "olora",
+        "corda",
+        "eva",
+        "loftq",
+        "lora_ga",
+        "PiSSA",
+        "true",
+        "",
+        "whatever_comes",
+    ];
+    for value in changed.into_iter().map(Value::from).chain([json!(1), json!(["gaussian"])]) {
+        let error = load_with(value.clone()).unwrap_err().to_string();
+        assert!(error.contains("path_initial_model_for_weight_conversion"), "{value}: {error}");
+    }
+}
+
+#[test]
+fn number_9_an_adapter_with_a_number_that_is_none_is_refused() {
+    let mut shape = tiny(&Shape::of("llama"), 3);
+    let base = hf::folder(&mut shape, Dtype::F32, 1);
+    let tensors = adapt(&mut shape, 1.0);
+    let refused = |config: &Value, tensors: &[Tensor], says: &str| {
+        let adapter = tempfile::tempdir().unwrap();
+        write(adapter.path(), config, tensors);
+        let error = load(base.path(), adapter.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for (tensor, place) in [(0, 0), (1, 3), (5, 7)] {
+            let mut broken = tensors.clone();
+            broken[tensor].2[place] = value;
+            refused(&config(), &broken, "not finite");
+        }
+    }
+    // Finite numbers whose product is not.
+    let mut huge = tensors.clone();
+    huge[0].2.fill(1e30);
+    huge[1].2.fill(1e30);
+    refused(&config(), &huge, "not finite");
+    let mut scaled = config();
+    scaled["lora_alpha"] = json!(1e300);
+    refused(&scaled, &tensors, "is no number");
+}
+
+/// In a weight that no prompt of a check would ever read, too.
+#[test]
+fn number_9_weights_with_a_number_that_is_none_are_refused() {
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
+        for name in ["token_embd.weight", "blk.0.ffn_down.weight", "blk.1.attn_norm.weight"] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut tiny = tiny(&Shape::of("llama"), 3);
+                *tiny.tensors.get_mut(name).unwrap().last_mut().unwrap() = value;
+                let folder = hf::folder(&mut tiny, dtype, 1);
+                let error = Model::load(folder.path(), &LoadOptions::default()).unwrap_err();
+                assert!(error.to_string().contains("not finite"), "{name}: {error}");
+            }
+        }
+    }
+}

@@ -311,6 +311,39 @@ fn requests_run_only_as_far_as_the_cache_has_memory() {
     ));
 }
 
+/// Many prompts, one after another: what they leave in the prefix cache stays within the budget,
+/// and is given back when it is asked for, without changing a result.
+#[test]
+fn number_22_the_kv_cache_keeps_to_its_budget_and_gives_memory_back() {
+    let tiny = tiny(&Shape::of("llama"), 47);
+    let options = LoadOptions { threads: Some(2), ..LoadOptions::default() };
+    let model = Arc::new(load(&tiny.file, &options).unwrap());
+    let limit = model.kv_bytes(512);
+    let options = EngineOptions { max_concurrent: 2, max_waiting: 8, kv_bytes: Some(limit) };
+    let engine = Engine::start(Arc::clone(&model), options).unwrap();
+    assert_eq!(engine.kv_limit(), limit);
+    let settled = |holds: &dyn Fn() -> bool| {
+        (0..200).any(|_| {
+            holds() || {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                false
+            }
+        })
+    };
+    let first = generate(&engine, request(64, tokens(100, 1)));
+    for seed in 2..12 {
+        generate(&engine, request(64, tokens(100, seed)));
+        assert!(engine.kv_bytes() <= limit, "{} of {limit}", engine.kv_bytes());
+    }
+    assert!(settled(&|| engine.kv_bytes() > limit / 2), "prefixes are kept");
+    engine.shrink_kv(model.kv_bytes(64));
+    assert!(settled(&|| engine.kv_bytes() <= model.kv_bytes(64)), "{}", engine.kv_bytes());
+    engine.shrink_kv(0);
+    assert!(settled(&|| engine.kv_bytes() == 0), "{}", engine.kv_bytes());
+    let again = generate(&engine, request(64, tokens(100, 1)));
+    assert_eq!((again.0, again.1), (first.0, first.1));
+}
+
 #[test]
 fn dropping_the_engine_fails_what_runs() {
     let engine = engine(&tiny(&Shape::of("llama"), 50), EngineOptions::default());

@@ -66,13 +66,13 @@ pub fn is_monotonic(points: &[SteeringPoint]) -> Option<bool> {
 /// that the dose response rises everywhere; above 1, that it does so by more than a standard error.
 ///
 /// `answers` has shape `[coefficient][question]`, with the coefficients in ascending order. `None`
-/// for fewer than two coefficients or two questions.
+/// for fewer than two coefficients or two questions, or a measure that is no number.
 #[must_use]
 pub fn min_z(answers: &[Vec<SteeredAnswer>]) -> Option<f64> {
     let z = |step: &[Vec<SteeredAnswer>], measure: fn(&SteeredAnswer) -> f64| {
         let changes: Vec<f64> =
             step[0].iter().zip(&step[1]).map(|(from, to)| measure(to) - measure(from)).collect();
-        (changes.len() > 1)
+        (changes.len() > 1 && changes.iter().all(|change| change.is_finite()))
             .then(|| mean(&changes) / standard_error(&changes).max(f64::MIN_POSITIVE))
     };
     let scores = answers.windows(2).flat_map(|step| {

@@ -59,7 +59,8 @@ pub struct DriftDetector {
 
 impl DriftDetector {
     /// The charts after `count` more responses whose scores sum to `sum`. Nothing changes if there
-    /// are none, the sum is not finite, or the calibration has no spread.
+    /// are none, the sum is not finite, or the calibration has no spread. Charts that are no
+    /// numbers begin anew.
     ///
     /// The charts of one pod take every response by itself. Those of a whole workload take groups:
     /// what its pods report at a time. The order of scores within a group is not known, so it
@@ -73,8 +74,14 @@ impl DriftDetector {
         limits: ControlLimits,
     ) -> Self {
         let n = count as f64;
-        if count == 0 || !sum.is_finite() || calibration.standard_deviation <= 0.0 {
+        let Calibration { mean, standard_deviation, .. } = calibration;
+        let usable =
+            mean.is_finite() && standard_deviation.is_finite() && *standard_deviation > 0.0;
+        if count == 0 || !sum.is_finite() || !usable {
             return self;
+        }
+        if ![self.up, self.down, self.shift].into_iter().all(f64::is_finite) {
+            return Self::default().after(count, sum, calibration, limits);
         }
         let z = (sum / n - calibration.mean) / calibration.standard_deviation;
         // A CUSUM is capped at twice its limit: keeping more would only delay the recovery.

@@ -13,21 +13,23 @@ pub struct FinetuningShift {
     pub mean: f64,
     /// Standard error of the mean over prompts.
     pub error: f64,
-    /// The mean in standard deviations of the base model's projections on these prompts; 0 if those
-    /// do not vary.
+    /// The mean in standard deviations of the base model's projections on these prompts. If those
+    /// do not vary, any shift at all is infinite.
     pub sigmas: f64,
 }
 
 /// The shift along a raw `vector`, shape `[hidden]`. `activations` holds those of the base and the
 /// tuned model at the last token of each prompt, each of shape `[hidden]`. `None` for fewer than
-/// two prompts, or the zero vector.
+/// two prompts, the zero vector, or a number that is not finite.
 #[must_use]
 pub fn finetuning_shift(
     activations: &[(&[f32], &[f32])],
     vector: &[f32],
 ) -> Option<FinetuningShift> {
     let length = norm(vector);
-    if activations.len() < 2 || length == 0.0 {
+    let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+    let readable = activations.iter().all(|(base, tuned)| finite(base) && finite(tuned));
+    if activations.len() < 2 || length == 0.0 || !length.is_finite() || !readable {
         return None;
     }
     let base: Vec<f64> = activations.iter().map(|(base, _)| dot(base, vector) / length).collect();
@@ -37,11 +39,13 @@ pub fn finetuning_shift(
         .map(|((_, tuned), base)| dot(tuned, vector) / length - base)
         .collect();
     let (shift, spread) = (mean(&shifts), standard_deviation(&base));
-    Some(FinetuningShift {
-        mean: shift,
-        error: standard_error(&shifts),
-        sigmas: if spread > 0.0 { shift / spread } else { 0.0 },
-    })
+    let sigmas = match (spread > 0.0, shift == 0.0) {
+        (true, _) => shift / spread,
+        (false, true) => 0.0,
+        (false, false) => f64::INFINITY.copysign(shift),
+    };
+    let found = FinetuningShift { mean: shift, error: standard_error(&shifts), sigmas };
+    (found.mean.is_finite() && !found.sigmas.is_nan()).then_some(found)
 }
 
 #[cfg(test)]

@@ -4,19 +4,25 @@
 //! - [`chain`]: lines linked by hashes (pure).
 //! - [`Log`]: a file of such lines, written by a thread of its own, bounded and rotated.
 //! - [`entry`]: what the lines say.
+//! - [`Gap`]: what a start finds wrong with the log that it continues.
 //! - [`verify`]: finds any edit, gap, truncation or reordering.
 
 pub mod chain;
 pub mod entry;
 mod files;
+mod gap;
 mod log;
 mod logs;
-mod tail;
+mod recorder;
+mod scan;
+mod start;
 mod verify;
 mod writer;
 
+pub use chain::{Head, InvalidHead};
 pub use files::LogLimits;
-pub use log::Log;
+pub use gap::{Gap, GapReason, Lines, RecordedGap};
+pub use log::{Log, Receipt};
 pub use logs::Logs;
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Known, Verified, VerifyError, verify};
 pub use writer::LogError;

@@ -2,6 +2,7 @@
 //! It knows neither models nor policies.
 
 mod body;
+mod body_budget;
 mod connections;
 mod error;
 mod event_stream;
@@ -11,8 +12,10 @@ mod listen;
 mod notify;
 mod router;
 pub(crate) mod sse;
+mod write_timeout;
 
 pub(crate) use body::{Broken, Patience, Received, collect, receive, request_body};
+pub use body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 pub(crate) use error::ApiError;
 pub(crate) use event_stream::{KEEP_ALIVE, event_stream};
 pub(crate) use headers::is_encoded;

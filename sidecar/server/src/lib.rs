@@ -5,7 +5,7 @@
 //! [`config`] reads what is to be enforced, [`runtime`] keeps what is served in step with it,
 //! [`report`] tells the operator.
 //!
-//! Imports run one way: [`config`], [`audit`], [`telemetry`] · [`report`] · [`runtime`] · [`http`],
+//! Imports run one way: [`config`], [`audit`], [`telemetry`], [`http`] · [`report`] · [`runtime`],
 //! `openai` · `session` · [`chat`], [`proxy`], [`admin`] · [`sidecar`].
 
 pub mod admin;

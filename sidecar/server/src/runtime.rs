@@ -4,6 +4,8 @@
 mod active_model;
 mod app_state;
 pub mod interventions;
+mod memory;
+mod memory_watch;
 mod message;
 mod model_state;
 mod reloader;
@@ -11,5 +13,6 @@ mod weights;
 
 pub use active_model::ActiveModel;
 pub use app_state::AppState;
+pub(crate) use memory_watch::watch_memory;
 pub use model_state::{ModelState, Snapshot};
 pub use reloader::ModelReloader;

@@ -5,7 +5,7 @@ use crate::config::Source;
 use crate::http::{Limits, listen};
 use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
-use crate::runtime::{AppState, ModelReloader};
+use crate::runtime::{AppState, ModelReloader, watch_memory};
 use crate::{admin, chat};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +67,7 @@ impl Sidecar {
         }
         let reloader = ModelReloader::new(Arc::clone(&app), source);
         let mut background = vec![tokio::spawn(reloader.run(stop_background.clone()))];
+        background.push(tokio::spawn(watch_memory(Arc::clone(&app), stop_background.clone())));
         if let Some(target) = reports {
             let pusher = reports_of(&app, target);
             background.push(tokio::spawn(pusher.run(stop_background.clone())));

@@ -37,5 +37,8 @@ pub enum CalibratedFrom {
 #[must_use]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
 pub fn responses_for_quantile(q: f64) -> u64 {
+    if q.is_nan() {
+        return u64::MAX;
+    }
     (1.0 / (1.0 - q).min(q) - 1e-9).ceil() as u64
 }

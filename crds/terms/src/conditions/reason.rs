@@ -1,8 +1,8 @@
 //! Reasons of conditions, events and metrics.
 
 use super::condition::{
-    ACCEPTED, BYPASS_DETECTED, CALIBRATED as IS_CALIBRATED, COMPLETE, DRIFT_DETECTED, GUARDED,
-    READY, REPORTING, STEERS, TRAIT_BREACHED,
+    ACCEPTED, AUDIT_LOG_INTACT, BYPASS_DETECTED, CALIBRATED as IS_CALIBRATED, COMPLETE,
+    DRIFT_DETECTED, GUARDED, READY, REPORTING, STEERS, TRAIT_BREACHED,
 };
 
 /// A reason, and what to do about it.
@@ -167,6 +167,16 @@ reasons! {
     PODS_SILENT = "PodsSilent" on [REPORTING]:
         "Some guarded pods have not reported recently.",
         "See the [runbook](runbooks.md#personaguardsidecarsilent).";
+
+    LOGS_CONTINUOUS = "LogsContinuous" on [AUDIT_LOG_INTACT]:
+        "Every audit log has only grown.",
+        "";
+    LOG_CUT = "LogCut" on [AUDIT_LOG_INTACT, EVENT]:
+        "The audit log of a pod went back behind a line that its sidecar had reported: lines were removed or replaced.",
+        "Keep what is there, and find out who could write to the pod's volume. The condition stays until the pod is replaced.";
+    LOG_GAP = "LogGap" on [AUDIT_LOG_INTACT, EVENT]:
+        "A start of a sidecar found its audit log cut, damaged or torn. What was there is kept, and an entry says so.",
+        "`personaguard audit verify` in the pod says what is missing. The condition stays until the entry is rotated away, or the pod is replaced.";
 
     // Vectors.
     EXTRACTING = "Extracting" on [READY(PersonaVector)]:

@@ -119,8 +119,8 @@ fn a_report_reads_and_writes_this_json() {
         "configError": "not YAML",
         "totals": {"responses": 5, "breaches": 4, "blocked": 3, "unguarded": 2, "incoherent": 1},
         "traits": [{
-            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 5,
-            "breaches": 4,
+            "policy": "no-villains", "vector": "evil", "action": "Alert", "mode": "Audit",
+            "scored": 5, "breaches": 4,
             "mean": 5.0, "sumSquaredDeviations": 1.5, "max": 6.0,
             "lastBreach": {
                 "at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0,
@@ -132,9 +132,57 @@ fn a_report_reads_and_writes_this_json() {
                 "sketch": {"sumSquaredDeviations": 0.5, "centroids": [{"mean": 5.0, "count": 5}]},
                 "systemPrompts": ["0123456789ab", "none"]
             }
-        }]
+        }],
+        "auditLog": {
+            "opened": {"sequence": 0, "hash": "0".repeat(64)},
+            "head": {"sequence": 9, "hash": "0af3".repeat(16)},
+            "gaps": 0
+        }
     });
     let report: SidecarReport = serde_json::from_value(full.clone()).unwrap();
     assert_eq!(report.validate(), Ok(()));
     assert_eq!(serde_json::to_value(&report).unwrap(), full);
+}
+
+#[test]
+fn an_audit_log_only_grows() {
+    let head = |sequence: u64, digit: &str| json!({"sequence": sequence, "hash": digit.repeat(64)});
+    let with = |opened: Value, now: Value| {
+        check(|r| r["auditLog"] = json!({"opened": opened, "head": now, "gaps": 1}))
+    };
+    assert_eq!(with(head(0, "0"), head(0, "0")), Ok(()));
+    assert_eq!(with(head(3, "a"), head(3, "a")), Ok(()));
+    assert_eq!(with(head(3, "a"), head(4, "b")), Ok(()));
+    assert_eq!(with(head(3, "a"), head(3, "b")), Err(Invalid::AuditLog));
+    assert_eq!(with(head(3, "a"), head(2, "b")), Err(Invalid::AuditLog));
+    assert_eq!(with(head(3, "a"), head(u64::MAX, "b")), Err(Invalid::AuditLog));
+}
+
+#[test]
+fn number_9_a_report_with_a_number_that_is_none_is_refused() {
+    type Place = fn(&mut TraitSummary) -> &mut f64;
+    let places: [Place; 8] = [
+        |t| &mut t.mean,
+        |t| &mut t.sum_squared_deviations,
+        |t| t.max.as_mut().unwrap(),
+        |t| &mut t.last_breach.as_mut().unwrap().score,
+        |t| &mut t.last_breach.as_mut().unwrap().threshold,
+        |t| &mut t.drift.as_mut().unwrap().shift,
+        |t| &mut t.sample.as_mut().unwrap().sketch.sum_squared_deviations,
+        |t| &mut t.sample.as_mut().unwrap().sketch.centroids[0].mean,
+    ];
+    let full = sent(|r| {
+        let charts = json!({"shift": 0.0, "up": 0.0, "down": 0.0, "detected": false});
+        let sketch = json!({"sumSquaredDeviations": 0.5, "centroids": [{"mean": 1.0, "count": 3}]});
+        r["traits"][0]["drift"] = charts;
+        r["traits"][0]["sample"] = json!({"basis": Digest::of(b"basis"), "sketch": sketch});
+    });
+    assert_eq!(full.validate(), Ok(()));
+    for (index, place) in places.iter().enumerate() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut broken = full.clone();
+            *place(&mut broken.traits[0]) = value;
+            assert!(broken.validate().is_err(), "place {index}: {value}");
+        }
+    }
 }

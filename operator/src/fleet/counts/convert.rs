@@ -28,6 +28,8 @@ pub(super) fn pod_counts(
         model_digest: report.model.digest.clone(),
         totals: report.totals.into(),
         traits,
+        // It depends on what was known before.
+        audit_log: None,
     }
 }
 
@@ -37,6 +39,7 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
         policy: summary.policy.clone(),
         vector: summary.vector.clone(),
         action: summary.action,
+        mode: summary.mode,
         scored: summary.scored,
         breaches: summary.breaches,
         mean: (summary.scored > 0).then(|| round6(summary.mean)),

@@ -1,6 +1,6 @@
 //! What a push changed. Pure.
 
-use personaguard_api::{ActionKind, LastBreach, PodCounts, TraitScores};
+use personaguard_api::{ActionKind, AuditLogCut, LastBreach, Mode, PodCounts, TraitScores};
 
 /// A breach that was not known before.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,7 @@ pub(crate) struct NewBreach {
     pub(crate) vector: String,
     pub(crate) pod: String,
     pub(crate) action: ActionKind,
+    pub(crate) mode: Mode,
     pub(crate) breach: LastBreach,
 }
 
@@ -23,6 +24,8 @@ pub(crate) struct PushEffect {
     pub(crate) breach_counted: bool,
     /// Drift of a trait began or ended.
     pub(crate) drift: bool,
+    /// The audit log went back, or tells of another gap.
+    pub(crate) log_gap: bool,
     pub(crate) breaches: Vec<NewBreach>,
 }
 
@@ -36,19 +39,27 @@ impl PushEffect {
                 state: true,
                 breach_counted: new.totals.breaches > 0,
                 drift: new.traits.iter().any(drifts),
+                log_gap: log_gaps(new) != (0, None),
                 breaches,
             };
         };
         Self {
             counts: known.totals != new.totals
                 || known.traits != new.traits
+                || known.audit_log != new.audit_log
                 || known.instance != new.instance,
             state: !same_state(known, new),
             breach_counted: new.totals.breaches != known.totals.breaches,
             drift: known.traits.iter().map(drifts).ne(new.traits.iter().map(drifts)),
+            log_gap: log_gaps(known) != log_gaps(new),
             breaches,
         }
     }
+}
+
+/// Gaps that the audit log tells of, and how it went back.
+fn log_gaps(pod: &PodCounts) -> (u64, Option<&AuditLogCut>) {
+    pod.audit_log.as_ref().map_or((0, None), |log| (log.gaps, log.cut.as_ref()))
 }
 
 /// Whether the same conditions follow from both.
@@ -79,6 +90,7 @@ fn new_breaches(before: Option<&PodCounts>, after: &PodCounts) -> Vec<NewBreach>
             vector: scores.vector.clone(),
             pod: after.name.clone(),
             action: scores.action,
+            mode: scores.mode,
             breach: breach.clone(),
         })
     });

@@ -35,10 +35,13 @@ pub(super) fn merge_into(list: &mut Vec<TraitScores>, scores: &TraitScores, max_
 fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
     let (mean, sum_squared_deviations) = merge_moments(a, b);
     let latest = if last_breach_at(b) > last_breach_at(a) { b } else { a };
+    // Action and mode belong together.
+    let said = if latest.last_breach.is_some() { latest } else { b };
     TraitScores {
         policy: a.policy.clone(),
         vector: a.vector.clone(),
-        action: if latest.last_breach.is_some() { latest.action } else { b.action },
+        action: said.action,
+        mode: said.mode,
         scored: a.scored.saturating_add(b.scored),
         breaches: a.breaches.saturating_add(b.breaches),
         mean,

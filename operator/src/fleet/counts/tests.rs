@@ -1,5 +1,5 @@
 use super::*;
-use personaguard_api::ActionKind;
+use personaguard_api::{ActionKind, Mode};
 use personaguard_wire::{self as wire, Breach, ModelObservation, PodState, TraitSummary};
 use proptest::prelude::*;
 
@@ -23,6 +23,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
             policy: "no-villains".into(),
             vector: "evil".into(),
             action: ActionKind::Alert,
+            mode: Mode::Enforce,
             scored: scores.len() as u64,
             breaches,
             mean,
@@ -37,6 +38,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
             drift: None,
             sample: None,
         }],
+        audit_log: None,
     }
 }
 

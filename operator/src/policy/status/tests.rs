@@ -168,6 +168,7 @@ fn a_breach_is_shown_until_the_policy_recovers() {
         policy: "no-villains".into(),
         vector: "evil".into(),
         action: ActionKind::Block,
+        mode: personaguard_api::Mode::Enforce,
         scored: 2,
         breaches: 1,
         mean: Some(1.0),

@@ -11,7 +11,8 @@ use personaguard_terms::{
 };
 use personaguard_wire::Part;
 use personaguard_wire::{
-    GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector, UnresolvedPolicy,
+    Baseline, GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector,
+    UnresolvedPolicy,
 };
 use std::sync::Arc;
 
@@ -81,7 +82,8 @@ impl Builder<'_> {
             unscorable_requests: policy.unscorable_requests(),
             min_tokens: policy.evidence.min_tokens.max(1) as usize,
             window: window.filter(|window| (1..=window.of_last).contains(&window.past)),
-            sampling: policy.sampling,
+            // A fraction that is no number takes nothing: then it looks at every response.
+            sampling: policy.sampling.filter(|it| it.fraction.is_none_or(|part| part > 0.0)),
             record_conversations: policy.record_conversations,
             refused,
             unresolved: None,
@@ -90,6 +92,9 @@ impl Builder<'_> {
 
     /// Adds a rule of the policy that is about to be added.
     fn add_rule(&mut self, rule: &ResolvedTrait, audit: bool) -> Result<(), Refusal> {
+        if !rule.is_finite() {
+            return Err(Refusal::NotFinite { vector: rule.vector.clone() });
+        }
         let vector = self.measure(&rule.vector)?;
         let action = if audit { Action::Audit } else { rule.action.clone() };
         match &action {
@@ -105,7 +110,7 @@ impl Builder<'_> {
             vector,
             score: rule.score,
             bounds: Bounds { min: rule.min, max: rule.max },
-            declared_action: action.kind(),
+            declared_action: rule.action.kind(),
             action,
             requests: rule.requests,
             calibrates: rule.calibrates.clone(),
@@ -220,7 +225,7 @@ impl Builder<'_> {
             layer: vector.layer,
             sha256: vector.sha256.clone(),
             values: Arc::clone(values),
-            baseline: vector.baseline,
+            baseline: vector.baseline.filter(Baseline::is_valid),
         };
         self.plan.vectors.push(measured);
         Ok(self.plan.vectors.len() - 1)

@@ -93,7 +93,8 @@ pub struct Rule {
     /// What to do: `Audit` if that is the policy's mode, and more than the policy says if the
     /// request asked for it.
     pub action: Action,
-    /// The action without the request's overrides, which statistics are kept by.
+    /// The action that the policy says, whatever its mode and the request's overrides: statistics
+    /// are kept by it.
     pub declared_action: ActionKind,
     /// What a request may ask for.
     pub requests: Option<RequestBounds>,

@@ -87,3 +87,23 @@ fn a_request_gets_what_the_policy_allows_and_no_more() {
         Err(OverrideError::UnknownTrait(_))
     ));
 }
+
+#[test]
+fn number_9_a_request_cannot_switch_a_threshold_off() {
+    let requests = RequestBounds { block: true, threshold: true, coefficient: None };
+    for bounded in [true, false] {
+        let mut policy = block(1, 5.0, FailurePolicy::Open);
+        policy.traits[0].requests = Some(requests);
+        if !bounded {
+            (policy.traits[0].max, policy.traits[0].action) = (None, Action::Audit);
+        }
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for asked in [
+                Override { max: Some(value), ..Override::default() },
+                Override { min: Some(value), ..Override::default() },
+            ] {
+                assert!(ask(&policy, asked).is_err(), "{asked:?}");
+            }
+        }
+    }
+}

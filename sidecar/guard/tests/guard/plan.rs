@@ -1,12 +1,12 @@
 //! Plans of several policies, and plans that steer further.
 
-use crate::fixtures::{bare_rule, plan, policy_of};
-use personaguard_guard::Decision;
+use crate::fixtures::{bare_rule, block, plan, policy_of};
+use personaguard_guard::{Decision, Stop, UnscoredReason};
 use personaguard_terms::{
-    Action, Capping, Coefficient, Coherence, ConditionAt, Positions, Regeneration, Steering,
-    SteeringCondition,
+    Action, Capping, Coefficient, Coherence, ConditionAt, FailurePolicy, Positions, Regeneration,
+    Sampling, Steering, SteeringCondition,
 };
-use personaguard_wire::ResolvedTrait;
+use personaguard_wire::{Baseline, ResolvedTrait};
 
 fn coefficient(value: f64) -> Coefficient {
     value.try_into().unwrap()
@@ -73,4 +73,68 @@ fn conditional_steering_is_decided_by_the_vector_that_it_names() {
     };
     assert_eq!(planned(None), ("v0".to_owned(), 2.0, 1.0));
     assert_eq!(planned(Some("v2")), ("v2".to_owned(), 2.0, 1.0));
+}
+
+#[test]
+fn number_9_a_rule_with_a_number_that_is_none_is_refused() {
+    type Change = fn(&mut ResolvedTrait, f64);
+    let changes: [Change; 6] = [
+        |rule, value| rule.max = Some(value),
+        |rule, value| rule.min = Some(value),
+        |rule, value| rule.baseline = Some(Baseline { mean: value, standard_deviation: 1.0 }),
+        |rule, value| rule.baseline = Some(Baseline { mean: 0.0, standard_deviation: value }),
+        |rule, value| rule.cap = Some(Capping { ceiling: Some(value), ..Capping::default() }),
+        |rule, value| {
+            rule.steer = Some(Steering {
+                coefficient: coefficient(1.0),
+                positions: Positions::Response,
+                layers: Vec::new(),
+                when: Some(SteeringCondition {
+                    vector: None,
+                    at: ConditionAt::Token,
+                    above: value,
+                    until: None,
+                }),
+                coherence: Coherence::default(),
+            });
+        },
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut policy = block(1, 5.0, FailurePolicy::Closed);
+            change(&mut policy.traits[0], value);
+            let plan = plan(&[policy]);
+            assert!(plan.rules.is_empty(), "change {index}: {value} is in force");
+            assert_eq!(plan.policies[0].unenforced(), Some(UnscoredReason::VectorRefused));
+            // It fails closed.
+            assert_eq!(Decision::new(plan).stop(), Some(Stop::Unscorable));
+        }
+    }
+}
+
+#[test]
+fn number_9_a_sampling_that_is_no_number_leaves_nothing_out() {
+    let mut policy = policy_of(bare_rule());
+    policy.sampling = Some(Sampling { fraction: Some(f64::NAN), every: None });
+    assert_eq!(plan(&[policy]).policies[0].sampling, None);
+}
+
+/// Whatever the rule, the token and the number: it is never taken for one within the threshold.
+#[test]
+fn number_9_a_projection_that_is_no_number_is_never_within() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for failure_policy in [FailurePolicy::Open, FailurePolicy::Closed] {
+            for at in 0..4 {
+                let mut decision = Decision::new(plan(&[block(2, 5.0, failure_policy)]));
+                decision.add_prompt(&[if at == 0 { value } else { 0.0 }]);
+                for token in 1..4 {
+                    decision.add_token(&[if at == token { value } else { 0.0 }]);
+                }
+                decision.finish();
+                assert_eq!(decision.unscored(), Some(UnscoredReason::NotFinite));
+                let stops = failure_policy == FailurePolicy::Closed;
+                assert_eq!(decision.stop().is_some(), stops, "{value} at {at}");
+            }
+        }
+    }
 }

@@ -128,7 +128,11 @@ impl<'a> Scorer<'a> {
             reference,
             likelihood_ratio,
         });
-        Ok((scores.collect(), activations))
+        let scores: Vec<_> = scores.collect();
+        if !scores.iter().all(SampleScores::is_finite) {
+            bail!("a score is no number: the model's activations or a calibration are not finite");
+        }
+        Ok((scores, activations))
     }
 
     async fn own_answer(&self, prompt: Vec<u32>, line: u64) -> Result<Vec<u32>> {

@@ -26,18 +26,23 @@ pub struct TraitShift {
 }
 
 impl VerifyReport {
-    /// Names of the traits that the model moved towards past the limit.
+    /// Names of the traits that the model moved towards past the limit. A shift that is no number
+    /// is past every limit, and any shift is past a limit that is none.
     #[must_use]
     pub fn exceeded(&self) -> Vec<&str> {
-        let past = self.traits.iter().filter(|moved| moved.shift.sigmas > self.limit);
+        let past = self.traits.iter().filter(|moved| !self.is_within(moved));
         past.map(|moved| moved.name.as_str()).collect()
+    }
+
+    fn is_within(&self, moved: &TraitShift) -> bool {
+        moved.shift.mean.is_finite() && moved.shift.sigmas <= self.limit
     }
 }
 
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<16} layer  shift ± error            in sigmas  limit", "trait")?;
-        for TraitShift { name, layer, shift } in &self.traits {
+        for moved @ TraitShift { name, layer, shift } in &self.traits {
             writeln!(
                 f,
                 "{name:<16} {layer:>5}  {:>9.4} ± {:<9.4}  {:>10.3}  {:>5} ({})",
@@ -45,7 +50,7 @@ impl fmt::Display for VerifyReport {
                 shift.error,
                 shift.sigmas,
                 self.limit,
-                if shift.sigmas > self.limit { "PAST" } else { "within" }
+                if self.is_within(moved) { "within" } else { "PAST" }
             )?;
         }
         if self.exceeded().is_empty() {
@@ -54,3 +59,6 @@ impl fmt::Display for VerifyReport {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ pub(super) struct Queue {
     arrived: Condvar,
     max_waiting: usize,
     running: AtomicUsize,
+    /// Bytes of the KV cache in memory.
+    kv_bytes: AtomicUsize,
     /// Smoothed mean time between two requests that ended, in milliseconds.
     release_millis: AtomicUsize,
 }
@@ -56,6 +58,8 @@ struct State {
     waiting: VecDeque<Job>,
     /// Jobs that give way to those.
     background: VecDeque<Job>,
+    /// Bytes that the KV cache is to be shrunk to.
+    shrink_to: Option<usize>,
     closed: bool,
 }
 
@@ -73,6 +77,7 @@ impl Queue {
             arrived: Condvar::new(),
             max_waiting: max_waiting.max(1),
             running: AtomicUsize::new(0),
+            kv_bytes: AtomicUsize::new(0),
             release_millis: AtomicUsize::new(1000),
         }
     }
@@ -118,10 +123,29 @@ impl Queue {
         None
     }
 
-    /// Blocks until a job waits or the queue is closed. Returns whether it is open.
+    /// Asks for memory of the KV cache back, until at most so many bytes are left, or what is in
+    /// use.
+    pub(super) fn shrink(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.shrink_to = Some(state.shrink_to.map_or(bytes, |before| before.min(bytes)));
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// What was asked for by [`Self::shrink`].
+    pub(super) fn take_shrink(&self) -> Option<usize> {
+        self.lock().shrink_to.take()
+    }
+
+    /// Blocks until a job waits, memory is asked for, or the queue is closed. Returns whether it is
+    /// open.
     pub(super) fn wait(&self) -> bool {
         let mut state = self.lock();
-        while state.waiting.is_empty() && state.background.is_empty() && !state.closed {
+        while state.waiting.is_empty()
+            && state.background.is_empty()
+            && state.shrink_to.is_none()
+            && !state.closed
+        {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.closed
@@ -154,6 +178,15 @@ impl Queue {
     /// Number of requests that are running.
     pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the KV cache in memory.
+    pub(super) fn kv_bytes(&self) -> usize {
+        self.kv_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_kv_bytes(&self, bytes: usize) {
+        self.kv_bytes.store(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn set_running(&self, running: usize) {

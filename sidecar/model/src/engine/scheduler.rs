@@ -51,6 +51,9 @@ impl Scheduler {
             if self.queue.is_closed() {
                 break;
             }
+            if let Some(bytes) = self.queue.take_shrink() {
+                self.shrink(&mut cache, bytes);
+            }
             self.admit(&mut cache, &mut scratch, &mut running);
             self.queue.set_running(running.len());
             let step = catch_unwind(AssertUnwindSafe(|| {
@@ -75,9 +78,20 @@ impl Scheduler {
                 last_release = Instant::now();
             }
             self.queue.set_running(running.len());
+            self.queue.set_kv_bytes(cache.existing() * self.block_bytes());
         }
         running.iter_mut().for_each(|sequence| sequence.fail(EngineError::Stopped));
         self.queue.set_running(0);
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.model.decoder().cache_layout().block_bytes()
+    }
+
+    fn shrink(&self, cache: &mut Cache, bytes: usize) {
+        if cache.shrink(bytes / self.block_bytes()) {
+            return_free_memory();
+        }
     }
 
     fn empty_cache(&self) -> Cache {
@@ -149,6 +163,17 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+}
+
+/// Has the allocator give what was freed back to the system. By itself it may keep it for blocks to
+/// come.
+#[allow(unsafe_code)]
+fn return_free_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes the allocator's own locks, and moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) struct Sequence {
     is_finished: bool,
 }
 
+/// A hidden state is no number.
+struct NotFinite;
+
 enum Task {
     Generate(Box<GenerateTask>),
     Score(ScoreTask),
@@ -295,7 +298,8 @@ impl Sequence {
 
     /// Ends a generation whose response has `completion_tokens` tokens.
     fn end(&mut self, reason: FinishReason, text: String, completion_tokens: usize) {
-        let states = self.take_means().map(Box::new);
+        let Ok(states) = self.take_means() else { return self.fail(EngineError::NotFinite) };
+        let states = states.map(Box::new);
         let prompt_tokens = self.prompt_tokens;
         if let Task::Generate(task) = &self.task {
             task.send_end(End { reason, text, prompt_tokens, completion_tokens, states });
@@ -314,7 +318,7 @@ impl Sequence {
             Task::Generate(_) => false,
         };
         if is_complete {
-            let states = self.take_means();
+            let Ok(states) = self.take_means() else { return self.fail(EngineError::NotFinite) };
             if let Task::Score(task) = &mut self.task {
                 task.finish(states);
             }
@@ -322,12 +326,17 @@ impl Sequence {
         }
     }
 
-    /// Means of the hidden states that were added up.
-    fn take_means(&mut self) -> Option<MeanStates> {
+    /// Means of the hidden states that were added up. An error if one of them is no number.
+    fn take_means(&mut self) -> Result<Option<MeanStates>, NotFinite> {
         let of_prompt = self.capture == Capture::PromptAndResponse;
         let prompt_tokens = of_prompt.then_some(self.prompt_tokens);
         let response_tokens = self.computed - self.prompt_tokens;
-        Some(self.states.take()?.into_means(prompt_tokens, response_tokens))
+        let states = self.states.take();
+        let means = states.map(|states| states.into_means(prompt_tokens, response_tokens));
+        match means {
+            Some(means) if !means.is_finite() => Err(NotFinite),
+            means => Ok(means),
+        }
     }
 }
 

@@ -11,10 +11,7 @@ use std::cell::UnsafeCell;
 /// value][token]`, then values `[token][head value]`.
 pub(crate) struct Block {
     /// Unique among the blocks of a [`super::Cache`], and below its capacity.
-    #[cfg_attr(
-        not(any(test, feature = "cuda")),
-        allow(dead_code, reason = "the block's place in a device's cache")
-    )]
+    /// The block's place in a device's cache.
     pub(crate) number: usize,
     layout: Layout,
     data: Data,

@@ -16,6 +16,8 @@ pub(crate) struct Cache {
     reserved: usize,
     free: Vec<Arc<Block>>,
     existing: usize,
+    /// Numbers of blocks that are gone, for those that are created next.
+    vacant: Vec<usize>,
     prefixes: PrefixIndex,
 }
 
@@ -34,6 +36,7 @@ impl Cache {
             reserved: 0,
             free: Vec::new(),
             existing: 0,
+            vacant: Vec::new(),
             prefixes: PrefixIndex::default(),
         }
     }
@@ -76,9 +79,28 @@ impl Cache {
         })
     }
 
+    /// Blocks in memory.
+    pub(crate) fn existing(&self) -> usize {
+        self.existing
+    }
+
+    /// Gives memory back until at most `keep` blocks exist, or all that do are in use: first what
+    /// holds nothing, then the prefixes that were used least recently. Returns whether there was
+    /// anything to give.
+    pub(crate) fn shrink(&mut self, keep: usize) -> bool {
+        let before = self.existing;
+        while self.existing > keep {
+            let Some(block) = self.free.pop().or_else(|| self.prefixes.evict()) else { break };
+            self.vacant.push(block.number);
+            self.existing -= 1;
+        }
+        self.existing < before
+    }
+
     fn create_block(&mut self) -> Arc<Block> {
+        let number = self.vacant.pop().unwrap_or(self.existing);
         self.existing += 1;
-        Arc::new(Block::new(self.layout, self.existing - 1))
+        Arc::new(Block::new(self.layout, number))
     }
 
     /// Takes back a request's blocks and reservation, and keeps those that hold `tokens` as

@@ -13,7 +13,7 @@ use super::hf::block_tensor;
 use super::safetensors;
 use crate::arch::Architecture;
 use crate::error::LoadError;
-use crate::tensor::{TensorInfo, decode_floats};
+use crate::tensor::{TensorInfo, decode_floats, not_finite};
 use config::{Scale, unsupported};
 use delta::Delta;
 pub(crate) use delta::MatrixDelta;
@@ -56,6 +56,9 @@ impl Adapter {
             let from = usize::try_from(info.offset).unwrap_or(usize::MAX);
             let raw = weights.get(from..from.saturating_add(info.bytes));
             let values = decode_floats(&name, info.dtype, raw.unwrap_or_default())?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(not_finite(&name));
+            }
             let delta = adapter.deltas.entry(target).or_default();
             let rank = match factor {
                 Factor::A => info.rows,
@@ -68,6 +71,9 @@ impl Adapter {
             }
             delta.rank = rank;
             delta.scale = scale.of_rank(rank);
+            if !delta.scale.is_finite() {
+                return Err(unsupported(format!("its scale, lora_alpha / {rank}, is no number")));
+            }
             match factor {
                 Factor::A => delta.a = values,
                 Factor::B => delta.b = values,

@@ -12,6 +12,14 @@ pub struct MeanStates {
     pub prompt_last: Vec<Vec<f32>>,
 }
 
+impl MeanStates {
+    /// Whether every value is finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        let states = [&self.response_mean, &self.prompt_mean, &self.prompt_last];
+        states.into_iter().flatten().flatten().all(|value| value.is_finite())
+    }
+}
+
 /// Sums of one sequence's hidden states at every layer, `[layer][hidden_size]`.
 #[derive(Debug)]
 pub(crate) struct StateSums {

@@ -8,7 +8,7 @@ use crate::kernel::pack;
 use crate::load::adapter::Adapter;
 use crate::load::{Sha256Digest, TensorFile};
 use crate::pool::ThreadPool;
-use crate::tensor::{DType, TensorInfo, decode_floats};
+use crate::tensor::{DType, TensorInfo, decode_floats, not_finite};
 use std::collections::HashMap;
 
 /// Tensors by name, each of which is taken out once.
@@ -55,7 +55,11 @@ impl Tensors {
         reader.skip_to(info.offset)?;
         if info.rows == 1 {
             let raw = reader.read(info.bytes)?;
-            self.vectors.insert(name.to_owned(), decode_floats(name, info.dtype, &raw)?);
+            let vector = decode_floats(name, info.dtype, &raw)?;
+            if vector.iter().any(|value| !value.is_finite()) {
+                return Err(not_finite(name));
+            }
+            self.vectors.insert(name.to_owned(), vector);
         } else {
             let matrix = self.read_matrix(reader, name, info, pool)?;
             self.matrices.insert(name.to_owned(), matrix);
@@ -80,11 +84,17 @@ impl Tensors {
         for first_group in (0..matrix.groups()).step_by(groups_per_read) {
             let raw = reader.read(left.min(groups_per_read * group_bytes))?;
             left -= raw.len();
+            if !info.dtype.is_finite(&raw) {
+                return Err(not_finite(name));
+            }
             match &delta {
                 None => pack::pack(pool, dtype, &raw, &mut matrix, first_group),
                 Some(delta) => {
                     let mut values = decode_floats(name, info.dtype, &raw)?;
                     delta.add_to(&mut values, first_group * LANES);
+                    if values.iter().any(|value| !value.is_finite()) {
+                        return Err(not_finite(name));
+                    }
                     let raw: Vec<u8> =
                         values.iter().flat_map(|value| value.to_le_bytes()).collect();
                     pack::pack(pool, dtype, &raw, &mut matrix, first_group);

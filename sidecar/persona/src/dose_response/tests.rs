@@ -50,3 +50,22 @@ fn a_dose_response_is_monotonic_only_if_both_measures_rise_at_each_step() {
     assert_eq!(is_monotonic(&[low, point(0.0, 2.0, 0.1), high]), Some(false));
     assert_eq!(is_monotonic(&[low]), None);
 }
+
+#[test]
+fn number_9_a_measure_that_is_no_number_is_no_rise() {
+    let answers = |a: f64, ratio: f64| vec![answer(a, ratio), answer(a + 0.1, ratio + 0.1)];
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for step in
+            [[answers(value, 0.0), answers(1.0, 1.0)], [answers(0.0, 0.0), answers(1.0, value)]]
+        {
+            assert_eq!(min_z(&step), None, "{value}");
+        }
+    }
+    let points = [0.0, f64::NAN].map(|measure| SteeringPoint {
+        coefficient: measure,
+        response_avg: measure,
+        likelihood_ratio: measure,
+        answers: 1,
+    });
+    assert_eq!(is_monotonic(&points), Some(false));
+}

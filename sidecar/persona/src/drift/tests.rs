@@ -119,3 +119,25 @@ fn scores_that_cannot_be_judged_change_nothing() {
     assert_eq!(start.after(1, 9.0, &without_spread, limits), start);
     assert_eq!(start.after(1, f64::NAN, &calibration(), limits), start);
 }
+
+#[test]
+fn number_9_a_chart_that_is_no_number_does_not_stay_silent_for_ever() {
+    let limits = ControlLimits::for_run_length(1e5);
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for broken in [
+            DriftDetector { up: value, ..DriftDetector::default() },
+            DriftDetector { down: value, ..DriftDetector::default() },
+            DriftDetector { shift: value, ..DriftDetector::default() },
+        ] {
+            let drifted = (0..60).fold(broken, |detector, _| observe(detector, 2.0, limits));
+            assert!(drifted.detected && drifted.shift.is_finite(), "{broken:?}: {drifted:?}");
+        }
+        for odd in [
+            Calibration { standard_deviation: value, ..calibration() },
+            Calibration { mean: value, ..calibration() },
+        ] {
+            let start = DriftDetector::default();
+            assert_eq!(start.after(1, 9.0, &odd, limits), start);
+        }
+    }
+}

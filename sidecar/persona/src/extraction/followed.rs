@@ -50,6 +50,10 @@ fn mean_auroc(pairs: &[Pair<'_>], contrast: u32) -> Option<f64> {
                     cluster: 0,
                 })
                 .collect();
+            if scores.iter().any(|score| !score.score.is_finite()) {
+                // Follows nothing: it is not above one half.
+                return Some(f64::NAN);
+            }
             aurocs.push(auroc(&scores)?);
         }
     }

@@ -21,7 +21,8 @@ impl Judgement {
     /// paper, it must be coherent, and must show the trait if and only if it was asked to.
     #[must_use]
     pub fn confirms(&self, polarity: Polarity) -> bool {
-        self.coherence >= THRESHOLD
+        self.trait_score.is_finite()
+            && self.coherence >= THRESHOLD
             && (self.trait_score >= THRESHOLD) == (polarity == Polarity::Positive)
     }
 }

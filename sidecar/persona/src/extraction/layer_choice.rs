@@ -17,10 +17,15 @@ pub struct LayerCandidate {
 }
 
 impl LayerCandidate {
-    /// How far the separation lies above its control: the smaller margin of the two.
+    /// How far the separation lies above its control: the smaller margin of the two; none at all
+    /// where one of them is no number.
     #[must_use]
     pub fn margin(&self) -> f64 {
-        self.generated.margin().min(self.rescored.margin())
+        let margins = [self.generated.margin(), self.rescored.margin()];
+        match margins.iter().all(|margin| margin.is_finite()) {
+            true => margins[0].min(margins[1]),
+            false => f64::NEG_INFINITY,
+        }
     }
 }
 
@@ -30,7 +35,7 @@ impl LayerCandidate {
 /// eligible; if none does, all are. The one with the largest mean effect of steering comes first.
 /// Those within one standard error of it count as equal and are ordered by their margin over the
 /// control. The others follow in descending order of their mean effect. Candidates with fewer than
-/// two questions are left out.
+/// two questions, or with an effect that is no number, are left out.
 #[must_use]
 pub fn rank_layers(candidates: &[LayerCandidate]) -> Vec<u32> {
     let beating: Vec<&LayerCandidate> =
@@ -40,6 +45,7 @@ pub fn rank_layers(candidates: &[LayerCandidate]) -> Vec<u32> {
         .into_iter()
         .filter(|candidate| candidate.steering_effects.len() > 1)
         .map(|candidate| (candidate, mean(&candidate.steering_effects)))
+        .filter(|(_, effect)| effect.is_finite())
         .collect();
     let Some((best, best_effect)) = effects.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()
     else {

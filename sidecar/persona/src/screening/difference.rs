@@ -22,6 +22,15 @@ pub struct SampleScores {
     pub likelihood_ratio: Option<f64>,
 }
 
+impl SampleScores {
+    /// Whether every score is a number.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let scores = [Some(self.answer), Some(self.reference), self.likelihood_ratio];
+        scores.into_iter().flatten().all(f64::is_finite)
+    }
+}
+
 /// How much of the reference is subtracted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceWeight {
@@ -63,9 +72,10 @@ impl ReferenceWeight {
         let contributions = likelihood_contributions(samples, &differences)
             .unwrap_or_else(|| vec![0.0; samples.len()]);
         let terms = samples.iter().zip(differences).zip(contributions);
+        // What is no number must not become one by being left out.
         let screened = terms.map(|((sample, difference), contribution)| ScreenedSample {
             line: sample.line,
-            difference: difference + contribution,
+            difference: if sample.is_finite() { difference + contribution } else { f64::NAN },
         });
         screened.collect()
     }

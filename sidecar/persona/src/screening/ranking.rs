@@ -20,10 +20,14 @@ pub struct RankedSample {
     pub percentile: f64,
 }
 
-/// Ranks samples in descending order of their differences; ties are in order of their lines.
+/// Ranks samples in descending order of their differences; ties are in order of their lines. A
+/// difference that is no number comes first: nothing speaks for such a sample.
 #[must_use]
 pub fn rank(samples: &[ScreenedSample]) -> Vec<RankedSample> {
     let mut sorted = samples.to_vec();
+    for sample in sorted.iter_mut().filter(|sample| !sample.difference.is_finite()) {
+        sample.difference = f64::INFINITY;
+    }
     sorted.sort_by(|a, b| b.difference.total_cmp(&a.difference).then(a.line.cmp(&b.line)));
     sorted
         .iter()

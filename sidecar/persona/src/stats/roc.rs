@@ -17,7 +17,7 @@ pub struct LabelledScore {
 
 /// AUROC, 0 to 1: the probability that a positive scores higher than a negative, with ties counted
 /// as one half (the Mann–Whitney U statistic divided by the number of pairs). `None` unless both
-/// labels occur.
+/// labels occur, and every score is finite: what is no number has no rank.
 #[must_use]
 pub fn auroc(scores: &[LabelledScore]) -> Option<f64> {
     weighted(scores, |_| 1)
@@ -59,6 +59,9 @@ pub fn auroc_interval(
 }
 
 fn weighted(scores: &[LabelledScore], weight: impl Fn(usize) -> u32) -> Option<f64> {
+    if scores.iter().any(|score| !score.score.is_finite()) {
+        return None;
+    }
     let mut sorted = scores.to_vec();
     sorted.sort_by(|a, b| a.score.total_cmp(&b.score));
     area_of_sorted(&sorted, weight)

@@ -6,17 +6,48 @@
 //! That lines are missing at the end shows only to somebody who knows the last hash: see
 //! [`verify`](super::verify).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::str::FromStr;
 
-/// The end of a chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The end of a chain, or of its beginning up to some line. Kept elsewhere it is an anchor: what
+/// the chain must still hold. Written `SEQUENCE:HASH`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// Number of the last line. The first one has number 1.
     pub seq: u64,
     /// Hash of the last line, 64 hexadecimal digits.
     pub hash: String,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, self.hash)
+    }
+}
+
+/// A text that is no anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an anchor is SEQUENCE:HASH, a line's number and its SHA-256 of 64 hexadecimal digits, as the \
+     sidecar logs them when it stops, and as the PersonaReport has them (status.pods[].auditLog)"
+)]
+pub struct InvalidHead;
+
+impl FromStr for Head {
+    type Err = InvalidHead;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (seq, hash) = text.split_once(':').ok_or(InvalidHead)?;
+        let seq = seq.parse().map_err(|_| InvalidHead)?;
+        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(InvalidHead);
+        }
+        Ok(Self { seq, hash: hash.to_ascii_lowercase() })
+    }
 }
 
 impl Default for Head {
@@ -104,16 +135,12 @@ pub fn open(line: &str) -> Result<Line, Flaw> {
     Ok(Line { head: Head { seq, hash: hash.to_owned() }, prev, time, entry: value["entry"].take() })
 }
 
-/// Reads the line that must follow `head`.
-///
-/// # Errors
-/// If it was edited, or is not the next one.
-pub fn follow(head: &Head, line: &str) -> Result<Line, Flaw> {
-    let line = open(line)?;
-    if line.prev != head.hash || line.head.seq != head.seq + 1 {
-        return Err(Flaw::OutOfPlace);
+impl Line {
+    /// Whether it is the next line after `head`.
+    #[must_use]
+    pub fn follows(&self, head: &Head) -> bool {
+        self.prev == head.hash && self.head.seq == head.seq + 1
     }
-    Ok(line)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The files of a log. `audit.jsonl` is being written; `audit.jsonl.000000000001` was rotated away,
 //! and begins with the line of that number; `audit.jsonl.head` says where the chain begins and
-//! ends.
+//! ends; `audit.jsonl.damaged.000000000009` was moved aside when the line of that number was
+//! written.
 
 use super::chain::Head;
 use serde::{Deserialize, Serialize};
@@ -40,21 +41,48 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Reads the head file, if there is one.
-pub(super) fn read_ends(path: &Path) -> std::io::Result<Option<Ends>> {
+impl Ends {
+    /// The last line.
+    pub(super) fn head(&self) -> Head {
+        Head { seq: self.last, hash: self.hash.clone() }
+    }
+}
+
+/// What the head file says.
+#[derive(Debug)]
+pub(super) enum HeadFile {
+    Missing,
+    /// It is damaged.
+    Unreadable,
+    Ends(Ends),
+}
+
+impl HeadFile {
+    pub(super) fn ends(&self) -> Option<&Ends> {
+        if let Self::Ends(ends) = self { Some(ends) } else { None }
+    }
+}
+
+/// Reads the head file.
+pub(super) fn read_head_file(path: &Path) -> std::io::Result<HeadFile> {
     match std::fs::read(beside(path, ".head")) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+            .ok()
+            .filter(|ends: &Ends| ends.last > 0 && ends.hash.len() == 64)
+            .map_or(HeadFile::Unreadable, HeadFile::Ends)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(HeadFile::Missing),
         Err(error) => Err(error),
     }
 }
 
-/// Writes the head file in one step.
+/// Writes the head file in one step. What it says is on disk when this returns; a crash leaves the
+/// old one or the new one.
 pub(super) fn write_ends(path: &Path, first: u64, head: &Head) -> std::io::Result<()> {
     let ends = Ends { first, last: head.seq, hash: head.hash.clone() };
     let new = beside(path, ".head.new");
     let mut file = std::fs::File::create(&new)?;
     file.write_all(&serde_json::to_vec(&ends)?)?;
+    file.sync_data()?;
     std::fs::rename(new, beside(path, ".head"))
 }
 
@@ -80,13 +108,58 @@ pub(super) fn rotated_files(path: &Path) -> std::io::Result<Vec<(u64, PathBuf)>>
     Ok(files)
 }
 
-/// Removes the oldest files, so that `keep` are left including the one that is being written.
-/// Returns the first line of the oldest rotated file that is left.
-pub(super) fn remove_oldest(path: &Path, keep: usize) -> std::io::Result<Option<u64>> {
-    let rotated = rotated_files(path)?;
-    let surplus = (rotated.len() + 1).saturating_sub(keep.max(1));
-    for (_, file) in &rotated[..surplus] {
-        std::fs::remove_file(file)?;
+/// The oldest rotated files, without which `keep` are left including the one that is being written;
+/// and the first line of the oldest rotated file that is left.
+pub(super) fn surplus(path: &Path, keep: usize) -> std::io::Result<(Vec<PathBuf>, Option<u64>)> {
+    let mut rotated = rotated_files(path)?;
+    let surplus = (rotated.len() + 1).saturating_sub(keep.max(1)).min(rotated.len());
+    let left = rotated.split_off(surplus);
+    let oldest = left.first().map(|(first, _)| *first);
+    Ok((rotated.into_iter().map(|(_, file)| file).collect(), oldest))
+}
+
+/// Moves files aside as they are, under names that say at which line, and keeps at most `keep` of
+/// all that ever were. Returns the new names of those that are kept.
+pub(super) fn set_aside(
+    path: &Path,
+    files: &[PathBuf],
+    seq: u64,
+    keep: usize,
+) -> std::io::Result<Vec<PathBuf>> {
+    let mut moved = Vec::new();
+    for file in files {
+        let suffix = file.as_os_str().to_string_lossy();
+        let suffix = suffix.strip_prefix(&*path.as_os_str().to_string_lossy()).unwrap_or_default();
+        let name = format!("{DAMAGED}{seq:012}{suffix}");
+        let free = |name: &String| !beside(path, name).exists();
+        let numbered = (2..).map(|number| format!("{name}.{number}"));
+        let Some(name) = std::iter::once(name.clone()).chain(numbered).find(free) else { continue };
+        std::fs::rename(file, beside(path, &name))?;
+        moved.push(beside(path, &name));
     }
-    Ok(rotated.get(surplus).map(|(first, _)| *first))
+    let all = set_aside_files(path)?;
+    for file in &all[..all.len().saturating_sub(keep.max(1))] {
+        std::fs::remove_file(file)?;
+        tracing::warn!(file = %file.display(), "a log that was moved aside earlier was removed");
+    }
+    moved.retain(|file| file.exists());
+    Ok(moved)
+}
+
+/// Between a log's name and what a file is called that was moved aside.
+const DAMAGED: &str = ".damaged.";
+
+/// Files that were moved aside, oldest first.
+fn set_aside_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let prefix = format!("{}{DAMAGED}", path.file_name().unwrap_or_default().to_string_lossy());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
 }

@@ -1,13 +1,17 @@
 //! A log: a bounded queue, and a thread that writes.
 
+use super::chain::Head;
 use super::files::LogLimits;
+use super::recorder::{Recorder, Shared};
 use super::writer::{LogError, LogWriter};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// Entries that may wait to be written.
 const QUEUE: usize = 1024;
@@ -16,56 +20,123 @@ const QUEUE: usize = 1024;
 /// counted, and the next entry that is written says how many there were.
 #[derive(Debug)]
 pub struct Log {
-    queue: Mutex<Option<(SyncSender<Value>, JoinHandle<()>)>>,
-    counts: Arc<Counts>,
+    queue: Mutex<Option<Queue>>,
+    shared: Arc<Shared>,
+    opened: Head,
+    gaps: u64,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    written: AtomicU64,
-    lost: AtomicU64,
+#[derive(Debug)]
+struct Queue {
+    sender: SyncSender<Value>,
+    thread: JoinHandle<()>,
+    /// Entries that were queued so far.
+    queued: u64,
+}
+
+/// An entry on its way to the disk.
+#[derive(Debug)]
+#[must_use]
+pub struct Receipt {
+    /// Its number in the queue; none where it was lost.
+    number: Option<u64>,
+    done: watch::Receiver<u64>,
+}
+
+impl Receipt {
+    /// Waits until the entry is on disk, or known to be lost, but no longer than `patience`. False
+    /// if it took longer.
+    pub async fn settled(mut self, patience: Duration) -> bool {
+        let Some(number) = self.number else { return true };
+        let done = self.done.wait_for(|done| *done >= number);
+        // The thread ends only after all that was queued.
+        tokio::time::timeout(patience, done).await.is_ok()
+    }
 }
 
 impl Log {
-    /// Continues the log at `path`, or begins it.
+    /// Continues the log at `path`, or begins it. Whatever is wrong with it becomes its next entry;
+    /// a file that cannot be continued is moved aside.
     ///
     /// # Errors
-    /// If the file cannot be opened, or its end was tampered with.
+    /// If its files cannot be read or written.
     pub fn open(path: &Path, limits: LogLimits) -> Result<Self, LogError> {
-        let writer = LogWriter::open(path, limits)?;
-        let counts = Arc::<Counts>::default();
+        let (writer, start) = LogWriter::open(path, limits)?;
+        let opened = start.head;
+        let gaps = start.known_gaps + u64::from(start.gap.is_some());
+        if let Some(gap) = &start.gap {
+            tracing::error!(
+                file = %path.display(), seq = opened.seq, gap = %gap.describe(),
+                "a log is not as it was left: an entry says so"
+            );
+        }
+        let shared = Arc::new(Shared::new(opened.clone()));
+        let gap = start.gap.as_ref().and_then(|gap| serde_json::to_value(gap).ok());
+        let started = json!({ "kind": "started", "version": env!("CARGO_PKG_VERSION") });
+        let opening = gap.into_iter().chain([started]).collect();
+        let recorder = Recorder::new(writer, Arc::clone(&shared), opening);
         let (sender, receiver) = sync_channel(QUEUE);
-        let failed = |source| LogError::Io { path: path.to_owned(), source };
+        let failed = |source| LogError { path: path.to_owned(), source };
         let thread = std::thread::Builder::new().name("personaguard-log".to_owned());
-        let shared = Arc::clone(&counts);
-        let thread = thread.spawn(move || write(writer, &receiver, &shared)).map_err(failed)?;
-        Ok(Self { queue: Mutex::new(Some((sender, thread))), counts })
+        let thread = thread.spawn(move || recorder.run(&receiver)).map_err(failed)?;
+        let queue = Mutex::new(Some(Queue { sender, thread, queued: 0 }));
+        Ok(Self { queue, shared, opened, gaps })
     }
 
-    /// Adds an entry. Never waits.
-    pub fn push(&self, entry: Value) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_none_or(|(sender, _)| sender.try_send(entry).is_err()) {
-            self.counts.lost.fetch_add(1, Ordering::Relaxed);
+    /// Adds an entry. Never waits; the receipt does.
+    pub fn push(&self, entry: Value) -> Receipt {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queued = queue.as_mut().filter(|queue| queue.sender.try_send(entry).is_ok());
+        let number = queued.map(|queue| {
+            queue.queued += 1;
+            queue.queued
+        });
+        if number.is_none() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+        Receipt { number, done: self.shared.done.subscribe() }
     }
 
     /// Entries that are on disk.
     #[must_use]
     pub fn written(&self) -> u64 {
-        self.counts.written.load(Ordering::Relaxed)
+        self.shared.written.load(Ordering::Relaxed)
     }
 
     /// Entries that are not, and never will be.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.counts.lost.load(Ordering::Relaxed)
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last attempt to write failed. It is repeated, with or without new entries.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.shared.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// The line that this process continued after.
+    #[must_use]
+    pub fn opened(&self) -> &Head {
+        &self.opened
+    }
+
+    /// The last line on disk.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.shared.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gaps that the log told of when it was opened, one found then included.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.gaps
     }
 
     /// Writes what is waiting, and ends. Later entries are lost.
     pub fn close(&self) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((sender, thread)) = queue {
+        if let Some(Queue { sender, thread, .. }) = queue {
             drop(sender);
             // A writer that panicked has nothing left to write.
             let _ = thread.join();
@@ -79,41 +150,5 @@ impl Drop for Log {
     }
 }
 
-fn write(mut writer: LogWriter, entries: &Receiver<Value>, counts: &Counts) {
-    let mut reported = 0;
-    let mut put = |entry: &Value| {
-        let lost = counts.lost.load(Ordering::Relaxed);
-        let gap = lost > reported;
-        let result = (if gap {
-            writer.append(&json!({ "kind": "lost", "entries": lost - reported }))
-        } else {
-            Ok(())
-        })
-        .and_then(|()| writer.append(entry));
-        match result {
-            Ok(()) => {
-                reported = lost;
-                counts.written.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(error) => {
-                // Once for several failures in a row.
-                if !gap {
-                    tracing::error!(
-                        %error, file = %writer.path().display(), "an entry of a log is lost"
-                    );
-                }
-                counts.lost.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    };
-    put(&json!({ "kind": "started", "version": env!("CARGO_PKG_VERSION") }));
-    while let Ok(entry) = entries.recv() {
-        put(&entry);
-    }
-    put(&json!({ "kind": "stopped" }));
-    // Whoever keeps this line elsewhere can tell whether the log was cut since.
-    let head = writer.head();
-    tracing::info!(
-        file = %writer.path().display(), seq = head.seq, hash = %head.hash, "log closed"
-    );
-}
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,12 @@ impl Logs {
         logs.into_iter().filter_map(|(name, log)| Some((name, log.as_ref()?)))
     }
 
+    /// Whether there is an audit log that cannot be written at present.
+    #[must_use]
+    pub fn is_audit_failing(&self) -> bool {
+        self.audit.as_ref().is_some_and(Log::is_failing)
+    }
+
     /// Writes what is left.
     pub fn close(&self) {
         self.named().for_each(|(_, log)| log.close());

@@ -1,13 +1,13 @@
 //! Whether a log is as it was written.
 
-use super::chain::{self, Flaw, Head, Line};
-use super::files::{Ends, read_ends, rotated_files};
+use super::chain::{Flaw, Head};
+use super::files::{Ends, read_head_file};
+use super::gap::RecordedGap;
+use super::scan::{FlawedLine, Scan, scan};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-/// A log that is as it was written.
+/// A log whose lines are as they were written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
     /// Number of the first line that is kept.
@@ -16,6 +16,10 @@ pub struct Verified {
     pub head: Head,
     /// Entries that were lost, by the log's own account.
     pub lost: u64,
+    /// Gaps that starts found, by the log's own account.
+    pub gaps: Vec<RecordedGap>,
+    /// The anchor that was given is older than the first line that is kept, so it says nothing.
+    pub anchor_is_older: bool,
 }
 
 /// Why a log is not as it was written.
@@ -39,32 +43,35 @@ pub enum VerifyError {
         /// What is wrong with it.
         flaw: Flaw,
     },
-    /// Lines are missing, or there are some that the sidecar did not write.
+    /// Lines are missing, by the head file or by the anchor.
     #[error(
-        "the log has lines {found_first} to {found_last}, and its head says {first} to {last}\
-         {}: {}",
-        if *.other_hash { ", with a different last line" } else { "" },
-        if found_last < last {
-            "it was cut"
-        } else {
-            "lines were added or removed, or the sidecar did not stop in order"
-        }
+        "the log was cut: it has lines {found_first} to {found_last}, and its {by} says {first} to \
+         {last}"
     )]
-    Ends {
-        /// First line, by the head.
+    Cut {
+        /// What knows of more.
+        by: Known,
+        /// First line, by that.
         first: u64,
-        /// Last line, by the head.
+        /// Last line, by that.
         last: u64,
         /// First line that is there.
         found_first: u64,
         /// Last line that is there.
         found_last: u64,
-        /// Whether the last line has another hash.
-        other_hash: bool,
     },
-    /// There is no head file, and no hash was given.
+    /// Another log: a line is not the one that the head file or the anchor knows.
+    #[error("line {seq} is not the one that the log's {by} knows: the log was rewritten")]
+    Rewritten {
+        /// What knows it.
+        by: Known,
+        /// Number of the line.
+        seq: u64,
+    },
+    /// There is no head file, and no anchor was given.
     #[error(
-        "{}.head is missing, so lines may be missing at the end: give the last hash with --head",
+        "{}.head is missing or damaged, so lines may be missing at the end: give an anchor with \
+         --head",
         path.display()
     )]
     NoHead {
@@ -73,75 +80,103 @@ pub enum VerifyError {
     },
 }
 
-/// Reads a whole log, including rotated files, and calls `each` with every entry. `expected` is the
-/// hash of the last line, from elsewhere (the sidecar logs it when it stops or rotates); without it
-/// the head file is believed.
+/// What knows what a log must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The head file beside it.
+    Head,
+    /// An anchor that was kept elsewhere.
+    Anchor,
+}
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Head => "head file",
+            Self::Anchor => "anchor",
+        })
+    }
+}
+
+/// Reads a whole log, including rotated files, and calls `each` with every entry. Compares it with
+/// the head file, and with an anchor from elsewhere, where there is one: a head that it had at some
+/// time.
 ///
 /// # Errors
-/// At the first line that does not fit, or if lines are missing.
+/// At the first line that does not fit, or if lines are missing that head file or anchor know.
 pub fn verify(
     path: &Path,
-    expected: Option<&str>,
+    anchor: Option<&Head>,
     mut each: impl FnMut(Value),
 ) -> Result<Verified, VerifyError> {
     let failed = |source| VerifyError::Io { path: path.to_owned(), source };
-    let rotated = rotated_files(path).map_err(failed)?.into_iter().map(|(_, file)| file);
-    let (mut head, mut first, mut lost) = (None, None, 0);
-    for file in rotated.chain([path.to_owned()]) {
-        verify_file(&file, &mut head, |line| {
-            first.get_or_insert(line.head.seq);
-            if line.entry["kind"] == "lost" {
-                lost += line.entry["entries"].as_u64().unwrap_or(0);
-            }
-            each(line.entry);
-        })?;
+    // Before the lines: a log that is being written may only have more.
+    let head_file = read_head_file(path).map_err(failed)?;
+    let ends = head_file.ends();
+    let wanted: Vec<u64> =
+        ends.iter().map(|ends| ends.last).chain(anchor.map(|anchor| anchor.seq)).collect();
+    let scan = scan(path, &wanted, |line| each(line.entry)).map_err(failed)?;
+    if scan.files.is_empty() && ends.is_none() {
+        return Err(failed(std::io::ErrorKind::NotFound.into()));
     }
-    let (head, first) = (head.unwrap_or_default(), first.unwrap_or(1));
-    let ends = match expected {
-        Some(hash) => Ends { first, last: head.seq, hash: hash.to_owned() },
-        None => read_ends(path)
-            .map_err(failed)?
-            .ok_or_else(|| VerifyError::NoHead { path: path.to_owned() })?,
-    };
-    let other_hash = ends.hash != head.hash;
-    if ends.first != first || ends.last != head.seq || other_hash {
-        return Err(VerifyError::Ends {
-            first: ends.first,
-            last: ends.last,
-            found_first: first,
-            found_last: head.seq,
-            other_hash,
-        });
+    if let Some(FlawedLine { file, line, flaw }) = &scan.flaw {
+        let path = scan.files[*file].path.clone();
+        return Err(VerifyError::Line { path, line: *line, flaw: *flaw });
     }
-    Ok(Verified { first, head, lost })
+    match (ends, anchor) {
+        (None, None) => return Err(VerifyError::NoHead { path: path.to_owned() }),
+        (Some(ends), _) => against_head_file(&scan, ends)?,
+        (None, Some(_)) => {}
+    }
+    let anchor_is_older = anchor.map_or(Ok(false), |anchor| against_anchor(&scan, anchor))?;
+    let first = scan.first.unwrap_or(1);
+    Ok(Verified { first, head: scan.end, lost: scan.lost, gaps: scan.gaps, anchor_is_older })
 }
 
-/// Reads a file that continues the chain at `head`, and moves `head` to its end.
-fn verify_file(
-    path: &Path,
-    head: &mut Option<Head>,
-    mut each: impl FnMut(Line),
-) -> Result<(), VerifyError> {
-    let failed = |source| VerifyError::Io { path: path.to_owned(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
-    let mut bytes = Vec::new();
-    for number in 1.. {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
-            break;
-        }
-        let wrong = |flaw| VerifyError::Line { path: path.to_owned(), line: number, flaw };
-        let text = bytes.strip_suffix(b"\n").and_then(|text| std::str::from_utf8(text).ok());
-        let text = text.ok_or_else(|| wrong(Flaw::Malformed))?;
-        let line = match &head {
-            Some(head) => chain::follow(head, text),
-            None => chain::open(text),
-        };
-        let line = line.map_err(wrong)?;
-        *head = Some(line.head.clone());
-        each(line);
+fn against_head_file(scan: &Scan, ends: &Ends) -> Result<(), VerifyError> {
+    let (by, found_first) = (Known::Head, scan.first.unwrap_or(1));
+    if scan.end.seq < ends.last || found_first > ends.first {
+        return Err(VerifyError::Cut {
+            by,
+            first: ends.first,
+            last: ends.last,
+            found_first,
+            found_last: scan.end.seq,
+        });
+    }
+    if scan.hashes.get(&ends.last) != Some(&ends.hash) {
+        return Err(VerifyError::Rewritten { by, seq: ends.last });
     }
     Ok(())
+}
+
+/// True for an anchor from before the lines that are kept.
+fn against_anchor(scan: &Scan, anchor: &Head) -> Result<bool, VerifyError> {
+    let (by, first) = (Known::Anchor, scan.first.unwrap_or(1));
+    let Head { seq, hash } = anchor;
+    if scan.end.seq < *seq {
+        let (last, found_last) = (*seq, scan.end.seq);
+        return Err(VerifyError::Cut { by, first, last, found_first: first, found_last });
+    }
+    let known = match seq + 1 == first {
+        true => scan.before.as_ref(),
+        false if seq + 1 < first => return Ok(true),
+        false => scan.hashes.get(seq),
+    };
+    match known == Some(hash) {
+        true => Ok(false),
+        // Between two lines that a gap is told of there is none to compare with.
+        false if known.is_none() && is_in_gap(scan, *seq) => Ok(true),
+        false => Err(VerifyError::Rewritten { by, seq: *seq }),
+    }
+}
+
+/// Whether a line is one of those that a gap left out.
+fn is_in_gap(scan: &Scan, seq: u64) -> bool {
+    scan.gaps.iter().any(|told| {
+        let from = told.gap.found.as_ref().map_or(0, |found| found.seq);
+        (from + 1..told.seq).contains(&seq)
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Appending to a log's file, and rotating it.
 
-use super::chain::{self, Flaw, Head};
-use super::files::{LogLimits, remove_oldest, rotated_files, rotated_name, write_ends};
-use super::tail;
+use super::chain::{self, Head};
+use super::files::{LogLimits, rotated_name, surplus, write_ends};
+use super::start::{Start, start};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
@@ -11,27 +11,12 @@ use std::path::{Path, PathBuf};
 
 /// Why a log cannot be written.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// A file cannot be read or written.
-    #[error("{} cannot be used as a log: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// The end of the file is not as it was left.
-    #[error(
-        "the last line of {} is damaged ({flaw}): see `personaguard audit verify`, and move the \
-         file away",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with the line.
-        flaw: Flaw,
-    },
+#[error("{} cannot be used as a log: {source}", path.display())]
+pub struct LogError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's reason.
+    pub source: std::io::Error,
 }
 
 /// Appends lines to a log's file, and rotates it.
@@ -47,67 +32,127 @@ pub(super) struct LogWriter {
     first_in_file: u64,
     /// Number of the first line that is kept.
     first: u64,
+    /// The head file is behind.
+    owes_head: bool,
+}
+
+/// How an attempt to append entries ended.
+#[derive(Debug)]
+pub(super) struct Appended {
+    /// Entries that are on disk, from the first on.
+    pub(super) count: usize,
+    /// Why there are no more.
+    pub(super) result: std::io::Result<()>,
 }
 
 impl LogWriter {
-    pub(super) fn open(path: &Path, limits: LogLimits) -> Result<Self, LogError> {
-        let failed = |source| LogError::Io { path: path.to_owned(), source };
-        let mut file = open_file(path, OpenOptions::new().create(true)).map_err(failed)?;
-        let rotated = rotated_files(path).map_err(failed)?;
-        let length = tail::cut_torn_line(&mut file).map_err(failed)?;
-        let mut last = tail::last_line(&mut file, length).map_err(failed)?;
-        if let ("", Some((_, newest))) = (last.as_str(), rotated.last()) {
-            // The previous file was rotated away, and nothing has been written since.
-            let mut file = File::open(newest).map_err(failed)?;
-            let length = file.metadata().map_err(failed)?.len();
-            last = tail::last_line(&mut file, length).map_err(failed)?;
-        }
-        let head = match last.as_str() {
-            "" => Head::default(),
-            line => {
-                let damaged = |flaw| LogError::Damaged { path: path.to_owned(), flaw };
-                chain::open(line).map_err(damaged)?.head
-            }
+    /// Continues the log at `path`; what the start found is returned beside.
+    pub(super) fn open(path: &Path, limits: LogLimits) -> Result<(Self, Start), LogError> {
+        let failed = |source| LogError { path: path.to_owned(), source };
+        let start = start(path, limits).map_err(failed)?;
+        let file = open_file(path, OpenOptions::new().create(true)).map_err(failed)?;
+        let writer = Self {
+            path: path.to_owned(),
+            limits,
+            file,
+            length: start.length,
+            head: start.head.clone(),
+            first_in_file: start.first_in_file,
+            first: start.first,
+            owes_head: false,
         };
-        let first_in_file = tail::first_seq(&mut file).map_err(failed)?.unwrap_or(head.seq + 1);
-        let first = rotated.first().map_or(first_in_file, |(first, _)| *first);
-        Ok(Self { path: path.to_owned(), limits, file, length, head, first_in_file, first })
+        Ok((writer, start))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The last line that is on disk.
     pub(super) fn head(&self) -> &Head {
         &self.head
     }
 
-    pub(super) fn append(&mut self, entry: &Value) -> std::io::Result<()> {
-        let (line, head) = chain::seal(&self.head, &Timestamp::now().to_string(), entry)?;
-        if self.length > 0 && self.length + line.len() as u64 > self.limits.file_bytes {
-            self.rotate()?;
+    /// Appends entries, and syncs them to the disk together.
+    pub(super) fn append<'a>(&mut self, entries: impl Iterator<Item = &'a Value>) -> Appended {
+        let mut count = 0;
+        let result = self.append_all(entries, &mut count);
+        Appended { count, result }
+    }
+
+    fn append_all<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a Value>,
+        count: &mut usize,
+    ) -> std::io::Result<()> {
+        let mut pending = Pending::after(&self.head);
+        for entry in entries {
+            let (line, head) = chain::seal(&pending.head, &Timestamp::now().to_string(), entry)?;
+            let length = self.length + pending.text.len() as u64;
+            if length > 0 && length + line.len() as u64 > self.limits.file_bytes {
+                self.flush(&mut pending, count)?;
+                self.rotate()?;
+            }
+            pending.text.push_str(&line);
+            pending.lines += 1;
+            pending.head = head;
         }
-        if let Err(error) = self.file.write_all(line.as_bytes()) {
+        self.flush(&mut pending, count)
+    }
+
+    /// The order matters: the head file never knows a line that is not on disk.
+    fn flush(&mut self, pending: &mut Pending, count: &mut usize) -> std::io::Result<()> {
+        if pending.lines == 0 {
+            return if self.owes_head { self.write_head() } else { Ok(()) };
+        }
+        let written = self.file.write_all(pending.text.as_bytes());
+        if let Err(error) = written.and_then(|()| self.file.sync_data()) {
             // Half a line must not be followed by the next one.
             let _ = self.file.set_len(self.length);
             return Err(error);
         }
-        self.length += line.len() as u64;
-        self.head = head;
-        write_ends(&self.path, self.first, &self.head)
+        self.length += pending.text.len() as u64;
+        self.head = pending.head.clone();
+        *count += std::mem::take(&mut pending.lines);
+        pending.text.clear();
+        self.write_head()
+    }
+
+    fn write_head(&mut self) -> std::io::Result<()> {
+        let result = write_ends(&self.path, self.first, &self.head);
+        self.owes_head = result.is_err();
+        result
     }
 
     fn rotate(&mut self) -> std::io::Result<()> {
-        self.file.sync_data()?;
         std::fs::rename(&self.path, rotated_name(&self.path, self.first_in_file))?;
         self.file = open_file(&self.path, OpenOptions::new().create_new(true))?;
         (self.length, self.first_in_file) = (0, self.head.seq + 1);
-        let oldest = remove_oldest(&self.path, self.limits.files)?;
+        let (removable, oldest) = surplus(&self.path, self.limits.files)?;
         self.first = oldest.unwrap_or(self.first_in_file);
+        // First the head file: after a crash between the two there is too much, not too little.
+        self.write_head()?;
+        for file in removable {
+            std::fs::remove_file(file)?;
+        }
         tracing::info!(
             file = %self.path.display(), seq = self.head.seq, hash = %self.head.hash, "log rotated"
         );
         Ok(())
+    }
+}
+
+/// Lines that are not in the file yet.
+struct Pending {
+    text: String,
+    lines: usize,
+    /// The last of them.
+    head: Head,
+}
+
+impl Pending {
+    fn after(head: &Head) -> Self {
+        Self { text: String::new(), lines: 0, head: head.clone() }
     }
 }
 

@@ -107,6 +107,10 @@ impl GuardedGeneration {
             if let Some(outcome) = self.attempt.outcome {
                 self.is_closed = true;
                 self.close(outcome);
+                let recorded = self.setup.record.settled().await;
+                if !recorded && self.attempt.decision.plan().fails_closed() {
+                    return Some(Err(ApiError::unrecorded()));
+                }
                 return Some(self.ending(outcome));
             }
             let event = self.generation.as_mut()?.next().await;

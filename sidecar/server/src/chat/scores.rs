@@ -47,7 +47,7 @@ fn scores(decision: &Decision) -> Vec<TraitScore> {
             score: rule.score,
             threshold: threshold(rule.bounds),
             breached: decision.is_breached(index),
-            action: rule.action.kind(),
+            action: plan.reported_action(rule),
         }
     };
     plan.rules.iter().enumerate().map(score).collect()

@@ -1,5 +1,6 @@
-//! The one reader of bodies: within a size, and within a time.
+//! The one reader of bodies: within a size, within a time, and within the memory of all of them.
 
+use super::body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 use super::error::ApiError;
 use super::limits::Limits;
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -39,6 +40,21 @@ pub(crate) enum Broken {
     EndedEarly,
     /// The sender was too slow.
     TimedOut,
+    /// Too many bodies are held already.
+    NoRoom,
+}
+
+/// The bytes of a body, with the memory that they take.
+struct HeldBytes {
+    bytes: Vec<u8>,
+    /// Gives the memory back when the last user of the bytes is gone.
+    _guard: BodyGuard,
+}
+
+impl AsRef<[u8]> for HeldBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Received {
@@ -51,26 +67,32 @@ impl Received {
     }
 }
 
-/// Reads a body until it ends or has more than `limit` bytes.
+/// Reads a body until it ends or has more than `limit` bytes. What was read counts against the
+/// budget until it is dropped.
 pub(crate) async fn collect(
     body: Body,
     limit: usize,
     patience: Patience,
+    budget: BodyBudget,
 ) -> Result<Received, Broken> {
     let whole = Instant::now();
+    let mut arriving = budget.arrival();
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
     loop {
         let deadline = match patience {
             Patience::Whole(time) => whole + time,
             Patience::Piece(time) => Instant::now() + time,
         };
-        match timeout_at(deadline, chunks.next()).await {
-            Ok(None) => return Ok(Received::Whole(bytes.into())),
+        let next = tokio::select! {
+            next = timeout_at(deadline, chunks.next()) => next,
+            () = arriving.evicted() => return Err(Broken::NoRoom),
+        };
+        match next {
+            Ok(None) => return Ok(Received::Whole(held(arriving)?)),
             Ok(Some(Ok(chunk))) => {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > limit {
-                    return Ok(Received::TooLong(bytes.into(), chunks));
+                arriving.push(&chunk).map_err(|NoRoom| Broken::NoRoom)?;
+                if arriving.length() > limit {
+                    return Ok(Received::TooLong(held(arriving)?, chunks));
                 }
             }
             Ok(Some(Err(_))) => return Err(Broken::EndedEarly),
@@ -79,9 +101,17 @@ pub(crate) async fn collect(
     }
 }
 
+/// The bytes of a body that has been read. They count against the budget until the last of their
+/// users is gone.
+fn held(arriving: ArrivingBody) -> Result<Bytes, Broken> {
+    let (bytes, guard) = arriving.finish().map_err(|NoRoom| Broken::NoRoom)?;
+    Ok(Bytes::from_owner(HeldBytes { bytes, _guard: guard }))
+}
+
 /// Reads a request's body. It may be longer than the limit.
 pub(crate) async fn receive(body: Body, limits: Limits) -> Result<Received, ApiError> {
-    let received = collect(body, limits.body_bytes, Patience::Whole(limits.body_time)).await;
+    let patience = Patience::Whole(limits.body_time);
+    let received = collect(body, limits.body_bytes, patience, limits.bodies).await;
     received.map_err(|broken| match broken {
         Broken::EndedEarly => {
             ApiError::request(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early.")
@@ -90,6 +120,10 @@ pub(crate) async fn receive(body: Body, limits: Limits) -> Result<Received, ApiE
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
             format!("The body did not arrive within {} s.", limits.body_time.as_secs()),
+        ),
+        Broken::NoRoom => ApiError::unavailable(
+            "too_many_bodies",
+            "Too many bodies are on their way at once. Send it again, in one go.",
         ),
     })
 }
@@ -141,3 +175,6 @@ async fn drain(mut chunks: BodyDataStream, mut read: usize) {
     // Nobody needs to know how this ends.
     let _ = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
+
+#[cfg(test)]
+mod tests;

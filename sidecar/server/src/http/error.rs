@@ -126,6 +126,18 @@ impl ApiError {
         error
     }
 
+    /// A policy that fails closed refuses what the audit log cannot record.
+    pub(crate) fn unrecorded() -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "server_error",
+            "audit_log_unavailable",
+            "A policy on this service refuses answers while its audit log cannot be written. The log of the sidecar says why.",
+        );
+        error.retry_after = Some(Duration::from_secs(30));
+        error
+    }
+
     /// The server behind this one fails.
     pub(crate) fn gateway(
         status: StatusCode,

@@ -2,6 +2,7 @@
 
 use super::connections::{ConnectionGuard, ConnectionLimiter};
 use super::limits::Limits;
+use super::write_timeout::WriteTimeout;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -85,7 +86,7 @@ fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream, limits.write_time)), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         tokio::select! {
@@ -98,3 +99,6 @@ fn serve(
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

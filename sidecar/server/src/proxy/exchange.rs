@@ -3,6 +3,7 @@
 use super::answer::Naming;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
+use crate::http::BodyBudget;
 use std::time::Duration;
 
 /// How a response is treated, settled before it begins.
@@ -17,4 +18,6 @@ pub(super) struct GuardedExchange {
     pub(super) is_stream: bool,
     /// Longest silence of the upstream server.
     pub(super) silence: Duration,
+    /// Memory for bodies that are held.
+    pub(super) bodies: BodyBudget,
 }

@@ -124,6 +124,7 @@ async fn guarded(
     parts.headers.remove(header::ACCEPT_ENCODING);
     let expected = scorer.prompts.len() * request.n;
     let silence = context.timeouts.upstream;
+    let bodies = context.limits.bodies;
     let exchange = GuardedExchange {
         transcript,
         scorer,
@@ -131,6 +132,7 @@ async fn guarded(
         expected,
         is_stream: request.stream,
         silence,
+        bodies,
     };
     let request = Request::from_parts(parts, received.into_body());
     respond(&context.forwarder, exchange, request).await

@@ -35,7 +35,7 @@ pub(super) async fn answer(
         return Ok(kept);
     }
     let patience = Patience::Piece(context.timeouts.upstream);
-    let bytes = match collect(body, MAX_BODY, patience).await {
+    let bytes = match collect(body, MAX_BODY, patience, context.limits.bodies).await {
         Ok(Received::Whole(bytes)) if !is_encoded(&parts.headers) => bytes,
         _ => return Err(unreadable()),
     };

@@ -37,9 +37,9 @@ async fn finish(
         other => {
             exchange.transcript.forget();
             let response = other?;
-            let (api, silence) = (exchange.naming.api, exchange.silence);
+            let (api, silence, bodies) = (exchange.naming.api, exchange.silence, exchange.bodies);
             return Ok(match holds {
-                true => upstream_error::response(api, response, silence).await,
+                true => upstream_error::response(api, response, silence, bodies).await,
                 false => response,
             });
         }

@@ -3,7 +3,7 @@
 use super::answer::withheld;
 use super::headers::{allowed, set_type};
 use super::path::Api;
-use crate::http::{Patience, Received, collect};
+use crate::http::{BodyBudget, Patience, Received, collect};
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -13,9 +13,14 @@ use std::time::Duration;
 const MAX_ERROR: usize = 64 << 10;
 
 /// A response that is no success, with its status and without its words.
-pub(super) async fn response(api: Api, response: Response, silence: Duration) -> Response {
+pub(super) async fn response(
+    api: Api,
+    response: Response,
+    silence: Duration,
+    bodies: BodyBudget,
+) -> Response {
     let (parts, body) = response.into_parts();
-    let read = collect(body, MAX_ERROR, Patience::Whole(silence)).await;
+    let read = collect(body, MAX_ERROR, Patience::Whole(silence), bodies).await;
     let said = match read {
         Ok(Received::Whole(bytes)) => serde_json::from_slice(&bytes).unwrap_or_default(),
         _ => Value::Null,

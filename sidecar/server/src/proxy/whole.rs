@@ -24,7 +24,8 @@ const MAX_BODY: usize = 16 << 20;
 
 pub(super) async fn response(mut exchange: GuardedExchange, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let bytes = match collect(body, MAX_BODY, Patience::Piece(exchange.silence)).await {
+    let patience = Patience::Piece(exchange.silence);
+    let bytes = match collect(body, MAX_BODY, patience, exchange.bodies).await {
         Ok(Received::Whole(bytes)) => bytes,
         Ok(received @ Received::TooLong(..)) => {
             exchange.transcript.fail(UnscoredReason::TooLong);
@@ -79,6 +80,10 @@ fn upstream_error(broken: Broken, silence: Duration) -> ApiError {
             "The model server broke off its answer.",
         ),
         Broken::TimedOut => stalled(silence),
+        Broken::NoRoom => ApiError::unavailable(
+            "too_many_bodies",
+            "Too many answers are on their way at once. Try again.",
+        ),
     }
 }
 

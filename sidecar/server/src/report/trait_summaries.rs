@@ -1,7 +1,7 @@
 //! What is kept of each trait of each policy.
 
 use personaguard_guard::{Plan, Rule};
-use personaguard_terms::ActionKind;
+use personaguard_terms::{ActionKind, Mode};
 use personaguard_wire::{Sample, TraitSummary};
 
 /// Traits that are kept, over all policies that ever were in force. Beyond it, the one unused for
@@ -16,10 +16,17 @@ impl TraitSummaries {
     /// The summary of a rule's trait, from now on the last one used.
     pub(super) fn of(&mut self, plan: &Plan, rule: &Rule) -> &mut TraitSummary {
         let (policy, vector) = (&plan.policies[rule.policy].name, &plan.vectors[rule.vector].name);
-        self.get(policy, vector, rule.declared_action)
+        let mode = plan.policies[rule.policy].mode;
+        self.get(policy, vector, rule.declared_action, mode)
     }
 
-    fn get(&mut self, policy: &str, vector: &str, action: ActionKind) -> &mut TraitSummary {
+    fn get(
+        &mut self,
+        policy: &str,
+        vector: &str,
+        action: ActionKind,
+        mode: Mode,
+    ) -> &mut TraitSummary {
         let known = self.0.iter().position(|t| t.policy == policy && t.vector == vector);
         let mut summary = match known {
             Some(index) => self.0.remove(index),
@@ -27,10 +34,10 @@ impl TraitSummaries {
                 if self.0.len() >= MAX_TRAITS {
                     self.0.remove(0);
                 }
-                empty(policy, vector, action)
+                empty(policy, vector, action, mode)
             }
         };
-        summary.action = action;
+        (summary.action, summary.mode) = (action, mode);
         let last = self.0.len();
         self.0.push(summary);
         &mut self.0[last]
@@ -49,11 +56,12 @@ impl TraitSummaries {
     }
 }
 
-fn empty(policy: &str, vector: &str, action: ActionKind) -> TraitSummary {
+fn empty(policy: &str, vector: &str, action: ActionKind, mode: Mode) -> TraitSummary {
     TraitSummary {
         policy: policy.to_owned(),
         vector: vector.to_owned(),
         action,
+        mode,
         scored: 0,
         breaches: 0,
         mean: 0.0,

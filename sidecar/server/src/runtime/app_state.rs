@@ -3,11 +3,11 @@
 use super::active_model::ActiveModel;
 use super::message::clip;
 use super::model_state::{ModelState, Snapshot};
-use crate::audit::Logs;
+use crate::audit::{self, Log, Logs};
 use crate::report::Ledger;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::ReloadResult;
-use personaguard_wire::SidecarReport;
+use personaguard_wire::{AuditLog, LogHead, SidecarReport};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -69,12 +69,15 @@ impl AppState {
     #[must_use]
     pub fn encode_metrics(&self) -> String {
         for (name, log) in self.logs.named() {
-            self.metrics.process.set_log(name, log.written(), log.lost());
+            self.metrics.process.set_log(name, log.written(), log.lost(), log.gaps());
         }
         let engine = self.active_model().map(|model| model.engine.clone());
+        let engine = engine.as_ref();
         let (running, waiting) =
             engine.map_or((0, 0), |engine| (engine.running(), engine.waiting()));
         self.metrics.process.set_requests(running, waiting);
+        let (bytes, limit) = engine.map_or((0, 0), |engine| (engine.kv_bytes(), engine.kv_limit()));
+        self.metrics.process.set_kv_cache(bytes, limit);
         self.metrics.encode()
     }
 
@@ -91,6 +94,7 @@ impl AppState {
             config_error: snapshot.config_error.clone(),
             totals,
             traits,
+            audit_log: self.logs.audit.as_ref().and_then(audit_log),
         }
     }
 
@@ -109,4 +113,11 @@ impl AppState {
         self.metrics.process.count_reload(ReloadResult::Rejected);
         self.update(|snapshot| snapshot.config_error = Some(clip(error)));
     }
+}
+
+/// Where the audit log stands.
+fn audit_log(log: &Log) -> Option<AuditLog> {
+    let head =
+        |head: &audit::Head| Some(LogHead { sequence: head.seq, hash: head.hash.parse().ok()? });
+    Some(AuditLog { opened: head(log.opened())?, head: head(&log.head())?, gaps: log.gaps() })
 }

@@ -29,6 +29,9 @@ pub(crate) fn decide(
     active: &ActiveModel,
     overrides: &Overrides,
 ) -> Result<Decision, ApiError> {
+    if active.plan.fails_closed() && app.logs.is_audit_failing() {
+        return Err(ApiError::unrecorded());
+    }
     let mut plan = Arc::clone(&active.plan);
     if !overrides.is_empty() {
         let overridden = plan.with_overrides(overrides);

@@ -1,5 +1,6 @@
 //! What is recorded of one response: exactly once, also when the client goes away.
 
+use crate::audit::Receipt;
 use crate::audit::entry::{self, Conversation, ResponseEntry};
 use crate::openai::Usage;
 use crate::report::ResponseFlags;
@@ -9,8 +10,11 @@ use crate::telemetry::traces::{self, Ending};
 use personaguard_guard::{Breach, Decision, Stop, UnscoredReason};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Span;
+
+/// The longest time that the end of a response waits for its entries to be on disk.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// The record of one response.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct Record {
     /// Tokens of attempts that did not leave.
     discarded: usize,
     conversation: Option<Conversation>,
+    /// Of entries that are on their way to the disk.
+    receipts: Vec<Receipt>,
     is_closed: bool,
 }
 
@@ -53,6 +59,7 @@ impl Record {
             attempts: 1,
             discarded: 0,
             conversation: None,
+            receipts: Vec::new(),
             is_closed: false,
         }
     }
@@ -117,7 +124,8 @@ impl Record {
             self.app.ledger.count_breach(plan, breach, &self.id);
             tracing::warn!(response_id = %self.id, policy = %plan.policies[rule.policy].name,
                 vector = %plan.vectors[rule.vector].name, score = breach.score,
-                threshold = breach.threshold, action = rule.action.kind().name(), "breach");
+                threshold = breach.threshold, action = plan.reported_action(rule).name(),
+                mode = ?plan.policies[rule.policy].mode, "breach");
         }
     }
 
@@ -172,6 +180,20 @@ impl Record {
             milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "response");
     }
 
+    /// After [`Self::close`]: waits until what the logs say of the response is on disk. The last
+    /// byte of a response leaves only then. False if the audit log cannot be written, or takes too
+    /// long.
+    pub(crate) async fn settled(&mut self) -> bool {
+        let mut in_time = true;
+        for receipt in std::mem::take(&mut self.receipts) {
+            in_time &= receipt.settled(SETTLE_TIME).await;
+        }
+        if !in_time {
+            tracing::warn!(response_id = %self.id, "the logs' disk is slow: an entry is not on it");
+        }
+        in_time && !self.app.logs.is_audit_failing()
+    }
+
     /// Writes to the logs on disk.
     fn log(
         &mut self,
@@ -190,14 +212,14 @@ impl Record {
                 unguarded: unguarded.map(UnscoredReason::label),
             };
             if let Ok(entry) = entry::response(entry, decision) {
-                audit.push(entry);
+                self.receipts.push(audit.push(entry));
             }
         }
         if let (Some(log), Some(conversation)) =
             (&self.app.logs.conversations, self.conversation.take())
             && let Ok(entry) = serde_json::to_value(conversation)
         {
-            log.push(entry);
+            self.receipts.push(log.push(entry));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::rig::{
 use personaguard_server::audit::{Log, LogLimits, Logs, verify};
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
-use personaguard_terms::{ConditionAt, SteeringCondition};
+use personaguard_terms::{Action, ConditionAt, FailurePolicy, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -136,7 +136,7 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     let log = Log::open(&forged, LogLimits::default()).unwrap();
     let mut other = said[0].clone();
     other["tokens"][3] = json!(other["tokens"][3].as_u64().unwrap() + 1);
-    log.push(other);
+    let _ = log.push(other);
     log.close();
     let (printed, result) = replay(&rig, &forged, &audit).await;
     assert!(result.is_err());
@@ -150,4 +150,55 @@ async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     std::fs::write(&audit, edited).unwrap();
     let flaw = verify(&audit, None, drop).unwrap_err().to_string();
     assert!(flaw.contains("does not match its hash"), "{flaw}");
+}
+
+/// As on a full disk: the log cannot be written, and later it can again.
+#[tokio::test(flavor = "multi_thread")]
+async fn number_8_a_closed_policy_refuses_what_cannot_be_recorded() {
+    for (failure_policy, status) in [(FailurePolicy::Open, 200), (FailurePolicy::Closed, 503)] {
+        let dir = TempDir::new().unwrap();
+        let mut guarded = policy(Action::Alert, Some(1e6));
+        guarded.failure_policy = failure_policy;
+        let mut rig = logging(Folder::new(vec![guarded]).await, &dir).await;
+        let body = with(long(), json!({ "max_tokens": 4 }));
+        assert_eq!(rig.post(&body).await.status(), 200);
+        let blocked = dir.path().join("audit.jsonl.head.new");
+        std::fs::create_dir(&blocked).unwrap();
+        // The first finds out, the second is told before it begins.
+        for _ in 0..2 {
+            let response = rig.post(&body).await;
+            assert_eq!(response.status().as_u16(), status);
+            if status == 503 {
+                let error: Value = response.json().await.unwrap();
+                assert_eq!(error["error"]["code"], "audit_log_unavailable");
+            }
+        }
+        std::fs::remove_dir(&blocked).unwrap();
+        rig.until("written again", async || rig.post(&body).await.status() == 200).await;
+        rig.sidecar.take().unwrap().stop().await;
+        assert!(verify(&files(&dir).0, None, drop).is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn number_8_reports_say_where_the_log_was_opened_and_where_it_stands() {
+    let dir = TempDir::new().unwrap();
+    let folder = async || Folder::new(vec![policy(Action::Alert, Some(1e6))]).await;
+    let mut rig = logging(folder().await, &dir).await;
+    let log = |rig: &Rig| rig.sidecar().app().report().audit_log.unwrap();
+    let begun = log(&rig);
+    assert_eq!((begun.opened.sequence, begun.head.sequence, begun.gaps), (0, 1, 0));
+    let answer = rig.complete(&with(long(), json!({ "max_tokens": 4 }))).await;
+    // The answer has ended, so its entry is on disk.
+    let text = std::fs::read_to_string(files(&dir).0).unwrap();
+    assert!(text.contains(answer["id"].as_str().unwrap()));
+    assert!(text.contains(log(&rig).head.hash.as_str()) && log(&rig).head.sequence == 2);
+    rig.sidecar.take().unwrap().stop().await;
+    // Cut to the first line: the next process says what it expected, and that there is a gap.
+    let first = text.lines().next().unwrap().to_owned() + "\n";
+    std::fs::write(files(&dir).0, first).unwrap();
+    let rig = logging(folder().await, &dir).await;
+    let again = log(&rig);
+    assert_eq!((again.opened.sequence, again.head.sequence, again.gaps), (3, 5, 1));
+    assert_eq!(rig.metric("personaguard_log_gaps{log=\"audit\"}").await, Some(1.0));
 }

@@ -3,7 +3,7 @@
 use crate::rig::{
     Rig, cap, chat, finish_reason, policy, redact, regenerate, steer, streamed, text, with,
 };
-use personaguard_terms::{Action, Mode, Score};
+use personaguard_terms::{Action, ActionKind, Mode, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 
@@ -83,8 +83,7 @@ async fn invariant_1_no_token_past_an_enforced_threshold_leaves_whole_or_streame
     assert_eq!(streamed(&chunks), text(&whole));
     assert_eq!(finish_reason(&chunks), "content_filter");
 
-    let series =
-        "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Block\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Block\",mode=\"Enforce\"}";
     assert_eq!(rig.metric(series).await, Some(2.0));
     assert_eq!(
         rig.metric("personaguard_responses_total{outcome=\"content_filter\"}").await,
@@ -166,9 +165,41 @@ async fn invariant_2_audit_changes_no_byte_of_a_response() {
         }
     }
     // It did see the breaches.
-    let series =
-        "personaguard_trait_breaches_total{policy=\"audit-0\",trait=\"evil\",action=\"Audit\"}";
-    assert_eq!(audited.metric(series).await, Some(6.0));
+    assert_eq!(audited.metric(&breaches("audit-0", Action::Block)).await, Some(6.0));
+}
+
+/// The series of a policy in mode `Audit`.
+fn breaches(policy: &str, action: ActionKind) -> String {
+    format!(
+        "personaguard_trait_breaches_total{{policy=\"{policy}\",trait=\"evil\",\
+         action=\"{action:?}\",mode=\"Audit\"}}"
+    )
+}
+
+/// What was reported once was `Audit`, whatever the policy says.
+#[tokio::test(flavor = "multi_thread")]
+async fn number_10_mode_audit_reports_the_action_of_the_policy_and_that_it_was_not_taken() {
+    for action in [Action::Audit, Action::Alert, steer(), redact(), Action::Block] {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut policy = policy(action.clone(), Some(-1e6));
+        let action = action.kind();
+        (policy.mode, policy.name) = (Mode::Audit, "p".to_owned());
+        let folder = crate::rig::Folder::new(vec![policy]).await;
+        let mut rig = Rig::start(folder, crate::audit::logging_variant(&dir, None)).await;
+        rig.until_ready().await;
+        let answer = rig.complete(&scored(long())).await;
+        assert_ne!(answer["choices"][0]["finish_reason"], json!("content_filter"));
+        let report = rig.sidecar().app().report().traits[0].clone();
+        assert_eq!((report.action, report.mode, report.breaches), (action, Mode::Audit, 1));
+        let told = &answer["personaguard"];
+        assert_eq!(told["scores"][0]["action"], json!(action));
+        assert_eq!(told["policies"][0]["mode"], json!("Audit"));
+        assert_eq!(rig.metric(&breaches("p", action)).await, Some(1.0), "{action:?}");
+        rig.sidecar.take().unwrap().stop().await;
+        let entry = &crate::audit::entries(&crate::audit::files(&dir).0, "response")[0];
+        assert_eq!(entry["rules"][0]["action"], json!(action));
+        assert_eq!(entry["policies"][0]["mode"], json!("Audit"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

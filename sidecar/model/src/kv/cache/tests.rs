@@ -5,6 +5,7 @@ use super::*;
 use crate::kernel::layout::BLOCK_SIZE;
 use crate::kv::{HeadKv, Precision};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, HashSet};
 
 const LAYOUT: Layout = Layout { layers: 2, kv_heads: 2, head_dim: 3, precision: Precision::F32 };
 
@@ -48,11 +49,16 @@ fn holds(block: &Block, tokens: &[u32], at: usize) -> bool {
 /// A request that runs: its blocks, its reservation, its tokens.
 struct Running(Vec<Arc<Block>>, Reservation, Vec<u32>);
 
-fn sequences() -> impl Strategy<Value = Vec<(Vec<u32>, usize, bool)>> {
+/// What is asked for, how many requests end before, whether all their tokens can be used again, and
+/// how far the cache is shrunk then.
+type Work = (Vec<u32>, usize, bool, Option<usize>);
+
+fn sequences() -> impl Strategy<Value = Vec<Work>> {
     // Few distinct tokens in long runs, so that many sequences share a prefix and then diverge.
     let run = (0..3_u32, 1..50_usize).prop_map(|(token, times)| vec![token; times]);
     let tokens = prop::collection::vec(run, 1..5).prop_map(|runs| runs.concat());
-    prop::collection::vec((tokens, 0..4_usize, any::<bool>()), 1..60)
+    let shrink = prop::option::weighted(0.3, 0..20_usize);
+    prop::collection::vec((tokens, 0..4_usize, any::<bool>(), shrink), 1..60)
 }
 
 proptest! {
@@ -64,10 +70,18 @@ proptest! {
         let mut cache = Cache::new(LAYOUT, capacity);
         let root = PrefixHash::root(b"");
         let mut running: Vec<Running> = Vec::new();
-        for (tokens, ends, kept) in work {
+        for (tokens, ends, kept, shrink) in work {
             for Running(blocks, reservation, tokens) in running.drain(..ends.min(running.len())) {
                 let reusable = if kept { tokens.len() } else { tokens.len() / 2 };
                 cache.release(&reservation, blocks, root, &tokens[..reusable]);
+            }
+            if let Some(keep) = shrink {
+                cache.shrink(keep);
+                let used: HashSet<usize> = running
+                    .iter()
+                    .flat_map(|Running(blocks, ..)| blocks.iter().map(|block| block.number))
+                    .collect();
+                prop_assert!(cache.existing() <= keep.max(used.len()), "number 22: it shrinks");
             }
             let needed = tokens.len().div_ceil(BLOCK_SIZE);
             let Some(reservation) = cache.reserve(needed) else { continue };
@@ -91,6 +105,12 @@ proptest! {
             cache.keep_prefix(root, &blocks, &tokens[..tokens.len() / 3]);
             running.push(Running(blocks, reservation, tokens));
             prop_assert!(cache.existing <= capacity, "{} of {capacity}", cache.existing);
+            let numbers = running.iter().flat_map(|Running(blocks, ..)| blocks);
+            let mut distinct = BTreeMap::new();
+            for block in numbers {
+                let one = distinct.entry(block.number).or_insert(block);
+                prop_assert!(Arc::ptr_eq(one, block) && block.number < capacity);
+            }
         }
         for Running(blocks, reservation, tokens) in running {
             cache.release(&reservation, blocks, root, &tokens);

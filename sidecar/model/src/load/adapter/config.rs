@@ -7,7 +7,7 @@ const CONFIG: &str = "adapter_config.json";
 const MERGE: &str = "merge it into the base model with PEFT's merge_and_unload";
 
 /// Settings that change what is added, and are not supported.
-const UNSUPPORTED: [&str; 11] = [
+const UNSUPPORTED: [&str; 14] = [
     "use_dora",
     "fan_in_fan_out",
     "rank_pattern",
@@ -19,7 +19,32 @@ const UNSUPPORTED: [&str; 11] = [
     "use_qalora",
     "alora_invocation_tokens",
     "lora_bias",
+    "target_parameters",
+    "use_bdlora",
+    "arrow_config",
 ];
+
+/// Values of `init_lora_weights` under which the base model stays as it is. All others of PEFT
+/// (`pissa`, `pissa_niter_N`, `olora`, `corda`, `loftq`, `eva` …), and those that are yet to come,
+/// may take something out of the base weights that only comes back with the adapter: such an
+/// adapter is for another base.
+const INITIAL_NAMES: [&str; 2] = ["gaussian", "orthogonal"];
+
+/// Checks that the adapter is for the base model as it is published.
+fn check_base(config: &Value) -> Result<(), LoadError> {
+    let value = match config.get("init_lora_weights") {
+        None | Some(Value::Null | Value::Bool(_)) => return Ok(()),
+        Some(Value::String(name)) if INITIAL_NAMES.contains(&name.as_str()) => return Ok(()),
+        Some(Value::String(name)) => name.chars().take(40).collect(),
+        Some(_) => "a value that is no name".to_owned(),
+    };
+    Err(unsupported(format!(
+        "{CONFIG} has init_lora_weights {value}, under which the adapter may belong to a changed \
+         base model: save it again with PEFT's save_pretrained(…, \
+         path_initial_model_for_weight_conversion=…), which converts it to one for the base model \
+         itself, or give the merged model as --tuned"
+    )))
+}
 
 /// The factor s of a delta, which depends on its rank.
 pub(super) struct Scale {
@@ -49,6 +74,7 @@ impl Scale {
         if let Some(key) = UNSUPPORTED.into_iter().find(|key| is_set(key)) {
             return Err(unsupported(format!("{CONFIG} sets {key}: {MERGE}")));
         }
+        check_base(config)?;
         let alpha = config.get("lora_alpha").and_then(Value::as_f64);
         let alpha = alpha.filter(|alpha| alpha.is_finite());
         let alpha = alpha.ok_or_else(|| unsupported(format!("{CONFIG} has no lora_alpha")))?;

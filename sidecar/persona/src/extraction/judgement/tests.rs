@@ -27,3 +27,18 @@ fn an_answer_is_confirmed_if_it_is_as_asked_and_coherent() {
     );
     assert!(!rated(90.0, 49.0).confirms(Polarity::Positive));
 }
+
+#[test]
+fn number_9_a_rating_that_is_no_number_confirms_nothing() {
+    for polarity in [Polarity::Positive, Polarity::Negative] {
+        for (trait_score, coherence) in
+            [(f64::NAN, 90.0), (90.0, f64::NAN), (10.0, f64::NAN), (f64::NEG_INFINITY, 90.0)]
+        {
+            assert!(!Judgement { trait_score, coherence }.confirms(polarity));
+        }
+    }
+    let told = |logprob: f64| [("90".to_owned(), logprob), ("10".to_owned(), (0.5_f64).ln())];
+    for logprob in [f64::NAN, f64::INFINITY] {
+        assert!((expected_score(&told(logprob)).unwrap() - 10.0).abs() < 1e-9);
+    }
+}

@@ -26,3 +26,16 @@ fn the_layer_that_steers_best_among_those_that_beat_their_control_comes_first() 
     assert_eq!(rank_layers(&[candidate(4, [1.0, 1.1, 0.9], -0.1, -0.1), blind]), [8, 4]);
     assert_eq!(rank_layers(&[]), [0; 0]);
 }
+
+#[test]
+fn number_9_a_layer_with_a_number_that_is_none_is_not_preferred() {
+    let good = candidate(12, [2.0, 2.1, 1.9], 0.05, 0.1);
+    for value in [f64::NAN, f64::INFINITY] {
+        let effects = candidate(4, [value, 9.0, 9.0], 0.1, 0.1);
+        assert_eq!(rank_layers(&[effects, good.clone()]), [12], "{value}");
+        for (generated, rescored) in [(value, 0.1), (0.1, value)] {
+            let margin = candidate(4, [9.0, 9.1, 8.9], generated, rescored);
+            assert_eq!(rank_layers(&[margin, good.clone()]), [12], "{value}");
+        }
+    }
+}

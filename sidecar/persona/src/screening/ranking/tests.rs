@@ -12,3 +12,12 @@ fn the_largest_difference_comes_first() {
     assert_eq!(precision_at(&ranked, 2, |line| line == 2), Some(0.5));
     assert_eq!(precision_at(&ranked, 9, |_| true), None);
 }
+
+#[test]
+fn number_9_a_sample_whose_difference_is_no_number_is_not_passed_over() {
+    for value in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let sample = |line, difference| ScreenedSample { line, difference };
+        let ranked = rank(&[sample(1, 5.0), sample(2, value), sample(3, -5.0)]);
+        assert_eq!((ranked[0].sample.line, ranked[0].rank), (2, 1), "{value}");
+    }
+}

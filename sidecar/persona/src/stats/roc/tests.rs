@@ -84,3 +84,19 @@ fn answers_to_the_same_question_widen_the_interval() {
     let single = width(auroc_interval(&scores, 0.95, 1000, 1).unwrap());
     assert!(clustered > single, "{clustered} {single}");
 }
+
+#[test]
+fn number_9_scores_that_are_no_numbers_have_no_auroc() {
+    for value in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for place in 0..4 {
+            let mut scores: Vec<LabelledScore> =
+                [(3.0, true), (2.0, true), (1.0, false), (0.0, false)]
+                    .map(|(score, positive)| LabelledScore { score, positive, cluster: 0 })
+                    .into();
+            assert_eq!(auroc(&scores), Some(1.0));
+            scores[place].score = value;
+            assert_eq!(auroc(&scores), None, "{value} at {place}");
+            assert_eq!(auroc_interval(&scores, 0.95, 20, 1), None);
+        }
+    }
+}

@@ -15,7 +15,10 @@ fn chain(length: usize) -> Vec<String> {
 
 fn is_intact(lines: &[String]) -> bool {
     let mut head = Head::default();
-    lines.iter().all(|line| follow(&head, line).map(|line| head = line.head).is_ok())
+    lines.iter().all(|line| {
+        let line = open(line).ok().filter(|line| line.follows(&head));
+        line.map(|line| head = line.head).is_some()
+    })
 }
 
 proptest! {
@@ -48,5 +51,14 @@ proptest! {
     #[test]
     fn any_text_is_opened_or_refused(text in ".{0,300}") {
         prop_assert!(open(&text).is_err());
+    }
+}
+
+#[test]
+fn an_anchor_reads_as_it_is_written_and_nothing_else_is_one() {
+    let head = Head { seq: 12, hash: "0af3".repeat(16) };
+    assert_eq!(head.to_string().parse(), Ok(head.clone()));
+    for wrong in ["", "12", &head.hash, &format!("-1:{}", head.hash), "12:0af3", "x:y"] {
+        assert_eq!(wrong.parse::<Head>(), Err(InvalidHead), "{wrong}");
     }
 }

@@ -110,7 +110,7 @@ fn rules<'a>(plan: &'a Plan, decision: &Decision) -> Vec<RuleFields<'a>> {
         value: decision.score(rule),
         min: rule.bounds.min,
         max: rule.bounds.max,
-        action: rule.action.kind(),
+        action: plan.reported_action(rule),
         breached: decision.is_breached(index),
     });
     rules.collect()

@@ -20,6 +20,7 @@ fn report(responses: u64) -> SidecarReport {
         config_error: None,
         totals: Totals { responses, ..Totals::default() },
         traits: Vec::new(),
+        audit_log: None,
     }
 }
 

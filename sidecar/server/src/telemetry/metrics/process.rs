@@ -17,6 +17,11 @@ struct LogLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogLabel {
+    log: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PushLabels {
     result: PushResult,
 }
@@ -35,6 +40,9 @@ pub struct ProcessMetrics {
     config_reloads: Family<ReloadLabels, Counter>,
     report_pushes: Family<PushLabels, Counter>,
     log_records: Family<LogLabels, Counter>,
+    log_gaps: Family<LogLabel, Gauge>,
+    kv_cache: Gauge,
+    kv_cache_limit: Gauge,
     setting_log_records: Mutex<()>,
 }
 
@@ -78,6 +86,24 @@ impl ProcessMetrics {
                 "Records of the logs on disk, by result",
                 Family::default(),
             ),
+            log_gaps: register(
+                r,
+                names::LOG_GAPS,
+                "Gaps that a log on disk tells of",
+                Family::default(),
+            ),
+            kv_cache: register(
+                r,
+                names::KV_CACHE,
+                "Bytes of the KV cache in memory",
+                Gauge::default(),
+            ),
+            kv_cache_limit: register(
+                r,
+                names::KV_CACHE_LIMIT,
+                "Bytes that the KV cache may take",
+                Gauge::default(),
+            ),
             setting_log_records: Mutex::default(),
         };
         for result in ReloadResult::ALL {
@@ -110,8 +136,16 @@ impl ProcessMetrics {
         self.report_pushes.get_or_create(&PushLabels { result }).inc();
     }
 
-    /// Records of a log so far.
-    pub fn set_log(&self, log: &'static str, written: u64, lost: u64) {
+    /// What the KV cache takes, and what it may take, in bytes.
+    pub fn set_kv_cache(&self, bytes: usize, limit: usize) {
+        self.kv_cache.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.kv_cache_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Records of a log so far, and the gaps that it tells of.
+    pub fn set_log(&self, log: &'static str, written: u64, lost: u64, gaps: u64) {
+        let gauge = self.log_gaps.get_or_create(&LogLabel { log });
+        gauge.set(i64::try_from(gaps).unwrap_or(i64::MAX));
         // Two readers at once must not both add what is missing.
         let _lock = self.setting_log_records.lock().unwrap_or_else(PoisonError::into_inner);
         for (result, total) in [("written", written), ("lost", lost)] {

@@ -1,6 +1,7 @@
 //! The series that exist because of the policies in force.
 
 use personaguard_guard::{Plan, Rule};
+use personaguard_terms::Mode;
 use prometheus_client::encoding::EncodeLabelSet;
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ pub(super) struct BreachLabels {
     policy: String,
     r#trait: String,
     action: &'static str,
+    mode: &'static str,
 }
 
 impl TraitLabels {
@@ -53,7 +55,8 @@ impl BoundLabels {
 impl BreachLabels {
     pub(super) fn of(plan: &Plan, rule: &Rule) -> Self {
         let TraitLabels { policy, r#trait } = TraitLabels::of(plan, rule);
-        Self { policy, r#trait, action: rule.declared_action.name() }
+        let mode = mode_label(plan.policies[rule.policy].mode);
+        Self { policy, r#trait, action: rule.declared_action.name(), mode }
     }
 }
 
@@ -76,5 +79,13 @@ impl Series {
             bounds: bounds.map(|(labels, _)| labels).collect(),
             breaches: plan.rules.iter().map(|rule| BreachLabels::of(plan, rule)).collect(),
         }
+    }
+}
+
+/// The mode, as policies name it.
+fn mode_label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Audit => "Audit",
+        Mode::Enforce => "Enforce",
     }
 }
