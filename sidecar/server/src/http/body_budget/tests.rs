@@ -30,7 +30,7 @@ async fn number_22_the_oldest_body_on_its_way_gives_way_and_a_complete_one_never
 /// What may be held at a time.
 enum Held {
     Arriving(ArrivingBody),
-    Complete(Vec<u8>, BodyGuard),
+    Complete(BodyGuard),
 }
 
 proptest! {
@@ -49,17 +49,17 @@ proptest! {
                 (Some(Held::Arriving(body)), 1 | 2) => _ = body.push(&vec![0; bytes]),
                 (Some(Held::Arriving(_)), _) => {
                     let Held::Arriving(body) = bodies.swap_remove(index) else { unreachable!() };
-                    if let Ok((bytes, guard)) = body.finish() {
-                        bodies.push(Held::Complete(bytes, guard));
+                    if let Ok((_, guard)) = body.finish() {
+                        bodies.push(Held::Complete(guard));
                     }
                 }
-                (Some(Held::Complete(_, guard)), 1) => guard.shrink(bytes),
-                (Some(Held::Complete(_, guard)), _) => _ = guard.grow(bytes),
+                (Some(Held::Complete(guard)), 1) => guard.shrink(bytes),
+                (Some(Held::Complete(guard)), _) => _ = guard.grow(bytes),
             }
             let arriving: usize =
                 budget.lock().arriving.values().map(|body| body.bytes.capacity()).sum();
             let complete = bodies.iter().map(|body| match body {
-                Held::Complete(_, guard) => guard.bytes(),
+                Held::Complete(guard) => guard.bytes(),
                 Held::Arriving(_) => 0,
             });
             let held = arriving + complete.sum::<usize>();
