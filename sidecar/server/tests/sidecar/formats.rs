@@ -1,7 +1,7 @@
 //! `response_format`: whatever the model would have written, the answer is JSON that fits the
 //! schema.
 
-use crate::rig::{Rig, cap, chat, finish_reason, policy, steer, streamed, text, with};
+use crate::rig::{Rig, cap, chat, finish_reason, policy, steer, steering, streamed, text, with};
 use serde_json::{Value, json};
 
 #[path = "../../../model/tests/support/schema.rs"]
@@ -54,7 +54,10 @@ fn byte(value: &Value) -> u8 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_fits_whole_and_streamed_under_every_intervention() {
-    for policies in [vec![], vec![policy(steer(), None)], vec![policy(cap(), None)]] {
+    let mut steered = policy(steer(), None);
+    // Whether the answer before was coherent must not change the next one.
+    steering(&mut steered).coherence.back_off = false;
+    for policies in [vec![], vec![steered], vec![policy(cap(), None)]] {
         let rig = Rig::ready(policies).await;
         for schema in schemas() {
             for seed in 0..2 {
