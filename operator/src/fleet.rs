@@ -4,6 +4,7 @@ mod breach;
 mod controller;
 mod counts;
 mod events;
+mod loaded;
 mod owners;
 mod queries;
 mod state;
@@ -13,4 +14,5 @@ mod workload_state;
 
 pub(crate) use breach::{ActiveBreach, active_breaches};
 pub(crate) use controller::Controller;
+pub(crate) use loaded::loaded;
 pub(crate) use state::Fleet;

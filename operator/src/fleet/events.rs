@@ -6,11 +6,8 @@ use super::workload::{display_name, object_reference};
 use crate::context::{Context, Notice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
-use personaguard_api::conditions::condition;
+use personaguard_api::conditions::{condition, event};
 use personaguard_api::{PersonaReportStatus, WorkloadReference};
-
-/// What was done when the Event came up, as Events have it.
-const ACTION: &str = "Measure";
 
 /// Publishes Events on the workload and on the policy. Action `Audit` makes no Events.
 pub(super) async fn announce_breaches(
@@ -28,7 +25,7 @@ pub(super) async fn announce_breaches(
             new.pod,
             new.breach.response_id
         );
-        let notice = Notice::warning(condition::TRAIT_BREACHED, ACTION, note);
+        let notice = Notice::new(&event::TRAIT_BREACHED, note);
         context.events.publish(&notice, &object_reference(namespace, workload)).await;
         if let Some(policy) = context.stores.policies.get(namespace, &new.policy) {
             context.events.publish(&notice, &policy.object_ref(&())).await;
@@ -57,7 +54,7 @@ pub(super) async fn announce_drift(
         return;
     }
     if let Some(drift) = drift(after) {
-        let notice = Notice::warning(&drift.reason, ACTION, drift.message.clone());
+        let notice = Notice::new(&event::DRIFT_DETECTED, drift.message.clone());
         context.events.publish(&notice, &object_reference(namespace, workload)).await;
     }
 }

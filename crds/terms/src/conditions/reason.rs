@@ -235,6 +235,12 @@ reasons! {
         "Read its log, then create another DatasetScreen.";
 
     // The operator.
+    UNREADABLE = "Unreadable" on [ACCEPTED, GUARDED, BYPASS_DETECTED, READY, COMPLETE, REPORTING, EVENT, METRIC]:
+        "The object, or one that it depends on, cannot be read by this operator, as one of a newer version cannot. Everything of its scope stays as it is.",
+        "Upgrade the operator to the version of the kinds, or correct the object; see the message.";
+    WRITE_REFUSED = "WriteRefused" on [READY(PersonaPolicy, PersonaVector), COMPLETE, EVENT, METRIC]:
+        "The API server refuses to write an object that is needed (a quota, an admission webhook, a missing right); the message names it. It is tried again.",
+        "Remove what refuses it.";
     WITHDRAWN = "Withdrawn" on [EVENT]:
         "A deleted policy was withdrawn from the sidecars.",
         "";

@@ -13,6 +13,8 @@ pub(super) struct SelectedPod<'a> {
     pub(super) pod: &'a PodView,
     pub(super) report: Option<&'a PodCounts>,
     pub(super) state: GuardState,
+    /// The generation that it has acknowledged to enforce, whether or not it is the newest.
+    pub(super) enforces: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +28,26 @@ pub(super) enum GuardState {
     OtherModel,
 }
 
-/// `resolved` is the policy as its sidecar is to enforce it, if it is accepted.
+/// `resolved` is the policy as the pod's sidecar is to enforce it. If it is not accepted, that is an
+/// earlier generation, and guards no pod as written.
 pub(super) fn classify<'a>(
     pod: &'a PodView,
     report: Option<&'a PodCounts>,
     model: &str,
     resolved: Option<&ResolvedPolicy>,
+    accepted: bool,
 ) -> SelectedPod<'a> {
-    let state = match (pod.sidecar.as_deref(), resolved, report) {
-        (None, ..) => GuardState::NoSidecar,
-        (Some(sidecar), ..) if sidecar != model => GuardState::OtherModel,
-        (Some(_), Some(resolved), Some(report)) if enforces(report, resolved) => {
-            GuardState::Guarded
-        }
-        _ => GuardState::Unacknowledged,
+    let enforced = resolved
+        .and_then(|resolved| Some((report?, resolved)))
+        .filter(|(report, resolved)| enforces(report, resolved));
+    let state = match pod.sidecar.as_deref() {
+        None => GuardState::NoSidecar,
+        Some(sidecar) if sidecar != model => GuardState::OtherModel,
+        Some(_) if accepted && enforced.is_some() => GuardState::Guarded,
+        Some(_) => GuardState::Unacknowledged,
     };
-    SelectedPod { pod, report, state }
+    let enforces = enforced.map(|(_, resolved)| resolved.generation);
+    SelectedPod { pod, report, state, enforces }
 }
 
 /// Whether a sidecar enforces every trait of a policy.
@@ -56,10 +62,9 @@ pub(super) fn guarded(
     pods: &[SelectedPod<'_>],
     uid: Option<&str>,
     rejection: Option<&Rejection>,
-    in_force: Option<&ResolvedPolicy>,
 ) -> NewCondition {
     if let Some(rejection) = rejection {
-        let message = while_rejected(pods, in_force);
+        let message = while_rejected(pods);
         return NewCondition::unmet(condition::GUARDED, rejection.reason, message);
     }
     if pods.is_empty() {
@@ -73,17 +78,17 @@ pub(super) fn guarded(
     NewCondition::met(condition::GUARDED, reason::ACKNOWLEDGED, message)
 }
 
-fn while_rejected(pods: &[SelectedPod<'_>], in_force: Option<&ResolvedPolicy>) -> String {
-    let Some(old) = in_force else {
-        return "The policy is not accepted, so nothing is enforced. See condition Accepted."
+fn while_rejected(pods: &[SelectedPod<'_>]) -> String {
+    let generations: Vec<i64> = pods.iter().filter_map(|selected| selected.enforces).collect();
+    let Some(oldest) = generations.iter().min() else {
+        return "The policy is not accepted, and no pod enforces an earlier generation. See \
+                condition Accepted."
             .to_owned();
     };
-    let reports = pods.iter().filter_map(|selected| selected.report);
-    let enforcing = reports.filter(|report| acknowledges(report, old)).count();
     format!(
-        "This generation is not accepted; {enforcing} pods enforce generation {}. See condition \
+        "This generation is not accepted; {} pods enforce generation {oldest}. See condition \
          Accepted.",
-        old.generation
+        generations.len()
     )
 }
 
