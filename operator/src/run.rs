@@ -28,7 +28,10 @@ pub(crate) async fn run(config: Config, settings: Settings) -> Result<()> {
     admin::serve(settings.admin_listen, Arc::clone(&metrics), ready.clone()).await?;
     let namespace = settings.installation.namespace.clone();
     let me = settings.pod_name.clone().unwrap_or_else(|| format!("pid-{}", std::process::id()));
-    label_leader(&client, &settings, false).await?;
+    if let Err(error) = label_leader(&client, &settings, false).await {
+        let error = format!("{error:#}");
+        tracing::warn!(error, "the leader's label could not be removed from our own pod");
+    }
     let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
     let mut elector = Elector::new(leases, me.clone());
     // An operator that stands by does everything it should.

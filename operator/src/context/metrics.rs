@@ -23,6 +23,8 @@ const MAX_TRAIT_SERIES: usize = 2000;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    #[cfg(test)]
+    registered: Vec<&'static str>,
     reconciliations: Family<ReconciliationLabels, Counter>,
     reconcile_duration: Family<KindLabel, Histogram, fn() -> Histogram>,
     reports: Family<ResultLabel, Counter>,
@@ -44,6 +46,8 @@ impl Metrics {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.5, 12));
         let mut metrics = Self {
             registry: Registry::default(),
+            #[cfg(test)]
+            registered: Vec::new(),
             reconciliations: Family::default(),
             reconcile_duration: Family::new_with_constructor(histogram),
             reports: Family::default(),
@@ -116,6 +120,8 @@ impl Metrics {
     }
 
     fn add(&mut self, name: &'static str, help: &str, metric: impl Metric) {
+        #[cfg(test)]
+        self.registered.push(name);
         // The library adds `_total` to counters itself.
         self.registry.register(name.trim_end_matches("_total"), help, metric);
     }

@@ -131,6 +131,7 @@ impl Controller {
             sidecar_pods: &snapshot.sidecar_pods,
             silent_pods: &snapshot.silent_pods,
             before,
+            held: !self.context.stores.policies.unreadable_within(&name.namespace).is_empty(),
             now: Timestamp::now(),
         })
     }

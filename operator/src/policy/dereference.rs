@@ -97,7 +97,7 @@ pub(super) async fn dereference(
     Ok(Inputs {
         scope: scope.clone(),
         settings: Arc::clone(&context.settings),
-        authorities: trust_bundle.pem(),
+        authorities: authorities(trust_bundle, config_map.as_deref()),
         model: stores.models.get("", &scope.model),
         vectors: vectors(context, artifacts, &policies).await?,
         policies,
@@ -116,6 +116,12 @@ pub(super) async fn dereference(
         injection: stores.injections.get(namespace, &name),
         exclusion: stores.exclusion(namespace, &context.settings.installation.namespace),
     })
+}
+
+/// Until there are certificates, sidecars trust what they did.
+fn authorities(trust_bundle: &TrustBundle, config_map: Option<&ConfigMap>) -> String {
+    let known = || config_map?.data.as_ref()?.get(names::CA_FILE).cloned();
+    Some(trust_bundle.pem()).filter(|pem| !pem.is_empty()).or_else(known).unwrap_or_default()
 }
 
 /// Policies that cannot be read and may belong to the scope: they name its model, or none that can

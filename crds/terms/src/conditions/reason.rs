@@ -116,6 +116,9 @@ reasons! {
     AWAITING_ACKNOWLEDGEMENT = "AwaitingAcknowledgement" on [GUARDED]:
         "Some pods have not acknowledged this generation yet.",
         "Wait some seconds; then look at the log of the container `personaguard`.";
+    FORMER_WEIGHTS = "FormerWeights" on [GUARDED]:
+        "Some pods were made for former weights of the model, keep these loaded, and enforce an earlier generation.",
+        "`kubectl rollout restart` their workload.";
     PODS_WITHOUT_SIDECAR = "PodsWithoutSidecar" on [GUARDED]:
         "Some selected pods have no sidecar: they are older than the policy, or exempt.",
         "`kubectl rollout restart` their workload.";

@@ -23,30 +23,35 @@ pub(super) enum GuardState {
     Guarded,
     /// Its sidecar has not acknowledged this generation, or not yet.
     Unacknowledged,
+    /// It was made for former weights of the model, and enforces an earlier generation.
+    FormerWeights,
     NoSidecar,
     /// It has the sidecar of another model.
     OtherModel,
 }
 
-/// `resolved` is the policy as the pod's sidecar is to enforce it. If it is not accepted, that is an
-/// earlier generation, and guards no pod as written.
+/// `resolved` is the policy as the pod's sidecar is to enforce it, maybe in an earlier generation.
+/// `generation` is the one to enforce, unless it is not accepted.
 pub(super) fn classify<'a>(
     pod: &'a PodView,
     report: Option<&'a PodCounts>,
     model: &str,
     resolved: Option<&ResolvedPolicy>,
-    accepted: bool,
+    generation: Option<i64>,
 ) -> SelectedPod<'a> {
     let enforced = resolved
         .and_then(|resolved| Some((report?, resolved)))
         .filter(|(report, resolved)| enforces(report, resolved));
+    let enforces = enforced.map(|(_, resolved)| resolved.generation);
     let state = match pod.sidecar.as_deref() {
         None => GuardState::NoSidecar,
         Some(sidecar) if sidecar != model => GuardState::OtherModel,
-        Some(_) if accepted && enforced.is_some() => GuardState::Guarded,
-        Some(_) => GuardState::Unacknowledged,
+        Some(_) => match (generation, enforces) {
+            (Some(newest), Some(enforces)) if newest == enforces => GuardState::Guarded,
+            (Some(_), Some(_)) => GuardState::FormerWeights,
+            _ => GuardState::Unacknowledged,
+        },
     };
-    let enforces = enforced.map(|(_, resolved)| resolved.generation);
     SelectedPod { pod, report, state, enforces }
 }
 
@@ -119,8 +124,10 @@ fn sidecar_problem(pods: &[SelectedPod<'_>], uid: Option<&str>) -> Option<(Strin
 
 /// The most serious state of a pod that is not guarded.
 fn pod_problem(pods: &[SelectedPod<'_>]) -> Option<(String, String)> {
-    let (reason, message) =
-        other_model(pods).or_else(|| no_sidecar(pods)).or_else(|| unacknowledged(pods))?;
+    let (reason, message) = other_model(pods)
+        .or_else(|| no_sidecar(pods))
+        .or_else(|| unacknowledged(pods))
+        .or_else(|| former_weights(pods))?;
     Some((reason.to_owned(), message))
 }
 
@@ -164,6 +171,17 @@ fn unacknowledged(pods: &[SelectedPod<'_>]) -> Option<Problem> {
         first.name
     );
     Some((reason::AWAITING_ACKNOWLEDGEMENT, message))
+}
+
+fn former_weights(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::FormerWeights)?;
+    let message = format!(
+        "{count} of {} selected pods run former weights of the model and enforce an earlier \
+         generation, among them {}: restart their workloads (kubectl rollout restart).",
+        pods.len(),
+        first.name
+    );
+    Some((reason::FORMER_WEIGHTS, message))
 }
 
 /// How many pods are in a state, and the first of them.

@@ -72,16 +72,19 @@ impl Observation<'_> {
     }
 
     fn selected_pods(&self) -> Vec<SelectedPod<'_>> {
-        let selected = self
-            .inputs
-            .pods
-            .iter()
-            .filter(|pod| personaguard_api::selects(&self.policy.spec.selector, &pod.labels));
+        // Of a policy that is not accepted, also those that it selected in the generation in force.
+        let stays = |pod: &PodView| {
+            let in_force = self.rejection().and_then(|_| self.in_force_in(pod));
+            in_force.is_some_and(|in_force| in_force.selects(&pod.labels))
+        };
+        let selected = self.inputs.pods.iter().filter(|pod| {
+            personaguard_api::selects(&self.policy.spec.selector, &pod.labels) || stays(pod)
+        });
         selected
             .map(|pod| {
                 let report = self.inputs.reports.get(&pod.uid);
-                let accepted = self.rejection().is_none();
-                classify(pod, report, &self.inputs.scope.model, self.in_force_in(pod), accepted)
+                let newest = self.policy.metadata.generation.filter(|_| self.rejection().is_none());
+                classify(pod, report, &self.inputs.scope.model, self.in_force_in(pod), newest)
             })
             .collect()
     }
