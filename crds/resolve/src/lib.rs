@@ -20,8 +20,8 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
-    PersonaPolicy, PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, wire_selector,
+    Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
+    PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, wire_selector,
 };
 use personaguard_wire::{
     Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, UnresolvedPolicy, parts,

@@ -333,11 +333,13 @@ fn item_12_two_edits_that_agree_with_each_other_take_effect_together() {
     let steer = |coefficient: f64| json!([{"vector": "rude", "action": "Steer", "steer": {"coefficient": coefficient}}]);
     traits(&mut inputs, steer(2.0));
     settle(&mut inputs);
-    assert_eq!(enforced(&inputs, "config.yaml")[0].generation, 3);
-    assert!(enforced(&inputs, "config.yaml")[0].traits[0].steer.is_none(), "the edit conflicts");
+    let before = enforced(&inputs, "config.yaml").remove(0);
+    assert_eq!((before.generation, before.traits[0].vector.as_str()), (3, "evil"), "it conflicts");
     Arc::make_mut(&mut inputs.policies[1]).spec.traits = rule(steer(2.0));
     settle(&mut inputs);
-    let steers = |it: &personaguard_wire::ResolvedPolicy| it.traits[0].steer.is_some();
+    let steers = |it: &personaguard_wire::ResolvedPolicy| {
+        matches!(it.traits[0].action, personaguard_api::Action::Steer(_))
+    };
     assert!(enforced(&inputs, "config.yaml").iter().all(steers));
 }
 
