@@ -1,19 +1,25 @@
 //! What every controller works with: the API server, the stores, the queue, Events and metrics. No
 //! controller keeps its state here.
 
+mod api_client;
+mod api_health;
 mod cluster;
 mod events;
 mod fence;
 mod metrics;
 mod queue;
+mod readable;
 mod store;
 mod stores;
 
+pub(crate) use api_client::{election_client, fenced_client};
+pub(crate) use api_health::ApiHealth;
 pub(crate) use cluster::Cluster;
 pub(crate) use events::{Events, Notice};
 pub(crate) use fence::Fence;
 pub(crate) use metrics::{Metrics, TraitLabels};
 pub(crate) use queue::Queue;
+pub(crate) use readable::{Readable, Unreadable};
 pub(crate) use store::{Change, Store};
 pub(crate) use stores::Stores;
 

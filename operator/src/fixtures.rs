@@ -1,5 +1,12 @@
 //! Objects that tests start from.
 
+mod fake_api;
+
+pub(crate) use fake_api::{Asked, FakeApi};
+
+use crate::context::{
+    ApiHealth, Cluster, Context, Events, Fence, Metrics, Queue, Stores, fenced_client,
+};
 use crate::objects::PodView;
 use crate::settings::{Arguments, Command, Settings};
 use crate::vector::Artifact;
@@ -112,7 +119,7 @@ pub(crate) fn settings(arguments: &[&str]) -> Settings {
     let line = base.iter().chain(arguments).map(std::ffi::OsString::from);
     match Arguments::from_line(line).unwrap().command {
         Command::Run(settings) => *settings,
-        Command::Check(_) => panic!("not run"),
+        Command::Check(_) | Command::Uninstall(_) => panic!("not run"),
     }
 }
 
@@ -161,4 +168,20 @@ pub(crate) fn breach_at(at: i64, score: f64) -> TraitScores {
         drift: None,
         sample: None,
     }
+}
+
+/// A leader's context, with an API server that a test makes up.
+pub(crate) fn context(server: &FakeApi) -> Arc<Context> {
+    let fence = Fence::default();
+    fence.open_until(tokio::time::Instant::now() + std::time::Duration::from_secs(3600));
+    let client = fenced_client(server.config(), fence.clone(), ApiHealth::default()).unwrap();
+    let metrics = Arc::new(Metrics::new());
+    Arc::new(Context {
+        settings: Arc::new(settings(&[])),
+        cluster: Cluster::new(client.clone(), fence.clone(), Arc::clone(&metrics)),
+        stores: Stores::default(),
+        queue: Queue::new(),
+        events: Events::new(client, "me".into(), fence),
+        metrics,
+    })
 }

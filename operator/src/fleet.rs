@@ -5,6 +5,7 @@ mod breach;
 mod controller;
 mod counts;
 mod events;
+mod loaded;
 mod owners;
 mod queries;
 mod state;
@@ -14,4 +15,5 @@ mod workload_state;
 
 pub(crate) use breach::{ActiveBreach, active_breaches};
 pub(crate) use controller::Controller;
+pub(crate) use loaded::loaded;
 pub(crate) use state::Fleet;

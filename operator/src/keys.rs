@@ -49,6 +49,51 @@ pub(crate) struct Owner {
     pub(crate) uid: String,
 }
 
+/// A kind that the operator watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Policy,
+    Model,
+    Vector,
+    Report,
+    Screen,
+    Injection,
+    ConfigMap,
+    Pod,
+    Service,
+    Namespace,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Policy,
+        Self::Model,
+        Self::Vector,
+        Self::Report,
+        Self::Screen,
+        Self::Injection,
+        Self::ConfigMap,
+        Self::Pod,
+        Self::Service,
+        Self::Namespace,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "PersonaPolicy",
+            Self::Model => "PersonaModel",
+            Self::Vector => "PersonaVector",
+            Self::Report => "PersonaReport",
+            Self::Screen => "DatasetScreen",
+            Self::Injection => "PersonaInjection",
+            Self::ConfigMap => "ConfigMap",
+            Self::Pod => "Pod",
+            Self::Service => "Service",
+            Self::Namespace => "Namespace",
+        }
+    }
+}
+
 /// Something to reconcile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
@@ -64,6 +109,8 @@ pub(crate) enum Key {
     Report(ObjectName),
     /// The workload behind the controller of a pod.
     Owner { namespace: String, owner: Owner },
+    /// An object that cannot be read: that it says so.
+    Unreadable { kind: Kind, name: ObjectName },
 }
 
 impl Key {
@@ -75,6 +122,7 @@ impl Key {
             Self::Model(_) => "PersonaModel",
             Self::Screen(_) => "DatasetScreen",
             Self::Report(_) | Self::Owner { .. } => "PersonaReport",
+            Self::Unreadable { kind, .. } => kind.as_str(),
         }
     }
 }

@@ -20,11 +20,13 @@ mod run;
 mod screen;
 mod settings;
 mod telemetry;
+mod uninstall;
+mod unreadable;
 mod vector;
 mod workers;
 
 use anyhow::{Context as _, Result};
-use kube::Client;
+use kube::{Client, Config};
 use settings::{Arguments, Command, Settings};
 use std::process::ExitCode;
 
@@ -45,14 +47,19 @@ async fn main() -> ExitCode {
 
 async fn execute(command: Command) -> Result<()> {
     match command {
-        Command::Check(installation) => check::run(client().await?, &installation.namespace).await,
+        Command::Check(installation) => {
+            check::run(Client::try_from(config().await?)?, &installation.namespace).await
+        }
+        Command::Uninstall(installation) => {
+            uninstall::run(config().await?, &installation.namespace).await
+        }
         Command::Run(settings) => run_traced(*settings).await,
     }
 }
 
 async fn run_traced(settings: Settings) -> Result<()> {
     let traces = telemetry::init(settings.log_format, settings.otlp_endpoint.as_deref())?;
-    let result = async { run::run(client().await?, settings).await }.await;
+    let result = async { run::run(config().await?, settings).await }.await;
     if let Some(traces) = traces
         && let Err(error) = traces.shutdown()
     {
@@ -61,8 +68,8 @@ async fn run_traced(settings: Settings) -> Result<()> {
     result
 }
 
-async fn client() -> Result<Client> {
-    Client::try_default().await.context(
+async fn config() -> Result<Config> {
+    Config::infer().await.context(
         "the API server cannot be reached: inside a cluster the pod needs a ServiceAccount, \
          outside set KUBECONFIG",
     )

@@ -1,7 +1,7 @@
 //! The status of a `PersonaModel`: whether sidecars load and serve it.
 
 use crate::context::Context;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, loaded};
 use crate::objects::conditions::{NewCondition, conditions};
 use crate::outcome::{Done, ReconcileError};
 use jiff::Timestamp;
@@ -17,6 +17,9 @@ pub(crate) async fn reconcile(
     let Some(model) = context.stores.models.get("", name) else {
         return Ok(Done::until_change("Deleted"));
     };
+    if context.stores.models.unreadable("", name).is_some() {
+        return Ok(Done::until_change(reason::UNREADABLE));
+    }
     let status = status(&model, &fleet.sidecars_of(name), Timestamp::now());
     if model.status.as_ref() != Some(&status) {
         let api: Api<PersonaModel> = context.cluster.all();
@@ -41,6 +44,7 @@ fn status(
     let ready = ready(sidecars, serving);
     PersonaModelStatus {
         observed_generation: model.metadata.generation,
+        loaded: loaded(sidecars.iter().map(|(_, pod)| pod)),
         sidecars: u32::try_from(serving).unwrap_or(u32::MAX),
         conditions: conditions(&[ready], before, model.metadata.generation, now),
     }

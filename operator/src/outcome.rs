@@ -1,5 +1,6 @@
 //! How a reconciliation ends, and how a write to the API server fails.
 
+use personaguard_api::conditions::reason;
 use std::time::Duration;
 
 /// A reconciliation that succeeded.
@@ -29,6 +30,18 @@ pub(crate) enum ReconcileError {
     Build(String),
 }
 
+impl ReconcileError {
+    /// Whether the API server refused a write, as it may go on doing.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Write(error) if error.refusal().is_some())
+    }
+
+    /// Label of the metric.
+    pub(crate) fn reason(&self) -> &'static str {
+        if self.is_refused() { reason::WRITE_REFUSED } else { reason::API_ERROR }
+    }
+}
+
 impl From<NotLeader> for ReconcileError {
     fn from(error: NotLeader) -> Self {
         Self::Write(error.into())
@@ -54,6 +67,51 @@ impl WriteError {
     /// The object does not exist (any more).
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 404)
+    }
+}
+
+impl WriteError {
+    /// What the API server refused, and why: a quota, say, or an admission webhook. `None` if it
+    /// could not be asked, or if another write was faster.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Api { object, source: kube::Error::Api(status) } => {
+                let lasts = ![404, 409].contains(&status.code);
+                lasts.then(|| format!("{object}: {}", status.message))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Writes that failed in one reconciliation, which goes on with the others.
+#[derive(Debug, Default)]
+pub(crate) struct FailedWrites(Vec<WriteError>);
+
+impl FailedWrites {
+    /// What was written; a failure is kept. Without the Lease nothing more can be written.
+    pub(crate) fn keep<T>(
+        &mut self,
+        result: Result<T, WriteError>,
+    ) -> Result<Option<T>, NotLeader> {
+        match result {
+            Ok(written) => Ok(Some(written)),
+            Err(WriteError::NotLeader(error)) => Err(error),
+            Err(error) => {
+                self.0.push(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The first that the API server refused.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.0.iter().find_map(WriteError::refusal)
+    }
+
+    /// Fails if a write did.
+    pub(crate) fn into_result(self) -> Result<(), WriteError> {
+        self.0.into_iter().next().map_or(Ok(()), Err)
     }
 }
 

@@ -10,6 +10,7 @@ mod finalizer;
 #[cfg(test)]
 mod fixtures;
 mod status;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod validate;

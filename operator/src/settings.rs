@@ -45,6 +45,13 @@ pub(crate) enum Command {
     /// policy and its binding, Personaguard's kinds, and an operator that leads. Prints a line for
     /// each. The exit status is 1 if something is missing.
     Check(Installation),
+    /// Remove what only the operator can remove, before it is uninstalled, and exit.
+    ///
+    /// Scales the operator's Deployment to 0, waits for its Lease, and removes the finalizer
+    /// `personaguard.dev/withdraw` from every PersonaPolicy, without which a namespace with a policy
+    /// could not end. Policies stay, and so do running sidecars with their configs. The chart runs
+    /// it before `helm uninstall`.
+    Uninstall(Installation),
 }
 
 #[derive(Clone, Debug, Args)]

@@ -12,6 +12,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* Of what runs beside the operator, so that nothing selects it as the operator. */}}
+{{- define "personaguard.hookLabels" -}}
+app.kubernetes.io/name: personaguard-uninstall
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: personaguard
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
 {{/* An image reference: (dict "image" .Values.image "default" .Chart.AppVersion). */}}
 {{- define "personaguard.image" -}}
 {{- if .image.digest -}}

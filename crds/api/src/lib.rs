@@ -26,8 +26,8 @@ pub use audit_log::{AuditLogCut, AuditLogHead, AuditLogStatus};
 pub use injection::{PersonaInjection, PersonaInjectionSpec};
 pub use manifests::manifests;
 pub use model::{
-    ImagePullPolicy, ImageSource, ModelSource, PersistentVolumeClaimSource, PersonaModel,
-    PersonaModelSpec, PersonaModelStatus, Resources, Runtime,
+    ImagePullPolicy, ImageSource, LoadedWeights, ModelSource, PersistentVolumeClaimSource,
+    PersonaModel, PersonaModelSpec, PersonaModelStatus, Resources, Runtime,
 };
 pub use personaguard_terms::*;
 pub use policy::{
@@ -41,7 +41,7 @@ pub use report::{
 };
 pub use sample::{Centroid, Sample, Sketch};
 pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};
-pub use selector::{selects, wire_selector};
+pub use selector::{label_selector, selects, wire_selector};
 pub use vector::{
     ArtifactSource, Calibration, ConfigMapArtifact, Extraction, JudgeEndpoint, KeySecret,
     PersonaVector, PersonaVectorSpec, PersonaVectorStatus, SampleCounts, SteeringStep, Workspace,

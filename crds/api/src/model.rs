@@ -199,8 +199,24 @@ pub struct PersonaModelStatus {
     /// Sidecars that have reported that they loaded exactly this model.
     #[serde(default)]
     pub sidecars: u32,
+    /// Which weights sidecars of this model have loaded. They stay loaded until the pod is replaced,
+    /// so there may be former ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sha256"]))]
+    pub loaded: Vec<LoadedWeights>,
     /// `Ready`: sidecars load and serve the model.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How many sidecars have a weight file loaded.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadedWeights {
+    /// SHA-256 of the weight file.
+    #[schemars(with = "String")] // a Digest's rule would cost too much in an unbounded list
+    pub sha256: Digest,
+    /// Number of pods.
+    pub pods: u32,
 }

@@ -1,6 +1,6 @@
 //! Label selectors.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use personaguard_wire::{Requirement, Selector};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,21 @@ pub fn wire_selector(selector: &LabelSelector) -> Selector {
             })
             .collect(),
         match_labels: selector.match_labels.clone().unwrap_or_default(),
+    }
+}
+
+/// A selector as the API server is told it.
+#[must_use]
+pub fn label_selector(selector: &Selector) -> LabelSelector {
+    let Selector { match_expressions, match_labels } = selector;
+    let requirements = match_expressions.iter().map(|requirement| LabelSelectorRequirement {
+        key: requirement.key.clone(),
+        operator: requirement.operator.clone(),
+        values: requirement.values.clone(),
+    });
+    LabelSelector {
+        match_expressions: (!match_expressions.is_empty()).then(|| requirements.collect()),
+        match_labels: (!match_labels.is_empty()).then(|| match_labels.clone()),
     }
 }
 

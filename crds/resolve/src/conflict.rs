@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// so two policies that steer the same pods along the same vector would do what neither of them
 /// says. Two caps combine to the narrower of both, unless that leaves no room between floor and
 /// ceiling.
-pub(super) fn no_conflict(
+///
+/// # Errors
+/// If it contradicts one of them.
+pub fn no_conflict(
     new: ResolvedPolicy,
     accepted: &[ResolvedPolicy],
 ) -> Result<ResolvedPolicy, Rejection> {
@@ -28,7 +31,7 @@ pub(super) fn no_conflict(
                 continue;
             };
             let message = format!(
-                "the older policy `{}` {conflict}, and their selectors may select the same pods: \
+                "policy `{}`, which stands, {conflict}, and their selectors may select the same pods: \
                  let them agree, or use selectors that exclude each other",
                 older.name
             );

@@ -1,6 +1,7 @@
 //! From the kinds to what a sidecar enforces: a pure function that the operator and `personaguard
 //! serve` share.
 
+mod assemble;
 mod conflict;
 #[cfg(test)]
 mod fixtures;
@@ -9,22 +10,21 @@ mod rejection;
 mod scale;
 mod vector;
 
+pub use assemble::{assemble, served_model};
+pub use conflict::no_conflict;
 pub use placement::{age, misplaced};
 pub use rejection::Rejection;
 pub use vector::VectorInput;
 
-use conflict::no_conflict;
 use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    API_VERSION, Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
-    PersonaPolicy, PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, names,
-    wire_selector,
+    Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
+    PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, wire_selector,
 };
 use personaguard_wire::{
-    Baseline, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector,
-    ServedModel, UnresolvedPolicy, parts,
+    Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, UnresolvedPolicy, parts,
 };
 use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,34 +68,7 @@ pub fn resolve(
             }
         }
     }
-    accepted.sort_by(|a, b| a.name.cmp(&b.name));
-    let rules = || accepted.iter().flat_map(|policy| &policy.traits);
-    let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
-    let own_layers: Vec<_> =
-        used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
-    let mut values: BTreeMap<_, _> =
-        own_layers.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
-    let mut vectors: BTreeMap<_, _> =
-        own_layers.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
-    for rule in rules() {
-        let Some(vector) = inputs.get(&rule.vector) else { continue };
-        for part in parts(&rule.action) {
-            let (name, Some(part_values)) = (part.name(&rule.vector), part.values(&vector.layers))
-            else {
-                continue;
-            };
-            vectors.insert(name.clone(), resolved_part(vector, part, &part_values));
-            values.insert(name, part_values);
-        }
-    }
-    let config = GuardConfig {
-        api_version: API_VERSION.to_owned(),
-        kind: GuardConfig::KIND.to_owned(),
-        model: served_model(model),
-        vectors,
-        policies: accepted,
-        unresolved: Vec::new(),
-    };
+    let (config, values) = assemble(model, inputs, accepted);
     Resolution { config, values, rejected }
 }
 
@@ -409,21 +382,6 @@ fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f6
     }
 }
 
-fn served_model(model: &PersonaModel) -> ServedModel {
-    let runtime = &model.spec.runtime;
-    ServedModel {
-        name: model.name_any(),
-        file: format!("{}/{}", names::MODEL_DIR, model.spec.source.path()),
-        sha256: model.spec.sha256.clone(),
-        context_length: runtime.context_length,
-        max_concurrent: runtime.max_concurrent,
-        max_request_bytes: Some(runtime.max_request_bytes),
-        scoring_deadline_seconds: Some(runtime.scoring_deadline_seconds),
-        threads: runtime.threads,
-        device: runtime.device,
-    }
-}
-
 /// The vector's file lacks a layer that the rule acts at.
 fn no_layer(rule: &TraitRule, part: Part, vector: &VectorInput) -> Rejection {
     let message = format!(
@@ -434,33 +392,6 @@ fn no_layer(rule: &TraitRule, part: Part, vector: &VectorInput) -> Rejection {
         vector.layers.len().saturating_sub(1)
     );
     Rejection::new(reason::LAYER_MISSING, message)
-}
-
-/// A part of a vector. It has no baseline, because nothing is scored by it.
-fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
-    ResolvedVector {
-        layer: part.layer(),
-        sha256: digest_of(values),
-        baseline: None,
-        ..resolved_vector(vector)
-    }
-}
-
-fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
-    ResolvedVector {
-        trait_name: vector.trait_name.clone(),
-        layer: vector.layer,
-        model_digest: vector.model_digest.clone(),
-        sha256: digest_of(&vector.values),
-        baseline: vector
-            .calibration
-            .as_ref()
-            .map(|calibration| Baseline {
-                mean: calibration.mean,
-                standard_deviation: calibration.standard_deviation,
-            })
-            .filter(Baseline::is_valid),
-    }
 }
 
 #[cfg(test)]

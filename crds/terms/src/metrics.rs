@@ -67,6 +67,10 @@ pub mod operator {
     /// Counter {receiver: alertmanager, webhook; result: delivered, failed, dropped}: alerts that
     /// the operator itself sends.
     pub const ALERTS: &str = "personaguard_operator_alerts_total";
+    /// Gauge {kind}: objects that this operator cannot read.
+    pub const UNREADABLE_OBJECTS: &str = "personaguard_operator_unreadable_objects";
+    /// Counter {kind}: writes that the API server refused.
+    pub const REFUSED_WRITES: &str = "personaguard_operator_refused_writes_total";
     /// Gauge: 1 on the leader.
     pub const LEADER: &str = "personaguard_operator_leader";
     /// Gauge {namespace, policy}: 1 while a policy is Ready.

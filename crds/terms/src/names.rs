@@ -7,6 +7,8 @@ use crate::quantity::Digest;
 pub const CONTAINER: &str = "personaguard";
 /// Field manager of every server-side apply of the operator.
 pub const FIELD_MANAGER: &str = "personaguard";
+/// Field manager of the conditions of an object that the operator cannot read.
+pub const UNREADABLE_FIELD_MANAGER: &str = "personaguard-unreadable";
 /// Finalizer of a `PersonaPolicy`: running sidecars must be told before it goes.
 pub const FINALIZER: &str = "personaguard.dev/withdraw";
 /// Pod annotation patched after the config changed, so that the kubelet refreshes the mount at
@@ -78,6 +80,25 @@ pub const CONFIG_FILE: &str = "config.yaml";
 pub const VECTORS_FILE: &str = "vectors.safetensors";
 /// Config-folder file: PEM bundle of the authorities that the operator's report server may present.
 pub const CA_FILE: &str = "ca.crt";
+
+/// Environment variable by which a sidecar knows for which weights its pod was made: the identity
+/// of its model in the config.
+pub const MODEL_IDENTITY_ENV: &str = "PERSONAGUARD_MODEL_IDENTITY";
+
+/// Prefix of the config-folder files for pods that were made for former weights of the model.
+pub const FORMER_PREFIX: &str = "former-";
+
+/// Config-folder file in place of [`CONFIG_FILE`], for pods that were made for these weights.
+#[must_use]
+pub fn former_config(identity: &str) -> String {
+    format!("{FORMER_PREFIX}{identity}.yaml")
+}
+
+/// Config-folder file in place of [`VECTORS_FILE`], for pods that were made for these weights.
+#[must_use]
+pub fn former_vectors(identity: &str) -> String {
+    format!("{FORMER_PREFIX}{identity}.safetensors")
+}
 
 /// Key of the vector file in the ConfigMap that an extraction fills.
 pub const VECTOR_KEY: &str = "vector.safetensors";

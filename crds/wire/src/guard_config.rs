@@ -119,6 +119,17 @@ pub struct ServedModel {
     pub device: Device,
 }
 
+impl ServedModel {
+    /// What a sidecar loads once and keeps until its pod is replaced, as 12 digits: another file,
+    /// digest, context, number of threads or device is another identity.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let Self { file, sha256, context_length, threads, device, .. } = self;
+        let all = format!("{file}\n{sha256}\n{context_length}\n{threads:?}\n{device:?}");
+        Digest::of(all.as_bytes()).short().to_owned()
+    }
+}
+
 /// A vector at the layer in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -27,9 +27,9 @@ pub(crate) struct Renewal {
 }
 
 impl Renewal {
-    /// Renews whatever is due and puts it into use. Returns when to do so again. The first call
-    /// must succeed before the report server starts.
-    pub(crate) async fn renew(&self) -> Result<Duration> {
+    /// Renews whatever is due and puts it into use. Returns when to do so again. Until it succeeds,
+    /// the report server refuses every handshake.
+    async fn renew(&self) -> Result<Duration> {
         let schedule = Schedule::default();
         let now = Timestamp::now();
         let certificates = self.rotate_stored(schedule, now).await?;
@@ -45,12 +45,17 @@ impl Renewal {
     pub(crate) async fn run(self, mut wait: Duration) {
         loop {
             tokio::time::sleep(wait).await;
-            wait = self.renew().await.unwrap_or_else(|error| {
-                let error = format!("{error:#}");
-                tracing::warn!(error, "certificates could not be renewed; retrying");
-                RETRY_INTERVAL
-            });
+            wait = self.try_renew().await;
         }
+    }
+
+    /// A Secret that cannot be written, because of a quota, say, stops nothing else.
+    pub(crate) async fn try_renew(&self) -> Duration {
+        self.renew().await.unwrap_or_else(|error| {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "certificates could not be renewed; retrying");
+            RETRY_INTERVAL
+        })
     }
 
     async fn rotate_stored(&self, schedule: Schedule, now: Timestamp) -> Result<Certificates> {

@@ -1,8 +1,9 @@
 //! The API server. Every write goes through here: fenced, and under one field manager.
 
 use super::fence::Fence;
+use super::metrics::Metrics;
 use crate::outcome::{NotLeader, WriteError};
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use personaguard_api::names;
@@ -10,16 +11,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     fence: Fence,
+    metrics: Arc<Metrics>,
 }
 
 impl Cluster {
-    pub(crate) fn new(client: Client, fence: Fence) -> Self {
-        Self { client, fence }
+    /// `client` has the same fence.
+    pub(crate) fn new(client: Client, fence: Fence, metrics: Arc<Metrics>) -> Self {
+        Self { client, fence, metrics }
     }
 
     /// Objects of one namespace.
@@ -58,7 +62,7 @@ impl Cluster {
     {
         self.fence.check()?;
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
-        api.patch(name, &params, &Patch::Apply(object)).await.map_err(failed::<K>(name))
+        api.patch(name, &params, &Patch::Apply(object)).await.map_err(self.failed::<K>(name))
     }
 
     /// Server-side apply of a status.
@@ -74,7 +78,7 @@ impl Cluster {
     {
         self.fence.check()?;
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
-        api.patch_status(name, &params, &Patch::Apply(object)).await.map_err(failed::<K>(name))
+        api.patch_status(name, &params, &Patch::Apply(object)).await.map_err(self.failed::<K>(name))
     }
 
     /// A JSON merge patch.
@@ -93,7 +97,7 @@ impl Cluster {
             field_manager: Some(names::FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        api.patch(name, &params, &Patch::Merge(patch)).await.map_err(failed::<K>(name))
+        api.patch(name, &params, &Patch::Merge(patch)).await.map_err(self.failed::<K>(name))
     }
 
     /// Deletes an object. One that is already gone is no error.
@@ -103,18 +107,40 @@ impl Cluster {
         K::DynamicType: Default,
     {
         self.fence.check()?;
-        match api.delete(name, &DeleteParams::default()).await.map_err(failed::<K>(name)) {
+        match api.delete(name, &DeleteParams::default()).await.map_err(self.failed::<K>(name)) {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
     }
-}
 
-fn failed<K>(name: &str) -> impl FnOnce(kube::Error) -> WriteError
-where
-    K: Resource,
-    K::DynamicType: Default,
-{
-    let object = format!("{} {name}", K::kind(&K::DynamicType::default()));
-    move |source| WriteError::Api { object, source }
+    /// Conditions of an object that cannot be read, and nothing else of its status. They have an
+    /// owner of their own, which gives way to the next complete status.
+    pub(crate) async fn apply_conditions(
+        &self,
+        api: &Api<DynamicObject>,
+        kind: &str,
+        object: &DynamicObject,
+    ) -> Result<(), WriteError> {
+        self.fence.check()?;
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let params = PatchParams::apply(names::UNREADABLE_FIELD_MANAGER).force();
+        let result = api.patch_status(&name, &params, &Patch::Apply(object)).await;
+        result.map(drop).map_err(|source| self.failure(kind, &name, source))
+    }
+
+    fn failed<K>(&self, name: &str) -> impl FnOnce(kube::Error) -> WriteError
+    where
+        K: Resource,
+        K::DynamicType: Default,
+    {
+        move |source| self.failure(&K::kind(&K::DynamicType::default()), name, source)
+    }
+
+    fn failure(&self, kind: &str, name: &str, source: kube::Error) -> WriteError {
+        let error = WriteError::Api { object: format!("{kind} {name}"), source };
+        if error.refusal().is_some() {
+            self.metrics.write_refused(kind);
+        }
+        error
+    }
 }

@@ -4,7 +4,8 @@
 use super::fence::Fence;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{self, EventType, Recorder, Reporter};
+use personaguard_api::conditions::Event;
 
 /// Longest note that the API server accepts.
 const MAX_NOTE_CHARS: usize = 1000;
@@ -12,25 +13,18 @@ const MAX_NOTE_CHARS: usize = 1000;
 /// An Event to publish.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Notice {
-    type_: NoticeType,
-    reason: String,
-    action: &'static str,
+    event: Event,
     note: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum NoticeType {
-    Normal,
-    Warning,
-}
-
 impl Notice {
-    pub(crate) fn normal(reason: &str, action: &'static str, note: String) -> Self {
-        Self { type_: NoticeType::Normal, reason: reason.to_owned(), action, note }
+    pub(crate) fn new(event: &Event, note: String) -> Self {
+        Self { event: *event, note }
     }
 
-    pub(crate) fn warning(reason: &str, action: &'static str, note: String) -> Self {
-        Self { type_: NoticeType::Warning, reason: reason.to_owned(), action, note }
+    #[cfg(test)]
+    pub(crate) fn reason(&self) -> &'static str {
+        self.event.reason
     }
 }
 
@@ -54,20 +48,18 @@ impl Events {
         if self.fence.check().is_err() {
             return;
         }
-        let event = Event {
-            type_: match notice.type_ {
-                NoticeType::Normal => EventType::Normal,
-                NoticeType::Warning => EventType::Warning,
-            },
-            reason: notice.reason.clone(),
-            note: Some(notice.note.chars().take(MAX_NOTE_CHARS).collect()),
-            action: notice.action.to_owned(),
+        let Notice { event: Event { reason, warning, action, .. }, note } = notice;
+        let event = events::Event {
+            type_: if *warning { EventType::Warning } else { EventType::Normal },
+            reason: (*reason).to_owned(),
+            note: Some(note.chars().take(MAX_NOTE_CHARS).collect()),
+            action: (*action).to_owned(),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, object).await {
             tracing::warn!(
                 %error,
-                reason = notice.reason,
+                reason,
                 object = object.name,
                 "an Event could not be published"
             );

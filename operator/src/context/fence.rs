@@ -2,6 +2,7 @@
 
 use crate::outcome::NotLeader;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Until when this process surely leads.
@@ -9,14 +10,17 @@ use tokio::time::Instant;
 pub(crate) struct Fence(Arc<RwLock<Option<Instant>>>);
 
 impl Fence {
-    /// Call it before each write.
+    /// Call it before work that only the leader does. Each write is checked once more as it is
+    /// sent, and ends before the fence does.
     pub(crate) fn check(&self) -> Result<(), NotLeader> {
-        self.check_at(Instant::now())
+        self.remaining().map(drop)
     }
 
-    pub(crate) fn check_at(&self, now: Instant) -> Result<(), NotLeader> {
+    /// For how long this process surely leads.
+    pub(crate) fn remaining(&self) -> Result<Duration, NotLeader> {
         let until = *self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if until.is_some_and(|until| now < until) { Ok(()) } else { Err(NotLeader) }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        left.filter(|left| !left.is_zero()).ok_or(NotLeader)
     }
 
     /// Allows writes until then.

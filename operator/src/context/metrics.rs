@@ -23,10 +23,14 @@ const MAX_TRAIT_SERIES: usize = 2000;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    #[cfg(test)]
+    registered: Vec<&'static str>,
     reconciliations: Family<ReconciliationLabels, Counter>,
     reconcile_duration: Family<KindLabel, Histogram, fn() -> Histogram>,
     reports: Family<ResultLabel, Counter>,
     alerts: Family<DeliveryLabels, Counter>,
+    unreadable_objects: Family<KindLabel, Gauge>,
+    refused_writes: Family<KindLabel, Counter>,
     pub(crate) leader: Gauge,
     policy_ready: Family<PolicyLabels, Gauge>,
     unguarded_pods: Family<PolicyLabels, Gauge>,
@@ -43,10 +47,14 @@ impl Metrics {
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.5, 12));
         let mut metrics = Self {
             registry: Registry::default(),
+            #[cfg(test)]
+            registered: Vec::new(),
             reconciliations: Family::default(),
             reconcile_duration: Family::new_with_constructor(histogram),
             reports: Family::default(),
             alerts: Family::default(),
+            unreadable_objects: Family::default(),
+            refused_writes: Family::default(),
             leader: Gauge::default(),
             policy_ready: Family::default(),
             unguarded_pods: Family::default(),
@@ -70,6 +78,16 @@ impl Metrics {
         );
         self.add(name::REPORTS, "Pushes of sidecars and Jobs by result", self.reports.clone());
         self.add(name::ALERTS, "Alerts sent by the operator itself", self.alerts.clone());
+        self.add(
+            name::UNREADABLE_OBJECTS,
+            "Objects that this operator cannot read",
+            self.unreadable_objects.clone(),
+        );
+        self.add(
+            name::REFUSED_WRITES,
+            "Writes that the API server refused",
+            self.refused_writes.clone(),
+        );
         self.add(name::LEADER, "1 on the operator that leads", self.leader.clone());
         self.add(
             name::POLICY_READY,
@@ -109,6 +127,8 @@ impl Metrics {
     }
 
     fn add(&mut self, name: &'static str, help: &str, metric: impl Metric) {
+        #[cfg(test)]
+        self.registered.push(name);
         // The library adds `_total` to counters itself.
         self.registry.register(name.trim_end_matches("_total"), help, metric);
     }
@@ -123,8 +143,7 @@ impl Metrics {
     pub(crate) fn reconciled(&self, kind: &str, reason: &str, seconds: f64) {
         let labels = ReconciliationLabels { kind: kind.to_owned(), reason: reason.to_owned() };
         self.reconciliations.get_or_create(&labels).inc();
-        let kind = KindLabel { kind: kind.to_owned() };
-        self.reconcile_duration.get_or_create(&kind).observe(seconds);
+        self.reconcile_duration.get_or_create(&KindLabel::new(kind)).observe(seconds);
     }
 
     /// Counts a push of a sidecar or a Job.
@@ -134,6 +153,14 @@ impl Metrics {
 
     pub(crate) fn alerts(&self, receiver: &'static str, result: &'static str, count: usize) {
         self.alerts.get_or_create(&DeliveryLabels { receiver, result }).inc_by(count as u64);
+    }
+
+    pub(crate) fn set_unreadable(&self, kind: &'static str, count: usize) {
+        self.unreadable_objects.get_or_create(&KindLabel::new(kind)).set(gauge(count));
+    }
+
+    pub(crate) fn write_refused(&self, kind: &str) {
+        self.refused_writes.get_or_create(&KindLabel::new(kind)).inc();
     }
 
     pub(crate) fn set_policy(&self, namespace: &str, policy: &str, ready: bool, unguarded: usize) {

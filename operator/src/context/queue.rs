@@ -102,6 +102,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         Ok(key)
     }
 
+    /// For how long the key that is due first has been waiting for a worker.
+    pub(crate) fn longest_wait(&self) -> Option<Duration> {
+        let inner = self.lock();
+        let first = inner.due.iter().find(|(_, key)| !inner.running.contains(*key));
+        first.map(|(slot, _)| slot.0.elapsed()).filter(|wait| !wait.is_zero())
+    }
+
     /// The work on a key succeeded.
     pub(crate) fn done(&self, key: &K, requeue_after: Option<Duration>) {
         let mut inner = self.lock();

@@ -1,5 +1,7 @@
-//! The store of one informer: the objects of one kind, by namespace and name.
+//! The store of one informer: the objects of one kind, by namespace and name. Of an object that can
+//! no longer be read, it keeps the last state that could.
 
+use super::readable::{Readable, Unreadable};
 use crate::keys::ObjectName;
 use kube::Resource;
 use kube::runtime::watcher::Event;
@@ -11,8 +13,20 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Change<V> {
     pub(crate) name: ObjectName,
+    /// The last readable states.
     pub(crate) before: Option<Arc<V>>,
     pub(crate) after: Option<Arc<V>>,
+    /// Why it could not be read.
+    pub(crate) unreadable_before: Option<Arc<Unreadable>>,
+    /// Why it cannot be read now.
+    pub(crate) unreadable: Option<Arc<Unreadable>>,
+}
+
+impl<V> Change<V> {
+    /// It can be read now and could not before, or the other way round.
+    pub(crate) fn of_readability(&self) -> bool {
+        self.unreadable_before != self.unreadable
+    }
 }
 
 #[derive(Debug)]
@@ -24,7 +38,47 @@ pub(crate) struct Store<V> {
 #[derive(Debug)]
 struct Entry<V> {
     version: u64,
-    value: Arc<V>,
+    uid: Option<String>,
+    /// The last state that could be read, if any could.
+    value: Option<Arc<V>>,
+    /// Why the newest cannot be.
+    unreadable: Option<Arc<Unreadable>>,
+}
+
+impl<V: PartialEq> Entry<V> {
+    /// `None` if `convert` turns the object down.
+    fn new<K: Resource>(
+        object: Readable<K>,
+        convert: impl FnOnce(K) -> Option<V>,
+    ) -> Option<(ObjectName, Self)> {
+        let (name, version) = (ObjectName::of(&object), version(&object));
+        let uid = object.meta().uid.clone();
+        let (value, unreadable) = match object {
+            Readable::Read(object) => (Some(Arc::new(convert(object)?)), None),
+            Readable::Unreadable(unreadable) => (None, Some(Arc::from(unreadable))),
+        };
+        Some((name, Self { version, uid, value, unreadable }))
+    }
+
+    /// Takes over the last readable state of the same object.
+    fn remember(&mut self, before: Option<&Self>) {
+        if let Some(before) = before.filter(|before| before.uid == self.uid) {
+            self.value = self.value.take().or_else(|| before.value.clone());
+        }
+    }
+
+    fn change(name: ObjectName, before: Option<&Self>, after: Option<&Self>) -> Option<Change<V>> {
+        let value = |entry: Option<&Self>| entry.and_then(|entry| entry.value.clone());
+        let unreadable = |entry: Option<&Self>| entry.and_then(|entry| entry.unreadable.clone());
+        let change = Change {
+            name,
+            before: value(before),
+            after: value(after),
+            unreadable_before: unreadable(before),
+            unreadable: unreadable(after),
+        };
+        (change.before != change.after || change.of_readability()).then_some(change)
+    }
 }
 
 #[derive(Debug)]
@@ -74,19 +128,41 @@ impl<V> Default for Store<V> {
 impl<V: PartialEq> Store<V> {
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<V>> {
         let name = ObjectName::new(namespace, name);
-        self.read().objects.get(&name).map(|entry| Arc::clone(&entry.value))
+        self.read().objects.get(&name).and_then(|entry| entry.value.clone())
+    }
+
+    /// Why an object cannot be read, if it cannot.
+    pub(crate) fn unreadable(&self, namespace: &str, name: &str) -> Option<Arc<Unreadable>> {
+        let name = ObjectName::new(namespace, name);
+        self.read().objects.get(&name).and_then(|entry| entry.unreadable.clone())
+    }
+
+    /// Objects of a namespace that cannot be read.
+    pub(crate) fn unreadable_within(&self, namespace: &str) -> Vec<Arc<Unreadable>> {
+        self.select(namespace, |entry| entry.unreadable.clone())
+    }
+
+    /// Objects that cannot be read, by name.
+    pub(crate) fn all_unreadable(&self) -> Vec<ObjectName> {
+        let inner = self.read();
+        let unreadable = inner.objects.iter().filter(|(_, entry)| entry.unreadable.is_some());
+        unreadable.map(|(name, _)| name.clone()).collect()
     }
 
     /// Objects of a namespace, ordered by name.
     pub(crate) fn within(&self, namespace: &str) -> Vec<Arc<V>> {
+        self.select(namespace, |entry| entry.value.clone())
+    }
+
+    fn select<T>(&self, namespace: &str, of: impl Fn(&Entry<V>) -> Option<T>) -> Vec<T> {
         let from = ObjectName::new(namespace, "");
         let inner = self.read();
         let range = inner.objects.range(from..).take_while(|(name, _)| name.namespace == namespace);
-        range.map(|(_, entry)| Arc::clone(&entry.value)).collect()
+        range.filter_map(|(_, entry)| of(entry)).collect()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<V>> {
-        self.read().objects.values().map(|entry| Arc::clone(&entry.value)).collect()
+        self.read().objects.values().filter_map(|entry| entry.value.clone()).collect()
     }
 
     /// Waits until the first list is complete.
@@ -96,10 +172,10 @@ impl<V: PartialEq> Store<V> {
     }
 
     /// Applies an event of the watch and returns what changed. An object that `convert` turns down
-    /// is skipped.
+    /// counts as none.
     pub(crate) fn apply<K: Resource>(
         &self,
-        event: Event<K>,
+        event: Event<Readable<K>>,
         convert: impl FnOnce(K) -> Option<V>,
     ) -> Vec<Change<V>> {
         match event {
@@ -108,17 +184,19 @@ impl<V: PartialEq> Store<V> {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                let (name, version) = (ObjectName::of(&object), version(&object));
-                let Some(value) = convert(object) else { return Vec::new() };
+                let Some((name, entry)) = Entry::new(object, convert) else { return Vec::new() };
                 if let Some(listing) = &mut self.write().listing {
-                    listing.insert(name, Entry { version, value: Arc::new(value) });
+                    listing.insert(name, entry);
                 }
                 Vec::new()
             }
             Event::InitDone => self.finish_list(),
             Event::Apply(object) => {
                 let (name, version) = (ObjectName::of(&object), version(&object));
-                let change = convert(object).and_then(|value| self.upsert(name, version, value));
+                let change = match Entry::new(object, convert) {
+                    Some((name, entry)) => upsert(&mut self.write(), name, entry),
+                    None => self.delete(name, version),
+                };
                 change.into_iter().collect()
             }
             Event::Delete(object) => {
@@ -134,23 +212,18 @@ impl<V: PartialEq> Store<V> {
         object: K,
         convert: impl FnOnce(K) -> Option<V>,
     ) {
-        let (name, version) = (ObjectName::of(&object), version(&object));
-        let Some(value) = convert(object) else { return };
+        let Some((name, entry)) = Entry::new(Readable::Read(object), convert) else { return };
         let mut inner = self.write();
-        if !inner.maybe_deleted(&name, version) {
-            upsert(&mut inner, name, version, value);
+        if !inner.maybe_deleted(&name, entry.version) {
+            upsert(&mut inner, name, entry);
         }
-    }
-
-    fn upsert(&self, name: ObjectName, version: u64, value: V) -> Option<Change<V>> {
-        upsert(&mut self.write(), name, version, value)
     }
 
     fn delete(&self, name: ObjectName, version: u64) -> Option<Change<V>> {
         let mut inner = self.write();
         inner.add_tombstone(name.clone(), version);
         let removed = inner.objects.remove(&name)?;
-        Some(Change { name, before: Some(removed.value), after: None })
+        Entry::change(name, Some(&removed), None)
     }
 
     /// Puts the complete list in place and compares it with the objects before.
@@ -158,27 +231,19 @@ impl<V: PartialEq> Store<V> {
         let mut inner = self.write();
         let Some(mut listing) = inner.listing.take() else { return Vec::new() };
         let mut changes = Vec::new();
-        let before = std::mem::take(&mut inner.objects);
+        let mut before = std::mem::take(&mut inner.objects);
         for (name, listed) in &mut listing {
-            match before.get(name) {
+            match before.remove(name) {
                 // A write of our own that is newer than the list.
-                Some(known) if listed.version < known.version => {
-                    *listed = Entry { version: known.version, value: Arc::clone(&known.value) };
+                Some(known) if listed.version < known.version => *listed = known,
+                known => {
+                    listed.remember(known.as_ref());
+                    changes.extend(Entry::change(name.clone(), known.as_ref(), Some(listed)));
                 }
-                Some(known) if listed.value == known.value => {}
-                known => changes.push(Change {
-                    name: name.clone(),
-                    before: known.map(|entry| Arc::clone(&entry.value)),
-                    after: Some(Arc::clone(&listed.value)),
-                }),
             }
         }
-        let gone = before.into_iter().filter(|(name, _)| !listing.contains_key(name));
-        changes.extend(gone.map(|(name, entry)| Change {
-            name,
-            before: Some(entry.value),
-            after: None,
-        }));
+        let gone = before.into_iter();
+        changes.extend(gone.filter_map(|(name, entry)| Entry::change(name, Some(&entry), None)));
         let newest = listing.values().map(|entry| entry.version).max().unwrap_or(0);
         inner.maybe_deleted_up_to = inner.maybe_deleted_up_to.max(newest);
         inner.tombstones.clear();
@@ -201,16 +266,16 @@ impl<V: PartialEq> Store<V> {
 fn upsert<V: PartialEq>(
     inner: &mut Inner<V>,
     name: ObjectName,
-    version: u64,
-    value: V,
+    mut entry: Entry<V>,
 ) -> Option<Change<V>> {
-    if inner.objects.get(&name).is_some_and(|known| known.version > version) {
+    if inner.objects.get(&name).is_some_and(|known| known.version > entry.version) {
         return None;
     }
-    let value = Arc::new(value);
-    let before = inner.objects.insert(name.clone(), Entry { version, value: Arc::clone(&value) });
-    let before = before.map(|entry| entry.value);
-    (before.as_ref() != Some(&value)).then_some(Change { name, before, after: Some(value) })
+    let known = inner.objects.remove(&name);
+    entry.remember(known.as_ref());
+    let change = Entry::change(name.clone(), known.as_ref(), Some(&entry));
+    inner.objects.insert(name, entry);
+    change
 }
 
 /// Resource versions of one resource are rising integers.

@@ -1,7 +1,8 @@
 //! The stores of all kinds that the operator watches.
 
+use super::readable::Unreadable;
 use super::store::Store;
-use crate::keys::Scope;
+use crate::keys::{Kind, ObjectName, Scope};
 use crate::objects::{PodView, ServiceView};
 use k8s_openapi::api::core::v1::ConfigMap;
 use personaguard_api::{
@@ -63,26 +64,94 @@ impl Stores {
     /// Policies of a scope, ordered by name.
     pub(crate) fn policies_of(&self, scope: &Scope) -> Vec<Arc<PersonaPolicy>> {
         let mut policies = self.policies.within(&scope.namespace);
-        policies.retain(|policy| policy.spec.model == scope.model);
+        policies.retain(|policy| policy.spec.model == scope.model && self.can_read(policy));
         policies
+    }
+
+    /// Policies of a scope's namespace that use another model, ordered by name.
+    pub(crate) fn policies_beside(&self, scope: &Scope) -> Vec<Arc<PersonaPolicy>> {
+        let mut policies = self.policies.within(&scope.namespace);
+        policies.retain(|policy| policy.spec.model != scope.model && self.can_read(policy));
+        policies
+    }
+
+    fn can_read(&self, policy: &PersonaPolicy) -> bool {
+        let ObjectName { namespace, name } = ObjectName::of(policy);
+        self.policies.unreadable(&namespace, &name).is_none()
+    }
+
+    /// Names of the objects of a kind that cannot be read.
+    pub(crate) fn unreadable_of(&self, kind: Kind) -> Vec<ObjectName> {
+        match kind {
+            Kind::Policy => self.policies.all_unreadable(),
+            Kind::Model => self.models.all_unreadable(),
+            Kind::Vector => self.vectors.all_unreadable(),
+            Kind::Report => self.reports.all_unreadable(),
+            Kind::Screen => self.screens.all_unreadable(),
+            Kind::Injection => self.injections.all_unreadable(),
+            Kind::ConfigMap => self.config_maps.all_unreadable(),
+            Kind::Pod => self.pods.all_unreadable(),
+            Kind::Service => self.services.all_unreadable(),
+            Kind::Namespace => self.excluded_namespaces.all_unreadable(),
+        }
+    }
+
+    pub(crate) fn unreadable_count(&self, kind: Kind) -> usize {
+        self.unreadable_of(kind).len()
+    }
+
+    /// Why an object cannot be read, if it cannot.
+    pub(crate) fn unreadable(&self, kind: Kind, name: &ObjectName) -> Option<Arc<Unreadable>> {
+        let ObjectName { namespace, name } = name;
+        match kind {
+            Kind::Policy => self.policies.unreadable(namespace, name),
+            Kind::Model => self.models.unreadable(namespace, name),
+            Kind::Vector => self.vectors.unreadable(namespace, name),
+            Kind::Report => self.reports.unreadable(namespace, name),
+            Kind::Screen => self.screens.unreadable(namespace, name),
+            Kind::Injection => self.injections.unreadable(namespace, name),
+            Kind::ConfigMap => self.config_maps.unreadable(namespace, name),
+            Kind::Pod => self.pods.unreadable(namespace, name),
+            Kind::Service => self.services.unreadable(namespace, name),
+            Kind::Namespace => self.excluded_namespaces.unreadable(namespace, name),
+        }
     }
 
     /// Every scope that has a policy, or objects left over from one.
     pub(crate) fn scopes(&self) -> BTreeSet<Scope> {
-        let policies = self.policies.all().into_iter().map(|policy| Scope::of_policy(&policy));
-        let config_maps = self.config_maps.all();
-        let injections = self.injections.all();
-        let configs = config_maps.iter().filter_map(|map| Scope::of_labels(&map.metadata));
-        let injections = injections.iter().filter_map(|object| Scope::of_labels(&object.metadata));
-        policies.chain(configs).chain(injections).collect()
+        let unread = self.policies.all_unreadable().into_iter();
+        let unread = unread.filter_map(|it| self.policies.unreadable(&it.namespace, &it.name));
+        Self::scopes_of(
+            self.policies.all(),
+            unread.collect(),
+            self.config_maps.all(),
+            self.injections.all(),
+        )
     }
 
-    /// Scopes of a namespace that have a policy or a config.
+    /// Scopes of a namespace that have a policy, or objects left over from one.
     pub(crate) fn scopes_within(&self, namespace: &str) -> BTreeSet<Scope> {
-        let policies = self.policies.within(namespace);
-        let config_maps = self.config_maps.within(namespace);
+        Self::scopes_of(
+            self.policies.within(namespace),
+            self.policies.unreadable_within(namespace),
+            self.config_maps.within(namespace),
+            self.injections.within(namespace),
+        )
+    }
+
+    fn scopes_of(
+        policies: Vec<Arc<PersonaPolicy>>,
+        unread: Vec<Arc<Unreadable>>,
+        config_maps: Vec<Arc<ConfigMap>>,
+        injections: Vec<Arc<PersonaInjection>>,
+    ) -> BTreeSet<Scope> {
         let policies = policies.iter().map(|policy| Scope::of_policy(policy));
+        let unread = unread.iter().filter_map(|policy| {
+            let namespace = policy.metadata.namespace.clone()?;
+            Some(Scope { namespace, model: policy.model()?.to_owned() })
+        });
         let configs = config_maps.iter().filter_map(|map| Scope::of_labels(&map.metadata));
-        policies.chain(configs).collect()
+        let injections = injections.iter().filter_map(|object| Scope::of_labels(&object.metadata));
+        policies.chain(unread).chain(configs).chain(injections).collect()
     }
 }

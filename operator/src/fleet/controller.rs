@@ -37,20 +37,21 @@ impl Controller {
             return Ok(Done::until_change("Deleted"));
         };
         let breaches = std::mem::take(&mut snapshot.unannounced);
-        match self.update(name, &snapshot).await {
-            Ok(requeue_after) => {
-                if !breaches.is_empty() {
-                    self.fleet.notify_breach();
-                }
-                announce_breaches(&self.context, &name.namespace, &snapshot.reference, &breaches)
-                    .await;
-                Ok(Done { reason: "Reported".to_owned(), requeue_after })
+        let updated = self.update(name, &snapshot).await;
+        let refused = updated.as_ref().is_err_and(ReconcileError::is_refused);
+        if updated.is_err() && !refused {
+            self.fleet.put_back(name, breaches);
+        } else {
+            // People are told also while the report itself cannot be written.
+            if !breaches.is_empty() {
+                self.fleet.notify_breach();
             }
-            Err(error) => {
-                self.fleet.put_back(name, breaches);
-                Err(error)
+            announce_breaches(&self.context, &name.namespace, &snapshot.reference, &breaches).await;
+            if refused {
+                self.fleet.put_back(name, Vec::new());
             }
         }
+        Ok(Done { reason: "Reported".to_owned(), requeue_after: updated? })
     }
 
     /// Looks up the workload of an owner none of whose pods has reported yet, so that the
@@ -70,7 +71,13 @@ impl Controller {
         name: &ObjectName,
         snapshot: &Snapshot,
     ) -> Result<Option<Duration>, ReconcileError> {
-        let stored = self.context.stores.reports.get(&name.namespace, &name.name);
+        let reports = &self.context.stores.reports;
+        if reports.unreadable(&name.namespace, &name.name).is_some() {
+            // What a newer operator wrote must not be replaced by less.
+            self.count(&name.namespace, snapshot);
+            return Ok(None);
+        }
+        let stored = reports.get(&name.namespace, &name.name);
         if stored.is_none() {
             let live = snapshot.counts.pods().any(|pod| snapshot.sidecar_pods.contains(&pod.name));
             if !live {
@@ -127,6 +134,7 @@ impl Controller {
             sidecar_pods: &snapshot.sidecar_pods,
             silent_pods: &snapshot.silent_pods,
             before,
+            held: !self.context.stores.policies.unreadable_within(&name.namespace).is_empty(),
             now: Timestamp::now(),
         })
     }

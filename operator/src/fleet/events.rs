@@ -6,11 +6,8 @@ use super::workload::{display_name, object_reference};
 use crate::context::{Context, Notice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
-use personaguard_api::conditions::condition;
-use personaguard_api::{ActionKind, Mode, PersonaReportStatus, WorkloadReference};
-
-/// What was done when the Event came up, as Events have it.
-const ACTION: &str = "Measure";
+use personaguard_api::conditions::{condition, event, reason};
+use personaguard_api::{Mode, PersonaReportStatus, WorkloadReference};
 
 /// Publishes Events on the workload and on the policy. Action `Audit` and mode `Audit` make no
 /// Events.
@@ -30,7 +27,7 @@ pub(super) async fn announce_breaches(
             new.pod,
             new.breach.response_id
         );
-        let notice = Notice::warning(condition::TRAIT_BREACHED, ACTION, note);
+        let notice = Notice::new(&event::TRAIT_BREACHED, note);
         context.events.publish(&notice, &object_reference(namespace, workload)).await;
         if let Some(policy) = context.stores.policies.get(namespace, &new.policy) {
             context.events.publish(&notice, &policy.object_ref(&())).await;
@@ -64,7 +61,8 @@ pub(super) async fn announce_audit_log_gap(
             reason = gap.reason,
             "audit log"
         );
-        let notice = Notice::warning(&gap.reason, ACTION, gap.message.clone());
+        let event = if gap.reason == reason::LOG_CUT { event::LOG_CUT } else { event::LOG_GAP };
+        let notice = Notice::new(&event, gap.message.clone());
         context.events.publish(&notice, &object_reference(namespace, workload)).await;
     }
 }
@@ -86,7 +84,7 @@ pub(super) async fn announce_drift(
         return;
     }
     if let Some(drift) = drift(after) {
-        let notice = Notice::warning(&drift.reason, ACTION, drift.message.clone());
+        let notice = Notice::new(&event::DRIFT_DETECTED, drift.message.clone());
         context.events.publish(&notice, &object_reference(namespace, workload)).await;
     }
 }

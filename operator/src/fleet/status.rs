@@ -26,12 +26,14 @@ pub(super) struct StatusInputs<'a> {
     /// Names of those whose sidecar has not reported recently.
     pub(super) silent_pods: &'a BTreeSet<String>,
     pub(super) before: Option<&'a PersonaReportStatus>,
+    /// A policy of the namespace cannot be read, so no breach or drift is known to be over.
+    pub(super) held: bool,
     pub(super) now: Timestamp,
 }
 
 /// The status, and after how long it changes even if nothing happens.
 pub(super) fn status(inputs: &StatusInputs<'_>) -> (PersonaReportStatus, Option<Duration>) {
-    let StatusInputs { workload, counts, policies, sidecar_pods, silent_pods, before, now } =
+    let StatusInputs { workload, counts, policies, sidecar_pods, silent_pods, before, held, now } =
         inputs;
     let mut status = counts.to_status();
     status.workload = display_name(workload);
@@ -49,6 +51,14 @@ pub(super) fn status(inputs: &StatusInputs<'_>) -> (PersonaReportStatus, Option<
     let new: Vec<_> = always.into_iter().chain(audit_log_intact(counts.pods())).collect();
     let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
     status.conditions = conditions(&new, known, None, *now);
+    for held_condition in status.conditions.iter_mut().filter(|it| *held && it.status == "False") {
+        let lasting = [condition::TRAIT_BREACHED, condition::DRIFT_DETECTED];
+        let lasting = lasting.contains(&held_condition.type_.as_str());
+        let found = known.iter().find(|it| it.type_ == held_condition.type_ && it.status == "True");
+        if let Some(found) = found.filter(|_| lasting) {
+            *held_condition = found.clone();
+        }
+    }
     (status, changes_in)
 }
 

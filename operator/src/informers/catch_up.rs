@@ -1,7 +1,7 @@
 //! What a new leader does first.
 
 use super::triggers::Triggers;
-use crate::keys::{Key, ObjectName};
+use crate::keys::{Key, Kind, ObjectName};
 use kube::ResourceExt;
 use std::collections::HashSet;
 
@@ -31,6 +31,11 @@ pub(crate) fn catch_up(triggers: &Triggers) {
     for screen in stores.screens.all() {
         queue.push(Key::Screen(ObjectName::of(screen.as_ref())));
     }
+    for kind in Kind::ALL {
+        for name in stores.unreadable_of(kind) {
+            queue.push(Key::Unreadable { kind, name });
+        }
+    }
 }
 
 /// Pods that are gone by now are retired.
@@ -39,8 +44,12 @@ fn restore(triggers: &Triggers) {
     for report in context.stores.reports.all() {
         fleet.restore(&report);
     }
-    let existing: HashSet<String> =
-        context.stores.pods.all().iter().map(|pod| pod.uid.clone()).collect();
+    let pods = &context.stores.pods;
+    let mut existing: HashSet<String> = pods.all().iter().map(|pod| pod.uid.clone()).collect();
+    for name in pods.all_unreadable() {
+        let unreadable = pods.unreadable(&name.namespace, &name.name);
+        existing.extend(unreadable.map(|unreadable| unreadable.uid().to_owned()));
+    }
     for (namespace, uid) in fleet.known_pods() {
         if !existing.contains(&uid) {
             fleet.retire_pod(&namespace, &uid);

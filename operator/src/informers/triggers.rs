@@ -2,7 +2,7 @@
 
 use crate::context::{Change, Context};
 use crate::fleet::Fleet;
-use crate::keys::{Key, ObjectName, Scope};
+use crate::keys::{Key, Kind, ObjectName, Scope};
 use crate::objects::{PodView, ServiceView};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
@@ -34,23 +34,18 @@ impl Triggers {
         for vector in [&change.before, &change.after].into_iter().flatten() {
             self.context.queue_scopes_of_model(&vector.spec.model);
             // A policy of another model may list it, too.
-            let name = vector.name_any();
-            let lists = |policy: &Arc<PersonaPolicy>| {
-                policy.spec.traits.iter().any(|rule| rule.vector == name)
-            };
-            for policy in self.context.stores.policies.all().into_iter().filter(lists) {
-                self.queue(Key::Scope(Scope::of_policy(&policy)));
-            }
+            self.queue_policies_that_list(&vector.name_any());
         }
         self.queue(Key::Vector(change.name.name));
     }
 
     pub(super) fn policy_changed(&self, change: Change<PersonaPolicy>) {
-        // An edit may have moved it from one model to another.
         for policy in [&change.before, &change.after].into_iter().flatten() {
             self.queue(Key::Scope(Scope::of_policy(policy)));
         }
         let ObjectName { namespace, name } = &change.name;
+        // An edit may have moved it from one model to another, whose sidecars run still.
+        self.queue_scopes_within(namespace);
         if change.after.is_none() {
             self.context.metrics.remove_policy(namespace, name);
         }
@@ -83,6 +78,8 @@ impl Triggers {
         if let Some(object) = change.after.or(change.before) {
             self.queue_scope_of(&object.metadata);
         }
+        // A policy that moved here from another model is withdrawn there once it is in force here.
+        self.queue_scopes_within(&change.name.namespace);
     }
 
     pub(super) fn pod_changed(&self, change: Change<PodView>) {
@@ -121,6 +118,59 @@ impl Triggers {
 }
 
 impl Triggers {
+    /// An object can no longer be read, or can be again: it says so, and what depends on it is held
+    /// or goes on.
+    pub(super) fn readability_changed<V>(&self, kind: Kind, change: &Change<V>) {
+        let ObjectName { namespace, name } = &change.name;
+        match &change.unreadable {
+            Some(unreadable) => tracing::error!(
+                kind = kind.as_str(),
+                namespace,
+                name,
+                error = unreadable.error,
+                "an object cannot be read, so all that depends on it stays as it is"
+            ),
+            None => {
+                tracing::info!(kind = kind.as_str(), namespace, name, "an object is read again")
+            }
+        }
+        let count = self.context.stores.unreadable_count(kind);
+        self.context.metrics.set_unreadable(kind.as_str(), count);
+        self.queue(Key::Unreadable { kind, name: change.name.clone() });
+        match kind {
+            Kind::Model => {
+                self.context.queue_scopes_of_model(name);
+                self.context.queue_vectors_of_model(name);
+                self.queue(Key::Model(name.clone()));
+            }
+            Kind::Vector => {
+                self.queue_policies_that_list(name);
+                self.queue(Key::Vector(name.clone()));
+            }
+            Kind::Report => self.queue(Key::Report(change.name.clone())),
+            Kind::Screen => self.queue(Key::Screen(change.name.clone())),
+            Kind::Policy
+            | Kind::Injection
+            | Kind::ConfigMap
+            | Kind::Pod
+            | Kind::Service
+            | Kind::Namespace => {
+                let namespace = if kind == Kind::Namespace { name } else { namespace };
+                self.queue_scopes_within(namespace);
+                self.queue_reports_within(namespace);
+            }
+        }
+    }
+
+    fn queue_policies_that_list(&self, vector: &str) {
+        let lists = |policy: &Arc<PersonaPolicy>| {
+            policy.spec.traits.iter().any(|rule| rule.vector == vector)
+        };
+        for policy in self.context.stores.policies.all().into_iter().filter(lists) {
+            self.queue(Key::Scope(Scope::of_policy(&policy)));
+        }
+    }
+
     fn retire(&self, pod: &PodView) {
         if let Some(report) = self.fleet.retire_pod(&pod.namespace, &pod.uid) {
             self.queue(report);

@@ -13,8 +13,19 @@ use tokio::time::Instant;
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 /// Between attempts, after a failure or while another operator leads.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// For one attempt. Several fit between a renewal and the moment at which writes must end.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For giving up the Lease when the process ends.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why this process leads no more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error(transparent)]
+    Lease(#[from] NotLeader),
+    #[error("{0}: the Lease is given up, so that another operator can lead")]
+    Stuck(String),
+}
 
 pub(crate) struct Elector {
     api: Api<Lease>,
@@ -35,25 +46,34 @@ impl Elector {
     /// Waits until this process leads.
     pub(crate) async fn acquire(&mut self) {
         loop {
-            match self.try_hold().await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => {
+            match tokio::time::timeout(ATTEMPT_TIMEOUT, self.try_hold()).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => {
                     let error = format!("{error:#}");
                     tracing::warn!(error, "the Lease could not be read or taken; retrying");
                 }
+                Err(_) => tracing::warn!("taking the Lease timed out; retrying"),
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
-    /// Renews until the Lease is lost. The process must end then.
-    pub(crate) async fn hold(&mut self, metrics: &Metrics) -> NotLeader {
+    /// Renews until the Lease is lost, or until `stuck` says that this process does no work. It must
+    /// end then.
+    pub(crate) async fn hold(
+        &mut self,
+        metrics: &Metrics,
+        stuck: impl Fn() -> Option<String>,
+    ) -> Lost {
         metrics.leader.set(1);
         let lost = loop {
             tokio::time::sleep(RENEW_INTERVAL).await;
+            if let Some(why) = stuck() {
+                break Lost::Stuck(why);
+            }
             if let Err(lost) = self.renew().await {
-                break lost;
+                break lost.into();
             }
         };
         metrics.leader.set(0);
@@ -63,7 +83,7 @@ impl Elector {
     /// Tries until it succeeds, or until this process must not write any more.
     async fn renew(&mut self) -> Result<(), NotLeader> {
         loop {
-            match tokio::time::timeout(DEADLINE, self.try_hold()).await {
+            match tokio::time::timeout(ATTEMPT_TIMEOUT, self.try_hold()).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => {
                     self.fence.close();
@@ -131,3 +151,6 @@ impl Elector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub(crate) struct PodView {
     pub(crate) owner: Option<Owner>,
     /// The model of its sidecar, if one was injected.
     pub(crate) sidecar: Option<String>,
+    /// The identity of the model that its sidecar was made for.
+    pub(crate) identity: Option<String>,
     /// It is being deleted.
     pub(crate) terminating: bool,
     /// Digest of the config for which its mount was last refreshed.
@@ -42,6 +44,7 @@ impl From<Pod> for PodView {
     fn from(pod: Pod) -> Self {
         Self {
             sidecar: pod.spec.as_ref().and_then(sidecar_model),
+            identity: pod.spec.as_ref().and_then(|spec| variable(spec, names::MODEL_IDENTITY_ENV)),
             owner: owner(&pod),
             exempt: exempt(&pod),
             app_port: pod.spec.as_ref().and_then(app_port),
@@ -69,6 +72,12 @@ fn sidecar(spec: &PodSpec) -> Option<&Container> {
     spec.init_containers.iter().flatten().find(|container| container.name == names::CONTAINER)
 }
 
+/// A variable of the sidecar.
+fn variable(spec: &PodSpec, name: &str) -> Option<String> {
+    let mut environment = sidecar(spec)?.env.iter().flatten();
+    environment.find(|variable| variable.name == name)?.value.clone()
+}
+
 /// By the name of the ConfigMap that the sidecar mounts.
 fn sidecar_model(spec: &PodSpec) -> Option<String> {
     sidecar(spec)?;
@@ -82,9 +91,8 @@ fn sidecar_model(spec: &PodSpec) -> Option<String> {
 
 /// By the upstream address that the API server gave the sidecar on injection.
 fn app_port(spec: &PodSpec) -> Option<AppPort> {
-    let environment = sidecar(spec)?.env.iter().flatten();
-    let upstream = environment.into_iter().find(|variable| variable.name == names::UPSTREAM_ENV)?;
-    let number: u16 = upstream.value.as_ref()?.rsplit(':').next()?.parse().ok()?;
+    let upstream = variable(spec, names::UPSTREAM_ENV)?;
+    let number: u16 = upstream.rsplit(':').next()?.parse().ok()?;
     let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
     let ports: Vec<_> = ports.filter(|port| port.container_port == i32::from(number)).collect();
     let host_port =

@@ -1,11 +1,13 @@
-//! Step 4: writes what differs from the stored objects.
+//! Step 4: writes what differs from the stored objects. A write that fails keeps no other from
+//! being tried.
 
 mod refresh;
 
 use super::build::{Desired, DesiredState};
 use super::dereference::Inputs;
+use super::validate::Validated;
 use crate::context::Context;
-use crate::outcome::ReconcileError;
+use crate::outcome::{FailedWrites, NotLeader, WriteError};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::core::ObjectMeta;
@@ -16,24 +18,29 @@ use std::sync::Arc;
 pub(super) async fn apply(
     context: &Context,
     inputs: &Inputs,
+    validated: &Validated,
     desired: &DesiredState,
-) -> Result<(), ReconcileError> {
+    failed: &mut FailedWrites,
+) -> Result<(), NotLeader> {
     // An injected pod mounts the config, so the config is written before the injection, and deleted
     // after it.
     if matches!(desired.injection, Desired::Absent) {
-        delete_injection(context, inputs).await?;
+        failed.keep(delete_injection(context, inputs).await)?;
     }
-    let (config, changed) = apply_config(context, inputs, &desired.config).await?;
-    if let Desired::Present(injection) = &desired.injection {
-        apply_injection(context, inputs, injection).await?;
+    let written = failed.keep(apply_config(context, inputs, &desired.config).await)?;
+    let (config, changed) = written.unwrap_or_else(|| (inputs.config_map.clone(), false));
+    if let Desired::Present(injection) = &desired.injection
+        && config.is_some()
+    {
+        failed.keep(apply_injection(context, inputs, injection).await)?;
     }
     match config {
-        Some(config) => refresh_mounts(context, inputs, &config, changed).await,
+        Some(config) => refresh_mounts(context, inputs, validated, &config, changed, failed).await,
         None => Ok(()),
     }
 }
 
-async fn delete_injection(context: &Context, inputs: &Inputs) -> Result<(), ReconcileError> {
+async fn delete_injection(context: &Context, inputs: &Inputs) -> Result<(), WriteError> {
     let Some(injection) = &inputs.injection else { return Ok(()) };
     let api: Api<PersonaInjection> = context.cluster.namespaced(&inputs.scope.namespace);
     let name = injection.metadata.name.clone().unwrap_or_default();
@@ -47,7 +54,7 @@ async fn apply_config(
     context: &Context,
     inputs: &Inputs,
     desired: &Desired<ConfigMap>,
-) -> Result<(Option<Arc<ConfigMap>>, bool), ReconcileError> {
+) -> Result<(Option<Arc<ConfigMap>>, bool), WriteError> {
     let namespace = &inputs.scope.namespace;
     let api: Api<ConfigMap> = context.cluster.namespaced(namespace);
     let name = names::for_model(&inputs.scope.model);
@@ -79,7 +86,7 @@ async fn apply_injection(
     context: &Context,
     inputs: &Inputs,
     injection: &PersonaInjection,
-) -> Result<(), ReconcileError> {
+) -> Result<(), WriteError> {
     let same = inputs.injection.as_ref().is_some_and(|stored| {
         stored.spec == injection.spec && has_labels(&stored.metadata, &injection.metadata)
     });
@@ -110,6 +117,7 @@ fn has_labels(stored: &ObjectMeta, desired: &ObjectMeta) -> bool {
 
 /// Digest of what sidecars read of a config. The digests of the vectors are part of the text.
 fn config_digest(map: &ConfigMap) -> Digest {
-    let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    Digest::of(text.map(String::as_bytes).unwrap_or_default())
+    let texts = map.data.iter().flatten().filter(|(key, _)| *key != names::CA_FILE);
+    let texts: Vec<&str> = texts.map(|(_, text)| text.as_str()).collect();
+    Digest::of(texts.concat().as_bytes())
 }

@@ -2,6 +2,7 @@
 
 mod sidecar;
 
+use super::stored::Edition;
 use super::validate::{Guard, Leftover, Plan, Validated};
 use crate::settings::Settings;
 use k8s_openapi::ByteString;
@@ -9,10 +10,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{ObjectMeta, Selector};
 use personaguard_api::{
-    FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaPolicy, names,
+    FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, label_selector, names,
 };
 use personaguard_persona::write_vector_bundle;
-use personaguard_wire::GuardConfig;
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -30,24 +30,40 @@ pub(crate) enum Desired<T> {
     Absent,
 }
 
-pub(super) fn build(validated: &Validated) -> Result<DesiredState, String> {
+/// `stored` is the config as it is.
+pub(super) fn build(
+    validated: &Validated,
+    stored: Option<&ConfigMap>,
+) -> Result<DesiredState, String> {
     let Validated { scope, settings, authorities, plan, .. } = validated;
-    let namespace = &scope.namespace;
+    let map = |present: &Edition, former: &BTreeMap<String, Edition>| {
+        config_map(&scope.namespace, present, former, authorities).map(present_object)
+    };
     Ok(match plan {
-        Plan::Guard(guard) => DesiredState {
-            config: present(config_map(namespace, &guard.config, &guard.layers, authorities)?),
-            injection: match injection(settings, namespace, guard)? {
-                Some(injection) => present(injection),
-                None => Desired::Absent,
+        Plan::Guard(guard) => {
+            let injection = injection(settings, &scope.namespace, guard)?;
+            let present = Edition { config: guard.config.clone(), layers: guard.layers.clone() };
+            DesiredState {
+                config: if injection.is_none() && !guard.pods_run {
+                    Desired::Absent
+                } else {
+                    map(&present, &guard.former)?
+                },
+                injection: injection.map_or(Desired::Absent, present_object),
+            }
+        }
+        Plan::Hold(held) => DesiredState {
+            config: match (&held.config, stored) {
+                (Some(config), _) if held.changed => map(&config.present, &config.former)?,
+                (Some(_), Some(stored)) => present_object(same_text(stored, authorities)),
+                _ => Desired::Unchanged,
             },
+            injection: Desired::Unchanged,
         },
-        Plan::Keep => DesiredState { config: Desired::Unchanged, injection: Desired::Unchanged },
         Plan::Withdraw(leftover) => DesiredState {
             config: match leftover {
                 Leftover::Nothing => Desired::Absent,
-                Leftover::Emptied(config) => {
-                    present(config_map(namespace, config, &BTreeMap::new(), authorities)?)
-                }
+                Leftover::Emptied(config) => map(&config.present, &config.former)?,
                 Leftover::Unreadable => Desired::Unchanged,
             },
             injection: Desired::Absent,
@@ -55,27 +71,51 @@ pub(super) fn build(validated: &Validated) -> Result<DesiredState, String> {
     })
 }
 
-fn present<T>(object: T) -> Desired<T> {
+fn present_object<T>(object: T) -> Desired<T> {
     Desired::Present(Box::new(object))
+}
+
+/// The stored config to the letter, with the authorities that are trusted now.
+fn same_text(stored: &ConfigMap, authorities: &str) -> ConfigMap {
+    let mut data = stored.data.clone().unwrap_or_default();
+    data.insert(names::CA_FILE.to_owned(), authorities.to_owned());
+    let metadata = ObjectMeta {
+        name: stored.metadata.name.clone(),
+        namespace: stored.metadata.namespace.clone(),
+        labels: stored.metadata.labels.clone(),
+        ..ObjectMeta::default()
+    };
+    let binary_data = stored.binary_data.clone();
+    ConfigMap { metadata, data: Some(data), binary_data, ..ConfigMap::default() }
 }
 
 fn config_map(
     namespace: &str,
-    config: &GuardConfig,
-    layers: &BTreeMap<String, Vec<f32>>,
+    present: &Edition,
+    former: &BTreeMap<String, Edition>,
     authorities: &str,
 ) -> Result<ConfigMap, String> {
-    let text = config.to_yaml().map_err(|error| error.to_string())?;
-    let borrowed = layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect();
-    let file = write_vector_bundle(&borrowed).map_err(|error| error.to_string())?;
+    let mut data = BTreeMap::from([(names::CA_FILE.to_owned(), authorities.to_owned())]);
+    let mut binary_data = BTreeMap::new();
+    let mut add = |edition: &Edition, config: String, vectors: String| {
+        data.insert(config, edition.config.to_yaml().map_err(|error| error.to_string())?);
+        if !edition.layers.is_empty() {
+            let layers = &edition.layers;
+            let layers =
+                layers.iter().map(|(name, values)| (name.clone(), values.as_slice())).collect();
+            let file = write_vector_bundle(&layers).map_err(|error| error.to_string())?;
+            binary_data.insert(vectors, ByteString(file));
+        }
+        Ok::<_, String>(())
+    };
+    add(present, names::CONFIG_FILE.to_owned(), names::VECTORS_FILE.to_owned())?;
+    for (identity, edition) in former {
+        add(edition, names::former_config(identity), names::former_vectors(identity))?;
+    }
     Ok(ConfigMap {
-        metadata: metadata(namespace, &config.model.name),
-        data: Some(BTreeMap::from([
-            (names::CONFIG_FILE.to_owned(), text),
-            (names::CA_FILE.to_owned(), authorities.to_owned()),
-        ])),
-        binary_data: (!layers.is_empty())
-            .then(|| BTreeMap::from([(names::VECTORS_FILE.to_owned(), ByteString(file))])),
+        metadata: metadata(namespace, &present.config.model.name),
+        data: Some(data),
+        binary_data: (!binary_data.is_empty()).then_some(binary_data),
         ..ConfigMap::default()
     })
 }
@@ -86,19 +126,22 @@ fn injection(
     namespace: &str,
     guard: &Guard,
 ) -> Result<Option<PersonaInjection>, String> {
-    let fails_closed = |policy: &PersonaPolicy| {
-        policy.spec.failure_policy == FailurePolicy::Closed && policy.spec.mode == Mode::Enforce
-    };
-    let selectors = selectors(guard, |_| true);
+    let selectors = selectors(guard, |_, _| true);
     if selectors.is_empty() {
         return Ok(None);
     }
+    let fails_closed =
+        |mode, failure_policy| failure_policy == FailurePolicy::Closed && mode == Mode::Enforce;
     let model = &guard.model;
-    let port = guard.injecting.iter().find_map(|policy| policy.spec.port.clone());
+    let port = match guard.injecting.as_slice() {
+        [] => guard.takeover.clone(),
+        injecting => injecting.iter().find_map(|policy| policy.spec.port.clone()),
+    };
+    let identity = guard.config.model.identity();
     let spec = PersonaInjectionSpec {
         selectors,
         closed_selectors: self::selectors(guard, fails_closed),
-        container: sidecar::container(settings, model, port.as_deref())
+        container: sidecar::container(settings, model, &identity, port.as_deref())
             .map_err(|error| error.to_string())?,
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
         env: if port.is_none() { sidecar::app_environment() } else { Vec::new() },
@@ -110,14 +153,25 @@ fn injection(
     Ok(Some(injection))
 }
 
-/// Selectors of the policies for which `filter` holds. One that does not parse is left out.
-fn selectors(guard: &Guard, filter: impl Fn(&PersonaPolicy) -> bool) -> Vec<LabelSelector> {
-    let policies = guard.injecting.iter().filter(|policy| filter(policy));
-    let selectors = policies.map(|policy| &policy.spec.selector);
-    let mut selectors: Vec<_> =
-        selectors.filter(|selector| Selector::try_from((*selector).clone()).is_ok()).collect();
-    selectors.dedup();
-    selectors.into_iter().cloned().collect()
+/// Selectors of the policies for which `filter` holds, as they are written and as they stay in
+/// force. One that does not parse is left out.
+fn selectors(guard: &Guard, filter: impl Fn(Mode, FailurePolicy) -> bool) -> Vec<LabelSelector> {
+    let written = guard.injecting.iter().map(|policy| {
+        let spec = &policy.spec;
+        (spec.mode, spec.failure_policy, spec.selector.clone())
+    });
+    let kept = guard
+        .kept
+        .iter()
+        .map(|policy| (policy.mode, policy.failure_policy, label_selector(&policy.selector)));
+    let mut selectors: Vec<LabelSelector> = Vec::new();
+    for (mode, failure_policy, selector) in written.chain(kept) {
+        let parses = Selector::try_from(selector.clone()).is_ok();
+        if parses && filter(mode, failure_policy) && !selectors.contains(&selector) {
+            selectors.push(selector);
+        }
+    }
+    selectors
 }
 
 fn metadata(namespace: &str, model: &str) -> ObjectMeta {

@@ -10,7 +10,7 @@ use crate::certs::TrustBundle;
 use crate::context::Context;
 use crate::fleet::Fleet;
 use crate::keys::Scope;
-use crate::outcome::{Done, ReconcileError};
+use crate::outcome::{Done, FailedWrites, ReconcileError};
 use crate::vector::ArtifactCache;
 use personaguard_api::conditions::reason;
 use std::sync::Arc;
@@ -33,15 +33,27 @@ impl Controller {
         Self { context, artifacts, fleet, trust_bundle, withdrawals: Withdrawals::default() }
     }
 
+    /// A write that fails keeps no other from being tried: status, Events and finalizers go on, and
+    /// the status tells what was refused. All is tried again afterwards.
     pub(crate) async fn reconcile(&self, scope: &Scope) -> Result<Done, ReconcileError> {
         let Self { context, artifacts, fleet, .. } = self;
         let inputs = dereference(context, artifacts, fleet, &self.trust_bundle, scope).await?;
-        add_finalizers(context, &inputs).await?;
+        let mut failed = FailedWrites::default();
+        add_finalizers(context, &inputs, &mut failed).await?;
         let validated = validate(&inputs);
-        let desired = build(&validated).map_err(ReconcileError::Build)?;
-        apply(context, &inputs, &desired).await?;
-        let status_changes_in = update_status(context, fleet, &inputs, &validated).await?;
-        let release_in = release_finalizers(context, &self.withdrawals, &inputs).await?;
+        let desired = build(&validated, inputs.config_map.as_deref());
+        let built = match &desired {
+            Ok(desired) => {
+                apply(context, &inputs, &validated, desired, &mut failed).await.map(Ok)?
+            }
+            Err(error) => Err(ReconcileError::Build(error.clone())),
+        };
+        let status_changes_in =
+            update_status(context, fleet, &inputs, &validated, &mut failed).await?;
+        let release_in =
+            release_finalizers(context, &self.withdrawals, &inputs, &mut failed).await?;
+        built?;
+        failed.into_result()?;
         let rejection = validated.rejected.values().next();
         Ok(Done {
             reason: rejection.map_or(reason::RESOLVED, |rejection| rejection.reason).to_owned(),

@@ -1,14 +1,20 @@
 //! Step 1: everything that the policies of a scope refer to, and everything that exists of it.
 
+use super::stored::Stored;
 use crate::certs::TrustBundle;
-use crate::context::Context;
+use crate::context::{Context, Unreadable};
 use crate::fleet::Fleet;
-use crate::keys::Scope;
+use crate::keys::{Kind, ObjectName, Scope};
 use crate::objects::{PodView, ServiceView};
 use crate::settings::Settings;
+use crate::unreadable;
 use crate::vector::{ArtifactCache, CheckedArtifact};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::ObjectMeta;
+use personaguard_api::conditions::reason;
 use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts, names};
+use personaguard_resolve::Rejection;
+use personaguard_wire::ResolvedPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,8 +28,17 @@ pub(crate) struct Inputs {
     pub(crate) model: Option<Arc<PersonaModel>>,
     /// Policies to enforce, ordered by name.
     pub(crate) policies: Vec<Arc<PersonaPolicy>>,
-    /// Policies that are being deleted.
-    pub(crate) deleted_policies: Vec<Arc<PersonaPolicy>>,
+    /// Metadata of policies that are being deleted, also of such as cannot be read.
+    pub(crate) deleted_policies: Vec<ObjectMeta>,
+    /// Policies of the namespace that use another model and are not being deleted.
+    pub(crate) others: Vec<Arc<PersonaPolicy>>,
+    /// Policies of the namespace that are in force with another model, by UID.
+    pub(crate) elsewhere: BTreeMap<String, Elsewhere>,
+    /// What of the scope cannot be read, in sentences. While there is any, all stays as it is.
+    pub(crate) unreadable: Vec<String>,
+    /// Pods and Services of the namespace that cannot be read.
+    pub(crate) unreadable_pods: Vec<Arc<Unreadable>>,
+    pub(crate) unreadable_services: Vec<Arc<Unreadable>>,
     /// The vectors that policies list, as far as they exist.
     pub(crate) vectors: BTreeMap<String, CheckedArtifact>,
     /// Pods of the namespace that are not being deleted.
@@ -38,7 +53,19 @@ pub(crate) struct Inputs {
     pub(crate) exclusion: Option<String>,
 }
 
+/// A policy as it is in force with a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Elsewhere {
+    pub(crate) model: String,
+    pub(crate) policy: ResolvedPolicy,
+}
+
 impl Inputs {
+    /// UIDs of the policies that are being deleted.
+    pub(crate) fn deleted_uids(&self) -> BTreeSet<String> {
+        self.deleted_policies.iter().filter_map(|metadata| metadata.uid.clone()).collect()
+    }
+
     /// Pods that run the sidecar of this scope.
     pub(crate) fn sidecar_pods(&self) -> impl Iterator<Item = &Arc<PodView>> {
         self.pods.iter().filter(|pod| pod.sidecar.as_deref() == Some(self.scope.model.as_str()))
@@ -54,28 +81,104 @@ pub(super) async fn dereference(
     scope: &Scope,
 ) -> kube::Result<Inputs> {
     let (stores, namespace) = (&context.stores, scope.namespace.as_str());
-    let (deleted_policies, policies): (Vec<_>, Vec<_>) = stores
-        .policies_of(scope)
-        .into_iter()
-        .partition(|policy| policy.metadata.deletion_timestamp.is_some());
+    let is_deleted = |policy: &Arc<PersonaPolicy>| policy.metadata.deletion_timestamp.is_some();
+    let (deleted, policies): (Vec<_>, Vec<_>) =
+        stores.policies_of(scope).into_iter().partition(is_deleted);
+    let (gone, others): (Vec<_>, Vec<_>) =
+        stores.policies_beside(scope).into_iter().partition(is_deleted);
     let name = names::for_model(&scope.model);
+    let config_map = stores.config_maps.get(namespace, &name);
+    let unread = unread_policies(context, scope, config_map.as_deref());
+    let (unread_deleted, unread): (Vec<_>, Vec<_>) =
+        unread.into_iter().partition(|policy| policy.is_being_deleted());
+    let deleted = deleted.iter().chain(&gone).map(|policy| policy.metadata.clone());
     let mut pods = stores.pods.within(namespace);
     pods.retain(|pod| !pod.terminating);
     Ok(Inputs {
         scope: scope.clone(),
         settings: Arc::clone(&context.settings),
-        authorities: trust_bundle.pem(),
+        authorities: authorities(trust_bundle, config_map.as_deref()),
         model: stores.models.get("", &scope.model),
         vectors: vectors(context, artifacts, &policies).await?,
         policies,
-        deleted_policies,
+        deleted_policies: deleted
+            .chain(unread_deleted.iter().map(|policy| policy.metadata.clone()))
+            .collect(),
+        others,
+        elsewhere: elsewhere(context, scope),
+        unreadable: unreadable(context, scope, &name, &unread),
+        unreadable_pods: stores.pods.unreadable_within(namespace),
+        unreadable_services: stores.services.unreadable_within(namespace),
         pods,
         services: stores.services.within(namespace),
         reports: fleet.pods_within(namespace),
-        config_map: stores.config_maps.get(namespace, &name),
+        config_map,
         injection: stores.injections.get(namespace, &name),
         exclusion: stores.exclusion(namespace, &context.settings.installation.namespace),
     })
+}
+
+/// Until there are certificates, sidecars trust what they did.
+fn authorities(trust_bundle: &TrustBundle, config_map: Option<&ConfigMap>) -> String {
+    let known = || config_map?.data.as_ref()?.get(names::CA_FILE).cloned();
+    Some(trust_bundle.pem()).filter(|pem| !pem.is_empty()).or_else(known).unwrap_or_default()
+}
+
+/// Policies that cannot be read and may belong to the scope: they name its model, or none that can
+/// be read, or are in force in it.
+fn unread_policies(
+    context: &Context,
+    scope: &Scope,
+    config_map: Option<&ConfigMap>,
+) -> Vec<Arc<Unreadable>> {
+    let stored = Stored::read(config_map);
+    let mut unread = context.stores.policies.unreadable_within(&scope.namespace);
+    unread.retain(|policy| {
+        policy.model().is_none_or(|model| model == scope.model)
+            || stored.config().is_some_and(|stored| stored.has(policy.uid()))
+    });
+    unread
+}
+
+fn unreadable(
+    context: &Context,
+    scope: &Scope,
+    name: &str,
+    policies: &[Arc<Unreadable>],
+) -> Vec<String> {
+    let objects = [
+        (Kind::Model, ObjectName::new("", &scope.model)),
+        (Kind::Injection, ObjectName::new(&scope.namespace, name)),
+        (Kind::ConfigMap, ObjectName::new(&scope.namespace, name)),
+    ];
+    let objects = objects.iter().filter_map(|(kind, name)| {
+        let unread = context.stores.unreadable(*kind, name)?;
+        Some(unreadable::message(*kind, &name.name, &unread))
+    });
+    let policies = policies.iter().map(|policy| {
+        let name = policy.metadata.name.as_deref().unwrap_or_default();
+        unreadable::message(Kind::Policy, name, policy)
+    });
+    objects.chain(policies).collect()
+}
+
+/// From the configs of the namespace's other models.
+fn elsewhere(context: &Context, scope: &Scope) -> BTreeMap<String, Elsewhere> {
+    let maps = context.stores.config_maps.within(&scope.namespace);
+    let mut elsewhere = BTreeMap::new();
+    for map in maps {
+        let Some(Scope { model, .. }) = Scope::of_labels(&map.metadata) else { continue };
+        if model == scope.model {
+            continue;
+        }
+        if let Some(stored) = Stored::read(Some(&map)).config() {
+            for policy in &stored.present.config.policies {
+                let found = Elsewhere { model: model.clone(), policy: policy.clone() };
+                elsewhere.insert(policy.uid.clone(), found);
+            }
+        }
+    }
+    elsewhere
 }
 
 async fn vectors(
@@ -87,9 +190,20 @@ async fn vectors(
     let listed: BTreeSet<&String> = rules.map(|rule| &rule.vector).collect();
     let mut vectors = BTreeMap::new();
     for name in listed {
-        if let Some(vector) = context.stores.vectors.get("", name) {
+        if let Some(unread) = context.stores.vectors.unreadable("", name) {
+            let message = unreadable::message(Kind::Vector, name, &unread);
+            vectors.insert(name.clone(), Err(Rejection::new(reason::UNREADABLE, message)));
+        } else if let Some(vector) = context.stores.vectors.get("", name) {
             let model = context.stores.models.get("", &vector.spec.model);
-            vectors.insert(name.clone(), artifacts.get(&vector, model.as_deref()).await?);
+            let checked = match artifacts.get(&vector, model.as_deref()).await {
+                // One that this operator may not read holds up no other.
+                Err(kube::Error::Api(status)) => {
+                    let message = format!("its file cannot be read: {}", status.message);
+                    Err(Rejection::new(reason::ARTIFACT_NOT_FOUND, message))
+                }
+                checked => checked?,
+            };
+            vectors.insert(name.clone(), checked);
         }
     }
     Ok(vectors)

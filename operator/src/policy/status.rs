@@ -9,12 +9,12 @@ use super::dereference::Inputs;
 use super::validate::Validated;
 use crate::context::{Context, Notice};
 use crate::fleet::Fleet;
-use crate::outcome::{ReconcileError, WriteError};
+use crate::outcome::{FailedWrites, NotLeader, WriteError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Resource, ResourceExt};
 pub(super) use observation::Observation;
-use personaguard_api::conditions::condition;
+use personaguard_api::conditions::{condition, event, reason};
 use personaguard_api::{Digest, PersonaPolicy, PersonaPolicyStatus};
 use std::time::Duration;
 
@@ -25,9 +25,11 @@ pub(super) async fn update_status(
     fleet: &Fleet,
     inputs: &Inputs,
     validated: &Validated,
-) -> Result<Option<Duration>, ReconcileError> {
+    failed: &mut FailedWrites,
+) -> Result<Option<Duration>, NotLeader> {
     let namespace = &inputs.scope.namespace;
     let workloads = fleet.scores_within(namespace);
+    let refusal = failed.refusal();
     let mut changes_in: Option<Duration> = None;
     for policy in &inputs.policies {
         let name = policy.name_any();
@@ -35,13 +37,10 @@ pub(super) async fn update_status(
         let sampled = |vector: &str, basis: &Digest| fleet.sample(namespace, &name, vector, basis);
         let observation = Observation {
             policy,
-            model: &inputs.scope.model,
-            rejection: validated.rejected.get(&name),
-            in_force,
+            inputs,
+            validated,
+            refusal: refusal.as_deref(),
             calibrations: calibration::calibrations(policy, in_force, sampled),
-            pods: &inputs.pods,
-            services: &inputs.services,
-            reports: &inputs.reports,
             workloads: &workloads,
             now: Timestamp::now(),
         };
@@ -54,7 +53,7 @@ pub(super) async fn update_status(
         let status = &observed.status;
         context.metrics.set_policy(namespace, &name, is_ready(status), observed.unguarded);
         if policy.status.as_ref() != Some(status) {
-            write(context, policy, status).await?;
+            failed.keep(write(context, policy, status).await)?;
         }
     }
     Ok(changes_in)
@@ -72,27 +71,42 @@ async fn write(
 ) -> Result<(), WriteError> {
     let api: Api<PersonaPolicy> =
         context.cluster.namespaced(&policy.namespace().unwrap_or_default());
-    let exists =
-        context.write_status(&api, &context.stores.policies, &policy.name_any(), status).await?;
-    if exists && let Some(problem) = new_problem(policy.status.as_ref(), status) {
-        let notice = Notice::warning(&problem.reason, "Accept", problem.message.clone());
-        context.events.publish(&notice, &policy.object_ref(&())).await;
+    let written =
+        context.write_status(&api, &context.stores.policies, &policy.name_any(), status).await;
+    // People are told also while the status itself is refused.
+    if !matches!(written, Ok(false)) {
+        for notice in notices(policy.status.as_ref(), status) {
+            context.events.publish(&notice, &policy.object_ref(&())).await;
+        }
     }
-    Ok(())
+    written.map(drop)
 }
 
-/// The condition `Accepted`, if it has just become False, or has become False for another reason.
-fn new_problem<'a>(
-    before: Option<&PersonaPolicyStatus>,
-    after: &'a PersonaPolicyStatus,
-) -> Option<&'a Condition> {
-    let problem = rejection(after)?;
-    let known = before.and_then(rejection);
-    (known.map(|known| &known.reason) != Some(&problem.reason)).then_some(problem)
+/// What people are told once: that the policy is not accepted, or that a write is refused, where it
+/// was not so before, or for another reason.
+fn notices(before: Option<&PersonaPolicyStatus>, after: &PersonaPolicyStatus) -> Vec<Notice> {
+    let refused = |problem: &&Condition| problem.reason == reason::WRITE_REFUSED;
+    let problem = |status, type_| {
+        problem(status, type_).filter(|it| type_ != condition::READY || refused(it))
+    };
+    let new = [condition::ACCEPTED, condition::READY].into_iter().filter_map(|type_| {
+        let found = problem(after, type_)?;
+        let known = before.and_then(|before| problem(before, type_));
+        (known.map(|known| &known.reason) != Some(&found.reason)).then_some(found)
+    });
+    let notice = |problem: &Condition| {
+        let event = match problem.reason.as_str() {
+            reason::WRITE_REFUSED => event::WRITE_REFUSED,
+            reason::UNREADABLE => event::UNREADABLE,
+            other => event::rejection(other)?,
+        };
+        Some(Notice::new(&event, problem.message.clone()))
+    };
+    new.filter_map(notice).collect()
 }
 
-fn rejection(status: &PersonaPolicyStatus) -> Option<&Condition> {
-    status.conditions.iter().find(|c| c.type_ == condition::ACCEPTED && c.status == "False")
+fn problem<'a>(status: &'a PersonaPolicyStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|c| c.type_ == type_ && c.status == "False")
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
-//! Invariants of the control path, with random pods.
+//! Invariants of the control path, with random pods; further ones are in the files beside this.
+
+mod edits;
+mod identity;
+mod unreadable;
 
 use super::build::{Desired, build};
 use super::dereference::Inputs;
@@ -8,6 +12,7 @@ use super::validate::validate;
 use crate::fixtures::{pod, policy, report};
 use jiff::{SignedDuration, Timestamp};
 use personaguard_api::{Digest, Failure, PersonaPolicyStatus, PodState, RefusedTrait};
+use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -75,17 +80,35 @@ fn with_pods(kinds: &[Kind]) -> Inputs {
     inputs
 }
 
+/// Writes what is desired, as the API server would keep it.
+fn settle(inputs: &mut Inputs) {
+    let desired = build(&validate(inputs), inputs.config_map.as_deref()).unwrap();
+    match desired.config {
+        Desired::Present(config) => inputs.config_map = Some(Arc::new(*config)),
+        Desired::Absent => inputs.config_map = None,
+        Desired::Unchanged => {}
+    }
+    match desired.injection {
+        Desired::Present(injection) => inputs.injection = Some(Arc::new(*injection)),
+        Desired::Absent => inputs.injection = None,
+        Desired::Unchanged => {}
+    }
+}
+
+/// What a sidecar enforces, by the file of its config folder.
+fn enforced(inputs: &Inputs, file: &str) -> Vec<ResolvedPolicy> {
+    let data = inputs.config_map.as_ref().unwrap().data.as_ref().unwrap();
+    GuardConfig::from_yaml(data[file].as_bytes()).unwrap().policies
+}
+
 fn status(inputs: &Inputs, now: Timestamp) -> PersonaPolicyStatus {
     let validated = validate(inputs);
     let observation = Observation {
         policy: &inputs.policies[0],
-        model: "smollm2",
-        rejection: validated.rejected.get("no-villains"),
-        in_force: validated.in_force("no-villains"),
+        inputs,
+        validated: &validated,
+        refusal: None,
         calibrations: Vec::new(),
-        pods: &inputs.pods,
-        services: &inputs.services,
-        reports: &inputs.reports,
         workloads: &BTreeMap::new(),
         now,
     };
@@ -118,7 +141,9 @@ proptest! {
         let written = status(&inputs, now);
         Arc::make_mut(&mut inputs.policies[0]).status = Some(written.clone());
         prop_assert_eq!(status(&inputs, now + SignedDuration::from_secs(later)), written);
-        let desired = |inputs: &Inputs| build(&validate(inputs)).unwrap();
+        let desired = |inputs: &Inputs| {
+            build(&validate(inputs), inputs.config_map.as_deref()).unwrap()
+        };
         let first = desired(&inputs);
         if let Desired::Present(config) = &first.config {
             inputs.config_map = Some(Arc::new(config.as_ref().clone()));

@@ -1,20 +1,25 @@
 //! Step 2: which policies can be enforced, and what follows for the scope. Pure.
 
-mod previous;
+mod choice;
+mod hold;
 mod resolution;
+mod strays;
 
 use super::dereference::Inputs;
+use super::stored::{Edition, Stored, StoredConfig};
 use crate::keys::Scope;
+use crate::objects::PodView;
 use crate::settings::Settings;
+use hold::hold;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
-use personaguard_api::{PersonaModel, PersonaPolicy, names};
+use personaguard_api::{PersonaModel, PersonaPolicy, PodState};
 use personaguard_resolve::{self as resolve, Rejection};
 use personaguard_wire::{GuardConfig, ResolvedPolicy};
-use previous::keep_previous;
-use resolution::{Resolution, resolve_what_fits};
+use resolution::{Resolution, resolve_scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use strays::strays;
 
 /// Everything that the next step needs.
 #[derive(Debug)]
@@ -32,8 +37,9 @@ pub(crate) struct Validated {
 #[derive(Debug)]
 pub(crate) enum Plan {
     Guard(Box<Guard>),
-    /// The model does not exist. Sidecars keep what they have.
-    Keep,
+    /// The model does not exist, or something of the scope cannot be read. What is in the cluster
+    /// stays, but for policies that are being deleted.
+    Hold(Box<Held>),
     /// There is no policy, or nothing may be injected here.
     Withdraw(Leftover),
 }
@@ -45,9 +51,26 @@ pub(crate) struct Guard {
     pub(crate) config: GuardConfig,
     /// The vectors that the config uses, at their layer.
     pub(crate) layers: BTreeMap<String, Vec<f32>>,
+    /// For pods that were made for former weights of the model.
+    pub(crate) former: BTreeMap<String, Edition>,
     /// Policies whose pods get a sidecar. That includes policies that are not in force yet: a pod
     /// that starts meanwhile has its sidecar when they are.
     pub(crate) injecting: Vec<Arc<PersonaPolicy>>,
+    /// Policies that stay in force as they were: their pods get a sidecar, too.
+    pub(crate) kept: Vec<ResolvedPolicy>,
+    /// The port that the sidecar takes over as it is injected now.
+    pub(crate) takeover: Option<String>,
+    /// Whether pods with this model's sidecar run.
+    pub(crate) pods_run: bool,
+}
+
+/// What is in the cluster, without policies that are being deleted.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// `None` if it cannot be read, or is not there: then it is not touched.
+    pub(crate) config: Option<StoredConfig>,
+    /// Whether `config` differs from what is in the cluster.
+    pub(crate) changed: bool,
 }
 
 /// What remains of a config after the last policy.
@@ -55,16 +78,27 @@ pub(crate) struct Guard {
 pub(crate) enum Leftover {
     Nothing,
     /// Running sidecars keep serving, and enforce nothing.
-    Emptied(Box<GuardConfig>),
+    Emptied(Box<StoredConfig>),
     /// Running sidecars have a config that cannot be read. It stays as it is.
     Unreadable,
 }
 
 impl Validated {
+    /// The policies in force for pods of the model's present weights.
     pub(crate) fn config(&self) -> Option<&GuardConfig> {
         match &self.plan {
             Plan::Guard(guard) => Some(&guard.config),
-            Plan::Keep | Plan::Withdraw(_) => None,
+            Plan::Hold(held) => Some(&held.config.as_ref()?.present.config),
+            Plan::Withdraw(_) => None,
+        }
+    }
+
+    /// The configs for pods of former weights, by the identity of their model.
+    pub(crate) fn former(&self) -> Option<&BTreeMap<String, Edition>> {
+        match &self.plan {
+            Plan::Guard(guard) => Some(&guard.former),
+            Plan::Hold(held) => Some(&held.config.as_ref()?.former),
+            Plan::Withdraw(_) => None,
         }
     }
 
@@ -72,26 +106,68 @@ impl Validated {
     pub(crate) fn in_force(&self, name: &str) -> Option<&ResolvedPolicy> {
         self.config()?.policies.iter().find(|policy| policy.name == name)
     }
+
+    /// A policy as it is in force in a pod.
+    pub(crate) fn in_force_in(&self, pod: &PodView, name: &str) -> Option<&ResolvedPolicy> {
+        let policies = &self.config_of(pod)?.policies;
+        policies.iter().find(|policy| policy.name == name)
+    }
+
+    /// The config of a pod, by the weights that it was made for.
+    pub(crate) fn config_of(&self, pod: &PodView) -> Option<&GuardConfig> {
+        let former = pod.identity.as_ref().and_then(|identity| self.former()?.get(identity));
+        former.map(|edition| &edition.config).or_else(|| self.config())
+    }
 }
 
 pub(super) fn validate(inputs: &Inputs) -> Validated {
+    let stored = Stored::read(inputs.config_map.as_deref());
+    let strays = strays(inputs, stored.config());
     let (plan, rejected) = if let Some(exclusion) = &inputs.exclusion {
         let rejected = reject_all(inputs, reason::NAMESPACE_EXCLUDED, exclusion);
-        (Plan::Withdraw(leftover(inputs)), rejected)
-    } else if inputs.policies.is_empty() {
-        (Plan::Withdraw(leftover(inputs)), BTreeMap::new())
+        (Plan::Withdraw(leftover(inputs, &stored)), rejected)
+    } else if let Some(unreadable) = inputs.unreadable.first() {
+        hold(inputs, &stored, &Rejection::new(reason::UNREADABLE, unreadable))
+    } else if inputs.policies.is_empty() && strays.is_empty() {
+        (Plan::Withdraw(leftover(inputs, &stored)), BTreeMap::new())
     } else if let Some(model) = &inputs.model {
-        let mut resolution = resolve_what_fits(inputs, model);
-        let kept = keep_previous(&mut resolution, inputs, model);
-        list_unresolved(&mut resolution, inputs, &kept);
-        let Resolution { config, layers, rejected, misplaced } = resolution;
+        let former = former(inputs, model, stored.config());
+        let previous = stored.config().and_then(|stored| {
+            let identity = resolve::served_model(model).identity();
+            stored.editions().find(|(known, _)| *known == identity).map(|(_, edition)| edition)
+        });
+        let reserved =
+            former.values().map(|old| choice::size(&old.config, &old.layers)).sum::<usize>();
+        let mut resolution = resolve_scope(inputs, model, previous, &strays, reserved);
+        if matches!(stored, Stored::Unreadable) && !resolution.rejected.is_empty() {
+            // What they were in force as cannot be told, so it is not replaced.
+            let rejection = Rejection::new(reason::UNREADABLE, UNREADABLE_CONFIG);
+            return validated(inputs, hold(inputs, &stored, &rejection));
+        }
+        list_unresolved(&mut resolution, inputs);
+        resolution
+            .rejected
+            .retain(|name, _| !strays.iter().any(|it| it.policy.name_any() == *name));
+        let Resolution { config, layers, rejected, misplaced, mut kept } = resolution;
+        for stray in strays.iter().filter(|stray| stray.in_force_elsewhere) {
+            kept.remove(&stray.policy.name_any());
+        }
         let injecting = inputs
             .policies
             .iter()
             .filter(|policy| !misplaced.contains(&policy.name_any()))
             .cloned()
             .collect();
-        let guard = Guard { model: Arc::clone(model), config, layers, injecting };
+        let guard = Guard {
+            model: Arc::clone(model),
+            config,
+            layers,
+            former,
+            injecting,
+            kept: kept.into_values().collect(),
+            takeover: inputs.injection.as_ref().and_then(|it| it.spec.takeover.clone()),
+            pods_run: pods_run(inputs),
+        };
         (Plan::Guard(Box::new(guard)), rejected)
     } else {
         let message = format!(
@@ -99,8 +175,15 @@ pub(super) fn validate(inputs: &Inputs) -> Validated {
              personamodels).",
             inputs.scope.model
         );
-        (Plan::Keep, reject_all(inputs, reason::MODEL_NOT_FOUND, &message))
+        hold(inputs, &stored, &Rejection::new(reason::MODEL_NOT_FOUND, message))
     };
+    validated(inputs, (plan, rejected))
+}
+
+const UNREADABLE_CONFIG: &str = "The config of this model in this namespace was written by another \
+    version and cannot be read, so it stays as it is: upgrade the operator.";
+
+fn validated(inputs: &Inputs, (plan, rejected): (Plan, BTreeMap<String, Rejection>)) -> Validated {
     Validated {
         scope: inputs.scope.clone(),
         settings: Arc::clone(&inputs.settings),
@@ -115,26 +198,53 @@ fn reject_all(inputs: &Inputs, reason: &'static str, message: &str) -> BTreeMap<
     inputs.policies.iter().map(reject).collect()
 }
 
-fn leftover(inputs: &Inputs) -> Leftover {
-    let Some(map) = inputs.config_map.as_ref().filter(|_| inputs.sidecar_pods().next().is_some())
-    else {
-        return Leftover::Nothing;
+/// A pod that cannot be read may have a sidecar.
+fn pods_run(inputs: &Inputs) -> bool {
+    inputs.sidecar_pods().next().is_some() || !inputs.unreadable_pods.is_empty()
+}
+
+fn leftover(inputs: &Inputs, stored: &Stored) -> Leftover {
+    match stored {
+        _ if !pods_run(inputs) => Leftover::Nothing,
+        Stored::Absent => Leftover::Nothing,
+        Stored::Unreadable => Leftover::Unreadable,
+        Stored::Read(stored) => {
+            let former = stored
+                .former
+                .iter()
+                .map(|(identity, old)| (identity.clone(), old.clone().emptied()));
+            let (present, former) = (stored.present.clone().emptied(), former.collect());
+            Leftover::Emptied(Box::new(StoredConfig { present, former }))
+        }
+    }
+}
+
+/// Configs for pods that were made for former weights of the model, as they were when it changed,
+/// without policies that are being deleted. A pod that failed to load its weights gets the present
+/// ones.
+fn former(
+    inputs: &Inputs,
+    model: &PersonaModel,
+    stored: Option<&StoredConfig>,
+) -> BTreeMap<String, Edition> {
+    let present = resolve::served_model(model).identity();
+    let failed = |pod: &PodView| {
+        inputs.reports.get(&pod.uid).is_some_and(|report| report.state == PodState::Failed)
     };
-    let text = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE));
-    let Some(mut config) = text.and_then(|text| GuardConfig::from_yaml(text.as_bytes()).ok())
-    else {
-        return Leftover::Unreadable;
-    };
-    config.policies.clear();
-    config.unresolved.clear();
-    config.vectors.clear();
-    Leftover::Emptied(Box::new(config))
+    let pods = inputs.sidecar_pods().filter(|pod| !failed(pod));
+    let needed: BTreeSet<&String> = pods.filter_map(|pod| pod.identity.as_ref()).collect();
+    let former = stored.into_iter().flat_map(StoredConfig::editions);
+    former
+        .filter(|(identity, _)| *identity != present && needed.contains(identity))
+        .map(|(identity, old)| (identity, old.clone().without(&inputs.deleted_uids())))
+        .collect()
 }
 
 /// Tells sidecars which policies are not in force. The pods that those select are unguarded, or
 /// refused if the policy fails closed.
-fn list_unresolved(resolution: &mut Resolution, inputs: &Inputs, kept: &BTreeSet<String>) {
-    let not_in_force = inputs.policies.iter().filter(|policy| !kept.contains(&policy.name_any()));
+fn list_unresolved(resolution: &mut Resolution, inputs: &Inputs) {
+    let not_in_force =
+        inputs.policies.iter().filter(|policy| !resolution.kept.contains_key(&policy.name_any()));
     let unresolved = not_in_force.filter_map(|policy| {
         resolve::unresolved(policy, resolution.rejected.get(&policy.name_any())?)
     });

@@ -16,7 +16,11 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
+
+/// Between attempts to label the leader's pod.
+const LABEL_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs until something fails. The order matters: certificates are ready before configs carry their
 /// authority, stores are synced before anything follows from them, and the counts of the former
@@ -33,7 +37,7 @@ pub(crate) async fn lead(context: Arc<Context>, ready: &Ready) -> Result<()> {
         tls: tls.clone(),
         trust_bundle: trust_bundle.clone(),
     };
-    let next_renewal = renewal.renew().await?;
+    let next_renewal = renewal.try_renew().await;
     context.stores.synced().await;
     informers::catch_up(&triggers);
     let workers = workers(&context, &fleet, &trust_bundle);
@@ -42,7 +46,7 @@ pub(crate) async fn lead(context: Arc<Context>, ready: &Ready) -> Result<()> {
     tasks.spawn(renewal.run(next_renewal));
     tasks.spawn(alerts::run(Arc::clone(&context), Arc::clone(&fleet)));
     let server = serve(Ingest { context: Arc::clone(&context), fleet, vectors }, tls).await?;
-    label_leader(&context.cluster.client, &context.settings, true).await?;
+    tasks.spawn(keep_labelled(Arc::clone(&context)));
     ready.set(true);
     tracing::info!(address = %context.settings.reports_listen, "receiving reports");
     tokio::select! {
@@ -66,6 +70,16 @@ fn workers(context: &Arc<Context>, fleet: &Arc<Fleet>, trust_bundle: &TrustBundl
         screens: screen::Controller::new(context(), cache()),
         reports: fleet::Controller::new(context(), fleet()),
     }
+}
+
+/// Labels the leader's pod. While that is refused, reports do not arrive, and all else goes on.
+async fn keep_labelled(context: Arc<Context>) {
+    while let Err(error) = label_leader(&context.cluster.client, &context.settings, true).await {
+        let error = format!("{error:#}");
+        tracing::warn!(error, "the leader's pod could not be labelled; retrying");
+        tokio::time::sleep(LABEL_RETRY_INTERVAL).await;
+    }
+    std::future::pending().await
 }
 
 /// Starts the report server.

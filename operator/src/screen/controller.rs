@@ -13,7 +13,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use personaguard_api::conditions::reason;
 use personaguard_api::{DatasetScreen, PersonaModel, names};
+use personaguard_resolve::Rejection;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +41,27 @@ impl Controller {
         if let Some(reason) = final_reason(&before) {
             return Ok(Done::until_change(reason));
         }
-        let phase = self.advance(&name.namespace, &screen).await?;
+        let unread = stores.screens.unreadable(&name.namespace, &name.name);
+        if unread.or_else(|| stores.models.unreadable("", &screen.spec.model)).is_some() {
+            return Ok(Done::until_change(reason::UNREADABLE));
+        }
+        let mut refused = None;
+        let phase = match self.advance(&name.namespace, &screen).await {
+            // The status goes on, and says so.
+            Err(ReconcileError::Write(error)) if error.refusal().is_some() => {
+                let message = error.to_string();
+                refused = Some(error);
+                Phase::Waiting(Rejection::new(reason::WRITE_REFUSED, message))
+            }
+            phase => phase?,
+        };
         let status = status(&screen, &phase, Timestamp::now());
         if before != status {
             let api: Api<DatasetScreen> = self.context.cluster.namespaced(&name.namespace);
             self.context.write_status(&api, &stores.screens, &name.name, &status).await?;
+        }
+        if let Some(error) = refused {
+            return Err(error.into());
         }
         let complete = status.conditions.into_iter().next();
         Ok(Done {

@@ -1,6 +1,8 @@
 //! The vector files that the Jobs of a screening read.
 
 use crate::context::Context;
+use crate::keys::Kind;
+use crate::unreadable;
 use crate::vector::ArtifactCache;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -46,6 +48,10 @@ async fn file(
     name: &str,
     model: &PersonaModel,
 ) -> kube::Result<Result<ByteString, Rejection>> {
+    if let Some(unread) = context.stores.vectors.unreadable("", name) {
+        let message = unreadable::message(Kind::Vector, name, &unread);
+        return Ok(Err(Rejection::new(reason::UNREADABLE, message)));
+    }
     let Some(vector) = context.stores.vectors.get("", name) else {
         let message = format!(
             "PersonaVector `{name}` does not exist: create it (kubectl get personavectors)"

@@ -18,6 +18,7 @@ use kube::{Api, Resource as _, ResourceExt};
 use personaguard_api::conditions::reason;
 use personaguard_api::{PersonaModel, PersonaVector, names};
 use personaguard_persona::VectorFile;
+use personaguard_resolve::Rejection;
 use personaguard_wire::ExtractionProgress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,15 +59,31 @@ impl Controller {
             self.progress.forget(name);
             return Ok(Done::until_change("Deleted"));
         };
+        let unread = |vector: &str, model: &str| {
+            let stores = &context.stores;
+            stores.vectors.unreadable("", vector).or_else(|| stores.models.unreadable("", model))
+        };
+        if unread(name, &vector.spec.model).is_some() {
+            return Ok(Done::until_change(reason::UNREADABLE));
+        }
         let model = context.stores.models.get("", &vector.spec.model);
+        let mut refused = None;
         let mut checked = self.artifacts.get(&vector, model.as_deref()).await?;
         if let (Err(rejection), Some(model)) = (&checked, &model)
             && rejection.reason == reason::EXTRACTING
         {
             let authorities = self.trust_bundle.pem();
-            let rejection =
-                extraction::advance(context, &self.progress, &authorities, &vector, model).await?;
-            checked = Err(rejection);
+            let advanced =
+                extraction::advance(context, &self.progress, &authorities, &vector, model).await;
+            checked = Err(match advanced {
+                // The status goes on, and says so.
+                Err(ReconcileError::Write(error)) if error.refusal().is_some() => {
+                    let message = error.to_string();
+                    refused = Some(error);
+                    Rejection::new(reason::WRITE_REFUSED, message)
+                }
+                advanced => advanced?,
+            });
         }
         let progress = self.progress.of(name);
         let status = status(&vector, &checked, model.as_deref(), progress, Timestamp::now());
@@ -74,6 +91,9 @@ impl Controller {
             let api: Api<PersonaVector> = context.cluster.all();
             context.write_status(&api, &context.stores.vectors, name, &status).await?;
             context.queue_scopes_of_model(&vector.spec.model);
+        }
+        if let Some(error) = refused {
+            return Err(error.into());
         }
         let Some(ready) = status.conditions.into_iter().next() else {
             return Ok(Done::until_change(""));

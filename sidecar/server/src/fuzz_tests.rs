@@ -11,6 +11,7 @@ fn fuzz_policy_files() {
         folder: folder.path().to_owned(),
         model_file: Some("m.gguf".into()),
         labels: None,
+        identity: None,
     };
     check!(name = "policy").for_each(|input| {
         for (file, other) in [("config.yaml", "policy.yaml"), ("policy.yaml", "config.yaml")] {

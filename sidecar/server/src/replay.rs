@@ -30,8 +30,12 @@ pub struct Replay {
 /// # Errors
 /// If a log is not as it was written, the model cannot be loaded, or a score differs.
 pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> anyhow::Result<()> {
-    let source =
-        Source { folder: options.config.clone(), model_file: options.model.clone(), labels: None };
+    let source = Source {
+        folder: options.config.clone(),
+        model_file: options.model.clone(),
+        labels: None,
+        identity: None,
+    };
     let config = config::load(&source).context("config folder")?;
     let scorer = Scorer::load(&config)?;
     let mut recorded = options.audit.as_deref().map(Recorded::read).transpose()?;

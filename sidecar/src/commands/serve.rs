@@ -83,6 +83,10 @@ pub(crate) struct Options {
     /// them are enforced. Default: all policies are.
     #[arg(long, env = "PERSONAGUARD_POD_LABELS", value_name = "FILE")]
     pod_labels: Option<PathBuf>,
+    /// Identity of the model that this pod was made for, as the operator gives it. Default: that of
+    /// the config.
+    #[arg(long, env = names::MODEL_IDENTITY_ENV, value_name = "IDENTITY")]
+    model_identity: Option<String>,
     /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: no traces.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<String>,
@@ -188,6 +192,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             folder: options.config.clone(),
             model_file: options.model,
             labels: options.pod_labels,
+            identity: options.model_identity.filter(|identity| !identity.is_empty()),
         },
         api: bind(options.listen, "--listen").await?,
         admin,

@@ -65,7 +65,8 @@ fn find<'a>(objects: &'a [(String, Value)], name: &str) -> &'a Value {
 fn the_defaults_meet_the_restricted_pod_security_standard() {
     let objects = objects(&template(&[]).unwrap());
     let pod = &find(&objects, "Deployment/personaguard-operator")["spec"]["template"]["spec"];
-    for spec in [pod, &find(&objects, "Pod/pg-check")["spec"]] {
+    let uninstall = &find(&objects, "Job/personaguard-uninstall")["spec"]["template"]["spec"];
+    for spec in [pod, &find(&objects, "Pod/pg-check")["spec"], uninstall] {
         assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
         assert_eq!(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
         let container = &spec["containers"][0]["securityContext"];
@@ -99,6 +100,30 @@ fn no_role_of_the_operator_has_a_wildcard_or_reads_secrets_of_others() {
             }
         }
     }
+}
+
+#[test]
+fn item_21_an_uninstallation_runs_a_hook_that_has_all_it_needs() {
+    let objects = objects(&template(&[]).unwrap());
+    let hooks: Vec<_> = objects
+        .iter()
+        .filter(|(_, it)| it["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete")
+        .collect();
+    assert_eq!(hooks.len(), 6, "{:?}", hooks.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    let job = find(&objects, "Job/personaguard-uninstall");
+    let pod = &job["spec"]["template"];
+    assert_eq!(pod["spec"]["containers"][0]["args"], serde_json::json!(["uninstall"]));
+    let weight = |object: &Value| {
+        let weight = object["metadata"]["annotations"]["helm.sh/hook-weight"].as_str().unwrap();
+        weight.parse::<i32>().unwrap()
+    };
+    let rights = find(&objects, "ServiceAccount/personaguard-uninstall");
+    assert!(weight(rights) < weight(job), "rights come before the Job");
+    // It is no operator: neither the Service nor the Deployment may take it for one.
+    let selector =
+        &find(&objects, "Deployment/personaguard-operator")["spec"]["selector"]["matchLabels"];
+    let name = "app.kubernetes.io/name";
+    assert_ne!(pod["metadata"]["labels"][name], selector[name]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Status of a `PersonaPolicy`.
 
+use crate::model::LoadedWeights;
 use crate::sample::Sketch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use personaguard_terms::Digest;
@@ -26,6 +27,11 @@ pub struct PersonaPolicyStatus {
     /// Number of workloads with a breach in force.
     #[serde(default)]
     pub breached: u32,
+    /// Which weights the sidecars of the selected pods have loaded. They stay loaded until the pod is
+    /// replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sha256"]))]
+    pub loaded: Vec<LoadedWeights>,
     /// With `calibration.from: Traffic`: what the policy's own traffic scored, by vector.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]

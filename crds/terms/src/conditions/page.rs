@@ -1,6 +1,7 @@
 //! `docs/conditions.md`.
 
 use super::condition;
+use super::event;
 use super::reason::{self, EVENT, METRIC, Place, Reason};
 use std::fmt::Write;
 
@@ -19,6 +20,15 @@ of condition `Accepted`, or of the sidecar that cannot serve.
 ## Conditions
 ";
 
+const EVENTS: &str = "
+## Events
+
+The operator publishes these, and no others (`kubectl describe`, `kubectl get events`).
+
+| reason | type | about | says |
+| --- | --- | --- | --- |
+";
+
 /// The page, as Markdown.
 #[must_use]
 pub fn markdown() -> String {
@@ -33,6 +43,14 @@ pub fn markdown() -> String {
     );
     for reason in reason::ALL {
         row(&mut page, reason.name, [&places(reason), reason.says, reason.action]);
+    }
+    page.push_str(EVENTS);
+    for event in event::ALL {
+        let type_ = if event.warning { "Warning" } else { "Normal" };
+        row(&mut page, event.reason, [type_, &event.about.join(", "), event.says]);
+    }
+    for reason in event::rejections() {
+        row(&mut page, reason.name, ["Warning", "PersonaPolicy", event::REJECTED]);
     }
     page
 }

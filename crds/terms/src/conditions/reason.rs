@@ -116,6 +116,9 @@ reasons! {
     AWAITING_ACKNOWLEDGEMENT = "AwaitingAcknowledgement" on [GUARDED]:
         "Some pods have not acknowledged this generation yet.",
         "Wait some seconds; then look at the log of the container `personaguard`.";
+    FORMER_WEIGHTS = "FormerWeights" on [GUARDED]:
+        "Some pods were made for former weights of the model, keep these loaded, and enforce an earlier generation.",
+        "`kubectl rollout restart` their workload.";
     PODS_WITHOUT_SIDECAR = "PodsWithoutSidecar" on [GUARDED]:
         "Some selected pods have no sidecar: they are older than the policy, or exempt.",
         "`kubectl rollout restart` their workload.";
@@ -245,6 +248,12 @@ reasons! {
         "Read its log, then create another DatasetScreen.";
 
     // The operator.
+    UNREADABLE = "Unreadable" on [ACCEPTED, GUARDED, BYPASS_DETECTED, READY, COMPLETE, REPORTING, EVENT, METRIC]:
+        "The object, or one that it depends on, cannot be read by this operator, as one of a newer version cannot. Everything of its scope stays as it is.",
+        "Upgrade the operator to the version of the kinds, or correct the object; see the message.";
+    WRITE_REFUSED = "WriteRefused" on [READY(PersonaPolicy, PersonaVector), COMPLETE, EVENT, METRIC]:
+        "The API server refuses to write an object that is needed (a quota, an admission webhook, a missing right); the message names it. It is tried again.",
+        "Remove what refuses it.";
     WITHDRAWN = "Withdrawn" on [EVENT]:
         "A deleted policy was withdrawn from the sidecars.",
         "";

@@ -45,6 +45,12 @@ pub(crate) struct TraitLabels {
     pub(crate) r#trait: String,
 }
 
+impl KindLabel {
+    pub(super) fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned() }
+    }
+}
+
 impl PolicyLabels {
     pub(super) fn new(namespace: &str, policy: &str) -> Self {
         Self { namespace: namespace.to_owned(), policy: policy.to_owned() }

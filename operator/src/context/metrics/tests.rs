@@ -34,3 +34,15 @@ fn names_and_labels_are_those_of_the_rules_and_the_dashboard() {
     metrics.remove_workload("support", "Deployment/chat");
     assert!(!metrics.encode().contains("evil"));
 }
+
+#[test]
+fn item_15_every_metric_of_the_list_exists_and_no_other() {
+    let source = include_str!("../../../../crds/terms/src/metrics.rs");
+    let (_, operator) = source.split_once("pub mod operator").unwrap();
+    let mut listed: Vec<&str> =
+        operator.split('"').filter(|text| text.starts_with("personaguard_")).collect();
+    let mut registered = Metrics::new().registered;
+    listed.sort_unstable();
+    registered.sort_unstable();
+    assert_eq!(registered, listed);
+}

@@ -45,6 +45,7 @@ fn a_silent_pod_is_named_with_a_next_step() {
         sidecar_pods: &BTreeSet::from(["chat-1".into(), "chat-2".into()]),
         silent_pods: &BTreeSet::from(["chat-2".into()]),
         before: None,
+        held: false,
         now: second(0),
     };
     let (status, changes_in) = status(&inputs);
@@ -55,4 +56,35 @@ fn a_silent_pod_is_named_with_a_next_step() {
     let reporting = status.conditions.iter().find(|c| c.type_ == "Reporting").unwrap();
     assert_eq!(reporting.status, "False");
     assert!(reporting.message.contains("chat-2"), "{}", reporting.message);
+}
+
+#[test]
+fn item_11_while_a_policy_cannot_be_read_no_breach_is_said_to_be_over() {
+    let workload = WorkloadReference {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        name: "chat".into(),
+        uid: "u".into(),
+    };
+    let breached = NewCondition::met("TraitBreached", reason::THRESHOLD_PASSED, "evil 5.1 > 4.0");
+    let before = PersonaReportStatus {
+        conditions: conditions(&[breached], &[], None, second(0)),
+        ..PersonaReportStatus::default()
+    };
+    let found = |held: bool| {
+        let inputs = StatusInputs {
+            workload: &workload,
+            counts: &WorkloadCounts::default(),
+            policies: &[],
+            sidecar_pods: &BTreeSet::new(),
+            silent_pods: &BTreeSet::new(),
+            before: Some(&before),
+            held,
+            now: second(60),
+        };
+        let (status, _) = status(&inputs);
+        status.conditions.into_iter().find(|c| c.type_ == "TraitBreached").unwrap()
+    };
+    assert_eq!(found(true), before.conditions[0]);
+    assert_eq!(found(false).status, "False");
 }

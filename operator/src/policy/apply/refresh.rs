@@ -1,15 +1,17 @@
 //! Makes kubelets refresh the mounted config at once, instead of within 90 s, by an annotation of
 //! the pod. Each pod is annotated once for each config.
 
+use super::config_digest;
 use crate::context::Context;
 use crate::objects::PodView;
-use crate::outcome::ReconcileError;
+use crate::outcome::{FailedWrites, NotLeader, WriteError};
 use crate::policy::acknowledgement::acknowledges;
 use crate::policy::dereference::Inputs;
+use crate::policy::validate::Validated;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
-use personaguard_api::{Digest, PodCounts, PodState, names};
+use personaguard_api::{PodCounts, PodState, names};
 use personaguard_wire::GuardConfig;
 use serde_json::json;
 
@@ -21,22 +23,26 @@ const MAX_PARALLEL: usize = 16;
 pub(super) async fn refresh_mounts(
     context: &Context,
     inputs: &Inputs,
+    validated: &Validated,
     map: &ConfigMap,
     changed: bool,
-) -> Result<(), ReconcileError> {
-    let Some(text) = map.data.as_ref().and_then(|data| data.get(names::CONFIG_FILE)) else {
-        return Ok(());
-    };
-    let Ok(config) = GuardConfig::from_yaml(text.as_bytes()) else { return Ok(()) };
-    let digest = Digest::of(text.as_bytes()).to_string();
+    failed: &mut FailedWrites,
+) -> Result<(), NotLeader> {
+    let digest = config_digest(map).to_string();
     let behind: Vec<_> = inputs
         .sidecar_pods()
         .filter(|pod| pod.refreshed_for.as_deref() != Some(&digest))
-        .filter(|pod| is_behind(pod, inputs.reports.get(&pod.uid), &config, changed))
+        .filter(|pod| {
+            let report = inputs.reports.get(&pod.uid);
+            match validated.config_of(pod) {
+                Some(config) => is_behind(pod, report, config, changed),
+                None => changed,
+            }
+        })
         .map(|pod| pod.name.as_str())
         .collect();
     let namespace = &inputs.scope.namespace;
-    annotate(context, namespace, &behind, &digest).await?;
+    annotate(context, namespace, &behind, &digest, failed).await?;
     if !behind.is_empty() {
         tracing::info!(namespace, pods = behind.len(), "the config mounts of pods were refreshed");
     }
@@ -68,17 +74,17 @@ async fn annotate(
     namespace: &str,
     pods: &[&str],
     digest: &str,
-) -> Result<(), ReconcileError> {
+    failed: &mut FailedWrites,
+) -> Result<(), NotLeader> {
     let api: Api<Pod> = context.cluster.namespaced(namespace);
     let patch =
         json!({ "metadata": { "annotations": { names::CONFIG_DIGEST_ANNOTATION: digest } } });
     for names in pods.chunks(MAX_PARALLEL) {
         let patches = names.iter().map(|name| context.cluster.merge_patch(&api, name, &patch));
         for result in join_all(patches).await {
-            match result {
-                Ok(pod) => context.stores.pods.upsert_written(pod, |pod| Some(pod.into())),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
+            let gone = result.as_ref().is_err_and(WriteError::is_not_found);
+            if let Some(pod) = if gone { None } else { failed.keep(result)? } {
+                context.stores.pods.upsert_written(pod, |pod| Some(pod.into()));
             }
         }
     }

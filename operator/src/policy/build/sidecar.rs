@@ -19,10 +19,12 @@ const TOKEN: &str = "personaguard-token";
 const MODEL: &str = "personaguard-model";
 const SCRATCH: &str = "personaguard-tmp";
 
-/// The sidecar. In placement Proxy it takes over the port of this name.
+/// The sidecar, for the model of this identity. In placement Proxy it takes over the port of this
+/// name.
 pub(super) fn container(
     settings: &Settings,
     model: &PersonaModel,
+    identity: &str,
     takeover: Option<&str>,
 ) -> serde_json::Result<Container> {
     let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
@@ -33,7 +35,7 @@ pub(super) fn container(
         // A native sidecar: it starts before the app, and ends after it.
         "restartPolicy": "Always",
         "args": ["serve"],
-        "env": environment(settings, takeover.is_some()),
+        "env": environment(settings, identity, takeover.is_some()),
         "ports": ports(takeover),
         "startupProbe": {
             "httpGet": probe("/readyz"),
@@ -59,12 +61,13 @@ pub(super) fn container(
     }))
 }
 
-fn environment(settings: &Settings, proxy: bool) -> Vec<Value> {
+fn environment(settings: &Settings, identity: &str, proxy: bool) -> Vec<Value> {
     let variable = |name: &str, value: &str| json!({ "name": name, "value": value });
     let report_url =
         format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH);
     let mut environment = vec![
         variable("PERSONAGUARD_CONFIG", names::CONFIG_DIR),
+        variable(names::MODEL_IDENTITY_ENV, identity),
         variable("PERSONAGUARD_ADMIN_LISTEN", &format!("0.0.0.0:{}", names::ADMIN_PORT)),
         variable("PERSONAGUARD_REPORT_URL", &report_url),
         variable("PERSONAGUARD_TOKEN_FILE", &format!("{}/token", names::TOKEN_DIR)),

@@ -3,11 +3,13 @@ use crate::fixtures::{json, model, pod, policy};
 use crate::policy::dereference::Inputs;
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
+use personaguard_api::PersonaPolicy;
+use personaguard_wire::GuardConfig;
 use serde_json::json;
 use std::sync::Arc;
 
 fn built(inputs: &Inputs) -> DesiredState {
-    build(&validate(inputs)).unwrap()
+    build(&validate(inputs), inputs.config_map.as_deref()).unwrap()
 }
 
 fn object<T>(desired: Desired<T>) -> T {
@@ -135,6 +137,13 @@ fn while_the_model_is_missing_nothing_changes() {
     let desired = built(&orphaned);
     assert!(matches!(desired.config, Desired::Unchanged));
     assert!(matches!(desired.injection, Desired::Unchanged));
+    // A config that is there stays to the letter, with the authorities of today.
+    let mut stored = object(built(&inputs(vec![policy("no-villains", 1, "evil")])).config);
+    stored.data.as_mut().unwrap().insert("ca.crt".into(), "former authorities".into());
+    orphaned.config_map = Some(Arc::new(stored.clone()));
+    let held = object(built(&orphaned).config);
+    stored.data.as_mut().unwrap().insert("ca.crt".into(), "the authorities".into());
+    assert_eq!(held, stored);
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(super) struct SelectedPod<'a> {
     pub(super) pod: &'a PodView,
     pub(super) report: Option<&'a PodCounts>,
     pub(super) state: GuardState,
+    /// The generation that it has acknowledged to enforce, whether or not it is the newest.
+    pub(super) enforces: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,27 +23,36 @@ pub(super) enum GuardState {
     Guarded,
     /// Its sidecar has not acknowledged this generation, or not yet.
     Unacknowledged,
+    /// It was made for former weights of the model, and enforces an earlier generation.
+    FormerWeights,
     NoSidecar,
     /// It has the sidecar of another model.
     OtherModel,
 }
 
-/// `resolved` is the policy as its sidecar is to enforce it, if it is accepted.
+/// `resolved` is the policy as the pod's sidecar is to enforce it, maybe in an earlier generation.
+/// `generation` is the one to enforce, unless it is not accepted.
 pub(super) fn classify<'a>(
     pod: &'a PodView,
     report: Option<&'a PodCounts>,
     model: &str,
     resolved: Option<&ResolvedPolicy>,
+    generation: Option<i64>,
 ) -> SelectedPod<'a> {
-    let state = match (pod.sidecar.as_deref(), resolved, report) {
-        (None, ..) => GuardState::NoSidecar,
-        (Some(sidecar), ..) if sidecar != model => GuardState::OtherModel,
-        (Some(_), Some(resolved), Some(report)) if enforces(report, resolved) => {
-            GuardState::Guarded
-        }
-        _ => GuardState::Unacknowledged,
+    let enforced = resolved
+        .and_then(|resolved| Some((report?, resolved)))
+        .filter(|(report, resolved)| enforces(report, resolved));
+    let enforces = enforced.map(|(_, resolved)| resolved.generation);
+    let state = match pod.sidecar.as_deref() {
+        None => GuardState::NoSidecar,
+        Some(sidecar) if sidecar != model => GuardState::OtherModel,
+        Some(_) => match (generation, enforces) {
+            (Some(newest), Some(enforces)) if newest == enforces => GuardState::Guarded,
+            (Some(_), Some(_)) => GuardState::FormerWeights,
+            _ => GuardState::Unacknowledged,
+        },
     };
-    SelectedPod { pod, report, state }
+    SelectedPod { pod, report, state, enforces }
 }
 
 /// Whether a sidecar enforces every trait of a policy.
@@ -56,10 +67,9 @@ pub(super) fn guarded(
     pods: &[SelectedPod<'_>],
     uid: Option<&str>,
     rejection: Option<&Rejection>,
-    in_force: Option<&ResolvedPolicy>,
 ) -> NewCondition {
     if let Some(rejection) = rejection {
-        let message = while_rejected(pods, in_force);
+        let message = while_rejected(pods);
         return NewCondition::unmet(condition::GUARDED, rejection.reason, message);
     }
     if pods.is_empty() {
@@ -73,17 +83,17 @@ pub(super) fn guarded(
     NewCondition::met(condition::GUARDED, reason::ACKNOWLEDGED, message)
 }
 
-fn while_rejected(pods: &[SelectedPod<'_>], in_force: Option<&ResolvedPolicy>) -> String {
-    let Some(old) = in_force else {
-        return "The policy is not accepted, so nothing is enforced. See condition Accepted."
+fn while_rejected(pods: &[SelectedPod<'_>]) -> String {
+    let generations: Vec<i64> = pods.iter().filter_map(|selected| selected.enforces).collect();
+    let Some(oldest) = generations.iter().min() else {
+        return "The policy is not accepted, and no pod enforces an earlier generation. See \
+                condition Accepted."
             .to_owned();
     };
-    let reports = pods.iter().filter_map(|selected| selected.report);
-    let enforcing = reports.filter(|report| acknowledges(report, old)).count();
     format!(
-        "This generation is not accepted; {enforcing} pods enforce generation {}. See condition \
+        "This generation is not accepted; {} pods enforce generation {oldest}. See condition \
          Accepted.",
-        old.generation
+        generations.len()
     )
 }
 
@@ -114,8 +124,10 @@ fn sidecar_problem(pods: &[SelectedPod<'_>], uid: Option<&str>) -> Option<(Strin
 
 /// The most serious state of a pod that is not guarded.
 fn pod_problem(pods: &[SelectedPod<'_>]) -> Option<(String, String)> {
-    let (reason, message) =
-        other_model(pods).or_else(|| no_sidecar(pods)).or_else(|| unacknowledged(pods))?;
+    let (reason, message) = other_model(pods)
+        .or_else(|| no_sidecar(pods))
+        .or_else(|| unacknowledged(pods))
+        .or_else(|| former_weights(pods))?;
     Some((reason.to_owned(), message))
 }
 
@@ -159,6 +171,17 @@ fn unacknowledged(pods: &[SelectedPod<'_>]) -> Option<Problem> {
         first.name
     );
     Some((reason::AWAITING_ACKNOWLEDGEMENT, message))
+}
+
+fn former_weights(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::FormerWeights)?;
+    let message = format!(
+        "{count} of {} selected pods run former weights of the model and enforce an earlier \
+         generation, among them {}: restart their workloads (kubectl rollout restart).",
+        pods.len(),
+        first.name
+    );
+    Some((reason::FORMER_WEIGHTS, message))
 }
 
 /// How many pods are in a state, and the first of them.

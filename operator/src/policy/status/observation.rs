@@ -3,35 +3,33 @@
 use super::bypass;
 use super::calibration;
 use super::guarded::{GuardState, SelectedPod, classify, guarded};
-use crate::fleet::{ActiveBreach, active_breaches};
+use crate::fleet::{ActiveBreach, active_breaches, loaded};
+use crate::keys::Kind;
+use crate::objects::PodView;
 use crate::objects::conditions::{ConditionStatus, NewCondition, conditions};
-use crate::objects::{PodView, ServiceView};
+use crate::policy::dereference::Inputs;
+use crate::policy::validate::Validated;
+use crate::unreadable;
 use jiff::Timestamp;
+use kube::ResourceExt;
 use personaguard_api::conditions::{condition, reason};
 use personaguard_api::{
-    PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, TrafficCalibration, TraitScores,
+    PersonaPolicy, PersonaPolicyStatus, Placement, TrafficCalibration, TraitScores,
 };
 use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What was observed of a policy.
 pub(crate) struct Observation<'a> {
     pub(crate) policy: &'a PersonaPolicy,
-    pub(crate) model: &'a str,
-    /// Why it is not enforced as written.
-    pub(crate) rejection: Option<&'a Rejection>,
-    /// As sidecars are to enforce it. It may be an earlier generation.
-    pub(crate) in_force: Option<&'a ResolvedPolicy>,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) validated: &'a Validated,
+    /// A write for the scope that the API server refused.
+    pub(crate) refusal: Option<&'a str>,
     /// Calibrations on its traffic.
     pub(crate) calibrations: Vec<TrafficCalibration>,
-    /// Pods and Services of the namespace.
-    pub(crate) pods: &'a [Arc<PodView>],
-    pub(crate) services: &'a [Arc<ServiceView>],
-    /// Last report of each pod, by UID.
-    pub(crate) reports: &'a BTreeMap<String, PodCounts>,
     /// Scores of each workload of the namespace, by `Kind/name`.
     pub(crate) workloads: &'a BTreeMap<String, Vec<TraitScores>>,
     pub(crate) now: Timestamp,
@@ -58,6 +56,7 @@ impl Observation<'_> {
         let new = self.conditions(&pods, &breaches);
         let status = PersonaPolicyStatus {
             observed_generation: generation,
+            loaded: loaded(pods.iter().filter_map(|selected| selected.report)),
             acknowledged_generation: self.acknowledged_generation(&pods),
             traits: u32::try_from(spec.traits.len()).unwrap_or(u32::MAX),
             guarded: Some(format!("{guarded}/{}", pods.len())),
@@ -73,15 +72,37 @@ impl Observation<'_> {
     }
 
     fn selected_pods(&self) -> Vec<SelectedPod<'_>> {
-        let selected = self
-            .pods
-            .iter()
-            .filter(|pod| personaguard_api::selects(&self.policy.spec.selector, &pod.labels));
-        // A rejected policy is not in force as written, so it guards no pod.
-        let resolved = self.in_force.filter(|_| self.rejection.is_none());
+        // Of a policy that is not accepted, also those that it selected in the generation in force.
+        let stays = |pod: &PodView| {
+            let in_force = self.rejection().and_then(|_| self.in_force_in(pod));
+            in_force.is_some_and(|in_force| in_force.selects(&pod.labels))
+        };
+        let selected = self.inputs.pods.iter().filter(|pod| {
+            personaguard_api::selects(&self.policy.spec.selector, &pod.labels) || stays(pod)
+        });
         selected
-            .map(|pod| classify(pod, self.reports.get(&pod.uid), self.model, resolved))
+            .map(|pod| {
+                let report = self.inputs.reports.get(&pod.uid);
+                let newest = self.policy.metadata.generation.filter(|_| self.rejection().is_none());
+                classify(pod, report, &self.inputs.scope.model, self.in_force_in(pod), newest)
+            })
             .collect()
+    }
+
+    /// Why it is not enforced as written.
+    fn rejection(&self) -> Option<&Rejection> {
+        self.validated.rejected.get(&self.policy.name_any())
+    }
+
+    /// The policy as a pod is to enforce it: by the weights that it was made for, and by its model.
+    fn in_force_in(&self, pod: &PodView) -> Option<&ResolvedPolicy> {
+        let (name, uid) = (self.policy.name_any(), self.policy.uid().unwrap_or_default());
+        if pod.sidecar.as_deref() == Some(&self.inputs.scope.model) {
+            return self.validated.in_force_in(pod, &name);
+        }
+        let elsewhere = self.inputs.elsewhere.get(&uid);
+        let elsewhere = elsewhere.filter(|it| Some(&it.model) == pod.sidecar.as_ref());
+        elsewhere.map(|it| &it.policy)
     }
 
     /// By workload.
@@ -99,23 +120,51 @@ impl Observation<'_> {
     ) -> Vec<NewCondition> {
         let accepted = self.accepted();
         let uid = self.policy.metadata.uid.as_deref();
-        let guarded = guarded(pods, uid, self.rejection, self.in_force);
-        let bypass = (self.policy.spec.placement == Placement::Proxy)
-            .then(|| bypass::detect(pods.iter().map(|selected| selected.pod), self.services));
-        let ready = ready(&accepted, &guarded, bypass.as_ref());
+        let in_force = self.validated.in_force(&self.policy.name_any());
+        let guarded = guarded(pods, uid, self.rejection());
+        let guarded = self.unreadable_pod().unwrap_or(guarded);
+        let bypass = (self.policy.spec.placement == Placement::Proxy).then(|| self.bypass(pods));
+        let refused = self.refusal.map(|refusal| {
+            let message = format!("The API server refuses to write {refusal}. It is tried again.");
+            NewCondition::unmet(condition::READY, reason::WRITE_REFUSED, message)
+        });
+        let ready = refused.unwrap_or_else(|| ready(&accepted, &guarded, bypass.as_ref()));
         let calibrated =
-            calibration::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
+            calibration::calibrated(self.policy, in_force, self.rejection(), &self.calibrations);
         let always = [ready, accepted, guarded, trait_breached(breaches)];
         always.into_iter().chain(bypass).chain(calibrated).collect()
     }
 
+    /// A selected pod that cannot be read cannot be said to enforce anything.
+    fn unreadable_pod(&self) -> Option<NewCondition> {
+        let selected = self.inputs.unreadable_pods.iter().find(|pod| {
+            let labels = pod.metadata.labels.clone().unwrap_or_default();
+            personaguard_api::selects(&self.policy.spec.selector, &labels)
+        })?;
+        let name = selected.metadata.name.as_deref().unwrap_or_default();
+        let message = unreadable::message(Kind::Pod, name, selected);
+        Some(NewCondition::unmet(condition::GUARDED, reason::UNREADABLE, message))
+    }
+
+    fn bypass(&self, pods: &[SelectedPod<'_>]) -> NewCondition {
+        let found = bypass::detect(pods.iter().map(|selected| selected.pod), &self.inputs.services);
+        match self.inputs.unreadable_services.first() {
+            Some(service) if found.status != ConditionStatus::True => {
+                let name = service.metadata.name.as_deref().unwrap_or_default();
+                let message = unreadable::message(Kind::Service, name, service);
+                NewCondition::unknown(condition::BYPASS_DETECTED, reason::UNREADABLE, message)
+            }
+            _ => found,
+        }
+    }
+
     fn accepted(&self) -> NewCondition {
-        if let Some(Rejection { reason, message }) = self.rejection {
+        if let Some(Rejection { reason, message }) = self.rejection() {
             return NewCondition::unmet(condition::ACCEPTED, *reason, message.clone());
         }
         let message = format!(
             "Model {} and {} vectors were found and fit.",
-            self.model,
+            self.inputs.scope.model,
             self.policy.spec.traits.len()
         );
         NewCondition::met(condition::ACCEPTED, reason::RESOLVED, message)

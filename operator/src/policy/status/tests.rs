@@ -18,13 +18,14 @@ fn now() -> Timestamp {
 struct Case {
     inputs: Inputs,
     workloads: BTreeMap<String, Vec<TraitScores>>,
+    refusal: Option<String>,
 }
 
 impl Case {
     fn new(pods: &[(&str, Option<&str>)]) -> Self {
         let mut inputs = inputs(vec![policy("no-villains", 3, "evil")]);
         inputs.pods = pods.iter().map(|(name, sidecar)| Arc::new(pod(name, *sidecar))).collect();
-        Self { inputs, workloads: BTreeMap::new() }
+        Self { inputs, workloads: BTreeMap::new(), refusal: None }
     }
 
     fn resolved(&self) -> ResolvedPolicy {
@@ -41,13 +42,10 @@ impl Case {
         let validated = validate(&self.inputs);
         let observation = Observation {
             policy: &self.inputs.policies[0],
-            model: "smollm2",
-            rejection: validated.rejected.get("no-villains"),
-            in_force: validated.in_force("no-villains"),
+            inputs: &self.inputs,
+            validated: &validated,
+            refusal: self.refusal.as_deref(),
             calibrations: Vec::new(),
-            pods: &self.inputs.pods,
-            services: &self.inputs.services,
-            reports: &self.inputs.reports,
             workloads: &self.workloads,
             now: now(),
         };
@@ -197,12 +195,35 @@ fn a_breach_is_shown_until_the_policy_recovers() {
 #[test]
 fn a_rejection_is_announced_once() {
     let mut case = Case::new(&[]);
+    let reasons = |before: Option<&PersonaPolicyStatus>, after: &PersonaPolicyStatus| {
+        notices(before, after).iter().map(Notice::reason).collect::<Vec<_>>()
+    };
     let fine = case.status();
-    assert!(new_problem(None, &fine).is_none());
+    assert!(notices(None, &fine).is_empty());
     case.inputs.vectors.clear();
     let bad = case.status();
-    assert_eq!(new_problem(Some(&fine), &bad).unwrap().reason, "VectorNotFound");
-    assert!(new_problem(Some(&bad), &bad).is_none());
+    assert_eq!(reasons(Some(&fine), &bad), ["VectorNotFound"]);
+    assert!(notices(Some(&bad), &bad).is_empty());
     case.inputs.model = None;
-    assert_eq!(new_problem(Some(&bad), &case.status()).unwrap().reason, "ModelNotFound");
+    assert_eq!(reasons(Some(&bad), &case.status()), ["ModelNotFound"]);
+}
+
+#[test]
+fn item_15_a_refused_write_is_a_condition_and_is_announced_once() {
+    let mut case = Case::new(&[("chat-1", Some("smollm2"))]);
+    case.report("chat-1", |_| {});
+    let fine = case.status();
+    case.refusal = Some("ConfigMap personaguard-smollm2: exceeded quota".into());
+    let refused = case.status();
+    assert_condition(&refused, "Ready", ("False", "WriteRefused"));
+    // What is known otherwise is said as before.
+    assert_condition(&refused, "Accepted", ("True", "Resolved"));
+    assert_condition(&refused, "Guarded", ("True", "Acknowledged"));
+    let ready = refused.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert!(ready.message.contains("exceeded quota"), "{}", ready.message);
+    let told: Vec<_> = notices(Some(&fine), &refused).iter().map(Notice::reason).collect();
+    assert_eq!(told, ["WriteRefused"]);
+    assert!(notices(Some(&refused), &refused).is_empty());
+    case.refusal = None;
+    assert_condition(&case.status(), "Ready", ("True", "Guarding"));
 }

@@ -1,66 +1,152 @@
-//! Resolves the policies of a scope, as many of them as fit a ConfigMap. Pure.
+//! Resolves the policies of a scope, as many of them as fit a ConfigMap. What is in force stays in
+//! force until something else can be: an edit that cannot be enforced, alone or beside the others,
+//! changes nothing. Pure.
 
+use super::choice::Choice;
+use super::strays::Stray;
 use crate::policy::dereference::Inputs;
+use crate::policy::stored::{Edition, InForce};
 use crate::vector::CheckedArtifact;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
-use personaguard_api::{PersonaModel, PersonaPolicy};
-use personaguard_resolve::{self as resolve, MAX_CONFIG_BYTES, Rejection, VectorInput};
-use personaguard_wire::GuardConfig;
+use personaguard_api::{PersonaModel, PersonaPolicy, Placement};
+use personaguard_resolve::{self as resolve, Rejection, VectorInput};
+use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Bytes that a tensor's name and header take beside its values, at most.
-const TENSOR_OVERHEAD: usize = 100;
 
 pub(super) struct Resolution {
     pub(super) config: GuardConfig,
     /// The vectors that the config uses, at their layer.
     pub(super) layers: BTreeMap<String, Vec<f32>>,
     pub(super) rejected: BTreeMap<String, Rejection>,
-    /// Rejected policies whose placement is invalid, or conflicts with an older policy's.
+    /// Rejected policies whose placement is invalid, or conflicts with that of one in force.
     pub(super) misplaced: BTreeSet<String>,
+    /// Policies that stay in force as they were, by name.
+    pub(super) kept: BTreeMap<String, ResolvedPolicy>,
 }
 
-/// Leaves out the youngest policies until the config fits.
-pub(super) fn resolve_what_fits(inputs: &Inputs, model: &PersonaModel) -> Resolution {
+/// A policy: as it is written, and as it is in force.
+struct Candidate {
+    name: String,
+    new: Result<ResolvedPolicy, Rejection>,
+    previous: Option<InForce>,
+}
+
+/// `previous` is what sidecars of the model have now. `reserved` bytes of the ConfigMap are taken.
+pub(super) fn resolve_scope(
+    inputs: &Inputs,
+    model: &PersonaModel,
+    previous: Option<&Edition>,
+    strays: &[Stray<'_>],
+    reserved: usize,
+) -> Resolution {
     let vectors: BTreeMap<String, VectorInput> = inputs
         .vectors
         .iter()
         .filter_map(|(name, checked)| Some((name.clone(), checked.as_ref().ok()?.input.clone())))
         .collect();
-    let mut rejected = resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
-    let misplaced = rejected.keys().cloned().collect();
-    let mut candidates: Vec<PersonaPolicy> = Vec::new();
-    for policy in &inputs.policies {
-        if rejected.contains_key(&policy.name_any()) {
-            continue;
-        }
-        match vectors_ready(policy, &inputs.vectors) {
-            Ok(()) => candidates.push(PersonaPolicy::clone(policy)),
-            Err(rejection) => drop(rejected.insert(policy.name_any(), rejection)),
-        }
-    }
-    candidates.sort_by_key(resolve::age);
-    loop {
-        let resolved = resolve::resolve(model, &vectors, &candidates);
-        let size = size(&resolved.config, &resolved.values);
-        let youngest = candidates
-            .iter()
-            .rev()
-            .map(ResourceExt::name_any)
-            .find(|name| !resolved.rejected.contains_key(name));
-        match youngest {
-            Some(youngest) if size > MAX_CONFIG_BYTES => {
-                candidates.retain(|policy| policy.name_any() != youngest);
-                rejected.insert(youngest, too_large(&inputs.scope.model, size));
-            }
-            _ => {
-                rejected.extend(resolved.rejected);
-                let (config, layers) = (resolved.config, resolved.values);
-                return Resolution { config, layers, rejected, misplaced };
-            }
+    let misplaced = misplaced(inputs, previous);
+    let in_force = |policy: &PersonaPolicy| {
+        previous?.in_force(policy.metadata.uid.as_deref().unwrap_or_default())
+    };
+    let mut oldest_first: Vec<_> = inputs.policies.iter().collect();
+    oldest_first.sort_by_key(|policy| resolve::age(policy));
+    let mut candidates: Vec<Candidate> = oldest_first
+        .into_iter()
+        .map(|policy| Candidate {
+            name: policy.name_any(),
+            new: match misplaced.get(&policy.name_any()) {
+                Some(rejection) => Err(rejection.clone()),
+                None => vectors_ready(policy, &inputs.vectors)
+                    .and_then(|()| resolve::resolve_policy(policy, model, &vectors)),
+            },
+            previous: in_force(policy),
+        })
+        .collect();
+    candidates.extend(strays.iter().map(|stray| Candidate {
+        name: stray.policy.name_any(),
+        new: Err(stray.rejection()),
+        previous: in_force(stray.policy),
+    }));
+    let (choice, mut rejected) = choose(&candidates, Choice::new(model, &vectors, reserved));
+    let kept: BTreeMap<_, _> = choice.kept().map(|old| (old.name.clone(), old.clone())).collect();
+    for (name, rejection) in &mut rejected {
+        if let Some(old) = kept.get(name) {
+            let note = format!(" Generation {} stays in force meanwhile.", old.generation);
+            rejection.message.push_str(&note);
         }
     }
+    let (config, layers) = choice.assemble();
+    let misplaced = misplaced.into_keys().collect();
+    Resolution { config, layers, rejected, misplaced, kept }
+}
+
+/// What is to be in force, and why the others are not.
+fn choose<'a>(
+    candidates: &[Candidate],
+    nothing: Choice<'a>,
+) -> (Choice<'a>, BTreeMap<String, Rejection>) {
+    let mut rejected: BTreeMap<String, Rejection> = candidates
+        .iter()
+        .filter_map(|it| Some((it.name.clone(), it.new.as_ref().err()?.clone())))
+        .collect();
+    // As everything is written, the oldest first.
+    let mut choice = nothing.clone();
+    for candidate in candidates.iter().filter(|it| it.new.is_err()) {
+        choice.keep(candidate.previous.as_ref());
+    }
+    let mut lost = BTreeMap::new();
+    for candidate in candidates {
+        let Ok(new) = &candidate.new else { continue };
+        if let Err(rejection) = choice.add(new) {
+            lost.insert(&candidate.name, rejection);
+        }
+    }
+    let loses = |it: &&Candidate| lost.contains_key(&it.name) && it.previous.is_some();
+    if candidates.iter().find(loses).is_none() {
+        rejected.extend(lost.into_iter().map(|(name, rejection)| (name.clone(), rejection)));
+        return (choice, rejected);
+    }
+    // That would cost one its enforcement. So what is in force stands, and each edit that goes
+    // beside it takes its place.
+    let mut choice = nothing;
+    for candidate in candidates {
+        choice.keep(candidate.previous.as_ref());
+    }
+    for candidate in candidates {
+        let Ok(new) = &candidate.new else { continue };
+        if let Err(rejection) = choice.replace(new) {
+            rejected.insert(candidate.name.clone(), rejection);
+        }
+    }
+    (choice, rejected)
+}
+
+/// Policies whose placement is another than that of the sidecars that are injected for a policy in
+/// force, or else than that of the oldest policy.
+fn misplaced(inputs: &Inputs, previous: Option<&Edition>) -> BTreeMap<String, Rejection> {
+    let in_force = |policy: &PersonaPolicy| {
+        let uid = policy.metadata.uid.as_deref().unwrap_or_default();
+        previous.is_some_and(|previous| previous.policy(uid).is_some())
+    };
+    let injection =
+        inputs.injection.as_ref().filter(|_| inputs.policies.iter().any(|it| in_force(it)));
+    let Some(injection) = injection else {
+        return resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
+    };
+    let port = injection.spec.takeover.as_ref();
+    let placement = if port.is_some() { Placement::Proxy } else { Placement::Serve };
+    let other = inputs
+        .policies
+        .iter()
+        .filter(|policy| (policy.spec.placement, policy.spec.port.as_ref()) != (placement, port));
+    let on_port = port.map(|port| format!(" on port `{port}`")).unwrap_or_default();
+    let message = format!(
+        "policies in force for this model have placement {placement:?}{on_port}, and pods are \
+         injected once: use the same, or another namespace"
+    );
+    let rejection = || Rejection::new(reason::PLACEMENT_CONFLICT, message.clone());
+    other.map(|policy| (policy.name_any(), rejection())).collect()
 }
 
 fn vectors_ready(
@@ -75,22 +161,4 @@ fn vectors_ready(
         }
     }
     Ok(())
-}
-
-/// Size of the ConfigMap in bytes.
-fn size(config: &GuardConfig, layers: &BTreeMap<String, Vec<f32>>) -> usize {
-    let text = config.to_yaml().map_or(0, |text| text.len());
-    let tensor = |(name, values): (&String, &Vec<f32>)| {
-        name.len() + TENSOR_OVERHEAD + size_of_val(values.as_slice())
-    };
-    text + layers.iter().map(tensor).sum::<usize>()
-}
-
-fn too_large(model: &str, size: usize) -> Rejection {
-    let message = format!(
-        "The policies of model `{model}` in this namespace and their vectors take {size} bytes, \
-         but a ConfigMap holds {MAX_CONFIG_BYTES}: use fewer vectors here, or spread the policies \
-         over several namespaces."
-    );
-    Rejection::new(reason::CONFIG_TOO_LARGE, message)
 }

@@ -3,6 +3,7 @@ use crate::fixtures::{artifact, policy};
 use crate::policy::fixtures::inputs;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
+use personaguard_api::names;
 use personaguard_persona::write_vector_bundle;
 
 fn guard(validated: &Validated) -> &Guard {
@@ -118,7 +119,7 @@ fn without_the_model_or_in_an_excluded_namespace_every_policy_is_rejected() {
     orphaned.model = None;
     let validated = validate(&orphaned);
     assert_eq!(validated.rejected["no-villains"].reason, reason::MODEL_NOT_FOUND);
-    assert!(matches!(validated.plan, Plan::Keep));
+    assert!(matches!(&validated.plan, Plan::Hold(held) if held.config.is_none()));
     let mut excluded = inputs(vec![policy("no-villains", 1, "evil")]);
     excluded.exclusion = Some("Nothing is ever injected here.".into());
     assert_eq!(validate(&excluded).rejected["no-villains"].reason, reason::NAMESPACE_EXCLUDED);

@@ -31,7 +31,7 @@ pub fn load(source: &Source) -> Result<Config, ConfigError> {
 fn load_once(source: &Source) -> Result<Config, ConfigError> {
     let folder = resolve(&source.folder);
     let mut config = if folder.join(names::CONFIG_FILE).exists() {
-        mounted::load(&folder)?
+        mounted::load(&folder, source.identity.as_deref())?
     } else {
         manifests::load(&folder, source.model_file.as_deref())?
     };

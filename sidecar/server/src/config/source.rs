@@ -13,6 +13,9 @@ pub struct Source {
     pub model_file: Option<PathBuf>,
     /// File with the labels of this pod (downward API). Without it every policy is enforced.
     pub labels: Option<PathBuf>,
+    /// Identity of the model that this pod was made for. While the folder has a config for it, that
+    /// is read, whatever the model has become for other pods.
+    pub identity: Option<String>,
 }
 
 /// A config folder that was read and checked.

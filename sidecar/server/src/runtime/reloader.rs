@@ -110,10 +110,25 @@ impl ModelReloader {
             }
             return;
         }
+        if let Some(loaded) = self.loaded.as_ref().filter(|it| it.key != WeightsKey::of(&config)) {
+            return self.hold(loaded.key.file.display().to_string());
+        }
         self.config = Some(config);
         self.retry = None;
         self.app.config_applied();
         self.apply();
+    }
+
+    /// What is loaded stays, with everything that is in force: the new config is for other weights,
+    /// and to load them would take the pod down.
+    fn hold(&self, loaded: String) {
+        let error = format!(
+            "the config is for other weights, or runs them in another way, than those that are \
+             loaded ({loaded}). These stay, with the config before, until its pod is replaced: \
+             restart the workload"
+        );
+        tracing::warn!(error, "the config folder is not applied");
+        self.app.config_rejected(&error);
     }
 
     /// Serves the config with the weights in memory, if they are the right ones. Otherwise loads

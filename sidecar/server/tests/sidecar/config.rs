@@ -4,8 +4,8 @@ use crate::rig::{Folder, LAYER, MODEL, Rig, Variant, chat, policy, text, vector,
 use futures::StreamExt as _;
 use personaguard_persona::{LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata};
 use personaguard_server::config::{Source, load};
-use personaguard_terms::{Action, Digest};
-use personaguard_wire::PodState;
+use personaguard_terms::{Action, Digest, names};
+use personaguard_wire::{GuardConfig, PodState};
 use serde_json::json;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -70,7 +70,8 @@ async fn a_folder_is_read_as_the_kubelet_swaps_it() {
     publish("..1", &folder.config.to_yaml().unwrap());
     symlink("..data/config.yaml", mount.path().join("config.yaml")).unwrap();
     symlink("..data/vectors.safetensors", mount.path().join("vectors.safetensors")).unwrap();
-    let source = Source { folder: mount.path().to_owned(), model_file: None, labels: None };
+    let source =
+        Source { folder: mount.path().to_owned(), model_file: None, labels: None, identity: None };
     let before = personaguard_server::config::fingerprint(&source);
     assert_eq!(load(&source).unwrap().guard, folder.config);
     assert_eq!(before, personaguard_server::config::fingerprint(&source));
@@ -193,8 +194,12 @@ async fn the_manifests_for_kubectl_serve_without_a_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_say_what_is_wrong_with_them() {
     let folder = tempfile::TempDir::new().unwrap();
-    let source =
-        Source { folder: folder.path().to_owned(), model_file: Some(weights()), labels: None };
+    let source = Source {
+        folder: folder.path().to_owned(),
+        model_file: Some(weights()),
+        labels: None,
+        identity: None,
+    };
     let error = |part: &str| {
         let error = load(&source).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
@@ -216,4 +221,78 @@ async fn manifests_say_what_is_wrong_with_them() {
     error("not a file name");
     std::fs::write(folder.path().join("policy.yaml"), "kind: [\n").unwrap();
     error("policy.yaml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn item_13_another_identity_of_the_model_does_not_take_a_running_sidecar_down() {
+    let rig = Rig::ready(vec![policy(Action::Block, Some(-1e6))]).await;
+    let serves = async || {
+        assert_eq!(rig.get("/readyz").await.0, 200);
+        let answer = rig.complete(&with(chat("Hi"), json!({ "max_tokens": 4 }))).await;
+        assert_eq!(answer["choices"][0]["finish_reason"], "content_filter", "{answer}");
+    };
+    serves().await;
+    let before = rig.sidecar().app().report();
+    let good = rig.folder.config.clone();
+    let write = |config: &GuardConfig| {
+        let file = rig.folder.path().join("config.yaml");
+        std::fs::write(file.with_extension("new"), config.to_yaml().unwrap()).unwrap();
+        std::fs::rename(file.with_extension("new"), file).unwrap();
+    };
+    type Edit = fn(&mut GuardConfig);
+    let edits: [Edit; 4] = [
+        |it| it.model.sha256 = Digest::of(b"typed wrong"),
+        |it| it.model.file = "/nowhere.gguf".to_owned(),
+        |it| it.model.context_length /= 2,
+        // What else came with it is not applied either: it is for other weights.
+        |it| {
+            it.model.sha256 = Digest::of(b"newer weights");
+            it.policies.clear();
+        },
+    ];
+    for edit in edits {
+        let mut edited = good.clone();
+        edit(&mut edited);
+        write(&edited);
+        let held = async || rig.sidecar().app().report().config_error.is_some();
+        rig.until("the config to be held", held).await;
+        serves().await;
+        let report = rig.sidecar().app().report();
+        assert_eq!(
+            (report.model, report.policies),
+            (before.model.clone(), before.policies.clone())
+        );
+        assert!(report.config_error.unwrap().contains("until its pod is replaced"));
+        write(&good);
+        let applied = async || rig.sidecar().app().report().config_error.is_none();
+        rig.until("the former config", applied).await;
+    }
+    // Nothing was loaded again.
+    assert_eq!(rig.sidecar().app().report().model, before.model);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn item_13_a_pod_for_former_weights_reads_their_config_also_after_a_restart() {
+    let folder = Folder::new(vec![policy(Action::Block, Some(-1e6))]).await;
+    let (good, identity) = (folder.config.clone(), folder.config.model.identity());
+    let former = folder.path().join(names::former_config(&identity));
+    std::fs::write(&former, good.to_yaml().unwrap()).unwrap();
+    let vectors = folder.path().join(names::former_vectors(&identity));
+    std::fs::copy(folder.path().join(names::VECTORS_FILE), vectors).unwrap();
+    // The model is another for new pods, whose vectors are, too.
+    let mut present = good.clone();
+    present.model.sha256 = Digest::of(b"newer weights");
+    std::fs::write(folder.path().join(names::CONFIG_FILE), present.to_yaml().unwrap()).unwrap();
+    std::fs::write(folder.path().join(names::VECTORS_FILE), b"newer").unwrap();
+    let variant = || Variant { identity: Some(identity.clone()), ..Variant::default() };
+    let rig = Rig::start(folder, variant()).await;
+    rig.until_ready().await;
+    assert_eq!(rig.sidecar().app().report().policies.len(), 1);
+    // Edits reach it there.
+    let mut edited = good.clone();
+    edited.policies.clear();
+    std::fs::write(&former, edited.to_yaml().unwrap()).unwrap();
+    let withdrawn = async || rig.sidecar().app().report().policies.is_empty();
+    rig.until("the policy to be withdrawn", withdrawn).await;
+    assert_eq!(rig.get("/readyz").await.0, 200);
 }

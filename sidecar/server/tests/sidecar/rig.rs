@@ -263,6 +263,7 @@ pub(crate) struct Variant {
     pub(crate) limits: Limits,
     pub(crate) reports: Option<ReportTarget>,
     pub(crate) labels: Option<PathBuf>,
+    pub(crate) identity: Option<String>,
     pub(crate) upstream: Option<(Upstream, Timeouts)>,
     pub(crate) logs: audit::Logs,
 }
@@ -282,6 +283,7 @@ impl Rig {
                 folder: folder.path().to_owned(),
                 model_file: None,
                 labels: variant.labels,
+                identity: variant.identity,
             },
             api,
             admin: None,

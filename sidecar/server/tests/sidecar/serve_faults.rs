@@ -297,6 +297,7 @@ async fn serves_until_it_is_killed() {
             folder: served["folder"].as_str().unwrap().into(),
             model_file: Some(weights()),
             labels: None,
+            identity: None,
         },
         api: bind("port").await.unwrap(),
         admin: Some(bind("admin").await.unwrap()),
