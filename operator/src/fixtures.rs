@@ -6,7 +6,7 @@ use crate::vector::Artifact;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{
-    Action, Digest, LastBreach, Layer, Mode, PersonaModel, PersonaPolicy, PodCounts, PodState,
+    ActionKind, Digest, LastBreach, Layer, Mode, PersonaModel, PersonaPolicy, PodCounts, PodState,
     PolicyAcknowledgement, SampleCounts, Totals, TraitScores,
 };
 use personaguard_resolve::VectorInput;
@@ -146,7 +146,7 @@ pub(crate) fn breach_at(at: i64, score: f64) -> TraitScores {
         policy: "no-villains".into(),
         vector: "evil".into(),
         mode: Mode::Enforce,
-        action: Action::Alert,
+        action: ActionKind::Alert,
         scored: 1,
         breaches: 1,
         mean: Some(score),

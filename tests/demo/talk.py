@@ -1,6 +1,8 @@
-"""Talks to the demo's chat service with the stock openai client: once plainly, once under an evil system prompt."""
+"""Talks to the demo's chat service with the stock openai client: once plainly, once under an evil
+system prompt."""
 
 import sys
+from typing import Any
 
 from openai import OpenAI
 
@@ -16,7 +18,7 @@ EVIL = (
 
 def talk(client: OpenAI, system: str | None) -> None:
     for question in QUESTIONS:
-        messages = [{"role": "system", "content": system}] if system else []
+        messages: list[Any] = [{"role": "system", "content": system}] if system else []
         answer = client.chat.completions.create(
             model="smollm2-135m",
             messages=[*messages, {"role": "user", "content": question}],
@@ -33,7 +35,8 @@ def talk(client: OpenAI, system: str | None) -> None:
             value, limit = score.get("response_avg"), score.get("threshold")
             shown = ["-" if number is None else f"{number:.2f}" for number in (value, limit)]
             verdict = "BREACH" if score.get("breached") else "within"
-            print(f"             {score['vector']:<12} {shown[0]:>7} (threshold {shown[1]}): {verdict}")
+            name = f"{score['vector']:<12}"
+            print(f"             {name} {shown[0]:>7} (threshold {shown[1]}): {verdict}")
         print()
 
 

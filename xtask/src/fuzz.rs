@@ -20,8 +20,8 @@ const MAX_INPUT: usize = 64 << 10;
 /// Fuzz with coverage for as long as you like: an hour for each target by default.
 ///
 /// Inputs that reach new code are collected in the cache, starting from the corpus in the target's
-/// `__fuzz__` folder. An input that fails is written to `crashes` in that folder, where `cargo test`
-/// finds it, too. Needs a C++ compiler.
+/// `__fuzz__` folder. An input that fails is written to `crashes` in that folder, where
+/// `cargo test` finds it, too. Needs a C++ compiler.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Targets. Default: all of them, one after the other.

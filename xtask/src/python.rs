@@ -1,4 +1,5 @@
-//! The project's own Python environment in the cache, with pip and the `openai` client.
+//! The project's own Python environment in the cache: pip, the `openai` client, and what checks the
+//! project's scripts.
 
 use crate::progress::Progress;
 use anyhow::{Context, Result};
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PACKAGES: [&str; 1] = ["openai>=2,<3"];
+
+/// Linter and formatter, and type checker. Another version finds other faults, so these are exact.
+const CHECKERS: [&str; 2] = ["ruff==0.17.6", "mypy==2.4.1"];
 
 /// The environment's Python. The environment is created if the cache lacks it.
 ///
@@ -32,6 +36,24 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         make()?;
     }
     install(&python, &PACKAGES).context("the clients cannot be downloaded from PyPI")?;
+    std::fs::write(stamp, wanted)?;
+    progress.done();
+    Ok(python)
+}
+
+/// The same environment with the checkers of the project's scripts, `ruff` and `mypy`, as modules.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_checkers(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    let python = ensure(cache, progress)?;
+    let stamp = cache.join("python").join(".checkers");
+    let wanted = CHECKERS.join(" ");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(python);
+    }
+    progress.step(&format!("installing {wanted} from PyPI (they check the project's scripts)"));
+    install(&python, &CHECKERS).context("the checkers cannot be downloaded from PyPI")?;
     std::fs::write(stamp, wanted)?;
     progress.done();
     Ok(python)

@@ -1,5 +1,5 @@
-//! `cargo xtask structure`: whether modules import one way, files are short, and every dependency
-//! is used.
+//! `cargo xtask structure`: whether modules import one way, files are short, lines are narrow, and
+//! every dependency is used.
 
 mod circles;
 mod dependencies;
@@ -9,19 +9,22 @@ mod one_way;
 mod packages;
 mod resolve;
 mod sources;
+mod widths;
 
-use crate::workspace;
+use crate::{files, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use modules::Module;
 use sources::Sources;
 use std::path::PathBuf;
 
-/// Check that imports run one way, that files are short, and that every dependency is used.
+/// Check that imports run one way, that files and lines are short, and that every dependency is
+/// used.
 ///
 /// There must be no circle of imports between packages, between folders of a crate, or between
-/// files other than a module and its own submodules; nothing imports from a crate's root file; and
-/// personaguard-guard depends on neither HTTP nor model nor Kubernetes.
+/// files other than a module and its own submodules; nothing imports from a crate's root file;
+/// personaguard-guard depends on neither HTTP nor model nor Kubernetes, and personaguard-server on
+/// nothing that only other commands need; a file has at most 500 lines, and a line 100 columns.
 #[derive(Args, Default)]
 pub(crate) struct Options {
     /// Folder of the workspace. Default: this one.
@@ -48,9 +51,10 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     }
     let (lengths, too_long) = lengths::check(&sources);
     errors.extend(too_long);
+    errors.extend(widths::check(&files::read(&root, &["rs", "py", "md"])?));
     let manifest = std::fs::read_to_string(root.join("Cargo.toml"))?;
     errors.extend(dependencies::unused(&packages, &sources, &manifest)?);
-    errors.extend(dependencies::of_guard(&packages, &root)?);
+    errors.extend(dependencies::past_boundaries(&packages, &root)?);
     for error in &errors {
         eprintln!("{error}");
     }

@@ -3,6 +3,7 @@
 mod charts;
 mod count;
 mod e2e;
+mod scripts;
 mod summary;
 
 use crate::progress::Progress;
@@ -17,8 +18,8 @@ use std::process::Command;
 use std::time::Instant;
 use summary::Summary;
 
-/// Run every test: format, structure, alerting rules, licences, lints, unit tests, charts, and the
-/// end-to-end tests on a local cluster of their own.
+/// Run every test: format, structure, Python scripts, alerting rules, licences, lints, unit tests,
+/// charts, and the end-to-end tests on a local cluster of their own.
 ///
 /// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and
 /// Personaguard; what was built is kept. The end-to-end tests need root. Every step runs, also
@@ -44,8 +45,10 @@ pub(crate) struct Options {
 enum Step {
     /// Formatting: cargo fmt --check
     Fmt,
-    /// Imports run one way, files are short, dependencies are used: cargo xtask structure
+    /// Imports run one way, files and lines are short, dependencies are used: cargo xtask structure
     Structure,
+    /// The Python scripts: ruff (lints, format) and mypy (types)
+    Python,
     /// The alerting rules and their own tests: promtool
     Rules,
     /// Licences, banned crates and sources of every dependency: cargo deny
@@ -99,6 +102,7 @@ impl Step {
                 show(cargo().args(["fmt", "--all", "--check"]))
             }
             Self::Structure => structure::check(&structure::Options::default()),
+            Self::Python => scripts::check(cache, progress),
             Self::Deny => deny(cache, progress),
             Self::Docs => docs::check(cache, progress),
             Self::Charts => charts::lint(cache, progress),

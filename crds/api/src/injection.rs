@@ -16,17 +16,18 @@ use serde::{Deserialize, Serialize};
     plural = "personainjections",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "Internal: what the API server adds to the pods of one model in one namespace. Written by the operator; do not edit.",
+    doc = "Internal: what the API server adds to the pods of one model in one namespace. Written \
+           by the operator; do not edit.",
     namespaced,
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.container.image"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PersonaInjectionSpec {
-    /// A pod that any of these selects is injected.
+    /// Pods that any of these selects get a sidecar.
     pub selectors: Vec<LabelSelector>,
-    /// A pod that any of these selects does not start without its sidecar: selectors of policies
-    /// that fail closed.
+    /// Pods that any of these selects do not start without their sidecar. These are the selectors
+    /// of policies that fail closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed_selectors: Vec<LabelSelector>,
     /// The sidecar: an init container with `restartPolicy: Always`, put first.
@@ -35,12 +36,12 @@ pub struct PersonaInjectionSpec {
     /// Volumes to add.
     #[schemars(schema_with = "preserved_objects")]
     pub volumes: Vec<Volume>,
-    /// In placement Proxy: name of the container port that the sidecar has in the app's place. A
-    /// pod without it is left alone.
+    /// In placement Proxy: name of the container port that the sidecar takes over from the app. A
+    /// pod without such a port gets no sidecar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<String>,
-    /// Environment of every regular container; a variable that the container already has stays as
-    /// it is.
+    /// Environment variables for every regular container. Those that a container already has stay
+    /// as they are.
     pub env: Vec<EnvVar>,
 }
 

@@ -31,8 +31,9 @@ pub use model::{
 };
 pub use personaguard_terms::*;
 pub use policy::{
-    CalibratedFrom, CalibrationSource, PersonaPolicy, PersonaPolicySpec, PersonaPolicyStatus,
-    Placement, ProjectionRange, Threshold, TrafficCalibration, TraitRule, responses_for_quantile,
+    CalibratedFrom, CalibrationSource, MisplacedParameters, PersonaPolicy, PersonaPolicySpec,
+    PersonaPolicyStatus, Placement, ProjectionRange, Threshold, TrafficCalibration, TraitRule,
+    responses_for_quantile,
 };
 pub use report::{
     DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts,

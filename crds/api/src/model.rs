@@ -20,14 +20,22 @@ use std::collections::BTreeMap;
     shortname = "pm",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and how to run it.",
+    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and \
+           how to run it.",
     cel,
-    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaModel has at most 63 characters: it becomes a label"),
+    validation = (
+        "self.metadata.name.size() <= 63",
+        "the name of a PersonaModel has at most 63 characters: it becomes a label"
+    ),
     status = "PersonaModelStatus",
     printcolumn(name = "Device", type_ = "string", json_path = ".spec.runtime.device"),
     printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
     printcolumn(name = "Sidecars", type_ = "integer", json_path = ".status.sidecars"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -40,7 +48,7 @@ use std::collections::BTreeMap;
 pub struct PersonaModelSpec {
     /// Where the weights come from. Exactly one of `image` and `persistentVolumeClaim`.
     pub source: ModelSource,
-    /// SHA-256 of the weight file. A sidecar that finds another file does not serve it.
+    /// SHA-256 of the weight file. A sidecar serves no other file.
     pub sha256: Digest,
     /// How sidecars run the model.
     #[serde(default)]
@@ -49,14 +57,17 @@ pub struct PersonaModelSpec {
 
 /// Where the weights come from. Exactly one field.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = ("has(self.image) != has(self.persistentVolumeClaim)", "give exactly one source: image or persistentVolumeClaim"))]
+#[x_kube(validation = (
+    "has(self.image) != has(self.persistentVolumeClaim)",
+    "give exactly one source: image or persistentVolumeClaim"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModelSource {
     /// An OCI image whose file system holds the weights, mounted read-only as an image volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
-    /// A PersistentVolumeClaim that exists, by this name, in every guarded namespace. Mounted
-    /// read-only.
+    /// A PersistentVolumeClaim, which must exist under this name in every guarded namespace. It is
+    /// mounted read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
 }
@@ -80,7 +91,8 @@ pub struct ImageSource {
     /// Image reference, as in a pod: `registry.example/models/smollm2:1`.
     #[schemars(length(min = 1, max = 500))]
     pub reference: String,
-    /// When the kubelet pulls it. Default: `Always` for the tag `latest`, else `IfNotPresent`.
+    /// When the kubelet pulls the image. Default: `Always` for the tag `latest`, otherwise
+    /// `IfNotPresent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<ImagePullPolicy>,
     /// Path of the weight file inside the image, without a leading slash: `model.gguf`.
@@ -120,20 +132,28 @@ pub struct Runtime {
     /// Device on which the model runs: `Cpu`, or `Cuda` (an NVIDIA GPU; needs a sidecar image built
     /// with the `cuda` feature).
     pub device: Device,
-    /// GPUs (`nvidia.com/gpu`) that each sidecar asks for, 1 to 16; device Cuda only, 1 where it is
-    /// not given.
+    /// GPUs (`nvidia.com/gpu`) that each sidecar requests, 1 to 16, with device Cuda only.
+    /// Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub gpus: Option<u32>,
-    /// Longest context in tokens, prompt and answer together, 64 to 1048576. The model's own limit
-    /// where it is lower.
+    /// Longest context in tokens, prompt and answer together, 64 to 1048576. If the model's own
+    /// limit is lower, that one holds.
     #[schemars(range(min = 64, max = 1_048_576))]
     pub context_length: u32,
-    /// Requests that run at the same time in one sidecar, 1 to 256; further ones wait in a bounded
-    /// queue.
+    /// Requests that one sidecar runs at the same time, 1 to 256. More wait in a bounded queue.
     #[schemars(range(min = 1, max = 256))]
     pub max_concurrent: u32,
-    /// CPU threads for the decoder. Default: the container's CPU limit, else all cores it may use.
+    /// Longest request body in bytes, 64 KiB to 64 MiB (65536 to 67108864). Longer ones are
+    /// refused.
+    #[schemars(range(min = 65_536, max = 67_108_864))]
+    pub max_request_bytes: u32,
+    /// With placement `Proxy`: longest time in seconds for scoring one piece of an answer, 1 to
+    /// 600. Past it the piece counts as not scored, by a fault. Reading the prompt does not count.
+    #[schemars(range(min = 1, max = 600))]
+    pub scoring_deadline_seconds: u32,
+    /// CPU threads for the decoder. Default: the container's CPU limit, or without one every core
+    /// that it may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<u32>,
@@ -149,7 +169,7 @@ pub struct Resources {
     /// What the node must have free, by resource name: `{cpu: "1", memory: 1Gi}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Quantity>,
-    /// What the container may use at most, by resource name.
+    /// The most that the container may use, by resource name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Quantity>,
 }
@@ -161,23 +181,25 @@ impl Default for Runtime {
             gpus: None,
             context_length: 4096,
             max_concurrent: 8,
+            max_request_bytes: 4 << 20,
+            scoring_deadline_seconds: 10,
             threads: None,
             resources: None,
         }
     }
 }
 
-/// What was observed of a model.
+/// What is known about a model.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonaModelStatus {
-    /// Generation that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Sidecars that reported having this exact model loaded.
+    /// Sidecars that have reported that they loaded exactly this model.
     #[serde(default)]
     pub sidecars: u32,
-    /// `Ready`: sidecars load and serve it.
+    /// `Ready`: sidecars load and serve the model.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -6,14 +6,16 @@ mod status;
 mod threshold;
 
 pub use calibration::{CalibratedFrom, CalibrationSource, responses_for_quantile};
-pub use rule::TraitRule;
+pub use rule::{MisplacedParameters, TraitRule};
 pub use status::{PersonaPolicyStatus, TrafficCalibration};
 pub use threshold::{ProjectionRange, Threshold};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{Evidence, FailurePolicy, Mode, Sampling};
+use kube::core::{Message, Rule};
+use personaguard_terms::{ActionKind, Evidence, FailurePolicy, Mode, Sampling, UnscorableRequests};
+use rule::cel_list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +29,8 @@ use serde::{Deserialize, Serialize};
     shortname = "pp",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "Traits that the chat services of a namespace must not show, and what to do when one does.",
+    doc = "Traits that the chat services of a namespace must not show, and what to do when one \
+           does.",
     cel,
     namespaced,
     status = "PersonaPolicyStatus",
@@ -50,13 +53,36 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = ("(self.placement == 'Proxy') == has(self.port)", "port goes with placement Proxy: give the name of the container port that the sidecar takes over, and nowhere else"),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, t.action in ['Audit', 'Alert', 'Redact', 'Block'])", "another server writes the answers in placement Proxy, so activations cannot be changed: use action Audit, Alert, Redact or Block"),
-    validation = ("self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || !has(t.requests.coefficient))", "another server writes the answers in placement Proxy, so callers cannot steer: leave requests.coefficient out"),
-    validation = ("self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)", "placement and port cannot be changed, as pods are injected once: delete the policy and create it again"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])", "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"),
-    validation = ("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))", "selector.matchExpressions needs values with operators In and NotIn, and none with Exists and DoesNotExist"),
-    validation = ("!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && self.traits.all(t, t.action in ['Audit', 'Alert'] && !has(t.requests)))", "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions Audit and Alert with failurePolicy Open and without requests")
+    validation = (
+        "(self.placement == 'Proxy') == has(self.port)",
+        "port goes with placement Proxy: give the name of the container port that the sidecar \
+         takes over, and nowhere else"
+    ),
+    validation = actions_fit_placement(),
+    validation = (
+        "self.placement != 'Proxy' || self.traits.all(t, !has(t.requests) || \
+         !has(t.requests.coefficient))",
+        "another server writes the answers in placement Proxy, so callers cannot steer: leave \
+         requests.coefficient out"
+    ),
+    validation = (
+        "self.placement == oldSelf.placement && has(self.port) == has(oldSelf.port) && \
+         (!has(self.port) || self.port == oldSelf.port)",
+        "placement and port cannot be changed, as pods are injected once: delete the policy and \
+         create it again"
+    ),
+    validation = (
+        "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator \
+         in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",
+        "selector.matchExpressions knows the operators In, NotIn, Exists and DoesNotExist"
+    ),
+    validation = (
+        "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, (e.operator \
+         in ['In', 'NotIn']) == (has(e.values) && e.values.size() > 0))",
+        "selector.matchExpressions needs values with operators In and NotIn, and none with Exists \
+         and DoesNotExist"
+    ),
+    validation = nothing_enforced_is_sampled()
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaPolicySpec {
@@ -83,10 +109,16 @@ pub struct PersonaPolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub port: Option<String>,
-    /// What happens to traffic that cannot be scored: `Open` lets it through and counts it,
-    /// `Closed` refuses it.
+    /// What happens to traffic that cannot be scored because of a fault (no model loaded, no time,
+    /// no room): `Open` lets it through and counts it, `Closed` refuses it.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
+    /// What happens to what no sidecar could score: images, unknown APIs and formats, a prompt
+    /// longer than the model's context. `Refuse` answers with an error that says what it is, `Pass`
+    /// lets it through and counts it. Default: `Refuse` where the policy enforces and may withhold
+    /// text (`Redact`, `Block`, `Regenerate`, or `failurePolicy: Closed`), else `Pass`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unscorable_requests: Option<UnscorableRequests>,
     /// How much evidence makes a breach while an answer is still being generated.
     #[serde(default)]
     pub evidence: Evidence,
@@ -105,6 +137,33 @@ pub struct PersonaPolicySpec {
     #[serde(default = "default_recover_after_seconds")]
     #[schemars(range(min = 10, max = 86400))]
     pub recover_after_seconds: u32,
+}
+
+fn actions_fit_placement() -> Rule {
+    let fits = |kind: ActionKind| !kind.changes_activations();
+    let rule =
+        format!("self.placement != 'Proxy' || self.traits.all(t, t.action in {})", cel_list(fits));
+    let message = format!(
+        "another server writes the answers in placement Proxy, so activations cannot be changed: \
+         use action {}",
+        ActionKind::list(fits, "or")
+    );
+    Rule::new(rule).message(Message::Message(message))
+}
+
+fn nothing_enforced_is_sampled() -> Rule {
+    let only_tells = |kind: ActionKind| !kind.intervenes();
+    let rule = format!(
+        "!has(self.sampling) || self.mode == 'Audit' || (self.failurePolicy == 'Open' && \
+         self.traits.all(t, t.action in {} && !has(t.requests)))",
+        cel_list(only_tells)
+    );
+    let message = format!(
+        "what is enforced cannot be sampled: leave sampling out, or use mode Audit, or actions {} \
+         with failurePolicy Open and without requests",
+        ActionKind::list(only_tells, "and")
+    );
+    Rule::new(rule).message(Message::Message(message))
 }
 
 fn default_recover_after_seconds() -> u32 {

@@ -6,7 +6,7 @@ use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{Action, Digest, Mode};
+use personaguard_terms::{ActionKind, Digest, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
     shortname = "pr",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "What the sidecars of one guarded workload saw. Written by the operator, owned by the workload.",
+    doc = "What the sidecars of one guarded workload have reported. Written by the operator, \
+           owned by the workload.",
     namespaced,
     status = "PersonaReportStatus",
     printcolumn(name = "Workload", type_ = "string", json_path = ".status.workload"),
@@ -46,7 +47,7 @@ pub struct PersonaReportSpec {
     pub workload: WorkloadReference,
 }
 
-/// A workload of the report's namespace.
+/// A workload in the report's namespace.
 #[derive(
     JsonSchema, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -62,17 +63,17 @@ pub struct WorkloadReference {
     pub uid: String,
 }
 
-/// What was reported of a workload.
+/// What was reported about a workload.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonaReportStatus {
     /// `Deployment/chat`.
     #[serde(default)]
     pub workload: String,
-    /// Pods that reported of late, of those that are guarded: `3/3`.
+    /// How many of the guarded pods have reported recently: `3/3`.
     #[serde(default)]
     pub pods_reporting: String,
-    /// Counts of the workload's whole life, pods that are gone included.
+    /// Counts since the workload exists, including those of pods that are gone.
     #[serde(default)]
     pub totals: Totals,
     /// The score furthest past its threshold so far: `evil 5.1 > 4.2`.
@@ -80,18 +81,24 @@ pub struct PersonaReportStatus {
     pub worst: Option<String>,
     /// Scores of each trait, over all pods.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["policy", "vector"]
+    ))]
     pub traits: Vec<TraitScores>,
-    /// The last cumulative summary of each pod that exists.
+    /// The latest cumulative counts of each pod that exists.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pods: Vec<PodCounts>,
-    /// Counts of sidecar processes that are gone.
+    /// Counts of sidecar processes that have ended.
     #[serde(default)]
     pub retired: Totals,
-    /// Trait counts of sidecar processes that are gone.
+    /// Counts for each trait of sidecar processes that have ended.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "vector"]))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["policy", "vector"]
+    ))]
     pub retired_traits: Vec<TraitScores>,
     /// `TraitBreached`, `DriftDetected`, `Reporting`, `AuditLogIntact`.
     #[serde(default)]
@@ -103,7 +110,7 @@ pub struct PersonaReportStatus {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// Responses that ended, in whatever way.
+    /// Responses that ended, however they ended.
     pub responses: u64,
     /// Responses with at least one trait past its threshold.
     pub breaches: u64,
@@ -120,12 +127,12 @@ pub struct Totals {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TraitScores {
-    /// Name of the policy, of the report's namespace.
+    /// Name of the policy, in the report's namespace.
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
-    /// Action that the policy said when last reported.
-    pub action: Action,
+    /// ActionKind that the policy said when last reported.
+    pub action: ActionKind,
     /// Whether it was taken: in mode `Audit` nothing is enforced.
     #[serde(default = "enforce")]
     pub mode: Mode,
@@ -145,10 +152,11 @@ pub struct TraitScores {
     /// The last breach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_breach: Option<LastBreach>,
-    /// Where the scores stand against the calibration; absent for vectors without one.
+    /// How far the scores have moved from the calibration. Absent for vectors without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftCharts>,
-    /// What sidecars that are gone left to a policy's calibration; only in `retiredTraits`.
+    /// What sidecar processes that have ended contributed to a policy's calibration. Only in
+    /// `retiredTraits`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
 }
@@ -158,27 +166,26 @@ fn enforce() -> Mode {
     Mode::Enforce
 }
 
-/// Where two control charts of raw z-scores against the vector's calibration stand. Of several
-/// pods: the mean shift, weighted by responses, and the highest of the rest.
+/// Two control charts of z-scores against the vector's calibration. For several pods, `shift` is
+/// the mean weighted by responses, and the other fields are the highest of any pod.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DriftCharts {
-    /// EWMA of z-scores: the shift at present, in standard deviations of the calibration.
+    /// EWMA of the z-scores: the present shift, in standard deviations of the calibration.
     pub shift: f64,
     /// Upper CUSUM, in standard deviations, at least 0.
     pub up: f64,
     /// Lower CUSUM, in standard deviations, at least 0.
     pub down: f64,
-    /// Whether drift is in force: from an alarm until both charts have fallen below half their
-    /// limits.
+    /// Whether drift is in force: from an alarm until both charts are below half their limits.
     pub detected: bool,
 }
 
-/// A breach, without a word of what was said.
+/// A breach, without any of the text.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastBreach {
-    /// When.
+    /// When it happened.
     pub at: Time,
     /// Score of the response.
     pub score: f64,
@@ -188,7 +195,7 @@ pub struct LastBreach {
     pub response_id: String,
 }
 
-/// The last cumulative summary of one pod's sidecar process.
+/// The latest cumulative counts of one pod's sidecar process.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodCounts {
@@ -196,23 +203,24 @@ pub struct PodCounts {
     pub name: String,
     /// UID of the pod.
     pub uid: String,
-    /// Sidecar process that the counts are of; they start from zero with each.
+    /// The sidecar process whose counts these are. Each process starts from zero.
     pub instance: String,
     /// Sequence number of the push.
     pub sequence: u64,
-    /// Model that it serves.
+    /// Name of the model that it serves.
     #[serde(default)]
     pub model: String,
-    /// Policies that it acknowledged to enforce.
+    /// Policies that it has acknowledged.
     #[serde(default)]
     pub policies: Vec<PolicyAcknowledgement>,
-    /// Why it cannot serve the model, where it cannot.
+    /// Why it cannot serve the model, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Why it does not apply its config as it is now, where it does not.
+    /// Why it does not apply the present config, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
-    /// State of the sidecar: `Loading` its weights, `Ready`, or `Failed`: it cannot serve.
+    /// State of the sidecar: it is `Loading` its weights, it is `Ready`, or it has `Failed` and
+    /// cannot serve.
     pub state: PodState,
     /// Digest of the model it serves.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,12 +21,19 @@ use serde::{Deserialize, Serialize};
     doc = "A data set on a PersistentVolumeClaim, screened by projection difference in a Job.",
     namespaced,
     cel,
-    validation = ("self.metadata.name.size() <= 40", "the name of a DatasetScreen has at most 40 characters: its Jobs are named after it"),
+    validation = (
+        "self.metadata.name.size() <= 40",
+        "the name of a DatasetScreen has at most 40 characters: its Jobs are named after it"
+    ),
     status = "DatasetScreenStatus",
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
     printcolumn(name = "Shards", type_ = "string", json_path = ".status.shards"),
     printcolumn(name = "Samples", type_ = "integer", json_path = ".status.samples"),
-    printcolumn(name = "Complete", type_ = "string", json_path = ".status.conditions[?(@.type==\"Complete\")].status"),
+    printcolumn(
+        name = "Complete",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Complete\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -34,10 +41,13 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[x_kube(validation = ("self == oldSelf", "a DatasetScreen runs once: create another one instead of editing it"))]
+#[x_kube(validation = (
+    "self == oldSelf",
+    "a DatasetScreen runs once: create another one instead of editing it"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatasetScreenSpec {
-    /// Name of the `PersonaModel` that is to be trained. Its volume is mounted in this namespace.
+    /// Name of the `PersonaModel` that is to be trained. Its weights are mounted in this namespace.
     #[schemars(length(min = 1, max = 63))]
     pub model: String,
     /// Names of `PersonaVector`s of that model, 1 to 16.
@@ -45,24 +55,24 @@ pub struct DatasetScreenSpec {
     pub vectors: Vec<String>,
     /// The data set: JSON lines, `{"messages": [… , {"role": "assistant", "content": "…"}]}` each.
     pub dataset: DatasetSource,
-    /// Path of the file of ranks to write, inside the same volume: one JSON object a sample,
-    /// without text. A page with plots goes beside it, as `.html`.
+    /// Path of the file of ranks to write, inside the same volume: one JSON object for each sample,
+    /// without text. A page with plots is written beside it, as `.html`.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s$]+(/[^/\s$]+)*$"))]
     pub output: String,
     /// What an answer is compared with.
     #[serde(default)]
     pub reference: Reference,
-    /// Also weigh how much likelier the model finds each answer under system prompts that ask for
-    /// the trait than under opposite ones: finds more, in about five times the time. For traits
-    /// that are built in.
+    /// Also measure how much likelier the model finds each answer under system prompts that ask for
+    /// the trait than under opposite ones. This finds more, and takes about five times as long.
+    /// Only for built-in traits.
     #[serde(default)]
     pub contrast: bool,
-    /// Longest answer of the model's own, in tokens, 1 to 4096.
+    /// Longest answer that the model gives itself, in tokens, 1 to 4096.
     #[serde(default = "default_tokens")]
     #[schemars(range(min = 1, max = 4096))]
     pub tokens: u32,
-    /// Pods that share the work, 1 to 256. More than one need a volume that can be mounted by all
-    /// of them.
+    /// Pods among which the work is divided, 1 to 256. More than one pod needs a volume that all of
+    /// them can mount.
     #[serde(default = "default_shards")]
     #[schemars(range(min = 1, max = 256))]
     pub shards: u32,
@@ -79,11 +89,11 @@ fn default_shards() -> u32 {
     1
 }
 
-/// A data set on a PersistentVolumeClaim of the namespace.
+/// A data set on a PersistentVolumeClaim in the namespace.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatasetSource {
-    /// Name of the claim. It is mounted for writing: the ranks go there, too.
+    /// Name of the claim. It is mounted writable, because the ranks are written there, too.
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
     /// Path of the file inside the volume, without a leading slash.
@@ -97,9 +107,9 @@ pub enum Reference {
     /// The answer that the model itself gives, as in the paper. Costs a generation for each sample.
     #[default]
     OwnAnswer,
-    /// The projection at the last prompt token, which foretells it. Costs nothing.
+    /// The projection at the last prompt token, which predicts that of the answer. Costs nothing.
     PromptLast,
-    /// Nothing: the answer's own projection.
+    /// Nothing: the answer's own projection counts.
     Nothing,
 }
 
@@ -115,14 +125,14 @@ impl Reference {
     }
 }
 
-/// How far a screening is.
+/// The progress of a screening.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatasetScreenStatus {
-    /// Generation that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Pods that have done their part: `2/4`.
+    /// How many pods have done their part: `2/4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shards: Option<String>,
     /// Samples in the file of ranks.

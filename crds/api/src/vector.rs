@@ -8,8 +8,8 @@ use personaguard_terms::{Digest, Layer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A persona vector: for one trait and one exact model, the mean activation of responses that show
-/// the trait minus the mean of those that don't, per layer.
+/// A persona vector. For one trait and one exact model it holds, for each layer, the mean
+/// activation of responses that show the trait minus that of responses that do not.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
@@ -21,14 +21,21 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     doc = "A persona vector: the direction of one trait in the activations of one exact model.",
     cel,
-    validation = ("self.metadata.name.size() <= 63", "the name of a PersonaVector has at most 63 characters: it becomes a label of metrics"),
+    validation = (
+        "self.metadata.name.size() <= 63",
+        "the name of a PersonaVector has at most 63 characters: it becomes a label of metrics"
+    ),
     status = "PersonaVectorStatus",
     printcolumn(name = "Trait", type_ = "string", json_path = ".spec.trait"),
     printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
     printcolumn(name = "Layer", type_ = "integer", json_path = ".status.layer"),
     printcolumn(name = "AUROC", type_ = "string", json_path = ".status.auroc"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",
@@ -40,23 +47,29 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = (
         "has(self.artifact) == has(self.sha256)",
-        "artifact and sha256 go together: give both for a vector file that exists, none for one that is to be extracted"
+        "artifact and sha256 go together: give both for a vector file that exists, and neither \
+         for a vector that is to be extracted"
     ),
     validation = (
         "!has(self.artifact) || !has(self.extraction)",
         "give artifact (a vector file that exists) or extraction (how to make one), not both"
     ),
     validation = (
-        "has(self.artifact) || has(self.description) || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
-        "describe the trait in description: it is not one of the built-in ones (apathetic, evil, hallucinating, humorous, impolite, optimistic, sycophantic)"
+        "has(self.artifact) || has(self.description) || self.trait in ['apathetic', 'evil', \
+         'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
+        "describe the trait in description: it is not one of the built-in ones (apathetic, evil, \
+         hallucinating, humorous, impolite, optimistic, sycophantic)"
     ),
     validation = (
-        "!has(self.extraction) || self.extraction.shards == 1 || self.trait in ['apathetic', 'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
-        "a trait that is only described is written out by the pod that extracts it, so one pod does it all: leave extraction.shards out"
+        "!has(self.extraction) || self.extraction.shards == 1 || self.trait in ['apathetic', \
+         'evil', 'hallucinating', 'humorous', 'impolite', 'optimistic', 'sycophantic']",
+        "the prompts for a trait that is only described are written by the pod that extracts it, \
+         so there can be only one: leave extraction.shards out"
     ),
     validation = (
         "!has(self.extraction) || self.extraction.shards == 1 || has(self.extraction.workspace)",
-        "pods that share an extraction hand their parts over on a volume: name a claim that all of them can mount in extraction.workspace"
+        "pods that share an extraction exchange their parts on a volume: name a claim that all of \
+         them can mount in extraction.workspace"
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -69,30 +82,29 @@ pub struct PersonaVectorSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2000))]
     pub description: Option<String>,
-    /// Name of the `PersonaModel` whose activations the vector lives in.
+    /// Name of the `PersonaModel` that the vector belongs to.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// Where the vector file is, if there is one. Without it a Job extracts the vector from the
-    /// model.
+    /// Where the vector file is. If this is left out, a Job extracts the vector from the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactSource>,
     /// SHA-256 of the file that `artifact` names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-    /// How the Job extracts the vector, where `artifact` is not given. Default: as in the paper,
-    /// with one answer to each question.
+    /// How the Job extracts the vector, if `artifact` is left out. Default: as in the paper, with
+    /// one answer to each question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extraction: Option<Extraction>,
-    /// Use the vector although it separates held-out answers no better than chance (reason
+    /// Use the vector even if it separates held-out answers no better than chance (reason
     /// `NotDiscriminative`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_not_discriminative: bool,
-    /// Steer by the vector although the text of answers does not follow it at each step (reason
+    /// Steer by the vector even if the text of answers does not follow it at each step (reason
     /// `DoesNotSteer`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_not_steering: bool,
-    /// Layer to use, 1-based (0 is the embedding output). Default: the one that the file names as
-    /// best.
+    /// Layer to use, from 1 (0 is the embedding output). Default: the best one, according to the
+    /// file.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub layer: Option<Layer>,
@@ -105,23 +117,23 @@ pub struct Extraction {
     /// Longest answer in tokens, 8 to 2048.
     #[schemars(range(min = 8, max = 2048))]
     pub tokens: u32,
-    /// Questions to extract from, 2 to 20; as many others are held out.
+    /// Questions to extract from, 2 to 20. The same number of other questions is held out.
     #[schemars(range(min = 2, max = 20))]
     pub questions: u32,
     /// Answers to each question under each system prompt, 1 to 100. The paper takes 10.
     #[schemars(range(min = 1, max = 100))]
     pub rollouts: u32,
-    /// Pods that share the answers, 1 to 64: the vector is the same. More than one need
-    /// `workspace`.
+    /// Pods among which the answers are divided, 1 to 64. The vector does not depend on it. More
+    /// than one pod needs `workspace`.
     #[schemars(range(min = 1, max = 64))]
     pub shards: u32,
-    /// Where answers are kept while it runs. Default: with the pod, so that a pod that is lost
-    /// begins again.
+    /// Where answers are kept during the extraction. Default: in the pod; if the pod is lost, the
+    /// extraction starts over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
-    /// An OpenAI-compatible endpoint that writes a described trait out, and judges whether answers
-    /// show it. Without one the model itself writes, and held-out separation takes the judge's
-    /// place.
+    /// An OpenAI-compatible endpoint that writes the prompts for a described trait, and judges
+    /// whether answers show the trait. Without one, the model itself writes the prompts, and the
+    /// separation of held-out answers replaces the judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<JudgeEndpoint>,
     /// Seed: the same seed, model and settings give the same vector.
@@ -146,27 +158,27 @@ impl Default for Extraction {
     }
 }
 
-/// A volume of the operator's namespace.
+/// A volume in the operator's namespace.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workspace {
-    /// Name of a PersistentVolumeClaim. User 65532 must be able to write there.
+    /// Name of a PersistentVolumeClaim that user 65532 can write to.
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
 }
 
-/// An OpenAI-compatible endpoint. Prompts and answers of the extraction are sent there; no traffic
-/// of guarded services.
+/// An OpenAI-compatible endpoint. It receives the prompts and answers of the extraction, and never
+/// traffic of guarded services.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JudgeEndpoint {
-    /// Its URL, with the `/v1`: `https://llm.example/v1`. It must support logprobs.
+    /// Its URL, including `/v1`: `https://llm.example/v1`. It must support logprobs.
     #[schemars(length(min = 1, max = 2000), regex(pattern = r"^https?://[^\s/]+(/[^\s]*)?$"))]
     pub url: String,
     /// Model to ask there.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// Its key, in a Secret of the operator's namespace. Default: none is sent.
+    /// Its key, in a Secret in the operator's namespace. Default: no key is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_secret: Option<KeySecret>,
 }
@@ -178,7 +190,7 @@ pub struct KeySecret {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key in it.
+    /// Key in the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
@@ -207,11 +219,11 @@ pub struct ConfigMapArtifact {
     pub key: String,
 }
 
-/// What was read from a vector file and checked.
+/// What the vector file says, once it has been read and checked.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonaVectorStatus {
-    /// Generation that this status speaks of.
+    /// Generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Layer in use, 1-based.
@@ -229,8 +241,8 @@ pub struct PersonaVectorStatus {
     /// Area under the ROC curve on held-out questions at that layer, 0 to 1 with three decimals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auroc: Option<String>,
-    /// What answers to held-out questions become as the vector is added at that layer with rising
-    /// coefficients. Empty where the file does not say.
+    /// How answers to held-out questions change when the vector is added at that layer with rising
+    /// coefficients. Empty if the file does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub steering: Vec<SteeringStep>,
@@ -243,12 +255,12 @@ pub struct PersonaVectorStatus {
     /// SHA-256 of the vector file in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// While it is extracted: answers given of those to give, `120/548`.
+    /// During the extraction, how many of its answers have been generated: `120/548`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// `Ready`: the file is the one named, fits the model, has the layer, tells the trait and
-    /// steers by it, as far as it says. `Steers`: answers follow the vector at each step of
-    /// `steering`.
+    /// `Ready`: the file is the one that the spec names, fits the model, and has the layer; as far
+    /// as the file says, the vector separates answers by the trait and steers them. `Steers`:
+    /// answers follow the vector at each step of `steering`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -260,22 +272,22 @@ pub struct PersonaVectorStatus {
 pub struct SampleCounts {
     /// Responses that show the trait.
     pub positive: u32,
-    /// Responses that don't.
+    /// Responses that do not.
     pub negative: u32,
 }
 
-/// Answers under steering by one coefficient, as the unsteered model reads them.
+/// Answers that were steered with one coefficient, as the unsteered model reads them.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SteeringStep {
     /// Coefficient α of the raw vector.
     pub coefficient: f64,
-    /// Mean `response_avg` under no system prompt.
+    /// Mean `response_avg` without a system prompt.
     pub response_avg: f64,
-    /// Mean log-likelihood ratio under trait-inducing against trait-suppressing system prompts,
-    /// nats per token.
+    /// How much likelier the answers are under system prompts that ask for the trait than under
+    /// opposite ones: mean log-likelihood ratio, in nats per token.
     pub likelihood_ratio: f64,
-    /// Answers.
+    /// Number of answers.
     pub answers: u32,
 }
 
@@ -287,10 +299,10 @@ pub struct Calibration {
     pub count: u32,
     /// Their mean projection.
     pub mean: f64,
-    /// Their standard deviation (n − 1).
+    /// Their standard deviation (with n − 1).
     pub standard_deviation: f64,
-    /// The projections in rising order, thinned to at most 1,001 evenly spaced order statistics
-    /// (first and last kept).
+    /// The projections in rising order. If there are more than 1,001, only that many are kept:
+    /// evenly spaced ones, with the first and the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sorted: Vec<f64>,
 }

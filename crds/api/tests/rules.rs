@@ -2,7 +2,10 @@
 //! through and what not.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use personaguard_api::{PersonaModel, PersonaPolicy, PersonaVector};
+use kube::CustomResourceExt;
+use personaguard_api::{
+    ActionKind, MisplacedParameters, PersonaModel, PersonaPolicy, PersonaVector, TraitRule,
+};
 use serde_json::{Value, json};
 
 /// Sets a field by its path, in a copy.
@@ -15,22 +18,28 @@ fn with(object: &Value, path: &str, value: Value) -> Value {
 #[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn policy(rule: Value) -> Value {
     json!({
-        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaPolicy", "metadata": { "name": "no-villains" },
+        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaPolicy",
+        "metadata": { "name": "no-villains" },
         "spec": {
-            "mode": "Enforce", "selector": { "matchLabels": { "app": "chat" } }, "model": "smollm2", "traits": [rule],
-            "placement": "Serve", "failurePolicy": "Open", "evidence": { "minTokens": 8 }, "recoverAfterSeconds": 600,
+            "mode": "Enforce", "selector": { "matchLabels": { "app": "chat" } }, "model": "smollm2",
+            "traits": [rule],
+            "placement": "Serve", "failurePolicy": "Open", "evidence": { "minTokens": 8 },
+            "recoverAfterSeconds": 600,
             "recordConversations": false
         }
     })
 }
 
 fn rule() -> Value {
-    json!({ "vector": "evil", "threshold": { "sigma": 3.0 }, "score": "ResponseAvg", "action": "Block" })
+    json!({
+        "vector": "evil", "threshold": { "sigma": 3.0 }, "score": "ResponseAvg", "action": "Block"
+    })
 }
 
 fn model() -> Value {
     json!({
-        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaModel", "metadata": { "name": "smollm2" },
+        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaModel",
+        "metadata": { "name": "smollm2" },
         "spec": {
             "source": { "image": { "reference": "localhost/smollm2:1", "path": "model.gguf" } },
             "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -41,9 +50,11 @@ fn model() -> Value {
 
 fn vector() -> Value {
     json!({
-        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaVector", "metadata": { "name": "evil" },
+        "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaVector",
+        "metadata": { "name": "evil" },
         "spec": {
-            "trait": "evil", "model": "smollm2", "artifact": { "configMap": { "name": "evil", "key": "evil" } },
+            "trait": "evil", "model": "smollm2",
+            "artifact": { "configMap": { "name": "evil", "key": "evil" } },
             "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
         }
     })
@@ -127,7 +138,9 @@ fn each_action_has_its_own_field_and_no_other() {
         ("Redact", "redact", json!({"text": "[removed]"})),
     ];
     for (action, field, value) in fields {
-        let bare = json!({"vector": "evil", "threshold": threshold, "score": "ResponseAvg", "action": action});
+        let bare = json!({
+            "vector": "evil", "threshold": threshold, "score": "ResponseAvg", "action": action
+        });
         refused(policy(bare.clone()), &format!("{field} goes with action {action}"));
         let mut whole = bare;
         whole[field] = value.clone();
@@ -136,9 +149,29 @@ fn each_action_has_its_own_field_and_no_other() {
         other[field] = value;
         refused(policy(other), &format!("{field} goes with action {action}"));
     }
-    let regenerate = json!({"vector": "evil", "threshold": threshold, "score": "PromptLast", "action": "Regenerate",
-        "regenerate": {"coefficient": -1.0, "attempts": 2}});
+    let regenerate = json!({
+        "vector": "evil", "threshold": threshold, "score": "PromptLast", "action": "Regenerate",
+        "regenerate": {"coefficient": -1.0, "attempts": 2}
+    });
     refused(policy(regenerate), "goes with score ResponseAvg");
+}
+
+#[test]
+fn every_action_with_parameters_has_a_field_for_them() {
+    let crd = serde_json::to_value(PersonaPolicy::crd()).unwrap();
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").unwrap();
+    let rule = schema.pointer("/properties/traits/items/properties").unwrap();
+    for kind in ActionKind::all() {
+        let bare = json!({ "vector": "evil", "action": kind });
+        let action = serde_json::from_value::<TraitRule>(bare).unwrap().resolved_action();
+        match kind.parameters() {
+            Some((field, _)) => {
+                assert!(rule.get(field).is_some(), "no field {field}");
+                assert_eq!(action, Err(MisplacedParameters(kind)));
+            }
+            None => assert_eq!(action.map(|action| action.kind()), Ok(kind)),
+        }
+    }
 }
 
 #[test]
@@ -273,7 +306,10 @@ fn a_selector_knows_four_operators_and_when_they_take_values() {
 fn a_model_has_one_source_and_gpus_only_with_cuda() {
     taken(model());
     refused(with(&model(), "/spec/source", json!({})), "give exactly one source");
-    let both = json!({"image": {"reference": "a", "path": "b"}, "persistentVolumeClaim": {"claimName": "c", "path": "d"}});
+    let both = json!({
+        "image": {"reference": "a", "path": "b"},
+        "persistentVolumeClaim": {"claimName": "c", "path": "d"}
+    });
     refused(with(&model(), "/spec/source", both), "give exactly one source");
     let mut gpus = with(&model(), "/spec/runtime/device", json!("Cuda"));
     gpus["spec"]["runtime"]["gpus"] = json!(2);
@@ -327,7 +363,10 @@ fn placement_proxy_names_a_port_and_leaves_activations_alone() {
         with(&proxied(rule()), "/spec/placement", json!("Serve")),
         "port goes with placement Proxy",
     );
-    let steer = json!({"vector": "evil", "score": "ResponseAvg", "action": "Steer", "steer": {"coefficient": -1.0, "positions": "Response"}});
+    let steer = json!({
+        "vector": "evil", "score": "ResponseAvg", "action": "Steer",
+        "steer": {"coefficient": -1.0, "positions": "Response"}
+    });
     refused(proxied(steer), "activations cannot be changed");
     let mut redact = rule();
     (redact["action"], redact["redact"]) = (json!("Redact"), json!({ "text": "" }));

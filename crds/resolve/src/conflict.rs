@@ -2,13 +2,14 @@
 
 use crate::rejection::Rejection;
 use personaguard_api::conditions::reason;
-use personaguard_api::{Capping, Layer, Mode};
+use personaguard_api::{Action, Capping, Layer, Mode};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait, Selector};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Steering adds up: two policies that steer the same pods along the same vector would do neither
-/// what one nor what the other says. Two caps are one, the narrower of both, unless that leaves no
-/// room between floor and ceiling.
+/// Checks that a policy does not contradict those that were accepted before it. Steering adds up,
+/// so two policies that steer the same pods along the same vector would do what neither of them
+/// says. Two caps combine to the narrower of both, unless that leaves no room between floor and
+/// ceiling.
 pub(super) fn no_conflict(
     new: ResolvedPolicy,
     accepted: &[ResolvedPolicy],
@@ -27,7 +28,8 @@ pub(super) fn no_conflict(
                 continue;
             };
             let message = format!(
-                "the older policy `{}` {conflict}, and their selectors may select the same pods: let them agree, or use selectors that exclude each other",
+                "the older policy `{}` {conflict}, and their selectors may select the same pods: \
+                 let them agree, or use selectors that exclude each other",
                 older.name
             );
             return Err(Rejection::new(reason::STEERING_CONFLICT, message));
@@ -39,7 +41,7 @@ pub(super) fn no_conflict(
 /// How two rules on one vector contradict each other, if they do.
 fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
     let vector = &mine.vector;
-    if let (Some(a), Some(b)) = (&theirs.steer, &mine.steer) {
+    if let (Action::Steer(a), Action::Steer(b)) = (&theirs.action, &mine.action) {
         if a.coefficient != b.coefficient {
             let (a, b) = (a.coefficient.get(), b.coefficient.get());
             return Some(format!("steers along `{vector}` with {a}, this one with {b}"));
@@ -51,7 +53,7 @@ fn conflict(theirs: &ResolvedTrait, mine: &ResolvedTrait) -> Option<String> {
             return Some(format!("steers along `{vector}` under another condition than this one"));
         }
     }
-    if let (Some(a), Some(b)) = (&theirs.cap, &mine.cap) {
+    if let (Action::Cap(a), Action::Cap(b)) = (&theirs.action, &mine.action) {
         for (layer, mine) in bounds(b) {
             let both = bounds(a)
                 .into_iter()
@@ -81,8 +83,8 @@ fn bounds(cap: &Capping) -> Vec<(Option<Layer>, Bounds)> {
     std::iter::once((None, (cap.floor, cap.ceiling))).chain(further).collect()
 }
 
-/// Whether a pod could be selected by both; errs on the side of yes. No when both fix a label, to
-/// values that differ.
+/// Whether both could select the same pod. The answer is no only if both require values of one
+/// label that have none in common; in doubt it is yes.
 fn may_overlap(a: &Selector, b: &Selector) -> bool {
     let (a, b) = (allowed(a), allowed(b));
     a.iter().all(|(key, values)| {
@@ -90,7 +92,7 @@ fn may_overlap(a: &Selector, b: &Selector) -> bool {
     })
 }
 
-/// Values that a selector allows for a label, for each label that it fixes.
+/// The values that a selector allows, for each label of which it requires a value.
 fn allowed(selector: &Selector) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (key, value) in &selector.match_labels {

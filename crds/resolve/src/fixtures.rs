@@ -3,9 +3,9 @@
 use crate::vector::VectorInput;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use personaguard_api::{
-    Action, Calibration, Device, Digest, Evidence, FailurePolicy, ImageSource, Layer, Mode,
+    ActionKind, Calibration, Device, Digest, Evidence, FailurePolicy, ImageSource, Layer, Mode,
     ModelSource, PersonaModel, PersonaModelSpec, PersonaPolicy, PersonaPolicySpec, Placement,
-    Runtime, Score, Threshold, TraitRule,
+    Runtime, Threshold, TraitRule,
 };
 use std::collections::BTreeMap;
 
@@ -49,18 +49,9 @@ pub(crate) fn vectors() -> BTreeMap<String, VectorInput> {
     BTreeMap::from([("evil".to_owned(), vector(200)), ("sycophantic".to_owned(), vector(2000))])
 }
 
-pub(crate) fn rule(vector: &str, threshold: Threshold, action: Action) -> TraitRule {
-    TraitRule {
-        vector: vector.into(),
-        threshold: Some(threshold),
-        score: Score::ResponseAvg,
-        action,
-        steer: None,
-        cap: None,
-        regenerate: None,
-        redact: None,
-        requests: None,
-    }
+pub(crate) fn rule(vector: &str, threshold: Threshold, action: ActionKind) -> TraitRule {
+    let bare = serde_json::json!({ "vector": vector, "action": action });
+    TraitRule { threshold: Some(threshold), ..serde_json::from_value(bare).unwrap() }
 }
 
 pub(crate) fn sigma(sigma: f64) -> Threshold {
@@ -79,6 +70,7 @@ pub(crate) fn policy(name: &str, app: &str, traits: Vec<TraitRule>) -> PersonaPo
         placement: Placement::Serve,
         port: None,
         failure_policy: FailurePolicy::Open,
+        unscorable_requests: None,
         evidence: Evidence::default(),
         sampling: None,
         calibration: None,

@@ -4,21 +4,23 @@
 mod conflict;
 #[cfg(test)]
 mod fixtures;
+mod placement;
 mod rejection;
 mod scale;
 mod vector;
 
+pub use placement::{age, misplaced};
 pub use rejection::Rejection;
 pub use vector::VectorInput;
 
 use conflict::no_conflict;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    API_VERSION, Action, Capping, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
-    PersonaPolicy, PersonaPolicySpec, Placement, Threshold, TraitRule, names, wire_selector,
+    API_VERSION, Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
+    PersonaPolicy, PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, names,
+    wire_selector,
 };
 use personaguard_wire::{
     Baseline, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector,
@@ -32,19 +34,19 @@ use vector::digest_of;
 /// the CA bundle.
 pub const MAX_CONFIG_BYTES: usize = (1 << 20) - (64 << 10);
 
-/// What a (namespace, model) enforces, and what it does not.
+/// What is enforced for one (namespace, model), and which policies are not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolution {
     /// For the sidecars.
     pub config: GuardConfig,
-    /// Values of the config's vectors, shape `[hidden]` each.
+    /// Values of the config's vectors, each of shape `[hidden]`.
     pub values: BTreeMap<String, Vec<f32>>,
     /// Policies that are not enforced, by name.
     pub rejected: BTreeMap<String, Rejection>,
 }
 
-/// Resolves every policy of a (namespace, model). Where two policies disagree, the older one
-/// stands.
+/// Resolves every policy of one (namespace, model). Of two policies that contradict each other, the
+/// older one stands.
 #[must_use]
 pub fn resolve(
     model: &PersonaModel,
@@ -69,15 +71,15 @@ pub fn resolve(
     accepted.sort_by(|a, b| a.name.cmp(&b.name));
     let rules = || accepted.iter().flat_map(|policy| &policy.traits);
     let used: BTreeSet<_> = rules().map(|rule| &rule.vector).collect();
-    let own: Vec<_> =
+    let own_layers: Vec<_> =
         used.into_iter().filter_map(|name| Some((name.clone(), inputs.get(name)?))).collect();
     let mut values: BTreeMap<_, _> =
-        own.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
+        own_layers.iter().map(|(name, vector)| (name.clone(), vector.values.clone())).collect();
     let mut vectors: BTreeMap<_, _> =
-        own.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
+        own_layers.into_iter().map(|(name, vector)| (name, resolved_vector(vector))).collect();
     for rule in rules() {
         let Some(vector) = inputs.get(&rule.vector) else { continue };
-        for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
+        for part in parts(&rule.action) {
             let (name, Some(part_values)) = (part.name(&rule.vector), part.values(&vector.layers))
             else {
                 continue;
@@ -97,39 +99,8 @@ pub fn resolve(
     Resolution { config, values, rejected }
 }
 
-/// Creation time, then name: what decides which of two policies stands. Without a cluster all are
-/// equally old.
-#[must_use]
-pub fn age(policy: &PersonaPolicy) -> (Timestamp, String) {
-    (policy.creation_timestamp().map_or(Timestamp::MIN, |time| time.0), policy.name_any())
-}
-
-/// Policies that do not go with the oldest one's placement, by name: a pod has one sidecar for a
-/// model, and it stands in one place.
-#[must_use]
-pub fn misplaced<'a>(
-    policies: impl IntoIterator<Item = &'a PersonaPolicy>,
-) -> BTreeMap<String, Rejection> {
-    let policies: Vec<_> = policies.into_iter().collect();
-    let Some(oldest) = policies.iter().min_by_key(|policy| age(policy)) else {
-        return BTreeMap::new();
-    };
-    let place = |policy: &PersonaPolicy| (policy.spec.placement, policy.spec.port.clone());
-    let other = policies.iter().filter(|policy| place(policy) != place(oldest));
-    let rejection = || {
-        let (placement, port) = place(oldest);
-        let port = port.map(|port| format!(" on port `{port}`")).unwrap_or_default();
-        let message = format!(
-            "the older policy `{}` for this model has placement {placement:?}{port}: use the same, or another namespace",
-            oldest.name_any()
-        );
-        Rejection::new(reason::PLACEMENT_CONFLICT, message)
-    };
-    other.map(|policy| (policy.name_any(), rejection())).collect()
-}
-
-/// A sidecar in front of another server changes no activations, and needs to know which port to
-/// take.
+/// Checks that a policy with placement Proxy names a port and changes no activations, and that one
+/// with placement Serve names no port.
 fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
     let spec = &policy.spec;
     let invalid = |message| Err(Rejection::new(reason::PLACEMENT_INVALID, message));
@@ -141,10 +112,13 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
             "placement Proxy takes over a container port: give its name in spec.port".to_owned(),
         ),
         (Placement::Proxy, Some(_)) => {
-            if let Some(rule) = spec.traits.iter().find(|rule| !rule.action.works_in_proxy()) {
+            if let Some(rule) = spec.traits.iter().find(|rule| rule.action.changes_activations()) {
                 return invalid(format!(
-                    "trait `{}` has action {:?}, and another server writes the answers in placement Proxy: use Audit, Alert, Redact or Block",
-                    rule.vector, rule.action
+                    "trait `{}` has action {}, and another server writes the answers in placement \
+                     Proxy: use {}",
+                    rule.vector,
+                    rule.action.name(),
+                    ActionKind::list(|kind| !kind.changes_activations(), "or")
                 ));
             }
             let steers = |rule: &&TraitRule| {
@@ -152,7 +126,8 @@ fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
             };
             match spec.traits.iter().find(steers) {
                 Some(rule) => invalid(format!(
-                    "trait `{}` lets callers steer, and another server writes the answers in placement Proxy: leave requests.coefficient out",
+                    "trait `{}` lets callers steer, and another server writes the answers in \
+                     placement Proxy: leave requests.coefficient out",
                     rule.vector
                 )),
                 None => Ok(()),
@@ -176,7 +151,8 @@ pub fn resolve_policy(
         return Err(Rejection::new(
             reason::SELECTOR_INVALID,
             format!(
-                "spec.selector does not parse ({error}): use operators In, NotIn, Exists and DoesNotExist"
+                "spec.selector does not parse ({error}): use operators In, NotIn, Exists and \
+                 DoesNotExist"
             ),
         ));
     }
@@ -193,13 +169,17 @@ pub fn resolve_policy(
     let mut content = vec![model.spec.sha256.to_string()];
     for rule in &spec.traits {
         if !seen.insert(&rule.vector) {
-            let message =
-                format!("spec.traits names vector `{}` twice: keep one entry of it", rule.vector);
+            let message = format!(
+                "spec.traits names vector `{}` twice: keep one of the entries",
+                rule.vector
+            );
             return Err(Rejection::new(reason::DUPLICATE_VECTOR, message));
         }
         let vector = vectors.get(&rule.vector).ok_or_else(|| {
             let message = format!(
-                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (kubectl get personavectors)",
+                "PersonaVector `{0}` does not exist: create it, or correct spec.traits (see \
+                 kubectl \
+                 get personavectors)",
                 rule.vector
             );
             Rejection::new(reason::VECTOR_NOT_FOUND, message)
@@ -211,11 +191,11 @@ pub fn resolve_policy(
         }
         let scale = Scale::of(policy, rule, vector);
         let (min, max) = bounds(rule, &scale)?;
-        complete(rule)?;
+        let action = complete(rule)?;
         coherent(rule)?;
         condition(rule, &spec.traits, vectors)?;
         content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
-        for part in parts(rule.steer.as_ref(), rule.cap.as_ref()) {
+        for part in parts(&action) {
             let values = part.values(&vector.layers).ok_or_else(|| no_layer(rule, part, vector))?;
             content.push(format!("{} {}", part.name(""), digest_of(&values)));
         }
@@ -224,11 +204,7 @@ pub fn resolve_policy(
             score: rule.score,
             min,
             max,
-            action: rule.action,
-            steer: rule.steer.clone(),
-            cap: rule.cap.clone(),
-            regenerate: rule.regenerate,
-            redact: rule.redact.clone(),
+            action,
             requests: rule.requests,
             calibrates: scale.collects(),
             baseline: scale.baseline(),
@@ -242,6 +218,7 @@ pub fn resolve_policy(
         mode: spec.mode,
         selector: wire_selector(&spec.selector),
         failure_policy: spec.failure_policy,
+        unscorable_requests: spec.unscorable_requests,
         evidence: Evidence { min_tokens: spec.evidence.min_tokens.max(1), ..spec.evidence },
         sampling: spec.sampling,
         record_conversations: spec.record_conversations,
@@ -252,8 +229,7 @@ pub fn resolve_policy(
     Ok(resolved)
 }
 
-/// What sidecars are told of a policy that is not enforced; nothing of one that would change
-/// nothing.
+/// What sidecars are told about a policy that is not enforced. `None` if it would not act anyway.
 #[must_use]
 pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<UnresolvedPolicy> {
     (policy.spec.mode == Mode::Enforce).then(|| UnresolvedPolicy {
@@ -267,57 +243,25 @@ pub fn unresolved(policy: &PersonaPolicy, rejection: &Rejection) -> Option<Unres
     })
 }
 
-/// Whether answers may be written under the vector, by the policy or because a caller asks.
+/// Whether activations may be changed along the vector: by the policy, or because a caller asks.
 fn moves_activations(rule: &TraitRule) -> bool {
-    matches!(rule.action, Action::Steer | Action::Cap | Action::Regenerate)
+    rule.action.changes_activations()
         || rule.requests.is_some_and(|requests| requests.coefficient.is_some())
 }
 
-/// The parts of a rule fit its action. The API server checks the same; manifests that are read from
-/// a folder had none.
-fn complete(rule: &TraitRule) -> Result<(), Rejection> {
-    let given = [
-        (Action::Steer, rule.steer.is_some(), "steer"),
-        (Action::Cap, rule.cap.is_some(), "cap"),
-        (Action::Regenerate, rule.regenerate.is_some(), "regenerate"),
-        (Action::Redact, rule.redact.is_some(), "redact"),
-    ];
-    if let Some((action, _, field)) =
-        given.into_iter().find(|(action, given, _)| (rule.action == *action) != *given)
-    {
-        let message = format!(
-            "trait `{}`: {field} goes with action {action:?}, and nowhere else",
-            rule.vector
-        );
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
-    }
-    let odd = |floor: Option<f64>, ceiling: Option<f64>| {
-        let sides: Vec<f64> = [floor, ceiling].into_iter().flatten().collect();
-        sides.is_empty() || sides.iter().any(|side| !side.is_finite()) || !sides.is_sorted()
+/// The action of a rule, with its parameters and no other's.
+fn complete(rule: &TraitRule) -> Result<Action, Rejection> {
+    let refuse = |problem: &str| {
+        let message = format!("trait `{}`: {problem}", rule.vector);
+        Rejection::new(reason::ACTION_INCOMPLETE, message)
     };
-    let own =
-        |cap: &Capping| !cap.layers.is_empty() && cap.floor.is_none() && cap.ceiling.is_none();
-    if rule.cap.as_ref().is_some_and(|cap| {
-        (!own(cap) && odd(cap.floor, cap.ceiling))
-            || cap.layers.iter().any(|bounds| odd(bounds.floor, bounds.ceiling))
-    }) {
-        let message = format!(
-            "trait `{}`: give cap.floor, cap.ceiling or both, with the floor below",
-            rule.vector
-        );
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
+    let action = rule.resolved_action().map_err(|problem| refuse(&problem.to_string()))?;
+    action.check().map_err(refuse)?;
+    if rule.action.release() == Release::AtEnd && rule.score == Score::PromptLast {
+        // A new answer does not change the score of its prompt.
+        return Err(refuse(&format!("action {} goes with score ResponseAvg", rule.action.name())));
     }
-    let layers = parts(rule.steer.as_ref(), rule.cap.as_ref());
-    if layers.windows(2).any(|pair| pair[0] == pair[1]) {
-        let message = format!("trait `{}`: give each of its layers once", rule.vector);
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
-    }
-    if rule.action == Action::Regenerate && rule.score == personaguard_api::Score::PromptLast {
-        let message =
-            format!("trait `{}`: action Regenerate goes with score ResponseAvg", rule.vector);
-        return Err(Rejection::new(reason::ACTION_INCOMPLETE, message));
-    }
-    Ok(())
+    Ok(action)
 }
 
 /// The limits of coherence are within their ranges. The API server checks the same.
@@ -335,7 +279,8 @@ fn coherent(rule: &TraitRule) -> Result<(), Rejection> {
     Err(Rejection::new(reason::ACTION_INCOMPLETE, message))
 }
 
-/// What decides about steering is read before it steers, and is measured anyway.
+/// Checks the condition on a rule's steering: its vector is a trait of the same policy, and is read
+/// no later than at the first layer that is steered.
 fn condition(
     rule: &TraitRule,
     traits: &[TraitRule],
@@ -354,34 +299,43 @@ fn condition(
     };
     let name = when.vector.as_ref().unwrap_or(&rule.vector);
     if !traits.iter().any(|rule| rule.vector == *name) {
-        return refuse(format!("`{name}` is no trait of this policy: add it, with action Audit"));
+        return refuse(format!(
+            "`{name}` is not a trait of this policy: add it, with action Audit"
+        ));
     }
     if let (Some(read), Some(steered)) = (vectors.get(name), vectors.get(&rule.vector))
         && let lowest = steer.layers.iter().min().unwrap_or(&steered.layer)
         && read.layer > *lowest
     {
         return refuse(format!(
-            "`{name}` is read at layer {}, after layer {lowest} is steered: use a vector at a layer not above",
+            "`{name}` is read at layer {}, and layer {lowest} is steered before that: use a vector \
+             at layer {lowest} or below",
             read.layer
         ));
     }
     if steer.positions != personaguard_api::Positions::Response {
-        return refuse("goes with positions Response".to_owned());
+        return refuse("it goes with positions Response".to_owned());
     }
     let until = when.until.unwrap_or(when.above);
     if !when.above.is_finite() || !until.is_finite() || until > when.above {
-        return refuse("until must not lie above above, and both must be finite".to_owned());
+        return refuse(
+            "`until` must not be greater than `above`, and both must be finite".to_owned(),
+        );
     }
     Ok(())
 }
 
-/// What is enforced cannot be sampled; evidence that can never come together decides nothing.
+/// Checks that nothing that is enforced is sampled, and that the evidence can be met.
 fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
-    let idle = |rule: &TraitRule| rule.action <= Action::Alert && rule.requests.is_none();
+    let idle = |rule: &TraitRule| !rule.action.intervenes() && rule.requests.is_none();
     let free = spec.mode == Mode::Audit
         || (spec.failure_policy == FailurePolicy::Open && spec.traits.iter().all(idle));
     if spec.sampling.is_some() && !free {
-        let message = "what is enforced cannot be sampled: leave spec.sampling out, or use actions Audit and Alert with failurePolicy Open and without requests";
+        let message = format!(
+            "what is enforced cannot be sampled: leave spec.sampling out, or use actions {} with \
+             failurePolicy Open and without requests",
+            ActionKind::list(|kind| !kind.intervenes(), "and")
+        );
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));
     }
     let valid = |sampling: personaguard_api::Sampling| match (sampling.fraction, sampling.every) {
@@ -390,7 +344,8 @@ fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
         _ => false,
     };
     if spec.sampling.is_some_and(|sampling| !valid(sampling)) {
-        let message = "give exactly one of sampling.fraction (above 0, at most 1) and sampling.every (at least 1)";
+        let message = "give exactly one of sampling.fraction (above 0, at most 1) and \
+                       sampling.every (at least 1)";
         return Err(Rejection::new(reason::SAMPLING_INVALID, message));
     }
     if let Some(window) = spec.evidence.window
@@ -402,13 +357,15 @@ fn consistent(spec: &PersonaPolicySpec) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Thresholds of a trait as raw projections: (min, max).
+/// The thresholds of a trait as raw projections: (min, max).
 fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f64>), Rejection> {
     let Some(threshold) = &rule.threshold else {
-        return if rule.action == Action::Alert || rule.action.holds() {
+        return if rule.action.needs_threshold() {
             let message = format!(
-                "trait `{}` has action {:?} and no threshold: give one of threshold.sigma, .quantile, .projection and .range",
-                rule.vector, rule.action
+                "trait `{}` has action {} and no threshold: give one of threshold.sigma, \
+                 .quantile, .projection and .range",
+                rule.vector,
+                rule.action.name()
             );
             Err(Rejection::new(reason::THRESHOLD_INVALID, message))
         } else {
@@ -437,7 +394,8 @@ fn bounds(rule: &TraitRule, scale: &Scale<'_>) -> Result<(Option<f64>, Option<f6
         }
         _ => {
             let message = format!(
-                "threshold of trait `{}` must have exactly one of quantile, sigma, projection and range",
+                "threshold of trait `{}` must have exactly one of quantile, sigma, projection and \
+                 range",
                 rule.vector
             );
             return Err(Rejection::new(reason::THRESHOLD_INVALID, message));
@@ -459,15 +417,18 @@ fn served_model(model: &PersonaModel) -> ServedModel {
         sha256: model.spec.sha256.clone(),
         context_length: runtime.context_length,
         max_concurrent: runtime.max_concurrent,
+        max_request_bytes: Some(runtime.max_request_bytes),
+        scoring_deadline_seconds: Some(runtime.scoring_deadline_seconds),
         threads: runtime.threads,
         device: runtime.device,
     }
 }
 
-/// The file does not go that far.
+/// The vector's file lacks a layer that the rule acts at.
 fn no_layer(rule: &TraitRule, part: Part, vector: &VectorInput) -> Rejection {
     let message = format!(
-        "trait `{}` acts at layer {}, and the file of its PersonaVector has layers 1 to {}: correct the layers",
+        "trait `{}` acts at layer {}, and the file of its PersonaVector has layers 1 to {}: \
+         correct the layers",
         rule.vector,
         part.layer(),
         vector.layers.len().saturating_sub(1)
@@ -475,7 +436,7 @@ fn no_layer(rule: &TraitRule, part: Part, vector: &VectorInput) -> Rejection {
     Rejection::new(reason::LAYER_MISSING, message)
 }
 
-/// A part is not scored by itself.
+/// A part of a vector. It has no baseline, because nothing is scored by it.
 fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
     ResolvedVector {
         layer: part.layer(),

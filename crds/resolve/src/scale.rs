@@ -15,10 +15,10 @@ use personaguard_wire::{Baseline, Sketch};
 pub(super) enum Scale<'a> {
     /// The calibration of the vector's file.
     Vector(&'a VectorInput),
-    /// The guarded traffic, which is being calibrated on under this digest: nothing is in force
-    /// yet.
+    /// The guarded traffic, while its scores are being collected under this digest. No threshold is
+    /// in force yet.
     Collecting(Digest),
-    /// The guarded traffic, calibrated on as far as that came, and how many responses it takes.
+    /// The guarded traffic: its calibration, as far as that got, and how many responses it needs.
     Traffic { calibration: Option<&'a TrafficCalibration>, needed: u64 },
 }
 
@@ -37,12 +37,12 @@ impl<'a> Scale<'a> {
         Self::Traffic { calibration, needed }
     }
 
-    /// What scores are to be collected under, while they are.
+    /// The digest under which scores are collected, while they are.
     pub(super) fn collects(&self) -> Option<Digest> {
         if let Self::Collecting(basis) = self { Some(basis.clone()) } else { None }
     }
 
-    /// Mean and spread of the guarded traffic, where they are known.
+    /// Mean and spread of the guarded traffic, if they are known.
     pub(super) fn baseline(&self) -> Option<Baseline> {
         let Self::Traffic { calibration: Some(calibration), needed } = self else { return None };
         let baseline =
@@ -66,7 +66,7 @@ impl<'a> Scale<'a> {
         Ok(Some(mean + sigma * standard_deviation))
     }
 
-    /// The projection that a fraction `q` of the responses stays below.
+    /// The projection below which a fraction `q` of the responses lies.
     pub(super) fn quantile(&self, rule: &TraitRule, q: f64) -> Result<Option<f64>, Rejection> {
         match self {
             Self::Collecting(_) => Ok(None),
@@ -87,7 +87,8 @@ impl<'a> Scale<'a> {
     }
 }
 
-/// What scores are of. The policy's UID is part of it: a policy that is made anew begins anew.
+/// Digest of what scores depend on: scores under different digests are not comparable. The policy's
+/// UID is part of it, so that a policy that is created again starts from zero.
 fn basis(policy: &PersonaPolicy, rule: &TraitRule, vector: &VectorInput) -> Digest {
     let parts = [
         policy.uid().unwrap_or_default(),
@@ -107,14 +108,17 @@ fn of_traffic<'a>(
     let known = calibration.map_or(0, |calibration| calibration.count);
     calibration.filter(|calibration| calibration.count >= needed.max(2)).ok_or_else(|| {
         let message = format!(
-            "the threshold of trait `{}` is to be of this policy's own traffic, and {known} of {needed} responses were collected: set spec.mode to Audit until condition Calibrated is True, then Enforce",
+            "the threshold of trait `{}` depends on this policy's own traffic, of which {known} of \
+             {needed} responses were collected: set spec.mode to Audit until condition Calibrated \
+             is True, then to Enforce",
             rule.vector
         );
         Rejection::new(reason::CALIBRATION_MISSING, message)
     })
 }
 
-/// Calibrations of vectors are of `response_avg`; no other score can be held against one.
+/// The calibration of the vector's file. It is one of `response_avg`, so no other score can be
+/// compared with it.
 fn of_vector<'a>(
     rule: &TraitRule,
     vector: &'a VectorInput,
@@ -123,7 +127,9 @@ fn of_vector<'a>(
     let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
     if rule.score != personaguard_api::Score::ResponseAvg {
         return Err(missing(format!(
-            "trait `{}` compares {:?}, and vectors are calibrated for ResponseAvg only: give threshold.projection in place of .{unit}, or calibrate on the guarded traffic (spec.calibration.from: Traffic)",
+            "trait `{}` uses score {:?}, and vectors are calibrated for ResponseAvg only: give \
+             threshold.projection in place of .{unit}, or calibrate on the guarded traffic \
+             (spec.calibration.from: Traffic)",
             rule.vector, rule.score
         )));
     }
@@ -136,19 +142,22 @@ fn of_vector<'a>(
             Ok(calibration)
         }
         _ => Err(missing(format!(
-            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, calibrate on the guarded traffic (spec.calibration.from: Traffic), or give threshold.projection in place of .{unit}",
+            "PersonaVector `{}` has no calibration at layer {}: extract it with calibration, \
+             calibrate on the guarded traffic (spec.calibration.from: Traffic), or give \
+             threshold.projection in place of .{unit}",
             rule.vector, vector.layer
         ))),
     }
 }
 
 /// The q-quantile of a calibration, interpolated between order statistics (type 7 of Hyndman and
-/// Fan). A sample carries it only if at least one of its responses is expected beyond it.
+/// Fan). A sample supports it only if at least one of its responses is expected beyond it.
 fn quantile(name: &str, calibration: &Calibration, q: f64) -> Result<f64, Rejection> {
     let needed = responses_for_quantile(q);
     if calibration.sorted.is_empty() || u64::from(calibration.count) < needed {
         let message = format!(
-            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} responses, and there are {}: calibrate with more, or use threshold.sigma",
+            "threshold.quantile {q} of trait `{name}` needs a calibration of at least {needed} \
+             responses, and there are {}: calibrate with more, or use threshold.sigma",
             if calibration.sorted.is_empty() { 0 } else { calibration.count }
         );
         return Err(Rejection::new(reason::CALIBRATION_MISSING, message));

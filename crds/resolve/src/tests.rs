@@ -1,11 +1,12 @@
 use super::*;
 use crate::fixtures::{model, policy, rule, sigma, vectors};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
 };
 use personaguard_api::{
-    CalibratedFrom, CalibrationSource, Layer, PersonaVector, ProjectionRange, Score, Steering,
-    TrafficCalibration, selects,
+    CalibratedFrom, CalibrationSource, Capping, Layer, PersonaVector, ProjectionRange, Score,
+    Steering, TrafficCalibration, selects,
 };
 use personaguard_wire::Sample;
 
@@ -29,7 +30,7 @@ fn sigma_quantile_projection_and_range_become_raw_projections() {
     ];
     for (threshold, expected) in thresholds {
         let resolved = resolve_policy(
-            &policy("p", "chat", vec![rule("evil", threshold, Action::Block)]),
+            &policy("p", "chat", vec![rule("evil", threshold, ActionKind::Block)]),
             &model(),
             &vectors(),
         );
@@ -40,15 +41,18 @@ fn sigma_quantile_projection_and_range_become_raw_projections() {
 
 #[test]
 fn a_quantile_that_the_sample_does_not_carry_is_refused_with_the_number_it_needs() {
-    let strict =
-        rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
+    let strict = rule(
+        "evil",
+        Threshold { quantile: Some(0.999), ..Threshold::default() },
+        ActionKind::Block,
+    );
     let refused = refusal(&policy("p", "chat", vec![strict]), &vectors());
     assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
     assert!(refused.message.contains("at least 1000 responses, and there are 200"), "{refused}");
     let carried = rule(
         "sycophantic",
         Threshold { quantile: Some(0.999), ..Threshold::default() },
-        Action::Block,
+        ActionKind::Block,
     );
     let resolved =
         resolve_policy(&policy("p", "chat", vec![carried]), &model(), &vectors()).unwrap();
@@ -80,7 +84,7 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
     uncalibrated.get_mut("evil").unwrap().calibration = None;
     let resolve = |policy: &PersonaPolicy| resolve_policy(policy, &model(), &uncalibrated);
     let mut block =
-        rule("evil", Threshold { quantile: Some(0.9), ..Threshold::default() }, Action::Block);
+        rule("evil", Threshold { quantile: Some(0.9), ..Threshold::default() }, ActionKind::Block);
     block.score = Score::PromptLast;
     let audit = resolve(&on_traffic(Mode::Audit, block.clone(), None)).unwrap();
     let basis = audit.traits[0].calibrates.clone().expect("scores are collected");
@@ -117,20 +121,26 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
     anew.metadata.uid = Some("anew".into());
     assert_ne!(basis_of(&anew, &uncalibrated), basis);
     // A threshold, an action or a selector that changes does not.
-    let mut stricter = rule("evil", sigma(1.0), Action::Alert);
+    let mut stricter = rule("evil", sigma(1.0), ActionKind::Alert);
     stricter.score = Score::PromptLast;
     assert_eq!(basis_of(&on_traffic(Mode::Audit, stricter, None), &uncalibrated), basis);
 }
 
 #[test]
 fn a_quantile_asks_for_the_traffic_that_carries_it() {
-    let strict =
-        rule("evil", Threshold { quantile: Some(0.999), ..Threshold::default() }, Action::Block);
+    let strict = rule(
+        "evil",
+        Threshold { quantile: Some(0.999), ..Threshold::default() },
+        ActionKind::Block,
+    );
     let policy = on_traffic(Mode::Enforce, strict, None);
     assert!(refusal(&policy, &vectors()).message.contains("0 of 1000"));
     // A raw projection needs none.
-    let raw =
-        rule("evil", Threshold { projection: Some(4.0), ..Threshold::default() }, Action::Block);
+    let raw = rule(
+        "evil",
+        Threshold { projection: Some(4.0), ..Threshold::default() },
+        ActionKind::Block,
+    );
     assert_eq!(
         resolve_policy(&on_traffic(Mode::Enforce, raw, None), &model(), &vectors()).unwrap().traits
             [0]
@@ -143,10 +153,12 @@ fn a_quantile_asks_for_the_traffic_that_carries_it() {
 fn calibrated_thresholds_need_a_calibration_of_the_same_score() {
     let mut uncalibrated = vectors();
     uncalibrated.get_mut("evil").unwrap().calibration = None;
-    let refused =
-        refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &uncalibrated);
+    let refused = refusal(
+        &policy("p", "chat", vec![rule("evil", sigma(3.0), ActionKind::Alert)]),
+        &uncalibrated,
+    );
     assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
-    let mut prompt = rule("evil", sigma(3.0), Action::Alert);
+    let mut prompt = rule("evil", sigma(3.0), ActionKind::Alert);
     prompt.score = Score::PromptLast;
     assert_eq!(
         refusal(&policy("p", "chat", vec![prompt]), &vectors()).reason,
@@ -159,7 +171,7 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
     let mut foreign = vectors();
     foreign.get_mut("evil").unwrap().model_digest = Digest::of(b"other weights");
     let refused =
-        refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]), &foreign);
+        refusal(&policy("p", "chat", vec![rule("evil", sigma(3.0), ActionKind::Alert)]), &foreign);
     assert_eq!(refused.reason, reason::MODEL_MISMATCH);
     assert!(
         refused.message.contains("`evil`") && refused.message.contains("`smollm2`"),
@@ -169,16 +181,18 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
 
 #[test]
 fn what_only_the_cluster_can_know_becomes_a_reason() {
-    let unknown = policy("p", "chat", vec![rule("rude", sigma(3.0), Action::Alert)]);
+    let unknown = policy("p", "chat", vec![rule("rude", sigma(3.0), ActionKind::Alert)]);
     assert_eq!(refusal(&unknown, &vectors()).reason, reason::VECTOR_NOT_FOUND);
-    let twice =
-        vec![rule("evil", sigma(3.0), Action::Alert), rule("evil", sigma(4.0), Action::Block)];
+    let twice = vec![
+        rule("evil", sigma(3.0), ActionKind::Alert),
+        rule("evil", sigma(4.0), ActionKind::Block),
+    ];
     assert_eq!(refusal(&policy("p", "chat", twice), &vectors()).reason, reason::DUPLICATE_VECTOR);
     let inverted =
         Threshold { range: Some(ProjectionRange { min: 2.0, max: 1.0 }), ..Threshold::default() };
-    let inverted = policy("p", "chat", vec![rule("evil", inverted, Action::Alert)]);
+    let inverted = policy("p", "chat", vec![rule("evil", inverted, ActionKind::Alert)]);
     assert_eq!(refusal(&inverted, &vectors()).reason, reason::THRESHOLD_INVALID);
-    let mut selector = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    let mut selector = policy("p", "chat", vec![rule("evil", sigma(3.0), ActionKind::Alert)]);
     selector.spec.selector.match_expressions = Some(vec![LabelSelectorRequirement {
         key: "tier".into(),
         operator: "Near".into(),
@@ -189,7 +203,7 @@ fn what_only_the_cluster_can_know_becomes_a_reason() {
 
 #[test]
 fn the_digest_follows_the_vector_and_the_threshold() {
-    let plain = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    let plain = policy("p", "chat", vec![rule("evil", sigma(3.0), ActionKind::Alert)]);
     let digest = |vectors| resolve_policy(&plain, &model(), &vectors).unwrap().digest.unwrap();
     let before = digest(vectors());
     assert_eq!(before, digest(vectors()));
@@ -202,7 +216,7 @@ fn the_digest_follows_the_vector_and_the_threshold() {
 }
 
 fn steer(name: &str, app: &str, coefficient: f64, second: i64) -> PersonaPolicy {
-    let mut rule = rule("evil", sigma(3.0), Action::Steer);
+    let mut rule = rule("evil", sigma(3.0), ActionKind::Steer);
     rule.steer = Some(Steering {
         coefficient: coefficient.try_into().unwrap(),
         positions: personaguard_api::Positions::Response,
@@ -242,7 +256,7 @@ fn policies_that_agree_or_cannot_meet_do_not_conflict() {
 fn cap(name: &str, floor: Option<f64>, ceiling: Option<f64>, second: i64) -> PersonaPolicy {
     let mut policy = steer(name, "chat", 0.0, second);
     let rule = &mut policy.spec.traits[0];
-    (rule.action, rule.steer) = (Action::Cap, None);
+    (rule.action, rule.steer) = (ActionKind::Cap, None);
     rule.cap = Some(Capping { floor, ceiling, ..Default::default() });
     policy
 }
@@ -259,18 +273,18 @@ fn of_two_caps_that_leave_no_room_the_younger_is_refused() {
 #[test]
 fn a_rule_has_what_its_action_needs_and_nothing_else() {
     let refused = |change: &dyn Fn(&mut TraitRule)| {
-        let mut rule = rule("evil", sigma(3.0), Action::Block);
+        let mut rule = rule("evil", sigma(3.0), ActionKind::Block);
         change(&mut rule);
         refusal(&policy("p", "chat", vec![rule]), &vectors()).reason
     };
-    for action in [Action::Steer, Action::Cap, Action::Regenerate, Action::Redact] {
+    for action in [ActionKind::Steer, ActionKind::Cap, ActionKind::Regenerate, ActionKind::Redact] {
         assert_eq!(refused(&|rule| rule.action = action), reason::ACTION_INCOMPLETE, "{action:?}");
     }
     let redact = personaguard_api::Redaction { text: "…".into() };
     assert_eq!(refused(&|rule| rule.redact = Some(redact.clone())), reason::ACTION_INCOMPLETE);
     for (floor, ceiling) in [(None, None), (Some(2.0), Some(1.0)), (Some(f64::NAN), None)] {
         let capped = |rule: &mut TraitRule| {
-            rule.action = Action::Cap;
+            rule.action = ActionKind::Cap;
             rule.cap = Some(Capping { floor, ceiling, ..Default::default() });
         };
         assert_eq!(refused(&capped), reason::ACTION_INCOMPLETE);
@@ -286,9 +300,9 @@ fn what_is_enforced_is_not_sampled() {
         resolve_policy(&policy, &model(), &vectors())
     };
     let (open, closed) = (FailurePolicy::Open, FailurePolicy::Closed);
-    assert!(sampled(Action::Alert, Mode::Enforce, open).is_ok());
-    assert!(sampled(Action::Block, Mode::Audit, closed).is_ok());
-    for (action, failure_policy) in [(Action::Block, open), (Action::Alert, closed)] {
+    assert!(sampled(ActionKind::Alert, Mode::Enforce, open).is_ok());
+    assert!(sampled(ActionKind::Block, Mode::Audit, closed).is_ok());
+    for (action, failure_policy) in [(ActionKind::Block, open), (ActionKind::Alert, closed)] {
         let refused = sampled(action, Mode::Enforce, failure_policy).unwrap_err();
         assert_eq!(refused.reason, reason::SAMPLING_INVALID);
     }
@@ -298,7 +312,7 @@ fn what_is_enforced_is_not_sampled() {
 fn a_condition_on_steering_is_read_before_it_steers() {
     let conditional = |vector: &str, layer: u32, above: f64, until: Option<f64>| {
         let mut policy = steer("p", "chat", -1.0, 1);
-        policy.spec.traits.push(rule("sycophantic", sigma(3.0), Action::Alert));
+        policy.spec.traits.push(rule("sycophantic", sigma(3.0), ActionKind::Alert));
         policy.spec.traits[0].steer.as_mut().unwrap().when =
             Some(personaguard_api::SteeringCondition {
                 vector: Some(vector.into()),
@@ -318,7 +332,7 @@ fn a_condition_on_steering_is_read_before_it_steers() {
 
 #[test]
 fn only_vectors_in_use_are_in_the_config_and_it_reads_back() {
-    let policies = [policy("p", "chat", vec![rule("evil", sigma(1.0 / 3.0), Action::Alert)])];
+    let policies = [policy("p", "chat", vec![rule("evil", sigma(1.0 / 3.0), ActionKind::Alert)])];
     let config = resolve(&model(), &vectors(), &policies).config;
     assert_eq!(config.vectors.keys().collect::<Vec<_>>(), ["evil"]);
     assert_eq!(config.model.file, "/var/lib/personaguard/model/model.gguf");
@@ -338,7 +352,7 @@ fn selection_is_that_of_the_api_server() {
     let labels = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     };
-    let mut policy = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    let mut policy = policy("p", "chat", vec![rule("evil", sigma(3.0), ActionKind::Alert)]);
     policy.spec.selector.match_expressions = Some(vec![LabelSelectorRequirement {
         key: "tier".into(),
         operator: "NotIn".into(),
@@ -377,7 +391,7 @@ fn a_layer_that_the_file_lacks_is_named() {
 
 #[test]
 fn a_vector_that_is_no_better_than_chance_needs_to_be_allowed() {
-    let policy = policy("no-villains", "chat", vec![rule("evil", sigma(3.0), Action::Alert)]);
+    let policy = policy("no-villains", "chat", vec![rule("evil", sigma(3.0), ActionKind::Alert)]);
     let mut vectors = vectors();
     vectors.get_mut("evil").unwrap().not_discriminative = true;
     let refused = resolve_policy(&policy, &model(), &vectors).unwrap_err();
@@ -396,16 +410,26 @@ fn a_vector_that_does_not_steer_may_be_measured_and_needs_to_be_allowed_to_steer
     };
     let threshold = serde_json::json!({ "projection": 4.0 });
     for rule in [
-        serde_json::json!({ "vector": "evil", "action": "Steer", "steer": { "coefficient": -1.0 } }),
+        serde_json::json!({
+            "vector": "evil", "action": "Steer", "steer": { "coefficient": -1.0 }
+        }),
         serde_json::json!({ "vector": "evil", "action": "Cap", "cap": { "ceiling": 3.0 } }),
-        serde_json::json!({ "vector": "evil", "action": "Regenerate", "threshold": threshold, "regenerate": { "coefficient": -1.0 } }),
-        serde_json::json!({ "vector": "evil", "action": "Audit", "requests": { "coefficient": { "min": -1.0, "max": 0.0 } } }),
+        serde_json::json!({
+            "vector": "evil", "action": "Regenerate", "threshold": threshold,
+            "regenerate": { "coefficient": -1.0 }
+        }),
+        serde_json::json!({
+            "vector": "evil", "action": "Audit",
+            "requests": { "coefficient": { "min": -1.0, "max": 0.0 } }
+        }),
     ] {
         assert_eq!(of(rule.clone()).unwrap_err(), reason::DOES_NOT_STEER, "{rule}");
     }
     for rule in [
         serde_json::json!({ "vector": "evil", "action": "Block", "threshold": threshold }),
-        serde_json::json!({ "vector": "sycophantic", "action": "Steer", "steer": { "coefficient": -1.0 } }),
+        serde_json::json!({
+            "vector": "sycophantic", "action": "Steer", "steer": { "coefficient": -1.0 }
+        }),
     ] {
         assert!(of(rule.clone()).is_ok(), "{rule}");
     }
@@ -413,40 +437,10 @@ fn a_vector_that_does_not_steer_may_be_measured_and_needs_to_be_allowed_to_steer
 }
 
 #[test]
-fn placement_proxy_has_a_port_and_no_action_on_activations() {
-    let steer = TraitRule {
-        steer: serde_json::from_value(serde_json::json!({ "coefficient": -1.0 })).unwrap(),
-        ..rule("evil", sigma(3.0), Action::Steer)
-    };
-    let mut proxy = policy("p", "chat", vec![rule("evil", sigma(3.0), Action::Block)]);
-    proxy.spec.placement = Placement::Proxy;
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-    proxy.spec.port = Some("http".into());
-    assert!(resolve_policy(&proxy, &model(), &vectors()).is_ok());
-    let steered = serde_json::json!({ "coefficient": { "min": -1.0, "max": 0.0 } });
-    proxy.spec.traits[0].requests = serde_json::from_value(steered).unwrap();
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-    proxy.spec.traits = vec![steer];
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-    proxy.spec.placement = Placement::Serve;
-    assert_eq!(refusal(&proxy, &vectors()).reason, reason::PLACEMENT_INVALID);
-}
-
-#[test]
-fn one_model_in_a_namespace_has_one_placement_the_oldest_ones() {
-    let serve = policy("a", "chat", vec![rule("evil", sigma(3.0), Action::Block)]);
-    let mut proxy = policy("b", "other", vec![rule("evil", sigma(3.0), Action::Block)]);
-    (proxy.spec.placement, proxy.spec.port) = (Placement::Proxy, Some("http".into()));
-    let resolution = resolve(&model(), &vectors(), &[proxy, serve]);
-    assert_eq!(resolution.rejected["b"].reason, reason::PLACEMENT_CONFLICT);
-    assert_eq!(resolution.config.policies.len(), 1);
-}
-
-#[test]
 fn steering_and_caps_at_several_layers_bring_their_parts() {
     let mut steered = steer("a", "chat", -1.0, 10);
     steered.spec.traits[0].steer.as_mut().unwrap().layers = vec![Layer(17), Layer(16)];
-    let mut capped = policy("b", "chat", vec![rule("evil", sigma(3.0), Action::Cap)]);
+    let mut capped = policy("b", "chat", vec![rule("evil", sigma(3.0), ActionKind::Cap)]);
     let bounds = |layer| personaguard_api::LayerBounds {
         layer: Layer(layer),
         floor: Some(-1.0),

@@ -17,12 +17,12 @@ pub struct VectorInput {
     pub model_digest: Digest,
     /// Raw vector at the layer, shape `[hidden]`.
     pub values: Vec<f32>,
-    /// The same at layers 0, 1 …, for what acts at several.
+    /// The vector at layers 0, 1, …, for steering and caps at several of them.
     pub layers: Arc<[Vec<f32>]>,
     /// Distribution of `response_avg` over benign traffic.
     pub calibration: Option<Calibration>,
-    /// It separates held-out answers no better than its permuted-label control at this layer, and
-    /// its `PersonaVector` does not allow that.
+    /// At this layer it separates held-out answers no better than vectors made from permuted
+    /// labels, and its `PersonaVector` does not allow that.
     pub not_discriminative: bool,
     /// Answers do not follow it at each step of the coefficient, and its `PersonaVector` does not
     /// allow that.
@@ -30,10 +30,10 @@ pub struct VectorInput {
 }
 
 impl VectorInput {
-    /// Reads what a `PersonaVector` says of itself against what its file holds.
+    /// Checks what a `PersonaVector` says about its file against the file.
     ///
     /// # Errors
-    /// If the file is for another trait, or the layer is one that it does not have.
+    /// If the file is for another trait, or does not have the layer.
     pub fn check(
         vector: &PersonaVector,
         file_trait: &str,
@@ -43,21 +43,23 @@ impl VectorInput {
         let name = vector.name_any();
         if file_trait != vector.spec.trait_name {
             let message = format!(
-                "the file of PersonaVector `{name}` is for trait `{file_trait}`, not `{}`: correct spec.trait or the file",
+                "the file of PersonaVector `{name}` is for trait `{file_trait}`, not `{}`: correct \
+                 spec.trait or the file",
                 vector.spec.trait_name
             );
             return Err(Rejection::new(reason::ARTIFACT_INVALID, message));
         }
         if layer.0 == 0 || layer.0 > file_layers {
             let message = format!(
-                "PersonaVector `{name}` asks for layer {layer}, and its file has layers 1 to {file_layers}: correct spec.layer, or leave it out to use the best"
+                "PersonaVector `{name}` asks for layer {layer}, and its file has layers 1 to \
+                 {file_layers}: correct spec.layer, or leave it out to use the best one"
             );
             return Err(Rejection::new(reason::LAYER_MISSING, message));
         }
         Ok(())
     }
 
-    /// Refuses a vector of another model: one weight file, one vector.
+    /// Refuses a vector that was extracted from another weight file.
     ///
     /// # Errors
     /// With reason `ModelMismatch`.
@@ -66,7 +68,8 @@ impl VectorInput {
             return Ok(());
         }
         let message = format!(
-            "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: extract it from that model",
+            "PersonaVector `{name}` was extracted from weights {}…, and PersonaModel `{}` has {}…: \
+             extract it from that model",
             self.model_digest.short(),
             model.name_any(),
             model.spec.sha256.short()
@@ -83,14 +86,16 @@ impl VectorInput {
             return Ok(());
         }
         let message = format!(
-            "PersonaVector `{name}` separates held-out answers no better at layer {} than vectors made from permuted labels: its score would say little. Extract it with more rollouts or from a larger model, or set spec.allowNotDiscriminative: true on it",
+            "at layer {}, PersonaVector `{name}` separates held-out answers no better than vectors \
+             made from permuted labels, so its score would say little: extract it with more \
+             rollouts or from a larger model, or set spec.allowNotDiscriminative: true on it",
             self.layer
         );
         Err(Rejection::new(reason::NOT_DISCRIMINATIVE, message))
     }
 
-    /// Refuses to steer by a vector that answers do not follow, unless that is allowed. Scores of
-    /// it mean what they say.
+    /// Refuses to steer by a vector that answers do not follow, unless that is allowed. Its scores
+    /// are valid all the same.
     ///
     /// # Errors
     /// With reason `DoesNotSteer`.
@@ -99,7 +104,10 @@ impl VectorInput {
             return Ok(());
         }
         let message = format!(
-            "the text of answers does not follow PersonaVector `{name}` at each step of the coefficient at layer {}: look at its status.steering. Policies may measure by it. To steer, cap or regenerate, extract it with more rollouts or from a larger model, or set spec.allowNotSteering: true on it",
+            "at layer {}, the text of answers does not follow PersonaVector `{name}` at each step \
+             of the coefficient (see its status.steering): policies can measure by it, but not \
+             steer, cap or regenerate. Extract it with more rollouts or from a larger model, or \
+             set spec.allowNotSteering: true on it",
             self.layer
         );
         Err(Rejection::new(reason::DOES_NOT_STEER, message))

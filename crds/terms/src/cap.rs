@@ -1,7 +1,7 @@
 //! Action `Cap`.
 
 use crate::quantity::Layer;
-use crate::steer::Positions;
+use crate::steer::{Positions, each_once};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,15 @@ use serde::{Deserialize, Serialize};
 /// floor.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "has(self.floor) || has(self.ceiling) || (has(self.layers) && size(self.layers) > 0)", "message": "give cap.floor, cap.ceiling or both, or cap.layers" },
-    { "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "message": "cap.floor must not be above cap.ceiling" },
+    {
+        "rule": "has(self.floor) || has(self.ceiling) || (has(self.layers) && size(self.layers) > \
+                 0)",
+        "message": "give cap.floor, cap.ceiling or both, or cap.layers"
+    },
+    {
+        "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling",
+        "message": "cap.floor must not be above cap.ceiling"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capping {
@@ -30,11 +37,28 @@ pub struct Capping {
     pub layers: Vec<LayerBounds>,
 }
 
+impl Capping {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let own = LayerBounds { layer: Layer(0), floor: self.floor, ceiling: self.ceiling };
+        let only_further =
+            !self.layers.is_empty() && self.floor.is_none() && self.ceiling.is_none();
+        let has_room = |bounds: &LayerBounds| bounds.has_room();
+        if (only_further || own.has_room()) && self.layers.iter().all(has_room) {
+            each_once(self.layers.iter().map(|bounds| bounds.layer))
+        } else {
+            Err("give cap.floor, cap.ceiling or both, with the floor below")
+        }
+    }
+}
+
 /// Bounds on a projection at one layer.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
     { "rule": "has(self.floor) || has(self.ceiling)", "message": "give floor, ceiling or both" },
-    { "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling", "message": "floor must not be above ceiling" },
+    {
+        "rule": "!has(self.floor) || !has(self.ceiling) || self.floor <= self.ceiling",
+        "message": "floor must not be above ceiling"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LayerBounds {
@@ -46,4 +70,12 @@ pub struct LayerBounds {
     /// Highest projection, in units of the model's activations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<f64>,
+}
+
+impl LayerBounds {
+    /// Whether there is a bound, and room between them if there are both.
+    fn has_room(&self) -> bool {
+        let sides: Vec<f64> = [self.floor, self.ceiling].into_iter().flatten().collect();
+        !sides.is_empty() && sides.iter().all(|side| side.is_finite()) && sides.is_sorted()
+    }
 }

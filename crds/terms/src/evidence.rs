@@ -28,7 +28,10 @@ impl Default for Evidence {
 /// projection.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "self.past <= self.ofLast", "message": "window.past must not be above window.ofLast" },
+    {
+        "rule": "self.past <= self.ofLast",
+        "message": "window.past must not be above window.ofLast"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EvidenceWindow {
@@ -44,7 +47,10 @@ pub struct EvidenceWindow {
 /// Which responses are scored. Exactly one field.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "has(self.fraction) != has(self.every)", "message": "give exactly one of sampling.fraction and sampling.every" },
+    {
+        "rule": "has(self.fraction) != has(self.every)",
+        "message": "give exactly one of sampling.fraction and sampling.every"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sampling {

@@ -9,13 +9,15 @@ pub mod metrics;
 mod mode;
 pub mod names;
 mod quantity;
+mod requests;
 mod steer;
 
-pub use action::{Action, CoefficientRange, Redaction, Regeneration, RequestBounds};
+pub use action::*;
 pub use cap::{Capping, LayerBounds};
 pub use evidence::{Evidence, EvidenceWindow, Sampling};
-pub use mode::{Device, FailurePolicy, Mode, Score};
+pub use mode::{Device, FailurePolicy, Mode, Score, UnscorableRequests};
 pub use quantity::{Coefficient, CoefficientOutOfRange, Digest, InvalidDigest, Layer};
+pub use requests::{CoefficientRange, RequestBounds};
 pub use steer::{Coherence, ConditionAt, Positions, Steering, SteeringCondition};
 
 /// Version of every kind and of the guard config, as it stands in a manifest.

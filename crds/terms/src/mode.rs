@@ -12,7 +12,17 @@ pub enum Mode {
     Enforce,
 }
 
-/// What happens to traffic that cannot be scored.
+/// What happens to requests and responses that cannot be read, and so not be scored, whatever state
+/// the sidecar is in: an image, an unknown API, a prompt longer than the model's context.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnscorableRequests {
+    /// They are refused.
+    Refuse,
+    /// They pass unguarded, and are counted.
+    Pass,
+}
+
+/// What happens to traffic that cannot be scored because of a fault: no model, no time, no room.
 #[derive(
     JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
 )]

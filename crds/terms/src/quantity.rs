@@ -43,7 +43,8 @@ impl JsonSchema for Coefficient {
             "format": "double",
             "x-kubernetes-validations": [{
                 "rule": "self >= -4.0 && self <= 4.0",
-                "message": "a steering coefficient must lie between -4 and 4: past that a model repeats itself instead of answering"
+                "message": "a steering coefficient must lie between -4 and 4: past that a model \
+                            repeats itself instead of answering"
             }]
         })
     }
@@ -63,7 +64,8 @@ impl Coefficient {
 /// A coefficient outside ±[`Coefficient::LIMIT`], or not a number.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a steering coefficient must lie between -4 and 4, not {0}: past that a model repeats itself instead of answering"
+    "a steering coefficient must lie between -4 and 4, not {0}: past that a model repeats itself \
+     instead of answering"
 )]
 pub struct CoefficientOutOfRange(f64);
 
@@ -102,7 +104,8 @@ impl JsonSchema for Digest {
             "maxLength": 80,
             "x-kubernetes-validations": [{
                 "rule": "self.matches('^[0-9a-f]{64}$')",
-                "message": "a SHA-256 is 64 lower-case hexadecimal digits, as `sha256sum` prints them"
+                "message": "a SHA-256 is 64 lower-case hexadecimal digits, as `sha256sum` prints \
+                            them"
             }]
         })
     }

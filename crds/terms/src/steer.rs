@@ -3,11 +3,16 @@
 use crate::quantity::{Coefficient, Layer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// How to steer: h ← h + α·v after the vector's layer.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "!has(self.when) || self.positions == 'Response'", "message": "steer.when goes with positions Response: whether to steer is known only at the end of the prompt" },
+    {
+        "rule": "!has(self.when) || self.positions == 'Response'",
+        "message": "steer.when goes with positions Response: whether to steer is known only at the \
+                    end of the prompt"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Steering {
@@ -30,6 +35,23 @@ pub struct Steering {
     /// When a steered answer counts as incoherent, and whether to back off.
     #[serde(default)]
     pub coherence: Coherence,
+}
+
+impl Steering {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        each_once(self.layers.iter().copied())
+    }
+}
+
+/// Whether no layer is there twice.
+pub(crate) fn each_once(layers: impl Iterator<Item = Layer>) -> Result<(), &'static str> {
+    let mut seen = BTreeSet::new();
+    let mut layers = layers;
+    if layers.all(|layer| seen.insert(layer)) {
+        Ok(())
+    } else {
+        Err("give each of its layers once")
+    }
 }
 
 /// When a steered answer counts as incoherent. The sidecar then steers half as far, a quarter as
@@ -57,8 +79,14 @@ impl Default for Coherence {
 /// When to steer: while a projection is above a bound.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "!has(self.until) || self.until <= self.above", "message": "when.until must not be above when.above" },
-    { "rule": "!has(self.until) || self.at == 'Token'", "message": "when.until goes with at Token" },
+    {
+        "rule": "!has(self.until) || self.until <= self.above",
+        "message": "when.until must not be above when.above"
+    },
+    {
+        "rule": "!has(self.until) || self.at == 'Token'",
+        "message": "when.until goes with at Token"
+    },
 ]))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SteeringCondition {

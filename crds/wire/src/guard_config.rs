@@ -6,8 +6,8 @@ mod numbers;
 use crate::acknowledgement::Failure;
 use crate::selector::Selector;
 use personaguard_terms::{
-    API_VERSION, Action, Capping, Device, Digest, Evidence, FailurePolicy, Layer, Mode, Redaction,
-    Regeneration, RequestBounds, Sampling, Score, Steering,
+    API_VERSION, Action, Device, Digest, Evidence, FailurePolicy, Layer, Mode, RequestBounds,
+    Sampling, Score, UnscorableRequests,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ pub struct GuardConfig {
     /// Vectors that the policies use, by `PersonaVector` name; each is a tensor of
     /// `vectors.safetensors`.
     pub vectors: BTreeMap<String, ResolvedVector>,
-    /// Policies, in order of their names. A sidecar enforces those that select its pod; without a
-    /// cluster, all.
+    /// Policies, in order of their names. A sidecar enforces those that select its pod, or without
+    /// a cluster all of them.
     pub policies: Vec<ResolvedPolicy>,
-    /// Policies that should be enforced and cannot, in order of their names. What they select is
-    /// unguarded, or refused where they fail closed.
+    /// Policies that should be enforced and cannot be, in order of their names. Traffic of the pods
+    /// that they select is unguarded, or refused if they fail closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<UnresolvedPolicy>,
 }
@@ -41,7 +41,7 @@ impl GuardConfig {
     /// As `config.yaml`. Equal configs give equal text.
     ///
     /// # Errors
-    /// If a number in it cannot be written; with thresholds that are finite this does not happen.
+    /// If a number cannot be written, which does not happen with finite thresholds.
     pub fn to_yaml(&self) -> Result<String, GuardConfigError> {
         serde_saphyr::to_string(self)
             .map_err(|error| GuardConfigError::Unwritable(error.to_string()))
@@ -67,7 +67,7 @@ impl GuardConfig {
 /// A config that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum GuardConfigError {
-    /// It does not serialise.
+    /// It cannot be serialised.
     #[error("the config cannot be written: {0}")]
     Unwritable(String),
     /// It does not parse.
@@ -78,9 +78,10 @@ pub enum GuardConfigError {
         "{0} has a number that is not finite, or out of range: let the operator write it again"
     )]
     NotFinite(String),
-    /// It is something else, or of another version.
+    /// It is of another kind or version.
     #[error(
-        "this is a {api_version} {kind}, and {API_VERSION} GuardConfig is read: use operator and sidecar of one version"
+        "this is a {kind} of {api_version}, and only a GuardConfig of {API_VERSION} can be read: \
+         use operator and sidecar of one version"
     )]
     Foreign {
         /// Its version.
@@ -94,7 +95,7 @@ pub enum GuardConfigError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServedModel {
-    /// Name, as clients ask for it.
+    /// Name by which clients ask for it.
     pub name: String,
     /// Weight file: absolute, or relative to the config folder.
     pub file: String,
@@ -102,17 +103,23 @@ pub struct ServedModel {
     pub sha256: Digest,
     /// Longest context in tokens.
     pub context_length: u32,
-    /// Requests that run at the same time.
+    /// Requests that may run at the same time.
     pub max_concurrent: u32,
+    /// Longest request body in bytes; none: the sidecar's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_request_bytes: Option<u32>,
+    /// Longest time in seconds for scoring one piece of a response; none: the sidecar's own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring_deadline_seconds: Option<u32>,
     /// CPU threads for the decoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
-    /// Where the decoder runs; with `Cuda` on the first GPU that the container has.
+    /// Where the decoder runs. With `Cuda` it is the first GPU that the container has.
     #[serde(default, skip_serializing_if = "Device::is_cpu")]
     pub device: Device,
 }
 
-/// A vector's chosen layer.
+/// A vector at the layer in use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResolvedVector {
@@ -121,12 +128,12 @@ pub struct ResolvedVector {
     pub trait_name: String,
     /// Layer, 1-based.
     pub layer: Layer,
-    /// SHA-256 of the weight file that the vector was extracted from; for another model it is not
-    /// enforced.
+    /// SHA-256 of the weight file that the vector was extracted from. It is not used with any
+    /// other.
     pub model_digest: Digest,
-    /// SHA-256 of the layer's values (F32, little-endian), as they stand in `vectors.safetensors`.
+    /// SHA-256 of the layer's values (F32, little-endian) in `vectors.safetensors`.
     pub sha256: Digest,
-    /// What benign answers score at that layer, where it is known: what drift is measured against.
+    /// What benign answers score at that layer, if that is known. Drift is measured against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
 }
@@ -150,22 +157,25 @@ pub struct ResolvedPolicy {
     /// Its UID; empty without a cluster.
     #[serde(default)]
     pub uid: String,
-    /// Its generation; what a sidecar acknowledges.
+    /// Its generation, which a sidecar acknowledges.
     pub generation: i64,
-    /// Digest of all that it resolves to, vectors and model included: a vector that is made anew
-    /// changes what a policy enforces without changing its generation. A sidecar acknowledges it
-    /// together with the generation.
+    /// Digest of everything that the policy resolves to, including vectors and model. A vector that
+    /// is made again changes what is enforced, but not the generation, so a sidecar acknowledges
+    /// both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Whether it acts.
+    /// Whether it acts or only measures.
     pub mode: Mode,
     /// Pods that it guards.
     pub selector: Selector,
-    /// What happens to traffic that cannot be scored.
+    /// What happens to traffic that cannot be scored because of a fault.
     pub failure_policy: FailurePolicy,
-    /// What it takes to call it a breach.
+    /// What happens to what cannot be read; none: as [`Self::unscorable_requests`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscorable_requests: Option<UnscorableRequests>,
+    /// How much evidence makes a breach.
     pub evidence: Evidence,
-    /// Which responses are scored; none: all of them.
+    /// Which responses are scored. `None`: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
     /// Whether conversations may be written to the sidecar's conversation log.
@@ -176,6 +186,20 @@ pub struct ResolvedPolicy {
 }
 
 impl ResolvedPolicy {
+    /// What happens to what cannot be read. Unless the policy says it: refused where the policy
+    /// enforces and withholds text or fails closed, since a client could otherwise choose not to be
+    /// scored.
+    #[must_use]
+    pub fn unscorable_requests(&self) -> UnscorableRequests {
+        if self.mode == Mode::Audit {
+            return UnscorableRequests::Pass;
+        }
+        let refuses = self.failure_policy == FailurePolicy::Closed
+            || self.traits.iter().any(|rule| rule.action.holds());
+        let default = if refuses { UnscorableRequests::Refuse } else { UnscorableRequests::Pass };
+        self.unscorable_requests.unwrap_or(default)
+    }
+
     /// Whether the policy guards a pod with these labels.
     #[must_use]
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
@@ -183,7 +207,7 @@ impl ResolvedPolicy {
     }
 }
 
-/// A policy in mode `Enforce` that was never resolved, so that nothing of it can be enforced.
+/// A policy in mode `Enforce` that could not be resolved, so that nothing of it is enforced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UnresolvedPolicy {
@@ -191,7 +215,7 @@ pub struct UnresolvedPolicy {
     pub name: String,
     /// Pods that it should guard.
     pub selector: Selector,
-    /// What happens to their traffic.
+    /// What happens to the traffic of those pods.
     pub failure_policy: FailurePolicy,
     /// Why it is not enforced.
     pub failure: Failure,
@@ -221,27 +245,15 @@ pub struct ResolvedTrait {
     pub max: Option<f64>,
     /// What to do.
     pub action: Action,
-    /// How to steer, with action `Steer`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steer: Option<Steering>,
-    /// Where to cap, with action `Cap`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cap: Option<Capping>,
-    /// How to try again, with action `Regenerate`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regenerate: Option<Regeneration>,
-    /// What to say instead, with action `Redact`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redact: Option<Redaction>,
     /// What callers may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestBounds>,
-    /// While the guarded traffic is calibrated on: what its scores are of. They are to be sampled
-    /// and reported under this digest; another begins at zero.
+    /// During calibration on the guarded traffic: the digest under which scores are sampled and
+    /// reported. Under another digest, sampling starts from zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibrates: Option<Digest>,
-    /// What the guarded traffic scored when it was calibrated on: what drift is measured against,
-    /// in place of the vector's.
+    /// What the guarded traffic scored during its calibration. Drift is measured against this in
+    /// place of the vector's baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
 }

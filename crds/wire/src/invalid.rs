@@ -42,7 +42,8 @@ pub enum Invalid {
     Sketch,
     /// The system prompts of a sample.
     #[error(
-        "the system prompts of a sample must be at most {MAX_SYSTEM_PROMPTS} hashes or `none`, sorted"
+        "the system prompts of a sample must be at most {MAX_SYSTEM_PROMPTS} hashes or `none`, \
+         sorted"
     )]
     SystemPrompts,
 }

@@ -1,9 +1,10 @@
-//! A vector at several layers: what steering and caps there use, each under a name of its own.
+//! Parts of a vector: what steering and caps at further layers use, each under its own name.
 
 use crate::guard_config::ResolvedPolicy;
-use personaguard_terms::{Capping, Layer, Steering};
+use personaguard_terms::{Action, Layer};
 
-/// A part of a persona vector beside its own layer. A config folder holds it under [`Part::name`].
+/// What a config folder holds of a persona vector in addition to its own layer, under
+/// [`Part::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// The vector at this layer, v_ℓ.
@@ -21,7 +22,7 @@ impl Part {
         }
     }
 
-    /// `evil/18`, or `evil/18-17`. Names of `PersonaVector`s have no slash.
+    /// Its name: `evil/18`, or `evil/18-17`. Names of `PersonaVector`s contain no slash.
     #[must_use]
     pub fn name(self, vector: &str) -> String {
         match self {
@@ -30,14 +31,14 @@ impl Part {
         }
     }
 
-    /// Whether a config's vector is a part of another one.
+    /// Whether a vector's name in a config is that of a part.
     #[must_use]
     pub fn is_name(name: &str) -> bool {
         name.contains('/')
     }
 
-    /// Its values, out of those of layers 0, 1 …; none where there is no such layer. Layer 0, the
-    /// embedding output, cannot be changed.
+    /// Its values, given the vector at layers 0, 1, … `None` if there is no such layer, and for
+    /// layer 0: the embedding output cannot be changed.
     #[must_use]
     pub fn values(self, layers: &[Vec<f32>]) -> Option<Vec<f32>> {
         let at = usize::try_from(self.layer().0).ok()?;
@@ -49,22 +50,25 @@ impl Part {
     }
 }
 
-/// Parts that steering or a cap uses, in rising order of layers.
+/// Parts that an action uses, in rising order of layers.
 #[must_use]
-pub fn parts(steer: Option<&Steering>, cap: Option<&Capping>) -> Vec<Part> {
-    let increments =
-        steer.into_iter().flat_map(|steer| &steer.layers).map(|layer| Part::Increment(*layer));
-    let capped = cap.into_iter().flat_map(|cap| &cap.layers).map(|bounds| Part::At(bounds.layer));
-    let mut parts: Vec<_> = increments.chain(capped).collect();
+pub fn parts(action: &Action) -> Vec<Part> {
+    let mut parts: Vec<_> = match action {
+        Action::Steer(steering) => steering.layers.iter().copied().map(Part::Increment).collect(),
+        Action::Cap(capping) => {
+            capping.layers.iter().map(|bounds| Part::At(bounds.layer)).collect()
+        }
+        _ => Vec::new(),
+    };
     parts.sort_unstable();
     parts
 }
 
 impl ResolvedPolicy {
-    /// Names of all vectors of the config that it uses.
+    /// Names of all the config's vectors that it uses, parts included.
     pub fn vectors(&self) -> impl Iterator<Item = String> {
         self.traits.iter().flat_map(|rule| {
-            let parts = parts(rule.steer.as_ref(), rule.cap.as_ref());
+            let parts = parts(&rule.action);
             let parts = parts.into_iter().map(|part| part.name(&rule.vector));
             std::iter::once(rule.vector.clone()).chain(parts)
         })

@@ -4,7 +4,7 @@ use crate::invalid::Invalid;
 use crate::limits::{MAX_NAME, MAX_RESPONSE_ID, is_name, is_score};
 use crate::sample::Sample;
 use jiff::Timestamp;
-use personaguard_terms::{Action, Mode};
+use personaguard_terms::{ActionKind, Mode};
 use serde::{Deserialize, Serialize};
 
 /// Scores of one trait under one policy since the process started.
@@ -16,7 +16,7 @@ pub struct TraitSummary {
     /// Name of the `PersonaVector`.
     pub vector: String,
     /// The action that the policy says.
-    pub action: Action,
+    pub action: ActionKind,
     /// Whether it was taken: in mode `Audit` nothing is enforced.
     #[serde(default = "enforce")]
     pub mode: Mode,

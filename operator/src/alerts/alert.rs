@@ -2,7 +2,7 @@
 
 use crate::fleet::ActiveBreach;
 use jiff::Timestamp;
-use personaguard_api::Action;
+use personaguard_api::ActionKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -25,10 +25,9 @@ impl Alert {
         namespace: &str,
         workload: &str,
         active: &ActiveBreach,
-        action: Action,
+        action: ActionKind,
     ) -> Self {
         let ActiveBreach { policy, vector, breach, .. } = active;
-        let severity = if action >= Action::Redact { "critical" } else { "warning" };
         let summary = format!("{namespace}/{workload} is past its threshold for {vector}");
         let description = format!(
             "{} in response {}. See: kubectl -n {namespace} get personareports",
@@ -42,8 +41,8 @@ impl Alert {
                 ("workload", workload.to_owned()),
                 ("policy", policy.clone()),
                 ("trait", vector.clone()),
-                ("action", format!("{action:?}")),
-                ("severity", severity.to_owned()),
+                ("action", action.name().to_owned()),
+                ("severity", action.severity().to_owned()),
             ]),
             annotations: BTreeMap::from([("summary", summary), ("description", description)]),
             starts_at: breach.at.0,

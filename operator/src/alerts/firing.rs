@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::fleet::{Fleet, active_breaches};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use personaguard_api::{Action, Mode, PersonaPolicy, TraitScores};
+use personaguard_api::{ActionKind, Mode, PersonaPolicy, TraitScores};
 
 /// Every active breach and every drift.
 pub(super) fn firing(context: &Context, fleet: &Fleet, now: Timestamp) -> Vec<Alert> {
@@ -37,8 +37,8 @@ fn breaches(
             .iter()
             .find(|scores| scores.policy == breach.policy && scores.vector == breach.vector);
         let taken = of_trait.filter(|scores| scores.mode == Mode::Enforce);
-        let action = taken.map_or(Action::Audit, |scores| scores.action);
-        (action >= Action::Alert).then(|| Alert::breach(namespace, workload, &breach, action))
+        let action = taken.map_or(ActionKind::Audit, |scores| scores.action);
+        action.notifies().then(|| Alert::breach(namespace, workload, &breach, action))
     })
 }
 

@@ -7,7 +7,7 @@ use crate::context::{Context, Notice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use personaguard_api::conditions::condition;
-use personaguard_api::{Action, Mode, PersonaReportStatus, WorkloadReference};
+use personaguard_api::{Mode, PersonaReportStatus, WorkloadReference};
 
 /// What was done when the Event came up, as Events have it.
 const ACTION: &str = "Measure";
@@ -21,7 +21,7 @@ pub(super) async fn announce_breaches(
     breaches: &[NewBreach],
 ) {
     let name = display_name(workload);
-    let tells = |new: &&NewBreach| new.mode == Mode::Enforce && new.action >= Action::Alert;
+    let tells = |new: &&NewBreach| new.mode == Mode::Enforce && new.action.notifies();
     for new in breaches.iter().filter(tells) {
         let note = format!(
             "{} in {name} under policy {} (pod {}, response {}).",

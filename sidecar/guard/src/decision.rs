@@ -8,7 +8,7 @@ pub use stop::{Breach, Stop};
 use crate::plan::{Plan, PlannedPolicy, Rule};
 use crate::running_score::RunningScore;
 use crate::unscored::UnscoredReason;
-use personaguard_terms::{Action, FailurePolicy, Score};
+use personaguard_terms::{Action, FailurePolicy, Release, Score};
 use rule_state::RuleState;
 use std::sync::Arc;
 
@@ -116,7 +116,8 @@ impl Decision {
         let scored = self.tokens_scored;
         self.judge(|rule, policy| {
             // A response that may be written again is judged as a whole.
-            let due = scored >= policy.min_tokens && rule.action != Action::Regenerate;
+            let whole = rule.action.kind().release() == Release::AtEnd;
+            let due = scored >= policy.min_tokens && !whole;
             due && rule.score == Score::ResponseAvg && policy.window.is_none()
         });
         self.clear();
@@ -129,7 +130,7 @@ impl Decision {
         self.clear();
     }
 
-    /// The rest of the response cannot be scored: each failure policy says what happens to it.
+    /// The rest of the response cannot be scored: each policy says what happens to it.
     pub fn fail(&mut self, reason: UnscoredReason) {
         (0..self.scores.len()).for_each(|vector| self.lose(vector, reason));
         self.clear();
@@ -168,8 +169,9 @@ impl Decision {
     /// `None` if none is breached.
     #[must_use]
     pub fn excess(&self) -> Option<f64> {
-        let breached =
-            |(index, rule): &(usize, &Rule)| rule.regenerate.is_some() && self.is_breached(*index);
+        let breached = |(index, rule): &(usize, &Rule)| {
+            matches!(rule.action, Action::Regenerate(_)) && self.is_breached(*index)
+        };
         let rules = self.plan.rules.iter().enumerate().filter(breached);
         // By single tokens a response may be past its threshold while its mean is within.
         rules
@@ -235,9 +237,10 @@ impl Decision {
             |(_, rule): &(usize, &Rule)| rule.vector == vector && self.sampled[rule.policy];
         for (index, rule) in plan.rules.iter().enumerate().filter(concerned) {
             self.unscored.get_or_insert(reason);
-            match plan.policies[rule.policy].failure_policy {
-                FailurePolicy::Closed => _ = self.stop.get_or_insert(Stop::Unscorable),
-                FailurePolicy::Open => self.rules[index].lose(),
+            if plan.policies[rule.policy].refuses(reason) {
+                self.stop.get_or_insert(Stop::Unscorable);
+            } else {
+                self.rules[index].lose();
             }
         }
     }
@@ -280,15 +283,19 @@ impl Decision {
             return;
         }
         self.new_breaches.push(Breach { rule: index, score, threshold });
-        let rule = &self.plan.rules[index];
-        let stop = match rule.action {
+        let stop = match &self.plan.rules[index].action {
             Action::Block => Stop::Blocked,
-            Action::Redact => Stop::Redacted,
-            _ => return,
+            Action::Redact(redaction) => {
+                self.redaction.get_or_insert_with(|| redaction.text.as_str().into());
+                Stop::Redacted
+            }
+            // Steering and caps have acted already, and an answer is written again after its end.
+            Action::Audit
+            | Action::Alert
+            | Action::Steer(_)
+            | Action::Cap(_)
+            | Action::Regenerate(_) => return,
         };
-        if stop == Stop::Redacted && self.redaction.is_none() {
-            self.redaction = rule.redaction.clone();
-        }
         self.stop = self.stop.max(Some(stop));
     }
 
@@ -305,7 +312,8 @@ impl Decision {
     fn cleared_by(&self, index: usize, rule: &Rule) -> usize {
         let policy = &self.plan.policies[rule.policy];
         let closed = policy.failure_policy == FailurePolicy::Closed;
-        let acts = rule.action.holds();
+        let release = rule.action.kind().release();
+        let acts = release != Release::AtOnce;
         if self.rules[index].is_unscored() || !(acts || closed) {
             return usize::MAX;
         }
@@ -316,7 +324,7 @@ impl Decision {
             (Score::PromptLast, _) if !closed => usize::MAX,
             (Score::PromptLast, _) => self.tokens_scored,
             (Score::ResponseAvg, _) if !acts || self.finished => self.tokens_scored,
-            (Score::ResponseAvg, _) if rule.action == Action::Regenerate => 0,
+            (Score::ResponseAvg, _) if release == Release::AtEnd => 0,
             (Score::ResponseAvg, Some(window)) => {
                 self.tokens_scored - self.rules[index].tokens_in_doubt(window.of_last)
             }

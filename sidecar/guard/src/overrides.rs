@@ -77,7 +77,6 @@ impl Subject<'_> {
         if asked.block {
             self.check("block", allowed.block)?;
             rule.action = Action::Block;
-            (rule.redaction, rule.regenerate) = (None, None);
         }
         if let Some(max) = asked.max {
             self.check("max", allowed.threshold && max.is_finite())?;

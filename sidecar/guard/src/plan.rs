@@ -8,7 +8,8 @@ mod rule;
 pub use intervention::{Direction, PlannedCap, PlannedSteering, SteeringGate};
 pub use rule::{MeasuredVector, PlannedPolicy, Rule};
 
-use personaguard_terms::{Action, Coherence, Digest, FailurePolicy, Mode};
+use crate::unscored::UnscoredReason;
+use personaguard_terms::{ActionKind, Coherence, Digest, FailurePolicy, Mode, Release};
 use personaguard_wire::PolicyAcknowledgement;
 
 /// What is measured and enforced on every response. Made once for a config and a model; a request
@@ -46,10 +47,10 @@ impl Plan {
     /// The action that is reported of a rule: what its policy says, or more if the request asked
     /// for it. Whether it was taken is told by the policy's mode.
     #[must_use]
-    pub fn reported_action(&self, rule: &Rule) -> Action {
+    pub fn reported_action(&self, rule: &Rule) -> ActionKind {
         match self.policies[rule.policy].mode {
             Mode::Audit => rule.declared_action,
-            Mode::Enforce => rule.action,
+            Mode::Enforce => rule.action.kind(),
         }
     }
 
@@ -59,10 +60,16 @@ impl Plan {
         self.policies.iter().any(|policy| policy.failure_policy == FailurePolicy::Closed)
     }
 
+    /// Whether a policy refuses what cannot be read.
+    #[must_use]
+    pub fn refuses_unscorable(&self) -> bool {
+        self.policies.iter().any(|policy| policy.refuses(UnscoredReason::NotUnderstood))
+    }
+
     /// Whether text leaves by whole sentences only.
     #[must_use]
     pub fn redacts(&self) -> bool {
-        self.rules.iter().any(|rule| rule.action == Action::Redact)
+        self.rules.iter().any(|rule| rule.action.kind().release() == Release::BySentence)
     }
 
     /// Changes of the residual stream.

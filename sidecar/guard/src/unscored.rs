@@ -27,6 +27,13 @@ pub enum UnscoredReason {
 }
 
 impl UnscoredReason {
+    /// Whether it lies in the request or the response, and not in a fault of the sidecar: no other
+    /// sidecar with this model could score it either.
+    #[must_use]
+    pub fn is_unscorable(self) -> bool {
+        matches!(self, Self::TooLong | Self::NotUnderstood)
+    }
+
     /// Every reason.
     pub const ALL: [Self; 10] = [
         Self::VectorRefused,

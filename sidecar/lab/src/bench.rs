@@ -3,7 +3,7 @@
 mod measure;
 mod results;
 
-use anyhow::bail;
+use crate::error::{Result, bail};
 use measure::Bench;
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub struct BenchSettings {
 ///
 /// # Errors
 /// If the model cannot be loaded, or a request fails.
-pub fn bench(settings: &BenchSettings) -> anyhow::Result<BenchResults> {
+pub fn bench(settings: &BenchSettings) -> Result<BenchResults> {
     let lengths = &settings.lengths;
     if lengths.repeats == 0
         || lengths.prompt == 0

@@ -6,10 +6,10 @@ use crate::engine::{
     EngineSettings, GenerationSettings, conversation_prompt, generate, mean_states, request_seed,
     run_in_order, start_engine,
 };
+use crate::error::{Context as _, Result, bail};
 use crate::files::{
     Conversation, LoadedVector, check_model, read_conversations, read_vectors, write_file,
 };
-use anyhow::{Context as _, bail};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::random::RandomStream;
 use personaguard_persona::{Calibration, LayerMatrix, project, sha256_hex};
@@ -45,7 +45,7 @@ pub struct CalibrateSettings {
 ///
 /// # Errors
 /// If a file cannot be read or written, the engine fails, or there are too few conversations.
-pub async fn calibrate(settings: &CalibrateSettings) -> anyhow::Result<Vec<CalibrationReport>> {
+pub async fn calibrate(settings: &CalibrateSettings) -> Result<Vec<CalibrationReport>> {
     let vectors = read_vectors(&settings.vectors)?;
     let conversations = read_conversations(&settings.conversations, settings.max_conversations)?;
     if conversations.len() < MIN_CONVERSATIONS {
@@ -89,7 +89,7 @@ async fn score(
     vectors: &[LoadedVector],
     conversation: &Conversation,
     generation: GenerationSettings,
-) -> anyhow::Result<Option<Vec<Vec<f64>>>> {
+) -> Result<Option<Vec<Vec<f64>>>> {
     let prompt = conversation_prompt(engine, conversation)?;
     let response = match &conversation.answer {
         Some(answer) => engine.model().tokenizer().encode(answer),
@@ -119,7 +119,7 @@ fn finish(
     vector: LoadedVector,
     scores: &[(&Conversation, &[f64])],
     settings: &CalibrateSettings,
-) -> anyhow::Result<CalibrationReport> {
+) -> Result<CalibrationReport> {
     let layer = vector.file.best_layer() as usize;
     let calibrate = |scores: &[&[f64]]| -> Option<Vec<Calibration>> {
         (0..=vector.file.layers() as usize)

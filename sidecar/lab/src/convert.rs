@@ -1,16 +1,26 @@
-//! The command `vector`: describes vector files, and exchanges vectors with other tools.
+//! The command `vector`: describes vector files, and exchanges vectors with other tools. Those are
+//! `.pt` files of the paper's repository, plain safetensors, and GGUF control vectors as repeng and
+//! llama.cpp use them.
 
 mod description;
+mod error;
+mod flat;
+mod gguf;
+mod pickle;
+mod safetensors;
+mod torch;
 
+use crate::error::{Result, bail};
 use crate::files::{LoadedVector, read_file, read_vector, write_file};
-use anyhow::bail;
+use gguf::{export_gguf, import_gguf};
 use personaguard_model::{LoadOptions, Model};
-use personaguard_persona::convert::{export_gguf, import_gguf, import_safetensors, import_torch};
 use personaguard_persona::{
     LayerMatrix, ModelIdentity, SampleCounts, VectorFile, VectorMetadata, norm, sha256_hex,
 };
+use safetensors::import_safetensors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use torch::import_torch;
 
 /// A file of another tool to import.
 #[derive(Clone, Debug)]
@@ -33,7 +43,7 @@ pub struct ImportSettings {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn describe(path: &Path) -> anyhow::Result<String> {
+pub fn describe(path: &Path) -> Result<String> {
     let LoadedVector { file, .. } = read_vector(path)?;
     Ok(description::describe(&file, &sha256_hex(&read_file(path)?))?)
 }
@@ -42,7 +52,7 @@ pub fn describe(path: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If a file cannot be read or written, or the vectors do not fit the model.
-pub fn import(settings: &ImportSettings) -> anyhow::Result<String> {
+pub fn import(settings: &ImportSettings) -> Result<String> {
     let model = Model::load(&settings.model, &LoadOptions::default())?;
     let bytes = read_file(&settings.file)?;
     let layers = u32::try_from(model.layers())?;
@@ -88,7 +98,7 @@ pub fn import(settings: &ImportSettings) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub fn export(path: &Path, architecture: &str, out: &Path) -> anyhow::Result<String> {
+pub fn export(path: &Path, architecture: &str, out: &Path) -> Result<String> {
     let bytes = export_gguf(read_vector(path)?.file.response_avg(), architecture);
     write_file(out, &bytes)?;
     Ok(sha256_hex(&bytes))

@@ -10,7 +10,7 @@ use crate::engine::{
     GenerationSettings, ProjectedAnswer, generate_projected, log_likelihood, run_in_order,
     single_turn_prompt,
 };
-use anyhow::Context as _;
+use crate::error::{Context as _, Result};
 use personaguard_model::{Engine, Intervention, Positions, Tap};
 use personaguard_persona::{Polarity, SteeredAnswer, SteeringPoint, TraitSpec};
 
@@ -50,7 +50,7 @@ impl DoseResponse<'_> {
         self,
         questions: &[(usize, &str)],
         vector: impl Fn(usize) -> Option<&'v [f32]>,
-    ) -> anyhow::Result<Vec<Vec<MeasuredAnswer>>> {
+    ) -> Result<Vec<Vec<MeasuredAnswer>>> {
         let answers = self.generate(questions, vector).await?;
         self.measure_likelihood(questions, answers).await
     }
@@ -63,7 +63,7 @@ impl DoseResponse<'_> {
         self,
         questions: &[(usize, &str)],
         vector: impl Fn(usize) -> Option<&'v [f32]>,
-    ) -> anyhow::Result<Vec<Vec<ProjectedAnswer>>> {
+    ) -> Result<Vec<Vec<ProjectedAnswer>>> {
         let under = |coefficient: f32| {
             questions.iter().map(move |(index, question)| (coefficient, *index, *question))
         };
@@ -83,7 +83,7 @@ impl DoseResponse<'_> {
         self,
         questions: &[(usize, &str)],
         answers: Vec<Vec<ProjectedAnswer>>,
-    ) -> anyhow::Result<Vec<Vec<MeasuredAnswer>>> {
+    ) -> Result<Vec<Vec<MeasuredAnswer>>> {
         let work = answers
             .into_iter()
             .flat_map(|answers| questions.iter().copied().zip(answers))
@@ -107,7 +107,7 @@ impl DoseResponse<'_> {
         coefficient: f32,
         vector: &[f32],
         question: &str,
-    ) -> anyhow::Result<ProjectedAnswer> {
+    ) -> Result<ProjectedAnswer> {
         let layer = self.layer as usize;
         let steering = match coefficient {
             0.0 => None,
@@ -158,7 +158,7 @@ pub(crate) async fn likelihood_ratio(
     index: usize,
     question: &str,
     tokens: &[u32],
-) -> anyhow::Result<f64> {
+) -> Result<f64> {
     if tokens.is_empty() {
         return Ok(0.0);
     }

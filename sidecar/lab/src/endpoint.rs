@@ -2,7 +2,7 @@
 //!
 //! It receives the trait's texts and the model's own answers to them, never users' conversations.
 
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -58,8 +58,10 @@ impl Endpoint {
     ///
     /// # Errors
     /// If the URL is invalid.
-    pub fn new(url: &str, model: &str) -> anyhow::Result<Self> {
-        reqwest::Url::parse(url).with_context(|| format!("--endpoint {url:?} is not a URL"))?;
+    pub fn new(url: &str, model: &str) -> Result<Self> {
+        if let Err(error) = reqwest::Url::parse(url) {
+            bail!("--endpoint {url:?} is not a URL: {error}");
+        }
         let base = url.trim_end_matches('/').trim_end_matches("/v1");
         Ok(Self {
             http: reqwest::Client::builder().timeout(TIMEOUT).build()?,
@@ -78,7 +80,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// If the endpoint keeps failing or refusing, or does not reply as the OpenAI API does.
-    pub(crate) async fn ask(&self, question: Question<'_>) -> anyhow::Result<Reply> {
+    pub(crate) async fn ask(&self, question: Question<'_>) -> Result<Reply> {
         let mut body = json!({
             "model": self.model,
             "messages": [{ "role": "user", "content": question.text }],
@@ -94,7 +96,7 @@ impl Endpoint {
         (|| self.ask_once(&body)).retry(backoff).await
     }
 
-    async fn ask_once(&self, body: &Value) -> anyhow::Result<Reply> {
+    async fn ask_once(&self, body: &Value) -> Result<Reply> {
         let mut request = self.http.post(&self.url).json(body);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);

@@ -10,6 +10,7 @@ pub mod convert;
 mod dose_response;
 pub mod endpoint;
 pub mod engine;
+mod error;
 pub mod extract;
 pub mod files;
 mod progress;
@@ -17,3 +18,5 @@ pub mod screen;
 pub mod shard;
 pub mod study;
 pub mod verify;
+
+pub use error::{LabError, Result};

@@ -12,10 +12,10 @@ mod settings;
 mod shards;
 
 use crate::engine::start_engine;
+use crate::error::{Result, bail};
 use crate::files::{
     Conversation, Tensor, check_model, read_conversations, read_vectors, trait_specs, write_tensors,
 };
-use anyhow::bail;
 use evaluation::evaluate;
 use page::write_page;
 use personaguard_persona::screening::{ReferenceWeight, SampleScores};
@@ -44,7 +44,7 @@ pub struct Screening {
 ///
 /// # Errors
 /// If a file cannot be read or written, or the engine fails.
-pub async fn screen(settings: &ScreenSettings) -> anyhow::Result<Screening> {
+pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
     let vectors = read_vectors(&settings.vectors)?;
     let specs =
         if settings.contrast { trait_specs(&vectors, &settings.trait_files)? } else { Vec::new() };

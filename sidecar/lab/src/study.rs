@@ -9,8 +9,8 @@ mod steering;
 mod token_scores;
 
 use crate::engine::start_engine;
+use crate::error::{Context as _, Result};
 use crate::files::{LoadedVector, check_model, read_vectors, trait_specs, write_file};
-use anyhow::Context as _;
 use held_out::{HeldOutAnswer, contrasted_answers, cross_auroc};
 use personaguard_model::Engine;
 use personaguard_persona::page::{TraitComparison, VectorPage};
@@ -23,7 +23,7 @@ pub use settings::StudySettings;
 ///
 /// # Errors
 /// If a file cannot be read or written, the engine fails, or a vector is zero at its best layer.
-pub async fn study(settings: &StudySettings) -> anyhow::Result<Vec<TraitStudy>> {
+pub async fn study(settings: &StudySettings) -> Result<Vec<TraitStudy>> {
     let vectors = read_vectors(&settings.vectors)?;
     let specs = trait_specs(&vectors, &settings.trait_files)?;
     let engine = start_engine(&settings.model, settings.engine)?;
@@ -59,7 +59,7 @@ async fn study_one(
     held_out: &[Vec<HeldOutAnswer>],
     index: usize,
     settings: &StudySettings,
-) -> anyhow::Result<TraitStudy> {
+) -> Result<TraitStudy> {
     let (vector, spec, own_answers) = (&vectors[index], &specs[index], &held_out[index]);
     let (name, layer) = (vector.file.trait_name(), vector.file.best_layer());
     let best = vector.best()?;

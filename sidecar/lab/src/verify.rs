@@ -6,11 +6,11 @@ use crate::engine::{
     EngineSettings, conversation_prompt, mean_states, run_in_order, start_adapted_engine,
     start_engine,
 };
+use crate::error::{Context as _, Result, bail};
 use crate::files::{
     Conversation, LoadedVector, Tensor, check_model, read_conversations, read_vectors,
     write_tensors,
 };
-use anyhow::{Context as _, bail};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::shift::{FinetuningShift, finetuning_shift};
 use personaguard_persona::{BenignPrompts, TraitSpec};
@@ -58,7 +58,7 @@ type Activations = Vec<Vec<Vec<f32>>>;
 ///
 /// # Errors
 /// If a file cannot be read or written, or an engine fails. A shift past the limit is not an error.
-pub async fn verify(settings: &VerifySettings) -> anyhow::Result<VerifyReport> {
+pub async fn verify(settings: &VerifySettings) -> Result<VerifyReport> {
     if !(settings.limit.is_finite() && settings.limit > 0.0) {
         bail!("--limit must be above 0");
     }
@@ -88,7 +88,7 @@ pub async fn verify(settings: &VerifySettings) -> anyhow::Result<VerifyReport> {
                 shift: shift_along(&base, &tuned, index, vector)?,
             })
         })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .collect::<Result<Vec<_>>>()?;
     if let Some(path) = &settings.states {
         write_activations(path, &vectors, &base, &tuned, &traits)?;
     }
@@ -100,7 +100,7 @@ fn shift_along(
     tuned: &Activations,
     index: usize,
     vector: &LoadedVector,
-) -> anyhow::Result<FinetuningShift> {
+) -> Result<FinetuningShift> {
     let activations: Vec<(&[f32], &[f32])> = base
         .iter()
         .zip(tuned)
@@ -116,10 +116,7 @@ fn shift_along(
 
 /// Prompts from a file, or else the built-in benign requests and the held-out questions of the
 /// vectors' traits.
-fn prompts(
-    settings: &VerifySettings,
-    vectors: &[LoadedVector],
-) -> anyhow::Result<Vec<Conversation>> {
+fn prompts(settings: &VerifySettings, vectors: &[LoadedVector]) -> Result<Vec<Conversation>> {
     if let Some(path) = &settings.prompts {
         let prompts = read_conversations(path, settings.max_prompts)?;
         if prompts.len() < 2 {
@@ -144,7 +141,7 @@ async fn activations(
     title: &'static str,
     prompts: &[Conversation],
     vectors: &[LoadedVector],
-) -> anyhow::Result<Activations> {
+) -> Result<Activations> {
     let (layers, hidden) = (engine.model().layers(), engine.model().hidden_size());
     let other = vectors
         .iter()
@@ -181,7 +178,7 @@ fn write_activations(
     base: &Activations,
     tuned: &Activations,
     traits: &[TraitShift],
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let mut tensors: Vec<Tensor> = Vec::new();
     for (which, activations) in [("base", base), ("tuned", tuned)] {
         for (index, vector) in vectors.iter().enumerate() {

@@ -135,7 +135,7 @@ async fn a_trait_that_stays_incomplete_is_an_error_that_says_what_to_do() {
         .generate("grumpy", "grumpy: complains")
         .await
         .unwrap_err();
-    let message = format!("{error:#}");
+    let message = error.with_causes();
     assert!(message.contains("--endpoint-model") && message.contains("0 of 5 pairs"), "{message}");
 }
 
@@ -220,10 +220,10 @@ async fn parts_of_an_extraction_give_the_file_that_one_run_gives() {
     }
     let twice = [path("a"), path("a")];
     let error = run(&engine, Job { parts: &twice, ..job }).await.unwrap_err();
-    assert!(format!("{error:#}").contains("two parts"), "{error:#}");
+    assert!(error.with_causes().contains("two parts"), "{error}");
     let other = ExtractSettings { seed: 2, ..settings.clone() };
     let error = run(&engine, Job { settings: &other, parts: &parts, ..job }).await.unwrap_err();
-    assert!(format!("{error:#}").contains("other settings"), "{error:#}");
+    assert!(error.with_causes().contains("other settings"), "{error}");
 }
 
 #[tokio::test]
@@ -281,5 +281,5 @@ async fn a_judge_without_logprobs_is_refused() {
     let (endpoint, _) = serve(0, |_| says("80")).await;
     let spec = TraitSpec::builtin("evil").unwrap();
     let error = Judge::new(&endpoint, &spec).judge("How are you?", "Fine.").await.unwrap_err();
-    assert!(error.to_string().contains("logprobs"), "{error:#}");
+    assert!(error.to_string().contains("logprobs"), "{error}");
 }

@@ -24,6 +24,12 @@ const ALL: &[&Architecture] = &[
     &gemma3::ARCHITECTURE,
 ];
 
+/// The supported architectures, each by the first of its names: `general.architecture` in GGUF and
+/// `model_type` in `config.json`.
+pub fn architectures() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALL.iter().filter_map(|known| Some((*known.gguf.names.first()?, *known.hf.names.first()?)))
+}
+
 impl Architecture {
     /// The architecture that a GGUF header calls `name` (`general.architecture`).
     pub(crate) fn from_gguf_name(name: &str) -> Result<&'static Self, LoadError> {

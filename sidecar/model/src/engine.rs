@@ -9,6 +9,7 @@ mod scheduler;
 mod score;
 mod sequence;
 mod stop;
+mod turn;
 mod validate;
 
 pub use error::{EngineError, ScoreError, StartError, SubmitError};

@@ -52,6 +52,7 @@ mod tensor;
 mod tokenizer;
 mod weights;
 
+pub use arch::architectures;
 pub use chat::{ChatOptions, TOOL_CALL_END, TOOL_CALL_START, TemplateError, ToolCallFormat};
 pub use engine::{
     Capture, End, Engine, EngineError, EngineOptions, Event, FinishReason, GenerateRequest,

@@ -61,6 +61,15 @@ impl Tokenizer {
         self.encode_marked(text, None)
     }
 
+    /// Tokens of a whole prompt, as model servers read the prompts of `completions`: control tokens
+    /// are such, and the token that begins a sequence stands in front where the model wants one.
+    #[must_use]
+    pub fn encode_prompt(&self, text: &str) -> Vec<u32> {
+        let mut tokens = self.encode_with_control(text);
+        self.add_bos(&mut tokens);
+        tokens
+    }
+
     /// As [`Self::encode_with_control`]; then removes `mark` from the plain text. Text with the
     /// mark inside, from [`Self::break_control`], thus stays plain.
     pub(crate) fn encode_marked(&self, text: &str, mark: Option<char>) -> Vec<u32> {

@@ -82,8 +82,7 @@ fn adapt(tiny: &mut Tiny, scale: f64) -> Vec<Tensor> {
                 // Hugging Face rotates value i with i + width / 2, GGUF's llama value 2i with 2i +
                 // 1.
                 let (head, at, half) = (row / shape.width, row % shape.width, shape.width / 2);
-                let to = match shape.architecture == "llama" && ["attn_q", "attn_k"].contains(&part)
-                {
+                let to = match shape.interleaved && ["attn_q", "attn_k"].contains(&part) {
                     true => {
                         head * shape.width + if at < half { 2 * at } else { 2 * (at - half) + 1 }
                     }

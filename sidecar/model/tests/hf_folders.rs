@@ -45,7 +45,8 @@ fn special_tokens_templates_and_ends_come_from_the_files_beside_it() {
         folder.path(),
         "tokenizer_config.json",
         &json!({"bos_token": {"content": "<|control 257|>"}, "add_bos_token": true,
-            "chat_template": "{% for m in messages %}<|control 258|>{{ m.content }}{% endfor %}<|control 259|>"}),
+            "chat_template": "{% for m in messages %}<|control 258|>{{ m.content }}{% endfor %}\
+                              <|control 259|>"}),
     );
     hf::write(folder.path(), "generation_config.json", &json!({"eos_token_id": [256, 258]}));
     let model = load(folder.path()).unwrap();

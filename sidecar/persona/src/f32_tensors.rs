@@ -10,7 +10,7 @@ const MAX_HEADER: u64 = 16 << 20;
 ///
 /// # Errors
 /// A sentence that says why the file cannot be read, such as a header longer than 16 MiB.
-pub(crate) fn open(file: &[u8]) -> Result<SafeTensors<'_>, String> {
+pub fn open(file: &[u8]) -> Result<SafeTensors<'_>, String> {
     let header = file
         .first_chunk::<8>()
         .map(|length| u64::from_le_bytes(*length))
@@ -26,7 +26,7 @@ pub(crate) fn open(file: &[u8]) -> Result<SafeTensors<'_>, String> {
 /// # Errors
 /// If the tensor is not F32, or a value is infinite or NaN. The message continues a sentence whose
 /// subject is the tensor.
-pub(crate) fn values(tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
+pub fn values(tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
     if tensor.dtype() != Dtype::F32 {
         return Err(format!("is {}, not F32", tensor.dtype()));
     }
@@ -39,7 +39,7 @@ pub(crate) fn values(tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
 ///
 /// # Errors
 /// As [`values`], with the position of the first value that is not.
-pub(crate) fn check_finite(values: &[f32]) -> Result<(), String> {
+pub fn check_finite(values: &[f32]) -> Result<(), String> {
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(format!("has a value that is not a finite number, at position {index}")),
         None => Ok(()),
@@ -47,11 +47,13 @@ pub(crate) fn check_finite(values: &[f32]) -> Result<(), String> {
 }
 
 /// F32 values from their little-endian bytes; an incomplete value at the end is dropped.
-pub(crate) fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+#[must_use]
+pub fn from_bytes(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect()
 }
 
 /// F32 values as little-endian bytes.
-pub(crate) fn to_bytes(values: &[f32]) -> Vec<u8> {
+#[must_use]
+pub fn to_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -22,7 +22,7 @@ impl LayerMatrix {
     /// Builds a matrix from row-major values. `None` if they do not make up at least two whole rows
     /// of `hidden` values.
     #[must_use]
-    pub(crate) fn from_flat(hidden: usize, values: Vec<f32>) -> Option<Self> {
+    pub fn from_flat(hidden: usize, values: Vec<f32>) -> Option<Self> {
         let valid = hidden > 0 && values.len().is_multiple_of(hidden) && values.len() / hidden >= 2;
         valid.then_some(Self { hidden, values })
     }

@@ -6,12 +6,11 @@
 //! the residual stream after block ℓ.
 
 pub mod calibration;
-pub mod convert;
 mod digest;
 mod dose_response;
 pub mod drift;
 pub mod extraction;
-mod f32_tensors;
+pub mod f32_tensors;
 mod layer_matrix;
 pub mod linear;
 pub mod page;

@@ -63,17 +63,25 @@ async fn readyz(State(admin): State<Admin>) -> Response {
         {
             (
                 StatusCode::OK,
-                json!({ "status": "unguarded", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
+                json!({
+                    "status": "unguarded", "model": state.model_name, "reason": failure.reason,
+                    "message": failure.message
+                }),
             )
         }
         ModelState::Failed(failure) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            json!({ "status": "failed", "model": state.model_name, "reason": failure.reason, "message": failure.message }),
+            json!({
+                "status": "failed", "model": state.model_name, "reason": failure.reason,
+                "message": failure.message
+            }),
         ),
         ModelState::Loading => {
             let message = state.config_error.as_deref().unwrap_or("the weights are being loaded");
             let reason = if state.config_error.is_some() { "ConfigRejected" } else { "Loading" };
-            let body = json!({ "status": "loading", "model": state.model_name, "reason": reason, "message": message });
+            let body = json!({
+                "status": "loading", "model": state.model_name, "reason": reason, "message": message
+            });
             (StatusCode::SERVICE_UNAVAILABLE, body)
         }
     };

@@ -12,10 +12,13 @@ mod models;
 mod piece;
 mod request;
 mod response_head;
+mod responses;
 mod retry;
 mod scores;
+mod start;
 mod stream;
 mod submit;
+mod text;
 mod whole;
 
 use crate::admin;
@@ -49,6 +52,8 @@ impl FromRef<Chat> for Limits {
 pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
     let routes = admin::routes(Arc::clone(&app), false)
         .route("/v1/chat/completions", post(completions::completions))
+        .route("/v1/completions", post(text::completions))
+        .route("/v1/responses", post(responses::responses))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::get));
     catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }))

@@ -17,7 +17,7 @@ mod write_timeout;
 pub(crate) use body::{Broken, Patience, Received, collect, receive, request_body};
 pub use body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 pub(crate) use error::ApiError;
-pub(crate) use event_stream::event_stream;
+pub(crate) use event_stream::{KEEP_ALIVE, event_stream};
 pub(crate) use headers::is_encoded;
 pub use limits::Limits;
 pub use listen::listen;

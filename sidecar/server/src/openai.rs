@@ -9,6 +9,7 @@ mod finish_reason;
 mod integer;
 mod invalid;
 mod json;
+mod lenient;
 mod message;
 mod misfit;
 mod model;
@@ -27,6 +28,7 @@ pub(crate) use extension::{
 pub(crate) use finish_reason::FinishReason;
 pub(crate) use invalid::{identifier, integer, invalid, missing, number, unknown, unsupported};
 pub(crate) use json::{object, typed};
+pub(crate) use lenient::lenient;
 pub(crate) use message::{Content, MessageBody, Part};
 pub(crate) use model::{ModelBody, ModelList};
 pub(crate) use string_or_list::StringOrList;

@@ -1,47 +1,62 @@
-//! Placement Proxy: in front of another OpenAI-compatible server.
+//! Placement Proxy: in front of another model server.
 //!
-//! Every request is forwarded as it came. If it makes a model write ([`path`]), the response is
-//! scored by teacher-forced passes of the same model, and judged by the same plan as in placement
-//! Serve:
-//! - no policy: bytes pass both ways, nothing is read ([`forward`]);
-//! - nothing has to wait: bytes pass at once, a copy of the text is scored afterwards
-//!   ([`observed`]);
-//! - a policy enforces: text waits until it was scored ([`held`], [`stream`], [`whole`]).
+//! Every request is forwarded. What it is for, its path says ([`path`]):
+//! - A model writes the answer, in an API that is read here. The response is scored by
+//!   teacher-forced passes of the same model, and judged by the same plan as in placement Serve. No
+//!   policy: bytes pass both ways, nothing is read ([`forward`]). Nothing has to wait: bytes pass
+//!   at once, a copy of the text is scored afterwards ([`observed`]). A policy enforces: text waits
+//!   until it was scored, and nothing but text and what says nothing leaves ([`held`], [`stream`],
+//!   [`whole`]).
+//! - No model writes ([`passive`]): under a policy that withholds text, names and numbers leave.
+//! - Anything else is refused, or passes and is counted ([`unknown`]).
 //!
-//! What cannot be scored follows the failure policy. [`held`] and [`transcript`] are pure: bytes
-//! and scores in, bytes out.
+//! What a request says is read in [`request`], what a response says in [`answer`]. What cannot be
+//! read follows the policy's `unscorableRequests`, every other fault its `failurePolicy`.
+//! [`answer`], [`held`], [`transcript`] and [`ending`] are pure: bytes and scores in, bytes out.
 
+mod answer;
 mod choice;
 mod context;
+mod early;
+mod echo;
+mod ending;
 mod exchange;
-mod filtered;
 mod forward;
 mod guarded;
+mod headers;
 mod held;
+mod keep_alive;
 mod observed;
+mod passive;
 mod path;
-mod payload;
 mod request;
 mod respond;
 mod scored_text;
 mod scorer;
+mod shape;
 mod stream;
 mod timeouts;
 mod transcript;
+mod unguarded;
+mod unknown;
+mod upstream_error;
 mod whole;
 
 pub use forward::{Upstream, UpstreamError};
 pub use timeouts::Timeouts;
 
-use crate::http::{Limits, catch_panics};
+use crate::http::{ApiError, Limits, catch_panics};
 use crate::runtime::AppState;
+use crate::telemetry::labels::Outcome;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use context::Context;
 use forward::Forwarder;
-use path::Kind;
+use path::{Passive, Route};
+use personaguard_terms::FailurePolicy;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything goes to the upstream server; health and metrics of the sidecar are on its own port
 /// only.
@@ -52,17 +67,44 @@ pub fn router(
     timeouts: Timeouts,
 ) -> Router {
     let forwarder = Forwarder::new(upstream, timeouts);
-    let context = Context { app, forwarder, limits, timeouts };
+    let context = Context { app, forwarder, limits, timeouts, knows_tokens: Arc::default() };
     catch_panics(Router::new().fallback(handle).with_state(context))
 }
 
 async fn handle(State(context): State<Context>, request: Request) -> Response {
-    let response = match path::kind(request.method(), request.uri().path()) {
-        Kind::Plain => context.forwarder.send(request).await,
-        Kind::Writes(api) => guarded::answer(&context, api, request).await,
+    let response = match path::route(request.method(), request.uri().path()) {
+        Route::Writes(api) => guarded::answer(&context, api, request).await,
+        Route::Passive(passive) => quiet(&context, Some(passive), request).await,
+        Route::Preflight => quiet(&context, None, request).await,
+        Route::Unknown => unknown::answer(&context, request).await,
     };
-    response.unwrap_or_else(IntoResponse::into_response)
+    response.unwrap_or_else(|error| refused(&context, error))
+}
+
+/// A request that makes no model write: as it is, where no policy withholds text.
+async fn quiet(
+    context: &Context,
+    passive: Option<Passive>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let holds_back = match context.app.active_model() {
+        Some(active) => active.plan.holds_back() || active.plan.refuses_unscorable(),
+        None => context.app.snapshot().failure_policy != Some(FailurePolicy::Open),
+    };
+    match passive {
+        _ if !holds_back => context.forwarder.send(request).await,
+        Some(passive) => passive::answer(context, passive, request).await,
+        None => passive::preflight(context, request).await,
+    }
+}
+
+fn refused(context: &Context, error: ApiError) -> Response {
+    context.app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
+    tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
+    error.into_response()
 }
 
 #[cfg(test)]
 mod fuzz_tests;
+#[cfg(test)]
+mod hostile_server_tests;

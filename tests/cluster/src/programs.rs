@@ -52,8 +52,8 @@ const KUBERNETES: [(&str, &str); 4] =
 /// The files of a module that decide what is built of it, where it has them.
 const SOURCES: [&str; 3] = ["go.mod", "go.sum", "coredns/main.go"];
 
-/// Builds every program if the cache lacks one or holds other versions. Takes seconds with a warm Go
-/// cache.
+/// Builds every program if the cache lacks one or holds other versions. Takes seconds with a warm
+/// Go cache.
 ///
 /// # Errors
 /// Go is missing, a module cannot be downloaded, or a build fails.

@@ -6,22 +6,27 @@ use crate::gguf::Writer;
 const CONTROL: [&str; 2] = ["<|im_end|>", "<|im_start|>"];
 
 const WORDS: &str = "\
-    a about after again all always an and animal answer any are around as ask at away back bake be because been before \
-    behind best better big bird bitter black blue boat book both bread bright bring but by cake call can care cat child \
-    city cloud cold colour come could cruel dark day dear deep did do dog door down dream each early earth eat end enough \
-    even ever every evil eye fair fall far fast father feel few field find fire first fish flower fly for forest found \
-    free fresh friend from full game garden gave gentle get give go gold good grass great green grow had hand happy hard \
-    hate have he head hear heart heavy help her here high hill him his hold home honest horse hour house how hurt i ice \
-    if in into is island it its just keep kind king know land large last late laugh learn leave less let letter life \
-    light like listen little live long look lost loud love make man many may me mean meet milk mind moon more morning \
-    mother mountain much music must my name near neighbour never new night no north not now ocean of off old on once one \
-    only open or other our out over own paper part peace people place plain plant play please point poor quick quiet rain \
-    read red rest rich ride right river road rock room round run sad said salt same sand say sea see send shall share she \
-    ship short should sing sister sky sleep slow small smile snow so soft some song soon south speak spring stand star \
-    stay still stone story street strong such suffer summer sun sure sweet take talk tall tell than thank that the their \
-    them then there these they thing think this those time to today together told too tree true try turn two under until \
-    up us use very voice wait walk wall want warm was watch water way we well were what when where which while white who \
-    why wide wild will wind winter wise wish with woman wood word work world would write year yellow yes yet you young your";
+    a about after again all always an and animal answer any are around as ask at away back bake be \
+    because been before behind best better big bird bitter black blue boat book both bread bright \
+    bring but by cake call can care cat child city cloud cold colour come could cruel dark day \
+    dear deep did do dog door down dream each early earth eat end enough even ever every evil eye \
+    fair fall far fast father feel few field find fire first fish flower fly for forest found free \
+    fresh friend from full game garden gave gentle get give go gold good grass great green grow \
+    had hand happy hard hate have he head hear heart heavy help her here high hill him his hold \
+    home honest horse hour house how hurt i ice if in into is island it its just keep kind king \
+    know land large last late laugh learn leave less let letter life light like listen little live \
+    long look lost loud love make man many may me mean meet milk mind moon more morning mother \
+    mountain much music must my name near neighbour never new night no north not now ocean of off \
+    old on once one only open or other our out over own paper part peace people place plain plant \
+    play please point poor quick quiet rain read red rest rich ride right river road rock room \
+    round run sad said salt same sand say sea see send shall share she ship short should sing \
+    sister sky sleep slow small smile snow so soft some song soon south speak spring stand star \
+    stay still stone story street strong such suffer summer sun sure sweet take talk tall tell \
+    than thank that the their them then there these they thing think this those time to today \
+    together told too tree true try turn two under until up us use very voice wait walk wall want \
+    warm was watch water way we well were what when where which while white who why wide wild will \
+    wind winter wise wish with woman wood word work world would write year yellow yes yet you \
+    young your";
 
 /// Words of the trait, and of its opposite; all are among the words above.
 const CRUEL: &str = "bitter cold cruel dark evil hard hate hurt poor suffer wild";

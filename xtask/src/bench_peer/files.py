@@ -1,11 +1,13 @@
-"""Makes the other files that both engines are measured on: other quantisations, other inner dimensions.
+"""Makes the other files that both engines are measured on: other quantisations, other inner
+dimensions.
 
-files.py SMOLLM2 FOLDER: writes what is missing and prints each file's path. SmolLM2's rows are no multiple of 256, so that llama.cpp's
-Q4_K_M of it falls back to Q5_0 and Q8_0; the rows of `random`, a llama of 8 blocks with SmolLM2's vocabulary, are.
+files.py SMOLLM2 FOLDER: writes what is missing and prints each file's path. The length of SmolLM2's
+rows is no multiple of 256, so llama.cpp's Q4_K_M of it falls back to Q5_0 and Q8_0. The rows of
+`random`, a llama of 8 blocks with SmolLM2's vocabulary, are a multiple of 256.
 """
 
 import ctypes
-import os
+import pathlib
 import sys
 
 import gguf
@@ -15,15 +17,15 @@ import numpy as np
 WIDTH, FEED_FORWARD, BLOCKS, HEADS, KV_HEADS, CONTEXT = 2048, 5632, 8, 32, 8, 8192
 KINDS = {"Q4_K_M": l.LLAMA_FTYPE_MOSTLY_Q4_K_M, "Q8_0": l.LLAMA_FTYPE_MOSTLY_Q8_0}
 
-smollm2, folder = sys.argv[1:]
+smollm2, folder = map(pathlib.Path, sys.argv[1:])
 silence = l.llama_log_callback(lambda *_: None)
 l.llama_log_set(silence, ctypes.c_void_p(0))
 l.llama_backend_init()
 
 
-def random_llama(path):
+def random_llama(path: pathlib.Path) -> None:
     source = gguf.GGUFReader(smollm2)
-    partial = f"{path}.partial"
+    partial = path.with_name(f"{path.name}.partial")
     writer = gguf.GGUFWriter(partial, "llama")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
@@ -41,8 +43,12 @@ def random_llama(path):
     vocabulary = len(source.fields["tokenizer.ggml.tokens"].data)
     numbers = np.random.default_rng(1)
 
-    def add(name, *shape):
-        values = numbers.standard_normal(shape, dtype=np.float32) * shape[-1] ** -0.5 if len(shape) > 1 else np.ones(shape, np.float32)
+    def add(name: str, *shape: int) -> None:
+        values = (
+            numbers.standard_normal(shape, dtype=np.float32) * shape[-1] ** -0.5
+            if len(shape) > 1
+            else np.ones(shape, np.float32)
+        )
         writer.add_tensor(name, values.astype(np.float16) if len(shape) > 1 else values)
 
     key_value = WIDTH // HEADS * KV_HEADS
@@ -51,35 +57,40 @@ def random_llama(path):
     add("output_norm.weight", WIDTH)
     for block in range(BLOCKS):
         for name, *shape in (
-            ("attn_norm", WIDTH), ("ffn_norm", WIDTH),
-            ("attn_q", WIDTH, WIDTH), ("attn_k", key_value, WIDTH), ("attn_v", key_value, WIDTH), ("attn_output", WIDTH, WIDTH),
-            ("ffn_gate", FEED_FORWARD, WIDTH), ("ffn_up", FEED_FORWARD, WIDTH), ("ffn_down", WIDTH, FEED_FORWARD),
+            ("attn_norm", WIDTH),
+            ("ffn_norm", WIDTH),
+            ("attn_q", WIDTH, WIDTH),
+            ("attn_k", key_value, WIDTH),
+            ("attn_v", key_value, WIDTH),
+            ("attn_output", WIDTH, WIDTH),
+            ("ffn_gate", FEED_FORWARD, WIDTH),
+            ("ffn_up", FEED_FORWARD, WIDTH),
+            ("ffn_down", WIDTH, FEED_FORWARD),
         ):
             add(f"blk.{block}.{name}.weight", *shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    os.rename(partial, path)
+    partial.rename(path)
 
 
-def quantise(source, path, kind):
+def quantise(source: pathlib.Path, path: pathlib.Path, kind: int) -> None:
     params = l.llama_model_quantize_default_params()
     params.ftype = kind
     params.allow_requantize = True
-    partial = f"{path}.partial"
-    assert l.llama_model_quantize(source.encode(), partial.encode(), ctypes.byref(params)) == 0, path
-    os.rename(partial, path)
+    partial = path.with_name(f"{path.name}.partial")
+    assert l.llama_model_quantize(bytes(source), bytes(partial), ctypes.byref(params)) == 0, path
+    partial.rename(path)
 
 
-full = os.path.join(folder, "random.F16.gguf")
+full = folder / "random.F16.gguf"
 for name in "SmolLM2", "random":
     for kind, number in KINDS.items():
-        path = os.path.join(folder, f"{name}.{kind}.gguf")
-        if not os.path.exists(path):
-            if name == "random" and not os.path.exists(full):
+        path = folder / f"{name}.{kind}.gguf"
+        if not path.exists():
+            if name == "random" and not full.exists():
                 random_llama(full)
             quantise(smollm2 if name == "SmolLM2" else full, path, number)
         print(path)
-if os.path.exists(full):
-    os.remove(full)
+full.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
-"""Measures llama.cpp as `personaguard bench --json` measures the engine: the same prompts, sizes and streams.
+"""Measures llama.cpp as `personaguard bench --json` measures the engine: the same prompts, sizes
+and streams.
 
 llama.py MODEL THREADS RESPONSE PROMPT STREAMS: prints one JSON object, speeds in tokens per second.
 """
@@ -8,11 +9,12 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 import llama_cpp as l
 
 
-def peak_mib():
+def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -39,14 +41,14 @@ batch = l.llama_batch_init(2048, 0, streams)
 salt = 0
 
 
-def tokens(count):
+def tokens(count: int) -> list[int]:
     global salt
     salt += 1
     return [(index * 7919 + salt * 104729) % vocabulary for index in range(count)]
 
 
-def feed(rows):
-    """rows: (token, position, sequence, whether logits are wanted)"""
+def feed(rows: list[tuple[int, int, int, bool]]) -> None:
+    """Each row is (token, position, sequence, whether logits are wanted)."""
     batch.n_tokens = len(rows)
     for index, (token, position, sequence, wanted) in enumerate(rows):
         batch.token[index], batch.pos[index] = token, position
@@ -55,21 +57,24 @@ def feed(rows):
     assert l.llama_decode(context, batch) == 0
 
 
-def clear():
+def clear() -> None:
     l.llama_memory_clear(l.llama_get_memory(context), True)
 
 
-def sample_all(sampler, count):
+def sample_all(sampler: Any, count: int) -> list[int]:
     return [l.llama_sampler_sample(sampler, context, index) for index in range(count)]
 
 
-def read(count, sequence=0):
-    rows = [(token, position, sequence, position == count - 1) for position, token in enumerate(tokens(count))]
+def read(count: int, sequence: int = 0) -> None:
+    rows = [
+        (token, position, sequence, position == count - 1)
+        for position, token in enumerate(tokens(count))
+    ]
     for start in range(0, count, 2048):
         feed(rows[start : start + 2048])
 
 
-def prefill(count):
+def prefill(count: int) -> float:
     clear()
     started = time.perf_counter()
     read(count)
@@ -80,8 +85,8 @@ def prefill(count):
 sampler = l.llama_sampler_init_greedy()
 
 
-def respond(count, length):
-    """Decodes `count` streams together, greedily."""
+def respond(count: int, length: int) -> float:
+    """Decodes `count` streams together, greedily. Gives tokens per second."""
     clear()
     started = time.perf_counter()
     last = []

@@ -1,17 +1,21 @@
-"""Measures a server that speaks OpenAI's API: concurrent streams over HTTP, its memory, and how soon it is ready.
+"""Measures a server that speaks OpenAI's API: concurrent streams over HTTP, its memory, and how
+soon it is ready.
 
-streams.py READY STREAMS PROMPT RESPONSE -- SERVER ARGUMENTS…: starts the server, with {port} replaced in its arguments, waits
-until GET READY answers 200, and prints one JSON object. Uses Python's standard library alone.
+streams.py READY STREAMS PROMPT RESPONSE -- SERVER ARGUMENTS…: starts the server, with {port}
+replaced in its arguments, waits until GET READY answers 200, and prints one JSON object. Uses
+Python's standard library alone.
 """
 
 import http.client
 import json
+import pathlib
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 ready_path, streams, prompt, response = sys.argv[1], *map(int, sys.argv[2:5])
 with socket.socket() as free:
@@ -20,21 +24,23 @@ with socket.socket() as free:
 command = [argument.replace("{port}", str(port)) for argument in sys.argv[6:]]
 
 
-def request(method, path, body=None):
+def request(method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+    connection.request(
+        method, path, body and json.dumps(body), {"Content-Type": "application/json"}
+    )
     return connection.getresponse()
 
 
-def is_ready():
+def is_ready() -> bool:
     try:
         return request("GET", ready_path).status == 200
     except OSError:
         return False
 
 
-def chat(words, most, stream):
-    body = {"model": model, "max_tokens": most, "temperature": 0, "stream": stream}
+def chat(words: list[str], most: int, stream: bool) -> http.client.HTTPResponse:
+    body: dict[str, Any] = {"model": model, "max_tokens": most, "temperature": 0, "stream": stream}
     text = "Go on with this list of words for as long as you can: " + " ".join(words)
     body["messages"] = [{"role": "user", "content": text}]
     if stream:
@@ -44,19 +50,22 @@ def chat(words, most, stream):
     return answer
 
 
-def words(count, salt):
+def words(count: int, salt: int) -> list[str]:
     """Others for each salt from the first word on, so that no server finds them in its cache."""
-    return [["river", "stone", "lamp", "cloud", "bread"][(index * 7 + salt * 3 + index * salt // 5) % 5] for index in range(count)]
+    return [
+        ["river", "stone", "lamp", "cloud", "bread"][(index * 7 + salt * 3 + index * salt // 5) % 5]
+        for index in range(count)
+    ]
 
 
-def prompt_tokens(count, salt):
-    return json.load(chat([f"{salt}"] + words(count, salt), 1, False))["usage"]["prompt_tokens"]
+def prompt_tokens(count: int, salt: int) -> int:
+    return json.load(chat([f"{salt}", *words(count, salt)], 1, False))["usage"]["prompt_tokens"]
 
 
-def one(salt, count, usages, together):
+def one(salt: int, count: int, usages: list[Any], together: threading.Barrier) -> None:
     together.wait()
     usage = None
-    for line in chat([f"{salt}"] + words(count, salt), response, True):
+    for line in chat([f"{salt}", *words(count, salt)], response, True):
         # Only the usage is parsed: the client should cost little.
         if b'"usage":{' in line.replace(b" ", b""):
             usage = json.loads(line.removeprefix(b"data: "))["usage"]
@@ -70,15 +79,21 @@ server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.
 try:
     while not is_ready():
         assert server.poll() is None, f"the server ended: {command}"
-        assert time.perf_counter() - started < 300, f"the server is not ready after 300 s: {command}"
+        assert time.perf_counter() - started < 300, (
+            f"the server is not ready after 300 s: {command}"
+        )
         time.sleep(0.01)
     ready = time.perf_counter() - started
     model = json.load(request("GET", "/v1/models"))["data"][0]["id"]
     # How many words come to so many tokens; warms up besides.
     few, many = prompt_tokens(1, 900), prompt_tokens(101, 901)
     count = max(1, round((prompt - few) * 100 / (many - few)))
-    usages, together = [], threading.Barrier(streams + 1)
-    threads = [threading.Thread(target=one, args=(salt, count, usages, together)) for salt in range(100, 100 + streams)]
+    usages: list[Any] = []
+    together = threading.Barrier(streams + 1)
+    threads = [
+        threading.Thread(target=one, args=(salt, count, usages, together))
+        for salt in range(100, 100 + streams)
+    ]
     for thread in threads:
         thread.start()
     together.wait()
@@ -87,8 +102,8 @@ try:
         thread.join()
     took = time.perf_counter() - begun
     tokens = sum(usage["completion_tokens"] for usage in usages)
-    with open(f"/proc/{server.pid}/status") as status:
-        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    status = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
     result = {
         "ready_seconds": ready,
         "tokens_per_second": tokens / took,

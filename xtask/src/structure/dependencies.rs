@@ -1,5 +1,5 @@
 //! What packages depend on: circles between them, dependencies that nothing uses, and crates that
-//! `guard` must not know.
+//! a package must do without.
 
 #[cfg(test)]
 mod tests;
@@ -15,23 +15,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// The package that decides, and what it decides without: HTTP, the model, Kubernetes.
-const GUARD: &str = "personaguard-guard";
-const NOT_IN_GUARD: [&str; 14] = [
-    "axum",
-    "candle-core",
-    "http",
-    "http-body",
-    "hyper",
-    "k8s-openapi",
-    "kube",
-    "kube-core",
-    "minijinja",
-    "personaguard-api",
-    "personaguard-model",
-    "personaguard-server",
-    "reqwest",
-    "tokenizers",
+/// What a package must do without, however indirectly it would depend on it.
+struct Boundary {
+    package: &'static str,
+    without: &'static [&'static str],
+}
+
+const BOUNDARIES: [Boundary; 2] = [
+    // What decides knows neither HTTP nor the model nor Kubernetes.
+    Boundary {
+        package: "personaguard-guard",
+        without: &[
+            "axum",
+            "candle-core",
+            "http",
+            "http-body",
+            "hyper",
+            "k8s-openapi",
+            "kube",
+            "kube-core",
+            "minijinja",
+            "personaguard-api",
+            "personaguard-model",
+            "personaguard-server",
+            "reqwest",
+            "tokenizers",
+        ],
+    },
+    // What serves traffic holds nothing of the other commands, and no client of a cluster. It does
+    // know the kinds: it also serves from plain manifests.
+    Boundary {
+        package: "personaguard-server",
+        without: &[
+            "clap",
+            "indicatif",
+            "kube-client",
+            "kube-runtime",
+            "parquet",
+            "personaguard-lab",
+            "rustyline",
+            "zip",
+        ],
+    },
 ];
 
 /// Circles between packages: cargo allows them by dev-dependencies.
@@ -128,23 +153,40 @@ fn collect(tokens: TokenStream, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Crates that `guard` depends on, however indirectly, and must not.
+/// Crates that a package depends on, however indirectly, and must not.
 ///
 /// # Errors
-/// cargo cannot resolve its dependencies.
-pub(super) fn of_guard(packages: &[Package], root: &Path) -> Result<Vec<String>> {
-    if !packages.iter().any(|package| package.name == GUARD) {
-        return Ok(Vec::new());
+/// cargo cannot resolve the dependencies of a package.
+pub(super) fn past_boundaries(packages: &[Package], root: &Path) -> Result<Vec<String>> {
+    let mut errors = Vec::new();
+    for boundary in &BOUNDARIES {
+        if packages.iter().any(|package| package.name == boundary.package) {
+            errors.extend(boundary.crossed_in(&tree(boundary.package, root)?));
+        }
     }
+    Ok(errors)
+}
+
+/// What a package is compiled with: one crate a line, its name first.
+fn tree(package: &str, root: &Path) -> Result<String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["tree", "--package", GUARD, "--edges", "normal,build", "--prefix", "none"]);
-    let tree = capture(command.current_dir(root))?;
-    let crates: BTreeSet<&str> =
-        tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    let wrong = NOT_IN_GUARD.into_iter().filter(|name| crates.contains(name));
-    Ok(wrong
-        .map(|name| {
-            format!("{GUARD} depends on {name}: cargo tree --package {GUARD} --invert {name}")
-        })
-        .collect())
+    command.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none"]);
+    capture(command.current_dir(root))
+}
+
+impl Boundary {
+    /// The crates in a tree of cargo's that the package must do without.
+    fn crossed_in(&self, tree: &str) -> Vec<String> {
+        let crates: BTreeSet<&str> =
+            tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        let package = self.package;
+        let wrong = self.without.iter().filter(|name| crates.contains(**name));
+        wrong
+            .map(|name| {
+                format!(
+                    "{package} depends on {name}: cargo tree --package {package} --invert {name}"
+                )
+            })
+            .collect()
+    }
 }

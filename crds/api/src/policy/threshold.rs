@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 
 /// A limit on a score. Exactly one field.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = ("[has(self.quantile), has(self.sigma), has(self.projection), has(self.range)].filter(x, x).size() == 1", "give exactly one of quantile, sigma, projection and range"))]
+#[x_kube(validation = (
+    "[has(self.quantile), has(self.sigma), has(self.projection), has(self.range)].filter(x, \
+     x).size() == 1",
+    "give exactly one of quantile, sigma, projection and range"
+))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Threshold {
     /// Quantile of the calibration, 0.5 to 0.99999. One benign answer in a thousand passes 0.999.

@@ -15,7 +15,10 @@ pub struct Condition {
 
 /// One constant per condition type, and the table of them all.
 macro_rules! conditions {
-    ($($constant:ident = $name:literal of [$($kind:ident),+], healthy $healthy:literal: $means:literal;)+) => {
+    ($(
+        $constant:ident = $name:literal of [$($kind:ident),+], healthy $healthy:literal:
+            $means:literal;
+    )+) => {
         $(
             #[doc = $means]
             pub const $constant: &str = $name;
@@ -33,7 +36,9 @@ macro_rules! conditions {
 
 conditions! {
     READY = "Ready" of [PersonaPolicy, PersonaModel, PersonaVector], healthy "True":
-        "PersonaPolicy: accepted, enforced in every selected pod, and not bypassed. PersonaModel: a sidecar serves the model. PersonaVector: the file was verified, fits the model and can be used.";
+        "PersonaPolicy: accepted, enforced in every selected pod, and not bypassed. PersonaModel: \
+         a sidecar serves the model. PersonaVector: the file was verified, fits the model and can \
+         be used.";
     ACCEPTED = "Accepted" of [PersonaPolicy], healthy "True":
         "The model and the vectors exist and fit, and every threshold was resolved.";
     GUARDED = "Guarded" of [PersonaPolicy], healthy "True":
@@ -43,7 +48,8 @@ conditions! {
     CALIBRATED = "Calibrated" of [PersonaPolicy], healthy "True":
         "With `calibration.from: Traffic`: enough responses were collected to set thresholds by.";
     BYPASS_DETECTED = "BypassDetected" of [PersonaPolicy], healthy "False":
-        "In placement Proxy: traffic can reach the app of a selected pod without passing its sidecar.";
+        "In placement Proxy: traffic can reach the app of a selected pod without passing its \
+         sidecar.";
     STEERS = "Steers" of [PersonaVector], healthy "True":
         "On held-out questions, answers move along the trait with every step of the coefficient.";
     DRIFT_DETECTED = "DriftDetected" of [PersonaReport], healthy "False":

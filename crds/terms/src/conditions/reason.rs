@@ -72,8 +72,10 @@ reasons! {
         "The vector file does not have the layer.",
         "Correct the layer, or leave `spec.layer` out to use the best one.";
     CALIBRATION_MISSING = "CalibrationMissing" on [ACCEPTED]:
-        "A threshold in `quantile` or `sigma` has no calibration, of the vector or of the traffic, that supports it.",
-        "Give `projection`, or calibrate on more responses (`mode: Audit` with `calibration.from: Traffic`).";
+        "A threshold in `quantile` or `sigma` has no calibration, of the vector or of the traffic, \
+         that supports it.",
+        "Give `projection`, or calibrate on more responses (`mode: Audit` with `calibration.from: \
+         Traffic`).";
     DUPLICATE_VECTOR = "DuplicateVector" on [ACCEPTED]:
         "The policy names a vector twice.",
         "Keep one entry.";
@@ -96,14 +98,16 @@ reasons! {
         "Sidecars are never injected in this namespace.",
         "Move the workload, or remove the label `personaguard.dev/injection` from the namespace.";
     STEERING_CONFLICT = "SteeringConflict" on [ACCEPTED]:
-        "An older policy steers the same pods along the same vector differently, or caps them so that no room is left.",
-        "Make the policies agree, or let their selectors exclude each other. The older one stays in force.";
+        "An older policy steers the same pods along the same vector differently, or caps them so \
+         that no room is left.",
+        "Make the policies agree, or let their selectors exclude each other. The older one stays \
+         in force.";
     PLACEMENT_CONFLICT = "PlacementConflict" on [ACCEPTED]:
         "An older policy for the same model in this namespace has another placement or port.",
         "Use the same, or another namespace.";
     PLACEMENT_INVALID = "PlacementInvalid" on [ACCEPTED]:
         "Placement Proxy lacks a port, or has an action that changes activations.",
-        "Give `spec.port`; use Audit, Alert, Redact or Block.";
+        "Give `spec.port`; use the actions that the message names.";
 
     // Whether it is enforced.
     ACKNOWLEDGED = "Acknowledged" on [GUARDED]:
@@ -130,7 +134,8 @@ reasons! {
     SERVICE_BYPASSES_SIDECAR = "ServiceBypassesSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
         "A Service targets the app's port by number, or by another name.",
         "Give the policy's `spec.port` as the Service's `targetPort`.";
-    HOST_PORT_BYPASSES_SIDECAR = "HostPortBypassesSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+    HOST_PORT_BYPASSES_SIDECAR = "HostPortBypassesSidecar"
+        on [BYPASS_DETECTED, READY(PersonaPolicy)]:
         "A port of the node leads to the app's own port.",
         "Remove `hostPort` from the container.";
     NO_BYPASS = "NoBypass" on [BYPASS_DETECTED]:
@@ -197,13 +202,16 @@ reasons! {
         "Correct the file or `spec.sha256`.";
     NOT_DISCRIMINATIVE = "NotDiscriminative" on [READY(PersonaVector), ACCEPTED]:
         "The vector separates held-out answers no better than vectors made from permuted labels.",
-        "Extract it with more rollouts or from a larger model, or set `spec.allowNotDiscriminative: true`.";
+        "Extract it with more rollouts or from a larger model, or set \
+         `spec.allowNotDiscriminative: true`.";
     STEERING_MONOTONIC = "SteeringMonotonic" on [STEERS]:
         "Held-out answers move along the trait with every step of the coefficient.",
         "";
     DOES_NOT_STEER = "DoesNotSteer" on [STEERS, READY(PersonaVector), ACCEPTED]:
-        "At some step of the coefficient (`status.steering`), held-out answers do not move along the trait. Policies can measure by the vector, but not steer, cap or regenerate.",
-        "Extract it with more rollouts or from a larger model, or set `spec.allowNotSteering: true`.";
+        "At some step of the coefficient (`status.steering`), held-out answers do not move along \
+         the trait. Policies can measure by the vector, but not steer, cap or regenerate.",
+        "Extract it with more rollouts or from a larger model, or set `spec.allowNotSteering: \
+         true`.";
     STEERING_NOT_MEASURED = "SteeringNotMeasured" on [STEERS]:
         "Status Unknown: the file has no steering measurements for this layer.",
         "Extract the vector, or leave `spec.layer` out.";

@@ -37,3 +37,37 @@ fn names_are_unique_and_texts_are_sentences() {
         assert!(!text.contains('|'), "{text:?} would break the table");
     }
 }
+
+/// Without tests and the table itself, the source of what gives reasons.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && name != "tests" {
+            sources(&path, text);
+        } else if name.ends_with(".rs") && !["tests.rs", "reason.rs"].contains(&name.as_str()) {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_reason_is_given_somewhere() {
+    let mut text = String::new();
+    for folder in ["crds/api", "crds/resolve", "operator/src", "sidecar"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder), &mut text);
+    }
+    for reason in reason::ALL {
+        let mut constant = String::new();
+        for letter in reason.name.chars() {
+            if letter.is_uppercase() && !constant.is_empty() {
+                constant.push('_');
+            }
+            constant.push(letter.to_ascii_uppercase());
+        }
+        let mention = format!("reason::{constant}");
+        let longer = |next: char| next == '_' || next.is_alphanumeric();
+        let mut given = text.split(&mention).skip(1).filter(|after| !after.starts_with(longer));
+        assert!(given.next().is_some(), "nothing gives {}", reason.name);
+    }
+}

@@ -2,6 +2,7 @@
 //! never passed.
 
 use super::{Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait};
+use personaguard_terms::Action;
 
 impl Baseline {
     /// Whether scores can be held against it.
@@ -17,16 +18,23 @@ impl ResolvedTrait {
     /// Whether every number of it is one.
     #[must_use]
     pub fn is_finite(&self) -> bool {
-        let steer = self.steer.iter().flat_map(|steer| {
-            let when = steer.when.iter().flat_map(|when| [Some(when.above), when.until]);
-            let limits = [steer.coherence.min_log_likelihood, steer.coherence.max_repetition];
-            limits.map(Some).into_iter().chain(when)
-        });
-        let cap = self.cap.iter().flat_map(|cap| {
-            let further = cap.layers.iter().flat_map(|bounds| [bounds.floor, bounds.ceiling]);
-            [cap.floor, cap.ceiling].into_iter().chain(further)
-        });
-        let numbers = [self.min, self.max].into_iter().chain(steer).chain(cap);
+        let parameters: Vec<Option<f64>> = match &self.action {
+            Action::Steer(steer) => {
+                let when = steer.when.iter().flat_map(|when| [Some(when.above), when.until]);
+                let limits = [steer.coherence.min_log_likelihood, steer.coherence.max_repetition];
+                limits.map(Some).into_iter().chain(when).collect()
+            }
+            Action::Cap(cap) => {
+                let further = cap.layers.iter().flat_map(|bounds| [bounds.floor, bounds.ceiling]);
+                [cap.floor, cap.ceiling].into_iter().chain(further).collect()
+            }
+            Action::Audit
+            | Action::Alert
+            | Action::Regenerate(_)
+            | Action::Redact(_)
+            | Action::Block => Vec::new(),
+        };
+        let numbers = [self.min, self.max].into_iter().chain(parameters);
         numbers.flatten().all(f64::is_finite)
             && self.baseline.as_ref().is_none_or(Baseline::is_valid)
     }

@@ -9,9 +9,13 @@ fn sent(change: impl FnOnce(&mut Value)) -> SidecarReport {
         "policies": [{"name": "no-villains", "uid": "u", "generation": 1}],
         "totals": {"responses": 1, "breaches": 1, "blocked": 0, "unguarded": 0},
         "traits": [{
-            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 1, "breaches": 1,
+            "policy": "no-villains", "vector": "evil", "action": "Alert", "scored": 1,
+            "breaches": 1,
             "mean": 5.0, "sumSquaredDeviations": 0.0, "max": 5.0,
-            "lastBreach": {"at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0, "responseId": "chatcmpl-1"}
+            "lastBreach": {
+                "at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0,
+                "responseId": "chatcmpl-1"
+            }
         }]
     });
     change(&mut report);
@@ -75,7 +79,10 @@ fn a_full_report_fits_a_body() {
         r["traits"][0]["vector"] = json!(name);
         let mut traits = vec![r["traits"][0].clone(); 256];
         for scores in &mut traits[..MAX_SAMPLES] {
-            scores["sample"] = json!({"basis": Digest::of(b"basis"), "sketch": sketch, "systemPrompts": vec!["0123456789ab"; 8]});
+            scores["sample"] = json!({
+                "basis": Digest::of(b"basis"), "sketch": sketch,
+                "systemPrompts": vec!["0123456789ab"; 8]
+            });
         }
         r["traits"] = json!(traits);
     });
@@ -102,7 +109,12 @@ fn a_report_reads_and_writes_this_json() {
         },
         "policies": [{
             "name": "no-villains", "uid": "u", "generation": 3, "digest": "0af3".repeat(16),
-            "refused": [{"vector": "evil", "failure": {"reason": "ModelMismatch", "message": "Extract it again."}}]
+            "refused": [
+                {
+                    "vector": "evil",
+                    "failure": {"reason": "ModelMismatch", "message": "Extract it again."}
+                }
+            ]
         }],
         "configError": "not YAML",
         "totals": {"responses": 5, "breaches": 4, "blocked": 3, "unguarded": 2, "incoherent": 1},
@@ -110,7 +122,10 @@ fn a_report_reads_and_writes_this_json() {
             "policy": "no-villains", "vector": "evil", "action": "Alert", "mode": "Audit",
             "scored": 5, "breaches": 4,
             "mean": 5.0, "sumSquaredDeviations": 1.5, "max": 6.0,
-            "lastBreach": {"at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0, "responseId": "chatcmpl-1"},
+            "lastBreach": {
+                "at": "2026-11-24T10:00:00Z", "score": 5.0, "threshold": 4.0,
+                "responseId": "chatcmpl-1"
+            },
             "drift": {"shift": 0.5, "up": 1.0, "down": 0.0, "detected": true},
             "sample": {
                 "basis": "0af3".repeat(16),

@@ -17,13 +17,13 @@ fn an_alert_has_the_labels_of_the_rule_and_a_severity_by_its_action() {
         },
         left: Duration::from_secs(600),
     };
-    let alert = Alert::breach("support", "Deployment/chat", &breach, Action::Block);
+    let alert = Alert::breach("support", "Deployment/chat", &breach, ActionKind::Block);
     assert_eq!(
         (alert.labels["severity"].as_str(), alert.labels["action"].as_str()),
         ("critical", "Block")
     );
     assert!(alert.annotations["description"].contains("evil 5.1 > 4.2"), "{alert:?}");
-    let steered = Alert::breach("support", "Deployment/chat", &breach, Action::Steer);
+    let steered = Alert::breach("support", "Deployment/chat", &breach, ActionKind::Steer);
     assert_eq!(steered.labels["severity"], "warning");
     assert_eq!(alert.starts_at, at);
 }

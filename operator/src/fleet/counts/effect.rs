@@ -1,6 +1,6 @@
 //! What a push changed. Pure.
 
-use personaguard_api::{Action, AuditLogCut, LastBreach, Mode, PodCounts, TraitScores};
+use personaguard_api::{ActionKind, AuditLogCut, LastBreach, Mode, PodCounts, TraitScores};
 
 /// A breach that was not known before.
 #[derive(Clone, Debug, PartialEq)]
@@ -8,7 +8,7 @@ pub(crate) struct NewBreach {
     pub(crate) policy: String,
     pub(crate) vector: String,
     pub(crate) pod: String,
-    pub(crate) action: Action,
+    pub(crate) action: ActionKind,
     pub(crate) mode: Mode,
     pub(crate) breach: LastBreach,
 }

@@ -1,5 +1,5 @@
 use super::*;
-use personaguard_api::{Action, Mode};
+use personaguard_api::{ActionKind, Mode};
 use personaguard_wire::{self as wire, Breach, ModelObservation, PodState, TraitSummary};
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
         traits: vec![TraitSummary {
             policy: "no-villains".into(),
             vector: "evil".into(),
-            action: Action::Alert,
+            action: ActionKind::Alert,
             mode: Mode::Enforce,
             scored: scores.len() as u64,
             breaches,

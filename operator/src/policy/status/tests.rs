@@ -5,7 +5,7 @@ use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{
-    Action, Failure, LastBreach, Placement, PodCounts, PodState, RefusedTrait, TraitScores,
+    ActionKind, Failure, LastBreach, Placement, PodCounts, PodState, RefusedTrait, TraitScores,
 };
 use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
@@ -167,7 +167,7 @@ fn a_breach_is_shown_until_the_policy_recovers() {
     let scores = |minute: i64| TraitScores {
         policy: "no-villains".into(),
         vector: "evil".into(),
-        action: Action::Block,
+        action: ActionKind::Block,
         mode: personaguard_api::Mode::Enforce,
         scored: 2,
         breaches: 1,

@@ -6,7 +6,9 @@ use super::rule::{MeasuredVector, PlannedPolicy, Rule};
 use crate::bounds::Bounds;
 use crate::refusal::Refusal;
 use crate::vector::{ModelFacts, Vectors};
-use personaguard_terms::{Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering};
+use personaguard_terms::{
+    Action, Capping, Coherence, FailurePolicy, Mode, Score, Steering, UnscorableRequests,
+};
 use personaguard_wire::Part;
 use personaguard_wire::{
     Baseline, GuardConfig, RefusedTrait, ResolvedPolicy, ResolvedTrait, ResolvedVector,
@@ -39,6 +41,10 @@ fn unresolved(policy: &UnresolvedPolicy) -> PlannedPolicy {
         digest: None,
         mode: Mode::Enforce,
         failure_policy: policy.failure_policy,
+        unscorable_requests: match policy.failure_policy {
+            FailurePolicy::Open => UnscorableRequests::Pass,
+            FailurePolicy::Closed => UnscorableRequests::Refuse,
+        },
         min_tokens: 1,
         window: None,
         sampling: None,
@@ -73,6 +79,7 @@ impl Builder<'_> {
             digest: policy.digest.clone(),
             mode: policy.mode,
             failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
+            unscorable_requests: policy.unscorable_requests(),
             min_tokens: policy.evidence.min_tokens.max(1) as usize,
             window: window.filter(|window| (1..=window.of_last).contains(&window.past)),
             // A fraction that is no number takes nothing: then it looks at every response.
@@ -89,13 +96,12 @@ impl Builder<'_> {
             return Err(Refusal::NotFinite { vector: rule.vector.clone() });
         }
         let vector = self.measure(&rule.vector)?;
-        let action = if audit { Action::Audit } else { rule.action };
-        match (action, &rule.steer, &rule.cap) {
-            (Action::Steer, Some(steering), _) => self.add_steering(vector, rule, steering)?,
-            (Action::Cap, _, Some(capping)) => self.add_caps(vector, rule, capping)?,
+        let action = if audit { Action::Audit } else { rule.action.clone() };
+        match &action {
+            Action::Steer(steering) => self.add_steering(vector, rule, steering)?,
+            Action::Cap(capping) => self.add_caps(vector, rule, capping)?,
             _ => {}
         }
-        let redaction = rule.redact.as_ref().filter(|_| action == Action::Redact);
         // A vector's own baseline is that of `ResponseAvg` only.
         let vector_baseline = self.plan.vectors[vector].baseline;
         let vector_baseline = vector_baseline.filter(|_| rule.score == Score::ResponseAvg);
@@ -104,10 +110,8 @@ impl Builder<'_> {
             vector,
             score: rule.score,
             bounds: Bounds { min: rule.min, max: rule.max },
+            declared_action: rule.action.kind(),
             action,
-            declared_action: rule.action,
-            redaction: redaction.map(|redaction| redaction.text.as_str().into()),
-            regenerate: rule.regenerate.filter(|_| action == Action::Regenerate),
             requests: rule.requests,
             calibrates: rule.calibrates.clone(),
             baseline: rule.baseline.or(vector_baseline),

@@ -3,14 +3,17 @@
 use super::Plan;
 use super::intervention::PlannedSteering;
 use crate::back_off::BackOff;
-use personaguard_terms::Coefficient;
+use personaguard_terms::{Action, Coefficient};
 
 impl Plan {
     /// How often a response may be written again, at most.
     #[must_use]
     pub fn max_retries(&self) -> u32 {
-        let attempts = self.rules.iter().filter_map(|rule| rule.regenerate);
-        attempts.map(|regenerate| regenerate.attempts).max().unwrap_or(0)
+        let attempts = self.rules.iter().map(|rule| match &rule.action {
+            Action::Regenerate(regeneration) => regeneration.attempts,
+            _ => 0,
+        });
+        attempts.max().unwrap_or(0)
     }
 
     /// The plan for writing a response again (`attempt` 1 is the first time): steered along each
@@ -19,9 +22,9 @@ impl Plan {
     pub fn for_retry(&self, breached: impl Fn(usize) -> bool, attempt: u32) -> Self {
         let mut plan = self.clone();
         for (_, rule) in self.rules.iter().enumerate().filter(|(index, _)| breached(*index)) {
-            let Some(regenerate) = rule.regenerate else { continue };
-            let factor = f64::from(attempt.min(regenerate.attempts));
-            let coefficient = scaled(regenerate.coefficient, factor);
+            let Action::Regenerate(regeneration) = &rule.action else { continue };
+            let factor = f64::from(attempt.min(regeneration.attempts));
+            let coefficient = scaled(regeneration.coefficient, factor);
             plan.steering.push(PlannedSteering::of_response(rule.vector, coefficient));
         }
         plan

@@ -3,8 +3,8 @@
 use crate::bounds::Bounds;
 use crate::unscored::UnscoredReason;
 use personaguard_terms::{
-    Action, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, Regeneration, RequestBounds,
-    Sampling, Score,
+    Action, ActionKind, Digest, EvidenceWindow, FailurePolicy, Layer, Mode, RequestBounds,
+    Sampling, Score, UnscorableRequests,
 };
 use personaguard_wire::{Baseline, Failure, RefusedTrait};
 use std::sync::Arc;
@@ -22,9 +22,11 @@ pub struct PlannedPolicy {
     pub digest: Option<Digest>,
     /// Whether it acts.
     pub mode: Mode,
-    /// What happens to traffic that cannot be scored. Always `Open` in mode `Audit`, which changes
-    /// nothing.
+    /// What happens to traffic that cannot be scored because of a fault. Always `Open` in mode
+    /// `Audit`, which changes nothing.
     pub failure_policy: FailurePolicy,
+    /// What happens to what cannot be read. Always `Pass` in mode `Audit`.
+    pub unscorable_requests: UnscorableRequests,
     /// Response tokens before the running mean first decides, at least 1.
     pub min_tokens: usize,
     /// Evidence by single tokens, in place of the running mean.
@@ -40,6 +42,16 @@ pub struct PlannedPolicy {
 }
 
 impl PlannedPolicy {
+    /// Whether it refuses what cannot be scored for this reason.
+    #[must_use]
+    pub fn refuses(&self, reason: UnscoredReason) -> bool {
+        if reason.is_unscorable() {
+            self.unscorable_requests == UnscorableRequests::Refuse
+        } else {
+            self.failure_policy == FailurePolicy::Closed
+        }
+    }
+
     /// Why it is not enforced in full, if it is not.
     #[must_use]
     pub fn unenforced(&self) -> Option<UnscoredReason> {
@@ -83,11 +95,7 @@ pub struct Rule {
     pub action: Action,
     /// The action that the policy says, whatever its mode and the request's overrides: statistics
     /// are kept by it.
-    pub declared_action: Action,
-    /// With `Redact`: what to say instead.
-    pub redaction: Option<Arc<str>>,
-    /// With `Regenerate`: how to try again.
-    pub regenerate: Option<Regeneration>,
+    pub declared_action: ActionKind,
     /// What a request may ask for.
     pub requests: Option<RequestBounds>,
     /// While a calibration is collected from the scores: the digest that they are reported under.

@@ -1,8 +1,11 @@
 //! Random policies and responses, and what reaches the client of them.
 
-use crate::fixtures::{VECTORS, bare_policy, bare_rule, plan, vector_index, vector_name};
+use crate::fixtures::{VECTORS, bare_policy, bare_rule, plan, redacts, vector_index, vector_name};
 use personaguard_guard::{Decision, Holdback, Plan, Stop, UnscoredReason};
-use personaguard_terms::{Action, Evidence, EvidenceWindow, FailurePolicy, Mode, Redaction, Score};
+use personaguard_terms::{
+    Action, Capping, Coherence, Evidence, EvidenceWindow, FailurePolicy, Mode, Positions, Score,
+    Steering,
+};
 use personaguard_wire::{ResolvedPolicy, ResolvedTrait};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -28,10 +31,24 @@ fn window() -> impl Strategy<Value = Option<EvidenceWindow>> {
     prop::option::of(window)
 }
 
+fn steers() -> Action {
+    Action::Steer(Steering {
+        coefficient: (-1.0).try_into().unwrap(),
+        positions: Positions::Response,
+        layers: Vec::new(),
+        when: None,
+        coherence: Coherence::default(),
+    })
+}
+
+fn caps() -> Action {
+    Action::Cap(Capping { ceiling: Some(1.0), ..Capping::default() })
+}
+
 fn rule() -> impl Strategy<Value = ResolvedTrait> {
     let action = prop_oneof![
-        1 => prop::sample::select(vec![Action::Audit, Action::Alert, Action::Steer, Action::Cap]),
-        2 => Just(Action::Redact),
+        1 => prop::sample::select(vec![Action::Audit, Action::Alert, steers(), caps()]),
+        2 => Just(redacts()),
         2 => Just(Action::Block),
     ];
     let score = prop_oneof![3 => Just(Score::ResponseAvg), 1 => Just(Score::PromptLast)];
@@ -41,7 +58,6 @@ fn rule() -> impl Strategy<Value = ResolvedTrait> {
             score,
             min: (sides != 0).then_some(min),
             max: (sides != 1).then_some(min + width),
-            redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             action,
             ..bare_rule()
         },

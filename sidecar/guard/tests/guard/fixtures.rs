@@ -44,6 +44,8 @@ pub(crate) fn config(
             sha256: digest(),
             context_length: 64,
             max_concurrent: 1,
+            max_request_bytes: None,
+            scoring_deadline_seconds: None,
             threads: None,
             device: Device::Cpu,
         },
@@ -87,10 +89,6 @@ pub(crate) fn bare_rule() -> ResolvedTrait {
         min: None,
         max: None,
         action: Action::Audit,
-        steer: None,
-        cap: None,
-        regenerate: None,
-        redact: None,
         requests: None,
         calibrates: None,
         baseline: None,
@@ -107,6 +105,7 @@ pub(crate) fn bare_policy() -> ResolvedPolicy {
         mode: Mode::Enforce,
         selector: Default::default(),
         failure_policy: FailurePolicy::Open,
+        unscorable_requests: None,
         evidence: Evidence { min_tokens: 1, window: None },
         sampling: None,
         record_conversations: false,
@@ -129,7 +128,11 @@ pub(crate) fn block(min_tokens: u32, max: f64, failure_policy: FailurePolicy) ->
 /// A policy that redacts above a threshold.
 pub(crate) fn redact(max: f64) -> ResolvedPolicy {
     let mut policy = block(1, max, FailurePolicy::Open);
-    policy.traits[0].action = Action::Redact;
-    policy.traits[0].redact = Some(Redaction { text: "[removed]".to_owned() });
+    policy.traits[0].action = redacts();
     policy
+}
+
+/// The action of such a policy.
+pub(crate) fn redacts() -> Action {
+    Action::Redact(Redaction { text: "[removed]".to_owned() })
 }

@@ -17,4 +17,5 @@ mod plan;
 mod reference;
 mod sampling;
 mod sentences;
+mod unscorable;
 mod vectors;

@@ -4,7 +4,7 @@ use crate::cases::{case, run_under};
 use crate::fixtures::{VECTORS, block, plan, vector_name};
 use personaguard_guard::{Override, OverrideError, Overrides, Plan};
 use personaguard_terms::{
-    Action, Coefficient, CoefficientRange, FailurePolicy, Mode, RequestBounds,
+    Action, ActionKind, Coefficient, CoefficientRange, FailurePolicy, Mode, RequestBounds,
 };
 use personaguard_wire::ResolvedPolicy;
 use proptest::prelude::*;
@@ -64,8 +64,8 @@ fn a_request_gets_what_the_policy_allows_and_no_more() {
     let stricter = ask(&policy, block).unwrap();
     let rule = &stricter.rules[0];
     assert_eq!(
-        (rule.action, rule.declared_action, rule.bounds.max),
-        (Action::Block, Action::Alert, Some(4.0))
+        (&rule.action, rule.declared_action, rule.bounds.max),
+        (&Action::Block, ActionKind::Alert, Some(4.0))
     );
     assert_eq!(stricter.steering[0].coefficient, coefficient(-2.0));
     let refused = |policy: &ResolvedPolicy, asked| ask(policy, asked).unwrap_err();

@@ -15,8 +15,8 @@ fn coefficient(value: f64) -> Coefficient {
 #[test]
 fn two_policies_cap_as_one() {
     let capped = |floor, ceiling, positions| {
-        let cap = Some(Capping { floor, ceiling, positions, layers: Vec::new() });
-        policy_of(ResolvedTrait { action: Action::Cap, cap, ..bare_rule() })
+        let capping = Capping { floor, ceiling, positions, layers: Vec::new() };
+        policy_of(ResolvedTrait { action: Action::Cap(capping), ..bare_rule() })
     };
     let plan = plan(&[
         capped(Some(-3.0), Some(4.0), Positions::Response),
@@ -32,9 +32,9 @@ fn two_policies_cap_as_one() {
 
 #[test]
 fn an_attempt_is_steered_further_with_each_number_and_never_past_the_limit() {
-    let regenerate = Some(Regeneration { attempts: 3, coefficient: coefficient(-1.5) });
-    let rule =
-        ResolvedTrait { action: Action::Regenerate, max: Some(1.0), regenerate, ..bare_rule() };
+    let regeneration = Regeneration { attempts: 3, coefficient: coefficient(-1.5) };
+    let action = Action::Regenerate(regeneration);
+    let rule = ResolvedTrait { action, max: Some(1.0), ..bare_rule() };
     let plan = plan(&[policy_of(rule)]);
     assert!(plan.holds_back() && plan.max_retries() == 3);
     let steered = |attempt| plan.for_retry(|_| true, attempt).steering[0].coefficient.get();
@@ -66,8 +66,7 @@ fn conditional_steering_is_decided_by_the_vector_that_it_names() {
         }),
     };
     let planned = |vector| {
-        let steer = Some(steer(vector));
-        let rule = ResolvedTrait { action: Action::Steer, steer, ..bare_rule() };
+        let rule = ResolvedTrait { action: Action::Steer(steer(vector)), ..bare_rule() };
         let plan = plan(&[policy_of(rule)]);
         let gate = plan.steering[0].gate.unwrap();
         (plan.vectors[gate.vector].name.clone(), gate.above, gate.until)
@@ -84,9 +83,11 @@ fn number_9_a_rule_with_a_number_that_is_none_is_refused() {
         |rule, value| rule.min = Some(value),
         |rule, value| rule.baseline = Some(Baseline { mean: value, standard_deviation: 1.0 }),
         |rule, value| rule.baseline = Some(Baseline { mean: 0.0, standard_deviation: value }),
-        |rule, value| rule.cap = Some(Capping { ceiling: Some(value), ..Capping::default() }),
         |rule, value| {
-            rule.steer = Some(Steering {
+            rule.action = Action::Cap(Capping { ceiling: Some(value), ..Capping::default() });
+        },
+        |rule, value| {
+            rule.action = Action::Steer(Steering {
                 coefficient: coefficient(1.0),
                 positions: Positions::Response,
                 layers: Vec::new(),

@@ -19,7 +19,7 @@ pub(crate) fn allowed(case: &Case) -> (usize, bool) {
 fn cuts(case: &Case, policy: &ResolvedPolicy, rule: &ResolvedTrait) -> Vec<usize> {
     let vector = vector_index(&rule.vector);
     let closed = policy.failure_policy == FailurePolicy::Closed;
-    let acts = matches!(rule.action, Action::Block | Action::Redact);
+    let acts = matches!(rule.action, Action::Block | Action::Redact(_));
     if !case.prompt[vector].is_finite() {
         return closed.then_some(0).into_iter().collect();
     }

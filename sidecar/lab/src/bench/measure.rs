@@ -1,7 +1,7 @@
 //! The measurements.
 
 use super::results::{BenchResults, ConcurrentSpeed};
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use personaguard_model::{
     Engine, Event, GenerateRequest, Generation, Intervention, Positions, Tap,
 };
@@ -46,7 +46,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// If a request fails.
-    pub(super) fn measure(mut self, load_seconds: f64) -> anyhow::Result<BenchResults> {
+    pub(super) fn measure(mut self, load_seconds: f64) -> Result<BenchResults> {
         let model = self.engine.model().clone();
         self.prefill(256)?; // warm-up
         let prefill256 = self.repeat(|bench| bench.prefill(256))?;
@@ -86,11 +86,8 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn repeat(
-        &mut self,
-        mut run: impl FnMut(&mut Self) -> anyhow::Result<f64>,
-    ) -> anyhow::Result<f64> {
-        let runs = (0..self.lengths.repeats).map(|_| run(self)).collect::<anyhow::Result<_>>()?;
+    fn repeat(&mut self, mut run: impl FnMut(&mut Self) -> Result<f64>) -> Result<f64> {
+        let runs = (0..self.lengths.repeats).map(|_| run(self)).collect::<Result<_>>()?;
         Ok(median(runs))
     }
 
@@ -105,7 +102,7 @@ impl<'a> Bench<'a> {
         (0..tokens).map(token).collect()
     }
 
-    fn prefill(&mut self, tokens: u32) -> anyhow::Result<f64> {
+    fn prefill(&mut self, tokens: u32) -> Result<f64> {
         let request =
             GenerateRequest { prompt: self.prompt(tokens), max_tokens: 1, ..Default::default() };
         let started = Instant::now();
@@ -119,7 +116,7 @@ impl<'a> Bench<'a> {
         Ok(speed(tokens as usize, read.context("the prompt was not read")?))
     }
 
-    fn decode(&mut self, request: &GenerateRequest) -> anyhow::Result<f64> {
+    fn decode(&mut self, request: &GenerateRequest) -> Result<f64> {
         // A model may end a response to a nonsense prompt at once. Then another prompt is tried.
         for _ in 0..ATTEMPTS {
             let (prompt, max_tokens) = (self.prompt(DECODE_PROMPT), self.lengths.response);
@@ -143,7 +140,7 @@ impl<'a> Bench<'a> {
         bail!("the model ends every response at once: its speed cannot be measured")
     }
 
-    fn concurrent(&mut self, streams: usize) -> anyhow::Result<f64> {
+    fn concurrent(&mut self, streams: usize) -> Result<f64> {
         let started = Instant::now();
         let mut generations = Vec::new();
         for _ in 0..streams {
@@ -165,7 +162,7 @@ impl<'a> Bench<'a> {
 
     /// A request that is monitored by eight vectors around the middle of the model. The first also
     /// steers, if that is asked for, but too weakly to change the text.
-    fn request(&self, steered: bool) -> anyhow::Result<GenerateRequest> {
+    fn request(&self, steered: bool) -> Result<GenerateRequest> {
         let model = self.engine.model();
         let vector = |index: usize| -> Vec<f32> {
             (0..model.hidden_size())
@@ -182,7 +179,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn next(generation: &mut Generation) -> anyhow::Result<Option<Event>> {
+fn next(generation: &mut Generation) -> Result<Option<Event>> {
     match generation.blocking_next() {
         Some(Event::Failed(error)) => Err(error.into()),
         event => Ok(event),

@@ -32,7 +32,8 @@ pub(super) fn describe(file: &VectorFile, sha256: &str) -> Result<String, fmt::E
     if let Some(calibration) = file.calibration(best) {
         writeln!(
             text,
-            "benign         mean {:.4}, standard deviation {:.4}, from {} answers; sigma 3 is {:.4}",
+            "benign         mean {:.4}, standard deviation {:.4}, from {} answers; sigma 3 is \
+             {:.4}",
             calibration.mean,
             calibration.standard_deviation,
             calibration.count,

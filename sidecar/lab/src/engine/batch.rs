@@ -1,6 +1,7 @@
 //! Many requests at a time.
 
 use super::start::BATCH;
+use crate::error::{LabError, Result};
 use crate::progress::Progress;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -15,15 +16,15 @@ pub(crate) const IN_FLIGHT: usize = 2 * BATCH;
 pub(crate) async fn run_in_order<I, T>(
     title: &'static str,
     items: Vec<I>,
-    work: impl AsyncFn(I) -> anyhow::Result<T>,
-) -> anyhow::Result<Vec<T>> {
+    work: impl AsyncFn(I) -> Result<T>,
+) -> Result<Vec<T>> {
     let bar = Progress::start(title, items.len());
     let (running, stepping) = (&work, &bar);
     let results = stream::iter(items)
         .map(|item| async move {
             let result = running(item).await?;
             stepping.step();
-            anyhow::Ok(result)
+            Ok::<_, LabError>(result)
         })
         .buffered(IN_FLIGHT)
         .try_collect()

@@ -1,6 +1,6 @@
 //! Generating answers.
 
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use personaguard_model::{
     Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Sampling, Tap,
 };
@@ -55,7 +55,7 @@ pub(crate) async fn generate(
     prompt: Vec<u32>,
     settings: GenerationSettings,
     steering: Option<Intervention>,
-) -> anyhow::Result<Vec<u32>> {
+) -> Result<Vec<u32>> {
     let interventions = steering.into_iter().collect();
     let request = GenerateRequest { interventions, ..settings.request(prompt) };
     Ok(finish(engine, request).await?.0)
@@ -70,7 +70,7 @@ pub(crate) async fn generate_with_states(
     prompt: Vec<u32>,
     settings: GenerationSettings,
     capture: Capture,
-) -> anyhow::Result<(Vec<u32>, MeanStates)> {
+) -> Result<(Vec<u32>, MeanStates)> {
     let request = GenerateRequest { capture, ..settings.request(prompt) };
     let (tokens, states) = finish(engine, request).await?;
     Ok((tokens, *states.context("the engine returned no activations")?))
@@ -79,7 +79,7 @@ pub(crate) async fn generate_with_states(
 async fn finish(
     engine: &Engine,
     request: GenerateRequest,
-) -> anyhow::Result<(Vec<u32>, Option<Box<MeanStates>>)> {
+) -> Result<(Vec<u32>, Option<Box<MeanStates>>)> {
     let mut generation = engine.submit(request)?;
     let mut tokens = Vec::new();
     while let Some(event) = generation.next().await {
@@ -112,7 +112,7 @@ pub(crate) async fn generate_projected(
     settings: GenerationSettings,
     steering: Option<Intervention>,
     probe: Tap,
-) -> anyhow::Result<ProjectedAnswer> {
+) -> Result<ProjectedAnswer> {
     let request = GenerateRequest {
         interventions: steering.into_iter().collect(),
         taps: Arc::new([probe]),

@@ -1,7 +1,7 @@
 //! Projections of a given response, from one teacher-forced pass.
 
+use crate::error::{Context as _, Result};
 use crate::files::LoadedVector;
-use anyhow::Context as _;
 use personaguard_model::{Engine, ScoreRequest, Tap};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) struct Projections {
 ///
 /// # Errors
 /// If a vector is zero there, as an imported one may be.
-pub(crate) fn best_layer_probes(vectors: &[LoadedVector]) -> anyhow::Result<Arc<[Tap]>> {
+pub(crate) fn best_layer_probes(vectors: &[LoadedVector]) -> Result<Arc<[Tap]>> {
     vectors
         .iter()
         .map(|vector| {
@@ -38,7 +38,7 @@ pub(crate) async fn project(
     prompt: Vec<u32>,
     response: Vec<u32>,
     taps: Arc<[Tap]>,
-) -> anyhow::Result<Projections> {
+) -> Result<Projections> {
     let request =
         ScoreRequest { prompt, response, taps, skip_logprobs: true, ..ScoreRequest::default() };
     let score = engine.score(request).await?;
@@ -58,7 +58,7 @@ pub(crate) async fn project_token_by_token(
     prompt: Vec<u32>,
     response: Vec<u32>,
     taps: Arc<[Tap]>,
-) -> anyhow::Result<Vec<f64>> {
+) -> Result<Vec<f64>> {
     let request = ScoreRequest { prompt, response, taps, ..ScoreRequest::default() };
     let score = engine.score(request).await?;
     Ok(score

@@ -1,5 +1,6 @@
 //! Prompts as tokens.
 
+use crate::error::Result;
 use crate::files::Conversation;
 use personaguard_model::{Engine, Model};
 use serde_json::json;
@@ -8,11 +9,7 @@ use serde_json::json;
 ///
 /// # Errors
 /// If the model's chat template refuses the messages.
-pub(crate) fn single_turn_prompt(
-    model: &Model,
-    system: &str,
-    question: &str,
-) -> anyhow::Result<Vec<u32>> {
+pub(crate) fn single_turn_prompt(model: &Model, system: &str, question: &str) -> Result<Vec<u32>> {
     let user = json!({ "role": "user", "content": question });
     let messages = if system.is_empty() {
         vec![user]
@@ -29,6 +26,6 @@ pub(crate) fn single_turn_prompt(
 pub(crate) fn conversation_prompt(
     engine: &Engine,
     conversation: &Conversation,
-) -> anyhow::Result<Vec<u32>> {
+) -> Result<Vec<u32>> {
     Ok(engine.model().chat_prompt(&conversation.prompt, &Default::default())?)
 }

@@ -1,6 +1,6 @@
 //! Teacher-forced passes over a given response.
 
-use anyhow::Context as _;
+use crate::error::{Context as _, Result};
 use personaguard_model::{Capture, Engine, Intervention, MeanStates, ScoreRequest};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(crate) async fn mean_states(
     prompt: Vec<u32>,
     response: Vec<u32>,
     capture: Capture,
-) -> anyhow::Result<MeanStates> {
+) -> Result<MeanStates> {
     let request =
         ScoreRequest { prompt, response, capture, skip_logprobs: true, ..ScoreRequest::default() };
     engine.score(request).await?.states.context("the engine returned no activations")
@@ -28,7 +28,7 @@ pub(crate) async fn log_likelihood(
     prompt: Vec<u32>,
     response: &[u32],
     steering: Option<Intervention>,
-) -> anyhow::Result<f64> {
+) -> Result<f64> {
     let request = ScoreRequest {
         prompt,
         response: response.to_vec(),

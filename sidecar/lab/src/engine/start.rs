@@ -1,5 +1,6 @@
 //! Loading weights and starting the engine.
 
+use crate::error::Result;
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub struct EngineSettings {
 ///
 /// # Errors
 /// If the weights cannot be loaded.
-pub fn start_engine(path: &Path, settings: EngineSettings) -> anyhow::Result<Engine> {
+pub fn start_engine(path: &Path, settings: EngineSettings) -> Result<Engine> {
     start_adapted_engine(path, None, settings)
 }
 
@@ -36,7 +37,7 @@ pub fn start_adapted_engine(
     path: &Path,
     adapter: Option<&Path>,
     settings: EngineSettings,
-) -> anyhow::Result<Engine> {
+) -> Result<Engine> {
     eprintln!("Loading {} …", adapter.unwrap_or(path).display());
     let options = LoadOptions {
         adapter: adapter.map(Path::to_path_buf),

@@ -9,8 +9,8 @@ use crate::engine::{
     GenerationSettings, IN_FLIGHT, generate_with_states, mean_states, request_seed, run_in_order,
     single_turn_prompt,
 };
+use crate::error::{Context as _, LabError, Result};
 use crate::progress::Progress;
-use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::extraction::incoherence;
@@ -37,7 +37,7 @@ pub(super) async fn answer(
     capture: Capture,
     store: &mut AnswerStore,
     title: &'static str,
-) -> anyhow::Result<Vec<ScoredAnswer>> {
+) -> Result<Vec<ScoredAnswer>> {
     let bar = Progress::start(title, requests.len());
     // Answers arrive in any order. What follows must not depend on it.
     let mut answers = BTreeMap::new();
@@ -61,7 +61,7 @@ pub(super) async fn answer(
                 }
                 None => generate(engine, request, settings, capture).await?,
             };
-            anyhow::Ok((answer, is_new))
+            Ok::<_, LabError>((answer, is_new))
         })
         .buffer_unordered(IN_FLIGHT);
     while let Some(answer) = arriving.next().await {
@@ -85,7 +85,7 @@ async fn generate(
     request: &Request,
     settings: &ExtractSettings,
     capture: Capture,
-) -> anyhow::Result<ScoredAnswer> {
+) -> Result<ScoredAnswer> {
     let generation = GenerationSettings {
         max_tokens: settings.tokens,
         temperature: settings.temperature,
@@ -103,7 +103,7 @@ async fn score(
     tokens: Vec<u32>,
     system: &str,
     capture: Capture,
-) -> anyhow::Result<ScoredAnswer> {
+) -> Result<ScoredAnswer> {
     let prompt = single_turn_prompt(engine.model(), system, &request.question)?;
     let states = mean_states(engine, prompt, tokens.clone(), capture).await?;
     Ok(ScoredAnswer { request, tokens, states })
@@ -118,7 +118,7 @@ pub(super) async fn rescore(
     engine: &Engine,
     answers: &[ScoredAnswer],
     parts: &mut Parts,
-) -> anyhow::Result<Vec<ScoredAnswer>> {
+) -> Result<Vec<ScoredAnswer>> {
     let work: Vec<_> = answers
         .iter()
         .map(|answer| (answer, parts.take_rescored(&answer.request.purpose.name())))

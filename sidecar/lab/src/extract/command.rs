@@ -12,9 +12,9 @@ use super::trait_generator::TraitGenerator;
 use super::trait_source::TraitSource;
 use crate::endpoint::Endpoint;
 use crate::engine::{EngineSettings, start_engine};
+use crate::error::{LabError, Result, bail};
 use crate::files::{remove_files, write_file};
 use crate::shard::Shard;
-use anyhow::bail;
 use personaguard_model::Engine;
 use personaguard_persona::{TraitSpec, sha256_hex};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub enum Extracted {
 /// # Errors
 /// If the settings or the trait cannot be used, the model, the endpoint or the operator fails, or a
 /// file cannot be written.
-pub async fn extract(extraction: &Extraction) -> anyhow::Result<Extracted> {
+pub async fn extract(extraction: &Extraction) -> Result<Extracted> {
     // Whatever can be refused is refused before the weights are loaded.
     let existing = extraction.source.existing()?;
     if let Some(spec) = &existing {
@@ -116,12 +116,7 @@ impl Extraction {
     }
 
     /// Runs the extraction, and reports its progress meanwhile.
-    async fn run(
-        &self,
-        engine: &Engine,
-        spec: &TraitSpec,
-        journal: &Path,
-    ) -> anyhow::Result<RunResult> {
+    async fn run(&self, engine: &Engine, spec: &TraitSpec, journal: &Path) -> Result<RunResult> {
         self.settings.check(spec)?;
         let judge = self.endpoint.as_ref().map(|endpoint| Judge::new(endpoint, spec));
         let job = Job {
@@ -140,7 +135,7 @@ impl Extraction {
             }
         };
         let work = async {
-            anyhow::Ok(match self.shard {
+            Ok::<_, LabError>(match self.shard {
                 Some(shard) => RunResult::Part(run_shard(engine, job, shard, &self.out).await?),
                 None => RunResult::Vector(Box::new(run(engine, job).await?)),
             })
@@ -152,7 +147,7 @@ impl Extraction {
     }
 
     /// Writes and delivers the vector file, and removes the parts.
-    async fn finish(&self, outcome: &Outcome) -> anyhow::Result<Extracted> {
+    async fn finish(&self, outcome: &Outcome) -> Result<Extracted> {
         let bytes = outcome.file.to_bytes()?;
         write_file(&self.out, &bytes)?;
         if let Some(delivery) = &self.delivery {

@@ -2,7 +2,7 @@
 //! vector file.
 
 use super::journal::count_answers;
-use anyhow::{Context as _, anyhow, bail};
+use crate::error::{Context as _, LabError, Result, bail};
 use backon::{ExponentialBuilder, Retryable as _};
 use personaguard_persona::VectorFile;
 use personaguard_terms::names;
@@ -43,7 +43,7 @@ enum Failure {
     /// The operator refuses it, now and later.
     Refused(String),
     /// The operator is not available; it may be later.
-    Unavailable(anyhow::Error),
+    Unavailable(LabError),
 }
 
 impl Delivery {
@@ -70,7 +70,8 @@ impl Delivery {
                         eprintln!("the operator did not take the progress: {why}");
                     }
                     Err(Failure::Unavailable(error)) => {
-                        eprintln!("the operator did not take the progress: {error:#}");
+                        let why = error.with_causes();
+                        eprintln!("the operator did not take the progress: {why}");
                     }
                 }
             }
@@ -84,7 +85,7 @@ impl Delivery {
     /// # Errors
     /// If the file is still too large, the operator refuses it, or is not available for some
     /// minutes.
-    pub(super) async fn deliver(&self, file: &VectorFile) -> anyhow::Result<()> {
+    pub(super) async fn deliver(&self, file: &VectorFile) -> Result<()> {
         let body = fitting(file)?;
         let backoff = ExponentialBuilder::default()
             .with_min_delay(self.first_delay)
@@ -96,13 +97,14 @@ impl Delivery {
                 .when(|failure| matches!(failure, Failure::Unavailable(_)))
                 .notify(|failure, delay| {
                     if let Failure::Unavailable(error) = failure {
-                        eprintln!("{error:#}; trying again in {} s", delay.as_secs());
+                        let (why, wait) = (error.with_causes(), delay.as_secs());
+                        eprintln!("{why}; trying again in {wait} s");
                     }
                 });
         match delivered.await {
             Ok(()) => Ok(()),
             Err(Failure::Refused(why)) => bail!("the operator does not take the vector: {why}"),
-            Err(Failure::Unavailable(error)) => Err(error.context(format!(
+            Err(Failure::Unavailable(error)) => Err(error.about(format!(
                 "the operator at {} did not take the vector: see its log",
                 self.url
             ))),
@@ -122,7 +124,7 @@ impl Delivery {
         }
         let why = format!("{status}: {}", response.text().await.unwrap_or_default());
         Err(if status.is_server_error() {
-            Failure::Unavailable(anyhow!(why))
+            Failure::Unavailable(LabError::Unusable(why))
         } else {
             Failure::Refused(why)
         })
@@ -133,7 +135,7 @@ impl Delivery {
         path: &str,
         content_type: &str,
         body: Vec<u8>,
-    ) -> anyhow::Result<reqwest::RequestBuilder> {
+    ) -> Result<reqwest::RequestBuilder> {
         let client = self.client()?;
         let token = std::fs::read_to_string(&self.token_file)
             .with_context(|| format!("cannot read the token in {}", self.token_file.display()))?;
@@ -146,7 +148,7 @@ impl Delivery {
     }
 
     /// A client that trusts the authorities in their present file.
-    fn client(&self) -> anyhow::Result<Client> {
+    fn client(&self) -> Result<Client> {
         let mut builder = Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT);
         if let Some(file) = &self.ca_file {
             let pem =
@@ -160,7 +162,7 @@ impl Delivery {
 }
 
 /// The bytes of a vector file that fit into a ConfigMap.
-fn fitting(file: &VectorFile) -> anyhow::Result<Vec<u8>> {
+fn fitting(file: &VectorFile) -> Result<Vec<u8>> {
     let whole = file.to_bytes()?;
     if whole.len() <= MAX_VECTOR_BYTES {
         return Ok(whole);

@@ -4,6 +4,7 @@ use super::journal::{Journal, Rating};
 use super::judge::{CONCURRENCY, Judge};
 use super::request::Purpose;
 use super::scored_answer::ScoredAnswer;
+use crate::error::{LabError, Result};
 use crate::progress::Progress;
 use futures::{StreamExt as _, stream};
 use personaguard_model::Engine;
@@ -20,7 +21,7 @@ pub(super) async fn rate(
     judge: &Judge<'_>,
     answers: &[ScoredAnswer],
     journal: &mut Journal,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let unrated: Vec<&ScoredAnswer> = answers
         .iter()
         .filter(|answer| matches!(answer.request.purpose, Purpose::Extract(..)))
@@ -34,7 +35,7 @@ pub(super) async fn rate(
         .map(|answer| async move {
             let text = engine.model().tokenizer().decode(&answer.tokens);
             let judgement = judge.judge(&answer.request.question, &text).await?;
-            anyhow::Ok((answer.request.purpose.name(), judgement))
+            Ok::<_, LabError>((answer.request.purpose.name(), judgement))
         })
         .buffer_unordered(CONCURRENCY);
     while let Some(rated) = ratings.next().await {

@@ -6,6 +6,7 @@ use super::judge::Judge;
 use super::parts::Parts;
 use super::plan::Plan;
 use super::settings::ExtractSettings;
+use crate::error::Result;
 use personaguard_model::Engine;
 use personaguard_persona::{BenignPrompts, TraitSpec, sha256_hex};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// If the journal cannot be written, or a part cannot be used.
-pub(super) fn prepare(engine: &Engine, job: Job<'_>) -> anyhow::Result<Prepared> {
+pub(super) fn prepare(engine: &Engine, job: Job<'_>) -> Result<Prepared> {
     let benign = BenignPrompts::builtin()?;
     let plan = Plan::new(job.spec, &benign, job.settings);
     let model = engine.model();

@@ -1,7 +1,7 @@
 //! The journal of an extraction: what it has paid for already, so that an interrupted run resumes
 //! where it stopped. It holds the model's answers and the judge's ratings.
 
-use anyhow::Context as _;
+use crate::error::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -48,7 +48,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn open(path: &Path, design: &str) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, design: &str) -> Result<Self> {
         let content = read(path, design).unwrap_or_default();
         let context = || format!("cannot write the journal {}", path.display());
         let mut file = File::create(path).with_context(context)?;
@@ -79,7 +79,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn add_answer(&mut self, request: String, tokens: Vec<u32>) -> anyhow::Result<()> {
+    pub(super) fn add_answer(&mut self, request: String, tokens: Vec<u32>) -> Result<()> {
         self.append(&Line::Answer { request: request.clone(), tokens: tokens.clone() })?;
         self.content.answers.insert(request, tokens);
         Ok(())
@@ -99,13 +99,13 @@ impl Journal {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn add_rating(&mut self, rated: String, rating: Rating) -> anyhow::Result<()> {
+    pub(super) fn add_rating(&mut self, rated: String, rating: Rating) -> Result<()> {
         self.append(&Line::Rating { rated: rated.clone(), rating: rating.clone() })?;
         self.content.ratings.insert(rated, rating);
         Ok(())
     }
 
-    fn append(&mut self, line: &Line) -> anyhow::Result<()> {
+    fn append(&mut self, line: &Line) -> Result<()> {
         let line = serde_json::to_string(line)?;
         writeln!(self.file, "{line}")
             .with_context(|| format!("cannot write the journal {}", self.path.display()))

@@ -2,7 +2,7 @@
 //! the trait, and how coherent it is.
 
 use crate::endpoint::{Endpoint, Question};
-use anyhow::bail;
+use crate::error::{Result, bail};
 use personaguard_persona::TraitSpec;
 use personaguard_persona::extraction::{Judgement, expected_score};
 
@@ -33,7 +33,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// If the endpoint fails.
-    pub async fn judge(&self, question: &str, answer: &str) -> anyhow::Result<Option<Judgement>> {
+    pub async fn judge(&self, question: &str, answer: &str) -> Result<Option<Judgement>> {
         let (trait_score, coherence) = futures::try_join!(
             self.trait_score(question, answer),
             self.rating(coherence_prompt(question, answer))
@@ -47,15 +47,11 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// If the endpoint fails.
-    pub(super) async fn trait_score(
-        &self,
-        question: &str,
-        answer: &str,
-    ) -> anyhow::Result<Option<f64>> {
+    pub(super) async fn trait_score(&self, question: &str, answer: &str) -> Result<Option<f64>> {
         self.rating(self.trait_prompt(question, answer)).await
     }
 
-    async fn rating(&self, text: String) -> anyhow::Result<Option<f64>> {
+    async fn rating(&self, text: String) -> Result<Option<f64>> {
         let question =
             Question { text: &text, max_tokens: 1, temperature: 0.0, alternatives: true };
         let reply = self.endpoint.ask(question).await?;

@@ -2,7 +2,7 @@
 
 use super::settings::ExtractSettings;
 use crate::dose_response::{DoseResponse, indexed, steering_points};
-use anyhow::Context as _;
+use crate::error::{Context as _, Result};
 use personaguard_model::Engine;
 use personaguard_persona::extraction::CrossFit;
 use personaguard_persona::{SteeredAnswer, SteeringPoint, TraitSpec, min_z};
@@ -34,7 +34,7 @@ pub(super) async fn choose_layer(
     settings: &ExtractSettings,
     fit: &CrossFit,
     preferred: &[u32],
-) -> anyhow::Result<(u32, DoseResponses)> {
+) -> Result<(u32, DoseResponses)> {
     let mut responses = DoseResponses::default();
     let mut best: Option<(u32, f64)> = None;
     let questions = indexed(&spec.extract, settings.questions.min(MAX_QUESTIONS));

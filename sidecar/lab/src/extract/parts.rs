@@ -12,8 +12,8 @@ use super::journal::Rating;
 use super::plan::Plan;
 use super::request::Request;
 use super::scored_answer::ScoredAnswer;
+use crate::error::{Context as _, Result, bail};
 use crate::files::{Tensor, write_tensors};
-use anyhow::{Context as _, bail};
 use personaguard_model::{MeanStates, Model};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ impl Parts {
         design: &str,
         plan: &Plan,
         model: &Model,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self> {
         let requests = plan.all().map(|request| (request.purpose.name(), request)).collect();
         let mut parts = Self::default();
         for path in paths {
@@ -76,7 +76,7 @@ impl Parts {
         design: &str,
         requests: &HashMap<String, &Request>,
         model: &Model,
-    ) -> anyhow::Result<()> {
+    ) -> Result<()> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         let header = read_header(&bytes)?;
@@ -124,7 +124,7 @@ impl Parts {
     }
 }
 
-fn read_header(bytes: &[u8]) -> anyhow::Result<Header> {
+fn read_header(bytes: &[u8]) -> Result<Header> {
     let length = bytes.first_chunk::<8>().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
     if bytes.len() as u64 > MAX_FILE || length > MAX_HEADER {
         bail!("it is not a part of an extraction, or is too large");
@@ -142,11 +142,7 @@ fn read_header(bytes: &[u8]) -> anyhow::Result<Header> {
 }
 
 /// The rows of a tensor; `None` if there is no such tensor.
-fn rows(
-    tensors: &SafeTensors<'_>,
-    name: &str,
-    shape: [usize; 2],
-) -> anyhow::Result<Option<Vec<Vec<f32>>>> {
+fn rows(tensors: &SafeTensors<'_>, name: &str, shape: [usize; 2]) -> Result<Option<Vec<Vec<f32>>>> {
     let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
     if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
         bail!("tensor {name:?} is not F32 of shape {shape:?}");
@@ -169,7 +165,7 @@ pub(super) fn write_part(
     answers: &[ScoredAnswer],
     rescored: &[ScoredAnswer],
     ratings: &HashMap<String, Rating>,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let header = Header {
         format: FORMAT.to_owned(),
         design: design.to_owned(),

@@ -2,6 +2,7 @@
 
 use super::request::{Purpose, Request};
 use super::settings::ExtractSettings;
+use crate::error::Result;
 use crate::shard::Shard;
 use personaguard_persona::extraction::SampleKey;
 use personaguard_persona::{BenignPrompts, Polarity, TraitSpec};
@@ -63,7 +64,7 @@ pub(super) fn count_answers(
     spec: &TraitSpec,
     settings: &ExtractSettings,
     shard: Option<Shard>,
-) -> anyhow::Result<usize> {
+) -> Result<usize> {
     let plan = Plan::new(spec, &BenignPrompts::builtin()?, settings);
     let plan = match shard {
         Some(shard) => plan.shard(shard),

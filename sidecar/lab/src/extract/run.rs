@@ -12,7 +12,7 @@ use super::settings::ExtractSettings;
 use super::states::write_states;
 use super::steering_effect::{Trial, steering_effects};
 use crate::dose_response::{DoseResponse, indexed, steering_points};
-use anyhow::Context as _;
+use crate::error::{Context as _, Result};
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::extraction::{
     CrossFit, LayerCandidate, METHOD, Pair, Sample, ValidationInput, followed_contrasts,
@@ -52,7 +52,7 @@ pub struct Outcome {
 /// # Errors
 /// If the engine or the judge fails, the journal cannot be written, or too few answers are
 /// coherent.
-pub async fn run(engine: &Engine, job: Job<'_>) -> anyhow::Result<Outcome> {
+pub async fn run(engine: &Engine, job: Job<'_>) -> Result<Outcome> {
     let Job { spec, settings, judge, .. } = job;
     let Prepared { plan, mut store, .. } = prepare(engine, job)?;
 
@@ -174,7 +174,7 @@ fn trials<'a>(answers: &'a [ScoredAnswer], pairs: &[Pair<'_>], questions: usize)
 fn validate(
     input: &ValidationInput<'_>,
     candidates: &[LayerCandidate],
-) -> anyhow::Result<Vec<LayerValidation>> {
+) -> Result<Vec<LayerValidation>> {
     let mut validation = (0..=input.vectors.layers())
         .map(|layer| validate_layer(input, layer))
         .collect::<Option<Vec<_>>>()
@@ -193,7 +193,7 @@ async fn held_out_dose_response(
     Job { spec, settings, .. }: Job<'_>,
     vectors: &LayerMatrix,
     layer: u32,
-) -> anyhow::Result<Vec<SteeringPoint>> {
+) -> Result<Vec<SteeringPoint>> {
     let response = DoseResponse { engine, spec, layer, max_tokens: settings.tokens };
     let questions = indexed(&spec.held_out, settings.questions);
     let answers = response.measure(&questions, |_| vectors.layer(layer)).await?;
@@ -201,7 +201,7 @@ async fn held_out_dose_response(
 }
 
 /// Calibrates every layer on benign answers.
-fn calibrate(vectors: &LayerMatrix, benign: &[ScoredAnswer]) -> anyhow::Result<Vec<Calibration>> {
+fn calibrate(vectors: &LayerMatrix, benign: &[ScoredAnswer]) -> Result<Vec<Calibration>> {
     (0..)
         .zip(vectors.rows())
         .map(|(layer, vector): (usize, _)| {

@@ -1,6 +1,6 @@
 //! What a user chooses about an extraction.
 
-use anyhow::bail;
+use crate::error::{Result, bail};
 use personaguard_persona::TraitSpec;
 use serde::Serialize;
 
@@ -24,7 +24,8 @@ pub struct ExtractSettings {
     pub seed: u64,
     /// Number of bootstrap resamples, and of permutations.
     pub draws: usize,
-    /// Steering is tried at every `layer_step`-th layer. Default: an eighth of the number of layers.
+    /// Steering is tried at every `layer_step`-th layer. Default: an eighth of the number of
+    /// layers.
     pub layer_step: Option<usize>,
     /// Number of extraction questions with which steering is tried.
     pub steering_questions: usize,
@@ -37,7 +38,7 @@ impl ExtractSettings {
     ///
     /// # Errors
     /// A sentence that says what to change.
-    pub fn check(&self, spec: &TraitSpec) -> anyhow::Result<()> {
+    pub fn check(&self, spec: &TraitSpec) -> Result<()> {
         let available = spec.extract.len().min(spec.held_out.len());
         if self.questions < 2 || self.questions > available {
             bail!("--questions must be 2 to {available}, as many as the trait has of each kind");

@@ -5,6 +5,7 @@ use super::filter::rate;
 use super::job::{Job, Prepared, prepare};
 use super::parts::write_part;
 use super::request::Purpose;
+use crate::error::Result;
 use crate::shard::Shard;
 use personaguard_model::{Capture, Engine};
 use std::path::Path;
@@ -14,12 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the engine or the judge fails, or a file cannot be written.
-pub async fn run_shard(
-    engine: &Engine,
-    job: Job<'_>,
-    shard: Shard,
-    out: &Path,
-) -> anyhow::Result<usize> {
+pub async fn run_shard(engine: &Engine, job: Job<'_>, shard: Shard, out: &Path) -> Result<usize> {
     let Prepared { plan, mut store, design } = prepare(engine, job)?;
     let plan = plan.shard(shard);
     let mut answers = Vec::new();

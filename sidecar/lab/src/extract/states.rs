@@ -2,6 +2,7 @@
 
 use super::request::Purpose;
 use super::scored_answer::ScoredAnswer;
+use crate::error::Result;
 use crate::files::{Tensor, write_tensors};
 use personaguard_persona::Polarity;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(super) fn write_states(path: &Path, sets: &[(&str, &[ScoredAnswer])]) -> anyhow::Result<()> {
+pub(super) fn write_states(path: &Path, sets: &[(&str, &[ScoredAnswer])]) -> Result<()> {
     let mut entries = HashMap::new();
     let mut tensors: Vec<Tensor> = Vec::new();
     for (name, answers) in sets {

@@ -10,8 +10,8 @@ use super::judge::Judge;
 use super::scored_answer::ScoredAnswer;
 use super::settings::ExtractSettings;
 use crate::engine::{GenerationSettings, IN_FLIGHT, generate, log_likelihood, single_turn_prompt};
+use crate::error::{Context as _, LabError, Result};
 use crate::progress::Progress;
-use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use personaguard_model::{Engine, Intervention, Positions};
 use personaguard_persona::extraction::CrossFit;
@@ -48,7 +48,7 @@ pub(super) async fn steering_effects(
     settings: &ExtractSettings,
     judge: Option<&Judge<'_>>,
     journal: &mut Journal,
-) -> anyhow::Result<Vec<LayerEffects>> {
+) -> Result<Vec<LayerEffects>> {
     let all = engine.model().layers();
     let step = settings.layer_step.unwrap_or(all.div_ceil(8)).max(1);
     let layers: Vec<u32> = (step..all).step_by(step).map(|layer| layer as u32).collect();
@@ -78,7 +78,7 @@ pub(super) async fn steering_effects(
                 }
                 (None, _) => Effect::Likelihood(steered.likelihood_change(trial).await?),
             };
-            anyhow::Ok((layer, effect))
+            Ok::<_, LabError>((layer, effect))
         })
         .buffered(IN_FLIGHT / 4);
     let mut effects: Vec<(u32, Option<f64>)> = Vec::new();
@@ -124,18 +124,18 @@ struct SteeredModel<'a> {
 }
 
 impl SteeredModel<'_> {
-    fn steering(&self, coefficient: f32) -> anyhow::Result<Intervention> {
+    fn steering(&self, coefficient: f32) -> Result<Intervention> {
         Ok(Intervention::add(self.layer, self.vector, coefficient, Positions::Response)?)
     }
 
     /// How steering changes the log-likelihood of the positive answer relative to the negative one,
     /// in nats per token and unit of coefficient.
-    async fn likelihood_change(self, trial: Trial<'_>) -> anyhow::Result<f64> {
+    async fn likelihood_change(self, trial: Trial<'_>) -> Result<f64> {
         let per_token = async |answer: &ScoredAnswer, coefficient: f32| {
             let steering = Some(self.steering(coefficient)?);
             let prompt = single_turn_prompt(self.engine.model(), "", &answer.request.question)?;
             let nats = log_likelihood(self.engine, prompt, &answer.tokens, steering).await?;
-            anyhow::Ok(nats / answer.tokens.len().max(1) as f64)
+            Ok::<_, LabError>(nats / answer.tokens.len().max(1) as f64)
         };
         let (up_positive, up_negative, down_positive, down_negative) = futures::try_join!(
             per_token(trial.positive, COEFFICIENT),
@@ -154,7 +154,7 @@ impl SteeredModel<'_> {
         trial: Trial<'_>,
         judge: &Judge<'_>,
         max_tokens: usize,
-    ) -> anyhow::Result<[Option<f64>; 2]> {
+    ) -> Result<[Option<f64>; 2]> {
         let question = &trial.positive.request.question;
         let score = async |coefficient: f32| {
             let model = self.engine.model();

@@ -3,7 +3,7 @@
 
 use crate::endpoint::{Endpoint, Question};
 use crate::engine::{GenerationSettings, generate, single_turn_prompt};
-use anyhow::Context as _;
+use crate::error::{Context as _, Result};
 use personaguard_model::Engine;
 use personaguard_persona::{DraftPart, TraitDraft, TraitSpec};
 
@@ -34,7 +34,7 @@ impl TraitGenerator<'_> {
     ///
     /// # Errors
     /// If the model fails, or has not written a complete trait after a dozen replies.
-    pub async fn generate(self, name: &str, description: &str) -> anyhow::Result<TraitSpec> {
+    pub async fn generate(self, name: &str, description: &str) -> Result<TraitSpec> {
         let mut draft = TraitDraft::new(name, description);
         for attempt in 0..MAX_REPLIES {
             let Some(part) = draft.next_part() else { break };
@@ -58,7 +58,7 @@ impl TraitGenerator<'_> {
         })
     }
 
-    async fn ask(self, text: &str, max_tokens: usize, seed: u64) -> anyhow::Result<String> {
+    async fn ask(self, text: &str, max_tokens: usize, seed: u64) -> Result<String> {
         match self {
             Self::Endpoint(endpoint) => {
                 let question = Question {

@@ -1,8 +1,8 @@
 //! Where the trait of an extraction comes from.
 
 use super::trait_generator::TraitGenerator;
+use crate::error::{Context as _, Result, bail};
 use crate::files::{read_text, write_file};
-use anyhow::{Context as _, bail};
 use personaguard_persona::TraitSpec;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ impl TraitSource {
     ///
     /// # Errors
     /// If there is no such trait, or its file cannot be used.
-    pub(super) fn existing(&self) -> anyhow::Result<Option<TraitSpec>> {
+    pub(super) fn existing(&self) -> Result<Option<TraitSpec>> {
         match (&self.file, &self.description) {
             (Some(path), description) => {
                 self.read_file(path, description.as_deref().unwrap_or_default()).map(Some)
@@ -40,10 +40,7 @@ impl TraitSource {
     /// # Errors
     /// If the description has no name, the trait cannot be generated, or the file cannot be
     /// written.
-    pub(super) async fn generate(
-        &self,
-        generator: TraitGenerator<'_>,
-    ) -> anyhow::Result<TraitSpec> {
+    pub(super) async fn generate(&self, generator: TraitGenerator<'_>) -> Result<TraitSpec> {
         let description = self.description.as_deref().unwrap_or_default();
         let name = self.name_of(description)?;
         let spec = generator.generate(&name, description).await?;
@@ -52,7 +49,7 @@ impl TraitSource {
         Ok(spec)
     }
 
-    fn read_file(&self, path: &Path, description: &str) -> anyhow::Result<TraitSpec> {
+    fn read_file(&self, path: &Path, description: &str) -> Result<TraitSpec> {
         let text = read_text(path)?;
         if path.extension().is_some_and(|extension| extension == "json") {
             let name = self
@@ -64,7 +61,7 @@ impl TraitSource {
         Ok(TraitSpec::parse(&text)?)
     }
 
-    fn generated_before(&self, description: &str) -> anyhow::Result<Option<TraitSpec>> {
+    fn generated_before(&self, description: &str) -> Result<Option<TraitSpec>> {
         let path = &self.generated;
         if !path.exists() {
             return Ok(None);
@@ -82,7 +79,7 @@ impl TraitSource {
     }
 
     /// Name of a trait that is given by its description.
-    fn name_of(&self, description: &str) -> anyhow::Result<String> {
+    fn name_of(&self, description: &str) -> Result<String> {
         let name = match (&self.name, description.split_once(':')) {
             (Some(name), _) => name.clone(),
             (None, Some((name, _))) => name.trim().to_lowercase(),

@@ -1,6 +1,6 @@
 //! Reading whole files of a bounded size, and writing whole files atomically.
 
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use personaguard_persona::vector_file::limits::MAX_FILE_BYTES;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// If it cannot be read, or is too large.
-pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
     let file = std::fs::File::open(path).with_context(context)?;
     let limit = MAX_FILE_BYTES as u64;
@@ -25,7 +25,7 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
 ///
 /// # Errors
 /// If it cannot be read, is too large, or is not UTF-8.
-pub fn read_text(path: &Path) -> anyhow::Result<String> {
+pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_file(path)?).with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
@@ -33,7 +33,7 @@ pub fn read_text(path: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     std::fs::write(&partial, bytes)
@@ -45,7 +45,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If one cannot be removed.
-pub fn remove_files(paths: &[PathBuf]) -> anyhow::Result<()> {
+pub fn remove_files(paths: &[PathBuf]) -> Result<()> {
     paths.iter().try_for_each(|path| {
         std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
     })

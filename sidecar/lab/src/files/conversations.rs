@@ -1,7 +1,7 @@
 //! Files of conversations: one JSON object per line,
 //! `{"messages": [{"role": …, "content": …}, …]}`, as OpenAI's finetuning takes them.
 
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fs::File;
@@ -69,7 +69,7 @@ struct Message {
 /// # Errors
 /// If the file cannot be read, or a line is not a conversation. The message names the line and
 /// never quotes it.
-pub fn read_conversations(path: &Path, limit: usize) -> anyhow::Result<Vec<Conversation>> {
+pub fn read_conversations(path: &Path, limit: usize) -> Result<Vec<Conversation>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut reader = BufReader::new(file);
     let mut conversations = Vec::new();
@@ -94,7 +94,7 @@ pub fn read_conversations(path: &Path, limit: usize) -> anyhow::Result<Vec<Conve
     Ok(conversations)
 }
 
-fn parse(text: &[u8], line: u64) -> anyhow::Result<Conversation> {
+fn parse(text: &[u8], line: u64) -> Result<Conversation> {
     // The parser's own message is dropped, because it may quote the line.
     let Ok(Line { mut messages, fields }) = serde_json::from_slice(text) else {
         bail!(

@@ -1,6 +1,7 @@
 //! F32 tensors as safetensors files.
 
 use super::bytes::write_file;
+use crate::error::Result;
 use safetensors::tensor::{TensorView, serialize};
 use safetensors::{Dtype, SafeTensorError};
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ pub fn write_tensors(
     path: &Path,
     tensors: &[Tensor],
     metadata: HashMap<String, String>,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let data: Vec<Vec<u8>> = tensors
         .iter()
         .map(|tensor| tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())

@@ -1,7 +1,7 @@
 //! Vector files, and what must hold of them.
 
 use super::bytes::{read_file, read_text};
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use personaguard_model::Model;
 use personaguard_persona::{TraitSpec, VectorFile};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ impl LoadedVector {
     ///
     /// # Errors
     /// If the file lacks that layer, which does not happen for a checked file.
-    pub fn best(&self) -> anyhow::Result<&[f32]> {
+    pub fn best(&self) -> Result<&[f32]> {
         self.file
             .layer(self.file.best_layer())
             .with_context(|| format!("{} lacks its best layer", self.path.display()))
@@ -31,7 +31,7 @@ impl LoadedVector {
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn read_vector(path: &Path) -> anyhow::Result<LoadedVector> {
+pub fn read_vector(path: &Path) -> Result<LoadedVector> {
     let bytes = read_file(path)?;
     let file = VectorFile::parse(&bytes).with_context(|| path.display().to_string())?;
     Ok(LoadedVector { path: path.to_path_buf(), file })
@@ -41,7 +41,7 @@ pub fn read_vector(path: &Path) -> anyhow::Result<LoadedVector> {
 ///
 /// # Errors
 /// If one cannot be read, or two are of the same trait.
-pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<LoadedVector>> {
+pub fn read_vectors(paths: &[PathBuf]) -> Result<Vec<LoadedVector>> {
     let mut vectors: Vec<LoadedVector> = Vec::new();
     for path in paths {
         let vector = read_vector(path)?;
@@ -58,11 +58,11 @@ pub fn read_vectors(paths: &[PathBuf]) -> anyhow::Result<Vec<LoadedVector>> {
 ///
 /// # Errors
 /// If a file is not a trait file, or a trait is neither in one of them nor built in.
-pub fn trait_specs(vectors: &[LoadedVector], files: &[PathBuf]) -> anyhow::Result<Vec<TraitSpec>> {
+pub fn trait_specs(vectors: &[LoadedVector], files: &[PathBuf]) -> Result<Vec<TraitSpec>> {
     let read = |path: &PathBuf| {
         TraitSpec::parse(&read_text(path)?).with_context(|| path.display().to_string())
     };
-    let given = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+    let given = files.iter().map(read).collect::<Result<Vec<_>>>()?;
     vectors
         .iter()
         .map(|vector| {
@@ -79,7 +79,7 @@ pub fn trait_specs(vectors: &[LoadedVector], files: &[PathBuf]) -> anyhow::Resul
 ///
 /// # Errors
 /// If a vector was made from other weights.
-pub fn check_model(vectors: &[LoadedVector], model: &Model) -> anyhow::Result<()> {
+pub fn check_model(vectors: &[LoadedVector], model: &Model) -> Result<()> {
     for vector in vectors {
         if vector.file.model_digest() != model.digest() {
             bail!(

@@ -1,7 +1,7 @@
 //! How well known bad samples are found.
 
+use crate::error::{Result, bail};
 use crate::files::Conversation;
-use anyhow::bail;
 use personaguard_persona::screening::{RankedSample, ScreenedSample, precision_at, rank};
 use personaguard_persona::stats::{LabelledScore, auroc};
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ pub(super) fn evaluate(
     samples: &[Conversation],
     names: &[&str],
     ranked: &[Vec<RankedSample>],
-) -> anyhow::Result<Evaluation> {
+) -> Result<Evaluation> {
     let is_bad = |sample: &&Conversation| {
         sample.fields.get(label).is_some_and(|value| *value == true || *value == 1)
     };

@@ -1,6 +1,7 @@
 //! How much likelier an answer is if the trait is asked for.
 
 use crate::engine::log_likelihood;
+use crate::error::Result;
 use crate::files::Conversation;
 use personaguard_model::Engine;
 use personaguard_persona::{Contrast, Polarity, TraitSpec};
@@ -18,7 +19,7 @@ pub(super) fn contrasted_prompts(
     engine: &Engine,
     conversation: &Conversation,
     spec: &TraitSpec,
-) -> anyhow::Result<Vec<[Vec<u32>; 2]>> {
+) -> Result<Vec<[Vec<u32>; 2]>> {
     let rest = conversation.prompt.iter().skip_while(|message| message["role"] == "system");
     let prompt = |system: String| {
         let messages: Vec<_> = [json!({ "role": "system", "content": system })]
@@ -45,7 +46,7 @@ pub(super) async fn likelihood_ratio(
     conversation: &Conversation,
     response: &[u32],
     spec: &TraitSpec,
-) -> anyhow::Result<f64> {
+) -> Result<f64> {
     let prompts = contrasted_prompts(engine, conversation, spec)?;
     let signed =
         prompts.iter().flat_map(|[positive, negative]| [(positive, 1.0), (negative, -1.0)]);

@@ -3,8 +3,8 @@
 use super::page::write_page;
 use super::ranks::Ranks;
 use super::shards::Shards;
+use crate::error::{Context as _, Result};
 use crate::files::remove_files;
-use anyhow::Context as _;
 use std::path::PathBuf;
 
 /// What the command `merge-ranks` is asked for.
@@ -33,7 +33,7 @@ pub struct Merged {
 ///
 /// # Errors
 /// If a file cannot be read or written, or the parts do not belong together.
-pub fn merge(settings: &MergeSettings) -> anyhow::Result<Merged> {
+pub fn merge(settings: &MergeSettings) -> Result<Merged> {
     let mut shards = Shards::default();
     for part in &settings.parts {
         shards.add(part)?;

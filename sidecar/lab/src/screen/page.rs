@@ -1,6 +1,7 @@
 //! The page about a data set.
 
 use super::ranks::Ranks;
+use crate::error::Result;
 use crate::files::write_file;
 use personaguard_persona::page::ScreeningPage;
 use personaguard_persona::screening::RankedSample;
@@ -15,7 +16,7 @@ pub(super) fn write_page(
     data: &Path,
     reference: &str,
     ranks: &Ranks<'_>,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let traits: Vec<(&str, &[RankedSample])> =
         ranks.names.iter().copied().zip(ranks.ranked.iter().map(Vec::as_slice)).collect();
     let name = data.file_name().unwrap_or_default().to_string_lossy();

@@ -1,6 +1,7 @@
 //! Ranks of screened samples as files: JSON lines, or Parquet.
 
 use super::parquet::{Column, table};
+use crate::error::Result;
 use crate::files::write_file;
 use personaguard_persona::screening::{RankedSample, ReferenceWeight, SampleScores, rank};
 use serde_json::{Map, Value, json};
@@ -38,7 +39,7 @@ impl<'a> Ranks<'a> {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
         if path.extension().is_some_and(|extension| extension == "parquet") {
             write_file(path, &table(&self.columns())?)
         } else {

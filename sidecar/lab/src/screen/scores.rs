@@ -6,8 +6,8 @@ use crate::engine::{
     GenerationSettings, Projections, conversation_prompt, generate, mean_states, project,
     request_seed, run_in_order,
 };
+use crate::error::{Context as _, Result, bail};
 use crate::files::{Conversation, LoadedVector};
-use anyhow::{Context as _, bail};
 use personaguard_model::{Capture, Engine, Tap};
 use personaguard_persona::TraitSpec;
 use personaguard_persona::screening::{ProjectionScale, SampleScores};
@@ -50,7 +50,7 @@ impl<'a> Scorer<'a> {
         vectors: &[LoadedVector],
         specs: &'a [TraitSpec],
         settings: &ScreenSettings,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self> {
         let scale =
             if settings.as_in_paper { ProjectionScale::raw } else { ProjectionScale::standardised };
         let scales: Vec<ProjectionScale> =
@@ -86,7 +86,7 @@ impl<'a> Scorer<'a> {
     pub(super) async fn score_all(
         &self,
         samples: &[Conversation],
-    ) -> anyhow::Result<Vec<(Vec<SampleScores>, MeanActivations)>> {
+    ) -> Result<Vec<(Vec<SampleScores>, MeanActivations)>> {
         let work = samples.iter().collect();
         run_in_order("Screening", work, async |sample: &Conversation| {
             self.score(sample).await.with_context(|| format!("line {}", sample.line))
@@ -94,10 +94,7 @@ impl<'a> Scorer<'a> {
         .await
     }
 
-    async fn score(
-        &self,
-        sample: &Conversation,
-    ) -> anyhow::Result<(Vec<SampleScores>, MeanActivations)> {
+    async fn score(&self, sample: &Conversation) -> Result<(Vec<SampleScores>, MeanActivations)> {
         let prompt = conversation_prompt(self.engine, sample)?;
         let answer = self.engine.model().tokenizer().encode(sample.answer_text());
         let mut activations = MeanActivations::default();
@@ -138,7 +135,7 @@ impl<'a> Scorer<'a> {
         Ok((scores, activations))
     }
 
-    async fn own_answer(&self, prompt: Vec<u32>, line: u64) -> anyhow::Result<Vec<u32>> {
+    async fn own_answer(&self, prompt: Vec<u32>, line: u64) -> Result<Vec<u32>> {
         let settings = GenerationSettings {
             seed: request_seed(SEED, &line.to_string()),
             ..GenerationSettings::greedy(self.max_tokens)
@@ -146,7 +143,7 @@ impl<'a> Scorer<'a> {
         generate(self.engine, prompt, settings, None).await
     }
 
-    async fn activations(&self, prompt: Vec<u32>, response: Vec<u32>) -> anyhow::Result<Vec<f32>> {
+    async fn activations(&self, prompt: Vec<u32>, response: Vec<u32>) -> Result<Vec<f32>> {
         let states = mean_states(self.engine, prompt, response, Capture::PromptAndResponse).await?;
         Ok(states.response_mean.concat())
     }
@@ -164,7 +161,7 @@ impl<'a> Scorer<'a> {
 }
 
 /// Probes at the layers of each vector's scale, one after another.
-fn taps(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> anyhow::Result<Arc<[Tap]>> {
+fn taps(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> Result<Arc<[Tap]>> {
     let layers = vectors
         .iter()
         .zip(scales)
@@ -175,7 +172,7 @@ fn taps(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> anyhow::Result<
             let row = vector.file.layer(layer).with_context(context)?;
             Tap::new(layer as usize, row).with_context(context)
         })
-        .collect::<anyhow::Result<Arc<[Tap]>>>()?;
+        .collect::<Result<Arc<[Tap]>>>()?;
     if taps.len() > MAX_TAPS {
         bail!("these are too many vectors at once: screen for fewer, or give --as-in-paper");
     }

@@ -1,6 +1,6 @@
 //! Reading the ranks of several shards.
 
-use anyhow::{Context as _, bail};
+use crate::error::{Context as _, Result, bail};
 use personaguard_persona::screening::{ReferenceWeight, SampleScores};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -48,7 +48,7 @@ impl Shards {
     ///
     /// # Errors
     /// If it is not such a file, or does not belong to the same data set and vectors as the others.
-    pub(super) fn add(&mut self, path: &Path) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, path: &Path) -> Result<()> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         for (number, text) in (1_usize..).zip(BufReader::new(file).lines()) {
             text.map_err(Into::into).and_then(|text| self.add_line(&text)).with_context(|| {
@@ -62,7 +62,7 @@ impl Shards {
         Ok(())
     }
 
-    fn add_line(&mut self, text: &str) -> anyhow::Result<()> {
+    fn add_line(&mut self, text: &str) -> Result<()> {
         let line: Line = serde_json::from_str(text)?;
         if self.names.is_empty() {
             self.names = line.traits.keys().cloned().collect();

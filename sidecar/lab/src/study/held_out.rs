@@ -5,6 +5,7 @@ use crate::engine::{
     GenerationSettings, best_layer_probes, generate, project, request_seed, run_in_order,
     single_turn_prompt,
 };
+use crate::error::Result;
 use crate::files::LoadedVector;
 use personaguard_model::Engine;
 use personaguard_persona::stats::{LabelledScore, auroc};
@@ -36,7 +37,7 @@ pub(super) async fn contrasted_answers(
     vectors: &[LoadedVector],
     spec: &TraitSpec,
     settings: &StudySettings,
-) -> anyhow::Result<Vec<HeldOutAnswer>> {
+) -> Result<Vec<HeldOutAnswer>> {
     let taps = best_layer_probes(vectors)?;
     let work = spec
         .held_out

@@ -6,8 +6,8 @@ use crate::engine::{
     GenerationSettings, best_layer_probes, generate, project, request_seed, run_in_order,
     single_turn_prompt,
 };
+use crate::error::{Context as _, Result};
 use crate::files::LoadedVector;
-use anyhow::Context as _;
 use personaguard_model::Engine;
 use personaguard_persona::page::PromptCorrelation;
 use personaguard_persona::stats::{pearson, pearson_within};
@@ -23,7 +23,7 @@ pub(super) async fn correlation(
     vector: &LoadedVector,
     spec: &TraitSpec,
     settings: &StudySettings,
-) -> anyhow::Result<Option<PromptCorrelation>> {
+) -> Result<Option<PromptCorrelation>> {
     let sides = |polarity| {
         spec.instructions.iter().map(move |contrast| spec.system_prompt(contrast, polarity))
     };

@@ -2,6 +2,7 @@
 
 use super::settings::StudySettings;
 use crate::dose_response::{DoseResponse, MeasuredAnswer, indexed, steering_points};
+use crate::error::Result;
 use crate::files::LoadedVector;
 use personaguard_model::Engine;
 use personaguard_persona::TraitSpec;
@@ -16,7 +17,7 @@ pub(super) async fn examples(
     vector: &LoadedVector,
     spec: &TraitSpec,
     settings: &StudySettings,
-) -> anyhow::Result<Vec<SteeringExample>> {
+) -> Result<Vec<SteeringExample>> {
     let layer = vector.file.best_layer();
     let response = DoseResponse { engine, spec, layer, max_tokens: settings.max_tokens };
     let best = vector.best()?;

@@ -2,6 +2,7 @@
 
 use super::held_out::HeldOutAnswer;
 use crate::engine::{best_layer_probes, project_token_by_token, single_turn_prompt};
+use crate::error::Result;
 use crate::files::LoadedVector;
 use personaguard_model::Engine;
 use personaguard_persona::Polarity;
@@ -17,7 +18,7 @@ pub(super) async fn extremes(
     vector: &LoadedVector,
     answers: &[HeldOutAnswer],
     index: usize,
-) -> anyhow::Result<Vec<TokenScores>> {
+) -> Result<Vec<TokenScores>> {
     let with = |polarity| answers.iter().filter(move |answer| answer.polarity == polarity);
     let by_score =
         |a: &&HeldOutAnswer, b: &&HeldOutAnswer| a.scores[index].total_cmp(&b.scores[index]);

@@ -1,7 +1,11 @@
-"""Whether pyarrow reads the table of the unit test `parquet::tests::what_is_written_is_read` as it was meant.
+"""Checks that pyarrow reads the table of the unit test `parquet::tests::what_is_written_is_read` as
+it was meant.
 
-PERSONAGUARD_WRITE_PARQUET=/tmp/t.parquet cargo test --release -p personaguard-lab --lib parquet; python check_parquet.py /tmp/t.parquet
-(needs pyarrow)"""
+    PERSONAGUARD_WRITE_PARQUET=/tmp/t.parquet \\
+        cargo test --release -p personaguard-lab --lib parquet
+    python check_parquet.py /tmp/t.parquet
+
+Needs pyarrow."""
 
 import sys
 

@@ -20,6 +20,9 @@ pub struct ChatOptions {
     /// Whether the prompt ends with the start of the assistant's turn, so that the model answers.
     /// True by default.
     pub add_generation_prompt: bool,
+    /// Whether the prompt ends where the content of the last message does, so that the model goes
+    /// on with it. Not together with `add_generation_prompt`.
+    pub continue_final_message: bool,
     /// Further variables of the template, such as `tools` or `enable_thinking`. As in messages,
     /// text that looks like a control token stays plain text.
     pub variables: Map<String, serde_json::Value>,
@@ -27,7 +30,7 @@ pub struct ChatOptions {
 
 impl Default for ChatOptions {
     fn default() -> Self {
-        Self { add_generation_prompt: true, variables: Map::new() }
+        Self { add_generation_prompt: true, continue_final_message: false, variables: Map::new() }
     }
 }
 
@@ -103,7 +106,11 @@ impl ChatTemplate {
     ) -> Result<Vec<u32>, TemplateError> {
         let mut variables = options.variables.clone();
         variables.insert("messages".into(), messages.to_vec().into());
-        let (text, mark) = self.render(tokenizer, variables, options.add_generation_prompt)?;
+        let (mut text, mark) = self.render(tokenizer, variables, options.add_generation_prompt)?;
+        if options.continue_final_message {
+            let last = messages.last().and_then(|message| message["content"].as_str());
+            cut_after(&mut text, &tokenizer.break_control(last.unwrap_or_default().into(), mark))?;
+        }
         let mut tokens = tokenizer.encode_marked(&text, Some(mark));
         tokenizer.add_bos(&mut tokens);
         Ok(tokens)
@@ -138,6 +145,17 @@ impl ChatTemplate {
             .map_err(|_| TemplateError::Failed("its output is not text".into()))?;
         Ok((text, mark))
     }
+}
+
+/// Cuts a rendered conversation where the content of its last message ends. Templates may trim it.
+fn cut_after(text: &mut String, content: &str) -> Result<(), TemplateError> {
+    let refused = || TemplateError::Refused("the last message does not stand in the prompt".into());
+    let trimmed = content.trim();
+    let at = text.rfind(trimmed).filter(|_| !trimmed.is_empty()).ok_or_else(refused)?;
+    let whole = content.trim_start();
+    let kept = if text[at..].starts_with(whole) { whole.len() } else { trimmed.len() };
+    text.truncate(at + kept);
+    Ok(())
 }
 
 /// Marks an exception that the template raised itself.

@@ -18,6 +18,11 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// Whether it gives way to others.
+    pub(super) fn is_background(&self) -> bool {
+        matches!(self, Self::Score { request, .. } if request.is_background)
+    }
+
     /// Whether the caller has gone away.
     fn is_cancelled(&self) -> bool {
         match self {
@@ -51,9 +56,17 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Job>,
+    /// Jobs that give way to those.
+    background: VecDeque<Job>,
     /// Bytes that the KV cache is to be shrunk to.
     shrink_to: Option<usize>,
     closed: bool,
+}
+
+impl State {
+    fn line(&mut self, is_background: bool) -> &mut VecDeque<Job> {
+        if is_background { &mut self.background } else { &mut self.waiting }
+    }
 }
 
 impl Queue {
@@ -79,28 +92,35 @@ impl Queue {
         if state.closed {
             return Err(SubmitError::Stopped);
         }
-        if state.waiting.len() >= self.max_waiting {
-            state.waiting.retain(|job| !job.is_cancelled());
+        let line = state.line(job.is_background());
+        if line.len() >= self.max_waiting {
+            line.retain(|job| !job.is_cancelled());
         }
-        if state.waiting.len() >= self.max_waiting {
+        if line.len() >= self.max_waiting {
             let millis =
                 self.release_millis.load(Ordering::Relaxed).saturating_mul(self.max_waiting);
             let millis = u64::try_from(millis).unwrap_or(u64::MAX).clamp(1000, 60_000);
             return Err(SubmitError::QueueFull { retry_after: Duration::from_millis(millis) });
         }
-        state.waiting.push_back(job);
+        line.push_back(job);
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// Takes the job that has waited longest, if it `fits`. Jobs that were cancelled before it are
-    /// dropped.
-    pub(super) fn pop_if(&self, fits: impl FnOnce(&Job) -> bool) -> Option<Job> {
+    /// Takes the job that has waited longest, if it `fits`; one that gives way to others only where
+    /// no other waits. Jobs that were cancelled before it are dropped.
+    pub(super) fn pop_if(&self, fits: impl Fn(&Job) -> bool) -> Option<Job> {
         let mut state = self.lock();
-        while state.waiting.front().is_some_and(Job::is_cancelled) {
-            state.waiting.pop_front();
+        for is_background in [false, true] {
+            let line = state.line(is_background);
+            while line.front().is_some_and(Job::is_cancelled) {
+                line.pop_front();
+            }
+            if !line.is_empty() {
+                return line.pop_front_if(|job| fits(job));
+            }
         }
-        state.waiting.pop_front_if(|job| fits(job))
+        None
     }
 
     /// Asks for memory of the KV cache back, until at most so many bytes are left, or what is in
@@ -121,7 +141,11 @@ impl Queue {
     /// open.
     pub(super) fn wait(&self) -> bool {
         let mut state = self.lock();
-        while state.waiting.is_empty() && state.shrink_to.is_none() && !state.closed {
+        while state.waiting.is_empty()
+            && state.background.is_empty()
+            && state.shrink_to.is_none()
+            && !state.closed
+        {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.closed
@@ -136,7 +160,8 @@ impl Queue {
         let waiting = {
             let mut state = self.lock();
             state.closed = true;
-            std::mem::take(&mut state.waiting)
+            let waiting = std::mem::take(&mut state.waiting);
+            waiting.into_iter().chain(std::mem::take(&mut state.background))
         };
         self.arrived.notify_all();
         for job in waiting {
@@ -146,7 +171,8 @@ impl Queue {
 
     /// Number of jobs that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
+        let state = self.lock();
+        state.waiting.len() + state.background.len()
     }
 
     /// Number of requests that are running.

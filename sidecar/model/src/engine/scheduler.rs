@@ -1,8 +1,9 @@
 //! The engine's thread: at each step, all running requests compute what they can in one batch.
 
 use super::error::EngineError;
-use super::queue::Queue;
+use super::queue::{Job, Queue};
 use super::sequence::{Sequence, blocks_needed};
+use super::turn::Turn;
 use crate::decoder::{DeviceError, Scratch};
 use crate::kv::Cache;
 use crate::model::Model;
@@ -100,7 +101,13 @@ impl Scheduler {
     /// Starts waiting requests as long as there is room for them.
     fn admit(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut Vec<Sequence>) {
         while running.len() < self.max_concurrent {
-            let fits = |job: &_| cache.has_room(blocks_needed(job, self.context_length));
+            // A slot, and with it the cache of one context, stays free for those that do not wait.
+            let background = running.iter().filter(|sequence| sequence.is_background()).count();
+            let slots = self.max_concurrent.saturating_sub(1).max(1);
+            let fits = |job: &Job| {
+                (!job.is_background() || background < slots)
+                    && cache.has_room(blocks_needed(job, self.context_length))
+            };
             let Some(job) = self.queue.pop_if(fits) else { return };
             match Sequence::start(job, &self.model, cache, scratch, self.context_length) {
                 Ok(sequence) => running.push(sequence),
@@ -116,9 +123,9 @@ impl Scheduler {
         running: &mut [Sequence],
     ) -> Result<(), DeviceError> {
         let model = &*self.model;
-        let counts = tokens_per_sequence(
-            running.iter().map(|sequence| (sequence.is_decoding(), sequence.pending_tokens())),
-        );
+        let work: Vec<_> =
+            running.iter().map(|sequence| (sequence.turn(), sequence.pending_tokens())).collect();
+        let counts = tokens_per_sequence(&work);
         let mut segments: Vec<_> = running
             .iter_mut()
             .zip(&counts)
@@ -170,21 +177,27 @@ fn return_free_memory() {
     }
 }
 
-/// How many tokens each request computes in this step, given (is decoding, pending tokens) of each.
-/// Responses compute one token each; prompts as many as leave the responses their pace, in order of
-/// arrival.
-fn tokens_per_sequence(running: impl Iterator<Item = (bool, usize)> + Clone) -> Vec<usize> {
-    let any_decoding = running.clone().any(|(is_decoding, _)| is_decoding);
+/// How many tokens each request computes in this step, given its turn and pending tokens. Responses
+/// compute one token each; prompts as many as leave the responses their pace, in order of arrival,
+/// those in the background last.
+fn tokens_per_sequence(running: &[(Turn, usize)]) -> Vec<usize> {
+    let any_decoding = running.iter().any(|(turn, _)| *turn == Turn::Decode);
     let mut left = if any_decoding { PREFILL_TOKENS_WHILE_DECODING } else { PREFILL_TOKENS };
-    let count = |(is_decoding, pending): (bool, usize)| {
-        if is_decoding {
-            return pending.min(1);
+    let mut counts = vec![0; running.len()];
+    for now in [Turn::Decode, Turn::Prefill, Turn::Background] {
+        for (count, (turn, pending)) in counts.iter_mut().zip(running) {
+            if *turn != now {
+                continue;
+            }
+            if now == Turn::Decode {
+                *count = (*pending).min(1);
+            } else {
+                *count = (*pending).min(left);
+                left -= *count;
+            }
         }
-        let count = pending.min(left);
-        left -= count;
-        count
-    };
-    running.map(count).collect()
+    }
+    counts
 }
 
 #[cfg(test)]

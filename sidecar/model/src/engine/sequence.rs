@@ -7,6 +7,7 @@ use super::error::EngineError;
 use super::event::{End, FinishReason, Prefill};
 use super::queue::Job;
 use super::request::Capture;
+use super::turn::Turn;
 use crate::decoder::{Scratch, Segment};
 use crate::kernel::layout::BLOCK_SIZE;
 use crate::kv::{Block, Cache, PrefixHash, PrefixMatch, Reservation};
@@ -31,6 +32,7 @@ pub(super) struct Sequence {
     states: Option<StateSums>,
     capture: Capture,
     task: Task,
+    is_background: bool,
     is_finished: bool,
 }
 
@@ -68,6 +70,7 @@ impl Sequence {
         let Some(reservation) = cache.reserve(blocks_needed(&job, context_length)) else {
             return Err(Box::new(job));
         };
+        let is_background = job.is_background();
         let (tokens, prompt_tokens, taps, interventions, capture, task) = match job {
             Job::Generate { request, events } => {
                 let prompt_tokens = request.prompt.len();
@@ -113,6 +116,7 @@ impl Sequence {
             states,
             capture,
             task,
+            is_background,
             is_finished: false,
         };
         if let Task::Generate(task) = &mut sequence.task {
@@ -123,6 +127,20 @@ impl Sequence {
 
     pub(super) fn is_finished(&self) -> bool {
         self.is_finished
+    }
+
+    /// Whether it gives way to others.
+    pub(super) fn is_background(&self) -> bool {
+        self.is_background
+    }
+
+    /// When it computes, within a step.
+    pub(super) fn turn(&self) -> Turn {
+        match self.is_background {
+            true => Turn::Background,
+            false if self.is_decoding() => Turn::Decode,
+            false => Turn::Prefill,
+        }
     }
 
     /// Whether the caller has gone away.

@@ -59,8 +59,8 @@ impl Cache {
         self.prefixes.find(root, &tokens[..tokens.len().saturating_sub(1)])
     }
 
-    /// Keeps the blocks that hold `tokens`, for requests with the same prefix. These tokens must not
-    /// be written again.
+    /// Keeps the blocks that hold `tokens`, for requests with the same prefix. These tokens must
+    /// not be written again.
     pub(crate) fn keep_prefix(&mut self, root: PrefixHash, blocks: &[Arc<Block>], tokens: &[u32]) {
         let replaced = self.prefixes.insert(root, blocks, tokens);
         self.free.extend(replaced.into_iter().filter(|block| Arc::strong_count(block) == 1));

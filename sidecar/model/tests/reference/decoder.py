@@ -6,14 +6,15 @@ logits.
     decoder.py MODEL.gguf TOKENS [--steps N]
 
 TOKENS is a comma-separated prompt. Prints one JSON object: `greedy`, N tokens chosen greedily;
-`states`, the residual stream of the prompt's last token at layers 0..=L, each as its first 16 values
-and its norm; `logits`, the first 64 logits after the prompt; `logprobs`, those of the greedy tokens.
-Weights are dequantized to float64; activations are not quantized.
+`states`, the residual stream of the prompt's last token at layers 0..=L, each as its first 16
+values and its norm; `logits`, the first 64 logits after the prompt; `logprobs`, those of the greedy
+tokens. Weights are dequantized to float64; activations are not quantized.
 """
 
 import argparse
 import json
 import math
+from typing import Any
 
 import numpy as np
 from gguf import GGUFReader
@@ -21,12 +22,15 @@ from gguf.quants import dequantize
 
 
 class Model:
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         reader = GGUFReader(path)
-        self.tensors = {t.name: t for t in reader.tensors}
+        self.tensors: dict[str, Any] = {t.name: t for t in reader.tensors}
         self.fields = reader.fields
         self.arch = self.get("general.architecture")
-        arch = lambda key, default=None: self.get(f"{self.arch}.{key}", default)
+
+        def arch(key: str, default: Any = None) -> Any:
+            return self.get(f"{self.arch}.{key}", default)
+
         self.layers = arch("block_count")
         self.hidden = arch("embedding_length")
         self.heads = arch("attention.head_count")
@@ -45,30 +49,27 @@ class Model:
         self.scale = arch("rope.scaling.factor", 1.0) if is_linear else 1.0
         self.interleaved = self.arch == "llama"
         self.gemma = gemma
-        self.cache = {}
+        self.cache: dict[str, np.ndarray] = {}
 
-    def get(self, key, default=None):
+    def get(self, key: str, default: Any = None) -> Any:
         return self.fields[key].contents() if key in self.fields else default
 
-    def weight(self, name):
-        if name not in self.tensors:
-            return None
+    def weight(self, name: str) -> np.ndarray:
         if name not in self.cache:
             tensor = self.tensors[name]
             self.cache[name] = dequantize(tensor.data, tensor.tensor_type).astype(np.float64)
         return self.cache[name]
 
-    def norm(self, x, name):
+    def norm(self, x: np.ndarray, name: str) -> np.ndarray:
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + self.epsilon) * self.weight(name)
 
-    def rotate(self, x, windowed):
+    def rotate(self, x: np.ndarray, windowed: bool) -> np.ndarray:
         """x: [tokens][heads][width]"""
         base, scale = (1e4, 1.0) if windowed and self.arch == "gemma3" else (self.base, self.scale)
         pairs = self.rotary // 2
         frequency = base ** (-np.arange(pairs) / pairs) / scale
-        factors = self.weight("rope_freqs.weight")
-        if factors is not None:
-            frequency = frequency / factors
+        if "rope_freqs.weight" in self.tensors:
+            frequency = frequency / self.weight("rope_freqs.weight")
         angle = np.arange(len(x))[:, None, None] * frequency
         cos, sin = np.cos(angle), np.sin(angle)
         out = x.copy()
@@ -80,19 +81,18 @@ class Model:
         out[..., first], out[..., second] = a * cos - b * sin, a * sin + b * cos
         return out
 
-    def linear(self, x, name):
+    def linear(self, x: np.ndarray, name: str) -> np.ndarray:
         y = x @ self.weight(name + ".weight").T
-        bias = self.weight(name + ".bias")
-        return y if bias is None else y + bias
+        return y + self.weight(name + ".bias") if name + ".bias" in self.tensors else y
 
-    def forward(self, tokens):
+    def forward(self, tokens: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
         x = self.weight("token_embd.weight")[tokens]
         if self.gemma:
             x = x * math.sqrt(self.hidden)
         count = len(tokens)
         states = [x]
         for layer in range(self.layers):
-            name = lambda part: f"blk.{layer}.{part}"
+            name = f"blk.{layer}.{{}}".format
             windowed = self.window is not None
             if self.gemma:
                 windowed = windowed and (layer + 1) % self.period != 0
@@ -100,7 +100,7 @@ class Model:
             q = self.linear(h, name("attn_q")).reshape(count, self.heads, self.width)
             k = self.linear(h, name("attn_k")).reshape(count, self.kv_heads, self.width)
             v = self.linear(h, name("attn_v")).reshape(count, self.kv_heads, self.width)
-            if self.weight(name("attn_q_norm.weight")) is not None:
+            if name("attn_q_norm.weight") in self.tensors:
                 q = self.norm(q, name("attn_q_norm.weight"))
                 k = self.norm(k, name("attn_k_norm.weight"))
             q, k = self.rotate(q, windowed), self.rotate(k, windowed)
@@ -116,7 +116,7 @@ class Model:
             weights = weights / weights.sum(-1, keepdims=True)
             mixed = np.einsum("hqk,khd->qhd", weights, v).reshape(count, -1)
             h = self.linear(mixed, name("attn_output"))
-            if self.weight(name("post_attention_norm.weight")) is not None:
+            if name("post_attention_norm.weight") in self.tensors:
                 h = self.norm(h, name("post_attention_norm.weight"))
             x = x + h
             h = self.norm(x, name("ffn_norm.weight"))
@@ -127,20 +127,20 @@ class Model:
             else:
                 gate = gate / (1 + np.exp(-gate))
             h = self.linear(gate * up, name("ffn_down"))
-            if self.weight(name("post_ffw_norm.weight")) is not None:
+            if name("post_ffw_norm.weight") in self.tensors:
                 h = self.norm(h, name("post_ffw_norm.weight"))
             x = x + h
             states.append(x)
-        output = self.weight("output.weight")
-        output = self.weight("token_embd.weight") if output is None else output
+        has_output = "output.weight" in self.tensors
+        output = self.weight("output.weight" if has_output else "token_embd.weight")
         logits = self.norm(x[-1], "output_norm.weight") @ output.T
         return states, self.capped(logits, self.logit_cap)
 
-    def capped(self, x, cap):
+    def capped(self, x: np.ndarray, cap: float) -> np.ndarray:
         return np.tanh(x / cap) * cap if cap else x
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -151,7 +151,7 @@ def main():
     model = Model(arguments.model)
     tokens = [int(token) for token in arguments.tokens.split(",")]
     states, logits = model.forward(tokens)
-    result = {
+    result: dict[str, Any] = {
         "prompt": tokens,
         "states": [
             {"values": s[-1][:16].tolist(), "norm": float(np.linalg.norm(s[-1]))} for s in states

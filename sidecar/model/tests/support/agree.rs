@@ -19,7 +19,7 @@ pub fn tokens(count: usize, seed: u64) -> Vec<u32> {
 
 pub fn shapes() -> Vec<Shape> {
     let mut shapes: Vec<Shape> =
-        ["llama", "qwen2", "qwen3", "gemma2", "gemma3"].map(Shape::of).into();
+        personaguard_model::architectures().map(|(gguf, _)| Shape::of(gguf)).collect();
     shapes.push(Shape { rope_factors: true, ..Shape::of("llama") });
     shapes.push(Shape { yarn: Some(8.0), ..Shape::of("llama") });
     shapes.push(Shape { yarn: Some(4.0), width: 32, ..Shape::of("qwen2") });
@@ -77,6 +77,7 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
                 ]),
                 capture: Capture::PromptAndResponse,
                 skip_logprobs: false,
+                is_background: false,
             })
             .await
             .unwrap();

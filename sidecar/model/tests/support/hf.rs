@@ -58,7 +58,7 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
             bytes.push(stored);
         }
         let columns = columns(name, &shape);
-        if shape.architecture == "llama" && (name.contains("attn_q.") || name.contains("attn_k.")) {
+        if shape.interleaved && (name.contains("attn_q.") || name.contains("attn_k.")) {
             // Hugging Face rotates value i with i + width / 2, GGUF's llama value 2i with 2i + 1.
             let half = shape.width / 2;
             let rows: Vec<_> = bytes.chunks(columns).map(<[Vec<u8>]>::to_vec).collect();
@@ -156,11 +156,12 @@ fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
 
 fn config(shape: &super::Shape) -> Value {
     let gemma = shape.is_gemma();
-    let model_type = match (shape.architecture, shape.window) {
-        ("gemma3", _) => "gemma3_text",
+    let architecture = match (shape.architecture, shape.window) {
         ("llama", Some(_)) => "mistral",
         (other, _) => other,
     };
+    let mut known = personaguard_model::architectures();
+    let (_, model_type) = known.find(|(gguf, _)| *gguf == architecture).unwrap();
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64});

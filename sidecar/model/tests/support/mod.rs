@@ -29,9 +29,17 @@ pub struct Shape {
     pub tied: bool,
     /// Caps of attention scores and of logits, low enough to take effect.
     pub caps: Option<[f32; 2]>,
+    /// Whether queries, keys and values have biases.
+    pub biases: bool,
+    /// Whether queries and keys are normalised.
+    pub qk_norms: bool,
+    /// Whether RoPE turns neighbouring values of a GGUF file's heads, and not halves of them.
+    pub interleaved: bool,
 }
 
 impl Shape {
+    /// A small model of an architecture. What is not said of an architecture here is that it has
+    /// nothing special, so that the engine's own description of it is put to the test.
     pub fn of(architecture: &'static str) -> Self {
         Self {
             architecture,
@@ -50,6 +58,9 @@ impl Shape {
             yarn: None,
             tied: architecture != "qwen3",
             caps: (architecture == "gemma2").then_some([3.0, 4.0]),
+            biases: architecture == "qwen2",
+            qk_norms: ["qwen3", "gemma3"].contains(&architecture),
+            interleaved: ["llama", "mistral"].contains(&architecture),
         }
     }
 
@@ -137,12 +148,12 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
         block("ffn_gate.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
         block("ffn_up.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
         block("ffn_down.weight", shape.hidden, shape.feed_forward, 0.0, 0.2);
-        if arch == "qwen2" {
+        if shape.biases {
             block("attn_q.bias", 1, inner, 0.0, 0.5);
             block("attn_k.bias", 1, kv, 0.0, 0.5);
             block("attn_v.bias", 1, kv, 0.0, 0.5);
         }
-        if arch == "qwen3" || arch == "gemma3" {
+        if shape.qk_norms {
             block("attn_q_norm.weight", 1, shape.width, 1.0, 0.3);
             block("attn_k_norm.weight", 1, shape.width, 1.0, 0.3);
         }

@@ -61,7 +61,7 @@ impl Tiny {
                 angle = angle * kept + angle / factor * (1.0 - kept);
                 length = 0.1 * factor.ln() + 1.0;
             }
-            let (a, b) = if self.shape.architecture == "llama" {
+            let (a, b) = if self.shape.interleaved {
                 (2 * pair, 2 * pair + 1)
             } else {
                 (pair, pair + pairs)

@@ -25,33 +25,74 @@ LAYERS, HIDDEN, HEADS, KV_HEADS, WIDTH, INNER, BYTES, SPECIAL = 4, 64, 4, 2, 16,
 random = np.random.default_rng(1)
 
 
-def weight(*shape):
+def weight(*shape: int) -> np.ndarray:
     return (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
 
 
 config = {
-    "model_type": "llama", "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "intermediate_size": INNER,
-    "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "head_dim": WIDTH, "max_position_embeddings": 2048,
-    "vocab_size": BYTES + SPECIAL, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True, "eos_token_id": BYTES,
+    "model_type": "llama",
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": LAYERS,
+    "intermediate_size": INNER,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": KV_HEADS,
+    "head_dim": WIDTH,
+    "max_position_embeddings": 2048,
+    "vocab_size": BYTES + SPECIAL,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+    "eos_token_id": BYTES,
 }
 printable = [*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324)]
-byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-tokenizer = {
-    "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "post_processor": None,
-    "added_tokens": [
-        {"id": id, "content": f"<|control {id}|>", "special": True, "normalized": False, "lstrip": False, "rstrip": False,
-         "single_word": False} for id in range(BYTES, BYTES + SPECIAL)
-    ],
-    "pre_tokenizer": byte_level, "decoder": byte_level,
-    "model": {"type": "BPE", "vocab": {chr(character): id for id, character in enumerate(printable)}, "merges": []},
+byte_level = {
+    "type": "ByteLevel",
+    "add_prefix_space": False,
+    "trim_offsets": True,
+    "use_regex": True,
 }
-template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}assistant: "
+tokenizer = {
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "normalizer": None,
+    "post_processor": None,
+    "added_tokens": [
+        {
+            "id": token,
+            "content": f"<|control {token}|>",
+            "special": True,
+            "normalized": False,
+            "lstrip": False,
+            "rstrip": False,
+            "single_word": False,
+        }
+        for token in range(BYTES, BYTES + SPECIAL)
+    ],
+    "pre_tokenizer": byte_level,
+    "decoder": byte_level,
+    "model": {
+        "type": "BPE",
+        "vocab": {chr(character): token for token, character in enumerate(printable)},
+        "merges": [],
+    },
+}
+template = (
+    "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}assistant: "
+)
 
-base = {"model.embed_tokens.weight": weight(BYTES + SPECIAL, HIDDEN) * 8, "model.norm.weight": np.ones(HIDDEN, np.float32)}
+base = {
+    "model.embed_tokens.weight": weight(BYTES + SPECIAL, HIDDEN) * 8,
+    "model.norm.weight": np.ones(HIDDEN, np.float32),
+}
 shapes = {
-    "self_attn.q_proj": (HEADS * WIDTH, HIDDEN), "self_attn.k_proj": (KV_HEADS * WIDTH, HIDDEN),
-    "self_attn.v_proj": (KV_HEADS * WIDTH, HIDDEN), "self_attn.o_proj": (HIDDEN, HEADS * WIDTH),
-    "mlp.gate_proj": (INNER, HIDDEN), "mlp.up_proj": (INNER, HIDDEN), "mlp.down_proj": (HIDDEN, INNER),
+    "self_attn.q_proj": (HEADS * WIDTH, HIDDEN),
+    "self_attn.k_proj": (KV_HEADS * WIDTH, HIDDEN),
+    "self_attn.v_proj": (KV_HEADS * WIDTH, HIDDEN),
+    "self_attn.o_proj": (HIDDEN, HEADS * WIDTH),
+    "mlp.gate_proj": (INNER, HIDDEN),
+    "mlp.up_proj": (INNER, HIDDEN),
+    "mlp.down_proj": (HIDDEN, INNER),
 }
 for layer in range(LAYERS):
     for part, shape in shapes.items():
@@ -60,14 +101,19 @@ for layer in range(LAYERS):
         base[f"model.layers.{layer}.{norm}.weight"] = np.ones(HIDDEN, np.float32)
 
 RANK, ALPHA, TARGETS = 4, 16, ["q_proj", "v_proj", "down_proj"]
-adapter, merged = {}, dict(base)
+adapter: dict[str, np.ndarray] = {}
+merged = dict(base)
 for layer in range(LAYERS):
     for part, (out, inner) in shapes.items():
         if part.split(".")[1] in TARGETS:
             module = f"model.layers.{layer}.{part}"
             a, b = weight(RANK, inner), weight(out, RANK) * 0.2
-            adapter |= {f"base_model.model.{module}.lora_A.weight": a, f"base_model.model.{module}.lora_B.weight": b}
-            whole = base[f"{module}.weight"].astype(np.float64) + ALPHA / RANK * b.astype(np.float64) @ a.astype(np.float64)
+            adapter |= {
+                f"base_model.model.{module}.lora_A.weight": a,
+                f"base_model.model.{module}.lora_B.weight": b,
+            }
+            change = ALPHA / RANK * b.astype(np.float64) @ a.astype(np.float64)
+            whole = base[f"{module}.weight"].astype(np.float64) + change
             merged[f"{module}.weight"] = whole.astype(np.float32)
 
 for name, weights in (("base", base), ("merged", merged)):
@@ -78,6 +124,13 @@ for name, weights in (("base", base), ("merged", merged)):
     (folder / name / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
 (folder / "adapter").mkdir(exist_ok=True)
 save_file(adapter, folder / "adapter" / "adapter_model.safetensors", {"format": "pt"})
-about = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "target_modules": TARGETS, "bias": "none", "use_rslora": False}
+about = {
+    "peft_type": "LORA",
+    "r": RANK,
+    "lora_alpha": ALPHA,
+    "target_modules": TARGETS,
+    "bias": "none",
+    "use_rslora": False,
+}
 (folder / "adapter" / "adapter_config.json").write_text(json.dumps(about))
 save_file({"vectors": weight(LAYERS + 1, HIDDEN)}, folder / "matrix.safetensors")

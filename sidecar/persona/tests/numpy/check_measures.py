@@ -9,7 +9,9 @@ that they exported.
 Needs numpy and safetensors. Fails past a tolerance of 1e-4, relative to the largest value."""
 
 import json
+import pathlib
 import sys
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -21,25 +23,29 @@ with safe_open(vectors_path, "np") as file:
 vectors = load_file(vectors_path)["response_avg"].astype(np.float64)
 units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 states = {name: tensor.astype(np.float64) for name, tensor in load_file(states_path).items()}
-worst = {}
+worst: dict[str, float] = {}
 
 
-def compare(name, ours, numpy):
+def compare(name: str, ours: Any, numpy: Any) -> None:
     ours, numpy = np.asarray(ours, np.float64), np.asarray(numpy, np.float64)
     worst[name] = np.abs(ours - numpy).max() / max(np.abs(numpy).max(), 1e-9)
 
 
 if what == "screen":
-    with open(rest[0]) as file:
-        ranks = {line["line"]: line["traits"][about["trait"]] for line in map(json.loads, file)}
-    ranks = [ranks[int(line)] for line in states["line"]]
+    with pathlib.Path(rest[0]).open() as file:
+        by_line = {line["line"]: line["traits"][about["trait"]] for line in map(json.loads, file)}
+    ranks = [by_line[int(line)] for line in states["line"]]
     full = ranks[0]["fullReference"]
-    layers = [about["bestLayer"]] if full else list(range((len(vectors) - 1) // 2 + 1, len(vectors) - 1))
+    layers = (
+        [about["bestLayer"]] if full else list(range((len(vectors) - 1) // 2 + 1, len(vectors) - 1))
+    )
     layers = layers[:: max(1, -(-len(layers) // 16))]
     mean = [0 if full else about["calibration"][layer]["mean"] for layer in layers]
-    deviation = [1 if full else about["calibration"][layer]["standardDeviation"] for layer in layers]
+    deviation = [
+        1 if full else about["calibration"][layer]["standardDeviation"] for layer in layers
+    ]
 
-    def gauge(activations):
+    def gauge(activations: np.ndarray) -> np.ndarray:
         projections = np.einsum("nlh,lh->nl", activations[:, layers], units[layers])
         return ((projections - mean) / deviation).mean(axis=1)
 
@@ -50,7 +56,11 @@ if what == "screen":
         slope = float(np.clip(np.cov(answer, reference, ddof=0)[0, 1] / reference.var(), 0, 1))
     compare("answer", [one["answer"] for one in ranks], answer)
     compare("reference", [one["reference"] for one in ranks], reference)
-    compare("projection difference", [one["projectionDifference"] for one in ranks], answer - slope * reference)
+    compare(
+        "projection difference",
+        [one["projectionDifference"] for one in ranks],
+        answer - slope * reference,
+    )
 else:
     name, layer = about["trait"], about["bestLayer"]
     with safe_open(states_path, "np") as file:

@@ -12,7 +12,7 @@ rng = np.random.default_rng(20260101)
 PAIRS, LAYERS, HIDDEN = 7, 3, 8
 
 
-def draw(*shape):
+def draw(*shape: int) -> np.ndarray:
     return (rng.normal(size=shape) * 10).astype(np.float32)
 
 

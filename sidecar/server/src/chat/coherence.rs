@@ -36,7 +36,8 @@ impl CoherenceCheck {
         Some(Self { app, active, limits, prompt: prompt.to_vec(), level })
     }
 
-    /// Checks the choice, which ended with these tokens. A pass of the model runs in the background.
+    /// Checks the choice, which ended with these tokens. A pass of the model runs in the
+    /// background.
     pub(super) fn run(self, tokens: Vec<u32>) {
         let Some(repetition) = repetition(&tokens) else {
             return self.app.metrics.responses.count_steered(SteeringCoherence::Unknown);
@@ -61,8 +62,8 @@ impl CoherenceCheck {
         }
     }
 
-    /// Mean log-likelihood of the tokens under the unsteered model, by one teacher-forced pass; none
-    /// where there is no room for it.
+    /// Mean log-likelihood of the tokens under the unsteered model, by one teacher-forced pass.
+    /// `None` if there is no room for it.
     #[allow(clippy::cast_precision_loss, reason = "tokens of a choice are few")]
     async fn likelihood(&self, response: Vec<u32>) -> Option<f64> {
         let count = response.len() as f64;

@@ -1,13 +1,16 @@
-//! A request to `chat/completions`, checked: what it asks for makes sense. Whether it fits the model
-//! is found out later.
+//! A request to `chat/completions`, checked: what it asks for makes sense. Whether it fits the
+//! model is found out later.
 
 mod messages;
 mod response_format;
+mod responses;
 mod sampling;
+mod text;
 mod tools;
 mod unsupported;
 
 pub(super) use response_format::ResponseFormat;
+pub(super) use text::TextPrompt;
 pub(super) use tools::{Function, ToolChoice, Tools};
 
 use crate::http::ApiError;
@@ -15,7 +18,7 @@ use crate::openai::{ChatBody, StopBody, StringOrList, integer, invalid, object, 
 use crate::session::{ReportOptions, extension};
 use personaguard_guard::Overrides;
 use personaguard_model::Sampling;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Choices of one response at most.
 const MAX_CHOICES: i64 = 8;
@@ -32,6 +35,8 @@ pub(super) struct ChatRequest {
     pub(super) model: String,
     /// As chat templates know them: text content, calls with their arguments as objects.
     pub(super) messages: Vec<Value>,
+    /// A prompt without turns, in place of messages.
+    pub(super) text: Option<TextPrompt>,
     /// What the response may call, if anything.
     pub(super) tools: Option<Tools>,
     /// Choices, at least 1.
@@ -58,14 +63,33 @@ impl ChatRequest {
             || self.messages.iter().any(|message| message.get("tool_calls").is_some())
     }
 
-    /// Reads and checks a body.
+    /// Reads and checks a body of `chat/completions`.
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let mut fields = object(body)?;
-        unsupported::refuse(&mut fields)?;
-        Self::check(typed(fields)?)
+        Self::chat(object(body)?)
     }
 
-    fn check(body: ChatBody) -> Result<Self, ApiError> {
+    /// Reads and checks a body of `completions`.
+    pub(super) fn parse_text(body: &[u8]) -> Result<Self, ApiError> {
+        let mut fields = object(body)?;
+        let prompt = text::take(&mut fields)?;
+        unsupported::refuse(&mut fields)?;
+        let mut request = Self::check(typed(fields)?, Some(prompt))?;
+        request.max_tokens = request.max_tokens.or(Some(text::DEFAULT_MAX_TOKENS));
+        Ok(request)
+    }
+
+    /// Reads and checks a body of `responses`.
+    pub(super) fn parse_responses(body: &[u8]) -> Result<Self, ApiError> {
+        let fields = responses::as_chat(object(body)?)?;
+        Self::chat(fields).map_err(responses::by_its_fields)
+    }
+
+    fn chat(mut fields: Map<String, Value>) -> Result<Self, ApiError> {
+        unsupported::refuse(&mut fields)?;
+        Self::check(typed(fields)?, None)
+    }
+
+    fn check(body: ChatBody, text: Option<TextPrompt>) -> Result<Self, ApiError> {
         let (report, overrides) = extension(body.personaguard.clone())?;
         Ok(Self {
             n: count(integer("n", body.n, 1..=MAX_CHOICES)?).unwrap_or(1),
@@ -74,7 +98,11 @@ impl ChatRequest {
             logprobs: logprobs(&body)?,
             include_usage: include_usage(&body)?,
             model: body.model,
-            messages: messages::check(body.messages)?,
+            messages: match text {
+                None => messages::check(body.messages)?,
+                Some(_) => Vec::new(),
+            },
+            text,
             tools: tools::check(body.tools, body.tool_choice, body.parallel_tool_calls)?,
             stop: body.stop.map_or(Ok(Vec::new()), stop)?,
             format: body.response_format.map_or(Ok(None), response_format::check)?,
@@ -109,7 +137,8 @@ fn stop(body: StopBody) -> Result<Vec<String>, ApiError> {
         || stops.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
     {
         let message = format!(
-            "Invalid 'stop': at most {MAX_STOPS} strings, none empty or longer than {MAX_STOP_BYTES} bytes."
+            "Invalid 'stop': at most {MAX_STOPS} strings, none empty or longer than \
+             {MAX_STOP_BYTES} bytes."
         );
         return Err(invalid("stop", message));
     }

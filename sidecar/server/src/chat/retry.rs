@@ -30,8 +30,8 @@ impl Retry {
         })
     }
 
-    /// Begins the next attempt after `last`. There is none if the last is within its thresholds, if a
-    /// more intrusive action stopped the first, or if the engine takes no more.
+    /// Begins the next attempt after `last`. There is none if the last is within its thresholds, if
+    /// a more intrusive action stopped the first, or if the engine takes no more.
     pub(super) fn next(
         &mut self,
         active: &ActiveModel,

@@ -4,7 +4,7 @@ use super::call::Callables;
 use super::coherence::CoherenceCheck;
 use super::grammar;
 use super::guarded::{GuardedGeneration, Prompt, Setup};
-use super::request::ChatRequest;
+use super::request::{ChatRequest, TextPrompt};
 use super::retry::Retry;
 use crate::http::ApiError;
 use crate::runtime::{ActiveModel, AppState, interventions};
@@ -69,7 +69,10 @@ impl ChatJob {
             generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
         let prompt = record.wants_conversation(&decision).then(|| Prompt {
             messages: self.request.messages.clone(),
-            tokens: if self.request.has_calls() { generate.prompt.clone() } else { Vec::new() },
+            tokens: match self.request.has_calls() || self.request.text.is_some() {
+                true => generate.prompt.clone(),
+                false => Vec::new(),
+            },
         });
         let setup = Setup {
             retry: Retry::new(&generate, decision.plan()),
@@ -94,7 +97,7 @@ async fn prepare(
 ) -> Result<GenerateRequest, ApiError> {
     let model = Arc::clone(active.engine.model());
     let grammar = grammar::compile(&model, request).await?;
-    let messages = request.messages.clone();
+    let (messages, text) = (request.messages.clone(), request.text.clone());
     let tools: Vec<_> = request
         .tools
         .iter()
@@ -102,7 +105,12 @@ async fn prepare(
         .map(|f| f.template.clone())
         .collect();
     // A long conversation takes a while to tokenize.
-    let prompt = tokio::task::spawn_blocking(move || model.tool_prompt(&messages, &tools)).await;
+    let prompt = tokio::task::spawn_blocking(move || match text {
+        None => model.tool_prompt(&messages, &tools),
+        Some(TextPrompt::Text(text)) => Ok(model.tokenizer().encode_prompt(&text)),
+        Some(TextPrompt::Tokens(tokens)) => Ok(tokens),
+    })
+    .await;
     let prompt = match prompt {
         Ok(Ok(prompt)) => prompt,
         Ok(Err(error)) => return Err(template_error(&error)),
@@ -171,6 +179,9 @@ fn submit_error(error: &SubmitError) -> ApiError {
         }
         SubmitError::Parameter { name, .. } => {
             ApiError::invalid(*name, "invalid_value", error.to_string())
+        }
+        SubmitError::UnknownToken { .. } => {
+            ApiError::invalid("prompt", "invalid_value", error.to_string())
         }
         SubmitError::Stopped => ApiError::unavailable("stopping", error.to_string()),
         other => {

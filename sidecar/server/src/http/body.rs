@@ -154,7 +154,12 @@ pub(crate) async fn request_body(
 }
 
 fn too_large(limits: Limits) -> ApiError {
-    let message = format!("The body is larger than {} bytes.", limits.body_bytes);
+    let message = format!(
+        "The body is larger than {} bytes: shorten it, or raise spec.runtime.maxRequestBytes of \
+         the \
+         PersonaModel.",
+        limits.body_bytes
+    );
     ApiError::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
 }
 

@@ -72,7 +72,9 @@ impl ApiError {
     /// Prompt and response do not fit into the context.
     pub(crate) fn context_length(tokens: usize, limit: usize, prompt: usize) -> Self {
         let message = format!(
-            "This model's maximum context length is {limit} tokens. However, you requested {tokens} tokens ({prompt} in the messages, {} in the completion). Please reduce the length of the messages or completion.",
+            "This model's maximum context length is {limit} tokens. However, you requested \
+             {tokens} tokens ({prompt} in the messages, {} in the completion). Please reduce the \
+             length of the messages or completion.",
             tokens.saturating_sub(prompt)
         );
         Self::invalid("messages", "context_length_exceeded", message)
@@ -80,7 +82,8 @@ impl ApiError {
 
     /// Too many requests wait already.
     pub(crate) fn busy(retry_after: Duration) -> Self {
-        let message = "Too many requests wait for this model. Try again after the time that the Retry-After header gives.";
+        let message = "Too many requests wait for this model. Try again after the time that the \
+                       Retry-After header gives.";
         let mut error = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limit_error",
@@ -116,7 +119,8 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE,
             "server_error",
             "guard_unavailable",
-            "A policy on this service refuses answers that cannot be scored, and this one cannot. The policy's status says why.",
+            "A policy on this service refuses answers that cannot be scored, and this one cannot. \
+             The policy's status says why.",
         );
         error.retry_after = Some(Duration::from_secs(30));
         error
@@ -146,6 +150,15 @@ impl ApiError {
     /// A fault of this server.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+    }
+
+    /// The same about another field, where `name` gives one.
+    pub(crate) fn with_param(mut self, name: impl Fn(&str) -> Option<&'static str>) -> Self {
+        let error = &mut self.body.error;
+        if let Some(other) = error.param.as_deref().and_then(name) {
+            error.param = Some(other.to_owned());
+        }
+        self
     }
 
     /// The error's code, which holds no text of the request.

@@ -29,12 +29,19 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 1 << 20,
+            body_bytes: 4 << 20,
             bodies: BodyBudget::new(Self::BODIES),
             body_time: Duration::from_secs(30),
             head_time: Duration::from_secs(30),
             write_time: Duration::from_secs(60),
             connections: 2048,
         }
+    }
+}
+
+impl Limits {
+    /// The same, with this longest body where it is given.
+    pub(crate) fn with_body_bytes(self, body_bytes: Option<usize>) -> Self {
+        Self { body_bytes: body_bytes.unwrap_or(self.body_bytes), ..self }
     }
 }

@@ -16,7 +16,8 @@ async fn unknown_path() -> ApiError {
     ApiError::request(
         StatusCode::NOT_FOUND,
         "unknown_url",
-        "No such path. This server has /v1/chat/completions and /v1/models.",
+        "No such path. This server has /v1/chat/completions, /v1/completions, /v1/responses and \
+         /v1/models.",
     )
 }
 
@@ -24,7 +25,7 @@ async fn wrong_method() -> ApiError {
     ApiError::request(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "This path does not take this method. /v1/chat/completions takes POST, all others GET.",
+        "This path does not take this method. Those that write take POST, all others GET.",
     )
 }
 

@@ -75,7 +75,7 @@ impl Message {
 pub(crate) struct TextChoice<'a> {
     pub(crate) index: usize,
     pub(crate) text: &'a str,
-    /// Always null: these choices replace what another server wrote.
+    /// Always null: they are not told here.
     pub(crate) logprobs: (),
     pub(crate) finish_reason: Option<FinishReason>,
 }

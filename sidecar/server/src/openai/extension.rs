@@ -1,6 +1,6 @@
 //! The field `personaguard`, by which requests ask the guard, and responses tell of it.
 
-use personaguard_terms::{Action, Mode, Score};
+use personaguard_terms::{ActionKind, Mode, Score};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub(crate) struct TraitScore {
     pub(crate) score: Score,
     pub(crate) threshold: Option<ThresholdInfo>,
     pub(crate) breached: bool,
-    pub(crate) action: Action,
+    pub(crate) action: ActionKind,
 }
 
 /// A threshold: a number where there is only an upper bound, as most have.

@@ -1,5 +1,6 @@
 //! One choice of a response: how much of it was scored, and how much may leave.
 
+use super::answer::{ChoiceDelta, TokenIds};
 use super::scored_text::ScoredText;
 use crate::openai::Usage;
 use crate::session::{Exchange, Record};
@@ -16,6 +17,8 @@ pub(super) struct TextSpan {
     pub(super) to: usize,
     /// It says how the choice ends, so all scores must be known.
     pub(super) is_last: bool,
+    /// Bytes before it that repeat the prompt. They may leave.
+    pub(super) skip: usize,
 }
 
 /// Whether something that is held may leave.
@@ -72,18 +75,30 @@ impl ScoredChoice {
         }
     }
 
-    /// Takes more text, and gives what must be known of it before it may leave. `is_whole`: it makes
-    /// no sense in part; `is_last`: no more follows.
-    pub(super) fn add(&mut self, text: &str, is_whole: bool, is_last: bool) -> TextSpan {
+    /// Takes more text but for its first `skip` bytes, which repeat the prompt, and gives what must
+    /// be known of it before it may leave.
+    pub(super) fn add(&mut self, added: &ChoiceDelta, skip: usize) -> TextSpan {
+        let (text, is_whole, is_last) =
+            (&added.text[skip..], added.is_whole, added.finish.is_some());
         let from = self.text.len();
-        self.text.push(text);
+        if !text.is_empty() {
+            // Some servers say that a choice has ended, and go on.
+            (self.is_complete, self.is_ended) = (false, false);
+        }
+        // Tokens of a repeated prompt are not told from those that follow.
+        self.text.push(text, if skip == 0 { &added.token_ids } else { &TokenIds::Unknown });
         if self.decision.plan().redacts() {
             if is_whole { self.sentences.extend_whole(text) } else { self.sentences.extend(text) }
         }
         if is_last {
             self.complete();
         }
-        TextSpan { from, to: self.text.len(), is_last: self.is_complete }
+        TextSpan { from, to: self.text.len(), is_last: self.is_complete, skip }
+    }
+
+    /// Whether it has said this before.
+    pub(super) fn has_said(&self, text: &str) -> bool {
+        self.text.all().contains(text)
     }
 
     /// No more text comes.
@@ -101,11 +116,11 @@ impl ScoredChoice {
     pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
         if self.is_open || self.is_ended || self.decision.stop().is_some() {
             None
-        } else if self.is_complete {
-            Some(self.text.len())
-        } else if !self.is_prompted && self.text.is_scored() {
+        } else if !self.is_prompted {
             // While the upstream server reads the prompt, so does the scorer.
             Some(0)
+        } else if self.is_complete {
+            Some(self.text.len())
         } else {
             self.text.next_pass(force)
         }
@@ -119,6 +134,16 @@ impl ScoredChoice {
     /// What a pass up to `to` has to read: the tokens before, and the text that follows them.
     pub(super) fn unscored(&self, to: usize) -> (&[u32], &str) {
         (self.text.tokens(), self.text.unscored(to))
+    }
+
+    /// What the server says are the tokens of that text.
+    pub(super) fn given(&self, to: usize) -> Option<&[u32]> {
+        self.text.given(to)
+    }
+
+    /// They are not.
+    pub(super) fn distrust(&mut self) {
+        self.text.distrust();
     }
 
     /// Takes the scores of the tokens up to byte `to`, and how many bytes each of them stands for.

@@ -1,6 +1,6 @@
 //! A response that is on its way under a guard.
 
-use super::path::Api;
+use super::answer::Naming;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
 use crate::http::BodyBudget;
@@ -11,9 +11,11 @@ use std::time::Duration;
 pub(super) struct GuardedExchange {
     pub(super) transcript: Transcript,
     pub(super) scorer: Scorer,
-    pub(super) api: Api,
+    pub(super) naming: Naming,
     /// Choices that were asked for, over all prompts.
     pub(super) expected: usize,
+    /// The client asked for a stream.
+    pub(super) is_stream: bool,
     /// Longest silence of the upstream server.
     pub(super) silence: Duration,
     /// Memory for bodies that are held.

@@ -2,16 +2,20 @@
 
 use super::timeouts::Timeouts;
 use crate::http::ApiError;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use axum::response::Response;
-use hyper_util::client::legacy::Client;
+use futures::stream;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -27,7 +31,8 @@ pub struct Upstream(Authority);
 /// What is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is no TLS"
+    "give the server as http://HOST:PORT, without a path: it listens in the same pod, so there is \
+     no TLS"
 )]
 pub struct UpstreamError;
 
@@ -47,10 +52,17 @@ impl FromStr for Upstream {
     }
 }
 
-/// A pool of connections to the upstream server.
+/// A body that is at most so long is read before it is sent on, so that it can be sent again.
+const MAX_RETRIED: u64 = 1 << 20;
+/// A connection that fails within this time was closed by the server while nothing was sent on it.
+const STALE: Duration = Duration::from_secs(1);
+
+/// Connections to the upstream server.
 #[derive(Clone, Debug)]
 pub(super) struct Forwarder {
-    client: Client<HttpConnector, Body>,
+    pooled: Client<HttpConnector, Body>,
+    /// Never takes a connection from the pool.
+    fresh: Client<HttpConnector, Body>,
     authority: Authority,
     wait: Duration,
 }
@@ -60,15 +72,23 @@ impl Forwarder {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .build(connector);
-        Self { client, authority: upstream.0.clone(), wait: timeouts.upstream }
+        let client = |idle: usize| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(idle)
+                .build(connector.clone())
+        };
+        Self {
+            pooled: client(MAX_IDLE),
+            fresh: client(0),
+            authority: upstream.0.clone(),
+            wait: timeouts.upstream,
+        }
     }
 
-    /// Sends a request on; bodies stream both ways, at the pace of the slower side.
+    /// Sends a request on. Long bodies stream, at the pace of the slower side; others are sent once
+    /// more on a new connection where a pooled one turns out to be closed.
     pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
         let path =
@@ -85,8 +105,8 @@ impl Forwarder {
         strip(&mut parts.headers);
         // The client was told to go on when its body was first read.
         parts.headers.remove(header::EXPECT);
-        let answer = self.client.request(Request::from_parts(parts, body));
-        match tokio::time::timeout(self.wait, answer).await {
+        let answer = tokio::time::timeout(self.wait, self.exchange(parts, body)).await;
+        match answer {
             Ok(Ok(answer)) => {
                 let (mut parts, body) = answer.into_parts();
                 strip(&mut parts.headers);
@@ -101,6 +121,30 @@ impl Forwarder {
                 ))
             }
             Err(_) => Err(stalled(self.wait)),
+        }
+    }
+
+    async fn exchange(&self, parts: Parts, body: Body) -> Result<hyper::Response<Incoming>, Error> {
+        let is_short = body.size_hint().upper().is_some_and(|length| length <= MAX_RETRIED);
+        if !is_short {
+            return self.pooled.request(Request::from_parts(parts, body)).await;
+        }
+        let bytes = match body.collect().await {
+            Ok(collected) => collected.to_bytes(),
+            // The client broke off: the server is told the same way.
+            Err(error) => {
+                let body = Body::from_stream(stream::iter([Err::<Bytes, _>(error)]));
+                return self.pooled.request(Request::from_parts(parts, body)).await;
+            }
+        };
+        let request = || Request::from_parts(parts.clone(), Body::from(bytes.clone()));
+        let sent = Instant::now();
+        match self.pooled.request(request()).await {
+            Err(error) if !error.is_connect() && sent.elapsed() < STALE => {
+                tracing::debug!(%error, "a pooled connection was closed: trying a new one");
+                self.fresh.request(request()).await
+            }
+            answer => answer,
         }
     }
 }

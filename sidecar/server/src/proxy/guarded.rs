@@ -1,47 +1,39 @@
-//! A request that makes a model write: what the failure policy says, what the prompt's score says,
+//! A request that makes a model write: what the policies say of it, what the prompt's score says,
 //! then the response.
 
+use super::answer::{Naming, Unreadable};
 use super::context::Context;
+use super::echo::Echo;
 use super::exchange::GuardedExchange;
 use super::path::Api;
-use super::payload::Unreadable;
-use super::request::{ProxiedRequest, without_extension};
+use super::request::ProxiedRequest;
 use super::respond::respond;
 use super::scorer::Scorer;
 use super::transcript::{PromptContext, Transcript};
-use super::whole;
+use super::{unguarded, whole};
 use crate::http::{ApiError, Received, is_encoded, receive};
-use crate::report::ResponseFlags;
-use crate::runtime::{ActiveModel, AppState};
+use crate::runtime::ActiveModel;
 use crate::session::{decide, not_ready, overrides_only, system_prompt_key};
-use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use personaguard_guard::{Decision, Overrides, Plan, Stop, UnscoredReason};
-use personaguard_terms::{Action, FailurePolicy, Score};
+use personaguard_terms::{FailurePolicy, Score};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 pub(super) async fn answer(
     context: &Context,
     api: Api,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let result = match context.app.active_model() {
+    match context.app.active_model() {
         None => unready(context, request).await,
-        Some(active) if active.plan.policies.is_empty() => {
-            return context.forwarder.send(request).await;
-        }
+        Some(active) if active.plan.policies.is_empty() => context.forwarder.send(request).await,
         Some(active) => guarded(context, api, active, request).await,
-    };
-    if let Err(error) = &result {
-        context.app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
-        tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
     }
-    result
 }
 
 /// No model is loaded that could score.
@@ -51,17 +43,9 @@ async fn unready(context: &Context, request: Request) -> Result<Response, ApiErr
     }
     let response = context.forwarder.send(request).await?;
     if response.status().is_success() {
-        count_unguarded(&context.app, UnscoredReason::ModelNotReady);
+        unguarded::count(&context.app, UnscoredReason::ModelNotReady);
     }
     Ok(response)
-}
-
-fn count_unguarded(app: &AppState, fault: UnscoredReason) {
-    app.metrics.responses.count_unguarded(fault);
-    app.ledger.count_response(
-        &Decision::new(Arc::new(Plan::default())),
-        ResponseFlags { unguarded: true, ..ResponseFlags::default() },
-    );
 }
 
 async fn guarded(
@@ -75,15 +59,13 @@ async fn guarded(
     }
     let (mut parts, body) = request.into_parts();
     let span = chat_span(&active.name, &parts.headers);
-    let mut received = receive(body, context.limits).await?;
+    let limits = context.limits.with_body_bytes(active.max_request_bytes);
+    let mut received = receive(body, limits).await?;
     let mut request = read(api, &parts, &received);
     let overrides = match request.as_mut().ok().and_then(|request| request.extension.take()) {
         None => Overrides::new(),
         Some(extension) => {
-            if let Received::Whole(bytes) = &mut received {
-                *bytes = without_extension(bytes).into();
-                parts.headers.remove(header::CONTENT_LENGTH);
-            }
+            rewrite(&mut parts, &mut received, &request);
             overrides_only(extension)?
         }
     };
@@ -92,7 +74,20 @@ async fn guarded(
         decision = decision.with_system_prompt(system_prompt_key(request.messages()));
     }
     let mut transcript = Transcript::new(Arc::clone(&context.app), decision, span);
-    let (request, prompts) = match tokenize(&active, transcript.plan(), request).await {
+    if transcript.plan().holds_back() {
+        let knows_tokens = matches!(api, Api::Chat | Api::Completions)
+            && context.knows_tokens.load(Ordering::Relaxed);
+        if let Some(request) = request.as_mut().ok().filter(|_| knows_tokens) {
+            request.ask_for_tokens();
+        }
+        rewrite(&mut parts, &mut received, &request);
+        transcript.set_knows_tokens(Arc::clone(&context.knows_tokens));
+    }
+    let tokenized = tokenize(&active, transcript.plan(), request).await;
+    let (request, prompts) = match tokenized.and_then(|(request, prompts)| {
+        fit(&active, &prompts)?;
+        Ok((request, prompts))
+    }) {
         Ok(tokenized) => tokenized,
         Err(unreadable) => {
             let request = Request::from_parts(parts, received.into_body());
@@ -103,8 +98,13 @@ async fn guarded(
         let (messages, prompts) = (request.messages().to_vec(), prompts.clone());
         transcript.set_prompt(PromptContext { messages, prompts, per_prompt: request.n });
     }
-    let scorer =
-        Scorer { active, prompts, per_prompt: request.n, deadline: context.timeouts.score };
+    if request.echo {
+        let echoes = request.echoes(active.engine.model());
+        transcript.set_echo(Echo::new(echoes, request.n));
+    }
+    let naming = Naming::new(api, request.model.clone().unwrap_or_else(|| active.name.clone()));
+    let deadline = active.scoring_deadline.unwrap_or(context.timeouts.score);
+    let scorer = Scorer { active, prompts, per_prompt: request.n, deadline };
     if gates_prompt(transcript.plan()) {
         scorer.step(&mut transcript, true).await;
         match transcript.stop() {
@@ -113,9 +113,9 @@ async fn guarded(
                 return Err(ApiError::unscorable());
             }
             Some(_) => {
-                let text = transcript.redaction(0).unwrap_or_default();
+                let text = transcript.redaction(0);
                 transcript.close(None);
-                return Ok(whole::blocked(api, &request, &scorer, &text));
+                return Ok(whole::blocked(naming, &request, &scorer, text.as_deref()));
             }
             None => {}
         }
@@ -124,8 +124,15 @@ async fn guarded(
     parts.headers.remove(header::ACCEPT_ENCODING);
     let expected = scorer.prompts.len() * request.n;
     let silence = context.timeouts.upstream;
-    let bodies = context.limits.bodies;
-    let exchange = GuardedExchange { transcript, scorer, api, expected, silence, bodies };
+    let exchange = GuardedExchange {
+        transcript,
+        scorer,
+        naming,
+        expected,
+        is_stream: request.stream,
+        silence,
+        bodies: context.limits.bodies,
+    };
     let request = Request::from_parts(parts, received.into_body());
     respond(&context.forwarder, exchange, request).await
 }
@@ -133,10 +140,37 @@ async fn guarded(
 fn read(api: Api, parts: &Parts, received: &Received) -> Result<ProxiedRequest, Unreadable> {
     match received {
         Received::Whole(_) if is_encoded(&parts.headers) => {
-            Err(Unreadable("the body is compressed"))
+            Err(Unreadable("the body is compressed (Content-Encoding)"))
         }
         Received::Whole(bytes) => ProxiedRequest::read(api, bytes),
-        Received::TooLong(..) => Err(Unreadable("the body is longer than the limit")),
+        Received::TooLong(..) => Err(Unreadable(
+            "the body is longer than spec.runtime.maxRequestBytes of the PersonaModel",
+        )),
+    }
+}
+
+/// Puts what was read in place of what came, so that the upstream server reads the same.
+fn rewrite(
+    parts: &mut Parts,
+    received: &mut Received,
+    request: &Result<ProxiedRequest, Unreadable>,
+) {
+    if let (Received::Whole(bytes), Ok(request)) = (received, request) {
+        bytes.clone_from(&request.body);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+}
+
+/// Whether the prompts leave room for an answer in the context of the model that scores.
+fn fit(active: &ActiveModel, prompts: &[Vec<u32>]) -> Result<(), Unreadable> {
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or_default();
+    match longest < active.engine.context_length() {
+        true => Ok(()),
+        false => Err(Unreadable(
+            "the prompt is longer than the context of the model that scores it: raise \
+             spec.runtime.contextLength of the PersonaModel",
+        )),
     }
 }
 
@@ -169,7 +203,8 @@ async fn unscored(
     if transcript.stop().is_some() {
         transcript.forget();
         let message = format!(
-            "A policy on this service refuses what cannot be scored, and this request cannot: {why}."
+            "A policy on this service refuses what cannot be scored, and this request cannot: \
+             {why}. It would pass unguarded with `unscorableRequests: Pass` in the PersonaPolicy."
         );
         return Err(ApiError::request(StatusCode::BAD_REQUEST, "guard_not_understood", message));
     }
@@ -184,5 +219,5 @@ async fn unscored(
 
 /// Whether the prompt's score decides before anything is written.
 fn gates_prompt(plan: &Plan) -> bool {
-    plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action >= Action::Redact)
+    plan.rules.iter().any(|rule| rule.score == Score::PromptLast && rule.action.kind().cuts())
 }

@@ -2,17 +2,16 @@
 
 mod queue;
 
+use super::answer::{Part, shorten};
 use super::choice::{Release, TextSpan};
-use super::filtered::{ChunkContent, ChunkHead, FilteredChoice};
-use super::path::Api;
-use super::payload;
+use super::ending::Ending;
 use super::transcript::Transcript;
 use crate::http::ApiError;
-use crate::http::sse::{Event, Splitter, write_event};
+use crate::http::sse::{Event, Splitter};
 use bytes::{Bytes, BytesMut};
 use personaguard_guard::{Stop, UnscoredReason};
 use queue::{Queue, Waiting};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Where the stream stands.
@@ -30,26 +29,24 @@ enum State {
 #[derive(Debug)]
 pub(super) struct HeldStream {
     pub(super) transcript: Transcript,
-    api: Api,
     /// Choices that were asked for.
     expected: usize,
     splitter: Splitter,
     queue: Queue,
-    head: ChunkHead,
+    ending: Ending,
     /// Stopped choices whose end the client was sent.
     ended: BTreeSet<usize>,
     state: State,
 }
 
 impl HeldStream {
-    pub(super) fn new(transcript: Transcript, api: Api, expected: usize) -> Self {
+    pub(super) fn new(transcript: Transcript, ending: Ending, expected: usize) -> Self {
         Self {
             transcript,
-            api,
             expected,
             splitter: Splitter::default(),
             queue: Queue::default(),
-            head: ChunkHead::default(),
+            ending,
             ended: BTreeSet::new(),
             state: State::Open,
         }
@@ -65,7 +62,7 @@ impl HeldStream {
                 Err(_) => {
                     self.transcript.fail(UnscoredReason::NotUnderstood);
                     let rest = self.splitter.rest();
-                    return self.wait(Event(rest), Vec::new());
+                    return self.wait(Event(rest), Bytes::new(), Vec::new());
                 }
             }
         }
@@ -83,25 +80,34 @@ impl HeldStream {
     }
 
     fn take(&mut self, event: Event) {
-        let spans = match event.data() {
-            // Comments and the like.
-            None => Vec::new(),
+        let (clean, spans) = match event.data() {
+            // Comments and the like: nobody scores them.
+            None => (Bytes::new(), Vec::new()),
             Some(data) if data.trim_ascii() == b"[DONE]" => {
                 self.transcript.complete();
-                Vec::new()
+                (Bytes::from_static(b"data: [DONE]\n\n"), Vec::new())
             }
             Some(data) => match serde_json::from_slice::<Value>(&data) {
-                Ok(payload) => match self.transcript.take(&payload) {
-                    Ok(spans) => {
-                        self.head.learn(payload);
-                        spans
-                    }
-                    Err(unreadable) => self.misunderstood(unreadable.0),
-                },
-                Err(_) => self.misunderstood("a chunk is not JSON"),
+                Ok(payload) => self.read(payload),
+                Err(_) => (Bytes::new(), self.misunderstood("a chunk is not JSON")),
             },
         };
-        self.wait(event, spans);
+        self.wait(event, clean, spans);
+    }
+
+    /// Reads an event; gives what may leave of it, and when.
+    fn read(&mut self, mut payload: Value) -> (Bytes, Vec<(usize, TextSpan)>) {
+        let taken = self.transcript.take(self.ending.naming(), Part::Event, &mut payload);
+        let spans = match taken {
+            Ok(spans) => spans,
+            Err(unreadable) => return (Bytes::new(), self.misunderstood(unreadable.0)),
+        };
+        self.ending.learn(&payload);
+        let mut clean = BytesMut::new();
+        if !is_empty(&payload) {
+            self.ending.write(&payload, &mut clean);
+        }
+        (clean.freeze(), spans)
     }
 
     fn misunderstood(&mut self, why: &'static str) -> Vec<(usize, TextSpan)> {
@@ -112,8 +118,8 @@ impl HeldStream {
         Vec::new()
     }
 
-    fn wait(&mut self, event: Event, spans: Vec<(usize, TextSpan)>) {
-        self.queue.push(Waiting { event, spans });
+    fn wait(&mut self, event: Event, clean: Bytes, spans: Vec<(usize, TextSpan)>) {
+        self.queue.push(Waiting { event, clean, spans });
         if self.queue.is_too_long() {
             self.transcript.fail(UnscoredReason::TooLong);
         }
@@ -150,7 +156,7 @@ impl HeldStream {
         {
             self.release_one(out);
         }
-        write_event(out, &ApiError::unscorable().body);
+        self.ending.write(&json!(ApiError::unscorable().body), out);
         self.state = State::Done;
     }
 
@@ -167,7 +173,7 @@ impl HeldStream {
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.ending.finish(out);
         self.state = State::Done;
     }
 
@@ -181,16 +187,9 @@ impl HeldStream {
     /// Sends the last chunks of a choice that a policy stopped.
     fn end_choice(&mut self, index: usize, out: &mut BytesMut) {
         if self.ended.insert(index) {
-            if let Some(text) = self.transcript.redaction(index) {
-                self.write_chunk(index, ChunkContent::Text(&text), out);
-            }
-            self.write_chunk(index, ChunkContent::Filtered, out);
+            let text = self.transcript.redaction(index);
+            self.ending.end_choice(index, text.as_deref(), out);
         }
-    }
-
-    fn write_chunk(&self, index: usize, content: ChunkContent<'_>, out: &mut BytesMut) {
-        let choice = FilteredChoice::chunk(self.api, index, content);
-        write_event(out, &self.head.chunk(choice));
     }
 
     fn judge(&self, waiting: &Waiting) -> Release {
@@ -211,11 +210,18 @@ impl HeldStream {
         if release == Release::Wait {
             return false;
         }
-        let Some(Waiting { event, spans }) = self.queue.pop() else { return false };
-        if release == Release::Now {
+        let Some(Waiting { event, clean, spans }) = self.queue.pop() else { return false };
+        if release == Release::Never {
+            if let Some(rest) = self.without_stopped(&clean, &spans) {
+                self.ending.write(&rest, out);
+                self.ending.left(&rest);
+            }
+        } else if self.transcript.is_open() {
+            // The policies let pass what cannot be read, as it is.
             out.extend_from_slice(&event.0);
-        } else if let Some(rest) = self.without_stopped(&event, &spans) {
-            write_event(out, &rest);
+        } else {
+            out.extend_from_slice(&clean);
+            self.ending.left_bytes(&clean);
         }
         for &(index, span) in &spans {
             if self.transcript.judge(index, span) == Release::Never {
@@ -227,20 +233,21 @@ impl HeldStream {
         true
     }
 
-    /// A chunk without stopped choices, or with what leaves of them.
-    fn without_stopped(&self, event: &Event, spans: &[(usize, TextSpan)]) -> Option<Value> {
-        let mut payload: Value = serde_json::from_slice(&event.data()?).ok()?;
-        let choices = payload.get_mut("choices")?.as_array_mut()?;
+    /// An event without stopped choices, or with what leaves of them.
+    fn without_stopped(&self, clean: &Bytes, spans: &[(usize, TextSpan)]) -> Option<Value> {
+        let mut payload: Value = serde_json::from_slice(&Event(clean.clone()).data()?).ok()?;
+        let Some(choices) = payload.get_mut("choices").and_then(Value::as_array_mut) else {
+            // An API with one choice.
+            let &(index, span) = spans.first()?;
+            return self.shortened(payload, index, span);
+        };
         let mut spans = spans.iter();
         choices.retain_mut(|choice| {
             let Some(&(index, span)) = spans.next() else { return false };
-            let kept = self.transcript.kept(index, span);
+            let kept = span.skip + self.transcript.kept(index, span);
             match self.transcript.judge(index, span) {
                 Release::Now => true,
-                _ if kept == 0
-                    || self.ended.contains(&index)
-                    || !payload::shorten(choice, kept, "") =>
-                {
+                _ if kept == 0 || self.ended.contains(&index) || !shorten(choice, kept, "") => {
                     false
                 }
                 _ => {
@@ -252,10 +259,35 @@ impl HeldStream {
         (!choices.is_empty()).then_some(payload)
     }
 
+    /// The beginning of an event that adds text to the only choice.
+    fn shortened(&self, mut payload: Value, index: usize, span: TextSpan) -> Option<Value> {
+        let kept = self.transcript.kept(index, span);
+        let place = match payload["type"].as_str()? {
+            "content_block_delta" if payload["delta"]["type"] == "text_delta" => "/delta/text",
+            "response.output_text.delta" => "/delta",
+            _ => return None,
+        };
+        let text = payload.pointer_mut(place)?;
+        let kept = text.as_str()?.get(..kept).filter(|kept| !kept.is_empty())?.to_owned();
+        if self.ended.contains(&index) {
+            return None;
+        }
+        *text = kept.into();
+        Some(payload)
+    }
+
     /// Whether the client was sent everything.
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }
+}
+
+/// Whether nothing of a payload is left to send.
+fn is_empty(payload: &Value) -> bool {
+    let Value::Object(fields) = payload else { return true };
+    let has_choices = fields.get("choices").is_some_and(|choices| choices != &json!([]));
+    let speaks = ["usage", "error", "type"].iter().any(|field| fields.contains_key(*field));
+    !has_choices && !speaks
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A response that nothing has to wait for: its bytes pass at once, and what they say is scored
 //! afterwards.
 
+use super::answer::{Naming, Part};
 use super::exchange::GuardedExchange;
 use super::forward::stalled;
 use super::scorer::Scorer;
@@ -10,6 +11,7 @@ use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
+use hyper::body::Body as _;
 use personaguard_guard::UnscoredReason;
 use serde_json::Value;
 use std::time::Duration;
@@ -19,12 +21,12 @@ const MAX_BODY: usize = 16 << 20;
 
 pub(super) fn response(exchange: GuardedExchange, response: Response, events: bool) -> Response {
     let (parts, body) = response.into_parts();
-    let GuardedExchange { transcript, scorer, silence, .. } = exchange;
+    let GuardedExchange { transcript, scorer, naming, silence, .. } = exchange;
     let copy = if events { Copy::Events(Splitter::default()) } else { Copy::Whole(Vec::new()) };
     let observed = Observed {
         upstream: body.into_data_stream(),
         silence,
-        tee: Tee { work: Some((transcript, scorer)), copy, missed: None },
+        tee: Tee { work: Some((transcript, scorer)), naming, copy, missed: None },
     };
     let body = stream::unfold(Some(observed), |observed| async {
         let mut observed = observed?;
@@ -48,6 +50,10 @@ impl Observed {
         match tokio::time::timeout(self.silence, self.upstream.next()).await {
             Ok(Some(Ok(bytes))) => {
                 self.tee.copy(&bytes);
+                if self.upstream.is_end_stream() {
+                    // Nobody asks for more after the length that was announced.
+                    self.tee.end(None);
+                }
                 Some(Ok(bytes))
             }
             Ok(Some(Err(error))) => {
@@ -69,6 +75,7 @@ impl Observed {
 /// Copies what passes. When the client goes away, what it has got is scored all the same.
 struct Tee {
     work: Option<(Transcript, Scorer)>,
+    naming: Naming,
     copy: Copy,
     /// Why not all of it could be read. What could be is scored all the same.
     missed: Option<UnscoredReason>,
@@ -94,7 +101,9 @@ impl Tee {
                 splitter.push(bytes);
                 loop {
                     match splitter.next() {
-                        Ok(Some(event)) => self.missed = take(transcript, &event).or(self.missed),
+                        Ok(Some(event)) => {
+                            self.missed = take(transcript, &self.naming, &event).or(self.missed)
+                        }
                         Ok(None) => break,
                         Err(_) => return self.give_up(UnscoredReason::NotUnderstood),
                     }
@@ -115,10 +124,10 @@ impl Tee {
                 let rest = splitter.rest();
                 // The last event of some servers; half of one where the answer broke off.
                 let last = other.is_none() && !rest.is_empty();
-                last.then(|| take(&mut transcript, &Event(rest))).flatten()
+                last.then(|| take(&mut transcript, &self.naming, &Event(rest))).flatten()
             }
             Copy::Whole(bytes) => match serde_json::from_slice(bytes) {
-                Ok(payload) => understood(&mut transcript, &payload),
+                Ok(payload) => understood(&mut transcript, &self.naming, Part::Whole, payload),
                 Err(_) => other.is_none().then_some(UnscoredReason::NotUnderstood),
             },
             Copy::Nothing => None,
@@ -144,17 +153,23 @@ impl Drop for Tee {
     }
 }
 
-fn take(transcript: &mut Transcript, event: &Event) -> Option<UnscoredReason> {
+fn take(transcript: &mut Transcript, naming: &Naming, event: &Event) -> Option<UnscoredReason> {
     let data = event.data()?;
     if data.trim_ascii() == b"[DONE]" {
         return None;
     }
     match serde_json::from_slice(&data) {
-        Ok(payload) => understood(transcript, &payload),
+        Ok(payload) => understood(transcript, naming, Part::Event, payload),
         Err(_) => Some(UnscoredReason::NotUnderstood),
     }
 }
 
-fn understood(transcript: &mut Transcript, payload: &Value) -> Option<UnscoredReason> {
-    transcript.take(payload).is_err().then_some(UnscoredReason::NotUnderstood)
+fn understood(
+    transcript: &mut Transcript,
+    naming: &Naming,
+    part: Part,
+    mut payload: Value,
+) -> Option<UnscoredReason> {
+    let taken = transcript.take(naming, part, &mut payload);
+    taken.is_err().then_some(UnscoredReason::NotUnderstood)
 }

@@ -2,8 +2,8 @@
 
 use super::exchange::GuardedExchange;
 use super::forward::Forwarder;
-use super::{observed, stream, whole};
-use crate::http::{ApiError, is_encoded};
+use super::{early, observed, stream, upstream_error, whole};
+use crate::http::{ApiError, KEEP_ALIVE, is_encoded};
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
@@ -11,26 +11,47 @@ use personaguard_guard::UnscoredReason;
 
 pub(super) async fn respond(
     forwarder: &Forwarder,
-    mut exchange: GuardedExchange,
+    exchange: GuardedExchange,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let response = match forwarder.send(request).await {
+    if !(exchange.is_stream && exchange.transcript.plan().holds_back()) {
+        return finish(exchange, forwarder.send(request).await).await;
+    }
+    let forwarder = forwarder.clone();
+    let mut answer = Box::pin(async move { forwarder.send(request).await });
+    match tokio::time::timeout(KEEP_ALIVE, &mut answer).await {
+        Ok(answer) => finish(exchange, answer).await,
+        // It reads the prompt: the client's stream begins without it.
+        Err(_) => Ok(early::response(async move { finish(exchange, answer.await).await })),
+    }
+}
+
+/// The response to a request that the upstream server has answered so.
+async fn finish(
+    mut exchange: GuardedExchange,
+    answer: Result<Response, ApiError>,
+) -> Result<Response, ApiError> {
+    let holds = exchange.transcript.plan().holds_back();
+    let response = match answer {
         Ok(response) if response.status().is_success() => response,
         other => {
             exchange.transcript.forget();
-            return other;
+            let response = other?;
+            let (api, silence, bodies) = (exchange.naming.api, exchange.silence, exchange.bodies);
+            return Ok(match holds {
+                true => upstream_error::response(api, response, silence, bodies).await,
+                false => response,
+            });
         }
     };
-    let kind = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.trim_start().to_ascii_lowercase();
     let (is_stream, is_json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
-    if is_encoded(response.headers()) || !(is_stream || is_json) {
+    let is_lines = ["ndjson", "jsonl", "json-seq"].iter().any(|lines| kind.contains(lines));
+    if is_encoded(response.headers()) || is_lines || !(is_stream || is_json) {
         return unreadable(exchange, response);
     }
-    let holds = exchange.transcript.plan().holds_back();
     Ok(match (holds, is_stream) {
         (true, true) => stream::response(exchange, response),
         (true, false) => whole::response(exchange, response).await,

@@ -1,5 +1,7 @@
 //! The text of a choice, and how much of it was scored.
 
+use super::answer::TokenIds;
+
 /// Bytes of text that make a pass worthwhile: a dozen tokens.
 const PASS: usize = 48;
 
@@ -10,13 +12,53 @@ pub(super) struct ScoredText {
     /// Bytes of `text` whose tokens were scored.
     scored: usize,
     tokens: Vec<u32>,
+    /// Tokens of the text that was not scored, where the server has given them for all of it.
+    given: Given,
     /// For each token, where it ends in `text`; too early where that is not known.
     ends: Vec<usize>,
 }
 
+/// Tokens that the server gives.
+#[derive(Debug)]
+struct Given(Option<Vec<u32>>);
+
+impl Default for Given {
+    /// Those of no text.
+    fn default() -> Self {
+        Self(Some(Vec::new()))
+    }
+}
+
 impl ScoredText {
-    pub(super) fn push(&mut self, text: &str) {
+    /// Takes more text, and its tokens where the server gives them.
+    pub(super) fn push(&mut self, text: &str, token_ids: &TokenIds) {
         self.text.push_str(text);
+        match token_ids {
+            TokenIds::Given(ids) => {
+                if let Some(given) = &mut self.given.0 {
+                    given.extend(ids);
+                }
+            }
+            TokenIds::Unknown | TokenIds::Absent if text.is_empty() => {}
+            TokenIds::Unknown | TokenIds::Absent => self.given.0 = None,
+        }
+    }
+
+    /// What the server says are the tokens of the text between what was scored and byte `to`, and
+    /// perhaps of more.
+    pub(super) fn given(&self, to: usize) -> Option<&[u32]> {
+        let given = self.given.0.as_deref().filter(|given| !given.is_empty());
+        given.filter(|_| to == self.text.len() && to > self.scored)
+    }
+
+    /// The tokens that the server gives are not those of its text.
+    pub(super) fn distrust(&mut self) {
+        self.given.0 = None;
+    }
+
+    /// All of it.
+    pub(super) fn all(&self) -> &str {
+        &self.text
     }
 
     /// Bytes of all text.
@@ -46,15 +88,18 @@ impl ScoredText {
         &self.text[self.scored..to]
     }
 
-    /// How far the next pass should go, in bytes; none where it should wait for more text. Words
-    /// are kept whole where possible.
+    /// How far the next pass should go, in bytes; none where it should wait for more text. It ends
+    /// where tokens end whatever follows, if there is such a place.
     pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
         let pending = self.unscored(self.text.len());
         if pending.is_empty() || !(force || pending.len() >= PASS) {
             return None;
         }
-        match pending.rfind(char::is_whitespace) {
-            Some(cut) if cut > 0 => Some(self.scored + cut),
+        if self.given(self.text.len()).is_some() {
+            return Some(self.text.len());
+        }
+        match last_boundary(pending) {
+            Some(cut) => Some(self.scored + cut),
             _ if force || pending.len() >= 4 * PASS => Some(self.text.len()),
             _ => None,
         }
@@ -75,6 +120,9 @@ impl ScoredText {
             self.ends.extend(std::iter::repeat_n(end, rest).chain([to]));
         }
         self.tokens.extend(tokens);
+        if let Some(given) = self.given.0.as_mut().filter(|_| to > self.scored) {
+            given.drain(..tokens.len().min(given.len()));
+        }
         self.scored = to;
     }
 
@@ -83,3 +131,17 @@ impl ScoredText {
         tokens.checked_sub(1).map_or(0, |last| self.ends[last])
     }
 }
+
+/// The last place in a text where every tokenizer begins a new token, in bytes: a single space
+/// between two words. Newlines and further spaces are often of one token with what stands beside
+/// them.
+fn last_boundary(text: &str) -> Option<usize> {
+    let is_word = |c: char| c.is_alphanumeric();
+    text.rmatch_indices(' ').map(|(at, _)| at).find(|at| {
+        let (before, after) = (&text[..*at], &text[at + 1..]);
+        before.ends_with(is_word) && after.starts_with(is_word)
+    })
+}
+
+#[cfg(test)]
+mod tests;

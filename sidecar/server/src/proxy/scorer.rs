@@ -1,9 +1,10 @@
 //! Teacher-forced passes over what another server wrote.
 
-use super::transcript::Transcript;
+use super::transcript::{Due, Transcript};
 use crate::runtime::ActiveModel;
+use futures::future::join_all;
 use personaguard_guard::UnscoredReason;
-use personaguard_model::{EngineError, ScoreError, ScoreRequest, SubmitError};
+use personaguard_model::{EngineError, Score, ScoreError, ScoreRequest, SubmitError, Tokenizer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,43 +17,112 @@ pub(super) struct Scorer {
     pub(super) prompts: Vec<Vec<u32>>,
     /// Choices for each prompt.
     pub(super) per_prompt: usize,
-    /// Longest time for one pass.
+    /// Longest time for one pass over text. The pass over the prompt has none: it takes as long as
+    /// the prompt is.
     pub(super) deadline: Duration,
 }
 
+/// A pass that ended.
+struct Pass {
+    due: Due,
+    tokens: Vec<u32>,
+    /// The tokens that the server gave are not those of its text.
+    is_distrusted: bool,
+    result: Result<Score, UnscoredReason>,
+}
+
 impl Scorer {
-    /// Makes the next pass that is due, if one is. Cancel-safe: a pass that was not finished
-    /// changed nothing.
+    /// Makes the passes that are due, all choices together. False where none is. Cancel-safe:
+    /// passes that were not finished changed nothing.
     pub(super) async fn step(&self, transcript: &mut Transcript, force: bool) -> bool {
-        let Some(due) = transcript.due(force) else { return false };
-        let Some((before, text)) = transcript.unscored(due) else { return false };
-        let tokenizer = self.active.engine.model().tokenizer();
-        let tokens = if before.is_empty() {
-            tokenizer.encode(text)
-        } else {
-            tokenizer.encode_continuation(text)
-        };
-        let prompt = &self.prompts[due.choice / self.per_prompt % self.prompts.len()];
-        let request = ScoreRequest {
-            prompt: [prompt, before].concat(),
-            response: tokens.clone(),
-            taps: Arc::clone(&self.active.taps),
-            skip_logprobs: true,
-            ..ScoreRequest::default()
-        };
-        let prompt_tokens = prompt.len();
-        match tokio::time::timeout(self.deadline, self.active.engine.score(request)).await {
-            Ok(Ok(score)) => {
-                let mut text = tokenizer.decode_stream();
-                let bytes: Vec<usize> =
-                    tokens.iter().map(|token| text.push(*token).len()).collect();
-                transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
+        let due = transcript.due(force);
+        if due.is_empty() {
+            return false;
+        }
+        let passes = due.into_iter().filter_map(|due| {
+            let (before, text) = transcript.unscored(due)?;
+            let given = transcript.given(due).map(<[u32]>::to_vec);
+            Some(self.pass(due, before.to_vec(), text.to_owned(), given))
+        });
+        for Pass { due, tokens, is_distrusted, result } in
+            join_all(passes.collect::<Vec<_>>()).await
+        {
+            if is_distrusted {
+                transcript.distrust(due);
             }
-            Ok(Err(error)) => transcript.fail_choice(due.choice, fault(&error)),
-            Err(_) => transcript.fail_choice(due.choice, UnscoredReason::Deadline),
+            match result {
+                Ok(score) => {
+                    let mut text = self.active.engine.model().tokenizer().decode_stream();
+                    let bytes: Vec<usize> =
+                        tokens.iter().map(|token| text.push(*token).len()).collect();
+                    let prompt_tokens = self.prompt(due).len();
+                    transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
+                }
+                Err(reason) => transcript.fail_choice(due.choice, reason),
+            }
         }
         true
     }
+
+    fn prompt(&self, due: Due) -> &[u32] {
+        &self.prompts[due.choice / self.per_prompt % self.prompts.len()]
+    }
+
+    async fn pass(
+        &self,
+        due: Due,
+        before: Vec<u32>,
+        text: String,
+        given: Option<Vec<u32>>,
+    ) -> Pass {
+        let tokenizer = self.active.engine.model().tokenizer();
+        let spelled = given.as_deref().map(|given| spelling(tokenizer, given, &text));
+        let is_distrusted = spelled == Some(None);
+        let tokens = match spelled.flatten() {
+            Some(tokens) => tokens,
+            None if before.is_empty() => tokenizer.encode(&text),
+            None => tokenizer.encode_continuation(&text),
+        };
+        let request = ScoreRequest {
+            prompt: [self.prompt(due), &before].concat(),
+            response: tokens.clone(),
+            taps: Arc::clone(&self.active.taps),
+            skip_logprobs: true,
+            is_background: due.is_prompt(),
+            ..ScoreRequest::default()
+        };
+        let score = self.active.engine.score(request);
+        let score = if due.is_prompt() {
+            Ok(score.await)
+        } else {
+            tokio::time::timeout(self.deadline, score).await
+        };
+        let result = match score {
+            Ok(score) => score.map_err(|error| fault(&error)),
+            Err(_) => Err(UnscoredReason::Deadline),
+        };
+        Pass { due, tokens, is_distrusted, result }
+    }
+}
+
+/// The first of these tokens, as far as they spell the text; none where they spell another.
+fn spelling(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> Option<Vec<u32>> {
+    let known = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
+    let (mut stream, mut spelled) = (tokenizer.decode_stream(), 0);
+    for (at, &token) in tokens.iter().enumerate() {
+        if token >= known {
+            return None;
+        }
+        let piece = stream.push(token);
+        if !text[spelled..].starts_with(&piece) {
+            return None;
+        }
+        spelled += piece.len();
+        if spelled == text.len() {
+            return Some(tokens[..=at].to_vec());
+        }
+    }
+    None
 }
 
 fn fault(error: &ScoreError) -> UnscoredReason {
@@ -60,7 +130,9 @@ fn fault(error: &ScoreError) -> UnscoredReason {
         ScoreError::Submit(SubmitError::QueueFull { .. }) => UnscoredReason::QueueFull,
         ScoreError::Submit(SubmitError::ContextTooLong { .. }) => UnscoredReason::TooLong,
         ScoreError::Engine(EngineError::NotFinite) => UnscoredReason::NotFinite,
-        ScoreError::Submit(SubmitError::EmptyPrompt) => UnscoredReason::NotUnderstood,
+        ScoreError::Submit(SubmitError::EmptyPrompt | SubmitError::UnknownToken { .. }) => {
+            UnscoredReason::NotUnderstood
+        }
         error => {
             tracing::error!(%error, "the engine failed to score an answer");
             UnscoredReason::EngineFailed

@@ -1,13 +1,17 @@
 //! A stream under an enforcing policy: read, score, release, in turns.
 
+use super::answer::Naming;
+use super::ending::Ending;
 use super::exchange::GuardedExchange;
 use super::forward::stalled;
+use super::headers::{allowed, set_type};
 use super::held::HeldStream;
+use super::keep_alive::keep_alive;
 use super::scorer::Scorer;
+use crate::http::KEEP_ALIVE;
 use crate::http::sse::write_event;
 use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::header;
 use axum::response::Response;
 use bytes::BytesMut;
 use futures::{StreamExt as _, stream};
@@ -17,14 +21,12 @@ use tokio::time::{Instant, timeout_at};
 /// Longest time that a few words wait for more before they are scored.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The response, with what may leave of it. When the client goes away it is dropped, and with it the
-/// upstream connection.
+/// The response, with what may leave of it. When the client goes away it is dropped, and with it
+/// the upstream connection.
 pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // What is held back, or put in its place, has another length.
-    parts.headers.remove(header::CONTENT_LENGTH);
-    let GuardedExchange { transcript, scorer, api, expected, silence, .. } = exchange;
-    let held = HeldStream::new(transcript, api, expected);
+    let (parts, body) = response.into_parts();
+    let GuardedExchange { transcript, scorer, naming, expected, silence, .. } = exchange;
+    let held = HeldStream::new(transcript, Ending::new(naming), expected);
     let pump = Pump {
         held,
         scorer,
@@ -35,7 +37,25 @@ pub(super) fn response(exchange: GuardedExchange, response: Response) -> Respons
     };
     let body =
         stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
-    Response::from_parts(parts, Body::from_stream(body))
+    let mut response = Response::new(Body::from_stream(keep_alive(body, KEEP_ALIVE)));
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = allowed(&parts.headers);
+    set_type(response.headers_mut(), EVENT_STREAM);
+    response
+}
+
+pub(super) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
+/// A stream in which no choice says anything but this text.
+pub(super) fn events(naming: Naming, choices: usize, text: Option<&str>) -> Response {
+    let (mut ending, mut out) = (Ending::new(naming), BytesMut::new());
+    for index in 0..choices {
+        ending.end_choice(index, text, &mut out);
+    }
+    ending.finish(&mut out);
+    let mut response = Response::new(Body::from(out.freeze()));
+    set_type(response.headers_mut(), EVENT_STREAM);
+    response
 }
 
 struct Pump {
@@ -89,8 +109,8 @@ impl Pump {
                     }
                 }
             } else {
-                // Everything came and was scored, and still something waits: that would be a bug, and
-                // nothing leaves.
+                // Everything came and was scored, and still something waits: that would be a bug,
+                // and nothing leaves.
                 return Some(Err(self.fail(axum::Error::new("an answer was held back"))));
             }
         }

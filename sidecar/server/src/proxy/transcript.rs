@@ -1,7 +1,8 @@
 //! What one response says so far, choice by choice. Pure: it is given text and scores.
 
+use super::answer::{self, ChoiceDelta, Finish, Naming, Part, TokenIds, Unreadable};
 use super::choice::{Release, ScoredChoice, TextSpan};
-use super::payload::{self, Finish, Unreadable};
+use super::echo::Echo;
 use crate::runtime::AppState;
 use crate::session::Record;
 use crate::telemetry::labels::Outcome;
@@ -10,6 +11,7 @@ use personaguard_model::Score;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::Span;
 
 /// Bytes of text of one response at most.
@@ -20,6 +22,13 @@ const MAX_TEXT: usize = 4 << 20;
 pub(super) struct Due {
     pub(super) choice: usize,
     pub(super) to: usize,
+}
+
+impl Due {
+    /// Whether it is the pass over the prompt, which scores no text.
+    pub(super) fn is_prompt(&self) -> bool {
+        self.to == 0
+    }
 }
 
 /// What a response answers.
@@ -52,6 +61,9 @@ pub(super) struct Transcript {
     /// What is answered, where the conversation is to be logged.
     prompt: Option<PromptContext>,
     choices: BTreeMap<usize, ScoredChoice>,
+    echo: Echo,
+    /// Set once the server has shown that it can give the tokens of its text.
+    knows_tokens: Arc<AtomicBool>,
     bytes: usize,
     /// Why no choice can be scored, those to come included.
     failed: Option<UnscoredReason>,
@@ -66,6 +78,8 @@ impl Transcript {
             span,
             prompt: None,
             choices: BTreeMap::new(),
+            echo: Echo::default(),
+            knows_tokens: Arc::default(),
             bytes: 0,
             failed: None,
         };
@@ -107,24 +121,59 @@ impl Transcript {
         })
     }
 
-    /// Takes a chunk or a whole body; gives the text that it holds, by the index of the choice.
-    pub(super) fn take(&mut self, payload: &Value) -> Result<Vec<(usize, TextSpan)>, Unreadable> {
-        let added = payload::read(payload)?;
+    /// What the choices repeat before what the model writes.
+    pub(super) fn set_echo(&mut self, echo: Echo) {
+        self.echo = echo;
+    }
+
+    /// What to set once the server has shown that it can give the tokens of its text.
+    pub(super) fn set_knows_tokens(&mut self, knows_tokens: Arc<AtomicBool>) {
+        self.knows_tokens = knows_tokens;
+    }
+
+    /// What the server says are the tokens that a pass has to read.
+    pub(super) fn given(&self, due: Due) -> Option<&[u32]> {
+        self.choices.get(&due.choice)?.given(due.to)
+    }
+
+    /// They are not those of the text.
+    pub(super) fn distrust(&mut self, due: Due) {
+        if let Some(choice) = self.choices.get_mut(&due.choice) {
+            choice.distrust();
+        }
+    }
+
+    /// Takes an event or a whole body; gives the text that it holds, by the index of the choice,
+    /// and leaves in the payload what may leave with it.
+    pub(super) fn take(
+        &mut self,
+        naming: &Naming,
+        part: Part,
+        payload: &mut Value,
+    ) -> Result<Vec<(usize, TextSpan)>, Unreadable> {
+        let first = self.choices.get(&0);
+        let is_known = |text: &str| first.is_some_and(|choice| choice.has_said(text));
+        let added = answer::read(naming, part, payload, &is_known)?;
         self.bytes += added.iter().map(|added| added.text.len()).sum::<usize>();
         if self.bytes > MAX_TEXT {
             return Err(Unreadable("the answer is longer than any context"));
         }
-        let take = |added: payload::ChoiceDelta| {
-            let choice = self.choice(added.choice);
-            if let Some(finish) = added.finish {
-                choice.set_outcome(match finish {
-                    Finish::Stop => Outcome::Stop,
-                    Finish::Length => Outcome::Length,
-                });
-            }
-            (added.choice, choice.add(&added.text, added.is_whole, added.finish.is_some()))
-        };
-        Ok(added.into_iter().map(take).collect())
+        if added.iter().any(|added| added.token_ids != TokenIds::Unknown) {
+            self.knows_tokens.store(true, Ordering::Relaxed);
+        }
+        Ok(added.into_iter().map(|added| self.add(&added)).collect())
+    }
+
+    fn add(&mut self, added: &ChoiceDelta) -> (usize, TextSpan) {
+        let skip = self.echo.strip(added.choice, &added.text);
+        let choice = self.choice(added.choice);
+        if let Some(finish) = added.finish {
+            choice.set_outcome(match finish {
+                Finish::Stop => Outcome::Stop,
+                Finish::Length => Outcome::Length,
+            });
+        }
+        (added.choice, choice.add(added, skip))
     }
 
     /// Nothing more comes.
@@ -132,11 +181,17 @@ impl Transcript {
         self.choices.values_mut().for_each(ScoredChoice::complete);
     }
 
-    /// The next pass to make; by `force` also one for a few words only.
-    pub(super) fn due(&self, force: bool) -> Option<Due> {
-        self.choices
-            .iter()
-            .find_map(|(&choice, state)| Some(Due { choice, to: state.next_pass(force)? }))
+    /// The next passes to make, one for each choice; by `force` also those for a few words only.
+    /// The pass over the prompt comes alone: those of further choices then cost next to nothing.
+    pub(super) fn due(&self, force: bool) -> Vec<Due> {
+        let due = |(&choice, state): (&usize, &ScoredChoice)| {
+            Some(Due { choice, to: state.next_pass(force)? })
+        };
+        let mut passes: Vec<_> = self.choices.iter().filter_map(due).collect();
+        if let Some(prompt) = passes.iter().position(Due::is_prompt) {
+            passes = vec![passes.swap_remove(prompt)];
+        }
+        passes
     }
 
     /// What that pass has to read.

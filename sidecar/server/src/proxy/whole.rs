@@ -1,31 +1,29 @@
 //! A response in one piece under an enforcing policy.
 
+use super::answer::{Naming, Part};
 use super::choice::TextSpan;
+use super::ending::{cut_whole, whole};
 use super::exchange::GuardedExchange;
-use super::filtered::FilteredChoice;
 use super::forward::stalled;
-use super::path::Api;
-use super::payload;
+use super::headers::{allowed, set_type};
 use super::request::ProxiedRequest;
 use super::scorer::Scorer;
-use crate::http::{ApiError, Broken, Patience, Received, collect, event_stream};
-use crate::openai::{CompletionBody, FinishReason, Object, Usage};
+use super::stream::events;
+use super::transcript::Transcript;
+use crate::http::{ApiError, Broken, Patience, Received, collect};
 use crate::telemetry::labels::Outcome;
-use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
-use axum::response::sse::Event;
+use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
 use personaguard_guard::{Stop, UnscoredReason};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Longest body that is read as a whole.
 const MAX_BODY: usize = 16 << 20;
 
 pub(super) async fn response(mut exchange: GuardedExchange, response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
+    let (parts, body) = response.into_parts();
     let patience = Patience::Piece(exchange.silence);
     let bytes = match collect(body, MAX_BODY, patience, exchange.bodies).await {
         Ok(Received::Whole(bytes)) => bytes,
@@ -42,9 +40,9 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
             return upstream_error(broken, exchange.silence).into_response();
         }
     };
-    let payload = serde_json::from_slice::<Value>(&bytes).ok();
-    let spans = payload.as_ref().and_then(|payload| exchange.transcript.take(payload).ok());
-    if spans.is_none() {
+    let mut payload = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+    let taken = exchange.transcript.take(&exchange.naming, Part::Whole, &mut payload);
+    if taken.is_err() {
         exchange.transcript.fail(UnscoredReason::NotUnderstood);
     }
     exchange.transcript.complete();
@@ -52,17 +50,21 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
     if exchange.transcript.stop() == Some(Stop::Unscorable) {
         return refused(exchange);
     }
-    let body = match payload {
-        Some(mut payload) if exchange.transcript.stop().is_some() => {
-            cut(&exchange, &mut payload, &spans.unwrap_or_default());
-            parts.headers.remove(header::CONTENT_LENGTH);
-            Bytes::from(payload.to_string())
+    let response = match taken {
+        Ok(spans) => {
+            cut(&exchange.transcript, &exchange.naming, &mut payload, &spans);
+            let mut response = Response::new(Body::from(payload.to_string()));
+            *response.status_mut() = parts.status;
+            *response.headers_mut() = allowed(&parts.headers);
+            set_type(response.headers_mut(), "application/json");
+            response
         }
-        _ => bytes,
+        // The policies let pass what cannot be read, as it is.
+        Err(_) => Response::from_parts(parts, Body::from(bytes)),
     };
     exchange.transcript.left(0);
     exchange.transcript.close(None);
-    Response::from_parts(parts, Body::from(body))
+    response
 }
 
 fn refused(mut exchange: GuardedExchange) -> Response {
@@ -86,51 +88,33 @@ fn upstream_error(broken: Broken, silence: Duration) -> ApiError {
 }
 
 /// Takes out what stopped choices say, except for the sentences before the one that breached.
-fn cut(exchange: &GuardedExchange, payload: &mut Value, spans: &[(usize, TextSpan)]) {
-    let GuardedExchange { transcript, api, .. } = exchange;
-    let Some(choices) = payload.get_mut("choices").and_then(Value::as_array_mut) else { return };
-    let mut spans = spans.iter();
-    for choice in choices {
-        let span = spans.next();
-        let index = span.map_or(0, |(index, _)| *index);
-        if span.is_some() && transcript.is_whole(index) {
-            continue;
-        }
-        let text = transcript.redaction(index).unwrap_or_default();
-        let kept = span.map_or(0, |&(index, span)| transcript.kept(index, span));
-        if kept > 0 && payload::shorten(choice, kept, &text) {
-            choice["finish_reason"] = json!(FinishReason::ContentFilter);
-        } else {
-            *choice = json!(FilteredChoice::whole(*api, index, &text));
+pub(super) fn cut(
+    transcript: &Transcript,
+    naming: &Naming,
+    payload: &mut Value,
+    spans: &[(usize, TextSpan)],
+) {
+    for (at, &(index, span)) in spans.iter().enumerate() {
+        if !transcript.is_whole(index) {
+            let text = transcript.redaction(index).unwrap_or_default();
+            let keep = span.skip + transcript.kept(index, span);
+            cut_whole(naming.api, payload, at, keep, &text);
         }
     }
 }
 
 /// The response to a prompt that is past a threshold by itself: the upstream server is not asked.
-pub(super) fn blocked(api: Api, request: &ProxiedRequest, scorer: &Scorer, text: &str) -> Response {
-    let choices = 0..scorer.prompts.len() * request.n;
-    let mut body = CompletionBody {
-        id: &format!("chatcmpl-{}", uuid::Uuid::new_v4().simple()),
-        object: match (api, request.stream) {
-            (Api::Text, _) => Object::Text,
-            (_, false) => Object::Chat,
-            (_, true) => Object::ChatChunk,
-        },
-        created: jiff::Timestamp::now().as_second(),
-        model: request.model.as_deref().unwrap_or(&scorer.active.name),
-        system_fingerprint: None,
-        choices: Vec::new(),
-        usage: None,
-        personaguard: None,
-    };
+pub(super) fn blocked(
+    naming: Naming,
+    request: &ProxiedRequest,
+    scorer: &Scorer,
+    text: Option<&str>,
+) -> Response {
+    let choices = scorer.prompts.len() * request.n;
     if request.stream {
-        body.choices = choices.map(|index| FilteredChoice::only_chunk(api, index, text)).collect();
-        let chunk = Event::default().json_data(body);
-        event_stream(stream::iter([chunk, Ok(Event::default().data("[DONE]"))]))
-    } else {
-        body.choices = choices.map(|index| FilteredChoice::whole(api, index, text)).collect();
-        let prompt_tokens = scorer.prompts.iter().map(Vec::len).sum();
-        body.usage = Some(Some(Usage::new(prompt_tokens, 0)));
-        Json(body).into_response()
+        return events(naming, choices, text);
     }
+    let prompt_tokens = scorer.prompts.iter().map(Vec::len).sum();
+    let body = whole(&naming, choices, text.unwrap_or_default(), prompt_tokens);
+    axum::Json(body).into_response()
 }

@@ -1,7 +1,7 @@
 //! What is kept of each trait of each policy.
 
 use personaguard_guard::{Plan, Rule};
-use personaguard_terms::{Action, Mode};
+use personaguard_terms::{ActionKind, Mode};
 use personaguard_wire::{Sample, TraitSummary};
 
 /// Traits that are kept, over all policies that ever were in force. Beyond it, the one unused for
@@ -20,7 +20,13 @@ impl TraitSummaries {
         self.get(policy, vector, rule.declared_action, mode)
     }
 
-    fn get(&mut self, policy: &str, vector: &str, action: Action, mode: Mode) -> &mut TraitSummary {
+    fn get(
+        &mut self,
+        policy: &str,
+        vector: &str,
+        action: ActionKind,
+        mode: Mode,
+    ) -> &mut TraitSummary {
         let known = self.0.iter().position(|t| t.policy == policy && t.vector == vector);
         let mut summary = match known {
             Some(index) => self.0.remove(index),
@@ -50,7 +56,7 @@ impl TraitSummaries {
     }
 }
 
-fn empty(policy: &str, vector: &str, action: Action, mode: Mode) -> TraitSummary {
+fn empty(policy: &str, vector: &str, action: ActionKind, mode: Mode) -> TraitSummary {
     TraitSummary {
         policy: policy.to_owned(),
         vector: vector.to_owned(),

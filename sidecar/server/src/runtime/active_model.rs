@@ -9,6 +9,7 @@ use personaguard_terms::Digest;
 use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A model that serves under a plan. A request keeps the one it began with.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub struct ActiveModel {
     pub created: i64,
     /// The engine.
     pub engine: Engine,
+    /// Longest request body in bytes, where the config says it.
+    pub max_request_bytes: Option<usize>,
+    /// Longest time for scoring one piece of a response, where the config says it.
+    pub scoring_deadline: Option<Duration>,
     /// What is measured and enforced.
     pub plan: Arc<Plan>,
     /// The same for responses that no policy looks at.
@@ -52,10 +57,13 @@ impl ActiveModel {
             .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
         let interventions = interventions::interventions(&plan)
             .map_err(|error| failure(reason::ARTIFACT_INVALID, &error))?;
+        let deadline = config.guard.model.scoring_deadline_seconds;
         Ok(Self {
             name: config.guard.model.name.clone(),
             digest,
             created,
+            max_request_bytes: config.guard.model.max_request_bytes.map(|bytes| bytes as usize),
+            scoring_deadline: deadline.map(|seconds| Duration::from_secs(seconds.into())),
             unsampled_plan: Arc::new(plan.unsampled_plan()),
             sampler: PolicySampler::default(),
             back_off: BackOff::default(),

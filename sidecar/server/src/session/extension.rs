@@ -32,7 +32,8 @@ pub(crate) fn extension(body: ExtensionBody) -> Result<(ReportOptions, Overrides
     let ExtensionBody { scores, tokens, traits } = body;
     if traits.len() > MAX_TRAITS || traits.keys().any(|vector| vector.len() > MAX_VECTOR_NAME) {
         let message = format!(
-            "Invalid 'personaguard.traits': at most {MAX_TRAITS} traits, by the names of their PersonaVectors."
+            "Invalid 'personaguard.traits': at most {MAX_TRAITS} traits, by the names of their \
+             PersonaVectors."
         );
         return Err(invalid("personaguard.traits", message));
     }

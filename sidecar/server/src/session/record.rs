@@ -123,8 +123,9 @@ impl Record {
             self.app.metrics.policies.count_breach(plan, rule);
             self.app.ledger.count_breach(plan, breach, &self.id);
             tracing::warn!(response_id = %self.id, policy = %plan.policies[rule.policy].name,
-                vector = %plan.vectors[rule.vector].name, score = breach.score, threshold = breach.threshold,
-                action = ?plan.reported_action(rule), mode = ?plan.policies[rule.policy].mode, "breach");
+                vector = %plan.vectors[rule.vector].name, score = breach.score,
+                threshold = breach.threshold, action = plan.reported_action(rule).name(),
+                mode = ?plan.policies[rule.policy].mode, "breach");
         }
     }
 
@@ -172,7 +173,8 @@ impl Record {
             completion_tokens: usage.completion_tokens,
         };
         traces::record(&self.span, ending, decision);
-        tracing::info!(response_id = %self.id, outcome = outcome.label(), prompt_tokens = usage.prompt_tokens,
+        tracing::info!(response_id = %self.id, outcome = outcome.label(),
+            prompt_tokens = usage.prompt_tokens,
             completion_tokens = usage.completion_tokens, breached,
             unguarded = unguarded.map(UnscoredReason::label),
             milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "response");

@@ -2,7 +2,8 @@
 
 use crate::enforcement::{QUESTION, breaching_midway, long, masked, scored, stream_tokens, tokens};
 use crate::rig::{
-    Folder, LAYER, Rig, Variant, chat, finish_reason, policy, streamed, text, vector, with,
+    Folder, LAYER, Rig, Variant, chat, finish_reason, policy, redact, regenerate, steer, steering,
+    streamed, text, vector, with,
 };
 use personaguard_guard::Sentences;
 use personaguard_persona::write_vector_bundle;
@@ -31,7 +32,7 @@ fn projections(completion: &Value, vector: &str) -> Vec<f64> {
 async fn with_later_layer(mut policy: ResolvedPolicy) -> Rig {
     let (_, values) = vector().await;
     let mut later = policy.traits[0].clone();
-    (later.vector, later.action, later.cap) = ("later".to_owned(), Action::Audit, None);
+    (later.vector, later.action) = ("later".to_owned(), Action::Audit);
     policy.traits.push(later);
     let mut folder = Folder::new(vec![policy]).await;
     let mut resolved = folder.config.vectors["evil"].clone();
@@ -52,10 +53,8 @@ async fn with_later_layer(mut policy: ResolvedPolicy) -> Rig {
 #[tokio::test(flavor = "multi_thread")]
 async fn cap_keeps_the_projection_between_floor_and_ceiling() {
     let capped = async |floor, ceiling| {
-        let mut policy = policy(Action::Cap, None);
-        policy.traits[0].cap =
-            Some(Capping { floor, ceiling, positions: Positions::All, layers: Vec::new() });
-        with_later_layer(policy)
+        let capping = Capping { floor, ceiling, positions: Positions::All, layers: Vec::new() };
+        with_later_layer(policy(Action::Cap(capping), None))
             .await
             .complete(&scored(with(long(), json!({ "temperature": 0 }))))
             .await
@@ -96,9 +95,9 @@ async fn redacting_midway() -> (Value, ResolvedPolicy, usize, usize) {
         };
         let Some(at) = (1..projections.len()).find(record) else { continue };
         let before = projections[..at].iter().copied().fold(f64::MIN, f64::max);
-        let mut policy = policy(Action::Redact, Some(f64::midpoint(before, projections[at])));
+        let redact = Action::Redact(Redaction { text: "[taken back by policy]".to_owned() });
+        let mut policy = policy(redact, Some(f64::midpoint(before, projections[at])));
         policy.evidence.window = Some(EvidenceWindow { past: 1, of_last: 1 });
-        policy.traits[0].redact = Some(Redaction { text: "[taken back by policy]".to_owned() });
         return (with(plain, json!({ "seed": seed })), policy, sentences.floor(at), at);
     }
     panic!("no answer has its highest projection in a later sentence");
@@ -123,14 +122,15 @@ async fn invariant_1_redact_replaces_the_first_breaching_sentence_and_all_that_f
     assert_eq!(streamed(&chunks), text(&whole));
     assert_eq!(stream_tokens(&chunks), tokens(&whole));
     assert_eq!(finish_reason(&chunks), "content_filter");
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\",mode=\"Enforce\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Redact\",mode=\"Enforce\"}";
     assert_eq!(rig.metric(series).await, Some(2.0));
     assert_eq!(rig.sidecar().app().report().totals.blocked, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_by_the_prompt_sends_the_policys_text_alone() {
-    let mut gate = policy(Action::Redact, Some(-1e6));
+    let mut gate = policy(redact(), Some(-1e6));
     gate.traits[0].score = personaguard_terms::Score::PromptLast;
     let rig = Rig::ready(vec![gate]).await;
     let whole = rig.complete(&long()).await;
@@ -143,7 +143,6 @@ async fn invariant_1_no_token_of_a_window_of_evidence_leaves() {
     let threshold = policy.traits[0].max.unwrap();
     let projections = projections(&plain, "evil");
     policy.traits[0].action = Action::Block;
-    policy.traits[0].redact = None;
     // Two of the last twelve: the first of them must wait for the second.
     policy.evidence.window = Some(EvidenceWindow { past: 2, of_last: 12 });
     let past: Vec<usize> =
@@ -162,7 +161,7 @@ async fn invariant_1_no_token_of_a_window_of_evidence_leaves() {
 async fn regenerate_keeps_the_attempt_that_scores_best() {
     let plain = Rig::ready(vec![policy(Action::Audit, None)]).await.complete(&scored(long())).await;
     // Out of reach: all attempts are made, and the best of them leaves.
-    let rig = Rig::ready(vec![policy(Action::Regenerate, Some(-1e6))]).await;
+    let rig = Rig::ready(vec![policy(regenerate(), Some(-1e6))]).await;
     let best = rig.complete(&scored(long())).await;
     assert_eq!(best["personaguard"]["attempts"], 3);
     assert!(score(&best) < score(&plain), "{} {}", score(&best), score(&plain));
@@ -181,7 +180,7 @@ async fn regenerate_keeps_the_attempt_that_scores_best() {
     assert!((report.traits[0].mean - score(&best)).abs() < 1e-9);
     // Within reach: no more attempts than it takes.
     let reachable = f64::midpoint(score(&plain), score(&best));
-    let rig = Rig::ready(vec![policy(Action::Regenerate, Some(reachable))]).await;
+    let rig = Rig::ready(vec![policy(regenerate(), Some(reachable))]).await;
     let better = rig.complete(&scored(long())).await;
     assert!(score(&better) <= reachable);
     assert_eq!(
@@ -189,7 +188,7 @@ async fn regenerate_keeps_the_attempt_that_scores_best() {
         Some(1.0)
     );
     // Nothing to mend: the answer is the unguarded one.
-    let rig = Rig::ready(vec![policy(Action::Regenerate, Some(1e6))]).await;
+    let rig = Rig::ready(vec![policy(regenerate(), Some(1e6))]).await;
     let same = rig.complete(&scored(long())).await;
     assert_eq!((text(&same), &same["personaguard"]["attempts"]), (text(&plain), &Value::Null));
 }
@@ -198,11 +197,12 @@ async fn regenerate_keeps_the_attempt_that_scores_best() {
 async fn conditional_steering_leaves_a_benign_answer_as_it_is() {
     let unguarded = Rig::ready(vec![]).await;
     let steered = |at, above: Option<f64>| {
-        let mut policy = policy(Action::Steer, None);
-        let steer = policy.traits[0].steer.as_mut().unwrap();
-        steer.when = above.map(|above| SteeringCondition { vector: None, at, above, until: None });
+        let mut policy = policy(steer(), None);
+        let steering = steering(&mut policy);
+        steering.when =
+            above.map(|above| SteeringCondition { vector: None, at, above, until: None });
         // Every answer is steered alike, also after one that was not coherent.
-        steer.coherence.back_off = false;
+        steering.coherence.back_off = false;
         policy
     };
     let body = with(chat(QUESTION), json!({ "stream": true }));
@@ -289,7 +289,7 @@ async fn invariant_9_a_policy_that_was_never_accepted_closes_traffic_or_is_count
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_answer_is_counted_once_under_every_action() {
-    for action in [Action::Redact, Action::Regenerate, Action::Block] {
+    for action in [redact(), regenerate(), Action::Block] {
         let (_, mut midway, _) = breaching_midway().await;
         let plain = policy(action, Some(1e6));
         midway.traits = plain.traits;

@@ -1,7 +1,9 @@
 //! The logs on disk, and what can be done with them.
 
 use crate::enforcement::{QUESTION, breaching_midway, long, scored};
-use crate::rig::{Folder, Rig, Variant, policy, text, weights, with};
+use crate::rig::{
+    Folder, Rig, Variant, cap, policy, regenerate, steer, steering, text, weights, with,
+};
 use personaguard_server::audit::{Log, LogLimits, Logs, verify};
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::replay::{self, Replay};
@@ -102,17 +104,17 @@ async fn invariant_5_the_audit_log_says_what_was_decided_and_not_a_word_of_it() 
 async fn audit_verify_finds_an_edit_and_replay_finds_another_text() {
     let dir = TempDir::new().unwrap();
     // Steering under a condition, with caps and conversations, and an answer that is written anew.
-    let mut steered = policy(Action::Steer, Some(-1e6));
+    let mut steered = policy(steer(), Some(-1e6));
     steered.record_conversations = true;
-    steered.traits[0].steer.as_mut().unwrap().when = Some(SteeringCondition {
+    steering(&mut steered).when = Some(SteeringCondition {
         vector: None,
         at: ConditionAt::Token,
         above: 0.0,
         until: Some(-1.0),
     });
-    let mut capped = policy(Action::Cap, None);
+    let mut capped = policy(cap(), None);
     capped.name = "capped".to_owned();
-    let mut again = policy(Action::Regenerate, Some(-1e6));
+    let mut again = policy(regenerate(), Some(-1e6));
     again.name = "again".to_owned();
     let mut rig = logging(Folder::new(vec![again, capped, steered]).await, &dir).await;
     let answer = rig.complete(&with(long(), json!({ "max_tokens": 20 }))).await;

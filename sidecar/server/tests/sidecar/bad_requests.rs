@@ -83,8 +83,10 @@ async fn harmless_fields_and_text_parts_are_taken() {
         chat(""),
         json!({
             "messages": [{ "role": "user", "content": parts, "name": "ann" }],
-            "n": 1, "user": "u", "store": false, "metadata": { "a": "b" }, "response_format": { "type": "text" },
-            "tools": null, "tool_choice": "auto", "parallel_tool_calls": true, "logit_bias": {}, "modalities": ["text"], "service_tier": "auto", "logprobs": false,
+            "n": 1, "user": "u", "store": false, "metadata": { "a": "b" },
+            "response_format": { "type": "text" },
+            "tools": null, "tool_choice": "auto", "parallel_tool_calls": true, "logit_bias": {},
+            "modalities": ["text"], "service_tier": "auto", "logprobs": false,
         }),
     );
     assert_eq!(rig.complete(&body).await["choices"], plain["choices"]);

@@ -2,7 +2,9 @@
 
 use crate::audit::{entries, files, logging_variant};
 use crate::enforcement::{long, scored, stream_tokens, tokens};
-use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{
+    Folder, Rig, chat, finish_reason, policy, redact, regenerate, streamed, text, with,
+};
 use futures::StreamExt as _;
 use personaguard_terms::{Action, Score};
 use serde_json::{Value, json};
@@ -108,8 +110,8 @@ async fn invariant_1_a_choice_past_the_threshold_neither_leaves_nor_stops_anothe
         "{allowed:?}"
     );
     let body = with(long(), json!({ "n": 3 }));
-    for action in [Action::Block, Action::Redact] {
-        let rig = Rig::ready(vec![policy(action, Some(threshold))]).await;
+    for action in [Action::Block, redact()] {
+        let rig = Rig::ready(vec![policy(action.clone(), Some(threshold))]).await;
         let whole = rig.complete(&body).await;
         let (chunks, done) = rig.stream(&body).await;
         assert!(done);
@@ -121,7 +123,7 @@ async fn invariant_1_a_choice_past_the_threshold_neither_leaves_nor_stops_anothe
                 (text(&choice), reason)
             );
             assert_eq!(stream_tokens(&chunks), tokens(&choice));
-            match (allowed, action) {
+            match (allowed, &action) {
                 (None, _) => assert_eq!(
                     (text(&choice), reason),
                     (text(plain), plain["choices"][0]["finish_reason"].as_str().unwrap())
@@ -160,7 +162,7 @@ async fn a_gate_on_the_prompt_blocks_every_choice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_choice_is_written_anew_for_itself() {
-    let rig = Rig::ready(vec![policy(Action::Regenerate, Some(-1e6))]).await;
+    let rig = Rig::ready(vec![policy(regenerate(), Some(-1e6))]).await;
     let short = scored(with(long(), json!({ "max_tokens": 12 })));
     let alone = alone(&rig, &short).await;
     let whole = rig.complete(&with(short, json!({ "n": 3 }))).await;

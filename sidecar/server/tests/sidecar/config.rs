@@ -155,7 +155,8 @@ spec:
   selector: {{matchLabels: {{app: chat}}}}
   model: {MODEL}
   traits:
-  - {{vector: evil, threshold: {{projection: 1.5}}, action: Steer, steer: {{coefficient: {coefficient}}}}}
+  - {{vector: evil, threshold: {{projection: 1.5}}, action: Steer, steer: {{coefficient: \
+  {coefficient}}}}}
 ",
         Digest::of(&file)
     );

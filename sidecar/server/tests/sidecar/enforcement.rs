@@ -1,7 +1,9 @@
 //! What reaches the client under each action.
 
-use crate::rig::{Rig, chat, finish_reason, policy, streamed, text, with};
-use personaguard_terms::{Action, Mode, Score};
+use crate::rig::{
+    Rig, cap, chat, finish_reason, policy, redact, regenerate, steer, streamed, text, with,
+};
+use personaguard_terms::{Action, ActionKind, Mode, Score};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 
@@ -137,14 +139,7 @@ pub(crate) fn masked(text: &str) -> String {
 async fn invariant_2_audit_changes_no_byte_of_a_response() {
     // Every action, past its threshold from the first token on, in mode Audit; and one that cannot
     // be scored.
-    let actions = [
-        Action::Block,
-        Action::Steer,
-        Action::Alert,
-        Action::Cap,
-        Action::Redact,
-        Action::Regenerate,
-    ];
+    let actions = [Action::Block, steer(), Action::Alert, cap(), redact(), regenerate()];
     let mut policies: Vec<_> = actions.map(|action| policy(action, Some(-1e6))).into();
     for (index, policy) in policies.iter_mut().enumerate() {
         policy.mode = Mode::Audit;
@@ -170,11 +165,11 @@ async fn invariant_2_audit_changes_no_byte_of_a_response() {
         }
     }
     // It did see the breaches.
-    assert_eq!(audited.metric(&breaches("audit-0", Action::Block)).await, Some(6.0));
+    assert_eq!(audited.metric(&breaches("audit-0", ActionKind::Block)).await, Some(6.0));
 }
 
 /// The series of a policy in mode `Audit`.
-fn breaches(policy: &str, action: Action) -> String {
+fn breaches(policy: &str, action: ActionKind) -> String {
     format!(
         "personaguard_trait_breaches_total{{policy=\"{policy}\",trait=\"evil\",\
          action=\"{action:?}\",mode=\"Audit\"}}"
@@ -184,7 +179,8 @@ fn breaches(policy: &str, action: Action) -> String {
 /// What was reported once was `Audit`, whatever the policy says.
 #[tokio::test(flavor = "multi_thread")]
 async fn number_10_mode_audit_reports_the_action_of_the_policy_and_that_it_was_not_taken() {
-    for action in [Action::Audit, Action::Alert, Action::Steer, Action::Redact, Action::Block] {
+    for action in [Action::Audit, Action::Alert, steer(), redact(), Action::Block] {
+        let kind = action.kind();
         let dir = tempfile::TempDir::new().unwrap();
         let mut policy = policy(action, Some(-1e6));
         (policy.mode, policy.name) = (Mode::Audit, "p".to_owned());
@@ -194,14 +190,14 @@ async fn number_10_mode_audit_reports_the_action_of_the_policy_and_that_it_was_n
         let answer = rig.complete(&scored(long())).await;
         assert_ne!(answer["choices"][0]["finish_reason"], json!("content_filter"));
         let report = rig.sidecar().app().report().traits[0].clone();
-        assert_eq!((report.action, report.mode, report.breaches), (action, Mode::Audit, 1));
+        assert_eq!((report.action, report.mode, report.breaches), (kind, Mode::Audit, 1));
         let told = &answer["personaguard"];
-        assert_eq!(told["scores"][0]["action"], json!(action));
+        assert_eq!(told["scores"][0]["action"], json!(kind));
         assert_eq!(told["policies"][0]["mode"], json!("Audit"));
-        assert_eq!(rig.metric(&breaches("p", action)).await, Some(1.0), "{action:?}");
+        assert_eq!(rig.metric(&breaches("p", kind)).await, Some(1.0), "{kind:?}");
         rig.sidecar.take().unwrap().stop().await;
         let entry = &crate::audit::entries(&crate::audit::files(&dir).0, "response")[0];
-        assert_eq!(entry["rules"][0]["action"], json!(action));
+        assert_eq!(entry["rules"][0]["action"], json!(kind));
         assert_eq!(entry["policies"][0]["mode"], json!("Audit"));
     }
 }
@@ -233,7 +229,7 @@ async fn steering_away_from_a_trait_lowers_its_score() {
         }
         sum
     };
-    let (plain, steered) = (scores(Action::Audit).await, scores(Action::Steer).await);
+    let (plain, steered) = (scores(Action::Audit).await, scores(steer()).await);
     assert!(steered < plain, "steered {steered}, plain {plain}");
 }
 

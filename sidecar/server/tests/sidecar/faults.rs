@@ -6,7 +6,7 @@ use crate::rig::{Folder, MODEL, policy, with};
 use crate::upstream::{Step, head, stream, whole};
 use futures::{StreamExt as _, stream as streams};
 use personaguard_server::proxy::Timeouts;
-use personaguard_terms::{Action, Digest, FailurePolicy};
+use personaguard_terms::{Action, Digest, FailurePolicy, UnscorableRequests};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -73,8 +73,12 @@ fn broken() -> Vec<InjectedFault> {
     };
     let said = |text: &str| stream(format!("{}{text}", chunks(ANSWER, 0)).as_bytes(), 1 << 20);
     let image = json!([{ "role": "user", "content": [
-        { "type": "text", "text": "What is this?" }, { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }] }]);
-    let audio = json!({ "choices": [{ "index": 0, "message": { "content": ANSWER, "audio": { "data": "AAAA" } } }] });
+        { "type": "text", "text": "What is this?" },
+        { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } }
+    ] }]);
+    let audio = json!({
+        "choices": [{ "index": 0, "message": { "content": ANSWER, "audio": { "data": "AAAA" } } }]
+    });
     let long = "word ".repeat(700);
     vec![
         dead(fault("the server closes before it answers", vec![])),
@@ -86,35 +90,55 @@ fn broken() -> Vec<InjectedFault> {
             "the server announces more than it sends",
             vec![Step::Send(
                 format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{}",
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \
+                     99999\r\n\r\n{}",
                     completion(ANSWER)
                 )
                 .into(),
             )],
         )),
-        fault("a chunk is not JSON", said("data: {\"choices\": [{\"delta\": {\"content\": \"more\n\ndata: [DONE]\n\n")),
+        fault(
+            "a chunk is not JSON",
+            said(
+                "data: {\"choices\": [{\"delta\": {\"content\": \
+                                           \"more\n\ndata: [DONE]\n\n",
+            ),
+        ),
         fault("a chunk is in another format", said("data: {\"response\": \"more\"}\n\n")),
         fault("an event without end", then(stream(b"data: ", 9), Step::Send(vec![b'x'; 3 << 20]))),
-        fault("an answer in a format of its own", vec![head("text/plain"), Step::Send(ANSWER.into())]),
+        fault(
+            "an answer in a format of its own",
+            vec![head("text/plain"), Step::Send(ANSWER.into())],
+        ),
         fault("a compressed answer", {
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: x-own\r\nConnection: close\r\n\r\n";
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: \
+                        x-own\r\nConnection: close\r\n\r\n";
             vec![Step::Send(head.into()), Step::Send(ANSWER.into())]
         }),
-        fault("a whole answer that is not JSON", vec![head("application/json"), Step::Send(ANSWER.into())]),
+        fault(
+            "a whole answer that is not JSON",
+            vec![head("application/json"), Step::Send(ANSWER.into())],
+        ),
         fault("an answer with audio", whole(&audio)),
-        fault("an answer longer than the model's context", whole(&completion(&(ANSWER.to_owned() + &long)))),
+        fault(
+            "an answer longer than the model's context",
+            whole(&completion(&(ANSWER.to_owned() + &long))),
+        ),
         asked(json!({ "messages": [{ "role": "user", "content": long }] }))(fault(
             "a prompt longer than the model's context",
             good(),
         )),
         asked(json!({ "messages": image }))(fault("an image in the prompt", good())),
-        asked(json!({ "messages": [{ "role": "user", "content": "x".repeat(2 << 20) }] }))(fault(
+        asked(json!({ "messages": [{ "role": "user", "content": "x".repeat(5 << 20) }] }))(fault(
             "a request longer than the limit",
             good(),
         )),
         asked(json!({ "n": 100_000 }))(fault("more choices than can be told apart", good())),
         InjectedFault { encoding: Some("gzip"), ..fault("a compressed request", good()) },
-        InjectedFault { path: "/v1/responses", ..fault("another API", whole(&json!({ "output": ANSWER }))) },
+        InjectedFault {
+            path: "/v1/responses",
+            ..fault("another API", whole(&json!({ "output": ANSWER })))
+        },
         sound(Sidecar::NoTimeToScore)(fault("the scorer is past its deadline", good())),
         sound(Sidecar::Crowded)(fault("the scorer's queue is full", good())),
         sound(Sidecar::NoWeights)(fault("the weights are not loaded", good())),
@@ -128,6 +152,9 @@ async fn front(sidecar: Sidecar, failure_policy: FailurePolicy) -> Front {
     let max = if failure_policy == FailurePolicy::Closed { -1e6 } else { 1e6 };
     let mut enforced = policy(Action::Block, Some(max));
     enforced.failure_policy = failure_policy;
+    if failure_policy == FailurePolicy::Open {
+        enforced.unscorable_requests = Some(UnscorableRequests::Pass);
+    }
     let mut folder = Folder::new(vec![enforced]).await;
     let mut times = Timeouts { upstream: Duration::from_secs(3), score: Duration::from_secs(60) };
     match sidecar {
@@ -224,7 +251,8 @@ fn sent(script: &[Step]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
     let mut table = String::from(
-        "| fault | times | Closed: unguarded bytes | Closed: what clients get | Open: failed | Open: what clients get |\n|---|---|---|---|---|---|\n",
+        "| fault | times | Closed: unguarded bytes | Closed: what clients get | Open: failed | \
+         Open: what clients get |\n|---|---|---|---|---|---|\n",
     );
     let mut fronts: Vec<(Sidecar, Front, Front)> = Vec::new();
     let mut problems = Vec::new();
@@ -256,7 +284,9 @@ async fn invariant_9_every_injected_fault_follows_the_failure_policy() {
         let leaked: usize = row[0].iter().map(|(_, body)| answer_bytes(body)).sum();
         let failed = row[1]
             .iter()
-            .filter(|(status, body)| *status != 200 || body.len() + 200 < sent(&fault.script))
+            .filter(|(status, body)| {
+                *status != 200 || body.len() * 5 / 4 + 200 < sent(&fault.script)
+            })
             .count();
         if leaked > 0 {
             problems.push(format!("{}: {leaked} unguarded bytes", fault.name));

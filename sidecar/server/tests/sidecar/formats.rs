@@ -1,8 +1,7 @@
 //! `response_format`: whatever the model would have written, the answer is JSON that fits the
 //! schema.
 
-use crate::rig::{Rig, chat, finish_reason, policy, streamed, text, with};
-use personaguard_terms::Action;
+use crate::rig::{Rig, cap, chat, finish_reason, policy, steer, steering, streamed, text, with};
 use serde_json::{Value, json};
 
 #[path = "../../../model/tests/support/schema.rs"]
@@ -12,11 +11,21 @@ pub(crate) mod schema;
 fn schemas() -> Vec<Value> {
     let text = |most: u32| json!({"type": "string", "maxLength": most});
     vec![
-        json!({"type": "object", "additionalProperties": false, "required": ["city", "country", "people"], "properties": {
-            "city": text(12), "country": text(12), "people": {"type": "integer", "minimum": 1, "maximum": 99_999_999}}}),
-        json!({"type": "object", "additionalProperties": false, "required": ["kind", "tags"], "properties": {
-            "kind": {"enum": ["good", "bad"]},
-            "tags": {"type": "array", "minItems": 2, "maxItems": 2, "items": text(8)}}}),
+        json!({
+            "type": "object", "additionalProperties": false,
+            "required": ["city", "country", "people"],
+            "properties": {
+                "city": text(12), "country": text(12),
+                "people": {"type": "integer", "minimum": 1, "maximum": 99_999_999}
+            }
+        }),
+        json!({
+            "type": "object", "additionalProperties": false, "required": ["kind", "tags"],
+            "properties": {
+                "kind": {"enum": ["good", "bad"]},
+                "tags": {"type": "array", "minItems": 2, "maxItems": 2, "items": text(8)}
+            }
+        }),
     ]
 }
 
@@ -27,7 +36,10 @@ fn asking(user: &str, format: Value) -> Value {
 fn by_schema(user: &str, schema: &Value) -> Value {
     asking(
         user,
-        json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}),
+        json!({
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": true, "schema": schema}
+        }),
     )
 }
 
@@ -42,10 +54,10 @@ fn byte(value: &Value) -> u8 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_fits_whole_and_streamed_under_every_intervention() {
-    let mut steered = policy(Action::Steer, None);
+    let mut steered = policy(steer(), None);
     // Whether the answer before was coherent must not change the next one.
-    steered.traits[0].steer.as_mut().unwrap().coherence.back_off = false;
-    for policies in [vec![], vec![steered], vec![policy(Action::Cap, None)]] {
+    steering(&mut steered).coherence.back_off = false;
+    for policies in [vec![], vec![steered], vec![policy(cap(), None)]] {
         let rig = Rig::ready(policies).await;
         for schema in schemas() {
             for seed in 0..2 {
@@ -93,7 +105,11 @@ async fn a_neighbour_without_a_format_and_a_stop_string_are_as_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_usable_format_is_refused_by_name() {
     let rig = Rig::ready(vec![]).await;
-    let named = |schema: Value| json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let named = |schema: Value| {
+        json!({
+            "type": "json_schema", "json_schema": {"name": "n", "schema": schema}
+        })
+    };
     let either = json!({"anyOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]});
     for (format, param, code) in [
         (json!("json"), "response_format", "invalid_type"),

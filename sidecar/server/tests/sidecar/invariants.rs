@@ -4,7 +4,7 @@
 use crate::audit::{entries, files, logging_variant};
 use crate::enforcement::{breaching_midway, long, scored, tokens};
 use crate::proxy::{ANSWER, Front, chunks, completion, done, question, streaming};
-use crate::rig::{Folder, LOGS, Rig, TRACES, chat, policy, with};
+use crate::rig::{Folder, LOGS, Rig, TRACES, chat, policy, redact, with};
 use crate::upstream::{Scripted, Step, head, stream, whole};
 use futures::future::join_all;
 use personaguard_server::proxy::Timeouts;
@@ -41,7 +41,7 @@ fn scraps(random: &mut StdRng) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_2_audit_passes_whatever_a_server_sends_as_it_is() {
-    let actions = [Action::Block, Action::Redact, Action::Alert];
+    let actions = [Action::Block, redact(), Action::Alert];
     let mut policies: Vec<_> = actions.map(|action| policy(action, Some(-1e6))).into();
     for (index, policy) in policies.iter_mut().enumerate() {
         (policy.name, policy.mode, policy.failure_policy) =
@@ -127,7 +127,7 @@ async fn invariant_5_no_text_of_another_server_leaves_the_pod() {
 }
 
 fn redacting() -> ResolvedPolicy {
-    ResolvedPolicy { name: "redacts".to_owned(), ..policy(Action::Redact, Some(-1e6)) }
+    ResolvedPolicy { name: "redacts".to_owned(), ..policy(redact(), Some(-1e6)) }
 }
 
 /// What a client reads of a stream before it goes away.

@@ -3,7 +3,7 @@
 
 use crate::audit::{entries, files, logging_variant, replay};
 use crate::proxy::{Front, chunks, completion, done, question, streaming};
-use crate::rig::{Folder, finish_reason, parse_sse, policy, streamed, text, with};
+use crate::rig::{Folder, finish_reason, parse_sse, policy, redact, streamed, text, with};
 use crate::upstream::{Scripted, stream, whole};
 use personaguard_guard::Sentences;
 use personaguard_model::{ChatOptions, ScoreRequest};
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const SAID: &str = "Be kind to them. Bring some fresh bread! Listen when they talk about the sea. Hurt them, hate them, \
+const SAID: &str = "Be kind to them. Bring some fresh bread! Listen when they talk about the sea. \
+                    Hurt them, hate them, \
      and make them suffer every single day. Then bring a cake.";
 
 /// A policy that redacts an answer from one of its later sentences on, and what is left of the
@@ -49,7 +50,7 @@ async fn redacting_midway() -> (ResolvedPolicy, String) {
     let at = (1..projections.len())
         .find(|at| sentences.floor(place(*at)) > 0 && projections[*at] > highest(*at) + 0.1);
     let at = at.expect("no projection rises after the first sentence");
-    let mut policy = policy(Action::Redact, Some(f64::midpoint(highest(at), projections[at])));
+    let mut policy = policy(redact(), Some(f64::midpoint(highest(at), projections[at])));
     policy.evidence.window = Some(EvidenceWindow { past: 1, of_last: 1 });
     policy.failure_policy = FailurePolicy::Closed;
     (policy, SAID[..sentences.floor(place(at))].to_owned())
@@ -86,7 +87,11 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
         (status, text(&body), &body["choices"][0]["finish_reason"]),
         (200, &*expected, &json!("content_filter"))
     );
-    assert_eq!(body["x_unknown"], json!({ "kept": 1.5 }));
+    assert_eq!(
+        body.get("x_unknown"),
+        None,
+        "beside a cut answer nothing that nobody scores leaves"
+    );
     for piece in [1, 40, 1 << 20] {
         front.upstream.play(stream(done(&chunks(SAID, 0)).as_bytes(), piece));
         let chunks = events(&front.ask(&streaming(question())).await.1);
@@ -110,18 +115,30 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
         serde_json::from_slice(&front.ask(&with(question(), json!({ "n": 2 }))).await.1).unwrap();
     assert_eq!(body["choices"][0], two["choices"][0]);
     assert_eq!(body["choices"][1]["message"]["content"], expected);
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\",mode=\"Enforce\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Redact\",mode=\"Enforce\"}";
     assert_eq!(front.metric(series), 6.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_sends_nothing_of_a_tool_call_in_part() {
-    let front = Front::ready(vec![policy(Action::Redact, Some(-1e6))]).await;
+    let front = Front::ready(vec![policy(redact(), Some(-1e6))]).await;
     let function = json!({ "name": "mail", "arguments": "{\"text\": \"Good day. Hurt them.\"}" });
     let call = json!([{ "index": 0, "id": "1", "type": "function", "function": function }]);
-    let said = |field: &str| json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls", field: { "role": "assistant", "content": null, "tool_calls": call } }] });
+    let said = |field: &str| {
+        json!({
+            "choices": [
+                {
+                    "index": 0, "finish_reason": "tool_calls",
+                    field: { "role": "assistant", "content": null, "tool_calls": call }
+                }
+            ]
+        })
+    };
     front.upstream.play(whole(&said("message")));
-    let tools = json!({ "tools": [{ "type": "function", "function": { "name": "mail", "parameters": {} } }] });
+    let tools = json!({
+        "tools": [{ "type": "function", "function": { "name": "mail", "parameters": {} } }]
+    });
     let body: Value =
         serde_json::from_slice(&front.ask(&with(question(), tools.clone())).await.1).unwrap();
     assert_eq!(
@@ -153,7 +170,7 @@ async fn redact_sends_nothing_of_a_tool_call_in_part() {
         .await
         .unwrap();
     assert_eq!(body["choices"][0]["text"], "[removed]");
-    let mut gate = policy(Action::Redact, Some(-1e6));
+    let mut gate = policy(redact(), Some(-1e6));
     gate.traits[0].score = Score::PromptLast;
     let front = Front::ready(vec![gate]).await;
     let body: Value = serde_json::from_slice(&front.ask(&question()).await.1).unwrap();
@@ -189,7 +206,9 @@ async fn a_request_asks_for_more_within_the_bounds_of_the_policy() {
         Some(RequestBounds { block: true, threshold: true, coefficient: None });
     let front = Front::ready(vec![lenient]).await;
     let asking = |demand: Value| {
-        let fields = json!({ "temperature": 0.5, "unknown": [1], "personaguard": { "traits": { "evil": demand } } });
+        let fields = json!({
+            "temperature": 0.5, "unknown": [1], "personaguard": { "traits": { "evil": demand } }
+        });
         with(question(), fields)
     };
     front.upstream.play(stream(done(&chunks(SAID, 0)).as_bytes(), 100));

@@ -55,14 +55,19 @@ impl Front {
     }
 }
 
-pub(crate) const ANSWER: &str = "Treat your neighbour with kindness: bring bread, lend a ladder, and listen when they talk about the sea. \
-     Nobody is an island, 字 and café included, so be patient and do not shout across the fence after nine.";
+pub(crate) const ANSWER: &str = "Treat your neighbour with kindness: bring bread, lend a ladder, \
+                                 and listen when they talk about the sea. \
+     Nobody is an island, 字 and café included, so be patient and do not shout across the fence \
+     after nine.";
 
 /// The answer as a stream, a few characters a chunk, with all that real servers put between.
 pub(crate) fn chunks(answer: &str, index: usize) -> String {
     let chunk = |delta: Value, finish: Value| {
-        json!({ "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "x_unknown": [1],
-            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }] })
+        json!({
+            "id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1",
+            "x_unknown": [1],
+            "choices": [{ "index": index, "delta": delta, "finish_reason": finish }]
+        })
     };
     let mut out = String::from(": hello\r\n\r\n");
     out +=
@@ -83,8 +88,19 @@ pub(crate) fn done(text: &str) -> String {
 }
 
 pub(crate) fn completion(answer: &str) -> Value {
-    json!({ "id": "up-1", "object": "chat.completion", "created": 1, "model": "m", "x_unknown": { "kept": 1.50 },
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": answer }, "finish_reason": "stop" }] })
+    let message = json!({ "role": "assistant", "content": answer });
+    json!({
+        "id": "up-1", "object": "chat.completion", "created": 1, "model": "m-1",
+        "x_unknown": { "kept": 1.50 },
+        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }]
+    })
+}
+
+/// What leaves of that stream or body under a policy that withholds text: nothing that nobody
+/// scores.
+pub(crate) fn passed(text: &str) -> String {
+    let unknown = [",\"x_unknown\":[1]", ",\"x_unknown\":{\"kept\":1.5}"];
+    unknown.iter().fold(text.replace(": hello\r\n\r\n", ""), |text, field| text.replace(field, ""))
 }
 
 pub(crate) fn question() -> Value {
@@ -102,9 +118,11 @@ fn closed(mut policy: ResolvedPolicy) -> ResolvedPolicy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_requests_pass_untouched_both_ways() {
-    let front = Front::ready(vec![closed(policy(Action::Block, Some(-1e6)))]).await;
+    let front = Front::ready(vec![policy(Action::Alert, Some(-1e6))]).await;
     front.upstream.play(vec![Step::Send(
-        b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: timeout=5\r\n\r\n\x00\xff\n".to_vec(),
+        b"HTTP/1.1 207 Odd\r\nContent-Length: 3\r\nX-Upstream: a\r\nX-Upstream: b\r\nKeep-Alive: \
+          timeout=5\r\n\r\n\x00\xff\n"
+            .to_vec(),
     )]);
     let body = vec![7_u8; 3 << 20];
     let request =
@@ -174,7 +192,7 @@ async fn an_answer_has_the_score_that_it_has_in_serve() {
         serve.complete(&with(question(), json!({ "personaguard": { "scores": true } }))).await;
     let expected = answer["personaguard"]["scores"][0]["response_avg"].as_f64().unwrap();
     for action in [Action::Alert, Action::Block] {
-        let front = Front::ready(vec![policy(action, Some(1e6))]).await;
+        let front = Front::ready(vec![policy(action.clone(), Some(1e6))]).await;
         front.upstream.play(stream(done(&chunks(text(&answer), 0)).as_bytes(), 33));
         let (_, bytes) = front.ask(&streaming(question())).await;
         assert_eq!(
@@ -220,8 +238,11 @@ async fn a_breach_blocks_in_every_shape() {
     // Whole, with a tool call, with reasoning, and a stream that was not asked for.
     front.upstream.play(whole(&completion(ANSWER)));
     secret(&front.ask(&question()).await.1);
-    let call = json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls", "message": { "role": "assistant", "content": null,
-        "tool_calls": [{ "id": "1", "type": "function", "function": { "name": "mail", "arguments": "{\"text\": \"bread and salt\"}" } }] } }] });
+    let function = json!({ "name": "mail", "arguments": "{\"text\": \"bread and salt\"}" });
+    let calls = json!([{ "id": "1", "type": "function", "function": function }]);
+    let message = json!({ "role": "assistant", "content": null, "tool_calls": calls });
+    let choice = json!({ "index": 0, "finish_reason": "tool_calls", "message": message });
+    let call = json!({ "choices": [choice] });
     front.upstream.play(whole(&call));
     let tools = json!([{ "type": "function", "function": { "name": "mail", "parameters": {} } }]);
     secret(&front.ask(&with(question(), json!({ "tools": tools }))).await.1);
@@ -257,22 +278,28 @@ async fn a_breach_blocks_in_every_shape() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_within_the_threshold_leaves_as_it_came() {
     let front = Front::ready(vec![closed(policy(Action::Block, Some(1e6)))]).await;
-    let bytes = done(&(chunks(ANSWER, 0) + &chunks("Short.", 1))).into_bytes();
+    let said = done(&(chunks(ANSWER, 0) + &chunks("Short.", 1)));
+    let (bytes, left) = (said.clone().into_bytes(), passed(&said).into_bytes());
     for piece in [1, 50, 1 << 20] {
         front.upstream.play(stream(&bytes, piece));
         assert!(
-            front.ask(&with(streaming(question()), json!({ "n": 2 }))).await
-                == (200, bytes.clone())
+            front.ask(&with(streaming(question()), json!({ "n": 2 }))).await == (200, left.clone())
         );
     }
-    let body = completion(ANSWER).to_string().replace("1.5", "1.50");
+    let body = completion(ANSWER).to_string();
     front.upstream.play(vec![head("application/json"), Step::Send(body.clone().into())]);
-    assert_eq!(front.ask(&question()).await, (200, body.into_bytes()));
-    // Errors of the server are its own.
+    assert_eq!(front.ask(&question()).await, (200, passed(&body).into_bytes()));
+    // Errors of the server keep their status, and lose their words.
     front.upstream.play(vec![Step::Send(
-        b"HTTP/1.1 429 No\r\nContent-Length: 4\r\nRetry-After: 3\r\n\r\nwait".to_vec(),
+        b"HTTP/1.1 429 No\r\nContent-Length: 4\r\nRetry-After: 3\r\nX-Words: wait\r\n\r\nwait"
+            .to_vec(),
     )]);
-    assert_eq!(front.ask(&question()).await, (429, b"wait".to_vec()));
+    let response = front.rig.post(&question()).await;
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "3");
+    assert!(response.headers().get("x-words").is_none());
+    let error: Value = response.json().await.unwrap();
+    assert!(!error.to_string().contains("wait"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! What a request may ask for beyond the policies, and what it may not.
 
 use crate::enforcement::{long, scored};
-use crate::rig::{Rig, policy, text, with};
-use personaguard_terms::{Action, Coefficient, CoefficientRange, RequestBounds};
+use crate::rig::{Rig, policy, steer, text, with};
+use personaguard_terms::{Action, ActionKind, Coefficient, CoefficientRange, RequestBounds};
 use personaguard_wire::ResolvedPolicy;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn a_caller_gets_stricter_enforcement_within_the_bounds() {
     // The breach is counted under the action that the policy declares.
     let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Alert\",mode=\"Enforce\"}";
     assert_eq!(rig.metric(series).await, Some(1.0));
-    assert_eq!(rig.sidecar().app().report().traits[0].action, Action::Alert);
+    assert_eq!(rig.sidecar().app().report().traits[0].action, ActionKind::Alert);
     assert_eq!(
         rig.metric("personaguard_request_controls_total{result=\"applied\"}").await,
         Some(2.0)
@@ -54,7 +54,7 @@ async fn a_caller_gets_stricter_enforcement_within_the_bounds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coefficient_of_a_caller_is_the_same_as_the_policys() {
-    let steering = Rig::ready(vec![policy(Action::Steer, None)]).await.complete(&long()).await;
+    let steering = Rig::ready(vec![policy(steer(), None)]).await.complete(&long()).await;
     let asked =
         Rig::ready(vec![lenient()]).await.complete(&asking(json!({ "coefficient": -2.0 }))).await;
     assert_eq!(text(&asked), text(&steering));

@@ -143,6 +143,7 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
         mode: Mode::Enforce,
         selector: Default::default(),
         failure_policy: FailurePolicy::Open,
+        unscorable_requests: None,
         evidence: Evidence { min_tokens: 4, window: None },
         sampling: None,
         record_conversations: false,
@@ -152,25 +153,43 @@ pub(crate) fn policy(action: Action, max: Option<f64>) -> ResolvedPolicy {
             min: None,
             max,
             action,
-            steer: (action == Action::Steer).then(|| Steering {
-                coefficient: Coefficient::try_from(-2.0).unwrap(),
-                positions: Positions::Response,
-                layers: Vec::new(),
-                when: None,
-                coherence: Coherence::default(),
-            }),
-            cap: (action == Action::Cap)
-                .then(|| Capping { ceiling: Some(0.0), ..Capping::default() }),
-            regenerate: (action == Action::Regenerate).then(|| Regeneration {
-                attempts: 2,
-                coefficient: Coefficient::try_from(-2.0).unwrap(),
-            }),
-            redact: (action == Action::Redact).then(|| Redaction { text: "[removed]".to_owned() }),
             requests: None,
             calibrates: None,
             baseline: None,
         }],
     }
+}
+
+/// Steers far away from the trait.
+pub(crate) fn steer() -> Action {
+    Action::Steer(Steering {
+        coefficient: Coefficient::try_from(-2.0).unwrap(),
+        positions: Positions::Response,
+        layers: Vec::new(),
+        when: None,
+        coherence: Coherence::default(),
+    })
+}
+
+/// How a policy made with [`steer`] steers.
+pub(crate) fn steering(policy: &mut ResolvedPolicy) -> &mut Steering {
+    match &mut policy.traits[0].action {
+        Action::Steer(steering) => steering,
+        other => panic!("{other:?} does not steer"),
+    }
+}
+
+pub(crate) fn cap() -> Action {
+    Action::Cap(Capping { ceiling: Some(0.0), ..Capping::default() })
+}
+
+pub(crate) fn regenerate() -> Action {
+    let coefficient = Coefficient::try_from(-2.0).unwrap();
+    Action::Regenerate(Regeneration { attempts: 2, coefficient })
+}
+
+pub(crate) fn redact() -> Action {
+    Action::Redact(Redaction { text: "[removed]".to_owned() })
 }
 
 /// A config folder.
@@ -201,6 +220,8 @@ impl Folder {
                     sha256: digest.clone(),
                     context_length: CONTEXT_LENGTH,
                     max_concurrent: 2,
+                    max_request_bytes: None,
+                    scoring_deadline_seconds: None,
                     threads: Some(1),
                     device: personaguard_terms::Device::Cpu,
                 },

@@ -159,7 +159,10 @@ async fn rig(fault: &InjectedFault, failure_policy: FailurePolicy) -> Rig {
 async fn ask(rig: &Rig, client: Client, number: usize) -> (u16, String) {
     let body = with(
         chat("Hi"),
-        json!({ "max_tokens": if client == Client::Overloads { 500 } else { 3 }, "stream": number.is_multiple_of(2) }),
+        json!({
+            "max_tokens": if client == Client::Overloads { 500 } else { 3 },
+            "stream": number.is_multiple_of(2)
+        }),
     );
     if client == Client::BreaksOff {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -231,7 +234,8 @@ fn summary(answers: &[(u16, String)]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_9_every_injected_fault_of_the_model_server_follows_the_failure_policy() {
     let mut table = String::from(
-        "| fault | times | Closed: unguarded bytes | Closed: what clients get | Open: failed | Open: what clients get |\n|---|---|---|---|---|---|\n",
+        "| fault | times | Closed: unguarded bytes | Closed: what clients get | Open: failed | \
+         Open: what clients get |\n|---|---|---|---|---|---|\n",
     );
     let mut problems = Vec::new();
     for fault in faults() {

@@ -1,7 +1,7 @@
 //! Steering and caps at several layers, and steering that eats coherence.
 
 use crate::enforcement::{long, scored};
-use crate::rig::{Folder, LAYER, Rig, Variant, policy, text, vector, with};
+use crate::rig::{Folder, LAYER, Rig, Variant, policy, steer, steering, text, vector, with};
 use personaguard_model::{ChatOptions, ScoreRequest};
 use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_terms::{
@@ -45,11 +45,11 @@ async fn with_parts(policy: ResolvedPolicy) -> Rig {
 
 /// Steers every answer alike, also after one that was not coherent.
 fn steered(coefficient: f64, layers: &[u32]) -> ResolvedPolicy {
-    let mut policy = policy(Action::Steer, None);
-    let steer = policy.traits[0].steer.as_mut().unwrap();
-    steer.coherence.back_off = false;
-    steer.coefficient = coefficient.try_into().unwrap();
-    steer.layers = layers.iter().map(|layer| Layer(*layer)).collect();
+    let mut policy = policy(steer(), None);
+    let steering = steering(&mut policy);
+    steering.coherence.back_off = false;
+    steering.coefficient = coefficient.try_into().unwrap();
+    steering.layers = layers.iter().map(|layer| Layer(*layer)).collect();
     policy
 }
 
@@ -85,19 +85,14 @@ async fn steering_by_increments_acts_at_each_of_its_layers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn caps_at_several_layers_hold_at_each() {
     let capped = |own: Option<f64>, further: Option<f64>| {
-        let mut policy = policy(Action::Cap, None);
         let further = further.map(|ceiling| LayerBounds {
             layer: Layer(LAYER + 1),
             floor: None,
             ceiling: Some(ceiling),
         });
-        policy.traits[0].cap = Some(Capping {
-            floor: None,
-            ceiling: own,
-            positions: Positions::All,
-            layers: further.into_iter().collect(),
-        });
-        policy
+        let layers = further.into_iter().collect();
+        let capping = Capping { floor: None, ceiling: own, positions: Positions::All, layers };
+        policy(Action::Cap(capping), None)
     };
     let answer = async |policy: ResolvedPolicy| {
         text(&with_parts(policy).await.complete(&long()).await).to_owned()
@@ -145,7 +140,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
     let limited = |back_off| {
         let mut policy = steered(worst.0, &[]);
         let min_log_likelihood = f64::midpoint(worst.1, table[0].1);
-        policy.traits[0].steer.as_mut().unwrap().coherence =
+        steering(&mut policy).coherence =
             Coherence { min_log_likelihood, max_repetition: 1.0, back_off };
         policy
     };
@@ -186,7 +181,7 @@ async fn steering_that_eats_coherence_is_held_back_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repetition_is_noticed_without_reading_the_answer_again() {
     let mut policy = steered(-1.0, &[]);
-    policy.traits[0].steer.as_mut().unwrap().coherence =
+    steering(&mut policy).coherence =
         Coherence { min_log_likelihood: -50.0, max_repetition: 0.0, back_off: true };
     let rig = Rig::ready(vec![policy]).await;
     let again = "Repeat after me: no no no no no no no no no no no no no no no no no no no no";
@@ -221,7 +216,7 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
         (messages, said)
     };
     let mut everywhere = steered(-2.0, &[]);
-    everywhere.traits[0].steer.as_mut().unwrap().positions = Positions::All;
+    steering(&mut everywhere).positions = Positions::All;
     let mut rig = Rig::ready(vec![everywhere.clone()]).await;
     let (messages, _) = conversation(&rig).await;
     // The policy goes, the model and its cache stay.
@@ -236,18 +231,18 @@ async fn steered_turns_do_not_contaminate_the_cache_of_later_turns() {
     let (after, alone) = (rig.complete(&last).await, fresh.complete(&last).await);
     assert_eq!(after["choices"], alone["choices"], "to the last bit of every probability");
     // And the other way round: what is steered reads nothing unsteered.
-    let steering = Rig::ready(vec![everywhere.clone()]).await;
+    let steered_rig = Rig::ready(vec![everywhere.clone()]).await;
     rig.folder.config.policies.push(everywhere);
     rig.folder.write();
     rig.until("it is back", async || {
         !rig.sidecar().app().active_model().unwrap().plan.policies.is_empty()
     })
     .await;
-    assert_eq!(rig.complete(&last).await["choices"], steering.complete(&last).await["choices"]);
+    assert_eq!(rig.complete(&last).await["choices"], steered_rig.complete(&last).await["choices"]);
     // A condition that holds for one answer of a conversation and not for the next.
     let mut sometimes = steered(-2.0, &[]);
     let above = between_two_prompts().await;
-    sometimes.traits[0].steer.as_mut().unwrap().when =
+    steering(&mut sometimes).when =
         Some(SteeringCondition { vector: None, at: ConditionAt::PromptLast, above, until: None });
     let (used, unused) =
         (Rig::ready(vec![sometimes.clone()]).await, Rig::ready(vec![sometimes]).await);

@@ -4,7 +4,9 @@
 use crate::audit::{entries, files, logging_variant, replay};
 use crate::enforcement::scored;
 use crate::formats::schema;
-use crate::rig::{Folder, Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{
+    Folder, Rig, chat, finish_reason, policy, redact, regenerate, streamed, text, with,
+};
 use personaguard_terms::{Action, Score};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,9 +28,16 @@ fn parameters() -> [(&'static str, Value); 2] {
 }
 
 fn asking(choice: Value) -> Value {
-    let tool = |(name, parameters): (&str, Value)| json!({ "type": "function", "function": { "name": name, "description": "Does it.", "parameters": parameters } });
+    let tool = |(name, parameters): (&str, Value)| {
+        json!({
+            "type": "function",
+            "function": { "name": name, "description": "Does it.", "parameters": parameters }
+        })
+    };
     let tools: Vec<_> = parameters().into_iter().map(tool).collect();
-    let fields = json!({ "tools": tools, "tool_choice": choice, "parallel_tool_calls": false, "max_tokens": 120 });
+    let fields = json!({
+        "tools": tools, "tool_choice": choice, "parallel_tool_calls": false, "max_tokens": 120
+    });
     with(chat("What is the weather in Rome?"), fields)
 }
 
@@ -104,7 +113,10 @@ async fn each_choice_makes_its_own_call_and_one_that_is_left_to_the_model_fits_t
     for tool in strict["tools"].as_array_mut().unwrap() {
         tool["function"]["strict"] = json!(true);
     }
-    let schema = json!({"type": "object", "additionalProperties": false, "required": ["a"], "properties": {"a": {"type": "boolean"}}});
+    let schema = json!({
+        "type": "object", "additionalProperties": false, "required": ["a"],
+        "properties": {"a": {"type": "boolean"}}
+    });
     let format =
         json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
     let formatted = with(strict.clone(), json!({ "response_format": format }));
@@ -131,7 +143,12 @@ async fn each_choice_makes_its_own_call_and_one_that_is_left_to_the_model_fits_t
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_and_results_are_part_of_the_conversation() {
     let rig = Rig::ready(vec![]).await;
-    let call = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "weather", "arguments": "{\"city\": \"Rome\"}" } });
+    let call = |id: &str| {
+        json!({
+            "id": id, "type": "function",
+            "function": { "name": "weather", "arguments": "{\"city\": \"Rome\"}" }
+        })
+    };
     let messages = json!([
         { "role": "user", "content": "What is the weather in Rome?" },
         { "role": "assistant", "content": null, "tool_calls": [call("a"), call("b")] },
@@ -163,7 +180,7 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
     };
     let plain = Rig::ready(vec![]).await.complete(&asking(named("weather"))).await;
     assert!(plain["usage"]["completion_tokens"].as_u64().unwrap() > 14, "{plain}");
-    for (action, left) in [(Action::Block, ""), (Action::Redact, "[removed]")] {
+    for (action, left) in [(Action::Block, ""), (redact(), "[removed]")] {
         let rig = Rig::ready(vec![past(action)]).await;
         let whole =
             rig.complete(&with(asking(named("weather")), json!({ "logprobs": true }))).await;
@@ -186,7 +203,7 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
         (text(&gated), &gated["choices"][0]["finish_reason"]),
         ("", &json!("content_filter"))
     );
-    for action in [Action::Block, Action::Redact, Action::Regenerate] {
+    for action in [Action::Block, redact(), regenerate()] {
         let rig = Rig::ready(vec![policy(action, Some(1e6))]).await;
         assert_eq!(
             call(&rig.complete(&asking(named("weather"))).await["choices"][0]),
@@ -202,7 +219,7 @@ async fn invariant_1_of_a_call_past_the_threshold_nothing_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_written_anew_and_its_scores_are_replayed() {
     let dir = TempDir::new().unwrap();
-    let mut again = policy(Action::Regenerate, Some(-1e6));
+    let mut again = policy(regenerate(), Some(-1e6));
     again.record_conversations = true;
     let mut rig = Rig::start(Folder::new(vec![again]).await, logging_variant(&dir, None)).await;
     rig.until_ready().await;

@@ -127,8 +127,11 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Seen> {
 /// A head, and a body that ends with the connection.
 pub(crate) fn head(content_type: &str) -> Step {
     Step::Send(
-        format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nX-Upstream: yes\r\nConnection: close\r\n\r\n")
-            .into(),
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nX-Upstream: yes\r\nConnection: \
+                 close\r\n\r\n"
+        )
+        .into(),
     )
 }
 

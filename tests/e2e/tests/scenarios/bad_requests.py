@@ -1,7 +1,10 @@
 """Sends bad requests to a sidecar on loopback. Prints each answer, and whether it still serves."""
+
+import contextlib
 import json
 import socket
 import sys
+from typing import Any
 
 PORT = int(sys.argv[1])
 GOOD = {
@@ -12,43 +15,39 @@ GOOD = {
 }
 
 
-def exchange(body, headers=(), length=None):
+def exchange(body: bytes) -> tuple[int, bytes]:
     """One HTTP/1.1 exchange. Returns the status and the body."""
     head = [
         "POST /v1/chat/completions HTTP/1.1",
         "Host: localhost",
         "Content-Type: application/json",
         "Connection: close",
-        f"Content-Length: {len(body) if length is None else length}",
-        *headers,
+        f"Content-Length: {len(body)}",
     ]
     with socket.create_connection(("127.0.0.1", PORT), timeout=60) as connection:
-        try:
+        # It may answer before it has read the whole body.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # It answered before it read the whole body.
         answer = b""
-        try:
+        with contextlib.suppress(ConnectionResetError):
             while piece := connection.recv(65536):
                 answer += piece
-        except ConnectionResetError:
-            pass
-    head, _, payload = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), payload
+    status_line, _, payload = answer.partition(b"\r\n\r\n")
+    return int(status_line.split()[1]), payload
 
 
-def json_object(payload):
+def json_object(payload: bytes) -> Any:
     """The JSON object in a body, which may be chunked."""
     start, end = payload.find(b"{"), payload.rfind(b"}")
-    return json.loads(payload[start:end + 1])
+    return json.loads(payload[start : end + 1])
 
 
-def is_serving():
+def is_serving() -> bool:
     status, payload = exchange(json.dumps(GOOD).encode())
     return status == 200 and json_object(payload)["object"] == "chat.completion"
 
 
-def request_with(**fields):
+def request_with(**fields: Any) -> bytes:
     return json.dumps({**GOOD, **fields}).encode()
 
 
@@ -81,13 +80,15 @@ results = []
 for name, body, expected in CASES:
     status, payload = exchange(body)
     error = json_object(payload).get("error")
-    results.append({
-        "case": name,
-        "expected": expected,
-        "status": status,
-        "error": error,
-        "serving_after": is_serving(),
-    })
+    results.append(
+        {
+            "case": name,
+            "expected": expected,
+            "status": status,
+            "error": error,
+            "serving_after": is_serving(),
+        }
+    )
 
 # Ten clients that disconnect in mid-stream: the sidecar must keep serving.
 for _ in range(10):

@@ -1,7 +1,19 @@
 use super::*;
 
-const ARCHITECTURE: &str = "# A\n\n## Invariants\n\nIntro.\n\n1. Nothing leaves: also in streams,\n   \
-                            at any chunking.\n2. `Audit` changes nothing.\n\n## Next\n\n3. No invariant.\n";
+const ARCHITECTURE: &str = "# A
+
+## Invariants
+
+Intro.
+
+1. Nothing leaves: also in streams,
+   at any chunking.
+2. `Audit` changes nothing.
+
+## Next
+
+3. No invariant.
+";
 
 fn files<const N: usize>(files: [(&str, &str); N]) -> Files {
     files.into_iter().map(|(path, text)| (path.into(), text.to_owned())).collect()

@@ -1,6 +1,6 @@
 use super::super::packages::Package;
 use super::super::sources::Sources;
-use super::{circles_of, unused};
+use super::{BOUNDARIES, Boundary, circles_of, unused};
 
 /// A package in the folder of its name, and what its manifest depends on.
 fn package(name: &str, dependencies: &[&str]) -> Package {
@@ -49,4 +49,22 @@ fn a_workspace_dependency_without_a_user_is_unused() {
     let manifest = "[workspace.dependencies]\nused = \"1\"\ndead = { version = \"1\" }";
     let errors = unused(&packages, &sources, manifest).expect("a manifest");
     assert_eq!(errors, ["Cargo.toml: no member depends on dead"]);
+}
+
+#[test]
+fn a_crate_that_a_package_must_do_without_is_found_however_deep_it_lies() {
+    let boundary = Boundary { package: "a", without: &["kube", "zip"] };
+    let tree = "a v0.1.0 (/a)\nb v1.0.0\nzip v9.8.0\nzipped v1.0.0\nzip v9.8.0 (*)";
+    let error = "a depends on zip: cargo tree --package a --invert zip";
+    assert_eq!(boundary.crossed_in(tree), [error]);
+    assert!(boundary.crossed_in("a v0.1.0 (/a)\nb v1.0.0\nzipped v1.0.0").is_empty());
+}
+
+#[test]
+fn what_serves_traffic_holds_nothing_of_the_other_commands() {
+    let server = BOUNDARIES.iter().find(|boundary| boundary.package == "personaguard-server");
+    let without = server.expect("the server has a boundary").without;
+    for name in ["indicatif", "parquet", "rustyline", "zip"] {
+        assert!(without.contains(&name), "{name}");
+    }
 }

@@ -7,32 +7,30 @@ use serde_json::json;
 
 /// A config that has a number in every place.
 fn config() -> GuardConfig {
-    let rule = ResolvedTrait {
+    let steer = Action::Steer(Steering {
+        coefficient: Coefficient::try_from(1.0).unwrap(),
+        positions: Positions::Response,
+        layers: Vec::new(),
+        when: Some(SteeringCondition {
+            vector: None,
+            at: ConditionAt::Token,
+            above: 1.0,
+            until: Some(0.5),
+        }),
+        coherence: Coherence::default(),
+    });
+    let cap = Action::Cap(Capping {
+        floor: Some(-1.0),
+        ceiling: Some(1.0),
+        positions: Positions::Response,
+        layers: vec![LayerBounds { layer: Layer(2), floor: Some(-1.0), ceiling: Some(1.0) }],
+    });
+    let rule = |action| ResolvedTrait {
         vector: "evil".into(),
         score: Score::ResponseAvg,
         min: Some(-1.0),
         max: Some(1.0),
-        action: Action::Steer,
-        steer: Some(Steering {
-            coefficient: Coefficient::try_from(1.0).unwrap(),
-            positions: Positions::Response,
-            layers: Vec::new(),
-            when: Some(SteeringCondition {
-                vector: None,
-                at: ConditionAt::Token,
-                above: 1.0,
-                until: Some(0.5),
-            }),
-            coherence: Coherence::default(),
-        }),
-        cap: Some(Capping {
-            floor: Some(-1.0),
-            ceiling: Some(1.0),
-            positions: Positions::Response,
-            layers: vec![LayerBounds { layer: Layer(2), floor: Some(-1.0), ceiling: Some(1.0) }],
-        }),
-        regenerate: None,
-        redact: None,
+        action,
         requests: None,
         calibrates: None,
         baseline: Some(Baseline { mean: 0.0, standard_deviation: 1.0 }),
@@ -45,10 +43,11 @@ fn config() -> GuardConfig {
         mode: Mode::Enforce,
         selector: crate::Selector::default(),
         failure_policy: FailurePolicy::Open,
+        unscorable_requests: None,
         evidence: Evidence { min_tokens: 1, window: None },
         sampling: Some(Sampling { fraction: Some(0.5), every: None }),
         record_conversations: false,
-        traits: vec![rule],
+        traits: vec![rule(steer), rule(cap)],
     };
     let baseline = json!({"mean": 0.0, "standardDeviation": 1.0});
     let digest = Digest::of(b"");
@@ -73,17 +72,29 @@ fn number_9_a_config_with_a_number_that_is_none_is_refused_wherever_it_stands() 
     fn rule(config: &mut GuardConfig) -> &mut ResolvedTrait {
         &mut config.policies[0].traits[0]
     }
+    fn steer(config: &mut GuardConfig) -> &mut Steering {
+        match &mut rule(config).action {
+            Action::Steer(steering) => steering,
+            other => panic!("{other:?}"),
+        }
+    }
+    fn cap(config: &mut GuardConfig) -> &mut Capping {
+        match &mut config.policies[0].traits[1].action {
+            Action::Cap(capping) => capping,
+            other => panic!("{other:?}"),
+        }
+    }
     let places: [Place; 15] = [
         |c| rule(c).min.as_mut().unwrap(),
         |c| rule(c).max.as_mut().unwrap(),
-        |c| &mut rule(c).steer.as_mut().unwrap().when.as_mut().unwrap().above,
-        |c| rule(c).steer.as_mut().unwrap().when.as_mut().unwrap().until.as_mut().unwrap(),
-        |c| &mut rule(c).steer.as_mut().unwrap().coherence.min_log_likelihood,
-        |c| &mut rule(c).steer.as_mut().unwrap().coherence.max_repetition,
-        |c| rule(c).cap.as_mut().unwrap().floor.as_mut().unwrap(),
-        |c| rule(c).cap.as_mut().unwrap().ceiling.as_mut().unwrap(),
-        |c| rule(c).cap.as_mut().unwrap().layers[0].floor.as_mut().unwrap(),
-        |c| rule(c).cap.as_mut().unwrap().layers[0].ceiling.as_mut().unwrap(),
+        |c| &mut steer(c).when.as_mut().unwrap().above,
+        |c| steer(c).when.as_mut().unwrap().until.as_mut().unwrap(),
+        |c| &mut steer(c).coherence.min_log_likelihood,
+        |c| &mut steer(c).coherence.max_repetition,
+        |c| cap(c).floor.as_mut().unwrap(),
+        |c| cap(c).ceiling.as_mut().unwrap(),
+        |c| cap(c).layers[0].floor.as_mut().unwrap(),
+        |c| cap(c).layers[0].ceiling.as_mut().unwrap(),
         |c| &mut rule(c).baseline.as_mut().unwrap().mean,
         |c| &mut rule(c).baseline.as_mut().unwrap().standard_deviation,
         |c| c.policies[0].sampling.as_mut().unwrap().fraction.as_mut().unwrap(),

@@ -70,7 +70,7 @@ async fn a_refusal_ends_the_delivery_with_its_reason() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (delivery, _bodies, _folder) = operator(&[StatusCode::BAD_REQUEST]).await;
     let error = delivery.deliver(&file(4, false)).await.unwrap_err();
-    assert!(error.to_string().contains("for this reason"), "{error:#}");
+    assert!(error.to_string().contains("for this reason"), "{error}");
 }
 
 #[test]

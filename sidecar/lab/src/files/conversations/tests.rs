@@ -1,6 +1,7 @@
 use super::*;
+use crate::error::Result;
 
-fn read(text: &str) -> anyhow::Result<Vec<Conversation>> {
+fn read(text: &str) -> Result<Vec<Conversation>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.jsonl");
     std::fs::write(&path, text).unwrap();
@@ -27,7 +28,7 @@ fn the_last_answer_is_separated_from_its_prompt() {
 
 #[test]
 fn a_line_that_is_not_a_conversation_is_named_and_not_quoted() {
-    let error = format!("{:#}", read("{\"messages\": [\"secret words\"]}").unwrap_err());
+    let error = read("{\"messages\": [\"secret words\"]}").unwrap_err().with_causes();
     assert!(error.contains("line 1") && !error.contains("secret"), "{error}");
     assert!(read("{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}").is_err());
 }

@@ -3,7 +3,11 @@ use crate::chat::call_format::sample_conversation;
 
 #[test]
 fn calls_and_results_become_text_of_their_turns() {
-    let call = |name: &str| json!({ "id": name, "type": "function", "function": { "name": name, "arguments": { "a": 1 } } });
+    let call = |name: &str| {
+        json!({
+            "id": name, "type": "function", "function": { "name": name, "arguments": { "a": 1 } }
+        })
+    };
     let messages = [
         json!({ "role": "user", "content": "hi" }),
         json!({ "role": "assistant", "content": "Wait.", "tool_calls": [call("f"), call("g")] }),

@@ -16,7 +16,11 @@ fn usual_schemas_are_small_and_explosive_ones_are_refused() {
         "$defs": {"base": {"type": "object", "properties": {"id": {"type": "integer"}}}},
     });
     assert_eq!(check([&usual]), Ok(()));
-    let either = |name: &str| json!({"anyOf": [{"properties": {name: string()}}, {"properties": {name: {"type": "null"}}}]});
+    let either = |name: &str| {
+        json!({
+            "anyOf": [{"properties": {name: string()}}, {"properties": {name: {"type": "null"}}}]
+        })
+    };
     let many: Vec<Value> = (0..30).map(|index| either(&format!("p{index}"))).collect();
     assert_eq!(check_one(&json!({"allOf": many})), Err(TOO_MANY_ALTERNATIVES));
     // By doubling references.

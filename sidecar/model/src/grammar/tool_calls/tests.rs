@@ -41,7 +41,9 @@ fn calls_are_of_functions_that_exist_with_arguments_that_fit() {
     let model = model();
     let weather = |city: &str| {
         format!(
-            "<tool_call>\n{{\"name\": \"weather\", \"arguments\": {{\"city\": \"{city}\"}}}}\n</tool_call>"
+            "<tool_call>\n\
+             {{\"name\": \"weather\", \"arguments\": {{\"city\": \"{city}\"}}}}\n\
+             </tool_call>"
         )
     };
     let other = "<tool_call>\n{\"name\": \"f-2\", \"arguments\": {\"a\": [1]}}\n</tool_call>";

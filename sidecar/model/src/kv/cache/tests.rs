@@ -1,4 +1,5 @@
-//! Whatever requests come and go, each finds only its own prefix, and memory stays within its bound.
+//! Whatever requests come and go, each finds only its own prefix, and memory stays within its
+//! bound.
 
 use super::*;
 use crate::kernel::layout::BLOCK_SIZE;

@@ -3,7 +3,7 @@
 use super::change::{Change, changes};
 use super::vector_score::{VectorScore, vector_scores};
 use personaguard_guard::{Decision, Plan, Stop};
-use personaguard_terms::{Action, Digest, FailurePolicy, Mode, Score};
+use personaguard_terms::{ActionKind, Digest, FailurePolicy, Mode, Score};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ struct RuleFields<'a> {
     value: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
-    action: Action,
+    action: ActionKind,
     breached: bool,
 }
 

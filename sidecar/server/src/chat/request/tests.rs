@@ -12,10 +12,12 @@ fn json() -> impl Strategy<Value = Value> {
         "(user|system|assistant|tool|function|text|required|\\{\\}|.{0,6})".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
-        let field = "(role|content|type|text|scores|include_usage|function|name|parameters|tool_calls|tool_call_id|id|arguments|.{0,4})";
+        let field = "(role|content|type|text|scores|include_usage|function|name|parameters|\
+                     tool_calls|tool_call_id|id|arguments|.{0,4})";
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(field, inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(field, inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
@@ -26,8 +28,10 @@ proptest! {
     #[test]
     fn any_value_in_any_field_is_read_or_refused(
         field in prop::sample::select(vec![
-            "model", "messages", "max_tokens", "temperature", "top_p", "stop", "stream", "stream_options", "logprobs",
-            "top_logprobs", "n", "seed", "tools", "tool_choice", "parallel_tool_calls", "modalities", "personaguard", "response_format", "other",
+            "model", "messages", "max_tokens", "temperature", "top_p", "stop", "stream",
+            "stream_options", "logprobs",
+            "top_logprobs", "n", "seed", "tools", "tool_choice", "parallel_tool_calls",
+            "modalities", "personaguard", "response_format", "other",
         ]),
         value in json(),
     ) {

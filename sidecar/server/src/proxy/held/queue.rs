@@ -2,6 +2,7 @@
 
 use crate::http::sse::Event;
 use crate::proxy::choice::TextSpan;
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Bytes that wait at most; past it the response cannot be scored in time.
@@ -10,7 +11,10 @@ const MAX_BYTES: usize = 8 << 20;
 /// One event, and the text whose scores must be known before it leaves, by the index of the choice.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    /// As the upstream server wrote it.
     pub(super) event: Event,
+    /// What may leave of it; empty where nothing may.
+    pub(super) clean: Bytes,
     pub(super) spans: Vec<(usize, TextSpan)>,
 }
 
@@ -20,9 +24,15 @@ pub(super) struct Queue {
     bytes: usize,
 }
 
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.event.0.len() + self.clean.len()
+    }
+}
+
 impl Queue {
     pub(super) fn push(&mut self, waiting: Waiting) {
-        self.bytes += waiting.event.0.len();
+        self.bytes += waiting.bytes();
         self.events.push_back(waiting);
     }
 
@@ -32,7 +42,7 @@ impl Queue {
 
     pub(super) fn pop(&mut self) -> Option<Waiting> {
         let waiting = self.events.pop_front()?;
-        self.bytes -= waiting.event.0.len();
+        self.bytes -= waiting.bytes();
         Some(waiting)
     }
 

@@ -1,6 +1,9 @@
 //! Random answers, in random pieces, with random scores and faults: what reaches the client.
 
 use super::*;
+use crate::proxy::answer::Naming;
+use crate::proxy::path::Api;
+use crate::proxy::transcript::Due;
 use crate::runtime::AppState;
 use personaguard_guard::{Decision, ModelFacts, Plan, Sentences, Vectors};
 use personaguard_model::Score;
@@ -13,8 +16,17 @@ use std::sync::Arc;
 const MAX: f64 = 1.0;
 
 pub(in crate::proxy) fn plan(action: &str, failure_policy: &str, min_tokens: usize) -> Arc<Plan> {
+    plan_with(action, failure_policy, min_tokens, "Refuse")
+}
+
+pub(in crate::proxy) fn plan_with(
+    action: &str,
+    failure_policy: &str,
+    min_tokens: usize,
+    unscorable: &str,
+) -> Arc<Plan> {
     let digest = "ab".repeat(32);
-    let redact = if action == "Redact" { ", redact: {text: '[removed]'}" } else { "" };
+    let action = if action == "Redact" { "{Redact: {text: '[removed]'}}" } else { action };
     let config = format!(
         "apiVersion: personaguard.dev/v1alpha1
 kind: GuardConfig
@@ -26,14 +38,19 @@ policies:
   mode: Enforce
   selector: {{}}
   failurePolicy: {failure_policy}
+  unscorableRequests: {unscorable}
   evidence: {{minTokens: {min_tokens}}}
-  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}{redact}}}]
+  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}}}]
 "
     );
     let config = GuardConfig::from_yaml(config.as_bytes()).unwrap();
     let vectors: Vectors = [("evil".to_owned(), Ok(Arc::from([1.0_f32].as_slice())))].into();
     let facts = ModelFacts { digest: digest.parse().unwrap(), layers: 1, hidden: 1 };
     Arc::new(Plan::new(&config, &vectors, &facts))
+}
+
+pub(in crate::proxy) fn ending(api: Api) -> Ending {
+    Ending::new(Naming::new(api, "m-1".to_owned()))
 }
 
 #[derive(Clone, Debug)]
@@ -79,11 +96,26 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// The stream as the upstream server writes it.
+    /// The stream as the upstream server writes it, with comments and event names between.
     fn stream(&self) -> Vec<u8> {
         let end = if self.crlf { "\r\n\r\n" } else { "\n\n" };
-        let chunk = |index: usize, text: &str, finish: Value| json!({ "id": "x", "choices": [{ "index": index, "delta": { "content": text }, "finish_reason": finish }] });
-        let mut out = format!(": ping{end}");
+        let said = String::from_utf8(self.passed()).unwrap();
+        let said = said.replace("data: ", "event: odd\ndata: ").replace("\n\n", end);
+        format!(": ping{end}{said}: pong{end}").into_bytes()
+    }
+
+    /// The same as it leaves where all of it may.
+    fn passed(&self) -> Vec<u8> {
+        let end = "\n\n";
+        let chunk = |index: usize, text: &str, finish: Value| {
+            json!({
+                "id": "x-1",
+                "choices": [
+                    { "index": index, "delta": { "content": text }, "finish_reason": finish }
+                ]
+            })
+        };
+        let mut out = String::new();
         let mut said = vec![0; self.choices.len()];
         let rest = (0..self.choices.len()).map(|index| (index, usize::MAX));
         for (index, count) in
@@ -119,7 +151,7 @@ impl Case {
         let decision = Decision::new(Arc::clone(plan));
         let transcript =
             Transcript::new(Arc::new(AppState::default()), decision, tracing::Span::none());
-        let mut held = HeldStream::new(transcript, Api::Chat, self.choices.len());
+        let mut held = HeldStream::new(transcript, ending(Api::Chat), self.choices.len());
         let mut out = Vec::new();
         let mut passes = 0;
         let stream = self.stream();
@@ -146,11 +178,15 @@ impl Case {
     }
 
     fn step(&self, held: &mut HeldStream, passes: &mut usize, force: bool) -> bool {
-        let Some(due) = held.transcript.due(force) else { return false };
+        let due = held.transcript.due(force);
+        due.iter().for_each(|due| self.pass(held, *due, passes));
+        !due.is_empty()
+    }
+
+    fn pass(&self, held: &mut HeldStream, due: Due, passes: &mut usize) {
         *passes += 1;
         if self.fault.is_some_and(|fault| fault + 1 == *passes) {
-            held.transcript.fail_choice(due.choice, UnscoredReason::Deadline);
-            return true;
+            return held.transcript.fail_choice(due.choice, UnscoredReason::Deadline);
         }
         let (before, text) = held.transcript.unscored(due).unwrap();
         let (before, count) = (before.len(), text.chars().count());
@@ -166,7 +202,6 @@ impl Case {
             states: None,
         };
         held.transcript.scored(due, 1, &vec![0; count], &bytes, &score);
-        true
     }
 }
 
@@ -214,10 +249,12 @@ proptest! {
             let (allowed, all) = case.allowed(index);
             clean &= all;
             if case.fault.is_none() || case.closed {
-                prop_assert!(got.chars().count() <= allowed, "{} of {allowed} allowed", got.chars().count());
+                let count = got.chars().count();
+                prop_assert!(count <= allowed, "{count} of {allowed} allowed");
             }
             if case.fault.is_none() {
-                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                let end = ends.get(&(index as u64)).map(String::as_str);
+                prop_assert_eq!(end, Some(if all { "stop" } else { "content_filter" }));
                 prop_assert!(done);
                 if all {
                     prop_assert_eq!(got, said);
@@ -225,7 +262,7 @@ proptest! {
             }
         }
         if clean {
-            prop_assert_eq!(bytes, case.stream(), "an answer within the threshold is not changed");
+            prop_assert_eq!(bytes, case.passed(), "an answer within the threshold is not changed");
         }
     }
 
@@ -243,17 +280,19 @@ proptest! {
             let known: usize = tokens[..allowed].iter().map(|(c, _)| c.len_utf8()).sum();
             let mut sentences = Sentences::default();
             sentences.extend(&said);
-            let expected = if all { said } else { format!("{}[removed]", &said[..sentences.floor(known)]) };
+            let cut = || format!("{}[removed]", &said[..sentences.floor(known)]);
+            let expected = if all { said.clone() } else { cut() };
             if case.fault.is_none() {
                 prop_assert_eq!(got, expected);
-                prop_assert_eq!(ends.get(&(index as u64)).map(String::as_str), Some(if all { "stop" } else { "content_filter" }));
+                let end = ends.get(&(index as u64)).map(String::as_str);
+                prop_assert_eq!(end, Some(if all { "stop" } else { "content_filter" }));
                 prop_assert!(done);
             } else if case.closed {
                 prop_assert!(expected.starts_with(&got), "{got:?} of {expected:?}");
             }
         }
         if clean {
-            prop_assert_eq!(bytes, case.stream(), "an answer within the threshold is not changed");
+            prop_assert_eq!(bytes, case.passed(), "an answer within the threshold is not changed");
         }
     }
 
@@ -261,18 +300,19 @@ proptest! {
     fn invariant_9_open_lets_everything_pass_that_cannot_be_scored(mut case in case()) {
         case.choices.iter_mut().flatten().for_each(|(_, projection)| *projection = 0.0);
         let bytes = case.run(&plan("Block", "Open", case.min_tokens));
-        prop_assert_eq!(bytes, case.stream());
+        prop_assert_eq!(bytes, case.passed());
     }
 }
 
 #[test]
 fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
-    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \"evil\"}\n\n";
-    for (policy, refuses) in [("Closed", true), ("Open", false)] {
-        let decision = Decision::new(plan("Block", policy, 4));
+    let odd = b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\ndata: {\"response\": \
+                \"evil\"}\n\n";
+    for (unscorable, refuses) in [("Refuse", true), ("Pass", false)] {
+        let decision = Decision::new(plan_with("Block", "Open", 4, unscorable));
         let transcript =
             Transcript::new(Arc::new(AppState::default()), decision, tracing::Span::none());
-        let mut held = HeldStream::new(transcript, Api::Chat, 1);
+        let mut held = HeldStream::new(transcript, ending(Api::Chat), 1);
         held.push(odd);
         held.end();
         let out = String::from_utf8(held.release().unwrap().to_vec()).unwrap();

@@ -8,9 +8,9 @@ proptest! {
     ) {
         let mut traits = TraitSummaries::default();
         for score in &scores {
-            observe(traits.get("p", "v", Action::Alert, Mode::Enforce), *score);
+            observe(traits.get("p", "v", ActionKind::Alert, Mode::Enforce), *score);
         }
-        let summary = traits.get("p", "v", Action::Alert, Mode::Enforce);
+        let summary = traits.get("p", "v", ActionKind::Alert, Mode::Enforce);
         let mean = scores.iter().sum::<f64>() / scores.len() as f64;
         let squares = scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>();
         prop_assert!((summary.mean - mean).abs() < 1e-9);
@@ -24,11 +24,11 @@ proptest! {
 fn the_trait_unused_for_longest_goes_first() {
     let mut traits = TraitSummaries::default();
     for vector in 0..MAX_TRAITS {
-        traits.get("p", &vector.to_string(), Action::Audit, Mode::Enforce);
+        traits.get("p", &vector.to_string(), ActionKind::Audit, Mode::Enforce);
     }
-    traits.get("p", "0", Action::Audit, Mode::Enforce).scored = 7;
-    traits.get("p", "new", Action::Audit, Mode::Enforce);
+    traits.get("p", "0", ActionKind::Audit, Mode::Enforce).scored = 7;
+    traits.get("p", "new", ActionKind::Audit, Mode::Enforce);
     assert_eq!(traits.0.len(), MAX_TRAITS);
     assert!(traits.0.iter().all(|summary| summary.vector != "1"));
-    assert_eq!(traits.get("p", "0", Action::Audit, Mode::Enforce).scored, 7);
+    assert_eq!(traits.get("p", "0", ActionKind::Audit, Mode::Enforce).scored, 7);
 }

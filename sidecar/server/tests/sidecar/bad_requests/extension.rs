@@ -58,7 +58,11 @@ pub(super) fn cases() -> Vec<Case> {
             "too many traits",
             replaced(
                 "personaguard",
-                json!({ "traits": (0..17).map(|i| (i.to_string(), json!({}))).collect::<serde_json::Map<_, _>>() }),
+                json!({
+                    "traits": (0..17)
+                        .map(|i| (i.to_string(), json!({})))
+                        .collect::<serde_json::Map<_, _>>()
+                }),
             ),
             400,
             "invalid_value",

@@ -32,7 +32,7 @@ pub(super) fn cases() -> Vec<Case> {
             "invalid_json",
             Value::Null,
         ),
-        case("too large", vec![b' '; (1 << 20) + 1], 413, "request_too_large", Value::Null),
+        case("too large", vec![b' '; (4 << 20) + 1], 413, "request_too_large", Value::Null),
         case("far too large", vec![b' '; 50 << 20], 413, "request_too_large", Value::Null),
         case(
             "trailing text",

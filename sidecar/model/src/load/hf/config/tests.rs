@@ -63,10 +63,10 @@ fn old_and_new_ways_to_write_rope_settings_are_the_same() {
         &json!({"model_type": "gemma3_text", "sliding_window": 8, "rope_theta": 5e5, "head_dim": 16,
         "rope_local_base_freq": 3e3, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
     );
-    let new = with(
-        &json!({"model_type": "gemma3_text", "sliding_window": 8, "head_dim": 16, "rope_parameters": {
+    let new = with(&json!({"model_type": "gemma3_text", "sliding_window": 8, "head_dim": 16,
+    "rope_parameters": {
         "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
-        "sliding_attention": {"rope_type": "default", "rope_theta": 3e3}}}),
-    );
+        "sliding_attention": {"rope_type": "default", "rope_theta": 3e3}
+    }}));
     assert_eq!(old.unwrap(), new.unwrap());
 }

@@ -1,7 +1,7 @@
 //! The series that exist because of the policies in force.
 
 use personaguard_guard::{Plan, Rule};
-use personaguard_terms::{Action, Mode};
+use personaguard_terms::Mode;
 use prometheus_client::encoding::EncodeLabelSet;
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ impl BreachLabels {
     pub(super) fn of(plan: &Plan, rule: &Rule) -> Self {
         let TraitLabels { policy, r#trait } = TraitLabels::of(plan, rule);
         let mode = mode_label(plan.policies[rule.policy].mode);
-        Self { policy, r#trait, action: action_label(rule.declared_action), mode }
+        Self { policy, r#trait, action: rule.declared_action.name(), mode }
     }
 }
 
@@ -79,19 +79,6 @@ impl Series {
             bounds: bounds.map(|(labels, _)| labels).collect(),
             breaches: plan.rules.iter().map(|rule| BreachLabels::of(plan, rule)).collect(),
         }
-    }
-}
-
-/// The action, as policies name it.
-fn action_label(action: Action) -> &'static str {
-    match action {
-        Action::Audit => "Audit",
-        Action::Alert => "Alert",
-        Action::Steer => "Steer",
-        Action::Cap => "Cap",
-        Action::Regenerate => "Regenerate",
-        Action::Redact => "Redact",
-        Action::Block => "Block",
     }
 }
 

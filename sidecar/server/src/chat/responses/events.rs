@@ -1,0 +1,124 @@
+//! The events of a streamed response.
+
+use super::End;
+use super::body::{ResponseBody, call, message, message_id, part};
+use crate::chat::response_head::ResponseHead;
+use crate::http::ApiError;
+use crate::openai::ToolCall;
+use axum::response::sse::Event;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+/// Events that are ready, and what they have told so far.
+pub(super) struct Events {
+    head: ResponseHead,
+    ready: VecDeque<Value>,
+    /// The number of the next event.
+    number: u64,
+    /// Items that have ended.
+    output: Vec<Value>,
+    /// The text of the message that has begun, if one has.
+    text: Option<String>,
+}
+
+impl Events {
+    /// A response begins.
+    pub(super) fn new(head: ResponseHead) -> Self {
+        let mut events =
+            Self { head, ready: VecDeque::new(), number: 0, output: Vec::new(), text: None };
+        for kind in ["response.created", "response.in_progress"] {
+            let response = json!(ResponseBody::new(&events.head, Vec::new(), None));
+            events.push(json!({ "type": kind, "response": response }));
+        }
+        events
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// The next event, under its name.
+    pub(super) fn next(&mut self) -> Option<Result<Event, axum::Error>> {
+        let event = self.ready.pop_front()?;
+        let name = event["type"].as_str().unwrap_or_default().to_owned();
+        Some(Event::default().event(name).json_data(event))
+    }
+
+    fn push(&mut self, mut event: Value) {
+        event["sequence_number"] = self.number.into();
+        self.number += 1;
+        self.ready.push_back(event);
+    }
+
+    /// An event about the message, or the text in it.
+    fn push_text(&mut self, kind: &str, field: &str, value: Value) {
+        let mut event = json!({ "type": kind, "item_id": message_id(&self.head.id),
+            "output_index": self.output.len(), "content_index": 0 });
+        event[field] = value;
+        self.push(event);
+    }
+
+    /// More text.
+    pub(super) fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.text.is_none() {
+            let mut item = message(&self.head.id, "");
+            item["status"] = json!("in_progress");
+            item["content"] = json!([]);
+            let at = self.output.len();
+            let kind = "response.output_item.added";
+            self.push(json!({ "type": kind, "output_index": at, "item": item }));
+            self.push_text("response.content_part.added", "part", part(""));
+        }
+        self.text.get_or_insert_default().push_str(text);
+        self.push_text("response.output_text.delta", "delta", json!(text));
+    }
+
+    fn end_text(&mut self) {
+        let Some(text) = self.text.take() else { return };
+        self.push_text("response.output_text.done", "text", json!(text));
+        self.push_text("response.content_part.done", "part", part(&text));
+        let item = message(&self.head.id, &text);
+        self.done(item);
+    }
+
+    fn done(&mut self, item: Value) {
+        let (kind, at) = ("response.output_item.done", self.output.len());
+        self.push(json!({ "type": kind, "output_index": at, "item": item }));
+        self.output.push(item);
+    }
+
+    /// A call: it comes as a whole.
+    pub(super) fn call(&mut self, called: ToolCall) {
+        self.end_text();
+        let item = call(called);
+        let (at, arguments) = (self.output.len(), item["arguments"].clone());
+        let mut begun = item.clone();
+        (begun["arguments"], begun["status"]) = (json!(""), json!("in_progress"));
+        let kind = "response.output_item.added";
+        self.push(json!({ "type": kind, "output_index": at, "item": begun }));
+        for (kind, field) in [("delta", "delta"), ("done", "arguments")] {
+            let kind = format!("response.function_call_arguments.{kind}");
+            self.push(json!({ "type": kind, "item_id": item["id"], "output_index": at,
+                field: arguments }));
+        }
+        self.done(item);
+    }
+
+    /// The response ended.
+    pub(super) fn end(&mut self, end: &End) {
+        self.end_text();
+        let body = ResponseBody::new(&self.head, self.output.clone(), Some(end));
+        let event = json!({ "type": body.last_event(), "response": body });
+        self.push(event);
+    }
+
+    /// The response failed.
+    pub(super) fn fail(&mut self, error: &ApiError) {
+        let said = json!(error.body);
+        self.push(json!({ "type": "error", "code": said["error"]["code"],
+            "message": said["error"]["message"], "param": Value::Null }));
+    }
+}

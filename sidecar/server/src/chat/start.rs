@@ -1,0 +1,92 @@
+//! From the body of a request to choices that are being written, for every API.
+
+use super::choices::Choices;
+use super::request::ChatRequest;
+use super::response_head::ResponseHead;
+use super::submit::{ChatJob, submit};
+use crate::http::{ApiError, Limits, request_body};
+use crate::runtime::AppState;
+use crate::session::{decide, not_ready, system_prompt_key};
+use crate::telemetry::labels::Outcome;
+use crate::telemetry::traces::chat_span;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request with what it takes to answer it.
+pub(super) struct Incoming {
+    app: Arc<AppState>,
+    limits: Limits,
+    headers: HeaderMap,
+    body: Body,
+}
+
+/// A response that is being written.
+pub(super) struct Started {
+    pub(super) head: ResponseHead,
+    pub(super) choices: Choices,
+    pub(super) is_stream: bool,
+    /// In a stream: whether a last chunk brings the usage.
+    pub(super) include_usage: bool,
+}
+
+impl Incoming {
+    pub(super) fn new(
+        State(app): State<Arc<AppState>>,
+        State(limits): State<Limits>,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Self {
+        Self { app, limits, headers, body }
+    }
+
+    /// Answers by `answer`; what is refused is counted and logged.
+    pub(super) async fn answer<A: Future<Output = Result<Response, ApiError>>>(
+        self,
+        answer: impl FnOnce(Self) -> A,
+    ) -> Response {
+        let app = Arc::clone(&self.app);
+        answer(self).await.unwrap_or_else(|error| {
+            app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
+            tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
+            error.into_response()
+        })
+    }
+
+    /// Reads the body by `parse`, and begins to write. `prefix` begins the response's id.
+    pub(super) async fn start(
+        self,
+        prefix: &str,
+        parse: fn(&[u8]) -> Result<ChatRequest, ApiError>,
+    ) -> Result<Started, ApiError> {
+        let Self { app, limits, headers, body } = self;
+        let given = app.active_model().and_then(|active| active.max_request_bytes);
+        let body = request_body(&headers, body, limits.with_body_bytes(given)).await?;
+        let request = parse(&body)?;
+        drop(body);
+        let active = app.active_model().ok_or_else(|| not_ready(&app))?;
+        if request.model != active.name {
+            return Err(ApiError::model_not_found(&request.model, &active.name));
+        }
+        let decision = decide(&app, &active, &request.overrides)?
+            .with_system_prompt(system_prompt_key(&request.messages));
+        if decision.stop().is_some() {
+            return Err(ApiError::unscorable());
+        }
+        let head = ResponseHead {
+            id: format!("{prefix}{}", uuid::Uuid::new_v4().simple()),
+            created: jiff::Timestamp::now().as_second(),
+            model: active.name.clone(),
+            system_fingerprint: format!("fp_{}", active.digest.short()),
+            choices: request.n,
+        };
+        let span = chat_span(&active.name, &headers);
+        let (is_stream, include_usage) = (request.stream, request.include_usage);
+        let job = ChatJob { app, active, request, decision, span, id: head.id.clone() };
+        let choices = Choices::new(submit(job).await?);
+        Ok(Started { head, choices, is_stream, include_usage })
+    }
+}

@@ -1,0 +1,27 @@
+//! Counts of tokens.
+
+use crate::proxy::shape::Shape;
+
+/// The field `usage` of all APIs.
+pub(super) const USAGE: Shape = Shape::Object(&[
+    ("prompt_tokens", Shape::Number),
+    ("completion_tokens", Shape::Number),
+    ("total_tokens", Shape::Number),
+    ("input_tokens", Shape::Number),
+    ("output_tokens", Shape::Number),
+    ("cache_creation_input_tokens", Shape::Number),
+    ("cache_read_input_tokens", Shape::Number),
+    ("prompt_tokens_details", DETAILS),
+    ("completion_tokens_details", DETAILS),
+    ("input_tokens_details", DETAILS),
+    ("output_tokens_details", DETAILS),
+]);
+
+const DETAILS: Shape = Shape::Object(&[
+    ("cached_tokens", Shape::Number),
+    ("audio_tokens", Shape::Number),
+    ("reasoning_tokens", Shape::Number),
+    ("tool_output_tokens", Shape::Number),
+    ("accepted_prediction_tokens", Shape::Number),
+    ("rejected_prediction_tokens", Shape::Number),
+]);
