@@ -1,7 +1,7 @@
 use crate::fixtures::{model, policy, rule, vectors};
 use crate::resolve_policy;
 use personaguard_api::{
-    Action, CalibratedFrom, Calibration, CalibrationSource, Coefficient, Coherence, Mode,
+    ActionKind, CalibratedFrom, Calibration, CalibrationSource, Coefficient, Coherence, Mode,
     PersonaPolicyStatus, Positions, ProjectionRange, Steering, Threshold, TrafficCalibration,
 };
 use personaguard_wire::Sample;
@@ -26,7 +26,7 @@ fn number_9_no_threshold_comes_of_a_number_that_is_none() {
         ];
         for threshold in thresholds {
             let said = format!("{threshold:?}");
-            let policy = policy("p", "chat", vec![rule("evil", threshold, Action::Block)]);
+            let policy = policy("p", "chat", vec![rule("evil", threshold, ActionKind::Block)]);
             assert!(resolve_policy(&policy, &model(), &vectors()).is_err(), "{said}");
         }
         // Of the calibration of a vector.
@@ -43,7 +43,7 @@ fn number_9_no_threshold_comes_of_a_number_that_is_none() {
                 Threshold { sigma: Some(3.0), ..Threshold::default() },
                 Threshold { quantile: Some(0.99), ..Threshold::default() },
             ] {
-                let policy = policy("p", "chat", vec![rule("evil", threshold, Action::Block)]);
+                let policy = policy("p", "chat", vec![rule("evil", threshold, ActionKind::Block)]);
                 match resolve_policy(&policy, &model(), &vectors) {
                     Err(_) => {}
                     // A number that the threshold does not come from.
@@ -59,7 +59,7 @@ fn number_9_no_threshold_comes_of_a_number_that_is_none() {
 fn number_9_a_quantile_of_traffic_that_is_no_number_is_refused() {
     let of = |q: f64| {
         let threshold = Threshold { quantile: Some(q), ..Threshold::default() };
-        let mut policy = policy("p", "chat", vec![rule("evil", threshold, Action::Block)]);
+        let mut policy = policy("p", "chat", vec![rule("evil", threshold, ActionKind::Block)]);
         policy.spec.calibration =
             Some(CalibrationSource { from: CalibratedFrom::Traffic, min_responses: 50 });
         policy.spec.mode = Mode::Audit;
@@ -82,7 +82,7 @@ fn number_9_a_quantile_of_traffic_that_is_no_number_is_refused() {
 #[test]
 fn number_9_limits_of_coherence_are_numbers_within_their_ranges() {
     let of = |coherence: Coherence| {
-        let mut steered = rule("evil", Threshold::default(), Action::Steer);
+        let mut steered = rule("evil", Threshold::default(), ActionKind::Steer);
         steered.threshold = None;
         steered.steer = Some(Steering {
             coefficient: Coefficient::try_from(-1.0).unwrap(),

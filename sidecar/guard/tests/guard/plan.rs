@@ -83,9 +83,11 @@ fn number_9_a_rule_with_a_number_that_is_none_is_refused() {
         |rule, value| rule.min = Some(value),
         |rule, value| rule.baseline = Some(Baseline { mean: value, standard_deviation: 1.0 }),
         |rule, value| rule.baseline = Some(Baseline { mean: 0.0, standard_deviation: value }),
-        |rule, value| rule.cap = Some(Capping { ceiling: Some(value), ..Capping::default() }),
         |rule, value| {
-            rule.steer = Some(Steering {
+            rule.action = Action::Cap(Capping { ceiling: Some(value), ..Capping::default() });
+        },
+        |rule, value| {
+            rule.action = Action::Steer(Steering {
                 coefficient: coefficient(1.0),
                 positions: Positions::Response,
                 layers: Vec::new(),
