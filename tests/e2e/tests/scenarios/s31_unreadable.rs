@@ -43,12 +43,9 @@ async fn restart_operator(fixture: &Fixture) -> Result<()> {
         pods.list(&operators).await?.items.iter().filter_map(ResourceExt::uid).collect();
     pods.delete_collection(&DeleteParams::default(), &operators).await?;
     wait::until("another operator that leads", PATIENCE, || async {
-        let now =
-            pods.list(&operators.clone().labels(&format!(
-                "app.kubernetes.io/component=operator,{}=true",
-                names::LEADER_LABEL
-            )));
-        let now = now.await?.items;
+        let leads = format!("app.kubernetes.io/component=operator,{}=true", names::LEADER_LABEL);
+        let leaders = operators.clone().labels(&leads);
+        let now = pods.list(&leaders).await?.items;
         Ok(now.iter().any(|pod| pod.uid().is_some_and(|uid| !before.contains(&uid))).then_some(()))
     })
     .await?;
