@@ -85,7 +85,7 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
     let api = TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", api.local_addr()?);
     let sidecar = Sidecar::start(Setup {
-        source: Source { folder, model_file, labels: None },
+        source: Source { folder, model_file, labels: None, identity: None },
         api,
         admin: None,
         reports: None,

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 /// Longest body that is read.
-const MAX_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 32 << 20;
 
 pub(super) async fn answer(
     context: &Context,
