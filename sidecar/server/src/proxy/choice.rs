@@ -281,6 +281,11 @@ impl ScoredChoice {
         self.record.close(&self.decision, outcome, usage);
     }
 
+    /// Waits until what was recorded of it is on disk. False where it is not, in time.
+    pub(super) async fn settled(&mut self) -> bool {
+        self.record.settled().await
+    }
+
     /// There was no response: nothing is counted.
     pub(super) fn forget(&mut self) {
         self.record.forget();

@@ -276,6 +276,13 @@ impl HeldStream {
         Some(payload)
     }
 
+    /// An error, as an event of this stream.
+    pub(super) fn error(&self, error: &ApiError) -> Bytes {
+        let mut out = BytesMut::new();
+        self.ending.write(&json!(error.body), &mut out);
+        out.freeze()
+    }
+
     /// Whether the client was sent everything.
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done

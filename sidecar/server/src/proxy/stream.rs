@@ -8,8 +8,7 @@ use super::headers::{allowed, set_type};
 use super::held::HeldStream;
 use super::keep_alive::keep_alive;
 use super::scorer::Scorer;
-use crate::http::KEEP_ALIVE;
-use crate::http::sse::write_event;
+use crate::http::{ApiError, KEEP_ALIVE};
 use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::response::Response;
@@ -74,15 +73,23 @@ impl Pump {
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
         let mut force = false;
         while !self.is_over {
-            if let Some(bytes) = self.held.release() {
-                return Some(Ok(bytes));
-            }
+            let bytes = self.held.release();
             if self.held.is_done() {
                 self.upstream = None;
                 self.held.transcript.close(None);
                 self.is_over = true;
-            } else if self.scorer.step(&mut self.held.transcript, std::mem::take(&mut force)).await
-            {
+                // The last bytes wait for the entry in the audit log.
+                if !self.held.transcript.settled().await {
+                    return Some(Ok(self.held.error(&ApiError::unrecorded())));
+                }
+            }
+            if let Some(bytes) = bytes {
+                return Some(Ok(bytes));
+            }
+            if self.is_over {
+                return None;
+            }
+            if self.scorer.step(&mut self.held.transcript, std::mem::take(&mut force)).await {
             } else if let Some(upstream) = &mut self.upstream {
                 let end = self.last_heard + self.silence;
                 let soon = Instant::now() + PATIENCE;
@@ -103,9 +110,7 @@ impl Pump {
                         self.is_over = true;
                         self.upstream = None;
                         self.held.transcript.close(Some(Outcome::Error));
-                        let mut out = BytesMut::new();
-                        write_event(&mut out, &error.body);
-                        return Some(Ok(out.freeze()));
+                        return Some(Ok(self.held.error(&error)));
                     }
                 }
             } else {

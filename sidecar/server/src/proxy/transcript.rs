@@ -286,6 +286,16 @@ impl Transcript {
         self.choices.values_mut().for_each(|choice| choice.close(other));
     }
 
+    /// Waits until what was recorded is on disk. False where it is not, and a policy refuses what
+    /// is not recorded.
+    pub(super) async fn settled(&mut self) -> bool {
+        let mut in_time = true;
+        for choice in self.choices.values_mut() {
+            in_time &= choice.settled().await;
+        }
+        in_time || !self.plan().fails_closed()
+    }
+
     /// There was no response of a model.
     pub(super) fn forget(&mut self) {
         self.choices.values_mut().for_each(ScoredChoice::forget);

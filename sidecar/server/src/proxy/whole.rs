@@ -64,7 +64,10 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
     };
     exchange.transcript.left(0);
     exchange.transcript.close(None);
-    response
+    match exchange.transcript.settled().await {
+        true => response,
+        false => ApiError::unrecorded().into_response(),
+    }
 }
 
 fn refused(mut exchange: GuardedExchange) -> Response {
