@@ -1,6 +1,7 @@
 //! What the sidecars of all workloads reported, and the `PersonaReport`s that show it.
 
 mod breach;
+mod contest;
 mod controller;
 mod counts;
 mod events;
@@ -13,4 +14,5 @@ mod workload_state;
 
 pub(crate) use breach::{ActiveBreach, active_breaches};
 pub(crate) use controller::Controller;
+pub(crate) use counts::Contested;
 pub(crate) use state::Fleet;

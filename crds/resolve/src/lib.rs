@@ -18,9 +18,8 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    API_VERSION, Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel,
-    PersonaPolicy, PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, names,
-    wire_selector,
+    API_VERSION, Action, ActionKind, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
+    PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, names, wire_selector,
 };
 use personaguard_wire::{
     Baseline, Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, ResolvedVector,
@@ -166,7 +165,7 @@ pub fn resolve_policy(
     consistent(spec)?;
     let mut seen = BTreeSet::new();
     let mut traits = Vec::with_capacity(spec.traits.len());
-    let mut content = vec![model.spec.sha256.to_string()];
+    let mut used = BTreeMap::new();
     for rule in &spec.traits {
         if !seen.insert(&rule.vector) {
             let message = format!(
@@ -193,10 +192,10 @@ pub fn resolve_policy(
         let (min, max) = bounds(rule, &scale)?;
         let action = complete(rule)?;
         condition(rule, &spec.traits, vectors)?;
-        content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
+        used.insert(rule.vector.clone(), resolved_vector(vector));
         for part in parts(&action) {
             let values = part.values(&vector.layers).ok_or_else(|| no_layer(rule, part, vector))?;
-            content.push(format!("{} {}", part.name(""), digest_of(&values)));
+            used.insert(part.name(&rule.vector), resolved_part(vector, part, &values));
         }
         traits.push(ResolvedTrait {
             vector: rule.vector.clone(),
@@ -223,8 +222,7 @@ pub fn resolve_policy(
         record_conversations: spec.record_conversations,
         traits,
     };
-    content.push(serde_json::to_string(&resolved).unwrap_or_default());
-    resolved.digest = Some(Digest::of(content.join("\n").as_bytes()));
+    resolved.digest = Some(resolved.enforced_with(|name| used.get(name)));
     Ok(resolved)
 }
 

@@ -9,6 +9,8 @@
 //! `personaguard-api`. Knows no Kubernetes.
 
 mod acknowledgement;
+mod connections;
+mod enforced;
 mod extraction;
 mod guard_config;
 mod invalid;
@@ -18,9 +20,11 @@ mod report;
 mod sample;
 mod scores;
 mod selector;
+mod signature;
 mod sketch;
 
 pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+pub use connections::Connections;
 pub use extraction::ExtractionProgress;
 pub use guard_config::{
     Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait, ResolvedVector,
@@ -35,4 +39,5 @@ pub use report::{ModelObservation, PodState, SidecarReport, Totals};
 pub use sample::Sample;
 pub use scores::{Breach, DriftCharts, TraitSummary};
 pub use selector::{Requirement, Selector};
+pub use signature::{KEY_HEADER, SIGNATURE_HEADER, instance_of, signed_text};
 pub use sketch::{Centroid, Sketch};

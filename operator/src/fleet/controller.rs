@@ -123,6 +123,7 @@ impl Controller {
             policies: &policies,
             sidecar_pods: &snapshot.sidecar_pods,
             silent_pods: &snapshot.silent_pods,
+            contested_pods: &snapshot.contested_pods,
             before,
             now: Timestamp::now(),
         })

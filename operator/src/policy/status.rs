@@ -3,6 +3,7 @@
 mod bypass;
 mod calibration;
 mod guarded;
+mod not_started;
 mod observation;
 
 use super::dereference::Inputs;
@@ -41,6 +42,7 @@ pub(super) async fn update_status(
             calibrations: calibration::calibrations(policy, in_force, sampled),
             pods: &inputs.pods,
             services: &inputs.services,
+            failed_creations: &inputs.failed_creations,
             reports: &inputs.reports,
             workloads: &workloads,
             now: Timestamp::now(),

@@ -85,6 +85,7 @@ fn status(inputs: &Inputs, now: Timestamp) -> PersonaPolicyStatus {
         calibrations: Vec::new(),
         pods: &inputs.pods,
         services: &inputs.services,
+        failed_creations: &inputs.failed_creations,
         reports: &inputs.reports,
         workloads: &BTreeMap::new(),
         now,

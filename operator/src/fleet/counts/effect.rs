@@ -59,6 +59,7 @@ fn same_state(a: &PodCounts, b: &PodCounts) -> bool {
         && a.config_error == b.config_error
         && a.state == b.state
         && a.model_digest == b.model_digest
+        && a.connections == b.connections
 }
 
 fn drifts(scores: &TraitScores) -> bool {

@@ -5,17 +5,20 @@ use super::calibration;
 use super::guarded::{GuardState, SelectedPod, classify, guarded};
 use crate::fleet::{ActiveBreach, active_breaches};
 use crate::objects::conditions::{ConditionStatus, NewCondition, conditions};
-use crate::objects::{PodView, ServiceView};
+use crate::objects::{FailedCreation, PodView, ServiceView};
 use jiff::Timestamp;
 use personaguard_api::conditions::{condition, reason};
 use personaguard_api::{
-    PersonaPolicy, PersonaPolicyStatus, Placement, PodCounts, TrafficCalibration, TraitScores,
+    PersonaPolicy, PersonaPolicyStatus, PodCounts, TrafficCalibration, TraitScores,
 };
 use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Between looks for why there is no pod: no watch says so.
+const NO_PODS_CHECK: Duration = Duration::from_secs(30);
 
 /// What was observed of a policy.
 pub(crate) struct Observation<'a> {
@@ -30,6 +33,8 @@ pub(crate) struct Observation<'a> {
     /// Pods and Services of the namespace.
     pub(crate) pods: &'a [Arc<PodView>],
     pub(crate) services: &'a [Arc<ServiceView>],
+    /// Workloads of the namespace whose pods are refused.
+    pub(crate) failed_creations: &'a [FailedCreation],
     /// Last report of each pod, by UID.
     pub(crate) reports: &'a BTreeMap<String, PodCounts>,
     /// Scores of each workload of the namespace, by `Kind/name`.
@@ -68,7 +73,12 @@ impl Observation<'_> {
         ObservedStatus {
             status,
             unguarded: pods.len() - guarded,
-            changes_in: breaches.values().flatten().map(|breach| breach.left).min(),
+            changes_in: breaches
+                .values()
+                .flatten()
+                .map(|breach| breach.left)
+                .chain(pods.is_empty().then_some(NO_PODS_CHECK))
+                .min(),
         }
     }
 
@@ -99,14 +109,14 @@ impl Observation<'_> {
     ) -> Vec<NewCondition> {
         let accepted = self.accepted();
         let uid = self.policy.metadata.uid.as_deref();
-        let guarded = guarded(pods, uid, self.rejection, self.in_force);
-        let bypass = (self.policy.spec.placement == Placement::Proxy)
-            .then(|| bypass::detect(pods.iter().map(|selected| selected.pod), self.services));
-        let ready = ready(&accepted, &guarded, bypass.as_ref());
+        let not_created = not_created(self.policy, self.failed_creations);
+        let guarded = guarded(pods, uid, self.rejection, self.in_force, not_created);
+        let bypass = bypass::detect(self.policy.spec.placement, pods, self.services);
+        let ready = ready(&accepted, &guarded, &bypass);
         let calibrated =
             calibration::calibrated(self.policy, self.in_force, self.rejection, &self.calibrations);
-        let always = [ready, accepted, guarded, trait_breached(breaches)];
-        always.into_iter().chain(bypass).chain(calibrated).collect()
+        let always = [ready, accepted, guarded, trait_breached(breaches), bypass];
+        always.into_iter().chain(calibrated).collect()
     }
 
     fn accepted(&self) -> NewCondition {
@@ -130,13 +140,17 @@ impl Observation<'_> {
     }
 }
 
-fn ready(
-    accepted: &NewCondition,
-    guarded: &NewCondition,
-    bypass: Option<&NewCondition>,
-) -> NewCondition {
+/// Why no pod of the policy is there, if that is known.
+fn not_created(policy: &PersonaPolicy, failed: &[FailedCreation]) -> Option<String> {
+    let selects =
+        |it: &&FailedCreation| personaguard_api::selects(&policy.spec.selector, &it.labels);
+    let FailedCreation { workload, why, .. } = failed.iter().find(selects)?;
+    Some(format!("{workload} cannot create its pods: {why}."))
+}
+
+fn ready(accepted: &NewCondition, guarded: &NewCondition, bypass: &NewCondition) -> NewCondition {
     let problem = [accepted, guarded].into_iter().find(|it| it.status != ConditionStatus::True);
-    let bypass = bypass.filter(|bypass| bypass.status == ConditionStatus::True);
+    let bypass = Some(bypass).filter(|bypass| bypass.status == ConditionStatus::True);
     match (problem, bypass) {
         (Some(problem), _) => NewCondition { type_: condition::READY, ..problem.clone() },
         (None, Some(NewCondition { reason, message, .. })) => {

@@ -20,3 +20,5 @@ mod s16_proxy;
 mod s17_invariants;
 mod s18_calibration;
 mod s19_actions;
+mod s20_tampering;
+mod s21_never_met;

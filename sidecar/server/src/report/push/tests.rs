@@ -19,6 +19,7 @@ fn report(responses: u64) -> SidecarReport {
         policies: Vec::new(),
         config_error: None,
         totals: Totals { responses, ..Totals::default() },
+        connections: personaguard_wire::Connections::default(),
         traits: Vec::new(),
     }
 }
@@ -47,7 +48,8 @@ async fn the_report_as_of_now_is_pushed_on_a_notification_and_at_the_end() {
         move || report(responses.load(Ordering::Relaxed))
     };
     let target = ReportTarget { url, token_file: None, ca_file: "no-such-file".into() };
-    let pusher = ReportPusher::new(source, Arc::clone(&ledger), Arc::default(), target);
+    let pusher =
+        ReportPusher::new(source, Arc::clone(&ledger), Arc::default(), target, Arc::default());
     let stop = CancellationToken::new();
     let running = tokio::spawn(pusher.run(stop.clone()));
     let mut next = async || reports.recv().await.unwrap();
