@@ -161,7 +161,8 @@ reasons! {
         "A Service leads to another container of the pod, which may pass requests on to the model.",
         "Take over that container's port, or annotate the Service with \
          `personaguard.dev/leads-elsewhere: \"true\"`.";
-    CONNECTIONS_BYPASS_SIDECAR = "ConnectionsBypassSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+    CONNECTIONS_BYPASS_SIDECAR = "ConnectionsBypassSidecar" on
+        [BYPASS_DETECTED, READY(PersonaPolicy)]:
         "The sidecar saw connections to the app's port that were not its own.",
         "Let all clients use the sidecar's port; a NetworkPolicy keeps them to it.";
     APP_USES_ANOTHER_SERVER = "AppUsesAnotherServer" on [BYPASS_DETECTED, READY(PersonaPolicy)]:

@@ -8,28 +8,28 @@ use personaguard_e2e::{environment, fixture, wait};
 use serde_json::{Value, json};
 use std::path::Path;
 
-pub fn cases(file: &str) -> Value {
+pub(crate) fn cases(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../admission").join(file);
     let text = std::fs::read_to_string(&path).unwrap();
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-pub fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// The API server, as an administrator and as the operator.
-pub struct Cluster {
-    pub client: Client,
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
     /// With the operator's name: nobody else may write what it owns.
-    pub operator: Client,
-    pub injection: Value,
+    pub(crate) operator: Client,
+    pub(crate) injection: Value,
     /// A namespace that the policy excludes.
-    pub control: String,
+    pub(crate) control: String,
 }
 
 impl Cluster {
-    pub async fn connect() -> Self {
+    pub(crate) async fn connect() -> Self {
         environment::variable("KUBECONFIG").unwrap();
         // Fails only if an earlier test has installed a provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -43,7 +43,7 @@ impl Cluster {
         cluster
     }
 
-    pub async fn namespace(&self, name: &str, labels: &Value) -> String {
+    pub(crate) async fn namespace(&self, name: &str, labels: &Value) -> String {
         let generate_name = format!("admission-{name}-");
         let metadata = json!({ "generateName": generate_name, "labels": labels });
         let namespace: Namespace = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
@@ -54,7 +54,7 @@ impl Cluster {
             .name_any()
     }
 
-    pub async fn inject(
+    pub(crate) async fn inject(
         &self,
         namespace: &str,
         name: &str,
@@ -69,7 +69,7 @@ impl Cluster {
         self.write(namespace, name, spec).await
     }
 
-    pub async fn write(&self, namespace: &str, name: &str, spec: Value) -> Value {
+    pub(crate) async fn write(&self, namespace: &str, name: &str, spec: Value) -> Value {
         let object: PersonaInjection = serde_json::from_value(
             json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec }),
         )
@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     /// A namespace with selectors in force.
-    pub async fn guarded(&self, name: &str, selectors: &Value) -> String {
+    pub(crate) async fn guarded(&self, name: &str, selectors: &Value) -> String {
         let namespace = self.namespace(name, &json!({})).await;
         self.inject(&namespace, "case", selectors, None).await;
         self.settle(&namespace).await;
@@ -89,7 +89,7 @@ impl Cluster {
 
     /// Waits until the API server has seen the PersonaInjections of a namespace. It sees them in
     /// the order of the writes, so once a later one works, the earlier ones do, too.
-    pub async fn settle(&self, namespace: &str) {
+    pub(crate) async fn settle(&self, namespace: &str) {
         let sentinel = labelled(&json!({ "sentinel": namespace }));
         self.inject(
             namespace,
@@ -111,7 +111,7 @@ impl Cluster {
     }
 
     /// What the API server makes of a pod, without the fields that differ between requests.
-    pub async fn dry_run(&self, namespace: &str, pod: &Value) -> Result<Value, String> {
+    pub(crate) async fn dry_run(&self, namespace: &str, pod: &Value) -> Result<Value, String> {
         let mut pod: Value = pod.clone();
         // The token volume's name is random, and the order of the mounts depends on that of the
         // admission plugins.
@@ -136,19 +136,19 @@ impl Cluster {
         Ok(answer)
     }
 
-    pub async fn assert_injected(&self, namespace: &str, pod: &Value, what: &str) {
+    pub(crate) async fn assert_injected(&self, namespace: &str, pod: &Value, what: &str) {
         let expected =
             self.dry_run(&self.control, &injected_by_hand(pod, &self.injection)).await.unwrap();
         assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
     }
 
-    pub async fn assert_untouched(&self, namespace: &str, pod: &Value, what: &str) {
+    pub(crate) async fn assert_untouched(&self, namespace: &str, pod: &Value, what: &str) {
         let expected = self.dry_run(&self.control, pod).await.unwrap();
         assert_eq!(self.dry_run(namespace, pod).await.unwrap(), expected, "{what}");
     }
 
     /// Not called if a test fails, so that the objects can be inspected.
-    pub async fn finish(self, namespaces: Vec<String>) {
+    pub(crate) async fn finish(self, namespaces: Vec<String>) {
         for namespace in namespaces.iter().chain([&self.control]) {
             Api::<Namespace>::all(self.client.clone())
                 .delete(namespace, &DeleteParams::default())
@@ -168,7 +168,7 @@ async fn operator() -> Client {
 
 /// A second implementation of injection: the sidecar comes first, its volumes replace those of the
 /// same name, and containers get the variables that they do not have, before their own.
-pub fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
+pub(crate) fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     let mut pod = pod.clone();
     let named = |items: &[Value], name: &Value| items.iter().any(|item| item["name"] == *name);
     let spec = &mut pod["spec"];
@@ -207,7 +207,7 @@ pub fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     pod
 }
 
-pub fn labelled(labels: &Value) -> Value {
+pub(crate) fn labelled(labels: &Value) -> Value {
     let mut pod = json!({
         "metadata": { "name": "app" },
         "spec": { "containers": [{ "name": "app", "image": "app" }] }
