@@ -134,6 +134,23 @@ pub struct Connections {
     pub past_sidecar: u64,
 }
 
+impl Connections {
+    /// So many to an app are taken for its use.
+    const USED: u64 = 5;
+
+    /// Whether the app is used.
+    #[must_use]
+    pub fn shows_use(self) -> bool {
+        self.app >= Self::USED
+    }
+
+    /// Whether the app behind the sidecar is reached without it.
+    #[must_use]
+    pub fn shows_bypass(self) -> bool {
+        self.past_sidecar > 0
+    }
+}
+
 /// Scores of one trait under one policy.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

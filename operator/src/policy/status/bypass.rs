@@ -9,10 +9,6 @@ use personaguard_api::conditions::{condition, reason};
 use personaguard_api::{Placement, names};
 use std::sync::Arc;
 
-/// Lasting connections to an app whose sidecar has had no request at all, from which on they are
-/// taken for its use.
-const USED: u64 = 5;
-
 type Finding = (&'static str, String);
 
 /// The condition, for the pods that a policy selects.
@@ -126,14 +122,15 @@ fn undeclared(service: &ServiceView, pod: &PodView, app: &AppPort) -> Option<u16
 
 /// What the sidecar itself saw of its pod's connections.
 fn by_connections(selected: &SelectedPod<'_>, app: &AppPort) -> Option<Finding> {
-    let count = selected.report?.connections.past_sidecar;
+    let connections = selected.report?.connections;
+    let count = connections.past_sidecar;
     let message = format!(
         "{count} connections of the last ten minutes reached port {} of pod {} past its sidecar: \
          from another container of the pod, or from a client that uses the pod's address. Let them \
          go to the sidecar's port, and admit no other by a NetworkPolicy.",
         app.number, selected.pod.name
     );
-    (count > 0).then_some((reason::CONNECTIONS_BYPASS_SIDECAR, message))
+    connections.shows_bypass().then_some((reason::CONNECTIONS_BYPASS_SIDECAR, message))
 }
 
 fn past_server(selected: &SelectedPod<'_>) -> Option<Finding> {
@@ -161,7 +158,7 @@ fn unused(selected: &SelectedPod<'_>) -> Option<Finding> {
          not one request: let the app use the server at {}, or select it by no policy.",
         names::BASE_URL_ENV
     );
-    let found = count >= USED && report.totals.responses == 0;
+    let found = report.connections.shows_use() && report.totals.responses == 0;
     found.then_some((reason::SIDECAR_UNUSED, message))
 }
 

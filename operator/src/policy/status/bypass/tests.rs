@@ -111,7 +111,9 @@ fn issue_15_20_an_app_that_never_meets_its_sidecar_is_a_condition() {
     let mut pod = PodView { app_port: None, ..pod(plain()) };
     let mut report = report("chat-1", &[]);
     assert_eq!(serve(&pod, &report), reason::NO_BYPASS);
-    report.connections.app = USED;
+    report.connections.app = 4;
+    assert_eq!(serve(&pod, &report), reason::NO_BYPASS);
+    report.connections.app = 5;
     assert_eq!(serve(&pod, &report), reason::SIDECAR_UNUSED);
     report.totals.responses = 1;
     assert_eq!(serve(&pod, &report), reason::NO_BYPASS);
