@@ -223,8 +223,8 @@ pub struct PodCounts {
     pub name: String,
     /// UID of the pod.
     pub uid: String,
-    /// The sidecar process whose counts these are: the digest of its public key. Each process starts
-    /// from zero.
+    /// The sidecar process whose counts these are: the digest of its public key. Each process
+    /// starts from zero.
     pub instance: String,
     /// How often the sidecar's container had been started anew when the process was first seen.
     #[serde(default)]

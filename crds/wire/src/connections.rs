@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Connections of the pod that did not pass its sidecar, over the last ten minutes. They are counted
-/// once they have lasted for some seconds: what is shorter may be a probe.
+/// Connections of the pod that did not pass its sidecar, over the last ten minutes. They are
+/// counted once they have lasted for some seconds: what is shorter may be a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Connections {

@@ -3,9 +3,10 @@
 //!
 //! `POST https://…:8443/v1/reports` with `Authorization: Bearer <projected token>`. Whose report it
 //! is follows from the token alone, which process of the pod's sidecar made it from the signature
-//! ([`KEY_HEADER`](crate::KEY_HEADER)). Responses: 204 accepted; 400 malformed; 401 the token or the
-//! signature is not valid; 403 it is not a pod's token; 409 another process of the same container
-//! reports; 410 the pod is gone; 413 too large; 503 with Retry-After: not the leader, or overloaded.
+//! ([`KEY_HEADER`](crate::KEY_HEADER)). Responses: 204 accepted; 400 malformed; 401 the token or
+//! the signature is not valid; 403 it is not a pod's token; 409 another process of the same
+//! container reports; 410 the pod is gone; 413 too large; 503 with Retry-After: not the leader, or
+//! overloaded.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement};
 use crate::connections::Connections;

@@ -94,8 +94,8 @@ fn sidecar(spec: &PodSpec) -> Option<&Container> {
     spec.init_containers.iter().flatten().find(|container| is_sidecar(container))
 }
 
-/// By the ConfigMap of the volume that the sidecar reads its config from. Others of the pod may have
-/// such names, too.
+/// By the ConfigMap of the volume that the sidecar reads its config from. Others of the pod may
+/// have such names, too.
 fn sidecar_model(spec: &PodSpec) -> Option<String> {
     let mounts = sidecar(spec)?.volume_mounts.iter().flatten();
     let volume = mounts.into_iter().find(|mount| mount.mount_path == names::CONFIG_DIR)?;

@@ -1,6 +1,6 @@
 //! Connections of the pod that do not pass this sidecar. The containers of a pod share a network
-//! namespace, so `/proc/net/tcp` shows whether the app is used, and by whom it is reached. Addresses
-//! stay here: what is reported is how many there were.
+//! namespace, so `/proc/net/tcp` shows whether the app is used, and by whom it is reached.
+//! Addresses stay here: what is reported is how many there were.
 
 mod counts;
 mod table;

@@ -5,8 +5,8 @@
 //! [`config`] reads what is to be enforced, [`runtime`] keeps what is served in step with it,
 //! [`report`] tells the operator.
 //!
-//! Imports run one way: [`config`], [`audit`], [`connections`], [`telemetry`] · [`report`] · [`runtime`] · [`http`],
-//! `openai` · `session` · [`chat`], [`proxy`], [`admin`] · [`sidecar`].
+//! Imports run one way: [`config`], [`audit`], [`connections`], [`telemetry`] · [`report`] ·
+//! [`runtime`] · [`http`], `openai` · `session` · [`chat`], [`proxy`], [`admin`] · [`sidecar`].
 
 pub mod admin;
 pub mod audit;

@@ -189,19 +189,22 @@ proptest! {
                 Event::Response(pod, score) => pods[pod].scores.push(score),
                 Event::Push(pod) => {
                     let report = pods[pod].push();
-                    counts.push(&name(pod), &pods[pod].uid.to_string(), pods[pod].restarts, &report);
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &report);
                 }
                 Event::LatePush(pod, back) => {
                     // Also of a former process.
                     let sent = &pods[pod].sent;
                     if let Some(report) = sent.iter().nth_back(back) {
-                        counts.push(&name(pod), &pods[pod].uid.to_string(), pods[pod].restarts, report);
+                        let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, report);
                     }
                 }
                 Event::SidecarRestart(pod) => {
                     // It pushes before it ends; what it could not push is lost.
                     let last = pods[pod].push();
-                    counts.push(&name(pod), &pods[pod].uid.to_string(), pods[pod].restarts, &last);
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &last);
                     responses += pods[pod].scores.len() as u64;
                     scores.append(&mut pods[pod].scores);
                     next += 1;
@@ -209,11 +212,13 @@ proptest! {
                     pods[pod].restarts += 1;
                     pods[pod].sequence = 0;
                     let first = pods[pod].push();
-                    counts.push(&name(pod), &pods[pod].uid.to_string(), pods[pod].restarts, &first);
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &first);
                 }
                 Event::PodReplaced(pod) => {
                     let last = pods[pod].push();
-                    counts.push(&name(pod), &pods[pod].uid.to_string(), pods[pod].restarts, &last);
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &last);
                     responses += pods[pod].scores.len() as u64;
                     scores.append(&mut pods[pod].scores);
                     let uid = pods[pod].uid.to_string();

@@ -96,9 +96,10 @@ fn tcp_port(name: &str, number: u16) -> Value {
 }
 
 pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
+    let config = names::for_model(&model.name_any());
     let labels = json!({ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } });
     serde_json::from_value(json!([
-        { "name": names::CONFIG_VOLUME, "configMap": { "name": names::for_model(&model.name_any()) } },
+        { "name": names::CONFIG_VOLUME, "configMap": { "name": config } },
         { "name": POD, "downwardAPI": { "items": [labels] } },
         token_volume(TOKEN),
         weights_volume(MODEL, &model.spec.source),

@@ -1,4 +1,5 @@
-//! Looks for workloads that cannot create their pods: by a quota, or because admission refuses them.
+//! Looks for workloads that cannot create their pods: by a quota, or because admission refuses
+//! them.
 
 use crate::objects::{FailedCreation, Refusal};
 use jiff::Timestamp;

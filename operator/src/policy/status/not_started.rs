@@ -5,9 +5,10 @@ use personaguard_api::conditions::reason;
 use personaguard_api::names;
 
 /// Of a sidecar that runs and has not reported.
-pub(super) const NO_REPORT: &str = "its sidecar runs and has not reported: it may be loading the model; if this persists, check \
-     the log of its container personaguard, and whether it reaches the operator's Service \
-     personaguard-reports";
+pub(super) const NO_REPORT: &str = "its sidecar runs and has not reported: it may be loading the \
+                                    model; if this persists, check the log of its container \
+                                    personaguard, and whether it reaches the operator's Service \
+                                    personaguard-reports";
 
 /// The reason and what was found; `None` if the sidecar runs. One that `reports` does.
 pub(super) fn problem(pod: &PodView, reports: bool) -> Option<(&'static str, String)> {

@@ -50,8 +50,8 @@ impl fmt::Debug for ReportPusher {
 }
 
 impl ReportPusher {
-    /// Pushes what `source` reports, signed with `key`: at once whenever `ledger` says that something
-    /// happened.
+    /// Pushes what `source` reports, signed with `key`: at once whenever `ledger` says that
+    /// something happened.
     #[must_use]
     pub fn new(
         source: impl Fn() -> SidecarReport + Send + 'static,

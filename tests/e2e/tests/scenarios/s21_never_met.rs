@@ -1,5 +1,5 @@
-//! 21. An app that never meets its sidecar, and pods that never come to be: the policy is not Ready,
-//!     and says what was found.
+//! 21. An app that never meets its sidecar, and pods that never come to be: the policy is not
+//! Ready,     and says what was found.
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -13,7 +13,7 @@ fn table(sockets: &[(&str, &str, &str, u64)]) -> Table {
             format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
         };
         format!(
-            "   0: {} {} {state} 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1 0\n",
+            "   0: {} {} {state} 00000000:00000000 00:00000000 00000000 1000 0 {inode} 1 0\n",
             end(local),
             end(remote)
         )
