@@ -73,6 +73,7 @@ impl WorkloadCounts {
             Some(known) if claim == Some(Claim::Same) => Origin {
                 restarts: known.restarts,
                 own_address: known.own_address || origin.own_address,
+                ..origin
             },
             _ => origin,
         };

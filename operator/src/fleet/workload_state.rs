@@ -76,7 +76,9 @@ impl WorkloadState {
 
     /// From the report that a former leader wrote.
     pub(super) fn restored(reference: WorkloadReference, counts: WorkloadCounts) -> Self {
-        Self { counts, report_existed: true, ..Self::new(reference) }
+        let now = Instant::now();
+        let last_seen = counts.pods().map(|pod| (pod.uid.clone(), now)).collect();
+        Self { counts, report_existed: true, last_seen, ..Self::new(reference) }
     }
 
     /// Records a push.
@@ -86,7 +88,9 @@ impl WorkloadState {
         own_address: bool,
         report: &SidecarReport,
     ) -> Result<Due, Contested> {
-        let origin = Origin { restarts: pod.restarts, own_address };
+        let other_is_silent =
+            self.last_seen.get(&pod.uid).is_some_and(|last| last.elapsed() > SILENT_AFTER);
+        let origin = Origin { restarts: pod.restarts, own_address, other_is_silent };
         let recorded = self.counts.record(&pod.name, &pod.uid, origin, report, Timestamp::now());
         if recorded.is_err() {
             self.contests.entry(pod.uid.clone()).or_default().add(Instant::now());

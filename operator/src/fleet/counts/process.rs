@@ -13,6 +13,8 @@ pub(crate) struct Origin {
     pub(crate) restarts: i32,
     /// The connection comes from an address of the pod.
     pub(crate) own_address: bool,
+    /// The process that is believed has not reported for long.
+    pub(crate) other_is_silent: bool,
 }
 
 /// Another process than the one that is believed reports for the same container.
@@ -30,8 +32,8 @@ pub(super) enum Claim {
     Same,
     /// The container was started anew: it takes over, and what the former counted stays.
     Successor,
-    /// It reports from within the pod, and the other does not: it takes over, and what the other
-    /// said is forgotten.
+    /// It reports from within the pod and the other does not, or it goes on reporting and the other
+    /// does not: it takes over, and what the other said is forgotten.
     Rightful,
 }
 
@@ -41,7 +43,9 @@ pub(super) fn judge(known: &PodCounts, instance: &str, origin: Origin) -> Result
         Ok(Claim::Same)
     } else if known.restarts != origin.restarts {
         Ok(Claim::Successor)
-    } else if origin.own_address && !known.own_address {
+    } else if (origin.own_address && !known.own_address)
+        || (origin.other_is_silent && origin.own_address == known.own_address)
+    {
         Ok(Claim::Rightful)
     } else {
         Err(Contested)

@@ -48,7 +48,7 @@ trait Push {
 
 impl Push for WorkloadCounts {
     fn push(&mut self, name: &str, uid: &str, restarts: i32, report: &SidecarReport) -> PushEffect {
-        let origin = Origin { restarts, own_address: true };
+        let origin = Origin { restarts, own_address: true, other_is_silent: false };
         self.record(name, uid, origin, report, now()).unwrap_or_default()
     }
 }

@@ -148,7 +148,7 @@ async fn s20_issue_15_17_a_forged_report_changes_nothing() -> Result<()> {
         })
         .await?;
     let status = report.status.unwrap();
-    assert!(status.pods.iter().all(|pod| pod.failure.is_none() && pod.own_address), "{status:?}");
+    assert!(status.pods.iter().all(|pod| pod.failure.is_none()), "{status:?}");
     fixture.policy_condition("Ready", "True").await?;
     let models: Api<PersonaModel> = Api::all(fixture.client.clone());
     let model = models.get(MODEL).await?.status.unwrap_or_default();

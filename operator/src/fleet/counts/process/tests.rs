@@ -6,8 +6,8 @@ use personaguard_wire::{
 };
 use proptest::prelude::*;
 
-const OUTSIDE: Origin = Origin { restarts: 0, own_address: false };
-const WITHIN: Origin = Origin { restarts: 0, own_address: true };
+const OUTSIDE: Origin = Origin { restarts: 0, own_address: false, other_is_silent: false };
+const WITHIN: Origin = Origin { own_address: true, ..OUTSIDE };
 
 fn push(
     counts: &mut WorkloadCounts,
@@ -60,6 +60,20 @@ fn issue_15_17_a_sidecar_takes_its_place_back_from_one_that_came_first() {
     push(&mut counts, OUTSIDE, "forged", u64::MAX, 900).unwrap_err();
     push(&mut counts, WITHIN, "sidecar", 2, 7).unwrap();
     assert_eq!((believed(&counts), counts.totals().responses), ("sidecar", 7));
+}
+
+#[test]
+fn issue_15_17_where_addresses_tell_nothing_the_one_that_goes_on_reporting_takes_over() {
+    let mut counts = WorkloadCounts::default();
+    let later = |origin| Origin { other_is_silent: true, ..origin };
+    push(&mut counts, OUTSIDE, "forged", 1, 900).unwrap();
+    push(&mut counts, OUTSIDE, "sidecar", 1, 5).unwrap_err();
+    push(&mut counts, later(OUTSIDE), "sidecar", 2, 5).unwrap();
+    assert_eq!((believed(&counts), counts.totals().responses), ("sidecar", 5));
+    // Never in place of one that is known to be within the pod.
+    push(&mut counts, WITHIN, "sidecar", 3, 6).unwrap();
+    push(&mut counts, later(OUTSIDE), "forged", 2, 900).unwrap_err();
+    assert_eq!((believed(&counts), counts.totals().responses), ("sidecar", 6));
 }
 
 #[test]
