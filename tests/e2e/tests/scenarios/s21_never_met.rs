@@ -2,9 +2,11 @@
 //! Ready,     and says what was found.
 
 use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use personaguard_api::PersonaPolicy;
 use personaguard_e2e::fixture::{self, PATIENCE};
 use personaguard_e2e::{Fixture, objects, prompts, wait};
@@ -118,6 +120,10 @@ async fn s21_issue_15_20_what_keeps_pods_from_being_is_told() -> Result<()> {
     fixture.finish().await
 }
 
+async fn list_is_empty(pods: &Api<Pod>) -> Result<bool> {
+    Ok(pods.list(&ListParams::default().labels("app=chat")).await?.items.is_empty())
+}
+
 #[tokio::test]
 async fn s21_issue_15_20_an_image_that_cannot_be_pulled_is_told() -> Result<()> {
     let fixture = Fixture::new("s21i").await?;
@@ -126,9 +132,9 @@ async fn s21_issue_15_20_an_image_that_cannot_be_pulled_is_told() -> Result<()> 
     // A mirror that is not there, as a later webhook would write it in.
     let name = format!("zz-{}", fixture.namespace);
     let expression = "object.spec.?initContainers.orValue([]).exists(c, \
-                      !c.image.startsWith('mirror.invalid/')) ? \
+                      !c.image.startsWith('127.0.0.1:1/')) ? \
                       [JSONPatch{op: 'replace', path: '/spec/initContainers/0/image', \
-                      value: 'mirror.invalid/personaguard:1'}] : []";
+                      value: '127.0.0.1:1/personaguard:1'}] : []";
     let rules = json!([{
         "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]
     }]);
@@ -154,26 +160,25 @@ async fn s21_issue_15_20_an_image_that_cannot_be_pulled_is_told() -> Result<()> 
         }))
         .await?;
     assert_eq!(binding.name_any(), name);
-    // The API server sees it within seconds, and so does a workload that is made anew.
-    let app = app(&fixture);
-    let deployments: Api<k8s_openapi::api::apps::v1::Deployment> = fixture.api();
-    let (condition, _) = wait::until("the image to be told", PATIENCE, || async {
-        fixture.apply(&app).await?;
-        let found = tokio::time::timeout(
-            std::time::Duration::from_secs(15),
-            not_ready(&fixture, "SidecarImageUnavailable"),
-        );
-        match found.await {
-            Ok(found) => found.map(Some),
-            Err(_) => {
-                deployments.delete("chat", &DeleteParams::default()).await?;
-                Ok(None)
-            }
+    // The API server sees it within seconds; until then pods get the sidecar that there is.
+    let deployments: Api<Deployment> = fixture.api();
+    let pods: Api<Pod> = fixture.api();
+    wait::until("the mirror's image in a pod", PATIENCE, || async {
+        fixture.apply(&app(&fixture)).await?;
+        let list = pods.list(&ListParams::default().labels("app=chat")).await?;
+        let mut containers = list.items.into_iter().filter_map(|pod| pod.spec?.init_containers);
+        let mirrored = containers.any(|containers| {
+            containers.iter().any(|it| it.image.as_deref() == Some("127.0.0.1:1/personaguard:1"))
+        });
+        if !mirrored && !list_is_empty(&pods).await? {
+            deployments.delete("chat", &DeleteParams::default()).await?;
         }
+        Ok(mirrored.then_some(()))
     })
     .await?;
+    let condition = not_ready(&fixture, "SidecarImageUnavailable").await?;
     let message = &condition.message;
-    assert!(message.contains("mirror.invalid/personaguard:1"), "{message}");
+    assert!(message.contains("127.0.0.1:1/personaguard:1"), "{message}");
     assert!(!message.contains("check the log"), "there is none: {message}");
     for (kind, plural) in [
         ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
