@@ -13,8 +13,8 @@ use crate::vector::Artifact;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{
-    ActionKind, Digest, LastBreach, Layer, Mode, PersonaModel, PersonaPolicy, PodCounts, PodState,
-    PolicyAcknowledgement, SampleCounts, Totals, TraitScores,
+    ActionKind, Connections, Digest, LastBreach, Layer, Mode, PersonaModel, PersonaPolicy,
+    PodCounts, PodState, PolicyAcknowledgement, SampleCounts, Totals, TraitScores,
 };
 use personaguard_resolve::VectorInput;
 use personaguard_wire::ResolvedPolicy;
@@ -97,6 +97,8 @@ pub(crate) fn report(pod: &str, policies: &[&ResolvedPolicy]) -> PodCounts {
         name: pod.into(),
         uid: format!("uid-{pod}"),
         instance: "i".into(),
+        restarts: 0,
+        own_address: true,
         sequence: 1,
         model: "smollm2".into(),
         policies: policies.iter().map(acknowledge).collect(),
@@ -105,6 +107,7 @@ pub(crate) fn report(pod: &str, policies: &[&ResolvedPolicy]) -> PodCounts {
         state: PodState::Ready,
         model_digest: Some(Digest::of(b"weights")),
         totals: Totals::default(),
+        connections: Connections::default(),
         traits: Vec::new(),
         audit_log: None,
     }

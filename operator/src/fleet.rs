@@ -2,6 +2,7 @@
 
 mod audit_logs;
 mod breach;
+mod contest;
 mod controller;
 mod counts;
 mod events;
@@ -15,5 +16,6 @@ mod workload_state;
 
 pub(crate) use breach::{ActiveBreach, active_breaches};
 pub(crate) use controller::Controller;
+pub(crate) use counts::Contested;
 pub(crate) use loaded::loaded;
 pub(crate) use state::Fleet;

@@ -50,26 +50,35 @@ fn status(
     }
 }
 
+/// By counts: no single sidecar decides for a whole cluster, unless it is the only one.
 fn ready(sidecars: &[(String, PodCounts)], serving: usize) -> NewCondition {
     let failing = sidecars.iter().filter(|(_, pod)| pod.state == PodState::Failed);
-    if let Some((namespace, pod)) = failing.clone().next() {
+    let fails = failing.clone().count();
+    if let Some((namespace, pod)) = failing.clone().next().filter(|_| fails > serving) {
         let (reason, why) = match &pod.failure {
             Some(failure) => (failure.reason.as_str(), failure.message.as_str()),
             None => (reason::REFUSED_BY_SIDECAR, "the sidecar gives no reason: check its log"),
         };
         let message = format!(
             "{} of {} sidecars cannot serve it. {namespace}/{}: {why}",
-            failing.count(),
+            fails,
             sidecars.len(),
             pod.name
         );
         return NewCondition::unmet(condition::READY, reason, message);
     }
     if serving > 0 {
-        let message = format!("{serving} sidecars serve it.");
+        let first = failing.clone().next();
+        let others = first.map(|(namespace, pod)| {
+            format!(" {fails} cannot, among them {namespace}/{}: see its policies.", pod.name)
+        });
+        let message = format!("{serving} sidecars serve it.{}", others.unwrap_or_default());
         return NewCondition::met(condition::READY, reason::SERVED, message);
     }
     let message = "No sidecar has reported serving it yet: apply a PersonaPolicy that names it, \
                    and create a pod that the policy selects.";
     NewCondition::unknown(condition::READY, reason::NOT_SERVED_YET, message)
 }
+
+#[cfg(test)]
+mod tests;

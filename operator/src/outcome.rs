@@ -64,6 +64,11 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
+    /// The object cannot become what was written: it is immutable, for example.
+    pub(crate) fn is_invalid(&self) -> bool {
+        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 422)
+    }
+
     /// The object does not exist (any more).
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 404)

@@ -60,14 +60,61 @@ true
 {{ $rules }}
 {{- end }}
 
-{{/* CEL: whether any of a list of metav1.LabelSelectors selects the object. All of matchLabels and matchExpressions count; an
-     empty selector selects everything. */}}
+{{/* CEL: whether any of a list of metav1.LabelSelectors selects an object: (dict "selectors" … "object" "object"). All of
+     matchLabels and matchExpressions count; an empty selector selects everything. */}}
 {{- define "personaguard.selects" -}}
-{{ . }}.exists(s,
-  s.?matchLabels.orValue({}).all(k, object.metadata.?labels[?k] == optional.of(s.matchLabels[k])) &&
+{{ .selectors }}.exists(s,
+  s.?matchLabels.orValue({}).all(k, {{ .object }}.metadata.?labels[?k] == optional.of(s.matchLabels[k])) &&
   s.?matchExpressions.orValue([]).all(e,
-    e.operator == 'In' ? e.?values.orValue([]).exists(v, object.metadata.?labels[?e.key] == optional.of(v)) :
-    e.operator == 'NotIn' ? !e.?values.orValue([]).exists(v, object.metadata.?labels[?e.key] == optional.of(v)) :
-    e.operator == 'Exists' ? object.metadata.?labels[?e.key].hasValue() :
-    e.operator == 'DoesNotExist' && !object.metadata.?labels[?e.key].hasValue()))
+    e.operator == 'In' ? e.?values.orValue([]).exists(v, {{ .object }}.metadata.?labels[?e.key] == optional.of(v)) :
+    e.operator == 'NotIn' ? !e.?values.orValue([]).exists(v, {{ .object }}.metadata.?labels[?e.key] == optional.of(v)) :
+    e.operator == 'Exists' ? {{ .object }}.metadata.?labels[?e.key].hasValue() :
+    e.operator == 'DoesNotExist' && !{{ .object }}.metadata.?labels[?e.key].hasValue()))
+{{- end }}
+
+{{/* CEL: whether a pod can only run on Windows: by its OS, its node selector, or every term of its required node affinity. */}}
+{{- define "personaguard.windows" -}}
+(object.spec.?os.?name == optional.of('windows') ||
+['kubernetes.io/os', 'beta.kubernetes.io/os'].exists(label,
+  object.spec.?nodeSelector[?label] == optional.of('windows') ||
+  (object.spec.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([]).size() > 0 &&
+  object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.all(t,
+    t.?matchExpressions.orValue([]).exists(e, e.key == label && e.operator == 'In' && e.?values.orValue([]) == ['windows'])))))
+{{- end }}
+
+{{/* CEL: the containers of a pod's spec that have the sidecar's name: (dict "object" "object"). */}}
+{{- define "personaguard.namesakes" -}}
+{{ .object }}.spec.?initContainers.orValue([]).filter(c, c.name == params.spec.container.name)
+{{- end }}
+
+{{/* CEL: whether a pod has the sidecar as it was injected. Images and resources are other people's to rewrite (mirrors,
+     digests, autoscalers, limit ranges), and so is what they add: variables, mounts beside ours, a token. */}}
+{{- define "personaguard.injected" -}}
+{{ include "personaguard.namesakes" (dict "object" "object") }}.exists(c,
+  c.?restartPolicy == optional.of('Always') &&
+  c.?command.orValue([]) == params.spec.container.?command.orValue([]) &&
+  c.?args.orValue([]) == params.spec.container.?args.orValue([]) &&
+  c.?workingDir.orValue('') == params.spec.container.?workingDir.orValue('') &&
+  c.?envFrom.orValue([]).size() == params.spec.container.?envFrom.orValue([]).size() &&
+  has(c.lifecycle) == has(params.spec.container.lifecycle) &&
+  params.spec.container.?env.orValue([]).all(p, c.?env.orValue([]).exists(e, e.name == p.name)) &&
+  c.?env.orValue([]).all(e,
+    params.spec.container.?env.orValue([]).exists(p, p.name == e.name) ?
+    params.spec.container.?env.orValue([]).exists(p, p.name == e.name && p.?value.orValue('') == e.?value.orValue('') && has(p.valueFrom) == has(e.valueFrom)) :
+    e.name == 'PERSONAGUARD_UPSTREAM' ?
+    has(params.spec.takeover) && e.?value.orValue('').startsWith('http://127.0.0.1:') :
+    !e.name.startsWith('PERSONAGUARD_')) &&
+  params.spec.container.?ports.orValue([]).all(p, c.?ports.orValue([]).exists(o, o.?name == p.?name && o.containerPort == p.containerPort)) &&
+  params.spec.container.?volumeMounts.orValue([]).all(p, c.?volumeMounts.orValue([]).exists(m,
+    m.name == p.name && m.mountPath == p.mountPath && !has(m.subPath) && !has(m.subPathExpr))) &&
+  c.?volumeMounts.orValue([]).all(m, m.mountPath != '/' && !m.mountPath.startsWith('/usr') &&
+    params.spec.container.?volumeMounts.orValue([]).all(p, (m.name == p.name && m.mountPath == p.mountPath) ||
+    !((m.mountPath + '/').startsWith(p.mountPath + '/') || (p.mountPath + '/').startsWith(m.mountPath + '/'))))) &&
+params.spec.volumes.all(p, object.spec.?volumes.orValue([]).exists(v, v.name == p.name &&
+  has(v.configMap) == has(p.configMap) && v.?configMap.?name == p.?configMap.?name && v.?configMap.?items.orValue([]) == p.?configMap.?items.orValue([]) &&
+  has(v.downwardAPI) == has(p.downwardAPI) &&
+  v.?downwardAPI.?items.orValue([]).map(i, i.path + '=' + i.?fieldRef.?fieldPath.orValue('')) ==
+  p.?downwardAPI.?items.orValue([]).map(i, i.path + '=' + i.?fieldRef.?fieldPath.orValue('')) &&
+  has(v.projected) == has(p.projected) && has(v.image) == has(p.image) &&
+  has(v.persistentVolumeClaim) == has(p.persistentVolumeClaim) && has(v.emptyDir) == has(p.emptyDir)))
 {{- end }}

@@ -2,7 +2,7 @@
 //! each can change alone.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
-use crate::report::{DriftCharts, PodState, Totals};
+use crate::report::{Connections, DriftCharts, PodState, Totals};
 use crate::sample::{Centroid, Sample, Sketch};
 use personaguard_wire as wire;
 
@@ -20,6 +20,13 @@ impl From<wire::Totals> for Totals {
     fn from(totals: wire::Totals) -> Self {
         let wire::Totals { responses, breaches, blocked, unguarded, incoherent } = totals;
         Self { responses, breaches, blocked, unguarded, incoherent }
+    }
+}
+
+impl From<wire::Connections> for Connections {
+    fn from(connections: wire::Connections) -> Self {
+        let wire::Connections { app, past_sidecar } = connections;
+        Self { app, past_sidecar }
     }
 }
 

@@ -36,8 +36,8 @@ pub use policy::{
     responses_for_quantile,
 };
 pub use report::{
-    DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus, PodCounts,
-    PodState, Totals, TraitScores, WorkloadReference,
+    Connections, DriftCharts, LastBreach, PersonaReport, PersonaReportSpec, PersonaReportStatus,
+    PodCounts, PodState, Totals, TraitScores, WorkloadReference,
 };
 pub use sample::{Centroid, Sample, Sketch};
 pub use screen::{DatasetScreen, DatasetScreenSpec, DatasetScreenStatus, DatasetSource, Reference};

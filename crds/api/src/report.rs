@@ -123,6 +123,35 @@ pub struct Totals {
     pub incoherent: u64,
 }
 
+/// Connections of a pod that did not pass its sidecar.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connections {
+    /// From outside to the app's own containers.
+    #[serde(default)]
+    pub app: u64,
+    /// In placement Proxy: to the port behind the sidecar, by others than the sidecar.
+    #[serde(default)]
+    pub past_sidecar: u64,
+}
+
+impl Connections {
+    /// So many to an app are taken for its use.
+    const USED: u64 = 5;
+
+    /// Whether the app is used.
+    #[must_use]
+    pub fn shows_use(self) -> bool {
+        self.app >= Self::USED
+    }
+
+    /// Whether the app behind the sidecar is reached without it.
+    #[must_use]
+    pub fn shows_bypass(self) -> bool {
+        self.past_sidecar > 0
+    }
+}
+
 /// Scores of one trait under one policy.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -203,8 +232,15 @@ pub struct PodCounts {
     pub name: String,
     /// UID of the pod.
     pub uid: String,
-    /// The sidecar process whose counts these are. Each process starts from zero.
+    /// The sidecar process whose counts these are: the digest of its public key. Each process
+    /// starts from zero.
     pub instance: String,
+    /// How often the sidecar's container had been started anew when the process was first seen.
+    #[serde(default)]
+    pub restarts: i32,
+    /// Whether the process reported from the pod's own address.
+    #[serde(default)]
+    pub own_address: bool,
     /// Sequence number of the push.
     pub sequence: u64,
     /// Name of the model that it serves.
@@ -229,6 +265,9 @@ pub struct PodCounts {
     pub model_digest: Option<Digest>,
     /// Its counts.
     pub totals: Totals,
+    /// Connections of the pod that did not pass the sidecar, over the last ten minutes.
+    #[serde(default)]
+    pub connections: Connections,
     /// Its counts for each trait.
     #[serde(default)]
     pub traits: Vec<TraitScores>,

@@ -178,7 +178,8 @@ pub struct JudgeEndpoint {
     /// Model to ask there.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// Its key, in a Secret in the operator's namespace. Default: no key is sent.
+    /// Its key, in a Secret in the operator's namespace with the label
+    /// `personaguard.dev/endpoint-key: "true"`. Default: no key is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_secret: Option<KeySecret>,
 }

@@ -139,7 +139,7 @@ pub fn resolve_policy(
     consistent(spec)?;
     let mut seen = BTreeSet::new();
     let mut traits = Vec::with_capacity(spec.traits.len());
-    let mut content = vec![model.spec.sha256.to_string()];
+    let mut used = BTreeMap::new();
     for rule in &spec.traits {
         if !seen.insert(&rule.vector) {
             let message = format!(
@@ -167,10 +167,10 @@ pub fn resolve_policy(
         let action = complete(rule)?;
         coherent(rule)?;
         condition(rule, &spec.traits, vectors)?;
-        content.push(format!("{} {}", vector.layer, digest_of(&vector.values)));
+        used.insert(rule.vector.clone(), resolved_vector(vector));
         for part in parts(&action) {
             let values = part.values(&vector.layers).ok_or_else(|| no_layer(rule, part, vector))?;
-            content.push(format!("{} {}", part.name(""), digest_of(&values)));
+            used.insert(part.name(&rule.vector), resolved_part(vector, part, &values));
         }
         traits.push(ResolvedTrait {
             vector: rule.vector.clone(),
@@ -197,8 +197,7 @@ pub fn resolve_policy(
         record_conversations: spec.record_conversations,
         traits,
     };
-    content.push(serde_json::to_string(&resolved).unwrap_or_default());
-    resolved.digest = Some(Digest::of(content.join("\n").as_bytes()));
+    resolved.digest = Some(resolved.enforced_with(|name| used.get(name)));
     Ok(resolved)
 }
 

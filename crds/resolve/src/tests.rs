@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
 };
 use personaguard_api::{
-    CalibratedFrom, CalibrationSource, Capping, Layer, PersonaVector, ProjectionRange, Score,
-    Steering, TrafficCalibration, selects,
+    CalibratedFrom, CalibrationSource, Capping, Digest, Layer, PersonaVector, ProjectionRange,
+    Score, Steering, TrafficCalibration, selects,
 };
 use personaguard_wire::Sample;
 

@@ -61,8 +61,8 @@ pub mod operator {
     pub const RECONCILIATIONS: &str = "personaguard_operator_reconciliations_total";
     /// Histogram {kind}, seconds.
     pub const RECONCILE_DURATION: &str = "personaguard_operator_reconcile_duration_seconds";
-    /// Counter {result: accepted, malformed, unauthenticated, forbidden, gone, overloaded,
-    /// not_leader}: report pushes.
+    /// Counter {result: accepted, malformed, unauthenticated, forbidden, gone, contested,
+    /// overloaded, not_leader}: report pushes.
     pub const REPORTS: &str = "personaguard_operator_reports_total";
     /// Counter {receiver: alertmanager, webhook; result: delivered, failed, dropped}: alerts that
     /// the operator itself sends.

@@ -36,6 +36,17 @@ pub const INJECTION: &str = "personaguard.dev/injection";
 /// Prefix of the ConfigMap and of the `PersonaInjection` for a model in a namespace; the model's
 /// name follows.
 pub const CONFIG_PREFIX: &str = "personaguard-";
+/// Annotation of a pod with the names of the containers that are told where the sidecar is, and are
+/// expected to use it; without it, all of them.
+pub const CONTAINERS: &str = "personaguard.dev/containers";
+/// Label of a Secret of the operator's namespace that a `PersonaVector` may name as the key of its
+/// endpoint, with value `true`.
+pub const ENDPOINT_KEY_LABEL: &str = "personaguard.dev/endpoint-key";
+/// Annotation of a Service that leads to a container which does not pass requests on to the model,
+/// with value `true`.
+pub const LEADS_ELSEWHERE: &str = "personaguard.dev/leads-elsewhere";
+/// Name of the volume with the config folder, in a guarded pod.
+pub const CONFIG_VOLUME: &str = "personaguard-config";
 /// Namespaces in which nothing is ever injected, beside the operator's own.
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 

@@ -170,9 +170,9 @@ pub struct ResolvedPolicy {
     pub uid: String,
     /// Its generation, which a sidecar acknowledges.
     pub generation: i64,
-    /// Digest of everything that the policy resolves to, including vectors and model. A vector that
-    /// is made again changes what is enforced, but not the generation, so a sidecar acknowledges
-    /// both.
+    /// Digest of everything that the policy resolves to ([`GuardConfig::enforced`]), for those who
+    /// read the file. A vector that is made again changes what is enforced, but not the generation,
+    /// so a sidecar acknowledges both: the digest that it computes itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Whether it acts or only measures.

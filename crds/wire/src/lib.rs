@@ -10,6 +10,8 @@
 
 mod acknowledgement;
 mod audit_log;
+mod connections;
+mod enforced;
 mod extraction;
 mod guard_config;
 mod invalid;
@@ -19,10 +21,12 @@ mod report;
 mod sample;
 mod scores;
 mod selector;
+mod signature;
 mod sketch;
 
 pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
 pub use audit_log::{AuditLog, LogHead};
+pub use connections::Connections;
 pub use extraction::ExtractionProgress;
 pub use guard_config::{
     Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait, ResolvedVector,
@@ -37,4 +41,5 @@ pub use report::{ModelObservation, PodState, SidecarReport, Totals};
 pub use sample::Sample;
 pub use scores::{Breach, DriftCharts, TraitSummary};
 pub use selector::{Requirement, Selector};
+pub use signature::{KEY_HEADER, SIGNATURE_HEADER, instance_of, signed_text};
 pub use sketch::{Centroid, Sketch};

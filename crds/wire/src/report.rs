@@ -2,12 +2,15 @@
 //! leader loses nothing.
 //!
 //! `POST https://…:8443/v1/reports` with `Authorization: Bearer <projected token>`. Whose report it
-//! is follows from the token alone. Responses: 204 accepted; 400 malformed; 401 the token is not
-//! valid; 403 it is not a pod's token; 410 the pod is gone; 413 too large; 503 with Retry-After:
-//! not the leader, or overloaded.
+//! is follows from the token alone, which process of the pod's sidecar made it from the signature
+//! ([`KEY_HEADER`](crate::KEY_HEADER)). Responses: 204 accepted; 400 malformed; 401 the token or
+//! the signature is not valid; 403 it is not a pod's token; 409 another process of the same
+//! container reports; 410 the pod is gone; 413 too large; 503 with Retry-After: not the leader, or
+//! overloaded.
 
 use crate::acknowledgement::{Failure, PolicyAcknowledgement};
 use crate::audit_log::AuditLog;
+use crate::connections::Connections;
 use crate::invalid::Invalid;
 use crate::limits::{
     MAX_ID, MAX_MESSAGE, MAX_NAME, MAX_POLICIES, MAX_SAMPLES, MAX_TRAITS, is_name,
@@ -20,7 +23,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SidecarReport {
-    /// Random id of the sidecar process. Counts start from zero with each.
+    /// Id of the sidecar process, see [`crate::instance_of`]. Counts start from zero with each.
     pub instance: String,
     /// Increases with each push of a process.
     pub sequence: u64,
@@ -34,6 +37,9 @@ pub struct SidecarReport {
     pub config_error: Option<String>,
     /// Counts since the process started.
     pub totals: Totals,
+    /// Connections of the pod that did not pass this sidecar.
+    #[serde(default, skip_serializing_if = "Connections::is_empty")]
+    pub connections: Connections,
     /// Scores since the process started, also of policies that are gone.
     pub traits: Vec<TraitSummary>,
     /// Where the audit log stands, where there is one.

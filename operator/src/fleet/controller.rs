@@ -133,6 +133,7 @@ impl Controller {
             policies: &policies,
             sidecar_pods: &snapshot.sidecar_pods,
             silent_pods: &snapshot.silent_pods,
+            contested_pods: &snapshot.contested_pods,
             before,
             held: !self.context.stores.policies.unreadable_within(&name.namespace).is_empty(),
             now: Timestamp::now(),

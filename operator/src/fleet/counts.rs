@@ -5,20 +5,21 @@ mod audit_log;
 mod convert;
 mod effect;
 mod merge;
+mod process;
 
 pub(crate) use effect::{NewBreach, PushEffect};
+pub(crate) use process::{Contested, Origin};
 
 use convert::pod_counts;
 use jiff::Timestamp;
 use merge::{add, merge_into, without_sample};
 use personaguard_api::{Digest, PersonaReportStatus, PodCounts, Totals, TraitScores};
 use personaguard_wire::{Sample, SidecarReport};
+use process::{Claim, judge};
 use std::collections::BTreeMap;
 
 /// Traits for which a workload keeps the counts of sidecars that are gone.
 const MAX_RETIRED_TRAITS: usize = 256;
-/// Former sidecar processes that are remembered per pod.
-const MAX_FORMER_INSTANCES: usize = 16;
 
 /// What the sidecars of a workload counted. It can be rebuilt from the status of a `PersonaReport`,
 /// so that a new leader knows the same.
@@ -28,9 +29,6 @@ pub(crate) struct WorkloadCounts {
     pods: BTreeMap<String, PodCounts>,
     retired: Totals,
     retired_traits: Vec<TraitScores>,
-    /// Former sidecar processes of each pod, by pod UID: a late push of theirs is stale. Lost on a
-    /// change of leader, which takes longer than any push.
-    former_instances: BTreeMap<String, Vec<String>>,
 }
 
 impl WorkloadCounts {
@@ -39,7 +37,6 @@ impl WorkloadCounts {
             pods: status.pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect(),
             retired: status.retired,
             retired_traits: status.retired_traits.clone(),
-            former_instances: BTreeMap::new(),
         }
     }
 
@@ -64,27 +61,37 @@ impl WorkloadCounts {
         &mut self,
         name: &str,
         uid: &str,
+        origin: Origin,
         report: &SidecarReport,
         now: Timestamp,
-    ) -> PushEffect {
+    ) -> Result<PushEffect, Contested> {
         if self.is_stale(uid, report) {
-            return PushEffect::default();
+            return Ok(PushEffect::default());
         }
+        let known = self.pods.get(uid);
+        let claim = known.map(|known| judge(known, &report.instance, origin)).transpose()?;
+        let origin = match known {
+            Some(known) if claim == Some(Claim::Same) => Origin {
+                restarts: known.restarts,
+                own_address: known.own_address || origin.own_address,
+                ..origin
+            },
+            _ => origin,
+        };
         self.retire_namesakes(name, uid);
         let before = self.pods.get(uid);
         let audit_log = audit_log::after(before, report, now);
-        let new = PodCounts { audit_log, ..pod_counts(name, uid, report, now) };
+        let new = PodCounts { audit_log, ..pod_counts(name, uid, origin, report, now) };
         let known = self.pods.insert(uid.to_owned(), new.clone());
         let effect = PushEffect::of(known.as_ref(), &new);
-        if let Some(former) = known.filter(|known| known.instance != new.instance) {
-            self.retire_instance(&former);
+        if let Some(former) = known.filter(|_| claim == Some(Claim::Successor)) {
+            self.retire_counts(&former);
         }
-        effect
+        Ok(effect)
     }
 
     /// Adds the counts of a pod that is gone to the retired ones. Returns whether it was known.
     pub(crate) fn retire_pod(&mut self, uid: &str) -> bool {
-        self.former_instances.remove(uid);
         let Some(pod) = self.pods.remove(uid) else { return false };
         self.retire_counts(&pod);
         true
@@ -127,13 +134,11 @@ impl WorkloadCounts {
         merged
     }
 
-    /// Not newer than the last push of the same process, or from a former process.
+    /// Not newer than the last push of the same process.
     fn is_stale(&self, uid: &str, report: &SidecarReport) -> bool {
-        let repeated = self.pods.get(uid).is_some_and(|known| {
+        self.pods.get(uid).is_some_and(|known| {
             known.instance == report.instance && report.sequence <= known.sequence
-        });
-        let former = self.former_instances.get(uid);
-        repeated || former.is_some_and(|former| former.contains(&report.instance))
+        })
     }
 
     /// A pod's name is reused only when the pod before is gone.
@@ -146,16 +151,6 @@ impl WorkloadCounts {
             .collect();
         for uid in namesakes {
             self.retire_pod(&uid);
-        }
-    }
-
-    /// The sidecar process of a pod was replaced by another.
-    fn retire_instance(&mut self, pod: &PodCounts) {
-        self.retire_counts(pod);
-        let former = self.former_instances.entry(pod.uid.clone()).or_default();
-        former.push(pod.instance.clone());
-        if former.len() > MAX_FORMER_INSTANCES {
-            former.remove(0);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the sidecars of all workloads reported, in memory. Its readers' part is in `queries`.
 
-use super::counts::{NewBreach, WorkloadCounts};
+use super::counts::{Contested, NewBreach, WorkloadCounts};
 use super::owners::Owners;
 use super::workload::report_name;
 use super::workload_state::{Snapshot, WorkloadState};
@@ -67,13 +67,15 @@ impl Fleet {
         self.owners.is_known(owner)
     }
 
-    /// Records a push and returns the keys that are due because of it.
+    /// Records a push and returns the keys that are due because of it. `own_address`: it came from
+    /// an address of the pod.
     pub(crate) fn record(
         &self,
         pod: &PodView,
+        own_address: bool,
         workload: &WorkloadReference,
         report: &SidecarReport,
-    ) -> Vec<Key> {
+    ) -> Result<Vec<Key>, Contested> {
         let name = report_name(&pod.namespace, workload);
         let mut inner = self.lock();
         inner.listening_since.get_or_insert_with(Instant::now);
@@ -83,7 +85,7 @@ impl Fleet {
             .or_insert_with(|| WorkloadState::new(workload.clone()));
         // It may be a new workload of the same name.
         state.reference = workload.clone();
-        let due = state.record(pod, report);
+        let due = state.record(pod, own_address, report)?;
         let model = pod.sidecar.clone().unwrap_or_default();
         let scope = Scope { namespace: pod.namespace.clone(), model: model.clone() };
         let keys = [
@@ -91,7 +93,7 @@ impl Fleet {
             due.policies.then_some(Key::Scope(scope)),
             due.model.then_some(Key::Model(model)),
         ];
-        keys.into_iter().flatten().collect()
+        Ok(keys.into_iter().flatten().collect())
     }
 
     /// Retires a pod that is gone. Returns the report that changes, if the pod was known.

@@ -25,6 +25,8 @@ pub(super) struct StatusInputs<'a> {
     pub(super) sidecar_pods: &'a BTreeSet<String>,
     /// Names of those whose sidecar has not reported recently.
     pub(super) silent_pods: &'a BTreeSet<String>,
+    /// Names of those for which two processes report.
+    pub(super) contested_pods: &'a BTreeSet<String>,
     pub(super) before: Option<&'a PersonaReportStatus>,
     /// A policy of the namespace cannot be read, so no breach or drift is known to be over.
     pub(super) held: bool,
@@ -33,8 +35,17 @@ pub(super) struct StatusInputs<'a> {
 
 /// The status, and after how long it changes even if nothing happens.
 pub(super) fn status(inputs: &StatusInputs<'_>) -> (PersonaReportStatus, Option<Duration>) {
-    let StatusInputs { workload, counts, policies, sidecar_pods, silent_pods, before, held, now } =
-        inputs;
+    let StatusInputs {
+        workload,
+        counts,
+        policies,
+        sidecar_pods,
+        silent_pods,
+        before,
+        held,
+        now,
+        ..
+    } = inputs;
     let mut status = counts.to_status();
     status.workload = display_name(workload);
     status.pods_reporting =
@@ -46,7 +57,7 @@ pub(super) fn status(inputs: &StatusInputs<'_>) -> (PersonaReportStatus, Option<
     let always = [
         trait_breached(&breaches),
         drift_detected(policies, &status.traits),
-        reporting(sidecar_pods, silent_pods),
+        reporting(sidecar_pods, silent_pods, inputs.contested_pods),
     ];
     let new: Vec<_> = always.into_iter().chain(audit_log_intact(counts.pods())).collect();
     let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
@@ -125,7 +136,18 @@ fn drift_detected(policies: &[Arc<PersonaPolicy>], traits: &[TraitScores]) -> Ne
     NewCondition::met(condition::DRIFT_DETECTED, reason::SCORES_MOVED, message)
 }
 
-fn reporting(sidecar_pods: &BTreeSet<String>, silent: &BTreeSet<String>) -> NewCondition {
+fn reporting(
+    sidecar_pods: &BTreeSet<String>,
+    silent: &BTreeSet<String>,
+    contested: &BTreeSet<String>,
+) -> NewCondition {
+    if let Some(pod) = contested.first() {
+        let message = format!(
+            "Two processes report for pod {pod}, and the first is believed. Delete the pod; if it \
+             comes back, see who may create tokens for its ServiceAccount."
+        );
+        return NewCondition::unmet(condition::REPORTING, reason::REPORTS_CONTESTED, message);
+    }
     if silent.is_empty() {
         let message = format!("All pods with a sidecar report ({}).", sidecar_pods.len());
         return NewCondition::met(condition::REPORTING, reason::ALL_PODS_REPORT, message);

@@ -1,6 +1,7 @@
 //! What is known of one workload between two writes of its `PersonaReport`.
 
-use super::counts::{NewBreach, WorkloadCounts};
+use super::contest::Contest;
+use super::counts::{Contested, NewBreach, Origin, WorkloadCounts};
 use crate::objects::PodView;
 use jiff::Timestamp;
 use personaguard_api::WorkloadReference;
@@ -30,6 +31,8 @@ pub(super) struct WorkloadState {
     missing_since: Option<Instant>,
     /// Time of the last push of each pod, by UID.
     last_seen: HashMap<String, Instant>,
+    /// Pushes of another process than the one that is believed, by the pod's UID.
+    contests: HashMap<String, Contest>,
     /// New breaches without an Event.
     unannounced: Vec<NewBreach>,
 }
@@ -51,6 +54,8 @@ pub(super) struct Snapshot {
     /// Names of pods with a sidecar, and of those that are silent.
     pub(super) sidecar_pods: BTreeSet<String>,
     pub(super) silent_pods: BTreeSet<String>,
+    /// Names of pods for which two processes report.
+    pub(super) contested_pods: BTreeSet<String>,
     pub(super) unannounced: Vec<NewBreach>,
 }
 
@@ -64,20 +69,35 @@ impl WorkloadState {
             report_existed: false,
             missing_since: None,
             last_seen: HashMap::new(),
+            contests: HashMap::new(),
             unannounced: Vec::new(),
         }
     }
 
     /// From the report that a former leader wrote.
     pub(super) fn restored(reference: WorkloadReference, counts: WorkloadCounts) -> Self {
-        Self { counts, report_existed: true, ..Self::new(reference) }
+        let now = Instant::now();
+        let last_seen = counts.pods().map(|pod| (pod.uid.clone(), now)).collect();
+        Self { counts, report_existed: true, last_seen, ..Self::new(reference) }
     }
 
     /// Records a push.
-    pub(super) fn record(&mut self, pod: &PodView, report: &SidecarReport) -> Due {
+    pub(super) fn record(
+        &mut self,
+        pod: &PodView,
+        own_address: bool,
+        report: &SidecarReport,
+    ) -> Result<Due, Contested> {
+        let other_is_silent =
+            self.last_seen.get(&pod.uid).is_some_and(|last| last.elapsed() > SILENT_AFTER);
+        let origin = Origin { restarts: pod.restarts, own_address, other_is_silent };
+        let recorded = self.counts.record(&pod.name, &pod.uid, origin, report, Timestamp::now());
+        if recorded.is_err() {
+            self.contests.entry(pod.uid.clone()).or_default().add(Instant::now());
+        }
+        let effect = recorded?;
         let last_seen = self.last_seen.insert(pod.uid.clone(), Instant::now());
         let was_silent = last_seen.is_none_or(|last| last.elapsed() > SILENT_AFTER);
-        let effect = self.counts.record(&pod.name, &pod.uid, report, Timestamp::now());
         let breached = !effect.breaches.is_empty();
         self.write_now |= effect.state
             || effect.breach_counted
@@ -87,17 +107,18 @@ impl WorkloadState {
             || was_silent;
         let room = MAX_UNANNOUNCED.saturating_sub(self.unannounced.len());
         self.unannounced.extend(effect.breaches.into_iter().take(room));
-        Due {
+        Ok(Due {
             report: effect.counts || effect.state || was_silent,
             policies: effect.state || breached,
             model: effect.state,
-        }
+        })
     }
 
     /// The pod is gone.
     pub(super) fn retire_pod(&mut self, uid: &str) {
         self.counts.retire_pod(uid);
         self.last_seen.remove(uid);
+        self.contests.remove(uid);
         self.write_now = true;
     }
 
@@ -115,7 +136,11 @@ impl WorkloadState {
             let since_last = self.last_seen.get(&pod.uid).map_or(listening, Instant::elapsed);
             self.counts.pod(&pod.uid).is_some() && since_last > SILENT_AFTER
         });
+        let contested = sidecar_pods
+            .iter()
+            .filter(|pod| self.contests.get(&pod.uid).is_some_and(Contest::lasts));
         Snapshot {
+            contested_pods: contested.map(|pod| pod.name.clone()).collect(),
             silent_pods: silent.map(|pod| pod.name.clone()).collect(),
             sidecar_pods: sidecar_pods.iter().map(|pod| pod.name.clone()).collect(),
             reference: self.reference.clone(),

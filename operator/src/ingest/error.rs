@@ -1,6 +1,7 @@
 //! Why a push is not accepted.
 
 use super::identity::IdentityError;
+use crate::fleet::Contested;
 use crate::outcome::NotLeader;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
@@ -14,6 +15,8 @@ pub(super) enum PushError {
     Unauthenticated(String),
     #[error("{0}")]
     Forbidden(String),
+    #[error(transparent)]
+    Contested(#[from] Contested),
     #[error("the pod does not exist any more")]
     Gone,
     #[error("too busy: try again")]
@@ -29,6 +32,7 @@ impl PushError {
             Self::Malformed(_) => "malformed",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
+            Self::Contested(_) => "contested",
             Self::Gone => "gone",
             Self::Overloaded => "overloaded",
             Self::NotLeader => "not_leader",
@@ -43,6 +47,7 @@ impl IntoResponse for PushError {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, message).into_response(),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, message).into_response(),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, message).into_response(),
+            Self::Contested(_) => (StatusCode::CONFLICT, message).into_response(),
             Self::Gone => (StatusCode::GONE, message).into_response(),
             Self::Overloaded | Self::NotLeader => {
                 let retry = [(RETRY_AFTER, "1")];

@@ -1,5 +1,6 @@
 //! Which pod a push comes from: by its projected token alone, as the API server reviews it.
 
+use super::slots::Slots;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use kube::{Api, Client};
 use personaguard_api::names;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -19,7 +21,9 @@ const MAX_CACHED: usize = 10_000;
 /// For how long a review is cached, so that an idle fleet does not keep the API server busy. A
 /// token is valid for as long as its pod exists, and that is checked on each push.
 const CACHE_TTL: Duration = Duration::from_secs(600);
-const MAX_CONCURRENT_REVIEWS: usize = 16;
+/// Reviews at the same time, for one peer and for all: anyone can ask for them.
+const MAX_REVIEWS_PER_PEER: usize = 4;
+const MAX_CONCURRENT_REVIEWS: usize = 32;
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
@@ -53,6 +57,7 @@ struct CachedReview {
 pub(super) struct TokenReviewer {
     api: Api<TokenReview>,
     slots: Semaphore,
+    peers: Slots<IpAddr>,
     /// By SHA-256 of the token.
     cache: Mutex<HashMap<[u8; 32], CachedReview>>,
 }
@@ -60,11 +65,16 @@ pub(super) struct TokenReviewer {
 impl TokenReviewer {
     pub(super) fn new(client: Client) -> Self {
         let slots = Semaphore::new(MAX_CONCURRENT_REVIEWS);
-        Self { api: Api::all(client), slots, cache: Mutex::default() }
+        let peers = Slots::new(MAX_REVIEWS_PER_PEER);
+        Self { api: Api::all(client), slots, peers, cache: Mutex::default() }
     }
 
-    /// The pod that a token belongs to.
-    pub(super) async fn identify(&self, token: &str) -> Result<PodIdentity, IdentityError> {
+    /// The pod that a token belongs to, which came from a peer.
+    pub(super) async fn identify(
+        &self,
+        token: &str,
+        peer: IpAddr,
+    ) -> Result<PodIdentity, IdentityError> {
         if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
             return Err(IdentityError::Unauthenticated("it is empty or too long".to_owned()));
         }
@@ -73,6 +83,7 @@ impl TokenReviewer {
         {
             return Ok(known.identity.clone());
         }
+        let _own = self.peers.take(&peer).ok_or(IdentityError::Overloaded)?;
         let identity = identity(self.review(token).await?)?;
         let ttl = CACHE_TTL.min(remaining_lifetime(token, Timestamp::now()));
         self.store(hash, identity.clone(), ttl);

@@ -2,26 +2,45 @@
 
 use super::error::PushError;
 use super::identity::PodIdentity;
+use super::proof::signer;
 use crate::context::Context;
 use crate::fleet::Fleet;
 use crate::objects::PodView;
+use axum::http::HeaderMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use personaguard_wire::SidecarReport;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+/// A push, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct Push<'a> {
+    pub(super) identity: &'a PodIdentity,
+    /// Where the connection comes from.
+    pub(super) peer: IpAddr,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
 
 pub(super) async fn accept(
     context: &Context,
     fleet: &Fleet,
-    identity: &PodIdentity,
-    body: &[u8],
+    Push { identity, peer, headers, body }: Push<'_>,
 ) -> Result<(), PushError> {
-    let report: SidecarReport =
+    let signer = signer(headers, body)?;
+    let mut report: SidecarReport =
         serde_json::from_slice(body).map_err(|error| PushError::Malformed(error.to_string()))?;
     report.validate().map_err(|error| PushError::Malformed(error.to_string()))?;
+    if report.instance != signer {
+        return Err(PushError::Forbidden("another process signed it".to_owned()));
+    }
     let pod = stored_pod(context, identity).await?;
+    // What the pod was given says which model it is, not its report.
+    report.model.name = pod.sidecar.clone().unwrap_or_default();
+    let own_address = pod.addresses.contains(&peer.to_canonical());
     let workload = fleet.workload_of(&pod).await.map_err(|_| PushError::Overloaded)?;
-    for key in fleet.record(&pod, &workload, &report) {
+    for key in fleet.record(&pod, own_address, &workload, &report)? {
         context.queue.push(key);
     }
     Ok(())

@@ -1,29 +1,29 @@
-//! Routes and limits.
+//! Routes and limits. A push proves whose it is before a byte of its body is read.
 
+use super::connections::Connections;
 use super::error::PushError;
-use super::identity::{PodIdentity, TokenReviewer};
+use super::gate::Gate;
+use super::identity::PodIdentity;
+use super::report::Push;
 use super::{extraction, report};
 use crate::context::Context;
 use crate::fleet::Fleet;
 use crate::vector;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use personaguard_api::names;
 use personaguard_wire::{MAX_REPORT_BYTES, MAX_VECTOR_BYTES};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-/// Pushes that are handled at the same time. Further ones are to be retried.
-const MAX_CONCURRENT_PUSHES: usize = 128;
 /// For one push, including reading it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_PROGRESS_BYTES: usize = 1 << 10;
@@ -33,18 +33,18 @@ pub(crate) struct Ingest {
     pub(crate) context: Arc<Context>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) vectors: Arc<vector::Controller>,
+    pub(crate) connections: Connections,
 }
 
 struct Server {
     ingest: Ingest,
-    reviewer: TokenReviewer,
-    slots: Semaphore,
+    gate: Gate,
 }
 
+/// To be served with the address of each connection's peer.
 pub(crate) fn router(ingest: Ingest) -> Router {
-    let reviewer = TokenReviewer::new(ingest.context.cluster.client.clone());
-    let slots = Semaphore::new(MAX_CONCURRENT_PUSHES);
-    let server = Arc::new(Server { ingest, reviewer, slots });
+    let gate = Gate::new(ingest.context.cluster.client.clone(), ingest.connections.clone());
+    let server = Arc::new(Server { ingest, gate });
     Router::new()
         .route(names::REPORT_PATH, post(push_report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
         .route(names::VECTOR_PATH, post(push_vector).layer(DefaultBodyLimit::max(MAX_VECTOR_BYTES)))
@@ -52,66 +52,62 @@ pub(crate) fn router(ingest: Ingest) -> Router {
             names::PROGRESS_PATH,
             post(push_progress).layer(DefaultBodyLimit::max(MAX_PROGRESS_BYTES)),
         )
-        .layer(from_fn_with_state(Arc::clone(&server), limit_concurrency))
+        .route_layer(from_fn_with_state(Arc::clone(&server), admit))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(CatchPanicLayer::new())
         .with_state(server)
 }
 
-/// The limit includes reading the body.
-async fn limit_concurrency(
+/// Finds out whose push it is, and only then lets it take a place and be read.
+async fn admit(
     State(server): State<Arc<Server>>,
-    request: Request,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match server.slots.try_acquire() {
-        Ok(_slot) => next.run(request).await,
-        Err(_) => server.respond(Err(PushError::Overloaded)),
-    }
+    let admitted = match server.ingest.context.cluster.check_leading() {
+        Ok(()) => server.gate.admit(request.headers(), peer).await,
+        Err(error) => Err(error.into()),
+    };
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => return server.respond(Err(error)),
+    };
+    request.extensions_mut().insert(admitted.pod.clone());
+    next.run(request).await
 }
 
 async fn push_report(
     State(server): State<Arc<Server>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(identity): Extension<PodIdentity>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let Ingest { context, fleet, .. } = &server.ingest;
-    server.respond(match server.identify(&headers).await {
-        Ok(pod) => report::accept(context, fleet, &pod, &body).await,
-        Err(error) => Err(error),
-    })
+    let push = Push { identity: &identity, peer: peer.ip(), headers: &headers, body: &body };
+    server.respond(report::accept(context, fleet, push).await)
 }
 
 async fn push_vector(
     State(server): State<Arc<Server>>,
-    headers: HeaderMap,
+    Extension(pod): Extension<PodIdentity>,
     body: Bytes,
 ) -> Response {
     let Ingest { context, vectors, .. } = &server.ingest;
-    server.respond(match server.identify(&headers).await {
-        Ok(pod) => extraction::accept_vector(context, vectors, &pod, &body).await,
-        Err(error) => Err(error),
-    })
+    server.respond(extraction::accept_vector(context, vectors, &pod, &body).await)
 }
 
 async fn push_progress(
     State(server): State<Arc<Server>>,
-    headers: HeaderMap,
+    Extension(pod): Extension<PodIdentity>,
     body: Bytes,
 ) -> Response {
     let Ingest { context, vectors, .. } = &server.ingest;
-    server.respond(match server.identify(&headers).await {
-        Ok(pod) => extraction::accept_progress(context, vectors, &pod, &body).await,
-        Err(error) => Err(error),
-    })
+    server.respond(extraction::accept_progress(context, vectors, &pod, &body).await)
 }
 
 impl Server {
-    async fn identify(&self, headers: &HeaderMap) -> Result<PodIdentity, PushError> {
-        self.ingest.context.cluster.check_leading()?;
-        Ok(self.reviewer.identify(bearer_token(headers)?).await?)
-    }
-
     /// Counts a push and answers it.
     fn respond(&self, result: Result<(), PushError>) -> Response {
         let label = result.as_ref().map_or_else(PushError::result, |()| "accepted");
@@ -124,11 +120,4 @@ impl Server {
             }
         }
     }
-}
-
-fn bearer_token(headers: &HeaderMap) -> Result<&str, PushError> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
-        PushError::Unauthenticated("send the header `Authorization: Bearer TOKEN`".to_owned())
-    })
 }

@@ -1,10 +1,14 @@
 //! What the operator keeps of a pod.
 
+use super::app_containers::AppContainers;
+use super::exempt::exempt;
+use super::sidecar_container::{SidecarStart, is_sidecar, namesake};
 use crate::keys::Owner;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 use personaguard_api::names;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Field selector: pods that have ended are not watched.
 pub(crate) const WATCHED_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -28,6 +32,16 @@ pub(crate) struct PodView {
     pub(crate) app_port: Option<AppPort>,
     /// Why the API server never injects into it, if it never does.
     pub(crate) exempt: Option<&'static str>,
+    /// Image of a container that has the sidecar's name and is none.
+    pub(crate) namesake: Option<String>,
+    /// What the containers of the app say about servers and ports.
+    pub(crate) app: AppContainers,
+    /// How far the start of the sidecar is.
+    pub(crate) start: SidecarStart,
+    /// How often the sidecar's container was started anew.
+    pub(crate) restarts: i32,
+    /// Its addresses.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 /// The port on which the app is reached without its sidecar.
@@ -47,6 +61,11 @@ impl From<Pod> for PodView {
             identity: pod.spec.as_ref().and_then(|spec| variable(spec, names::MODEL_IDENTITY_ENV)),
             owner: owner(&pod),
             exempt: exempt(&pod),
+            namesake: pod.spec.as_ref().and_then(namesake),
+            app: AppContainers::of(&pod),
+            start: SidecarStart::of(&pod),
+            restarts: super::sidecar_container::restarts(&pod),
+            addresses: addresses(&pod),
             app_port: pod.spec.as_ref().and_then(app_port),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             refreshed_for: pod.annotations().get(names::CONFIG_DIGEST_ANNOTATION).cloned(),
@@ -68,8 +87,10 @@ fn owner(pod: &Pod) -> Option<Owner> {
     })
 }
 
-fn sidecar(spec: &PodSpec) -> Option<&Container> {
-    spec.init_containers.iter().flatten().find(|container| container.name == names::CONTAINER)
+fn addresses(pod: &Pod) -> Vec<IpAddr> {
+    let status = pod.status.iter();
+    let all = status.flat_map(|status| status.pod_ips.iter().flatten());
+    all.filter_map(|address| address.ip.parse().ok()).collect()
 }
 
 /// A variable of the sidecar.
@@ -78,15 +99,18 @@ fn variable(spec: &PodSpec, name: &str) -> Option<String> {
     environment.find(|variable| variable.name == name)?.value.clone()
 }
 
-/// By the name of the ConfigMap that the sidecar mounts.
+fn sidecar(spec: &PodSpec) -> Option<&Container> {
+    spec.init_containers.iter().flatten().find(|container| is_sidecar(container))
+}
+
+/// By the ConfigMap of the volume that the sidecar reads its config from. Others of the pod may
+/// have such names, too.
 fn sidecar_model(spec: &PodSpec) -> Option<String> {
-    sidecar(spec)?;
-    let config = spec
-        .volumes
-        .iter()
-        .flatten()
-        .find_map(|volume| volume.config_map.as_ref()?.name.strip_prefix(names::CONFIG_PREFIX));
-    Some(config.unwrap_or_default().to_owned())
+    let mounts = sidecar(spec)?.volume_mounts.iter().flatten();
+    let volume = mounts.into_iter().find(|mount| mount.mount_path == names::CONFIG_DIR)?;
+    let mut volumes = spec.volumes.iter().flatten();
+    let config = volumes.find(|known| known.name == volume.name)?.config_map.as_ref()?;
+    config.name.strip_prefix(names::CONFIG_PREFIX).map(str::to_owned)
 }
 
 /// By the upstream address that the API server gave the sidecar on injection.
@@ -99,25 +123,6 @@ fn app_port(spec: &PodSpec) -> Option<AppPort> {
         ports.iter().find_map(|port| u16::try_from(port.host_port?).ok().filter(|port| *port > 0));
     let names = ports.iter().filter_map(|port| port.name.clone()).collect();
     Some(AppPort { number, names, host_port })
-}
-
-/// The exceptions of the chart's admission policy.
-fn exempt(pod: &Pod) -> Option<&'static str> {
-    let spec = pod.spec.as_ref()?;
-    let opted_out = |map: &BTreeMap<String, String>| {
-        map.get(names::INJECT).is_some_and(|value| value == "false")
-    };
-    if spec.host_network == Some(true) {
-        Some("on the host's network")
-    } else if opted_out(pod.labels()) || opted_out(pod.annotations()) {
-        Some("opted out by personaguard.dev/inject")
-    } else if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
-        Some("for Windows")
-    } else if pod.annotations().contains_key("kubernetes.io/config.mirror") {
-        Some("static")
-    } else {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
+use personaguard_api::names;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +15,16 @@ pub(crate) struct ServiceView {
     pub(crate) target_numbers: Vec<u16>,
     /// Container ports that it targets by name.
     pub(crate) target_names: Vec<String>,
+    /// Its author says that it does not lead to a model.
+    pub(crate) leads_elsewhere: bool,
 }
 
 impl ServiceView {
     /// `None` if the Service itself selects no pods.
     pub(crate) fn of(service: Service) -> Option<Self> {
         let name = service.name_any();
+        let leads_elsewhere =
+            service.annotations().get(names::LEADS_ELSEWHERE).is_some_and(|value| value == "true");
         let spec = service.spec?;
         let selector = spec.selector.filter(|selector| !selector.is_empty())?;
         if spec.type_.as_deref() == Some("ExternalName") {
@@ -33,7 +38,7 @@ impl ServiceView {
                 None => target_numbers.extend(u16::try_from(port.port)),
             }
         }
-        Some(Self { name, selector, target_numbers, target_names })
+        Some(Self { name, selector, target_numbers, target_names, leads_elsewhere })
     }
 
     pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {

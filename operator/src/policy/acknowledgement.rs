@@ -8,6 +8,7 @@ pub(super) fn acknowledges(report: &PodCounts, policy: &ResolvedPolicy) -> bool 
     report.policies.iter().any(|known| {
         known.uid == policy.uid
             && known.generation == policy.generation
-            && (known.digest.is_none() || known.digest == policy.digest)
+            && known.digest.is_some()
+            && known.digest == policy.digest
     })
 }

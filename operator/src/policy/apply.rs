@@ -1,6 +1,7 @@
 //! Step 4: writes what differs from the stored objects. A write that fails keeps no other from
 //! being tried.
 
+mod anew;
 mod refresh;
 
 use super::build::{Desired, DesiredState};
@@ -8,6 +9,7 @@ use super::dereference::Inputs;
 use super::validate::Validated;
 use crate::context::Context;
 use crate::outcome::{FailedWrites, NotLeader, WriteError};
+use anew::apply_or_make_anew;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::core::ObjectMeta;
@@ -72,7 +74,9 @@ async fn apply_config(
             Ok((stored.cloned(), false))
         }
         Desired::Present(map) => {
-            let written = context.cluster.apply(&api, &name, map.as_ref()).await?;
+            let right = |it: &ConfigMap| same_config(it, map);
+            let stored_map = stored.map(AsRef::as_ref);
+            let written = apply_or_make_anew(context, &api, stored_map, map, right).await?;
             context.stores.config_maps.upsert_written(written.clone(), Some);
             let digest = config_digest(&written);
             tracing::info!(namespace, name, digest = digest.short(), "a config was written");
@@ -87,23 +91,25 @@ async fn apply_injection(
     inputs: &Inputs,
     injection: &PersonaInjection,
 ) -> Result<(), WriteError> {
-    let same = inputs.injection.as_ref().is_some_and(|stored| {
+    let same = |stored: &PersonaInjection| {
         stored.spec == injection.spec && has_labels(&stored.metadata, &injection.metadata)
-    });
-    if same {
+    };
+    let stored = inputs.injection.as_deref();
+    if stored.is_some_and(same) {
         return Ok(());
     }
     let namespace = &inputs.scope.namespace;
     let api: Api<PersonaInjection> = context.cluster.namespaced(namespace);
     let name = names::for_model(&inputs.scope.model);
-    let written = context.cluster.apply(&api, &name, injection).await?;
+    let written = apply_or_make_anew(context, &api, stored, injection, same).await?;
     context.stores.injections.upsert_written(written, Some);
     tracing::info!(namespace, name, "an injection was written");
     Ok(())
 }
 
 fn same_config(stored: &ConfigMap, desired: &ConfigMap) -> bool {
-    stored.data == desired.data
+    stored.immutable != Some(true)
+        && stored.data == desired.data
         && stored.binary_data == desired.binary_data
         && has_labels(&stored.metadata, &desired.metadata)
 }

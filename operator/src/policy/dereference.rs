@@ -1,11 +1,13 @@
 //! Step 1: everything that the policies of a scope refer to, and everything that exists of it.
 
+mod failed_creations;
+
 use super::stored::Stored;
 use crate::certs::TrustBundle;
 use crate::context::{Context, Unreadable};
 use crate::fleet::Fleet;
 use crate::keys::{Kind, ObjectName, Scope};
-use crate::objects::{PodView, ServiceView};
+use crate::objects::{FailedCreation, PodView, ServiceView};
 use crate::settings::Settings;
 use crate::unreadable;
 use crate::vector::{ArtifactCache, CheckedArtifact};
@@ -45,6 +47,8 @@ pub(crate) struct Inputs {
     pub(crate) pods: Vec<Arc<PodView>>,
     /// Services of the namespace that select pods.
     pub(crate) services: Vec<Arc<ServiceView>>,
+    /// Workloads of the namespace whose pods are refused, where a policy has no pods.
+    pub(crate) failed_creations: Vec<FailedCreation>,
     /// Last report of each pod of the namespace, by UID.
     pub(crate) reports: BTreeMap<String, PodCounts>,
     pub(crate) config_map: Option<Arc<ConfigMap>>,
@@ -94,6 +98,7 @@ pub(super) async fn dereference(
     let deleted = deleted.iter().chain(&gone).map(|policy| policy.metadata.clone());
     let mut pods = stores.pods.within(namespace);
     pods.retain(|pod| !pod.terminating);
+    let failed_creations = failed_creations(context, namespace, &policies, &pods).await;
     Ok(Inputs {
         scope: scope.clone(),
         settings: Arc::clone(&context.settings),
@@ -111,6 +116,7 @@ pub(super) async fn dereference(
         unreadable_services: stores.services.unreadable_within(namespace),
         pods,
         services: stores.services.within(namespace),
+        failed_creations,
         reports: fleet.pods_within(namespace),
         config_map,
         injection: stores.injections.get(namespace, &name),
@@ -179,6 +185,22 @@ fn elsewhere(context: &Context, scope: &Scope) -> BTreeMap<String, Elsewhere> {
         }
     }
     elsewhere
+}
+
+async fn failed_creations(
+    context: &Context,
+    namespace: &str,
+    policies: &[Arc<PersonaPolicy>],
+    pods: &[Arc<PodView>],
+) -> Vec<FailedCreation> {
+    let without_pods = policies.iter().any(|policy| {
+        let mut selected = pods.iter();
+        !selected.any(|pod| personaguard_api::selects(&policy.spec.selector, &pod.labels))
+    });
+    match without_pods {
+        true => failed_creations::look(&context.cluster.client, namespace).await,
+        false => Vec::new(),
+    }
 }
 
 async fn vectors(

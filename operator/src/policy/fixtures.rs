@@ -24,6 +24,7 @@ pub(crate) fn inputs(policies: Vec<PersonaPolicy>) -> Inputs {
         vectors: BTreeMap::from([("evil".to_owned(), Ok(artifact(b"weights", 8)))]),
         pods: Vec::new(),
         services: Vec::new(),
+        failed_creations: Vec::new(),
         reports: BTreeMap::new(),
         config_map: None,
         injection: None,

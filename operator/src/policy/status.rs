@@ -3,6 +3,7 @@
 mod bypass;
 mod calibration;
 mod guarded;
+mod not_started;
 mod observation;
 
 use super::dereference::Inputs;

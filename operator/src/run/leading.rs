@@ -6,15 +6,16 @@ use crate::certs::{self, Renewal, TrustBundle};
 use crate::context::Context;
 use crate::fleet::{self, Fleet};
 use crate::informers::{self, Triggers};
-use crate::ingest::{self, Ingest};
+use crate::ingest::{self, Connections, Ingest};
 use crate::leader::label_leader;
 use crate::vector::{self, ArtifactCache};
 use crate::workers::Workers;
 use crate::{alerts, policy, screen};
 use anyhow::{Context as _, Result, bail};
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
@@ -45,7 +46,9 @@ pub(crate) async fn lead(context: Arc<Context>, ready: &Ready) -> Result<()> {
     tasks.spawn(workers.run());
     tasks.spawn(renewal.run(next_renewal));
     tasks.spawn(alerts::run(Arc::clone(&context), Arc::clone(&fleet)));
-    let server = serve(Ingest { context: Arc::clone(&context), fleet, vectors }, tls).await?;
+    let connections = Connections::default();
+    let ingest = Ingest { context: Arc::clone(&context), fleet, vectors, connections };
+    let server = serve(ingest, tls).await?;
     tasks.spawn(keep_labelled(Arc::clone(&context)));
     ready.set(true);
     tracing::info!(address = %context.settings.reports_listen, "receiving reports");
@@ -86,8 +89,9 @@ async fn keep_labelled(context: Arc<Context>) {
 async fn serve(ingest: Ingest, tls: RustlsConfig) -> Result<JoinHandle<io::Result<()>>> {
     let handle = Handle::new();
     let address = ingest.context.settings.reports_listen;
-    let server = axum_server::bind_rustls(address, tls).handle(handle.clone());
-    let router = ingest::router(ingest).into_make_service();
+    let acceptor = RustlsAcceptor::new(tls).acceptor(ingest.connections.clone());
+    let server = axum_server::bind(address).acceptor(acceptor).handle(handle.clone());
+    let router = ingest::router(ingest).into_make_service_with_connect_info::<SocketAddr>();
     let mut server = tokio::spawn(server.serve(router));
     if handle.listening().await.is_none() {
         (&mut server).await?.context("cannot listen on --reports-listen")?;

@@ -5,13 +5,14 @@
 //! [`config`] reads what is to be enforced, [`runtime`] keeps what is served in step with it,
 //! [`report`] tells the operator.
 //!
-//! Imports run one way: [`config`], [`audit`], [`telemetry`], [`http`] · [`report`] · [`runtime`],
-//! `openai` · `session` · [`chat`], [`proxy`], [`admin`] · [`sidecar`].
+//! Imports run one way: [`config`], [`audit`], [`connections`], [`telemetry`], [`http`] ·
+//! [`report`] · [`runtime`], `openai` · `session` · [`chat`], [`proxy`], [`admin`] · [`sidecar`].
 
 pub mod admin;
 pub mod audit;
 pub mod chat;
 pub mod config;
+pub mod connections;
 pub mod http;
 mod openai;
 pub mod proxy;

@@ -6,7 +6,7 @@ use crate::http::{Limits, listen};
 use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
 use crate::runtime::{AppState, ModelReloader, watch_memory};
-use crate::{admin, chat};
+use crate::{admin, chat, connections};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -55,6 +55,7 @@ impl Sidecar {
         let app = Arc::new(AppState::new(logs));
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let proxies = upstream.is_some();
+        let port = upstream.as_ref().and_then(|(upstream, _)| upstream.port());
         let router = match upstream {
             None => chat::router(Arc::clone(&app), limits),
             Some((upstream, times)) => proxy::router(Arc::clone(&app), limits, &upstream, times),
@@ -71,6 +72,10 @@ impl Sidecar {
         if let Some(target) = reports {
             let pusher = reports_of(&app, target);
             background.push(tokio::spawn(pusher.run(stop_background.clone())));
+            let (counts, ledger) = (Arc::clone(&app.connections), Arc::clone(&app.ledger));
+            let notify = move || ledger.notify();
+            let watch = connections::watch(counts, port, notify, stop_background.clone());
+            background.push(tokio::spawn(watch));
         }
         Self { app, stop, listeners, stop_background, background }
     }
@@ -99,5 +104,6 @@ impl Sidecar {
 fn reports_of(app: &Arc<AppState>, target: ReportTarget) -> ReportPusher {
     let (ledger, metrics) = (Arc::clone(&app.ledger), Arc::clone(&app.metrics));
     let app = Arc::clone(app);
-    ReportPusher::new(move || app.report(), ledger, metrics, target)
+    let key = Arc::clone(&app.key);
+    ReportPusher::new(move || app.report(), ledger, metrics, target, key)
 }

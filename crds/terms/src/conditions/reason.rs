@@ -119,8 +119,28 @@ reasons! {
     FORMER_WEIGHTS = "FormerWeights" on [GUARDED]:
         "Some pods were made for former weights of the model, keep these loaded, and enforce an earlier generation.",
         "`kubectl rollout restart` their workload.";
+        "Wait some seconds; then see what the message says was found.";
+    POD_NOT_SCHEDULED = "PodNotScheduled" on [GUARDED]:
+        "A selected pod has no node yet.",
+        "The message has the scheduler's own; a sidecar's resources are `runtime.resources` of the \
+         PersonaModel.";
+    SIDECAR_IMAGE_UNAVAILABLE = "SidecarImageUnavailable" on [GUARDED]:
+        "The kubelet cannot pull the sidecar's image.",
+        "Correct `sidecar.image` of the chart, or give the pod's ServiceAccount \
+         `imagePullSecrets`.";
+    SIDECAR_NOT_STARTED = "SidecarNotStarted" on [GUARDED]:
+        "The sidecar's container waits, cannot be started, or ended.",
+        "The message has the kubelet's own; `kubectl describe pod` has its Events.";
+    PODS_NOT_CREATED = "PodsNotCreated" on [GUARDED]:
+        "A workload whose pods the policy selects cannot create them: a quota, or admission.",
+        "The message has the API server's own. With a quota, give `runtime.resources` to the \
+         PersonaModel.";
+    PORT_CONFLICT = "PortConflict" on [GUARDED]:
+        "The app declares a port that the sidecar listens on.",
+        "Give the app another port than 8790 and 8791.";
     PODS_WITHOUT_SIDECAR = "PodsWithoutSidecar" on [GUARDED]:
-        "Some selected pods have no sidecar: they are older than the policy, or exempt.",
+        "Some selected pods have no sidecar: they are older than the policy, exempt, or have \
+         another container of its name.",
         "`kubectl rollout restart` their workload.";
     NO_PODS = "NoPods" on [GUARDED]:
         "Status Unknown: the selector matches no pod.",
@@ -141,8 +161,23 @@ reasons! {
         on [BYPASS_DETECTED, READY(PersonaPolicy)]:
         "A port of the node leads to the app's own port.",
         "Remove `hostPort` from the container.";
+    FRONT_BYPASSES_SIDECAR = "FrontBypassesSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+        "A Service leads to another container of the pod, which may pass requests on to the model.",
+        "Take over that container's port, or annotate the Service with \
+         `personaguard.dev/leads-elsewhere: \"true\"`.";
+    CONNECTIONS_BYPASS_SIDECAR = "ConnectionsBypassSidecar" on
+        [BYPASS_DETECTED, READY(PersonaPolicy)]:
+        "The sidecar saw connections to the app's port that were not its own.",
+        "Let all clients use the sidecar's port; a NetworkPolicy keeps them to it.";
+    APP_USES_ANOTHER_SERVER = "AppUsesAnotherServer" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+        "In placement Serve, a container sets `OPENAI_BASE_URL` to another server.",
+        "Remove the variable, or name the containers that are to be guarded in the pod's \
+         annotation `personaguard.dev/containers`.";
+    SIDECAR_UNUSED = "SidecarUnused" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
+        "In placement Serve, an app is used, and its sidecar has had no request.",
+        "Let the app use the server at `OPENAI_BASE_URL`.";
     NO_BYPASS = "NoBypass" on [BYPASS_DETECTED]:
-        "No Service and no host port bypasses the sidecar.",
+        "No way past the sidecar was found.",
         "";
 
     // What was measured.
@@ -170,6 +205,10 @@ reasons! {
     PODS_SILENT = "PodsSilent" on [REPORTING]:
         "Some guarded pods have not reported recently.",
         "See the [runbook](runbooks.md#personaguardsidecarsilent).";
+    REPORTS_CONTESTED = "ReportsContested" on [REPORTING]:
+        "Two processes report for one pod, and it cannot be told which is its sidecar; the first \
+         is believed.",
+        "Delete the pod, and see who may create tokens for its ServiceAccount.";
 
     LOGS_CONTINUOUS = "LogsContinuous" on [AUDIT_LOG_INTACT]:
         "Every audit log has only grown.",

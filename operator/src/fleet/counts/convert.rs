@@ -1,5 +1,6 @@
 //! From a sidecar's push to the counts of its pod. Pure.
 
+use super::process::Origin;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use personaguard_api::{DriftCharts, LastBreach, PodCounts, TraitScores};
@@ -8,6 +9,7 @@ use personaguard_wire::{PodState, Sample, SidecarReport, TraitSummary};
 pub(super) fn pod_counts(
     name: &str,
     uid: &str,
+    origin: Origin,
     report: &SidecarReport,
     now: Timestamp,
 ) -> PodCounts {
@@ -19,6 +21,8 @@ pub(super) fn pod_counts(
         name: name.to_owned(),
         uid: uid.to_owned(),
         instance: report.instance.clone(),
+        restarts: origin.restarts,
+        own_address: origin.own_address,
         sequence: report.sequence,
         model: report.model.name.clone(),
         policies: report.policies.iter().cloned().map(Into::into).collect(),
@@ -27,6 +31,7 @@ pub(super) fn pod_counts(
         state: report.model.state.into(),
         model_digest: report.model.digest.clone(),
         totals: report.totals.into(),
+        connections: report.connections.into(),
         traits,
         // It depends on what was known before.
         audit_log: None,

@@ -70,6 +70,8 @@ fn same_state(a: &PodCounts, b: &PodCounts) -> bool {
         && a.config_error == b.config_error
         && a.state == b.state
         && a.model_digest == b.model_digest
+        && a.connections.shows_use() == b.connections.shows_use()
+        && a.connections.shows_bypass() == b.connections.shows_bypass()
 }
 
 fn drifts(scores: &TraitScores) -> bool {

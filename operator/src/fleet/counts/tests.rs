@@ -19,6 +19,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
         policies: Vec::new(),
         config_error: None,
         totals: wire::Totals { responses, breaches, blocked: 0, ..wire::Totals::default() },
+        connections: wire::Connections::default(),
         traits: vec![TraitSummary {
             policy: "no-villains".into(),
             vector: "evil".into(),
@@ -42,6 +43,18 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
     }
 }
 
+/// A push from the pod's own address.
+trait Push {
+    fn push(&mut self, name: &str, uid: &str, restarts: i32, report: &SidecarReport) -> PushEffect;
+}
+
+impl Push for WorkloadCounts {
+    fn push(&mut self, name: &str, uid: &str, restarts: i32, report: &SidecarReport) -> PushEffect {
+        let origin = Origin { restarts, own_address: true, other_is_silent: false };
+        self.record(name, uid, origin, report, now()).unwrap_or_default()
+    }
+}
+
 fn now() -> Timestamp {
     Timestamp::from_second(1_700_000_000).unwrap()
 }
@@ -49,14 +62,11 @@ fn now() -> Timestamp {
 #[test]
 fn a_push_replaces_the_one_before_and_a_stale_push_is_ignored() {
     let mut counts = WorkloadCounts::default();
-    assert!(counts.record("chat-1", "u1", &report("i", 1, 5, &[1.0]), now()).counts);
-    assert!(counts.record("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()).counts);
+    assert!(counts.push("chat-1", "u1", 0, &report("i", 1, 5, &[1.0])).counts);
+    assert!(counts.push("chat-1", "u1", 0, &report("i", 3, 9, &[1.0, 2.0])).counts);
+    assert_eq!(counts.push("chat-1", "u1", 0, &report("i", 2, 7, &[1.0])), PushEffect::default());
     assert_eq!(
-        counts.record("chat-1", "u1", &report("i", 2, 7, &[1.0]), now()),
-        PushEffect::default()
-    );
-    assert_eq!(
-        counts.record("chat-1", "u1", &report("i", 3, 9, &[1.0, 2.0]), now()),
+        counts.push("chat-1", "u1", 0, &report("i", 3, 9, &[1.0, 2.0])),
         PushEffect::default()
     );
     assert_eq!(counts.totals().responses, 9);
@@ -65,19 +75,16 @@ fn a_push_replaces_the_one_before_and_a_stale_push_is_ignored() {
 #[test]
 fn a_heartbeat_changes_nothing() {
     let mut counts = WorkloadCounts::default();
-    counts.record("chat-1", "u1", &report("i", 1, 5, &[1.0]), now());
-    assert_eq!(
-        counts.record("chat-1", "u1", &report("i", 2, 5, &[1.0]), now()),
-        PushEffect::default()
-    );
+    counts.push("chat-1", "u1", 0, &report("i", 1, 5, &[1.0]));
+    assert_eq!(counts.push("chat-1", "u1", 0, &report("i", 2, 5, &[1.0])), PushEffect::default());
 }
 
 #[test]
 fn after_a_restart_of_the_sidecar_no_count_is_lost_or_doubled() {
     let mut counts = WorkloadCounts::default();
-    counts.record("chat-1", "u1", &report("a", 7, 5, &[1.0, 5.0]), now());
-    counts.record("chat-1", "u1", &report("b", 1, 0, &[]), now());
-    counts.record("chat-1", "u1", &report("b", 2, 2, &[3.0]), now());
+    counts.push("chat-1", "u1", 0, &report("a", 7, 5, &[1.0, 5.0]));
+    counts.push("chat-1", "u1", 1, &report("b", 1, 0, &[]));
+    counts.push("chat-1", "u1", 1, &report("b", 2, 2, &[3.0]));
     assert_eq!((counts.totals().responses, counts.totals().breaches), (7, 1));
     let scores = &counts.traits()[0];
     assert_eq!((scores.scored, scores.mean, scores.max), (3, Some(3.0), Some(5.0)));
@@ -87,7 +94,7 @@ fn after_a_restart_of_the_sidecar_no_count_is_lost_or_doubled() {
 #[test]
 fn a_pod_is_retired_exactly_once() {
     let mut counts = WorkloadCounts::default();
-    counts.record("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
+    counts.push("chat-1", "u1", 0, &report("a", 1, 5, &[5.0]));
     assert!(counts.retire_pod("u1"));
     assert!(!counts.retire_pod("u1"));
     assert_eq!(counts.totals().responses, 5);
@@ -97,14 +104,12 @@ fn a_pod_is_retired_exactly_once() {
 #[test]
 fn a_breach_is_announced_once() {
     let mut counts = WorkloadCounts::default();
-    let first = counts.record("chat-1", "u1", &report("a", 1, 5, &[5.0]), now());
+    let first = counts.push("chat-1", "u1", 0, &report("a", 1, 5, &[5.0]));
     assert_eq!(first.breaches.len(), 1);
     assert_eq!(first.breaches[0].pod, "chat-1");
-    assert!(
-        counts.record("chat-1", "u1", &report("a", 2, 6, &[5.0, 1.0]), now()).breaches.is_empty()
-    );
+    assert!(counts.push("chat-1", "u1", 0, &report("a", 2, 6, &[5.0, 1.0])).breaches.is_empty());
     assert_eq!(
-        counts.record("chat-1", "u1", &report("a", 3, 7, &[5.0, 1.0, 6.0]), now()).breaches.len(),
+        counts.push("chat-1", "u1", 0, &report("a", 3, 7, &[5.0, 1.0, 6.0])).breaches.len(),
         1
     );
 }
@@ -115,7 +120,7 @@ fn a_clock_that_is_ahead_dates_no_breach_in_the_future() {
     let mut early = report("a", 1, 1, &[5.0]);
     early.traits[0].last_breach.as_mut().unwrap().at =
         Timestamp::from_second(1_900_000_000).unwrap();
-    let effect = counts.record("chat-1", "u1", &early, now());
+    let effect = counts.push("chat-1", "u1", 0, &early);
     assert_eq!(effect.breaches[0].breach.at.0, now());
 }
 
@@ -145,6 +150,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct Pod {
     uid: usize,
     instance: usize,
+    restarts: i32,
     sequence: u64,
     scores: Vec<f64>,
     sent: Vec<SidecarReport>,
@@ -185,30 +191,36 @@ proptest! {
                 Event::Response(pod, score) => pods[pod].scores.push(score),
                 Event::Push(pod) => {
                     let report = pods[pod].push();
-                    counts.record(&name(pod), &pods[pod].uid.to_string(), &report, now());
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &report);
                 }
                 Event::LatePush(pod, back) => {
                     // Also of a former process.
                     let sent = &pods[pod].sent;
                     if let Some(report) = sent.iter().nth_back(back) {
-                        counts.record(&name(pod), &pods[pod].uid.to_string(), report, now());
+                        let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, report);
                     }
                 }
                 Event::SidecarRestart(pod) => {
                     // It pushes before it ends; what it could not push is lost.
                     let last = pods[pod].push();
-                    counts.record(&name(pod), &pods[pod].uid.to_string(), &last, now());
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &last);
                     responses += pods[pod].scores.len() as u64;
                     scores.append(&mut pods[pod].scores);
                     next += 1;
                     pods[pod].instance = next;
+                    pods[pod].restarts += 1;
                     pods[pod].sequence = 0;
                     let first = pods[pod].push();
-                    counts.record(&name(pod), &pods[pod].uid.to_string(), &first, now());
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &first);
                 }
                 Event::PodReplaced(pod) => {
                     let last = pods[pod].push();
-                    counts.record(&name(pod), &pods[pod].uid.to_string(), &last, now());
+                    let (uid, restarts) = (pods[pod].uid.to_string(), pods[pod].restarts);
+                    counts.push(&name(pod), &uid, restarts, &last);
                     responses += pods[pod].scores.len() as u64;
                     scores.append(&mut pods[pod].scores);
                     let uid = pods[pod].uid.to_string();
@@ -228,7 +240,7 @@ proptest! {
         }
         for (index, pod) in pods.iter_mut().enumerate() {
             let report = pod.push();
-            counts.record(&name(index), &pod.uid.to_string(), &report, now());
+            counts.push(&name(index), &pod.uid.to_string(), pod.restarts, &report);
             responses += pod.scores.len() as u64;
             scores.append(&mut pod.scores);
         }
@@ -265,11 +277,11 @@ fn samples_of_former_pods_and_processes_are_merged_and_a_new_basis_starts_from_z
     let mut counts = WorkloadCounts::default();
     let count =
         |counts: &WorkloadCounts, basis| counts.sample("no-villains", "evil", basis).sketch.count();
-    counts.record("chat-1", "u1", &sampled("a", 1, &basis, &[1.0, 2.0]), now());
-    counts.record("chat-2", "u2", &sampled("b", 1, &basis, &[3.0]), now());
+    counts.push("chat-1", "u1", 0, &sampled("a", 1, &basis, &[1.0, 2.0]));
+    counts.push("chat-2", "u2", 0, &sampled("b", 1, &basis, &[3.0]));
     assert_eq!(count(&counts, &basis), 3);
     // The first process is replaced by another, then the pod goes.
-    counts.record("chat-1", "u1", &sampled("c", 1, &basis, &[4.0, 5.0]), now());
+    counts.push("chat-1", "u1", 1, &sampled("c", 1, &basis, &[4.0, 5.0]));
     assert_eq!(count(&counts, &basis), 5);
     counts.retire_pod("u1");
     assert_eq!(count(&counts, &basis), 5);
@@ -283,11 +295,11 @@ fn samples_of_former_pods_and_processes_are_merged_and_a_new_basis_starts_from_z
     assert!(status.pods.iter().flat_map(|pod| &pod.traits).all(|scores| scores.sample.is_none()));
     let mut next = WorkloadCounts::from_status(&status);
     assert_eq!(count(&next, &basis), 4);
-    next.record("chat-2", "u2", &sampled("b", 2, &basis, &[3.0]), now());
+    next.push("chat-2", "u2", 0, &sampled("b", 2, &basis, &[3.0]));
     assert_eq!(count(&next, &basis), 5);
 
     // The vector changes. One pod has read the new one, another has not.
-    counts.record("chat-2", "u2", &sampled("b", 2, &other, &[9.0]), now());
+    counts.push("chat-2", "u2", 0, &sampled("b", 2, &other, &[9.0]));
     assert_eq!((count(&counts, &other), count(&counts, &basis)), (1, 4));
     counts.retire_pod("u2");
     assert_eq!((count(&counts, &other), count(&counts, &basis)), (1, 0), "the newer basis counts");

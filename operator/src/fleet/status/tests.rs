@@ -44,6 +44,7 @@ fn a_silent_pod_is_named_with_a_next_step() {
         policies: &[],
         sidecar_pods: &BTreeSet::from(["chat-1".into(), "chat-2".into()]),
         silent_pods: &BTreeSet::from(["chat-2".into()]),
+        contested_pods: &BTreeSet::new(),
         before: None,
         held: false,
         now: second(0),

@@ -5,6 +5,15 @@ fn view(pod: serde_json::Value) -> PodView {
     PodView::from(serde_json::from_value::<Pod>(pod).unwrap())
 }
 
+fn sidecar() -> serde_json::Value {
+    json!({
+        "name": "personaguard", "restartPolicy": "Always", "args": ["serve"],
+        "volumeMounts": [
+            {"name": "personaguard-config", "mountPath": "/etc/personaguard/config"}
+        ]
+    })
+}
+
 #[test]
 fn the_sidecar_and_its_model_are_recognised() {
     let pod = view(json!({
@@ -17,9 +26,10 @@ fn the_sidecar_and_its_model_are_recognised() {
         },
         "spec": {
             "containers": [{"name": "app"}],
-            "initContainers": [{"name": "personaguard", "restartPolicy": "Always"}],
+            "initContainers": [sidecar()],
             "volumes": [
                 {"name": "other", "configMap": {"name": "other"}},
+                {"name": "prompts", "configMap": {"name": "personaguard-prompts"}},
                 {"name": "personaguard-config", "configMap": {"name": "personaguard-smollm2"}}
             ]
         }
@@ -30,9 +40,31 @@ fn the_sidecar_and_its_model_are_recognised() {
 }
 
 #[test]
+fn issue_15_19_an_apps_own_config_map_is_not_taken_for_a_model() {
+    for volumes in [
+        json!([{"name": "p", "configMap": {"name": "personaguard-prompts"}}]),
+        // Under the name of ours, without a sidecar that reads it.
+        json!([{"name": "personaguard-config", "configMap": {"name": "personaguard-prompts"}}]),
+    ] {
+        let spec = json!({"containers": [{"name": "app"}], "volumes": volumes});
+        let pod = view(json!({"metadata": {"name": "a"}, "spec": spec}));
+        assert_eq!(pod.sidecar, None);
+    }
+    let mut other = sidecar();
+    other["args"] = json!(["help"]);
+    let spec = json!({
+        "containers": [{"name": "app"}], "initContainers": [other],
+        "volumes": [{"name": "personaguard-config", "configMap": {"name": "personaguard-m"}}]
+    });
+    let pod = view(json!({"metadata": {"name": "a"}, "spec": spec}));
+    assert_eq!((pod.sidecar, pod.namesake.as_deref()), (None, Some("")));
+}
+
+#[test]
 fn the_apps_port_is_the_one_the_api_server_gave_the_sidecar() {
     let pod = |upstream: &str| {
-        let env = json!([{"name": "PERSONAGUARD_UPSTREAM", "value": upstream}]);
+        let mut sidecar = sidecar();
+        sidecar["env"] = json!([{"name": "PERSONAGUARD_UPSTREAM", "value": upstream}]);
         let ports = json!([
             {"containerPort": 8000, "hostPort": 80},
             {"containerPort": 8000, "name": "also"},
@@ -41,7 +73,7 @@ fn the_apps_port_is_the_one_the_api_server_gave_the_sidecar() {
         view(json!({
             "metadata": {"name": "a"},
             "spec": {
-                "initContainers": [{"name": "personaguard", "env": env}],
+                "initContainers": [sidecar],
                 "containers": [{"name": "app", "ports": ports}]
             }
         }))

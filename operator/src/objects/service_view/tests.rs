@@ -23,6 +23,17 @@ fn a_service_targets_ports_by_name_by_number_or_by_its_own_number() {
 }
 
 #[test]
+fn the_author_of_a_service_can_say_that_it_leads_elsewhere() {
+    let view = |value: &str| {
+        let annotations = json!({"personaguard.dev/leads-elsewhere": value});
+        let spec = json!({"selector": {"app": "chat"}, "ports": [{"port": 80}]});
+        let service = json!({"metadata": {"name": "a", "annotations": annotations}, "spec": spec});
+        ServiceView::of(serde_json::from_value(service).unwrap()).unwrap().leads_elsewhere
+    };
+    assert!(view("true") && !view("false"));
+}
+
+#[test]
 fn a_service_that_itself_selects_no_pods_is_left_out() {
     assert_eq!(view(&json!({"ports": [{"port": 80}]})), None);
     let external =

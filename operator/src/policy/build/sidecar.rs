@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 const STARTUP_SECONDS: u32 = 1800;
 
 /// Names of volumes.
-const CONFIG: &str = "personaguard-config";
 const POD: &str = "personaguard-pod";
 const TOKEN: &str = "personaguard-token";
 const MODEL: &str = "personaguard-model";
@@ -52,7 +51,7 @@ pub(super) fn container(
         "resources": resources(&model.spec.runtime, None),
         "securityContext": restricted_security_context(),
         "volumeMounts": [
-            { "name": CONFIG, "mountPath": names::CONFIG_DIR, "readOnly": true },
+            { "name": names::CONFIG_VOLUME, "mountPath": names::CONFIG_DIR, "readOnly": true },
             { "name": POD, "mountPath": names::POD_INFO_DIR, "readOnly": true },
             { "name": TOKEN, "mountPath": names::TOKEN_DIR, "readOnly": true },
             { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
@@ -100,9 +99,10 @@ fn tcp_port(name: &str, number: u16) -> Value {
 }
 
 pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
+    let config = names::for_model(&model.name_any());
     let labels = json!({ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } });
     serde_json::from_value(json!([
-        { "name": CONFIG, "configMap": { "name": names::for_model(&model.name_any()) } },
+        { "name": names::CONFIG_VOLUME, "configMap": { "name": config } },
         { "name": POD, "downwardAPI": { "items": [labels] } },
         token_volume(TOKEN),
         weights_volume(MODEL, &model.spec.source),

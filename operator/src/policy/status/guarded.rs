@@ -1,12 +1,17 @@
 //! Which of the selected pods enforce a policy, and why the others do not. Pure.
 
+use super::not_started;
 use crate::objects::PodView;
 use crate::objects::conditions::NewCondition;
 use crate::policy::acknowledgement::acknowledges;
 use personaguard_api::conditions::{condition, reason};
-use personaguard_api::{PodCounts, PodState};
+use personaguard_api::{PodCounts, PodState, names};
 use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
+
+/// Of a sidecar that reports something else.
+const BEHIND: &str = "its sidecar enforces another generation or another content, which changes \
+                      within 2 minutes, unless somebody else writes its ConfigMap";
 
 /// A pod that the policy selects.
 pub(super) struct SelectedPod<'a> {
@@ -28,6 +33,8 @@ pub(super) enum GuardState {
     NoSidecar,
     /// It has the sidecar of another model.
     OtherModel,
+    /// The sidecar and the app want one port.
+    PortConflict,
 }
 
 /// `resolved` is the policy as the pod's sidecar is to enforce it, maybe in an earlier generation.
@@ -46,6 +53,7 @@ pub(super) fn classify<'a>(
     let state = match pod.sidecar.as_deref() {
         None => GuardState::NoSidecar,
         Some(sidecar) if sidecar != model => GuardState::OtherModel,
+        Some(_) if pod.app.conflict.is_some() => GuardState::PortConflict,
         Some(_) => match (generation, enforces) {
             (Some(newest), Some(enforces)) if newest == enforces => GuardState::Guarded,
             (Some(_), Some(_)) => GuardState::FormerWeights,
@@ -67,20 +75,39 @@ pub(super) fn guarded(
     pods: &[SelectedPod<'_>],
     uid: Option<&str>,
     rejection: Option<&Rejection>,
+    not_created: Option<String>,
 ) -> NewCondition {
     if let Some(rejection) = rejection {
         let message = while_rejected(pods);
         return NewCondition::unmet(condition::GUARDED, rejection.reason, message);
     }
     if pods.is_empty() {
+        if let Some(failure) = not_created {
+            return NewCondition::unmet(condition::GUARDED, reason::PODS_NOT_CREATED, failure);
+        }
         let message = "No pod of this namespace is selected: create one, or correct spec.selector.";
         return NewCondition::unknown(condition::GUARDED, reason::NO_PODS, message);
     }
     if let Some((reason, message)) = sidecar_problem(pods, uid).or_else(|| pod_problem(pods)) {
         return NewCondition::unmet(condition::GUARDED, reason, message);
     }
-    let message = format!("All {} selected pods acknowledged this generation.", pods.len());
+    let overridden = pods.iter().find_map(|selected| overridden(selected.pod)).unwrap_or_default();
+    let message =
+        format!("All {} selected pods acknowledged this generation.{overridden}", pods.len());
     NewCondition::met(condition::GUARDED, reason::ACKNOWLEDGED, message)
+}
+
+/// Variables by `envFrom` give way to those of the sidecar.
+fn overridden(pod: &PodView) -> Option<String> {
+    let container = pod.app.takes_variables.as_ref()?;
+    (pod.app_port.is_none()).then(|| {
+        format!(
+            " Container {container} of pod {} takes variables by envFrom: {} among them gives way \
+             to the sidecar's.",
+            pod.name,
+            names::BASE_URL_ENV
+        )
+    })
 }
 
 fn while_rejected(pods: &[SelectedPod<'_>]) -> String {
@@ -126,6 +153,7 @@ fn sidecar_problem(pods: &[SelectedPod<'_>], uid: Option<&str>) -> Option<(Strin
 fn pod_problem(pods: &[SelectedPod<'_>]) -> Option<(String, String)> {
     let (reason, message) = other_model(pods)
         .or_else(|| no_sidecar(pods))
+        .or_else(|| port_conflict(pods))
         .or_else(|| unacknowledged(pods))
         .or_else(|| former_weights(pods))?;
     Some((reason.to_owned(), message))
@@ -148,8 +176,9 @@ fn other_model(pods: &[SelectedPod<'_>]) -> Option<Problem> {
 fn no_sidecar(pods: &[SelectedPod<'_>]) -> Option<Problem> {
     let (count, first) = in_state(pods, GuardState::NoSidecar)?;
     let mut without = pods.iter().filter(|selected| selected.state == GuardState::NoSidecar);
-    let next = match without.find_map(|selected| Some((selected.pod, selected.pod.exempt?))) {
-        Some((pod, exempt)) => format!("pod {} never gets one, because it is {exempt}", pod.name),
+    let never = without.find_map(|SelectedPod { pod, .. }| never_gets_one(pod));
+    let next = match never {
+        Some(why) => why,
         None => "they are older than the policy, so restart their workloads (kubectl rollout \
                  restart)"
             .to_owned(),
@@ -162,15 +191,53 @@ fn no_sidecar(pods: &[SelectedPod<'_>]) -> Option<Problem> {
     Some((reason::PODS_WITHOUT_SIDECAR, message))
 }
 
-fn unacknowledged(pods: &[SelectedPod<'_>]) -> Option<Problem> {
-    let (count, first) = in_state(pods, GuardState::Unacknowledged)?;
+/// Why a pod without a sidecar would have none however often it is created.
+fn never_gets_one(pod: &PodView) -> Option<String> {
+    let name = &pod.name;
+    if let Some(exempt) = pod.exempt {
+        return Some(format!("pod {name} never gets one, because it is {exempt}"));
+    }
+    let image = pod.namesake.as_ref()?;
+    Some(format!(
+        "pod {name} has another container named {} (image {image}): rename it",
+        names::CONTAINER
+    ))
+}
+
+fn port_conflict(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::PortConflict)?;
+    let (container, port) = first.app.conflict.as_ref()?;
     let message = format!(
-        "{count} of {} selected pods have not acknowledged this generation yet, among them {}. If \
-         this persists, check the log of its container personaguard.",
+        "{count} of {} selected pods want a port that their sidecar has, among them {}: its \
+         container {container} declares port {port}. One of the two cannot listen: give the app \
+         another port.",
         pods.len(),
         first.name
     );
-    Some((reason::AWAITING_ACKNOWLEDGEMENT, message))
+    Some((reason::PORT_CONFLICT, message))
+}
+
+/// Of those that have not acknowledged, one that cannot is told before one that will.
+fn unacknowledged(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+    let (count, first) = in_state(pods, GuardState::Unacknowledged)?;
+    let waiting = || pods.iter().filter(|it| it.state == GuardState::Unacknowledged);
+    let stuck =
+        waiting().find_map(|it| Some((it.pod, not_started::problem(it.pod, it.report.is_some())?)));
+    let (pod, (reason, why)) = match stuck {
+        Some(stuck) => stuck,
+        None => {
+            let silent = waiting().find(|it| it.report.is_none()).map(|it| it.pod);
+            let why = if silent.is_some() { not_started::NO_REPORT } else { BEHIND };
+            (silent.unwrap_or(first), (reason::AWAITING_ACKNOWLEDGEMENT, why.to_owned()))
+        }
+    };
+    let message = format!(
+        "{count} of {} selected pods have not acknowledged this generation yet, among them {}: \
+         {why}.",
+        pods.len(),
+        pod.name
+    );
+    Some((reason, message))
 }
 
 fn former_weights(pods: &[SelectedPod<'_>]) -> Option<Problem> {

@@ -5,6 +5,7 @@ use super::calibration;
 use super::guarded::{GuardState, SelectedPod, classify, guarded};
 use crate::fleet::{ActiveBreach, active_breaches, loaded};
 use crate::keys::Kind;
+use crate::objects::FailedCreation;
 use crate::objects::PodView;
 use crate::objects::conditions::{ConditionStatus, NewCondition, conditions};
 use crate::policy::dereference::Inputs;
@@ -13,13 +14,14 @@ use crate::unreadable;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use personaguard_api::conditions::{condition, reason};
-use personaguard_api::{
-    PersonaPolicy, PersonaPolicyStatus, Placement, TrafficCalibration, TraitScores,
-};
+use personaguard_api::{PersonaPolicy, PersonaPolicyStatus, TrafficCalibration, TraitScores};
 use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Between looks for why there is no pod: no watch says so.
+const NO_PODS_CHECK: Duration = Duration::from_secs(30);
 
 /// What was observed of a policy.
 pub(crate) struct Observation<'a> {
@@ -67,7 +69,12 @@ impl Observation<'_> {
         ObservedStatus {
             status,
             unguarded: pods.len() - guarded,
-            changes_in: breaches.values().flatten().map(|breach| breach.left).min(),
+            changes_in: breaches
+                .values()
+                .flatten()
+                .map(|breach| breach.left)
+                .chain(pods.is_empty().then_some(NO_PODS_CHECK))
+                .min(),
         }
     }
 
@@ -121,18 +128,19 @@ impl Observation<'_> {
         let accepted = self.accepted();
         let uid = self.policy.metadata.uid.as_deref();
         let in_force = self.validated.in_force(&self.policy.name_any());
-        let guarded = guarded(pods, uid, self.rejection());
+        let not_created = not_created(self.policy, &self.inputs.failed_creations);
+        let guarded = guarded(pods, uid, self.rejection(), not_created);
         let guarded = self.unreadable_pod().unwrap_or(guarded);
-        let bypass = (self.policy.spec.placement == Placement::Proxy).then(|| self.bypass(pods));
+        let bypass = self.bypass(pods);
         let refused = self.refusal.map(|refusal| {
             let message = format!("The API server refuses to write {refusal}. It is tried again.");
             NewCondition::unmet(condition::READY, reason::WRITE_REFUSED, message)
         });
-        let ready = refused.unwrap_or_else(|| ready(&accepted, &guarded, bypass.as_ref()));
+        let ready = refused.unwrap_or_else(|| ready(&accepted, &guarded, &bypass));
         let calibrated =
             calibration::calibrated(self.policy, in_force, self.rejection(), &self.calibrations);
-        let always = [ready, accepted, guarded, trait_breached(breaches)];
-        always.into_iter().chain(bypass).chain(calibrated).collect()
+        let always = [ready, accepted, guarded, trait_breached(breaches), bypass];
+        always.into_iter().chain(calibrated).collect()
     }
 
     /// A selected pod that cannot be read cannot be said to enforce anything.
@@ -147,7 +155,8 @@ impl Observation<'_> {
     }
 
     fn bypass(&self, pods: &[SelectedPod<'_>]) -> NewCondition {
-        let found = bypass::detect(pods.iter().map(|selected| selected.pod), &self.inputs.services);
+        let placement = self.policy.spec.placement;
+        let found = bypass::detect(placement, pods, &self.inputs.services);
         match self.inputs.unreadable_services.first() {
             Some(service) if found.status != ConditionStatus::True => {
                 let name = service.metadata.name.as_deref().unwrap_or_default();
@@ -179,13 +188,17 @@ impl Observation<'_> {
     }
 }
 
-fn ready(
-    accepted: &NewCondition,
-    guarded: &NewCondition,
-    bypass: Option<&NewCondition>,
-) -> NewCondition {
+/// Why no pod of the policy is there, if that is known.
+fn not_created(policy: &PersonaPolicy, failed: &[FailedCreation]) -> Option<String> {
+    let selects =
+        |it: &&FailedCreation| personaguard_api::selects(&policy.spec.selector, &it.labels);
+    let FailedCreation { workload, why, .. } = failed.iter().find(selects)?;
+    Some(format!("{workload} cannot create its pods: {why}."))
+}
+
+fn ready(accepted: &NewCondition, guarded: &NewCondition, bypass: &NewCondition) -> NewCondition {
     let problem = [accepted, guarded].into_iter().find(|it| it.status != ConditionStatus::True);
-    let bypass = bypass.filter(|bypass| bypass.status == ConditionStatus::True);
+    let bypass = Some(bypass).filter(|bypass| bypass.status == ConditionStatus::True);
     match (problem, bypass) {
         (Some(problem), _) => NewCondition { type_: condition::READY, ..problem.clone() },
         (None, Some(NewCondition { reason, message, .. })) => {

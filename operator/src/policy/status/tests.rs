@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixtures::{pod, policy, report};
-use crate::objects::{AppPort, ServiceView};
+use crate::objects::{AppPort, FailedCreation, PodView, ServiceView, SidecarStart};
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -75,6 +75,7 @@ fn a_policy_whose_sidecar_is_bypassed_is_not_ready() {
         selector: case.inputs.pods[0].labels.clone(),
         target_numbers: vec![8000],
         target_names: Vec::new(),
+        leads_elsewhere: false,
     })];
     let status = case.status();
     assert_condition(&status, "Ready", ("False", "ServiceBypassesSidecar"));
@@ -226,4 +227,84 @@ fn item_15_a_refused_write_is_a_condition_and_is_announced_once() {
     assert!(notices(Some(&refused), &refused).is_empty());
     case.refusal = None;
     assert_condition(&case.status(), "Ready", ("True", "Guarding"));
+}
+
+#[test]
+fn issue_15_20_a_message_says_what_was_found_and_names_a_log_only_where_there_is_one() {
+    let found = |change: fn(&mut PodView)| {
+        let mut case = Case::new(&[("chat-1", Some("smollm2"))]);
+        change(Arc::make_mut(&mut case.inputs.pods[0]));
+        let status = case.status();
+        let ready = status.conditions.into_iter().find(|it| it.type_ == "Ready").unwrap();
+        (ready.reason, ready.message)
+    };
+    let image = |pod: &mut PodView| {
+        let image = "mirror.example/personaguard:1".to_owned();
+        let why = "ErrImagePull: no such host".to_owned();
+        pod.start = SidecarStart::ImageUnavailable { image, why };
+    };
+    let cases: [(fn(&mut PodView), &str, &str, bool); 9] = [
+        (image, "SidecarImageUnavailable", "ErrImagePull", false),
+        (
+            |pod| pod.start = SidecarStart::Unscheduled("0/3 nodes are available".into()),
+            "PodNotScheduled",
+            "0/3 nodes",
+            false,
+        ),
+        (|pod| pod.start = SidecarStart::Pending, "SidecarNotStarted", "being made", false),
+        (
+            |pod| pod.start = SidecarStart::Blocked("CreateContainerConfigError: no x".into()),
+            "SidecarNotStarted",
+            "CreateContainerConfigError",
+            false,
+        ),
+        (
+            |pod| pod.start = SidecarStart::Crashed("OOMKilled, exit code 137".into()),
+            "SidecarNotStarted",
+            "OOMKilled",
+            true,
+        ),
+        (|pod| pod.start = SidecarStart::Running, "AwaitingAcknowledgement", "not reported", true),
+        (
+            |pod| pod.app.conflict = Some(("app".into(), 8791)),
+            "PortConflict",
+            "container app declares port 8791",
+            false,
+        ),
+        (
+            |pod| (pod.sidecar, pod.exempt) = (None, Some("for Windows nodes")),
+            "PodsWithoutSidecar",
+            "for Windows nodes",
+            false,
+        ),
+        (
+            |pod| (pod.sidecar, pod.namesake) = (None, Some("mine:1".into())),
+            "PodsWithoutSidecar",
+            "image mine:1",
+            false,
+        ),
+    ];
+    for (change, reason, mentioned, log) in cases {
+        let (found, message) = found(change);
+        assert_eq!(found, reason, "{message}");
+        assert!(message.contains(mentioned), "{message}");
+        assert_eq!(message.contains("log"), log, "{message}");
+    }
+}
+
+#[test]
+fn issue_15_20_a_policy_without_pods_says_why_there_are_none() {
+    let mut case = Case::new(&[]);
+    let failed = |app: &str| FailedCreation {
+        workload: format!("ReplicaSet {app}-5d4f"),
+        labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
+        why: "exceeded quota: compute".into(),
+    };
+    case.inputs.failed_creations = vec![failed("other")];
+    assert_condition(&case.status(), "Ready", ("Unknown", "NoPods"));
+    case.inputs.failed_creations.push(failed("chat"));
+    let status = case.status();
+    assert_condition(&status, "Ready", ("False", "PodsNotCreated"));
+    let message = &status.conditions[0].message;
+    assert!(message.contains("ReplicaSet chat-5d4f") && message.contains("quota"), "{message}");
 }

@@ -76,7 +76,8 @@ impl Builder<'_> {
             name: policy.name.clone(),
             uid: policy.uid.clone(),
             generation: policy.generation,
-            digest: policy.digest.clone(),
+            // Of what is enforced here, not what the file says of itself.
+            digest: Some(self.config.enforced(policy)),
             mode: policy.mode,
             failure_policy: if audit { FailurePolicy::Open } else { policy.failure_policy },
             unscorable_requests: policy.unscorable_requests(),

@@ -39,6 +39,22 @@ fn invariant_7_a_vector_of_another_model_is_refused() {
     assert_eq!(refusal(own, &values(&[0.0; 2])), "ArtifactInvalid");
 }
 
+#[test]
+fn issue_15_14_what_is_acknowledged_is_what_is_enforced_whatever_the_file_says_of_itself() {
+    let vectors = || [(vector_name(0), vector(digest(), 2))].into();
+    let acknowledged = |threshold: f64, claim: Option<Digest>| {
+        let mut policy = block(1, threshold, FailurePolicy::Open);
+        policy.digest = claim;
+        let config = config(vec![policy], vectors());
+        Plan::new(&config, &values(&[1.0, 2.0]), &facts()).acknowledgements().remove(0).digest
+    };
+    let genuine = acknowledged(1.0, None);
+    assert!(genuine.is_some());
+    assert_eq!(acknowledged(1.0, Some(Digest::of(b"anything"))), genuine);
+    // Loosened, with the digest of the genuine one beside it.
+    assert_ne!(acknowledged(1e9, genuine.clone()), genuine);
+}
+
 /// A vector of the served model or of another, at a layer that may not exist, and values that may
 /// be missing.
 fn any_vector() -> impl Strategy<Value = (ResolvedVector, Option<Vec<f32>>)> {

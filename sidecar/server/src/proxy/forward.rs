@@ -28,6 +28,13 @@ const MAX_IDLE: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream(Authority);
 
+impl Upstream {
+    /// The port, where the address says it.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.0.port_u16()
+    }
+}
+
 /// What is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -1,9 +1,12 @@
 //! The HTTP client for pushing reports.
 
+use super::process_key::ProcessKey;
 use anyhow::Context as _;
-use personaguard_wire::SidecarReport;
+use personaguard_wire::{KEY_HEADER, SIGNATURE_HEADER, SidecarReport};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client, StatusCode};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where reports go.
@@ -27,18 +30,26 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct ReportClient {
     target: ReportTarget,
+    key: Arc<ProcessKey>,
     /// The HTTP client, with the authorities that it trusts.
     http: Option<(Option<Vec<u8>>, Client)>,
 }
 
 impl ReportClient {
-    pub(super) fn new(target: ReportTarget) -> Self {
-        Self { target, http: None }
+    pub(super) fn new(target: ReportTarget, key: Arc<ProcessKey>) -> Self {
+        Self { target, key, http: None }
     }
 
     /// Sends a report; the status that the operator answered with.
     pub(super) async fn send(&mut self, report: &SidecarReport) -> anyhow::Result<StatusCode> {
-        let mut request = self.http()?.post(&self.target.url).json(report);
+        let body = serde_json::to_vec(report)?;
+        let mut request = self
+            .http()?
+            .post(&self.target.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(KEY_HEADER, self.key.public())
+            .header(SIGNATURE_HEADER, self.key.sign(&body))
+            .body(body);
         if let Some(file) = &self.target.token_file {
             let token = std::fs::read_to_string(file)
                 .with_context(|| format!("reading {}", file.display()))?;

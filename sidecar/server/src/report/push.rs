@@ -4,6 +4,7 @@
 use super::client::{ReportClient, ReportTarget};
 use super::failures::Failures;
 use super::ledger::Ledger;
+use super::process_key::ProcessKey;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::PushResult;
 use personaguard_wire::SidecarReport;
@@ -22,8 +23,10 @@ const CHANGED_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_INTERVAL: Duration = Duration::from_secs(30);
 /// Time for one push.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for the last push.
+/// Time for one attempt at the last push, and for all of them: as long as one operator may take to
+/// follow another. What is not taken by then is lost.
 const LAST_TIMEOUT: Duration = Duration::from_secs(2);
+const LAST_ATTEMPTS: Duration = Duration::from_secs(10);
 
 /// Makes the report as of now. The pusher sets its sequence number.
 type ReportSource = Box<dyn Fn() -> SidecarReport + Send>;
@@ -47,19 +50,21 @@ impl fmt::Debug for ReportPusher {
 }
 
 impl ReportPusher {
-    /// Pushes what `source` reports: at once whenever `ledger` says that something happened.
+    /// Pushes what `source` reports, signed with `key`: at once whenever `ledger` says that
+    /// something happened.
     #[must_use]
     pub fn new(
         source: impl Fn() -> SidecarReport + Send + 'static,
         ledger: Arc<Ledger>,
         metrics: Arc<Metrics>,
         target: ReportTarget,
+        key: Arc<ProcessKey>,
     ) -> Self {
         Self {
             source: Box::new(source),
             ledger,
             metrics,
-            client: ReportClient::new(target),
+            client: ReportClient::new(target, key),
             sequence: 0,
             accepted: None,
             failures: Failures::default(),
@@ -92,14 +97,28 @@ impl ReportPusher {
             pushed = Instant::now();
             look = if self.failures.count() == 0 { pushed + CHANGED_INTERVAL } else { pushed };
         }
-        self.push(LAST_TIMEOUT).await;
+        self.push_last().await;
+    }
+
+    /// The last push. Nobody knows this process's counts after it.
+    async fn push_last(&mut self) {
+        let end = Instant::now() + LAST_ATTEMPTS;
+        loop {
+            if self.push(LAST_TIMEOUT).await != PushResult::Failed {
+                return;
+            }
+            match self.failures.next_wait().map(|wait| Instant::now() + wait) {
+                Some(at) if at < end => sleep_until(at).await,
+                _ => return,
+            }
+        }
     }
 
     fn has_changed(&self) -> bool {
         self.accepted.as_ref() != Some(&(self.source)())
     }
 
-    async fn push(&mut self, limit: Duration) {
+    async fn push(&mut self, limit: Duration) -> PushResult {
         self.sequence += 1;
         let report = (self.source)();
         let numbered = SidecarReport { sequence: self.sequence, ..report.clone() };
@@ -131,6 +150,7 @@ impl ReportPusher {
         } else {
             self.failures.add();
         }
+        result
     }
 
     fn warn(&self, error: &str) {

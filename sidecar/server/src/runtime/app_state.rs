@@ -4,7 +4,8 @@ use super::active_model::ActiveModel;
 use super::message::clip;
 use super::model_state::{ModelState, Snapshot};
 use crate::audit::{self, Log, Logs};
-use crate::report::Ledger;
+use crate::connections::ConnectionCounts;
+use crate::report::{Ledger, ProcessKey};
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::ReloadResult;
 use personaguard_wire::{AuditLog, LogHead, SidecarReport};
@@ -20,8 +21,10 @@ pub struct AppState {
     pub ledger: Arc<Ledger>,
     /// Logs on disk.
     pub logs: Logs,
-    /// Random id of this process.
-    pub instance: String,
+    /// The key of this process, by which the operator knows its reports.
+    pub key: Arc<ProcessKey>,
+    /// Connections of the pod beside those to this sidecar.
+    pub connections: Arc<ConnectionCounts>,
     snapshot: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -39,7 +42,8 @@ impl AppState {
             logs,
             metrics: Arc::default(),
             ledger: Arc::default(),
-            instance: uuid::Uuid::new_v4().to_string(),
+            key: Arc::default(),
+            connections: Arc::default(),
             snapshot: watch::Sender::default(),
         }
     }
@@ -87,12 +91,13 @@ impl AppState {
         let snapshot = self.snapshot();
         let (totals, traits) = self.ledger.read();
         SidecarReport {
-            instance: self.instance.clone(),
+            instance: self.key.instance(),
             sequence: 0,
             model: snapshot.observation(),
             policies: snapshot.acknowledgements(),
             config_error: snapshot.config_error.clone(),
             totals,
+            connections: self.connections.read(),
             traits,
             audit_log: self.logs.audit.as_ref().and_then(audit_log),
         }

@@ -20,6 +20,8 @@ mod s16_proxy;
 mod s17_invariants;
 mod s18_calibration;
 mod s19_actions;
+mod s20_tampering;
+mod s21_never_met;
 mod s31_unreadable;
 mod s32_edits_in_force;
 mod s33_refused_write;
