@@ -64,7 +64,7 @@ pub fn served_model(model: &PersonaModel) -> ServedModel {
 }
 
 /// A part of a vector. It has no baseline, because nothing is scored by it.
-fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
+pub(crate) fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVector {
     ResolvedVector {
         layer: part.layer(),
         sha256: digest_of(values),
@@ -73,7 +73,7 @@ fn resolved_part(vector: &VectorInput, part: Part, values: &[f32]) -> ResolvedVe
     }
 }
 
-fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
+pub(crate) fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
     ResolvedVector {
         trait_name: vector.trait_name.clone(),
         layer: vector.layer,

@@ -11,6 +11,7 @@ mod scale;
 mod vector;
 
 pub use assemble::{assemble, served_model};
+use assemble::{resolved_part, resolved_vector};
 pub use conflict::no_conflict;
 pub use placement::{age, misplaced};
 pub use rejection::Rejection;

@@ -115,11 +115,10 @@ reasons! {
         "";
     AWAITING_ACKNOWLEDGEMENT = "AwaitingAcknowledgement" on [GUARDED]:
         "Some pods have not acknowledged this generation yet.",
-        "Wait some seconds; then look at the log of the container `personaguard`.";
+        "Wait some seconds; then see what the message says was found.";
     FORMER_WEIGHTS = "FormerWeights" on [GUARDED]:
         "Some pods were made for former weights of the model, keep these loaded, and enforce an earlier generation.",
         "`kubectl rollout restart` their workload.";
-        "Wait some seconds; then see what the message says was found.";
     POD_NOT_SCHEDULED = "PodNotScheduled" on [GUARDED]:
         "A selected pod has no node yet.",
         "The message has the scheduler's own; a sidecar's resources are `runtime.resources` of the \
