@@ -165,7 +165,7 @@ async fn invariant_2_audit_changes_no_byte_of_a_response() {
         }
     }
     // It did see the breaches.
-    assert_eq!(audited.metric(&breaches("audit-0", Action::Block)).await, Some(6.0));
+    assert_eq!(audited.metric(&breaches("audit-0", ActionKind::Block)).await, Some(6.0));
 }
 
 /// The series of a policy in mode `Audit`.
