@@ -48,9 +48,9 @@ pub(crate) enum Command {
     /// Remove what only the operator can remove, before it is uninstalled, and exit.
     ///
     /// Scales the operator's Deployment to 0, waits for its Lease, and removes the finalizer
-    /// `personaguard.dev/withdraw` from every PersonaPolicy, without which a namespace with a policy
-    /// could not end. Policies stay, and so do running sidecars with their configs. The chart runs
-    /// it before `helm uninstall`.
+    /// `personaguard.dev/withdraw` from every PersonaPolicy, without which a namespace with a
+    /// policy could not end. Policies stay, and so do running sidecars with their configs. The
+    /// chart runs it before `helm uninstall`.
     Uninstall(Installation),
 }
 

@@ -1,5 +1,5 @@
-//! `personaguard-operator uninstall`: removes what only the operator can remove, before it goes: the
-//! finalizers of policies, without which a namespace could not end.
+//! `personaguard-operator uninstall`: removes what only the operator can remove, before it goes:
+//! the finalizers of policies, without which a namespace could not end.
 
 use crate::context::{ApiHealth, Metrics, election_client, fenced_client};
 use crate::leader::Elector;

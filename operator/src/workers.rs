@@ -14,7 +14,8 @@ use tracing::Instrument as _;
 
 /// Reconciliations at the same time.
 const PLACES: usize = 4;
-/// One that takes longer leaves its place to others and goes on beside them: it waits for an answer.
+/// One that takes longer leaves its place to others and goes on beside them: it waits for an
+/// answer.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// Reconciliations at the same time, with those that are slow.
 const MAX_RUNNING: usize = 64;

@@ -199,8 +199,8 @@ pub struct PersonaModelStatus {
     /// Sidecars that have reported that they loaded exactly this model.
     #[serde(default)]
     pub sidecars: u32,
-    /// Which weights sidecars of this model have loaded. They stay loaded until the pod is replaced,
-    /// so there may be former ones.
+    /// Which weights sidecars of this model have loaded. They stay loaded until the pod is
+    /// replaced, so there may be former ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sha256"]))]
     pub loaded: Vec<LoadedWeights>,

@@ -60,8 +60,8 @@ fn rows(document: &str, heading: &str) -> BTreeSet<String> {
 
 #[test]
 fn item_15_the_page_lists_the_events_that_exist_and_no_other() {
-    // Events are made from the table only. Those of a policy that is not accepted have the reason of
-    // condition Accepted.
+    // Events are made from the table only. Those of a policy that is not accepted have the reason
+    // of condition Accepted.
     let rejections = reason::ALL.iter().filter_map(|reason| event::rejection(reason.name));
     let all = event::ALL.iter().copied().chain(rejections);
     let events: BTreeSet<_> = all.map(|event| event.reason.to_owned()).collect();

@@ -31,7 +31,8 @@ pub fn no_conflict(
                 continue;
             };
             let message = format!(
-                "policy `{}`, which stands, {conflict}, and their selectors may select the same pods: \
+                "policy `{}`, which stands, {conflict}, and their selectors may select the same \
+                 pods: \
                  let them agree, or use selectors that exclude each other",
                 older.name
             );

@@ -246,7 +246,8 @@ fn coherent(rule: &TraitRule) -> Result<(), Rejection> {
         return Ok(());
     }
     let message = format!(
-        "steer.coherence of trait `{}`: minLogLikelihood lies from -50 to 0, maxRepetition from 0 to 1",
+        "steer.coherence of trait `{}`: minLogLikelihood lies from -50 to 0, maxRepetition from \
+         0 to 1",
         rule.vector
     );
     Err(Rejection::new(reason::ACTION_INCOMPLETE, message))

@@ -51,7 +51,8 @@ pub(super) fn audit_log_intact<'a>(
             condition::AUDIT_LOG_INTACT,
             reason::LOG_GAP,
             format!(
-                "The audit log of pod {} tells of gaps: a start found it cut, damaged or torn. {of} \
+                "The audit log of pod {} tells of gaps: a start found it cut, damaged or torn. \
+                 {of} \
                  are concerned. See: kubectl exec {} -c personaguard -- personaguard audit verify \
                  /tmp/audit.jsonl",
                 first.name, first.name

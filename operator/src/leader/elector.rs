@@ -59,8 +59,8 @@ impl Elector {
         }
     }
 
-    /// Renews until the Lease is lost, or until `stuck` says that this process does no work. It must
-    /// end then.
+    /// Renews until the Lease is lost, or until `stuck` says that this process does no work. It
+    /// must end then.
     pub(crate) async fn hold(
         &mut self,
         metrics: &Metrics,

@@ -52,8 +52,8 @@ pub(super) async fn add_finalizers(
     Ok(())
 }
 
-/// Removes the finalizer from deleted policies that sidecars no longer enforce, also from those that
-/// cannot be read. Returns how long to wait for the others.
+/// Removes the finalizer from deleted policies that sidecars no longer enforce, also from those
+/// that cannot be read. Returns how long to wait for the others.
 pub(super) async fn release_finalizers(
     context: &Context,
     withdrawals: &Withdrawals,

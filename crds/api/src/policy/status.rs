@@ -27,8 +27,8 @@ pub struct PersonaPolicyStatus {
     /// Number of workloads with a breach in force.
     #[serde(default)]
     pub breached: u32,
-    /// Which weights the sidecars of the selected pods have loaded. They stay loaded until the pod is
-    /// replaced.
+    /// Which weights the sidecars of the selected pods have loaded. They stay loaded until the pod
+    /// is replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sha256"]))]
     pub loaded: Vec<LoadedWeights>,

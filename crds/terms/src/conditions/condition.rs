@@ -57,7 +57,8 @@ conditions! {
     REPORTING = "Reporting" of [PersonaReport], healthy "True":
         "Every guarded pod of the workload has reported recently.";
     AUDIT_LOG_INTACT = "AuditLogIntact" of [PersonaReport], healthy "True":
-        "The audit log of every pod has only grown, and tells of no gap. Absent where no pod has one.";
+        "The audit log of every pod has only grown, and tells of no gap. Absent where no pod has \
+         one.";
     COMPLETE = "Complete" of [DatasetScreen], healthy "True":
         "The data set has been screened and the ranks are written.";
 }

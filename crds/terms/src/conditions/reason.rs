@@ -117,7 +117,8 @@ reasons! {
         "Some pods have not acknowledged this generation yet.",
         "Wait some seconds; then see what the message says was found.";
     FORMER_WEIGHTS = "FormerWeights" on [GUARDED]:
-        "Some pods were made for former weights of the model, keep these loaded, and enforce an earlier generation.",
+        "Some pods were made for former weights of the model, keep these loaded, and enforce an \
+         earlier generation.",
         "`kubectl rollout restart` their workload.";
     POD_NOT_SCHEDULED = "PodNotScheduled" on [GUARDED]:
         "A selected pod has no node yet.",
@@ -213,11 +214,15 @@ reasons! {
         "Every audit log has only grown.",
         "";
     LOG_CUT = "LogCut" on [AUDIT_LOG_INTACT, EVENT]:
-        "The audit log of a pod went back behind a line that its sidecar had reported: lines were removed or replaced.",
-        "Keep what is there, and find out who could write to the pod's volume. The condition stays until the pod is replaced.";
+        "The audit log of a pod went back behind a line that its sidecar had reported: lines \
+         were removed or replaced.",
+        "Keep what is there, and find out who could write to the pod's volume. The condition \
+         stays until the pod is replaced.";
     LOG_GAP = "LogGap" on [AUDIT_LOG_INTACT, EVENT]:
-        "A start of a sidecar found its audit log cut, damaged or torn. What was there is kept, and an entry says so.",
-        "`personaguard audit verify` in the pod says what is missing. The condition stays until the entry is rotated away, or the pod is replaced.";
+        "A start of a sidecar found its audit log cut, damaged or torn. What was there is kept, \
+         and an entry says so.",
+        "`personaguard audit verify` in the pod says what is missing. The condition stays until \
+         the entry is rotated away, or the pod is replaced.";
 
     // Vectors.
     EXTRACTING = "Extracting" on [READY(PersonaVector)]:
@@ -286,11 +291,15 @@ reasons! {
         "Read its log, then create another DatasetScreen.";
 
     // The operator.
-    UNREADABLE = "Unreadable" on [ACCEPTED, GUARDED, BYPASS_DETECTED, READY, COMPLETE, REPORTING, EVENT, METRIC]:
-        "The object, or one that it depends on, cannot be read by this operator, as one of a newer version cannot. Everything of its scope stays as it is.",
+    UNREADABLE = "Unreadable" on [ACCEPTED, GUARDED, BYPASS_DETECTED, READY, COMPLETE,
+     REPORTING, EVENT, METRIC]:
+        "The object, or one that it depends on, cannot be read by this operator, as one of a \
+         newer version cannot. Everything of its scope stays as it is.",
         "Upgrade the operator to the version of the kinds, or correct the object; see the message.";
-    WRITE_REFUSED = "WriteRefused" on [READY(PersonaPolicy, PersonaVector), COMPLETE, EVENT, METRIC]:
-        "The API server refuses to write an object that is needed (a quota, an admission webhook, a missing right); the message names it. It is tried again.",
+    WRITE_REFUSED = "WriteRefused" on [READY(PersonaPolicy, PersonaVector), COMPLETE, EVENT,
+     METRIC]:
+        "The API server refuses to write an object that is needed (a quota, an admission \
+         webhook, a missing right); the message names it. It is tried again.",
         "Remove what refuses it.";
     WITHDRAWN = "Withdrawn" on [EVENT]:
         "A deleted policy was withdrawn from the sidecars.",

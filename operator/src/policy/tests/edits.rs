@@ -138,7 +138,8 @@ fn edits() -> Vec<(&'static str, &'static str, Edit)> {
             traits(
                 it,
                 json!([
-                    {"vector": "evil", "action": "Block", "threshold": {"projection": 4, "sigma": 3}}
+                    {"vector": "evil", "action": "Block", "threshold": {"projection": 4,
+                     "sigma": 3}}
                 ]),
             );
         }),
@@ -330,7 +331,10 @@ fn item_12_a_policy_that_moved_is_withdrawn_once_it_is_in_force_with_its_new_mod
 #[test]
 fn item_12_two_edits_that_agree_with_each_other_take_effect_together() {
     let mut inputs = in_force();
-    let steer = |coefficient: f64| json!([{"vector": "rude", "action": "Steer", "steer": {"coefficient": coefficient}}]);
+    let steer = |coefficient: f64| {
+        json!([{"vector": "rude", "action": "Steer", "steer":
+     {"coefficient": coefficient}}])
+    };
     traits(&mut inputs, steer(2.0));
     settle(&mut inputs);
     let before = enforced(&inputs, "config.yaml").remove(0);

@@ -1,5 +1,5 @@
-//! 31. An object that this operator cannot read (kinds of a newer version, an operator that was rolled
-//!     back) leaves everything of its scope as it is, also after a restart, and says so.
+//! 31. An object that this operator cannot read (kinds of a newer version, an operator that was
+//!     rolled back) leaves everything of its scope as it is, also after a restart, and says so.
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};

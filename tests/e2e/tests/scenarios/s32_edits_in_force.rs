@@ -1,5 +1,6 @@
-//! 32. Edits that cannot be enforced leave running pods guarded: a policy that names a model that does
-//!     not exist, and a model whose digest is typed wrong. Pods created after get the new identity.
+//! 32. Edits that cannot be enforced leave running pods guarded: a policy that names a model that
+//!     does not exist, and a model whose digest is typed wrong. Pods created after get the new
+//!     identity.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;

@@ -1,5 +1,5 @@
-//! 33. The API server refuses a write (a quota): the policy says what was refused, an Event too, and
-//!     its deletion goes on. Once the quota is gone, all is well.
+//! 33. The API server refuses a write (a quota): the policy says what was refused, an Event too,
+//!     and its deletion goes on. Once the quota is gone, all is well.
 
 use anyhow::Result;
 use kube::api::{Api, DeleteParams};

@@ -1,5 +1,5 @@
-//! 39. The operator is uninstalled first: namespaces with policies can still end, and guarded pods go
-//!     on. (Installed again afterwards, for the other scenarios.)
+//! 39. The operator is uninstalled first: namespaces with policies can still end, and guarded pods
+//!     go on. (Installed again afterwards, for the other scenarios.)
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
