@@ -21,7 +21,7 @@ use kube::ResourceExt;
 use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
-    Action, ActionKind, Digest, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
+    Action, ActionKind, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
     PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, wire_selector,
 };
 use personaguard_wire::{
@@ -29,7 +29,6 @@ use personaguard_wire::{
 };
 use scale::Scale;
 use std::collections::{BTreeMap, BTreeSet};
-use vector::digest_of;
 
 /// Bytes that a config folder may hold: the limit of a ConfigMap, less room for its metadata and
 /// the CA bundle.

@@ -79,6 +79,7 @@ fn item_11_while_a_policy_cannot_be_read_no_breach_is_said_to_be_over() {
             policies: &[],
             sidecar_pods: &BTreeSet::new(),
             silent_pods: &BTreeSet::new(),
+            contested_pods: &BTreeSet::new(),
             before: Some(&before),
             held,
             now: second(60),

@@ -1,4 +1,4 @@
-use crate::fleet::counts::WorkloadCounts;
+use crate::fleet::counts::{Origin, WorkloadCounts};
 use jiff::Timestamp;
 use personaguard_api::{AuditLogStatus, Digest};
 use personaguard_wire::SidecarReport;
@@ -23,9 +23,13 @@ fn push(instance: &str, number: u64, opened: (u64, &str), head: (u64, &str)) -> 
 /// Where the log stands after these pushes of one pod, each seen by a leader of its own.
 fn after(pushes: &[SidecarReport]) -> AuditLogStatus {
     let mut counts = WorkloadCounts::default();
+    let (mut origin, mut process) = (Origin { own_address: true, ..Origin::default() }, "");
     for report in pushes {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        counts.record("chat-1", "u1", report, now);
+        // Another process is the sidecar's where its container was started anew.
+        origin.restarts += i32::from(!process.is_empty() && process != report.instance);
+        process = &report.instance;
+        counts.record("chat-1", "u1", origin, report, now).unwrap();
         counts = WorkloadCounts::from_status(&counts.to_status());
     }
     counts.pod("u1").unwrap().audit_log.clone().unwrap()

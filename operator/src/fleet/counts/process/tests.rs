@@ -30,6 +30,7 @@ fn push(
         totals: Counts { responses, ..Counts::default() },
         connections: Connections::default(),
         traits: Vec::new(),
+        audit_log: None,
     };
     counts.record("chat-1", "u1", origin, &report, Timestamp::UNIX_EPOCH).map(drop)
 }

@@ -36,7 +36,7 @@ fn found(
     services: &[ServiceView],
 ) -> NewCondition {
     let services: Vec<_> = services.iter().cloned().map(Arc::new).collect();
-    detect(placement, &[classify(pod, report, "smollm2", None)], &services)
+    detect(placement, &[classify(pod, report, "smollm2", None, None)], &services)
 }
 
 #[test]
