@@ -132,7 +132,8 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE,
             "server_error",
             "audit_log_unavailable",
-            "A policy on this service refuses answers while its audit log cannot be written. The log of the sidecar says why.",
+            "A policy on this service refuses answers while its audit log cannot be written. The \
+             log of the sidecar says why.",
         );
         error.retry_after = Some(Duration::from_secs(30));
         error

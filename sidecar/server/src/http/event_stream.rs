@@ -10,7 +10,8 @@ use std::time::Duration;
 /// Longest silence of a stream: load balancers and clients commonly give up after 30 s or more.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A response of these events, with a comment wherever they are silent for long. It names the charset, which some clients would guess otherwise.
+/// A response of these events, with a comment wherever they are silent for long. It names the
+/// charset, which some clients would guess otherwise.
 pub(crate) fn event_stream<S, E>(events: S) -> Response
 where
     S: Stream<Item = Result<Event, E>> + Send + 'static,

@@ -4,7 +4,8 @@ use axum::body::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use std::time::Duration;
 
-/// The same stream, with a comment wherever it is silent for a period. Its items must be whole events.
+/// The same stream, with a comment wherever it is silent for a period. Its items must be whole
+/// events.
 pub(super) fn keep_alive<E: Send + 'static>(
     events: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     period: Duration,

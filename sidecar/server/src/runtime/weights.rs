@@ -150,7 +150,8 @@ fn kv_budget(model: &Model, max_concurrent: usize, freed: usize) -> Option<usize
             memory_limit_bytes = needs.limit,
             context_tokens = context,
             "the container's memory limit leaves no room for one context of full length: longer \
-             requests are refused; raise it (resources.limits.memory of the PersonaModel), or lower \
+             requests are refused; raise it (resources.limits.memory of the PersonaModel), or \
+             lower \
              contextLength"
         );
     }

@@ -122,7 +122,8 @@ async fn invariant_1_redact_replaces_the_first_breaching_sentence_and_all_that_f
     assert_eq!(streamed(&chunks), text(&whole));
     assert_eq!(stream_tokens(&chunks), tokens(&whole));
     assert_eq!(finish_reason(&chunks), "content_filter");
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\",mode=\"Enforce\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Redact\",mode=\"Enforce\"}";
     assert_eq!(rig.metric(series).await, Some(2.0));
     assert_eq!(rig.sidecar().app().report().totals.blocked, 2);
 }

@@ -83,7 +83,8 @@ async fn invariant_1_no_token_past_an_enforced_threshold_leaves_whole_or_streame
     assert_eq!(streamed(&chunks), text(&whole));
     assert_eq!(finish_reason(&chunks), "content_filter");
 
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Block\",mode=\"Enforce\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Block\",mode=\"Enforce\"}";
     assert_eq!(rig.metric(series).await, Some(2.0));
     assert_eq!(
         rig.metric("personaguard_responses_total{outcome=\"content_filter\"}").await,

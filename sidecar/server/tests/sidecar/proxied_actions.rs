@@ -115,7 +115,8 @@ async fn invariant_1_redact_takes_back_the_breaching_sentence_of_another_server(
         serde_json::from_slice(&front.ask(&with(question(), json!({ "n": 2 }))).await.1).unwrap();
     assert_eq!(body["choices"][0], two["choices"][0]);
     assert_eq!(body["choices"][1]["message"]["content"], expected);
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Redact\",mode=\"Enforce\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Redact\",mode=\"Enforce\"}";
     assert_eq!(front.metric(series), 6.0);
 }
 

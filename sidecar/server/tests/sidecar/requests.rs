@@ -43,7 +43,8 @@ async fn a_caller_gets_stricter_enforcement_within_the_bounds() {
     // Nothing of it stays for the next request.
     assert_eq!(text(&rig.complete(&scored(long())).await), text(&plain));
     // The breach is counted under the action that the policy declares.
-    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",action=\"Alert\",mode=\"Enforce\"}";
+    let series = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                  action=\"Alert\",mode=\"Enforce\"}";
     assert_eq!(rig.metric(series).await, Some(1.0));
     assert_eq!(rig.sidecar().app().report().traits[0].action, ActionKind::Alert);
     assert_eq!(
