@@ -22,9 +22,9 @@ enum Action {
 /// Detect any edit, gap, truncation or reordering in a log, including its rotated files.
 ///
 /// Each line holds the hash of the line before. Whether lines are missing at the end is told by
-/// FILE.head beside the log. Whoever can change both is found out by an anchor, a head that was kept
-/// elsewhere: the PersonaReport has one of each pod (status.pods[].auditLog), and the sidecar writes
-/// it to its own log whenever it stops or rotates a file.
+/// FILE.head beside the log. Whoever can change both is found out by an anchor, a head that was
+/// kept elsewhere: the PersonaReport has one of each pod (status.pods[].auditLog), and the sidecar
+/// writes it to its own log whenever it stops or rotates a file.
 ///
 /// What a start found wrong is told by the log itself, in an entry of kind `gap`. It fails the
 /// check if lines are gone; --from passes over what is told of before a line, once it was looked
