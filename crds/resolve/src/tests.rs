@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixtures::{model, policy, rule, sigma, vectors};
+use crate::vector::digest_of;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
