@@ -122,28 +122,28 @@ impl Stores {
         let unread = self.policies.all_unreadable().into_iter();
         let unread = unread.filter_map(|it| self.policies.unreadable(&it.namespace, &it.name));
         Self::scopes_of(
-            self.policies.all(),
-            unread.collect(),
-            self.config_maps.all(),
-            self.injections.all(),
+            &self.policies.all(),
+            &unread.collect::<Vec<_>>(),
+            &self.config_maps.all(),
+            &self.injections.all(),
         )
     }
 
     /// Scopes of a namespace that have a policy, or objects left over from one.
     pub(crate) fn scopes_within(&self, namespace: &str) -> BTreeSet<Scope> {
         Self::scopes_of(
-            self.policies.within(namespace),
-            self.policies.unreadable_within(namespace),
-            self.config_maps.within(namespace),
-            self.injections.within(namespace),
+            &self.policies.within(namespace),
+            &self.policies.unreadable_within(namespace),
+            &self.config_maps.within(namespace),
+            &self.injections.within(namespace),
         )
     }
 
     fn scopes_of(
-        policies: Vec<Arc<PersonaPolicy>>,
-        unread: Vec<Arc<Unreadable>>,
-        config_maps: Vec<Arc<ConfigMap>>,
-        injections: Vec<Arc<PersonaInjection>>,
+        policies: &[Arc<PersonaPolicy>],
+        unread: &[Arc<Unreadable>],
+        config_maps: &[Arc<ConfigMap>],
+        injections: &[Arc<PersonaInjection>],
     ) -> BTreeSet<Scope> {
         let policies = policies.iter().map(|policy| Scope::of_policy(policy));
         let unread = unread.iter().filter_map(|policy| {

@@ -131,7 +131,7 @@ impl Triggers {
                 "an object cannot be read, so all that depends on it stays as it is"
             ),
             None => {
-                tracing::info!(kind = kind.as_str(), namespace, name, "an object is read again")
+                tracing::info!(kind = kind.as_str(), namespace, name, "an object is read again");
             }
         }
         let count = self.context.stores.unreadable_count(kind);

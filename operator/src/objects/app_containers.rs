@@ -65,9 +65,7 @@ fn has_own_server(container: &Container) -> bool {
     let mut variables = container.env.iter().flatten();
     // The last of several counts.
     let variable = variables.rfind(|variable| variable.name == names::BASE_URL_ENV);
-    variable.is_some_and(|variable| {
-        !variable.value.as_deref().is_some_and(|value| leads_to_sidecar(value))
-    })
+    variable.is_some_and(|variable| !variable.value.as_deref().is_some_and(leads_to_sidecar))
 }
 
 fn leads_to_sidecar(url: &str) -> bool {

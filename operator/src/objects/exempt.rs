@@ -35,7 +35,7 @@ fn is_for_windows(spec: &PodSpec) -> bool {
         selector.and_then(|selector| selector.get(*label)).is_some_and(|os| os == WINDOWS)
     };
     spec.os.as_ref().is_some_and(|os| os.name == WINDOWS)
-        || OS_LABELS.iter().any(|label| selected(label))
+        || OS_LABELS.iter().any(selected)
         || spec.affinity.as_ref().is_some_and(requires_windows)
 }
 

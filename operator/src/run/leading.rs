@@ -82,7 +82,7 @@ async fn keep_labelled(context: Arc<Context>) {
         tracing::warn!(error, "the leader's pod could not be labelled; retrying");
         tokio::time::sleep(LABEL_RETRY_INTERVAL).await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Starts the report server.

@@ -49,8 +49,7 @@ async fn told(kind: Kind, object: &Value) -> Vec<(String, Value)> {
     let name = ObjectName::new(namespace, "a");
     let done = reconcile(&context, kind, &name).await.unwrap();
     assert_eq!(done.reason, reason::UNREADABLE);
-    let told = told.lock().unwrap().clone();
-    told
+    told.lock().unwrap().clone()
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ async fn item_18_requests_that_hang_do_not_keep_others_waiting() {
         let done = Arc::clone(&done);
         async move {
             if key < 30 {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             done.lock().unwrap().push(key);
         }

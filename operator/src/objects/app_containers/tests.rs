@@ -1,6 +1,7 @@
 use super::*;
 use serde_json::{Value, json};
 
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn of(containers: Value, annotations: Value) -> AppContainers {
     let pod = json!({
         "metadata": { "name": "a", "annotations": annotations },
@@ -9,6 +10,7 @@ fn of(containers: Value, annotations: Value) -> AppContainers {
     AppContainers::of(&serde_json::from_value(pod).unwrap())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn told(env: Value) -> Option<String> {
     of(json!([{ "name": "app", "env": env }]), json!({})).own_server
 }

@@ -1,6 +1,7 @@
 use super::*;
 use serde_json::{Value, json};
 
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn found(spec: Value) -> Option<&'static str> {
     let mut pod = json!({ "metadata": { "name": "a" }, "spec": spec });
     pod["spec"]["containers"] = json!([]);

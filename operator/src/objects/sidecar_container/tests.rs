@@ -1,6 +1,7 @@
 use super::*;
 use serde_json::{Value, json};
 
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn pod(status: Value) -> Pod {
     let container = json!({ "name": "personaguard", "image": "mirror.example/personaguard:1" });
     serde_json::from_value(json!({
@@ -11,6 +12,7 @@ fn pod(status: Value) -> Pod {
     .unwrap()
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it on the spot")]
 fn start(state: Value) -> SidecarStart {
     SidecarStart::of(&pod(json!({ "initContainerStatuses": [{
         "name": "personaguard", "image": "i", "imageID": "", "ready": false, "restartCount": 2,

@@ -243,7 +243,8 @@ fn issue_15_20_a_message_says_what_was_found_and_names_a_log_only_where_there_is
         let why = "ErrImagePull: no such host".to_owned();
         pod.start = SidecarStart::ImageUnavailable { image, why };
     };
-    let cases: [(fn(&mut PodView), &str, &str, bool); 9] = [
+    type Found<'a> = (fn(&mut PodView), &'a str, &'a str, bool);
+    let cases: [Found<'_>; 9] = [
         (image, "SidecarImageUnavailable", "ErrImagePull", false),
         (
             |pod| pod.start = SidecarStart::Unscheduled("0/3 nodes are available".into()),

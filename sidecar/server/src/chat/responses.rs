@@ -59,7 +59,7 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
     if !text.is_empty() || calls.is_empty() {
         output.push(message(&head.id, &text));
     }
-    output.extend(calls.into_iter().map(|called: Call| call(called.into_body())));
+    output.extend(calls.into_iter().map(|called: Call| call(&called.into_body())));
     Ok(Json(ResponseBody::new(&head, output, end.as_ref())).into_response())
 }
 
@@ -71,7 +71,7 @@ fn streamed(started: Started) -> Response {
             let writing = choices.as_mut()?;
             match writing.next().await {
                 Some((_, Ok(Output::Part(Part::Text(piece))))) => events.text(&piece.text),
-                Some((_, Ok(Output::Part(Part::Call(called))))) => events.call(called.into_body()),
+                Some((_, Ok(Output::Part(Part::Call(called))))) => events.call(&called.into_body()),
                 Some((_, Ok(Output::End { finish_reason, usage, scores }))) => {
                     events.end(&End { finish_reason, usage, scores });
                 }

@@ -102,7 +102,7 @@ impl Tee {
                 loop {
                     match splitter.next() {
                         Ok(Some(event)) => {
-                            self.missed = take(transcript, &self.naming, &event).or(self.missed)
+                            self.missed = take(transcript, &self.naming, &event).or(self.missed);
                         }
                         Ok(None) => break,
                         Err(_) => return self.give_up(UnscoredReason::NotUnderstood),

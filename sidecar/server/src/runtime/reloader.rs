@@ -111,7 +111,7 @@ impl ModelReloader {
             return;
         }
         if let Some(loaded) = self.loaded.as_ref().filter(|it| it.key != WeightsKey::of(&config)) {
-            return self.hold(loaded.key.file.display().to_string());
+            return self.hold(&loaded.key.file.display().to_string());
         }
         self.config = Some(config);
         self.retry = None;
@@ -121,7 +121,7 @@ impl ModelReloader {
 
     /// What is loaded stays, with everything that is in force: the new config is for other weights,
     /// and to load them would take the pod down.
-    fn hold(&self, loaded: String) {
+    fn hold(&self, loaded: &str) {
         let error = format!(
             "the config is for other weights, or runs them in another way, than those that are \
              loaded ({loaded}). These stay, with the config before, until its pod is replaced: \

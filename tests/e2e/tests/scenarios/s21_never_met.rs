@@ -1,5 +1,5 @@
-//! 21. An app that never meets its sidecar, and pods that never come to be: the policy is not
-//! Ready,     and says what was found.
+//! An app that never meets its sidecar, and pods that never come to be: the policy is not
+//! Ready, and says what was found.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;

@@ -103,7 +103,7 @@ pub(super) fn part(text: &str) -> Value {
 }
 
 /// A call of a function.
-pub(super) fn call(call: ToolCall) -> Value {
+pub(super) fn call(call: &ToolCall) -> Value {
     json!({
         "type": "function_call", "id": call.id.replacen("call_", "fc_", 1), "call_id": call.id,
         "name": call.function.name, "arguments": call.function.arguments, "status": "completed",

@@ -91,7 +91,7 @@ impl Events {
     }
 
     /// A call: it comes as a whole.
-    pub(super) fn call(&mut self, called: ToolCall) {
+    pub(super) fn call(&mut self, called: &ToolCall) {
         self.end_text();
         let item = call(called);
         let (at, arguments) = (self.output.len(), item["arguments"].clone());

@@ -30,7 +30,7 @@ pub(super) fn event(
             json!({ "type": kind, "message": message })
         }
         "content_block_start" => {
-            let block = block(field("content_block"), 0, &mut delta)?;
+            let block = block(&field("content_block"), 0, &mut delta)?;
             json!({ "type": kind, "index": index, "content_block": block })
         }
         "content_block_delta" => match added(&field("delta"), &mut delta)? {
@@ -84,7 +84,7 @@ fn message(naming: &Naming, fields: &mut Map<String, Value>) -> Result<ChoiceDel
                 let Value::Array(blocks) = value else {
                     return Err(Unreadable("the content of a message is not a list"));
                 };
-                let blocks = blocks.into_iter().enumerate();
+                let blocks = blocks.iter().enumerate();
                 let blocks = blocks.map(|(at, value)| block(value, at, &mut delta));
                 Value::Array(blocks.collect::<Result<_, _>>()?)
             }
@@ -104,7 +104,7 @@ fn message(naming: &Naming, fields: &mut Map<String, Value>) -> Result<ChoiceDel
 }
 
 /// A block of content as it may leave.
-fn block(block: Value, at: usize, delta: &mut ChoiceDelta) -> Result<Value, Unreadable> {
+fn block(block: &Value, at: usize, delta: &mut ChoiceDelta) -> Result<Value, Unreadable> {
     let kind = block["type"].as_str().unwrap_or_default();
     let mut say = |field: &str| match &block[field] {
         Value::Null => Ok(String::new()),

@@ -41,7 +41,7 @@ impl OpenMessage {
         }
         let mut events = Vec::new();
         if !self.has_begun {
-            let message = message(head, json!([]), Value::Null, 0);
+            let message = message(head, &json!([]), &Value::Null, 0);
             events.push(json!({ "type": "message_start", "message": message }));
         }
         let stop = |index: u64| json!({ "type": "content_block_stop", "index": index });
@@ -69,7 +69,7 @@ impl OpenMessage {
     }
 }
 
-fn message(head: &ChunkHead, content: Value, stop_reason: Value, input_tokens: usize) -> Value {
+fn message(head: &ChunkHead, content: &Value, stop_reason: &Value, input_tokens: usize) -> Value {
     json!({
         "id": head.get("id"), "type": "message", "role": "assistant", "model": head.get("model"),
         "content": content, "stop_reason": stop_reason, "stop_sequence": null,
@@ -95,5 +95,5 @@ pub(super) fn cut(body: &mut Value, keep: usize, text: &str) {
 
 /// A whole message that says this.
 pub(super) fn body(naming: &Naming, text: &str, prompt_tokens: usize) -> Value {
-    message(&ChunkHead::new(naming), blocks(text), json!(STOP_REASON), prompt_tokens)
+    message(&ChunkHead::new(naming), &blocks(text), &json!(STOP_REASON), prompt_tokens)
 }

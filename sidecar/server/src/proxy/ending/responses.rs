@@ -32,7 +32,7 @@ impl OpenResponse {
                     Some(places.iter().map(|place| (*place, event[*place].clone())).collect());
             }
             "response.completed" | "response.incomplete" | "response.failed" => {
-                self.has_ended = true
+                self.has_ended = true;
             }
             _ => {}
         }
