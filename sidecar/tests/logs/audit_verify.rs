@@ -25,10 +25,12 @@ async fn a_whole_log_is_reported_with_its_range_its_head_and_its_entries() {
     let expected =
         "entries: 2 response, 1 started, 1 stopped; lost by the sidecar's own account: 0";
     assert_eq!(entries, expected);
-    // By the hash that was kept elsewhere, too.
-    assert_eq!(served.verify(&["--head", &head(&run)]).code, Some(0));
-    failed(&served.verify(&["--head", &"0".repeat(64)]), "with a different last line");
-    failed(&served.verify(&["--head", "abc"]), "64 hexadecimal digits");
+    // By an anchor that was kept elsewhere, too.
+    let anchored = |hash: &str| served.verify(&["--head", &format!("{last}:{hash}")]);
+    assert_eq!(anchored(&head(&run)).code, Some(0));
+    failed(&anchored(&"0".repeat(64)), "the log was rewritten");
+    let odd = served.verify(&["--head", "abc"]);
+    assert!(odd.code == Some(2) && odd.stderr.contains("64 hexadecimal digits"), "{odd:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +43,7 @@ async fn a_changed_a_cut_and_a_missing_log_fail_with_what_is_wrong() {
     failed(&served.verify(&[]), &format!("audit.jsonl, line {number}: "));
     let lines: Vec<&str> = written.split_inclusive('\n').collect();
     served.edit_audit(|_| lines[..lines.len() - 1].concat());
-    failed(&served.verify(&[]), "it was cut");
+    failed(&served.verify(&[]), "the log was cut");
     std::fs::remove_file(served.audit()).unwrap();
     let missing = served.verify(&[]);
     failed(&missing, "audit.jsonl cannot be read: ");

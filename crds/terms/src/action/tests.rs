@@ -14,7 +14,8 @@ fn the_charts_alert_has_the_severity_of_each_action() {
         names.join(" ")
     };
     let severity = format!(
-        "severity: '{{{{ if eq $labels.action {} }}}}critical{{{{ else if eq $labels.action {} \
+        "severity: '{{{{ if eq $labels.mode \"Audit\" }}}}info{{{{ else if eq $labels.action {} \
+         }}}}critical{{{{ else if eq $labels.action {} \
          }}}}info{{{{ else }}}}warning{{{{ end }}}}'",
         of("critical"),
         of("info")

@@ -82,7 +82,7 @@ async fn invariant_5_the_audit_log_says_what_was_decided_and_not_a_word_of_it() 
     let policy = &rig.folder.config.policies[0];
     assert_eq!(
         (&entry["policies"][0]["generation"], &entry["policies"][0]["digest"]),
-        (&json!(3), &json!(policy.digest))
+        (&json!(3), &json!(rig.folder.config.enforced(policy)))
     );
     assert_eq!(entry["model"], json!(rig.folder.config.model.sha256));
     let score = &entry["scores"][0];

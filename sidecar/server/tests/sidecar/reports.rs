@@ -77,7 +77,8 @@ async fn breaches_and_acknowledgements_are_pushed_at_once_and_counts_are_cumulat
     rig.until("acknowledged", acknowledged).await;
     let report = operator.last().unwrap();
     assert_eq!((report.model.state, report.policies[0].generation), (PodState::Ready, 3));
-    assert_eq!(report.policies[0].digest, rig.folder.config.policies[0].digest);
+    let config = &rig.folder.config;
+    assert_eq!(report.policies[0].digest, Some(config.enforced(&config.policies[0])));
     assert_eq!((report.traits[0].breaches, report.traits[0].scored), (0, 0));
 
     let begun = Instant::now();
