@@ -156,11 +156,16 @@ pub(crate) async fn request_body(
 fn too_large(limits: Limits) -> ApiError {
     let message = format!(
         "The body is larger than {} bytes: shorten it, or raise spec.runtime.maxRequestBytes of \
-         the \
-         PersonaModel.",
+         the PersonaModel.",
         limits.body_bytes
     );
     ApiError::request(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}
+
+/// Reads a body that nobody wants, so that a client which sends everything before it listens gets
+/// its answer.
+pub(crate) async fn discard(body: Body) {
+    drain(body.into_data_stream(), 0).await;
 }
 
 async fn drain(mut chunks: BodyDataStream, mut read: usize) {

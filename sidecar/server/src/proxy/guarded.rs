@@ -11,7 +11,7 @@ use super::respond::respond;
 use super::scorer::Scorer;
 use super::transcript::{PromptContext, Transcript};
 use super::{unguarded, whole};
-use crate::http::{ApiError, Received, is_encoded, receive};
+use crate::http::{ApiError, Received, discard, is_encoded, receive};
 use crate::runtime::ActiveModel;
 use crate::session::{decide, not_ready, overrides_only, system_prompt_key};
 use crate::telemetry::traces::chat_span;
@@ -203,6 +203,7 @@ async fn unscored(
     transcript.fail(UnscoredReason::NotUnderstood);
     if transcript.stop().is_some() {
         transcript.forget();
+        discard(request.into_body()).await;
         let message = format!(
             "A policy on this service refuses what cannot be scored, and this request cannot: \
              {why}. It would pass unguarded with `unscorableRequests: Pass` in the PersonaPolicy."

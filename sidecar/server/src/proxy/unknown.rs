@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::unguarded;
-use crate::http::ApiError;
+use crate::http::{ApiError, discard};
 use crate::runtime::AppState;
 use crate::session::not_ready;
 use axum::body::{Body, Bytes};
@@ -28,6 +28,7 @@ pub(super) async fn answer(context: &Context, request: Request) -> Result<Respon
             return context.forwarder.send(request).await;
         }
         Some(active) if active.plan.refuses_unscorable() => {
+            discard(request.into_body()).await;
             return Err(ApiError::request(
                 StatusCode::FORBIDDEN,
                 "guard_unknown_path",
