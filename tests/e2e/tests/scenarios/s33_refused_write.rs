@@ -2,6 +2,7 @@
 //!     and its deletion goes on. Once the quota is gone, all is well.
 
 use anyhow::Result;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams};
 use personaguard_api::PersonaPolicy;
 use personaguard_e2e::fixture::{PATIENCE, condition};
@@ -50,6 +51,13 @@ async fn s33_item_15_a_refused_write_is_told_and_freezes_nothing() -> Result<()>
     fixture.apply_policy("chat", &traits).await?;
     fixture.policy_condition("Ready", "False").await?;
     quotas.delete("no-configs", &DeleteParams::default()).await?;
+    wait::until("the write to be tried again", PATIENCE, || async {
+        let policy = policies.get("no-villains").await?;
+        let refused = |it: &Condition| it.reason == "WriteRefused";
+        Ok((!condition(&policy, "Ready").is_some_and(refused)).then_some(()))
+    })
+    .await?;
+    // A pod that was created before would have no sidecar.
     fixture.deploy_chat("chat", prompts::PLAIN).await?;
     fixture.policy_condition("Ready", "True").await?;
     fixture.finish().await
