@@ -7,32 +7,22 @@ use super::call::{Call, Part};
 use super::guarded::Output;
 use super::request::ChatRequest;
 use super::start::{Incoming, Started};
-use crate::http::{ApiError, Limits, event_stream};
+use crate::http::{ApiError, event_stream};
 use crate::openai::{FinishReason, ScoreReport, Usage};
-use crate::runtime::AppState;
 use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use body::{ResponseBody, call, message};
 use events::Events;
 use futures::StreamExt as _;
 use futures::stream;
-use std::sync::Arc;
 
 /// Answers a request.
-pub(super) async fn responses(
-    app: State<Arc<AppState>>,
-    limits: State<Limits>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+pub(super) async fn responses(incoming: Incoming) -> Response {
     let answer = async |incoming: Incoming| {
         let started = incoming.start("resp_", ChatRequest::parse_responses).await?;
         if started.is_stream { Ok(streamed(started)) } else { whole(started).await }
     };
-    Incoming::new(app, limits, headers, body).answer(answer).await
+    incoming.answer(answer).await
 }
 
 /// How the only choice ended.

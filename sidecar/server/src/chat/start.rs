@@ -10,9 +10,10 @@ use crate::session::{decide, not_ready, system_prompt_key};
 use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,16 +34,21 @@ pub(super) struct Started {
     pub(super) include_usage: bool,
 }
 
-impl Incoming {
-    pub(super) fn new(
-        State(app): State<Arc<AppState>>,
-        State(limits): State<Limits>,
-        headers: HeaderMap,
-        body: Body,
-    ) -> Self {
-        Self { app, limits, headers, body }
-    }
+impl<S: Sync> FromRequest<S> for Incoming
+where
+    Arc<AppState>: FromRef<S>,
+    Limits: FromRef<S>,
+{
+    type Rejection = Infallible;
 
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        let (app, limits) = (FromRef::from_ref(state), FromRef::from_ref(state));
+        Ok(Self { app, limits, headers: parts.headers, body })
+    }
+}
+
+impl Incoming {
     /// Answers by `answer`; what is refused is counted and logged.
     pub(super) async fn answer<A: Future<Output = Result<Response, ApiError>>>(
         self,

@@ -6,30 +6,20 @@ use super::guarded::Output;
 use super::request::ChatRequest;
 use super::response_head::ResponseHead;
 use super::start::{Incoming, Started};
-use crate::http::{ApiError, Limits, event_stream};
+use crate::http::{ApiError, event_stream};
 use crate::openai::{FinishReason, Object, TextChoice, Usage};
-use crate::runtime::AppState;
 use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
-use std::sync::Arc;
 
 /// Goes on with a text.
-pub(super) async fn completions(
-    app: State<Arc<AppState>>,
-    limits: State<Limits>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+pub(super) async fn completions(incoming: Incoming) -> Response {
     let answer = async |incoming: Incoming| {
         let started = incoming.start("cmpl-", ChatRequest::parse_text).await?;
         if started.is_stream { Ok(streamed(started)) } else { whole(started).await }
     };
-    Incoming::new(app, limits, headers, body).answer(answer).await
+    incoming.answer(answer).await
 }
 
 /// What a choice says next; nothing where that is no text.
