@@ -175,13 +175,15 @@ fn other_model(pods: &[SelectedPod<'_>]) -> Option<Problem> {
 
 fn no_sidecar(pods: &[SelectedPod<'_>]) -> Option<Problem> {
     let (count, first) = in_state(pods, GuardState::NoSidecar)?;
-    let mut without = pods.iter().filter(|selected| selected.state == GuardState::NoSidecar);
-    let never = without.find_map(|SelectedPod { pod, .. }| never_gets_one(pod));
-    let next = match never {
-        Some(why) => why,
-        None => "they are older than the policy, so restart their workloads (kubectl rollout \
-                 restart)"
-            .to_owned(),
+    let without = || pods.iter().filter(|it| it.state == GuardState::NoSidecar).map(|it| it.pod);
+    // Each needs another remedy, so that one does not stand for both.
+    let never: Vec<_> =
+        [without().find_map(exempt), without().find_map(namesake)].into_iter().flatten().collect();
+    let next = if never.is_empty() {
+        "they are older than the policy, so restart their workloads (kubectl rollout restart)"
+            .to_owned()
+    } else {
+        never.join("; ")
     };
     let message = format!(
         "{count} of {} selected pods have no sidecar, among them {}: {next}.",
@@ -191,15 +193,18 @@ fn no_sidecar(pods: &[SelectedPod<'_>]) -> Option<Problem> {
     Some((reason::PODS_WITHOUT_SIDECAR, message))
 }
 
-/// Why a pod without a sidecar would have none however often it is created.
-fn never_gets_one(pod: &PodView) -> Option<String> {
-    let name = &pod.name;
-    if let Some(exempt) = pod.exempt {
-        return Some(format!("pod {name} never gets one, because it is {exempt}"));
-    }
+/// A pod without a sidecar that would have none however often it is created.
+fn exempt(pod: &PodView) -> Option<String> {
+    let why = pod.exempt?;
+    Some(format!("pod {} never gets one, because it is {why}", pod.name))
+}
+
+/// A pod whose own container has the sidecar's name.
+fn namesake(pod: &PodView) -> Option<String> {
     let image = pod.namesake.as_ref()?;
     Some(format!(
-        "pod {name} has another container named {} (image {image}): rename it",
+        "pod {} has another container named {} (image {image}): rename it",
+        pod.name,
         names::CONTAINER
     ))
 }

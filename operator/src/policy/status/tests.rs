@@ -294,6 +294,19 @@ fn issue_15_20_a_message_says_what_was_found_and_names_a_log_only_where_there_is
 }
 
 #[test]
+fn issue_15_20_each_reason_why_a_pod_has_no_sidecar_is_told() {
+    let mut case = Case::new(&[("chat-1", None), ("chat-2", None)]);
+    Arc::make_mut(&mut case.inputs.pods[0]).namesake = Some("mine:1".into());
+    Arc::make_mut(&mut case.inputs.pods[1]).exempt = Some("for Windows nodes");
+    let status = case.status();
+    let ready = status.conditions.into_iter().find(|it| it.type_ == "Ready").unwrap();
+    assert_eq!(ready.reason, "PodsWithoutSidecar");
+    let message = &ready.message;
+    assert!(message.contains("pod chat-1 has another container named"), "{message}");
+    assert!(message.contains("pod chat-2 never gets one"), "{message}");
+}
+
+#[test]
 fn issue_15_20_a_policy_without_pods_says_why_there_are_none() {
     let mut case = Case::new(&[]);
     let failed = |app: &str| FailedCreation {
