@@ -58,7 +58,11 @@ pub fn parts(action: &Action) -> Vec<Part> {
         Action::Cap(capping) => {
             capping.layers.iter().map(|bounds| Part::At(bounds.layer)).collect()
         }
-        _ => Vec::new(),
+        Action::Audit
+        | Action::Alert
+        | Action::Regenerate(_)
+        | Action::Redact(_)
+        | Action::Block => Vec::new(),
     };
     parts.sort_unstable();
     parts

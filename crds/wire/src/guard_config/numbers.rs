@@ -21,7 +21,12 @@ impl ResolvedTrait {
         let (steer, cap) = match &self.action {
             Action::Steer(steer) => (Some(steer), None),
             Action::Cap(cap) => (None, Some(cap)),
-            _ => (None, None),
+            // None of their parameters is a fraction.
+            Action::Audit
+            | Action::Alert
+            | Action::Regenerate(_)
+            | Action::Redact(_)
+            | Action::Block => (None, None),
         };
         let steer = steer.into_iter().flat_map(|steer| {
             let when = steer.when.iter().flat_map(|when| [Some(when.above), when.until]);

@@ -101,7 +101,11 @@ impl Builder<'_> {
         match &action {
             Action::Steer(steering) => self.add_steering(vector, rule, steering)?,
             Action::Cap(capping) => self.add_caps(vector, rule, capping)?,
-            _ => {}
+            Action::Audit
+            | Action::Alert
+            | Action::Regenerate(_)
+            | Action::Redact(_)
+            | Action::Block => {}
         }
         // A vector's own baseline is that of `ResponseAvg` only.
         let vector_baseline = self.plan.vectors[vector].baseline;

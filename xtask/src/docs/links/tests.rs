@@ -26,6 +26,14 @@ fn a_file_that_is_named_exists() {
 }
 
 #[test]
+fn a_file_that_is_named_in_a_table_of_a_folder_exists_there() {
+    let table = "**In `crds/`**\n\n| folder | does |\n| --- | --- |\n\
+                 | `gone/`, `gone.rs` | `other/` |\n\n`mod/`";
+    let gone = ["README.md: `crds/gone/` is no file", "README.md: `crds/gone.rs` is no file"];
+    assert_eq!(of(&[("README.md", table)]), gone);
+}
+
+#[test]
 fn a_heading_that_stands_twice_has_two_anchors() {
     let page = "# A\n\n## B\n\n## B\n\n[1](#b) [2](#b-1)";
     assert!(of(&[("README.md", page)]).is_empty());
