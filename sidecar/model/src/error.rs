@@ -45,6 +45,12 @@ pub enum LoadError {
         /// The feature that is missing here.
         what: String,
     },
+    /// The chat template cannot be used.
+    #[error("the model's chat template cannot be used: {what}")]
+    Template {
+        /// What failed, and why.
+        what: String,
+    },
     /// A load option is out of range or does not fit the model.
     #[error("{what}")]
     Options {
@@ -60,6 +66,10 @@ impl LoadError {
 
     pub(crate) fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported { what: what.into() }
+    }
+
+    pub(crate) fn template(what: impl Into<String>) -> Self {
+        Self::Template { what: what.into() }
     }
 
     pub(crate) fn options(what: impl Into<String>) -> Self {

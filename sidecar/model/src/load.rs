@@ -1,12 +1,14 @@
 //! What `--model` names: a GGUF file, or a Hugging Face folder.
 
 pub(crate) mod adapter;
+mod chat_templates;
 mod files;
 pub(crate) mod gguf;
 pub(crate) mod hf;
 mod safetensors;
 
 use crate::error::LoadError;
+pub(crate) use chat_templates::ChatTemplates;
 pub(crate) use files::{ModelFiles, Sha256Digest, TensorFile};
 use gguf::Header;
 use hf::HfTokenizerFiles;

@@ -10,6 +10,7 @@ use crate::error::LoadError;
 use crate::grammar::{CallMode, Callable, Grammar, GrammarCompiler, GrammarError};
 use crate::kernel::layout::BLOCK_SIZE;
 use crate::load;
+use crate::load::ChatTemplates;
 use crate::load::adapter::Adapter;
 use crate::pool::ThreadPool;
 use crate::tokenizer::Tokenizer;
@@ -90,6 +91,9 @@ impl Model {
                 weights.embedding.rows
             )));
         }
+        let ChatTemplates { default, tool_use } = files.chat_templates;
+        let chat = Chat::new(default.as_deref(), tool_use.as_deref());
+        chat.check(&tokenizer).map_err(LoadError::template)?;
         let file_name =
             || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
@@ -99,7 +103,7 @@ impl Model {
                 .context_length
                 .unwrap_or(usize::MAX)
                 .clamp(1, config.context_length),
-            chat: Chat::new(files.chat_template.as_deref()),
+            chat,
             grammars: GrammarCompiler::default(),
             tokenizer,
             decoder: Decoder::new(config, weights, &pool, placement)
@@ -111,7 +115,7 @@ impl Model {
     /// SHA-256 of the weight file, 64 lower-case hex digits; persona vectors are bound to it. Of a
     /// folder: SHA-256 of what `sha256sum` prints for the files that are read (weights, their
     /// index, `config.json`, `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`,
-    /// `chat_template.jinja`), in byte order of their names.
+    /// and the files with chat templates), in byte order of their names.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest

@@ -220,3 +220,52 @@ fn what_cannot_be_read_is_named() {
     std::fs::write(folder.path().join(shard), &cut[..cut.len() - 4]).unwrap();
     refused(folder.path(), "cut short");
 }
+
+/// What becomes of templates in these files: the length of the prompt, or why there is none.
+fn template_in(files: &[(&str, &str)]) -> Result<usize, String> {
+    let folder = folder();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let model = load(folder.path()).map_err(|error| error.to_string())?;
+    let prompt = model.chat_prompt(&[json!({"role": "user"})], &ChatOptions::default());
+    prompt.map(|prompt| prompt.len()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn item_19_templates_are_found_wherever_hubs_keep_them() {
+    let in_json = |value: Value| json!({ "chat_template": value }).to_string();
+    let named = |names: &[&str]| -> Value {
+        names.iter().map(|name| json!({"name": name, "template": name})).collect()
+    };
+    assert!(template_in(&[]).unwrap_err().contains("no chat template"));
+    let folder = "additional_chat_templates";
+    for (files, length) in [
+        (vec![("tokenizer_config.json", in_json(json!("a")))], 1),
+        (vec![("tokenizer_config.json", in_json(named(&["tool_use", "default"])))], 7),
+        (vec![("tokenizer_config.json", in_json(json!({"tool_use": "a", "default": "bc"})))], 2),
+        (vec![("tokenizer_config.json", in_json(named(&["rag"])))], 3),
+        (vec![("chat_template.json", in_json(json!("ab")))], 2),
+        (vec![("processor_config.json", in_json(json!("abc")))], 3),
+        (vec![("chat_template.jinja", "\u{feff}abcd".to_owned())], 4),
+        (vec![(&*format!("{folder}/tool_use.jinja"), "abcde".to_owned())], 5),
+        (
+            vec![
+                ("chat_template.jinja", "ab".to_owned()),
+                (&*format!("{folder}/rag.jinja"), "c".to_owned()),
+                ("tokenizer_config.json", in_json(json!("abcd"))),
+            ],
+            2,
+        ),
+    ] {
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        assert_eq!(template_in(&files), Ok(length), "{files:?}");
+    }
+    let several = in_json(named(&["tool_use", "rag"]));
+    let error = template_in(&[("tokenizer_config.json", &several)]).unwrap_err();
+    assert!(error.contains("it has templates rag, tool_use, and none is the default"), "{error}");
+    let error = template_in(&[("chat_template.jinja", "{{ missing() }}")]).unwrap_err();
+    assert!(error.contains("chat template cannot be used: for a plain conversation"), "{error}");
+}

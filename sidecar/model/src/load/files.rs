@@ -1,5 +1,6 @@
 //! What either format yields before any weight is read.
 
+use super::chat_templates::ChatTemplates;
 use crate::arch::Architecture;
 use crate::config::Config;
 use crate::tensor::TensorInfo;
@@ -18,8 +19,7 @@ pub(crate) struct ModelFiles<T> {
     pub(crate) tensors: Vec<TensorFile>,
     /// The model's own name for itself, or the name of its folder.
     pub(crate) name: Option<String>,
-    /// Source of the chat template.
-    pub(crate) chat_template: Option<String>,
+    pub(crate) chat_templates: ChatTemplates,
     pub(crate) tokenizer: T,
     pub(crate) digest: DigestSource,
 }
@@ -31,7 +31,7 @@ impl<T> ModelFiles<T> {
             config: self.config,
             tensors: self.tensors,
             name: self.name,
-            chat_template: self.chat_template,
+            chat_templates: self.chat_templates,
             tokenizer: map(self.tokenizer),
             digest: self.digest,
         }

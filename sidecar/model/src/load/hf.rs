@@ -1,5 +1,6 @@
 //! Hugging Face folders: `config.json`, `tokenizer.json`, and safetensors in one file or several.
 
+mod chat_templates;
 mod config;
 mod folder;
 mod json;
@@ -49,10 +50,7 @@ pub(super) fn open(path: &Path) -> Result<ModelFiles<HfTokenizerFiles>, LoadErro
             .map_or(u32::MAX as usize, |size| usize::try_from(size).unwrap_or(usize::MAX)),
         model: json,
     };
-    let chat_template = match folder.bytes("chat_template.jinja")? {
-        Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        None => tokenizer.chat_template(),
-    };
+    let chat_templates = chat_templates::read(&mut folder, &tokenizer.config)?;
     Ok(ModelFiles {
         architecture,
         config,
@@ -61,7 +59,7 @@ pub(super) fn open(path: &Path) -> Result<ModelFiles<HfTokenizerFiles>, LoadErro
             .canonicalize()
             .ok()
             .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
-        chat_template,
+        chat_templates,
         tokenizer,
         digest: DigestSource::Folder {
             weights: shards.into_iter().collect(),

@@ -164,6 +164,8 @@ fn load_error_reason(error: &LoadError) -> &'static str {
         LoadError::NotFound { .. } => reason::WEIGHTS_NOT_FOUND,
         LoadError::Io { .. } | LoadError::Corrupt { .. } => reason::WEIGHTS_INVALID,
         LoadError::DigestMismatch { .. } => reason::DIGEST_MISMATCH,
-        LoadError::Unsupported { .. } | LoadError::Options { .. } => reason::MODEL_UNSUPPORTED,
+        LoadError::Unsupported { .. }
+        | LoadError::Template { .. }
+        | LoadError::Options { .. } => reason::MODEL_UNSUPPORTED,
     }
 }

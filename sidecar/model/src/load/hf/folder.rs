@@ -50,6 +50,24 @@ impl<'a> Folder<'a> {
         Ok(Some(bytes))
     }
 
+    /// Names of the files in a folder inside, in order, at most as many as are read of weights;
+    /// none where there is no such folder.
+    pub(super) fn names(&self, inside: &str) -> Result<Vec<String>, LoadError> {
+        let path = self.path.join(inside);
+        let io = |source| LoadError::Io { path: path.clone(), source };
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io(source)),
+        };
+        let mut names = Vec::new();
+        for entry in entries.take(MAX_SHARDS) {
+            names.extend(entry.map_err(io)?.file_name().into_string());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     pub(super) fn json(&mut self, name: &str) -> Result<Option<Value>, LoadError> {
         let parse = |bytes: Vec<u8>| {
             serde_json::from_slice(&bytes)

@@ -16,18 +16,3 @@ pub(crate) struct HfTokenizerFiles {
     /// left out.
     pub(crate) vocab_size: usize,
 }
-
-impl HfTokenizerFiles {
-    /// The chat template in `tokenizer_config.json`: a string, or the one named `default` in a
-    /// list.
-    pub(super) fn chat_template(&self) -> Option<String> {
-        match self.config.get("chat_template")? {
-            Value::String(template) => Some(template.clone()),
-            Value::Array(named) => named
-                .iter()
-                .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))
-                .and_then(|entry| entry.get("template")?.as_str().map(str::to_owned)),
-            _ => None,
-        }
-    }
-}
