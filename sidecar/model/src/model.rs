@@ -68,8 +68,9 @@ impl Model {
         };
         let pool = ThreadPool::new(threads)
             .map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
+        let rows = files.embedding_rows();
         let (weights, tokenizer) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| Tokenizer::new(&files.tokenizer));
+            let tokenizer = scope.spawn(|| Tokenizer::new(&files.tokenizer, rows));
             let weights = Weights::read(&mut files.tensors, adapter, &config, &pool);
             let tokenizer = tokenizer
                 .join()
@@ -84,13 +85,6 @@ impl Model {
         }
         check_digest(&digest, options)?;
         let tokenizer = tokenizer?;
-        if tokenizer.vocab_size() > weights.embedding.rows {
-            return Err(LoadError::corrupt(format!(
-                "its tokenizer has {} tokens, its weights {}",
-                tokenizer.vocab_size(),
-                weights.embedding.rows
-            )));
-        }
         let ChatTemplates { default, tool_use } = files.chat_templates;
         let chat = Chat::new(default.as_deref(), tool_use.as_deref());
         chat.check(&tokenizer).map_err(LoadError::template)?;

@@ -210,8 +210,8 @@ fn what_cannot_be_read_is_named() {
     );
     with("tokenizer.json", br#"{"model": {"type": "Unigram"}}"#, "Unigram");
     let mut tokenizer = hf::byte_tokenizer();
-    tokenizer["added_tokens"][0]["lstrip"] = json!(true);
-    with("tokenizer.json", tokenizer.to_string().as_bytes(), "depends on the text around it");
+    tokenizer["added_tokens"][0]["lstrip"] = json!("yes");
+    with("tokenizer.json", tokenizer.to_string().as_bytes(), "malformed added tokens");
     let folder = folder();
     std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
     refused(folder.path(), "holds no tokenizer.json");
@@ -268,4 +268,61 @@ fn item_19_templates_are_found_wherever_hubs_keep_them() {
     assert!(error.contains("it has templates rag, tool_use, and none is the default"), "{error}");
     let error = template_in(&[("chat_template.jinja", "{{ missing() }}")]).unwrap_err();
     assert!(error.contains("chat template cannot be used: for a plain conversation"), "{error}");
+}
+
+/// The tokenizer of a folder in which this was done to the first added tokens, which are 256 on.
+fn with_added(changes: &[Value]) -> Model {
+    let folder = folder();
+    let mut tokenizer = hf::byte_tokenizer();
+    for (index, change) in changes.iter().enumerate() {
+        let added = tokenizer["added_tokens"][index].as_object_mut().unwrap();
+        added.extend(change.as_object().unwrap().clone());
+    }
+    hf::write(folder.path(), "tokenizer.json", &tokenizer);
+    load(folder.path()).unwrap()
+}
+
+#[test]
+fn item_19_added_tokens_take_the_text_around_them_as_they_say() {
+    let model = with_added(&[
+        json!({"content": "<l>", "lstrip": true}),
+        json!({"content": "<r>", "rstrip": true, "normalized": true}),
+        json!({"content": "wo", "single_word": true}),
+    ]);
+    let encode = |text: &str| model.tokenizer().encode_with_control(text);
+    let byte = |text: &str| model.tokenizer().encode(text)[0];
+    let (a, b) = (byte("a"), byte("b"));
+    assert_eq!(encode("a \n<l>b"), [a, 256, b]);
+    assert_eq!(encode("a<l> b"), [a, 256, byte(" "), b]);
+    assert_eq!(encode("a<r> \nb"), [a, 257, b]);
+    assert_eq!(encode("a<r> <l>b"), [a, 257, 256, b]);
+    assert_eq!(encode("awo woa"), model.tokenizer().encode("awo woa"));
+    assert_eq!(encode("a wo"), [a, byte(" "), 258]);
+}
+
+#[test]
+fn item_19_tokens_of_the_chat_format_are_control_tokens_whatever_the_file_calls_them() {
+    let model = with_added(&[
+        json!({"content": "<|im_end|>", "special": false}),
+        json!({"content": "<|im_start|>", "special": false}),
+        json!({"content": "<think>", "special": false}),
+    ]);
+    let tokenizer = model.tokenizer();
+    for (text, length) in [("<|im_end|>", 10), ("<|im_start|>", 12), ("<think>", 1)] {
+        assert_eq!(tokenizer.encode(text).len(), length, "{text}");
+        assert_eq!(tokenizer.encode_with_control(text).len(), 1, "{text}");
+    }
+    assert!(tokenizer.end_tokens().contains(&256));
+}
+
+#[test]
+fn item_19_tokens_that_the_weights_do_not_know_are_left_out() {
+    let folder = folder();
+    let mut tokenizer = hf::byte_tokenizer();
+    tokenizer["model"]["vocab"]["beyond"] = json!(100_000);
+    let more = json!({"id": 100_001, "content": "<|more|>", "special": true});
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(more);
+    hf::write(folder.path(), "tokenizer.json", &tokenizer);
+    let model = load(folder.path()).unwrap();
+    assert_eq!(model.tokenizer().encode_with_control("<|more|>").len(), 8);
 }

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 
+/// The embedding's name in GGUF.
+const EMBEDDING: &str = "token_embd.weight";
+
 /// A SHA-256 digest.
 pub(crate) type Sha256Digest = [u8; 32];
 
@@ -25,6 +28,13 @@ pub(crate) struct ModelFiles<T> {
 }
 
 impl<T> ModelFiles<T> {
+    /// How many tokens the weights know. Without an embedding nothing can be loaded, whatever this
+    /// says.
+    pub(crate) fn embedding_rows(&self) -> usize {
+        let mut tensors = self.tensors.iter().flat_map(|file| &file.tensors);
+        tensors.find(|(name, _)| name == EMBEDDING).map_or(usize::MAX, |(_, info)| info.rows)
+    }
+
     pub(super) fn map_tokenizer<U>(self, map: impl FnOnce(T) -> U) -> ModelFiles<U> {
         ModelFiles {
             architecture: self.architecture,

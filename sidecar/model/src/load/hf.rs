@@ -44,10 +44,6 @@ pub(super) fn open(path: &Path) -> Result<ModelFiles<HfTokenizerFiles>, LoadErro
         tokenizer: folder.required_bytes("tokenizer.json")?,
         config: folder.json("tokenizer_config.json")?.unwrap_or_default(),
         generation: folder.json("generation_config.json")?.unwrap_or_default(),
-        vocab_size: json
-            .get("vocab_size")
-            .and_then(Value::as_u64)
-            .map_or(u32::MAX as usize, |size| usize::try_from(size).unwrap_or(usize::MAX)),
         model: json,
     };
     let chat_templates = chat_templates::read(&mut folder, &tokenizer.config)?;

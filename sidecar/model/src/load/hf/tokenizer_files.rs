@@ -12,7 +12,4 @@ pub(crate) struct HfTokenizerFiles {
     pub(crate) generation: Value,
     /// `config.json`.
     pub(crate) model: Value,
-    /// Number of tokens that the weights know, as `config.json` has it: added tokens beyond are
-    /// left out.
-    pub(crate) vocab_size: usize,
 }
