@@ -92,8 +92,7 @@ impl Chat {
     fn template_call_format(&self, tokenizer: &Tokenizer) -> Option<ToolCallFormat> {
         *self.call_format.get_or_init(|| {
             let (messages, tools) = call_format::sample_conversation();
-            let rendered =
-                self.template(true).ok()?.render_sample(tokenizer, messages, tools)?;
+            let rendered = self.template(true).ok()?.render_sample(tokenizer, messages, tools)?;
             call_format::detect(&rendered)
         })
     }

@@ -3,6 +3,7 @@
 pub(crate) mod adapter;
 mod chat_templates;
 mod files;
+mod foreign;
 pub(crate) mod gguf;
 pub(crate) mod hf;
 mod safetensors;
@@ -40,5 +41,6 @@ pub(crate) fn open(path: &Path) -> Result<ModelFiles<TokenizerFiles>, LoadError>
             path.display()
         )));
     }
+    foreign::check(path, &file)?;
     Ok(gguf::open(path, file, metadata.len())?.map_tokenizer(TokenizerFiles::Gguf))
 }

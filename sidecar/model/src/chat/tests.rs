@@ -72,7 +72,8 @@ fn a_name_in_a_tool_cannot_write_control_tokens() {
 
 #[test]
 fn templates_that_know_tools_are_recognized() {
-    let format = |template: &str| Chat::new(Some(template), None).template_call_format(&tokenizer());
+    let format =
+        |template: &str| Chat::new(Some(template), None).template_call_format(&tokenizer());
     assert_eq!(format(CHATML), None);
     let tools = "{% if tools %}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}";
     let calls = |call: &str| {

@@ -19,9 +19,8 @@ impl Chat {
         match &self.tool_template {
             None => Ok(()),
             Some(Err(error)) => Err(format!("the one for tools, {}", reason(error))),
-            Some(Ok(template)) => {
-                with_tools(template, tokenizer).map_err(|error| format!("the one for tools, {error}"))
-            }
+            Some(Ok(template)) => with_tools(template, tokenizer)
+                .map_err(|error| format!("the one for tools, {error}")),
         }
     }
 }

@@ -28,9 +28,7 @@ impl ChatTemplates {
             return Ok(Self { default: named.into_values().next(), tool_use: None });
         }
         match named.remove(DEFAULT) {
-            Some(default) => {
-                Ok(Self { default: Some(default), tool_use: named.remove(TOOL_USE) })
-            }
+            Some(default) => Ok(Self { default: Some(default), tool_use: named.remove(TOOL_USE) }),
             None if named.is_empty() => Ok(Self::default()),
             None => {
                 let names: Vec<String> = named.into_keys().collect();

@@ -25,10 +25,14 @@ pub(super) fn read(
 ) -> Result<Vec<(String, TensorInfo)>, LoadError> {
     let corrupt = |what: String| LoadError::corrupt(format!("{name} {what}"));
     let mut size = [0; 8];
-    file.read_exact(&mut size).map_err(|_| corrupt("is shorter than a header".into()))?;
+    let incomplete = |what: String| LoadError::incomplete(format!("{name} {what}"));
+    file.read_exact(&mut size).map_err(|_| incomplete("is shorter than a header".into()))?;
     let size = u64::from_le_bytes(size);
-    if size > MAX_HEADER_BYTES || size.saturating_add(8) > length {
-        return Err(corrupt(format!("claims a header of {size} bytes")));
+    if size > MAX_HEADER_BYTES {
+        return Err(corrupt(format!("claims a header of {size} bytes: it is not safetensors")));
+    }
+    if size == 0 || size.saturating_add(8) > length {
+        return Err(incomplete(format!("claims a header of {size} bytes, and has {length}")));
     }
     let mut header = Vec::new();
     file.take(size)
@@ -46,8 +50,13 @@ pub(super) fn read(
                 .map_err(|error| broken(&format!("that is not described: {error}")))?;
             let info = info(&entry, &tensor, start)?;
             let [from, to] = entry.data_offsets;
-            if info.bytes as u64 != to.saturating_sub(from) || start.saturating_add(to) > length {
-                return Err(broken("beyond the end of the file, which is probably cut short"));
+            if start.saturating_add(to) > length {
+                return Err(incomplete(format!(
+                    "has a tensor {tensor} beyond the end of the file, which is cut short"
+                )));
+            }
+            if info.bytes as u64 != to.saturating_sub(from) {
+                return Err(broken("that is not as long as its shape says"));
             }
             Ok((tensor, info))
         })

@@ -81,8 +81,7 @@ pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadE
     };
     let special = SpecialTokens {
         control: TokenMatcher::new(&texts, |id| special[id] == Some(true)).with_edges(edges),
-        user_defined: TokenMatcher::new(&texts, |id| special[id] == Some(false))
-            .with_edges(edges),
+        user_defined: TokenMatcher::new(&texts, |id| special[id] == Some(false)).with_edges(edges),
         end_tokens: end_tokens(named_ends, &added, ends_turn),
         bos: bos.as_deref().and_then(|bos| id_of(&texts, bos)),
         adds_bos: adds_bos.unwrap_or_else(|| pipeline::begins_with(&json, bos.as_deref())),

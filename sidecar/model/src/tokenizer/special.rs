@@ -41,7 +41,14 @@ const FRAMES: [(&str, &str); 3] = [("<|", "|>"), ("<｜", "｜>"), ("[|", "|]")]
 
 /// Tags around parts of an answer, which templates look for in the text of messages.
 const TAGS: [&str; 9] = [
-    "think", "thinking", "thought", "reasoning", "answer", "tools", "tool_call", "tool_calls",
+    "think",
+    "thinking",
+    "thought",
+    "reasoning",
+    "answer",
+    "tools",
+    "tool_call",
+    "tool_calls",
     "tool_response",
 ];
 
@@ -108,8 +115,7 @@ impl Edges {
     /// Whether a token is found between these texts.
     fn fit(self, before: &str, after: &str) -> bool {
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        !self.single_word
-            || !(is_word(before.chars().next_back()) || is_word(after.chars().next()))
+        !self.single_word || !(is_word(before.chars().next_back()) || is_word(after.chars().next()))
     }
 }
 
@@ -209,7 +215,8 @@ impl TokenMatcher {
         let longest = self.texts.iter().map(String::len).max()?;
         let mut starts = text.char_indices().rev().take_while(|(at, _)| text.len() - at < longest);
         starts.find_map(|(at, c)| {
-            let is_part = |token: &String| token.len() > text.len() - at && token.starts_with(&text[at..]);
+            let is_part =
+                |token: &String| token.len() > text.len() - at && token.starts_with(&text[at..]);
             (begins(c) && self.texts.iter().any(is_part)).then_some(at + c.len_utf8())
         })
     }
@@ -220,9 +227,8 @@ impl TokenMatcher {
         let longest = self.texts.iter().map(String::len).max()?;
         let first = text.chars().next()?.len_utf8();
         let ends = text.char_indices().skip(1).take_while(|(at, _)| *at < longest);
-        let is_part = |end: usize| {
-            move |token: &String| token.len() > end && token.ends_with(&text[..end])
-        };
+        let is_part =
+            |end: usize| move |token: &String| token.len() > end && token.ends_with(&text[..end]);
         ends.map(|(at, c)| (at + c.len_utf8(), c))
             .filter(|(_, c)| !c.is_alphanumeric())
             .any(|(end, _)| self.texts.iter().any(is_part(end)))

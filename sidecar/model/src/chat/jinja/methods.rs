@@ -81,8 +81,7 @@ fn text_method(
         "startswith" | "endswith" if arguments.len() > 1 => {
             let (part, start, end): (&Value, i64, Option<i64>) = from_args(arguments)?;
             let part = sliced(text, start, end);
-            return unknown_method_callback(state, &part.into(), method, &arguments[..1])
-                .map(Some);
+            return unknown_method_callback(state, &part.into(), method, &arguments[..1]).map(Some);
         }
         _ => return Ok(None),
     };
@@ -161,12 +160,7 @@ fn rsplit(text: &str, by: Option<&str>, most: Option<i64>) -> Result<Value, Erro
     Ok(parts.into())
 }
 
-fn padded(
-    state: &State,
-    text: &str,
-    method: &str,
-    arguments: &[Value],
-) -> Result<Value, Error> {
+fn padded(state: &State, text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error> {
     let (width, fill): (usize, Option<&str>) = from_args(arguments)?;
     let missing = width.saturating_sub(text.chars().count());
     // Before it is there: the text may be far longer than anything that was given.

@@ -17,7 +17,15 @@ pub(super) const PERCENT: &str = "__percent__";
 
 /// Methods that change what they are called on.
 pub(super) const CHANGING: [&str; 10] = [
-    "append", "extend", "insert", "pop", "remove", "clear", "reverse", "sort", "update",
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "clear",
+    "reverse",
+    "sort",
+    "update",
     "setdefault",
 ];
 
@@ -67,9 +75,9 @@ impl Token<'_> {
 pub(super) fn adapt(source: &str) -> String {
     let source = source.replace("\r\n", "\n");
     let tags = tags(&source);
-    let changes = tags.iter().any(|tag| {
-        tag.windows(2).any(|pair| pair[0].is(".") && CHANGING.contains(&pair[1].text))
-    });
+    let changes = tags
+        .iter()
+        .any(|tag| tag.windows(2).any(|pair| pair[0].is(".") && CHANGING.contains(&pair[1].text)));
     let mut edits = Edits::default();
     for tag in &tags {
         rename(tag, &source, &mut edits);
@@ -190,9 +198,7 @@ fn left_operand(tag: &[Token<'_>], index: usize) -> Option<usize> {
                 _ => None,
             },
             // Texts in a row are one.
-            Kind::Text => {
-                before(at).filter(|before| before.kind == Kind::Text).map(|_| at - 1)
-            }
+            Kind::Text => before(at).filter(|before| before.kind == Kind::Text).map(|_| at - 1),
             _ => None,
         };
         match goes_on {

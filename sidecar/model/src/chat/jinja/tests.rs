@@ -40,8 +40,10 @@ fn item_19_tojson_writes_what_python_does() {
         ("{{ [1] | tojson(2) }}", "[\n  1\n]"),
         ("{{ [1.0, 0.00001, 1e20, -0.5] | tojson }}", "[1.0, 1e-05, 1e+20, -0.5]"),
         ("{{ '\n\"\\\\' | tojson }}", r#""\n\"\\""#),
-        ("{{ none | tojson }}{{ {1: 2, true: 3} | tojson(indent=none) }}", 
-            r#"null{"1": 2, "true": 3}"#),
+        (
+            "{{ none | tojson }}{{ {1: 2, true: 3} | tojson(indent=none) }}",
+            r#"null{"1": 2, "true": 3}"#,
+        ),
     ]);
     assert!(rendered("{{ 1 | tojson(cls=2) }}").unwrap_err().contains("cls"));
 }
@@ -77,18 +79,29 @@ fn item_19_lists_and_dictionaries_that_the_template_makes_can_change() {
              or '' }}{% endfor %}{{ ns.t }}{{ ns.t + [5] == [1, 1, 2, 5] }}",
             "[1, 1, 2]True",
         ),
-        ("{% set d = {} %}{% set _ = d.update({'a': 1}, b=2) %}{{ d.a }}{{ d.b }}{{ d }}",
-            "12{'a': 1, 'b': 2}"),
-        ("{% set d = {'a': 1} %}{{ d.setdefault('a', 2) }}{{ d.pop('a') }}{{ d.get('a') }}", 
-            "11None"),
-        ("{% set d = {'x': [1]} %}{% do d.update({'y': 2}) %}{% for k, v in d.items() %}\
-          {{ k }}{{ v }}{% endfor %}{{ d | tojson }}", "x[1]y2{\"x\": [1], \"y\": 2}"),
-        ("{% set t = [3, 1] %}{% do t.extend([2]) %}{% do t.sort() %}{% do t.insert(0, 9) %}\
+        (
+            "{% set d = {} %}{% set _ = d.update({'a': 1}, b=2) %}{{ d.a }}{{ d.b }}{{ d }}",
+            "12{'a': 1, 'b': 2}",
+        ),
+        (
+            "{% set d = {'a': 1} %}{{ d.setdefault('a', 2) }}{{ d.pop('a') }}{{ d.get('a') }}",
+            "11None",
+        ),
+        (
+            "{% set d = {'x': [1]} %}{% do d.update({'y': 2}) %}{% for k, v in d.items() %}\
+          {{ k }}{{ v }}{% endfor %}{{ d | tojson }}",
+            "x[1]y2{\"x\": [1], \"y\": 2}",
+        ),
+        (
+            "{% set t = [3, 1] %}{% do t.extend([2]) %}{% do t.sort() %}{% do t.insert(0, 9) %}\
           {{ t }}{{ t.pop() }}{{ t.pop(0) }}{{ t.index(2) }}{{ t is sequence }}{{ 1 in t }}",
-            "[9, 1, 2, 3]391TrueTrue"),
+            "[9, 1, 2, 3]391TrueTrue",
+        ),
         ("{% set t = [] %}{% do t.append(t) %}{% do t.append(t) %}{{ t }}", "[[], [[]]]"),
-        ("{{ messages[1:][0].role }}{{ messages[0]['role'] }}{% set _ = [].append(1) %}",
-            "usersystem"),
+        (
+            "{{ messages[1:][0].role }}{{ messages[0]['role'] }}{% set _ = [].append(1) %}",
+            "usersystem",
+        ),
     ]);
     let error = rendered("{% set _ = messages.append(1) %}").unwrap_err();
     assert!(error.contains("append changes a value that the template did not make"), "{error}");
@@ -117,21 +130,27 @@ fn item_19_percent_and_format_fill_in_values() {
 fn item_19_text_has_the_methods_of_python() {
     same(&[
         ("{{ messages[1].content.split('</think>')[-1].lstrip('\\n') }}", "b, c & d < é"),
-        ("{{ 'a b  c'.split() }}{{ 'a b c'.split(maxsplit=1) }}{{ 'a,b,c'.split(',', 1) }}",
-            "['a', 'b', 'c']['a', 'b c']['a', 'b,c']"),
+        (
+            "{{ 'a b  c'.split() }}{{ 'a b c'.split(maxsplit=1) }}{{ 'a,b,c'.split(',', 1) }}",
+            "['a', 'b', 'c']['a', 'b c']['a', 'b,c']",
+        ),
         ("{{ 'a,b,c'.rsplit(',', 1) }}{{ ' a b '.rsplit(none, 1) }}", "['a,b', 'c']['a', 'b']"),
         ("{{ '<t>x</t>'.removeprefix('<t>').removesuffix('</t>') }}", "x"),
         ("{{ 'a=b=c'.partition('=') }}{{ 'abc'.rpartition('=')[2] }}", "('a', '=', 'b=c')abc"),
         ("{{ 'xyx'.strip('x') }}{{ ' a '.strip() }}{{ 'aab'.lstrip('a') }}", "yab"),
         ("{{ 'ab'.startswith(('x', 'a')) }}{{ 'ab'.endswith('b', 1) }}", "TrueTrue"),
         ("{{ 'aaa'.replace('a', 'b', 2) }}{{ 'aa'.replace('a', 'b', count=1) }}", "bbaba"),
-        ("{{ 'a'.ljust(3, '.') }}{{ 'a'.rjust(3) }}{{ '-5'.zfill(4) }}{{ 'a'.center(4, '.') }}",
-            "a..  a-005.a.."),
+        (
+            "{{ 'a'.ljust(3, '.') }}{{ 'a'.rjust(3) }}{{ '-5'.zfill(4) }}{{ 'a'.center(4, '.') }}",
+            "a..  a-005.a..",
+        ),
         ("{{ 'héé'.index('é') }}{{ 'Ab'.swapcase() }}{{ 'x y'.title() }}", "1aBX Y"),
-        ("{% for m in messages %}{{ loop.previtem.role if loop.previtem is defined }}\
-          {{ loop.nextitem.role if not loop.last }}{% endfor %}", "usersystem"),
-        ("{{ messages[0].get('x', 'y') }}{{ messages[0].keys() | list }}", 
-            "y['role', 'content']"),
+        (
+            "{% for m in messages %}{{ loop.previtem.role if loop.previtem is defined }}\
+          {{ loop.nextitem.role if not loop.last }}{% endfor %}",
+            "usersystem",
+        ),
+        ("{{ messages[0].get('x', 'y') }}{{ messages[0].keys() | list }}", "y['role', 'content']"),
     ]);
     assert!(rendered("{{ 'x'.ljust(999999999) }}").is_err());
 }
