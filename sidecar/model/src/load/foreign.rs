@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// How much of a file is looked at.
-const START: usize = 512;
+pub(super) const START: usize = 512;
 
 /// What a file is that begins so, and what to do about it; `None` for one that may be what it
 /// should be.

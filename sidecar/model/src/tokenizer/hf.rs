@@ -9,7 +9,7 @@ use super::special::{Edges, SpecialTokens, TokenMatcher, is_control_text, turn_e
 use super::vocabulary::Vocabulary;
 use super::{bpe, spm};
 use crate::error::LoadError;
-use crate::load::hf::HfTokenizerFiles;
+use crate::load::hf::{HfTokenizerFiles, parse_json};
 use added::AddedToken;
 use scheme::HfScheme;
 use serde_json::Value;
@@ -20,8 +20,7 @@ const MAX_TOKENS: usize = 1 << 24;
 /// Reads the tokenizer out of the files of a folder, for weights that have a row for each of `rows`
 /// tokens.
 pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadError> {
-    let mut json: Value = serde_json::from_slice(&files.tokenizer)
-        .map_err(|error| corrupt(&format!("is not JSON: {error}")))?;
+    let mut json = parse_json("tokenizer.json", &files.tokenizer)?;
     match json.pointer("/model/type").and_then(Value::as_str) {
         Some("BPE") | None => {}
         Some(other) => {

@@ -1,22 +1,27 @@
 //! JSON as Python writes and reads it.
 
+use crate::error::LoadError;
 use serde_json::Value;
 
-/// Parses JSON. A byte order mark is passed over, and half a surrogate pair becomes U+FFFD. `NaN`,
-/// `Infinity` and `-Infinity` become texts: what asks for a number refuses them, and nothing else
-/// minds.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
+/// Parses the JSON of the file `name`. A byte order mark is passed over, and half a surrogate pair
+/// becomes U+FFFD. `NaN`, `Infinity` and `-Infinity` become texts: what asks for a number refuses
+/// them, and nothing else minds.
+pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Value, LoadError> {
+    let corrupt = |what: String| LoadError::corrupt(format!("{name} {what}"));
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err("is UTF-16: save it as UTF-8".to_owned());
+        return Err(corrupt("is UTF-16: save it as UTF-8".to_owned()));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
-        return Err("is empty".to_owned());
+        return Err(LoadError::incomplete(format!("{name} is empty")));
     }
-    let strict = serde_json::from_slice(bytes);
-    strict.or_else(|error| {
-        let text = std::str::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))?;
-        serde_json::from_str(&strict_text(text)).map_err(|_| format!("is not JSON: {error}"))
+    serde_json::from_slice(bytes).or_else(|error| {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| corrupt(format!("is not UTF-8: {error}")))?;
+        serde_json::from_str(&strict_text(text)).map_err(|_| match error.is_eof() {
+            true => LoadError::incomplete(format!("{name} is not JSON: {error}")),
+            false => corrupt(format!("is not JSON: {error}")),
+        })
     })
 }
 
