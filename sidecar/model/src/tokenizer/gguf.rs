@@ -34,7 +34,7 @@ pub(super) fn read(header: &Header, rows: usize) -> Result<Parts, LoadError> {
     };
     let (bos, eos) = (id("tokenizer.ggml.bos_token_id"), id("tokenizer.ggml.eos_token_id"));
     let named_ends = [eos, id("tokenizer.ggml.eot_token_id"), id("tokenizer.ggml.eom_token_id")];
-    let kinds = Kinds::read(header, tokens, &[&[bos], &named_ends[..]].concat());
+    let kinds = Kinds::read(header, tokens, &[&[bos][..], &named_ends[..]].concat());
     let left_out = all.iter().enumerate().filter(|(index, text)| {
         *index >= tokens.len() || (kinds.is_control(*index) && text.chars().nth(1).is_some())
     });
