@@ -49,6 +49,7 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let threads = options.threads()?;
         let mut files = load::open(path)?;
+        let rows = files.embedding_rows();
         let config = files.config;
         if config.head_dim > MAX_HEAD_DIM {
             return Err(LoadError::unsupported(format!("heads of {} values", config.head_dim)));
@@ -68,7 +69,6 @@ impl Model {
         };
         let pool = ThreadPool::new(threads)
             .map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
-        let rows = files.embedding_rows();
         let (weights, tokenizer) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| Tokenizer::new(&files.tokenizer, rows));
             let weights = Weights::read(&mut files.tensors, adapter, &config, &pool);

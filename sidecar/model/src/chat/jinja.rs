@@ -32,8 +32,8 @@ pub(super) fn environment(
         Err(Error::new(ErrorKind::InvalidOperation, format!("{REFUSED}{message}")))
     });
     environment.add_function(syntax::NOW, now);
-    environment.add_function(syntax::LIST, MutableList::new);
-    environment.add_function(syntax::DICT, MutableDict::new);
+    environment.add_function(syntax::LIST, MutableList::value);
+    environment.add_function(syntax::DICT, MutableDict::value);
     environment.add_function(syntax::PERCENT, percent);
     environment.add_template_owned(name, syntax::adapt(source))?;
     Ok(environment)

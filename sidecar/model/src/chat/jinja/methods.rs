@@ -79,7 +79,7 @@ fn text_method(
         "swapcase" => text.chars().map(swapped).collect::<String>().into(),
         "isdecimal" => (!text.is_empty() && text.chars().all(|c| c.is_ascii_digit())).into(),
         "startswith" | "endswith" if arguments.len() > 1 => {
-            let (part, start, end): (&Value, i64, Option<i64>) = from_args(arguments)?;
+            let (_, start, end): (&Value, i64, Option<i64>) = from_args(arguments)?;
             let part = sliced(text, start, end);
             return unknown_method_callback(state, &part.into(), method, &arguments[..1]).map(Some);
         }

@@ -21,7 +21,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl MutableList {
     /// A list of the values in `literal`.
-    pub(super) fn new(state: &State, literal: Value) -> Result<Value, Error> {
+    pub(super) fn value(state: &State, literal: &Value) -> Result<Value, Error> {
         let items = literal.try_iter()?.map(|item| frozen(state, &item, 0));
         Ok(Value::from_object(Self(Mutex::new(items.collect::<Result<_, _>>()?))))
     }
@@ -111,9 +111,9 @@ impl Object for MutableList {
 
 impl MutableDict {
     /// A dictionary of the entries in `literal`.
-    pub(super) fn new(state: &State, literal: Value) -> Result<Value, Error> {
+    pub(super) fn value(state: &State, literal: &Value) -> Result<Value, Error> {
         let dict = Self(Mutex::default());
-        dict.update(state, &literal)?;
+        dict.update(state, literal)?;
         Ok(Value::from_object(dict))
     }
 

@@ -39,7 +39,7 @@ impl Scheme for HfScheme {
         let tokenizer = self.rest.as_ref().filter(|_| !first).unwrap_or(&self.first);
         let encoding = tokenizer.encode_fast(text, false).ok();
         let known = |ids: &[u32]| ids.iter().all(|&id| (id as usize) < self.limit);
-        match encoding.as_ref().map(|encoding| encoding.get_ids()).filter(|ids| known(ids)) {
+        match encoding.as_ref().map(tokenizers::Encoding::get_ids).filter(|ids| known(ids)) {
             Some(ids) => tokens.extend_from_slice(ids),
             None => {
                 tokens.extend(text.bytes().filter_map(|byte| self.byte_tokens[usize::from(byte)]));
