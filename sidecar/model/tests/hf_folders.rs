@@ -205,8 +205,10 @@ fn what_cannot_be_read_is_named() {
     );
     with(
         shard,
-        &whole(r#"{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#),
-        "a is F8_E4M3",
+        &whole(
+            r#"{"model.norm.weight": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#,
+        ),
+        "model.norm.weight is F8_E4M3",
     );
     with("tokenizer.json", br#"{"model": {"type": "Unigram"}}"#, "Unigram");
     let mut tokenizer = hf::byte_tokenizer();

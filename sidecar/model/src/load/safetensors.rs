@@ -64,15 +64,18 @@ pub(super) fn read_chosen(
         let broken = |what: &str| corrupt(format!("has a tensor {tensor} {what}"));
         let entry = Entry::deserialize(entry)
             .map_err(|error| broken(&format!("that is not described: {error}")))?;
+        let described = Described { dtype: &entry.dtype, shape: &entry.shape };
+        let chosen = match choose(&tensor, described)? {
+            Some(chosen) => Some((chosen, info(&entry, &tensor, start)?)),
+            None => None,
+        };
         let [from, to] = entry.data_offsets;
         if start.saturating_add(to) > length {
             return Err(incomplete(format!(
                 "has a tensor {tensor} beyond the end of the file, which is cut short"
             )));
         }
-        let described = Described { dtype: &entry.dtype, shape: &entry.shape };
-        let Some(chosen) = choose(&tensor, described)? else { continue };
-        let info = info(&entry, &tensor, start)?;
+        let Some((chosen, info)) = chosen else { continue };
         if info.bytes as u64 != to.saturating_sub(from) {
             return Err(broken("that is not as long as its shape says"));
         }
