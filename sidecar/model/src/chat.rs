@@ -1,8 +1,10 @@
 //! From messages to a prompt: the model's chat template, and tools for templates that know none.
 
 mod call_format;
+mod jinja;
 mod template;
 mod tool_text;
+mod trial;
 
 pub use call_format::{TOOL_CALL_END, TOOL_CALL_START, ToolCallFormat};
 pub use template::{ChatOptions, TemplateError};
@@ -17,15 +19,26 @@ use tool_text::{DescribeIn, describe_functions, tool_messages_as_text};
 #[derive(Debug)]
 pub(crate) struct Chat {
     template: Result<ChatTemplate, TemplateError>,
+    /// What stands in for it where there are tools.
+    tool_template: Option<Result<ChatTemplate, TemplateError>>,
     /// How the template writes tool calls; determined when it is first needed.
     call_format: OnceLock<Option<ToolCallFormat>>,
 }
 
 impl Chat {
-    /// `source` is the template's.
-    pub(crate) fn new(source: Option<&str>) -> Self {
-        let template = source.map_or(Err(TemplateError::Missing), ChatTemplate::new);
-        Self { template, call_format: OnceLock::new() }
+    /// The model's template, and its template for conversations with tools where that is another.
+    pub(crate) fn new(source: Option<&str>, with_tools: Option<&str>) -> Self {
+        Self {
+            template: source.map_or(Err(TemplateError::Missing), ChatTemplate::new),
+            tool_template: with_tools.map(ChatTemplate::new),
+            call_format: OnceLock::new(),
+        }
+    }
+
+    /// The template for a conversation with or without tools.
+    fn template(&self, has_tools: bool) -> Result<&ChatTemplate, TemplateError> {
+        let template = self.tool_template.as_ref().filter(|_| has_tools);
+        template.unwrap_or(&self.template).as_ref().map_err(TemplateError::clone)
     }
 
     /// Renders the messages and tokenizes the result.
@@ -35,7 +48,8 @@ impl Chat {
         messages: &[Value],
         options: &ChatOptions,
     ) -> Result<Vec<u32>, TemplateError> {
-        let template = self.template.as_ref().map_err(TemplateError::clone)?;
+        let tools = options.variables.get("tools").and_then(Value::as_array);
+        let template = self.template(tools.is_some_and(|tools| !tools.is_empty()))?;
         template.prompt(tokenizer, messages, options)
     }
 
@@ -78,8 +92,7 @@ impl Chat {
     fn template_call_format(&self, tokenizer: &Tokenizer) -> Option<ToolCallFormat> {
         *self.call_format.get_or_init(|| {
             let (messages, tools) = call_format::sample_conversation();
-            let rendered =
-                self.template.as_ref().ok()?.render_sample(tokenizer, messages, tools)?;
+            let rendered = self.template(true).ok()?.render_sample(tokenizer, messages, tools)?;
             call_format::detect(&rendered)
         })
     }

@@ -24,8 +24,9 @@ pub enum LoadError {
     },
     /// The weights are not those that were expected.
     #[error(
-        "the weights have SHA-256 {found}, expected {expected}: the file was replaced or damaged; \
-         fetch it again, or correct the digest if the change was intended"
+        "the weights have SHA-256 {found}, expected {expected}: these are other files, or another \
+         version of them; give those that were meant, or correct the digest if the change was \
+         intended"
     )]
     DigestMismatch {
         /// [`crate::LoadOptions::expected_sha256`], in lower case.
@@ -33,8 +34,14 @@ pub enum LoadError {
         /// Digest of the weights that were read.
         found: String,
     },
+    /// Bytes are missing.
+    #[error("the model's files are not whole: {what}; fetch what is missing again")]
+    Incomplete {
+        /// What is missing.
+        what: String,
+    },
     /// A file violates its format.
-    #[error("the weight file is damaged: {what}; fetch it again")]
+    #[error("the model's files are not valid: {what}")]
     Corrupt {
         /// What is wrong.
         what: String,
@@ -43,6 +50,12 @@ pub enum LoadError {
     #[error("this model is not supported: {what}")]
     Unsupported {
         /// The feature that is missing here.
+        what: String,
+    },
+    /// The chat template cannot be used.
+    #[error("the model's chat template cannot be used: {what}")]
+    Template {
+        /// What failed, and why.
         what: String,
     },
     /// A load option is out of range or does not fit the model.
@@ -54,12 +67,20 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    pub(crate) fn incomplete(what: impl Into<String>) -> Self {
+        Self::Incomplete { what: what.into() }
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
 
     pub(crate) fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported { what: what.into() }
+    }
+
+    pub(crate) fn template(what: impl Into<String>) -> Self {
+        Self::Template { what: what.into() }
     }
 
     pub(crate) fn options(what: impl Into<String>) -> Self {

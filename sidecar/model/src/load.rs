@@ -1,12 +1,15 @@
 //! What `--model` names: a GGUF file, or a Hugging Face folder.
 
 pub(crate) mod adapter;
+mod chat_templates;
 mod files;
+mod foreign;
 pub(crate) mod gguf;
 pub(crate) mod hf;
 mod safetensors;
 
 use crate::error::LoadError;
+pub(crate) use chat_templates::ChatTemplates;
 pub(crate) use files::{ModelFiles, Sha256Digest, TensorFile};
 use gguf::Header;
 use hf::HfTokenizerFiles;
@@ -38,5 +41,6 @@ pub(crate) fn open(path: &Path) -> Result<ModelFiles<TokenizerFiles>, LoadError>
             path.display()
         )));
     }
+    foreign::check(path, &file)?;
     Ok(gguf::open(path, file, metadata.len())?.map_tokenizer(TokenizerFiles::Gguf))
 }

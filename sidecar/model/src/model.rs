@@ -10,6 +10,7 @@ use crate::error::LoadError;
 use crate::grammar::{CallMode, Callable, Grammar, GrammarCompiler, GrammarError};
 use crate::kernel::layout::BLOCK_SIZE;
 use crate::load;
+use crate::load::ChatTemplates;
 use crate::load::adapter::Adapter;
 use crate::pool::ThreadPool;
 use crate::tokenizer::Tokenizer;
@@ -48,6 +49,7 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let threads = options.threads()?;
         let mut files = load::open(path)?;
+        let rows = files.embedding_rows();
         let config = files.config;
         if config.head_dim > MAX_HEAD_DIM {
             return Err(LoadError::unsupported(format!("heads of {} values", config.head_dim)));
@@ -68,7 +70,7 @@ impl Model {
         let pool = ThreadPool::new(threads)
             .map_err(|source| LoadError::Io { path: path.to_path_buf(), source })?;
         let (weights, tokenizer) = std::thread::scope(|scope| {
-            let tokenizer = scope.spawn(|| Tokenizer::new(&files.tokenizer));
+            let tokenizer = scope.spawn(|| Tokenizer::new(&files.tokenizer, rows));
             let weights = Weights::read(&mut files.tensors, adapter, &config, &pool);
             let tokenizer = tokenizer
                 .join()
@@ -83,13 +85,9 @@ impl Model {
         }
         check_digest(&digest, options)?;
         let tokenizer = tokenizer?;
-        if tokenizer.vocab_size() > weights.embedding.rows {
-            return Err(LoadError::corrupt(format!(
-                "its tokenizer has {} tokens, its weights {}",
-                tokenizer.vocab_size(),
-                weights.embedding.rows
-            )));
-        }
+        let ChatTemplates { default, tool_use } = files.chat_templates;
+        let chat = Chat::new(default.as_deref(), tool_use.as_deref());
+        chat.check(&tokenizer).map_err(LoadError::template)?;
         let file_name =
             || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
@@ -99,7 +97,7 @@ impl Model {
                 .context_length
                 .unwrap_or(usize::MAX)
                 .clamp(1, config.context_length),
-            chat: Chat::new(files.chat_template.as_deref()),
+            chat,
             grammars: GrammarCompiler::default(),
             tokenizer,
             decoder: Decoder::new(config, weights, &pool, placement)
@@ -111,7 +109,7 @@ impl Model {
     /// SHA-256 of the weight file, 64 lower-case hex digits; persona vectors are bound to it. Of a
     /// folder: SHA-256 of what `sha256sum` prints for the files that are read (weights, their
     /// index, `config.json`, `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`,
-    /// `chat_template.jinja`), in byte order of their names.
+    /// and the files with chat templates), in byte order of their names.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest

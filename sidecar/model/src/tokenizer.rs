@@ -28,10 +28,11 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    pub(crate) fn new(files: &TokenizerFiles) -> Result<Self, LoadError> {
+    /// For weights that have a row for each of `rows` tokens. Tokens beyond are left out.
+    pub(crate) fn new(files: &TokenizerFiles, rows: usize) -> Result<Self, LoadError> {
         let parts = match files {
-            TokenizerFiles::Gguf(header) => gguf::read(header)?,
-            TokenizerFiles::Hf(files) => hf::read(files)?,
+            TokenizerFiles::Gguf(header) => gguf::read(header, rows)?,
+            TokenizerFiles::Hf(files) => hf::read(files, rows)?,
         };
         Ok(Self { parts })
     }
@@ -75,7 +76,7 @@ impl Tokenizer {
     pub(crate) fn encode_marked(&self, text: &str, mark: Option<char>) -> Vec<u32> {
         let mut tokens = Vec::new();
         self.parts.special.control.split(text, &mut tokens, |text, tokens| {
-            let first = tokens.is_empty();
+            let first = tokens.is_empty() || self.parts.special.prefix_after;
             match mark {
                 Some(mark) => self.encode_plain(&text.replace(mark, ""), first, tokens),
                 None => self.encode_plain(text, first, tokens),
@@ -88,8 +89,12 @@ impl Tokenizer {
     fn encode_plain(&self, text: &str, first: bool, tokens: &mut Vec<u32>) {
         let before = tokens.len();
         self.parts.special.user_defined.split(text, tokens, |text, tokens| {
+            let first = match tokens.len() == before {
+                true => first,
+                false => self.parts.special.prefix_after,
+            };
             if !text.is_empty() {
-                self.parts.scheme.encode(text, first && tokens.len() == before, tokens);
+                self.parts.scheme.encode(text, first, tokens);
             }
         });
     }

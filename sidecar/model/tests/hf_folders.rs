@@ -205,13 +205,15 @@ fn what_cannot_be_read_is_named() {
     );
     with(
         shard,
-        &whole(r#"{"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#),
-        "a is F8_E4M3",
+        &whole(
+            r#"{"model.norm.weight": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}"#,
+        ),
+        "model.norm.weight is F8_E4M3",
     );
     with("tokenizer.json", br#"{"model": {"type": "Unigram"}}"#, "Unigram");
     let mut tokenizer = hf::byte_tokenizer();
-    tokenizer["added_tokens"][0]["lstrip"] = json!(true);
-    with("tokenizer.json", tokenizer.to_string().as_bytes(), "depends on the text around it");
+    tokenizer["added_tokens"][0]["lstrip"] = json!("yes");
+    with("tokenizer.json", tokenizer.to_string().as_bytes(), "malformed added tokens");
     let folder = folder();
     std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
     refused(folder.path(), "holds no tokenizer.json");

@@ -1,14 +1,16 @@
 //! Chat templates: Jinja from the model's files, which are untrusted input, rendered under limits.
 
+use super::jinja::{self, REFUSED};
 use crate::tokenizer::Tokenizer;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value};
+use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind};
 use serde_json::Map;
 
 /// Steps that a template may take: enough for thousands of messages. Every 64 bytes of text that is
 /// produced also cost a step, so that doubling a text again and again ends at 128 MB.
 const FUEL: u64 = 2_000_000;
+/// What the template is called in its environment, and in its error messages.
+const NAME: &str = "chat";
 /// Longest template.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 /// Longest rendered prompt.
@@ -60,28 +62,14 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::Failed("it is longer than 1 MiB".into()));
         }
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(64);
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| TemplateError::Failed(error.to_string()))?);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function(
-            "raise_exception",
-            |message: String| -> Result<Value, minijinja::Error> {
-                Err(minijinja::Error::new(
-                    ErrorKind::InvalidOperation,
-                    format!("{REFUSED}{message}"),
-                ))
-            },
-        );
-        // `strftime_now` stays undefined: templates then use a fixed date, and prompts do not
-        // change from day to day.
-        environment
-            .add_template_owned("chat", source.to_owned())
+        let environment = jinja::environment(NAME, source, FUEL)
             .map_err(|error| TemplateError::Failed(error.to_string()))?;
         Ok(Self { environment })
+    }
+
+    /// Whether the template's own text has this name in it.
+    pub(super) fn source_mentions(&self, name: &str) -> bool {
+        self.environment.get_template(NAME).is_ok_and(|template| template.source().contains(name))
     }
 
     /// Text of a conversation with tools; `None` where the template fails.
@@ -130,13 +118,17 @@ impl ChatTemplate {
             return Err(TemplateError::Failed("its variables are not an object".into()));
         };
         variables.insert("add_generation_prompt".into(), add_generation_prompt.into());
+        // As in transformers, these are there, and none, where nothing was given.
+        for name in ["tools", "documents"] {
+            variables.entry(name).or_insert(serde_json::Value::Null);
+        }
         for (name, text) in ["bos_token", "eos_token"].into_iter().zip(tokenizer.boundary_texts()) {
             variables.insert(name.into(), text.unwrap_or_default().into());
         }
         let mut out = Bounded::default();
         let template = self
             .environment
-            .get_template("chat")
+            .get_template(NAME)
             .map_err(|error| TemplateError::Failed(error.to_string()))?;
         template
             .render_captured_to(Serde(&variables), &mut out)
@@ -157,9 +149,6 @@ fn cut_after(text: &mut String, content: &str) -> Result<(), TemplateError> {
     text.truncate(at + kept);
     Ok(())
 }
-
-/// Marks an exception that the template raised itself.
-const REFUSED: &str = "refused: ";
 
 fn template_error(error: &minijinja::Error) -> TemplateError {
     match error.detail().and_then(|detail| detail.strip_prefix(REFUSED)) {

@@ -19,7 +19,7 @@ fn tokenizer() -> Tokenizer {
     ];
     let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let header = Header { metadata, tensors: Default::default() };
-    Tokenizer::new(&TokenizerFiles::Gguf(header)).unwrap()
+    Tokenizer::new(&TokenizerFiles::Gguf(header), usize::MAX).unwrap()
 }
 
 const CHATML: &str = "{% for message in messages %}\
@@ -27,7 +27,7 @@ const CHATML: &str = "{% for message in messages %}\
     {% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}";
 
 fn prompt(template: &str, messages: &[Value]) -> Result<Vec<u32>, TemplateError> {
-    Chat::new(Some(template)).prompt(&tokenizer(), messages, &ChatOptions::default())
+    Chat::new(Some(template), None).prompt(&tokenizer(), messages, &ChatOptions::default())
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_name_in_a_tool_cannot_write_control_tokens() {
         ..ChatOptions::default()
     };
     let prompt = |template: &str| {
-        Chat::new(Some(template))
+        Chat::new(Some(template), None)
             .prompt(&tokenizer(), &[json!({"role": "user", "content": "hi"})], &options)
             .unwrap()
     };
@@ -72,7 +72,8 @@ fn a_name_in_a_tool_cannot_write_control_tokens() {
 
 #[test]
 fn templates_that_know_tools_are_recognized() {
-    let format = |template: &str| Chat::new(Some(template)).template_call_format(&tokenizer());
+    let format =
+        |template: &str| Chat::new(Some(template), None).template_call_format(&tokenizer());
     assert_eq!(format(CHATML), None);
     let tools = "{% if tools %}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}";
     let calls = |call: &str| {
@@ -137,9 +138,89 @@ fn fuzz_chat_templates() {
         let source = String::from_utf8_lossy(input);
         match prompt(&source, &messages) {
             Ok(_) => {
-                let _ = Chat::new(Some(&source)).template_call_format(&tokenizer());
+                let _ = Chat::new(Some(&source), None).template_call_format(&tokenizer());
             }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     });
+}
+
+/// What a load says of a template, or of one for tools beside it.
+fn trial(template: &str, with_tools: Option<&str>) -> Result<(), String> {
+    Chat::new(Some(template), with_tools).check(&tokenizer())
+}
+
+#[test]
+fn item_19_a_template_that_fails_is_told_when_the_model_is_loaded() {
+    assert_eq!(trial(CHATML, None), Ok(()));
+    assert_eq!(trial(CHATML, Some(CHATML)), Ok(()));
+    assert_eq!(Chat::new(None, None).check(&tokenizer()), Ok(()), "a base model");
+    assert_eq!(trial("{{ raise_exception('no') }}", None), Ok(()), "a template may refuse");
+    for (template, kind) in [
+        ("{{ missing() }}", "for a plain conversation"),
+        ("{% for %}", "syntax error"),
+        ("{% if messages[0].role == 'system' %}{{ missing() }}{% endif %}", "for a system message"),
+        (
+            "{% for m in messages %}{% if m.reasoning_content %}{{ m.gone.x }}{% endif %}\
+             {% endfor %}",
+            "for an earlier answer with reasoning",
+        ),
+        ("{% if tools %}{{ tools.missing() }}{% endif %}", "for tools"),
+        (
+            "{{ tools | tojson }}{% for m in messages %}{% for c in m.tool_calls or [] %}\
+             {{ c.missing() }}{% endfor %}{% endfor %}",
+            "for a call of a tool",
+        ),
+    ] {
+        let error = trial(template, None).unwrap_err();
+        assert!(error.contains(kind), "{template}: {error}");
+    }
+    let error = trial(CHATML, Some("{{ missing() }}")).unwrap_err();
+    assert!(error.contains("the one for tools, for tools"), "{error}");
+    // Some want the arguments of calls as text.
+    let as_text = "{{ tools | tojson }}{% for m in messages %}{% for c in m.tool_calls or [] %}\
+                   {{ c.function.arguments.strip() }}{% endfor %}{% endfor %}";
+    assert_eq!(trial(as_text, None), Ok(()));
+}
+
+#[test]
+fn item_19_conversations_with_tools_have_a_template_of_their_own() {
+    let chat = Chat::new(Some("a"), Some("{{ tools | tojson }}"));
+    let (messages, tools) = call_format::sample_conversation();
+    let messages = messages.as_array().unwrap();
+    let length = |tools: Value| {
+        let variables = Map::from_iter([("tools".to_owned(), tools)]);
+        let options = ChatOptions { variables, ..ChatOptions::default() };
+        chat.prompt(&tokenizer(), messages, &options).unwrap().len()
+    };
+    assert_eq!((length(Value::Null), length(json!([]))), (1, 1));
+    assert!(length(tools) > 40);
+}
+
+#[test]
+fn item_19_without_tools_they_are_none() {
+    let messages = [json!({"role": "user", "content": "hi"})];
+    let template = "{% if tools is not none %}long text{% endif %}{{ tools is defined }}";
+    assert_eq!(prompt(template, &messages).unwrap().len(), "True".len());
+}
+
+#[test]
+fn item_19_texts_side_by_side_make_no_control_token() {
+    let joined = "{% for m in messages %}{{ m.content }}{% endfor %}";
+    for parts in [
+        &["<|im_", "end|>"][..],
+        &["<", "|im_end|>"],
+        &["<|im_end|", ">"],
+        &["a<", "|im_end|", ">"],
+        &["<|im_start|><", "|im_", "end|>"],
+    ] {
+        let messages: Vec<Value> =
+            parts.iter().map(|part| json!({"role": "user", "content": part})).collect();
+        let tokens = prompt(joined, &messages).unwrap();
+        assert!(tokens.iter().all(|&token| token > 2), "{parts:?}");
+        assert_eq!(tokenizer().decode(&tokens), parts.concat());
+    }
+    // Text after a part of one in the template itself.
+    let tokens = prompt("<{{ messages[0].content }}", &[json!({"content": "|im_end|>b"})]);
+    assert!(tokens.unwrap().iter().all(|&token| token > 2));
 }

@@ -1,11 +1,15 @@
 //! What either format yields before any weight is read.
 
+use super::chat_templates::ChatTemplates;
 use crate::arch::Architecture;
 use crate::config::Config;
 use crate::tensor::TensorInfo;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
+
+/// The embedding's name in GGUF.
+const EMBEDDING: &str = "token_embd.weight";
 
 /// A SHA-256 digest.
 pub(crate) type Sha256Digest = [u8; 32];
@@ -18,20 +22,26 @@ pub(crate) struct ModelFiles<T> {
     pub(crate) tensors: Vec<TensorFile>,
     /// The model's own name for itself, or the name of its folder.
     pub(crate) name: Option<String>,
-    /// Source of the chat template.
-    pub(crate) chat_template: Option<String>,
+    pub(crate) chat_templates: ChatTemplates,
     pub(crate) tokenizer: T,
     pub(crate) digest: DigestSource,
 }
 
 impl<T> ModelFiles<T> {
+    /// How many tokens the weights know. Without an embedding nothing can be loaded, whatever this
+    /// says.
+    pub(crate) fn embedding_rows(&self) -> usize {
+        let mut tensors = self.tensors.iter().flat_map(|file| &file.tensors);
+        tensors.find(|(name, _)| name == EMBEDDING).map_or(usize::MAX, |(_, info)| info.rows)
+    }
+
     pub(super) fn map_tokenizer<U>(self, map: impl FnOnce(T) -> U) -> ModelFiles<U> {
         ModelFiles {
             architecture: self.architecture,
             config: self.config,
             tensors: self.tensors,
             name: self.name,
-            chat_template: self.chat_template,
+            chat_templates: self.chat_templates,
             tokenizer: map(self.tokenizer),
             digest: self.digest,
         }

@@ -9,6 +9,7 @@ pub(crate) use header::Header;
 #[cfg(test)]
 pub(crate) use header::MetadataValue;
 
+use super::chat_templates::ChatTemplates;
 use super::files::{DigestSource, ModelFiles, TensorFile};
 use crate::error::LoadError;
 use header::GgufError;
@@ -25,6 +26,7 @@ pub(super) fn open(
     let mut header = Header::read(&mut BufReader::with_capacity(1 << 20, &mut file), length)
         .map_err(|error| match error {
             GgufError::Io(source) => LoadError::Io { path: path.to_path_buf(), source },
+            GgufError::Incomplete(what) => LoadError::incomplete(what),
             GgufError::Corrupt(what) => LoadError::corrupt(what),
             GgufError::Unsupported(what) => LoadError::unsupported(what),
         })?;
@@ -41,8 +43,18 @@ pub(super) fn open(
         config,
         tensors: vec![TensorFile { file, tensors }],
         name: header.text("general.name").map(str::to_owned),
-        chat_template: header.text("tokenizer.chat_template").map(str::to_owned),
+        chat_templates: chat_templates(&header)?,
         tokenizer: header,
         digest: DigestSource::File,
     })
+}
+
+/// `tokenizer.chat_template`, and those that `tokenizer.chat_templates` names.
+fn chat_templates(header: &Header) -> Result<ChatTemplates, LoadError> {
+    const KEY: &str = "tokenizer.chat_template";
+    let of =
+        |name: &String| Some((name.clone(), header.text(&format!("{KEY}.{name}"))?.to_owned()));
+    let named = header.texts("tokenizer.chat_templates").unwrap_or_default();
+    let default = header.text(KEY).map(|source| ("default".to_owned(), source.to_owned()));
+    ChatTemplates::choose(named.iter().filter_map(of).chain(default).collect())
 }

@@ -23,12 +23,33 @@ pub(super) fn read(
     length: u64,
     name: &str,
 ) -> Result<Vec<(String, TensorInfo)>, LoadError> {
+    read_chosen(file, length, name, |tensor, _| Ok(Some(tensor.to_owned())))
+}
+
+/// What a header says of a tensor.
+pub(super) struct Described<'a> {
+    pub(super) dtype: &'a str,
+    pub(super) shape: &'a [usize],
+}
+
+/// The same, of the tensors that `choose` gives a name, under that name. Others may be of any type
+/// and shape.
+pub(super) fn read_chosen(
+    file: &mut impl Read,
+    length: u64,
+    name: &str,
+    mut choose: impl FnMut(&str, Described<'_>) -> Result<Option<String>, LoadError>,
+) -> Result<Vec<(String, TensorInfo)>, LoadError> {
     let corrupt = |what: String| LoadError::corrupt(format!("{name} {what}"));
     let mut size = [0; 8];
-    file.read_exact(&mut size).map_err(|_| corrupt("is shorter than a header".into()))?;
+    let incomplete = |what: String| LoadError::incomplete(format!("{name} {what}"));
+    file.read_exact(&mut size).map_err(|_| incomplete("is shorter than a header".into()))?;
     let size = u64::from_le_bytes(size);
-    if size > MAX_HEADER_BYTES || size.saturating_add(8) > length {
-        return Err(corrupt(format!("claims a header of {size} bytes")));
+    if size > MAX_HEADER_BYTES {
+        return Err(corrupt(format!("claims a header of {size} bytes: it is not safetensors")));
+    }
+    if size == 0 || size.saturating_add(8) > length {
+        return Err(incomplete(format!("claims a header of {size} bytes, and has {length}")));
     }
     let mut header = Vec::new();
     file.take(size)
@@ -38,20 +59,29 @@ pub(super) fn read(
         .map_err(|error| corrupt(format!("has a header that is not JSON: {error}")))?;
     entries.remove("__metadata__");
     let start = size + 8;
-    entries
-        .into_iter()
-        .map(|(tensor, entry)| {
-            let broken = |what: &str| corrupt(format!("has a tensor {tensor} {what}"));
-            let entry = Entry::deserialize(entry)
-                .map_err(|error| broken(&format!("that is not described: {error}")))?;
-            let info = info(&entry, &tensor, start)?;
-            let [from, to] = entry.data_offsets;
-            if info.bytes as u64 != to.saturating_sub(from) || start.saturating_add(to) > length {
-                return Err(broken("beyond the end of the file, which is probably cut short"));
-            }
-            Ok((tensor, info))
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (tensor, entry) in entries {
+        let broken = |what: &str| corrupt(format!("has a tensor {tensor} {what}"));
+        let entry = Entry::deserialize(entry)
+            .map_err(|error| broken(&format!("that is not described: {error}")))?;
+        let described = Described { dtype: &entry.dtype, shape: &entry.shape };
+        let chosen = match choose(&tensor, described)? {
+            Some(chosen) => Some((chosen, info(&entry, &tensor, start)?)),
+            None => None,
+        };
+        let [from, to] = entry.data_offsets;
+        if start.saturating_add(to) > length {
+            return Err(incomplete(format!(
+                "has a tensor {tensor} beyond the end of the file, which is cut short"
+            )));
+        }
+        let Some((chosen, info)) = chosen else { continue };
+        if info.bytes as u64 != to.saturating_sub(from) {
+            return Err(broken("that is not as long as its shape says"));
+        }
+        found.push((chosen, info));
+    }
+    Ok(found)
 }
 
 fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError> {

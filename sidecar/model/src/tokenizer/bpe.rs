@@ -2,7 +2,7 @@
 
 use super::scheme::Scheme;
 use crate::error::LoadError;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -58,9 +58,20 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
 
 impl ByteLevelBpe {
     /// `merges` are pairs of tokens with a space in between, best first; `pre` names the
-    /// pre-tokenizer.
-    pub(super) fn new(tokens: &[String], merges: &[String], pre: &str) -> Result<Self, LoadError> {
-        let vocabulary: ahash::AHashMap<String, u32> = tokens.iter().cloned().zip(0..).collect();
+    /// pre-tokenizer. No text becomes a token that `left_out` has.
+    pub(super) fn new(
+        tokens: &[String],
+        left_out: &HashSet<&str>,
+        merges: &[String],
+        pre: &str,
+    ) -> Result<Self, LoadError> {
+        let vocabulary: ahash::AHashMap<String, u32> = tokens
+            .iter()
+            .zip(0..)
+            .filter(|(text, _)| !left_out.contains(text.as_str()))
+            .map(|(text, id)| (text.clone(), id))
+            .collect();
+        let is_left_out = |text: &str| left_out.contains(text);
         let merges = merges
             .iter()
             .map(|merge| {
@@ -70,6 +81,14 @@ impl ByteLevelBpe {
                     LoadError::corrupt(format!("the merge {merge:?} is not a pair"))
                 })?;
                 Ok((merge[..at].to_owned(), merge[at + 1..].to_owned()))
+            })
+            .filter(|merge| {
+                merge.as_ref().map_or(true, |(left, right)| {
+                    left_out.is_empty()
+                        || !(is_left_out(left)
+                            || is_left_out(right)
+                            || is_left_out(&format!("{left}{right}")))
+                })
             })
             .collect::<Result<Vec<_>, LoadError>>()?;
         let bytes =

@@ -5,11 +5,11 @@ mod pipeline;
 mod scheme;
 
 use super::parts::Parts;
-use super::special::{SpecialTokens, TokenMatcher, ends_turn};
+use super::special::{Edges, SpecialTokens, TokenMatcher, is_control_text, turn_ends};
 use super::vocabulary::Vocabulary;
 use super::{bpe, spm};
 use crate::error::LoadError;
-use crate::load::hf::HfTokenizerFiles;
+use crate::load::hf::{HfTokenizerFiles, parse_json};
 use added::AddedToken;
 use scheme::HfScheme;
 use serde_json::Value;
@@ -17,10 +17,10 @@ use serde_json::Value;
 /// Most tokens of a vocabulary.
 const MAX_TOKENS: usize = 1 << 24;
 
-/// Reads the tokenizer out of the files of a folder.
-pub(super) fn read(files: &HfTokenizerFiles) -> Result<Parts, LoadError> {
-    let mut json: Value = serde_json::from_slice(&files.tokenizer)
-        .map_err(|error| corrupt(&format!("is not JSON: {error}")))?;
+/// Reads the tokenizer out of the files of a folder, for weights that have a row for each of `rows`
+/// tokens.
+pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadError> {
+    let mut json = parse_json("tokenizer.json", &files.tokenizer)?;
     match json.pointer("/model/type").and_then(Value::as_str) {
         Some("BPE") | None => {}
         Some(other) => {
@@ -34,19 +34,38 @@ pub(super) fn read(files: &HfTokenizerFiles) -> Result<Parts, LoadError> {
         return Err(unsupported("neither byte-level nor SentencePiece text"));
     }
     let added = added::take(&mut json)?;
-    let limit = files.vocab_size.min(MAX_TOKENS);
-    let added: Vec<AddedToken> =
-        added.into_iter().filter(|token| (token.id as usize) < limit).collect();
+    let limit = rows.min(MAX_TOKENS);
+    let (mut added, beyond): (Vec<AddedToken>, Vec<AddedToken>) =
+        added.into_iter().partition(|token| (token.id as usize) < limit);
+    if !beyond.is_empty() {
+        tracing::warn!(
+            tokens = beyond.len(),
+            rows,
+            "the tokenizer has tokens that the weights do not know: they are left out"
+        );
+    }
     let texts = texts(&json, &added, limit, is_byte_level)?;
-
+    let [bos, eos] = [("bos_token", "bos_token_id"), ("eos_token", "eos_token_id")]
+        .map(|(text, id)| boundary_text(files, &texts, text, id));
+    let named_ends = named_ends(files, &texts, eos.as_deref());
+    let ends_turn = turn_ends(&texts);
     let mut special = vec![None; texts.len()];
-    added.iter().for_each(|token| special[token.id as usize] = Some(token.special));
+    let mut is_silent = vec![false; texts.len()];
+    for token in &mut added {
+        let id = token.id as usize;
+        let ends = named_ends.contains(&token.id) || ends_turn(&token.content);
+        is_silent[id] = token.special || ends;
+        // Finetunes often add theirs as plain ones.
+        let bounds = ends || bos.as_ref() == Some(&token.content);
+        token.special |= bounds || is_control_text(&token.content);
+        special[id] = Some(token.special);
+    }
     let mut vocabulary = Vocabulary::with_capacity(texts.len());
     let mut byte_tokens = vec![None; 256];
     for (id, text) in (0_u32..).zip(&texts) {
         let bytes = vocabulary.push(|bytes| match special[id as usize] {
-            Some(true) => {}
-            Some(false) => bytes.extend(text.as_bytes()),
+            Some(_) if is_silent[id as usize] => {}
+            Some(_) => bytes.extend(text.as_bytes()),
             None if is_byte_level => bpe::decode(text, bytes),
             None => spm::decode(text, true, bytes),
         })?;
@@ -54,17 +73,19 @@ pub(super) fn read(files: &HfTokenizerFiles) -> Result<Parts, LoadError> {
             byte_tokens[usize::from(byte)].get_or_insert(id);
         }
     }
-    let scheme = HfScheme::new(&json, byte_tokens)?;
-    let [bos, eos] = [("bos_token", "bos_token_id"), ("eos_token", "eos_token_id")]
-        .map(|(text, id)| boundary_text(files, &texts, text, id));
+    let scheme = HfScheme::new(&json, byte_tokens, limit)?;
     let adds_bos = files.config.get("add_bos_token").and_then(Value::as_bool);
+    let edges = |id: u32| {
+        added.iter().find(|token| token.id == id).map_or(Edges::default(), |token| token.edges)
+    };
     let special = SpecialTokens {
-        control: TokenMatcher::new(&texts, |id| special[id] == Some(true)),
-        user_defined: TokenMatcher::new(&texts, |id| special[id] == Some(false)),
-        end_tokens: end_tokens(files, &texts, &added, eos.as_deref()),
+        control: TokenMatcher::new(&texts, |id| special[id] == Some(true)).with_edges(edges),
+        user_defined: TokenMatcher::new(&texts, |id| special[id] == Some(false)).with_edges(edges),
+        end_tokens: end_tokens(named_ends, &added, ends_turn),
         bos: bos.as_deref().and_then(|bos| id_of(&texts, bos)),
         adds_bos: adds_bos.unwrap_or_else(|| pipeline::begins_with(&json, bos.as_deref())),
         boundary_texts: [bos, eos],
+        prefix_after: false,
     };
     Ok(Parts { scheme: Box::new(scheme), vocabulary, special })
 }
@@ -87,7 +108,9 @@ fn texts(
             text.clone_into(&mut texts[id]);
             Ok(())
         }
-        _ => Err(corrupt(&format!("has a token {text:?} that the weights do not know"))),
+        // The weights have no row for it.
+        Some(_) => Ok(()),
+        None => Err(corrupt(&format!("has a token {text:?} without a number"))),
     };
     words.iter().try_for_each(|(text, id)| set(id.as_u64(), text))?;
     for token in added {
@@ -101,16 +124,20 @@ fn texts(
     Ok(texts)
 }
 
-/// Tokens that end a response, in ascending order.
-fn end_tokens(
-    files: &HfTokenizerFiles,
-    texts: &[String],
-    added: &[AddedToken],
-    eos: Option<&str>,
-) -> Vec<u32> {
+/// Tokens that the files name as ends.
+fn named_ends(files: &HfTokenizerFiles, texts: &[String], eos: Option<&str>) -> Vec<u32> {
     let mut tokens = listed(&files.model, "eos_token_id", texts);
     tokens.extend(listed(&files.generation, "eos_token_id", texts));
     tokens.extend(eos.and_then(|eos| id_of(texts, eos)));
+    tokens
+}
+
+/// Tokens that end a response, in ascending order.
+fn end_tokens(
+    mut tokens: Vec<u32>,
+    added: &[AddedToken],
+    ends_turn: impl Fn(&str) -> bool,
+) -> Vec<u32> {
     let ends = |token: &&AddedToken| token.special && ends_turn(&token.content);
     tokens.extend(added.iter().filter(ends).map(|token| token.id));
     tokens.sort_unstable();

@@ -1,15 +1,82 @@
 //! Tokens that are more than a piece of text.
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use serde::Deserialize;
 
-/// Control tokens that close a turn in a known chat format. Files often name only one of theirs as
-/// the end of a sequence; each of these ends a response.
-const TURN_ENDS: [&str; 6] =
-    ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>"];
+/// Tokens that close a turn in a known chat format. Files often name only one of theirs as the end
+/// of a sequence; each of these ends a response.
+const TURN_ENDS: [&str; 14] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|end_of_turn|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<｜end▁of▁sentence｜>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_utterance>",
+    "[|endofturn|]",
+    MESSAGE_END,
+];
+/// Closes a message, which is a turn unless a vocabulary has others for that.
+const MESSAGE_END: &str = "<|end|>";
 
-/// Whether the control token with this text ends a response.
-pub(super) fn ends_turn(text: &str) -> bool {
-    TURN_ENDS.contains(&text)
+/// Further tokens that set off turns, and parts of them.
+const TURN_PARTS: [&str; 8] = [
+    "<start_of_turn>",
+    "[INST]",
+    "[/INST]",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "[AVAILABLE_TOOLS]",
+    "[TOOL_CALLS]",
+    "[TOOL_RESULTS]",
+];
+
+/// What control tokens are framed by: no text of people looks so.
+const FRAMES: [(&str, &str); 3] = [("<|", "|>"), ("<｜", "｜>"), ("[|", "|]")];
+
+/// Tags around parts of an answer, which templates look for in the text of messages.
+const TAGS: [&str; 9] = [
+    "think",
+    "thinking",
+    "thought",
+    "reasoning",
+    "answer",
+    "tools",
+    "tool_call",
+    "tool_calls",
+    "tool_response",
+];
+
+/// The tokens that end a response in a vocabulary with these texts.
+pub(super) fn turn_ends(tokens: &[String]) -> impl Fn(&str) -> bool {
+    let has = |text: &str| tokens.iter().any(|token| token == text);
+    // In gpt-oss an answer is several messages.
+    let several_messages = has("<|return|>") && has("<|call|>");
+    move |text| TURN_ENDS.contains(&text) && (text != MESSAGE_END || !several_messages)
+}
+
+/// Whether a token with this text is a control token, whatever its file says that it is.
+pub(super) fn is_control_text(text: &str) -> bool {
+    let is_framed = |(open, close): &(&str, &str)| {
+        let inner = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inner.is_some_and(|inner| !inner.is_empty() && !inner.contains(char::is_whitespace))
+    };
+    FRAMES.iter().any(is_framed) || TURN_ENDS.contains(&text) || TURN_PARTS.contains(&text)
+}
+
+/// Whether a token with this text looks like a part of a chat format, but not like a tag that
+/// models write in their answers.
+pub(super) fn is_bracketed(text: &str) -> bool {
+    let inside = |open, close| text.strip_prefix(open)?.strip_suffix(close);
+    inside('<', '>').or_else(|| inside('[', ']')).is_some_and(|inner: &str| {
+        let name = inner.strip_prefix('/').unwrap_or(inner);
+        !name.is_empty() && !name.contains(char::is_whitespace) && !TAGS.contains(&name)
+    })
 }
 
 /// Special tokens of a vocabulary.
@@ -26,13 +93,40 @@ pub(super) struct SpecialTokens {
     pub(super) adds_bos: bool,
     /// Texts of the tokens that begin and end a sequence.
     pub(super) boundary_texts: [Option<String>; 2],
+    /// Whether text after a special token is treated as text that begins a sequence.
+    pub(super) prefix_after: bool,
+}
+
+/// What a token does to the text around it, as `tokenizer.json` has it.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct Edges {
+    /// White space before it belongs to it.
+    #[serde(default)]
+    lstrip: bool,
+    /// White space after it belongs to it.
+    #[serde(default)]
+    rstrip: bool,
+    /// It is not found inside a word.
+    #[serde(default)]
+    single_word: bool,
+}
+
+impl Edges {
+    /// Whether a token is found between these texts.
+    fn fit(self, before: &str, after: &str) -> bool {
+        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !self.single_word || !(is_word(before.chars().next_back()) || is_word(after.chars().next()))
+    }
 }
 
 /// Finds tokens by their whole text.
 pub(super) struct TokenMatcher {
-    /// Pattern p is token `ids[p]`.
+    /// Pattern p is token `ids[p]`, with the text `texts[p]`.
     finder: Option<AhoCorasick>,
     ids: Vec<u32>,
+    texts: Vec<String>,
+    /// Of each pattern; none where all are plain.
+    edges: Vec<Edges>,
 }
 
 impl TokenMatcher {
@@ -45,12 +139,19 @@ impl TokenMatcher {
             .filter(chosen)
             .filter_map(|index| u32::try_from(index).ok())
             .collect();
+        let texts: Vec<String> = ids.iter().map(|&id| tokens[id as usize].clone()).collect();
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(ids.iter().map(|&id| &tokens[id as usize]))
+            .build(&texts)
             .ok()
             .filter(|_| !ids.is_empty());
-        Self { finder, ids }
+        Self { finder, ids, texts, edges: Vec::new() }
+    }
+
+    /// The same, with what each token does to the text around it.
+    pub(super) fn with_edges(mut self, of: impl Fn(u32) -> Edges) -> Self {
+        self.edges = self.ids.iter().map(|&id| of(id)).collect();
+        self
     }
 
     /// Appends the tokens that are found, and calls `plain` for the text between them.
@@ -62,14 +163,27 @@ impl TokenMatcher {
     ) {
         let mut end = 0;
         for found in self.finder.iter().flat_map(|finder| finder.find_iter(text)) {
-            plain(&text[end..found.start()], tokens);
-            tokens.push(self.ids[found.pattern().as_usize()]);
-            end = found.end();
+            // White space that the token before took may be a part of this one.
+            if found.start() < end {
+                continue;
+            }
+            let pattern = found.pattern().as_usize();
+            let edges = self.edges.get(pattern).copied().unwrap_or_default();
+            let after = &text[found.end()..];
+            if !edges.fit(&text[..found.start()], after) {
+                continue;
+            }
+            let before = &text[end..found.start()];
+            plain(if edges.lstrip { before.trim_end() } else { before }, tokens);
+            tokens.push(self.ids[pattern]);
+            end = text.len() - if edges.rstrip { after.trim_start() } else { after }.len();
         }
         plain(&text[end..], tokens);
     }
 
-    /// Puts `mark` behind the first character of every token that is found, until none is.
+    /// Puts `mark` behind the first character of every token that is found, until none is; and
+    /// likewise into the start of a token at the end of the text, and the end of one at its start:
+    /// a template may put texts next to each other.
     pub(super) fn break_up(&self, mut text: String, mark: char) -> String {
         let Some(finder) = &self.finder else { return text };
         // Tokens may overlap: look again after each change.
@@ -85,6 +199,39 @@ impl TokenMatcher {
             broken.push_str(&text[end..]);
             text = broken;
         }
+        if let Some(at) = self.unfinished(&text) {
+            text.insert(at, mark);
+        }
+        if let Some(at) = self.begun_before(&text) {
+            text.insert(at, mark);
+        }
         text
+    }
+
+    /// Where a token that begins at the end of `text` is broken; `None` where none does.
+    fn unfinished(&self, text: &str) -> Option<usize> {
+        // Texts of letters are no sign of a token, and templates compare them.
+        let begins = |c: char| !c.is_alphanumeric() && self.texts.iter().any(|t| t.starts_with(c));
+        let longest = self.texts.iter().map(String::len).max()?;
+        let mut starts = text.char_indices().rev().take_while(|(at, _)| text.len() - at < longest);
+        starts.find_map(|(at, c)| {
+            let is_part =
+                |token: &String| token.len() > text.len() - at && token.starts_with(&text[at..]);
+            (begins(c) && self.texts.iter().any(is_part)).then_some(at + c.len_utf8())
+        })
+    }
+
+    /// Where a token that ends at the start of `text` is broken; `None` where none does. Its last
+    /// character alone is no sign of a token.
+    fn begun_before(&self, text: &str) -> Option<usize> {
+        let longest = self.texts.iter().map(String::len).max()?;
+        let first = text.chars().next()?.len_utf8();
+        let ends = text.char_indices().skip(1).take_while(|(at, _)| *at < longest);
+        let is_part =
+            |end: usize| move |token: &String| token.len() > end && token.ends_with(&text[..end]);
+        ends.map(|(at, c)| (at + c.len_utf8(), c))
+            .filter(|(_, c)| !c.is_alphanumeric())
+            .any(|(end, _)| self.texts.iter().any(is_part(end)))
+            .then_some(first)
     }
 }

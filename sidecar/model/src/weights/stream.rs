@@ -53,7 +53,11 @@ impl HashingReader<'_> {
     pub(super) fn read(&mut self, length: usize) -> Result<Arc<Vec<u8>>, LoadError> {
         let mut bytes = vec![0; length];
         self.file.read_exact(&mut bytes).map_err(|error| {
-            LoadError::corrupt(format!("it could not be read at byte {}: {error}", self.position))
+            let what = format!("a file could not be read at byte {}: {error}", self.position);
+            match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => LoadError::incomplete(what),
+                _ => LoadError::corrupt(what),
+            }
         })?;
         self.position += length as u64;
         let bytes = Arc::new(bytes);

@@ -84,6 +84,11 @@ pub struct Tiny {
 
 /// A model with weights from a seed, all in F32.
 pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
+    tiny_with(shape, seed, |_| {})
+}
+
+/// The same, with further entries in the header. Of two for one key, the later counts.
+pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Tiny {
     let mut random = StdRng::seed_from_u64(seed);
     let mut writer = Writer::default();
     let arch = shape.architecture;
@@ -116,6 +121,7 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
         writer.int(&format!("{arch}.rope.scaling.original_context_length"), YARN_CONTEXT);
     }
     writer.byte_tokenizer(VOCABULARY);
+    more(&mut writer);
 
     let mut tensors = HashMap::new();
     if shape.rope_factors {

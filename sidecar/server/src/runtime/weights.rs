@@ -162,8 +162,12 @@ fn kv_budget(model: &Model, max_concurrent: usize, freed: usize) -> Option<usize
 fn load_error_reason(error: &LoadError) -> &'static str {
     match error {
         LoadError::NotFound { .. } => reason::WEIGHTS_NOT_FOUND,
-        LoadError::Io { .. } | LoadError::Corrupt { .. } => reason::WEIGHTS_INVALID,
+        LoadError::Io { .. } | LoadError::Incomplete { .. } | LoadError::Corrupt { .. } => {
+            reason::WEIGHTS_INVALID
+        }
         LoadError::DigestMismatch { .. } => reason::DIGEST_MISMATCH,
-        LoadError::Unsupported { .. } | LoadError::Options { .. } => reason::MODEL_UNSUPPORTED,
+        LoadError::Unsupported { .. } | LoadError::Template { .. } | LoadError::Options { .. } => {
+            reason::MODEL_UNSUPPORTED
+        }
     }
 }

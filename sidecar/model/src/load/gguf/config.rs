@@ -107,6 +107,7 @@ impl Metadata<'_> {
 
     /// An integer in `1..=most`, which the file must have.
     fn size(&self, name: &str, most: usize) -> Result<usize, LoadError> {
+        self.check_same(name)?;
         match self.int(name).map(usize::try_from) {
             Some(Ok(value)) if (1..=most).contains(&value) => Ok(value),
             Some(_) => Err(self.out_of_range(name)),
@@ -114,8 +115,20 @@ impl Metadata<'_> {
         }
     }
 
+    /// # Errors
+    /// Blocks differ in this.
+    fn check_same(&self, name: &str) -> Result<(), LoadError> {
+        match self.header.differs(&self.key(name)) {
+            true => {
+                Err(LoadError::unsupported(format!("blocks that differ in {}", self.key(name))))
+            }
+            false => Ok(()),
+        }
+    }
+
     /// An integer in `1..=most`.
     fn size_or(&self, name: &str, default: usize, most: usize) -> Result<usize, LoadError> {
+        self.check_same(name)?;
         match self.int(name) {
             None => Ok(default),
             Some(_) => self.size(name, most),
@@ -124,6 +137,7 @@ impl Metadata<'_> {
 
     /// A positive, finite number.
     fn positive(&self, name: &str) -> Result<Option<f64>, LoadError> {
+        self.check_same(name)?;
         match self.float(name) {
             None => Ok(None),
             Some(value) if value > 0.0 && value.is_finite() => Ok(Some(value)),
@@ -160,9 +174,16 @@ impl Metadata<'_> {
         let or = |key: &str, default: f64| {
             Ok(self.positive(&format!("rope.scaling.{key}"))?.unwrap_or(default))
         };
-        match self.text("rope.scaling.type").unwrap_or("none") {
+        match self.text("rope.scaling.type").unwrap_or("linear") {
             "none" => Ok(rope),
-            "linear" => Ok(Rope { linear_scale: or("factor", 1.0)?, ..rope }),
+            // Also where no type is named. Old files have the factor by another name, and 0 for
+            // none.
+            "linear" => {
+                let keys = ["rope.scaling.factor", "rope.scale_linear"];
+                let mut given = keys.into_iter().filter(|key| self.float(key) != Some(0.0));
+                let factor = given.find_map(|key| self.positive(key).transpose()).transpose()?;
+                Ok(Rope { linear_scale: factor.unwrap_or(1.0), ..rope })
+            }
             "yarn" => Ok(rope.with_yarn(&YarnScaling {
                 factor: or("factor", 1.0)?,
                 original_context: self.size_or(

@@ -68,8 +68,8 @@ impl Header {
         for (name, mut info) in infos {
             info.offset = info.offset.saturating_add(data);
             if info.offset.checked_add(info.bytes as u64).is_none_or(|end| end > length) {
-                return Err(GgufError::Corrupt(format!(
-                    "tensor {name} lies beyond the end of the file, which is probably cut short"
+                return Err(GgufError::Incomplete(format!(
+                    "tensor {name} lies beyond the end of the file, which is cut short"
                 )));
             }
             if tensors.insert(name.clone(), info).is_some() {
@@ -93,23 +93,45 @@ impl Header {
         }
     }
 
+    /// A whole number, however it is written; one for each block is as good as one, if all are the
+    /// same.
     pub(crate) fn int(&self, key: &str) -> Option<i64> {
-        match self.metadata.get(key) {
-            Some(&MetadataValue::Int(value)) => Some(value),
+        match self.metadata.get(key)? {
+            &MetadataValue::Int(value) => Some(value),
+            #[allow(clippy::cast_possible_truncation, reason = "it is whole, and small")]
+            &MetadataValue::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => {
+                Some(value as i64)
+            }
+            MetadataValue::Ints(values) => same(values).map(i64::from),
             _ => None,
         }
     }
 
+    /// A number, as [`Self::int`].
+    #[allow(clippy::cast_precision_loss, reason = "no setting has so many digits")]
     pub(crate) fn float(&self, key: &str) -> Option<f64> {
-        match self.metadata.get(key) {
-            Some(&MetadataValue::Float(value)) => Some(value),
+        match self.metadata.get(key)? {
+            &MetadataValue::Float(value) => Some(value),
+            &MetadataValue::Int(value) => Some(value as f64),
+            MetadataValue::Ints(values) => same(values).map(f64::from),
+            MetadataValue::Floats(values) => same(values).map(f64::from),
             _ => None,
+        }
+    }
+
+    /// Whether there are numbers for each block that are not all the same.
+    pub(crate) fn differs(&self, key: &str) -> bool {
+        match self.metadata.get(key) {
+            Some(MetadataValue::Ints(values)) => same(values).is_none() && !values.is_empty(),
+            Some(MetadataValue::Floats(values)) => same(values).is_none() && !values.is_empty(),
+            _ => false,
         }
     }
 
     pub(crate) fn bool(&self, key: &str) -> Option<bool> {
         match self.metadata.get(key) {
             Some(&MetadataValue::Bool(value)) => Some(value),
+            Some(&MetadataValue::Int(value @ 0..=1)) => Some(value == 1),
             _ => None,
         }
     }
@@ -127,6 +149,12 @@ impl Header {
             _ => None,
         }
     }
+}
+
+/// The one value that all of these are.
+fn same<T: Copy + PartialEq>(values: &[T]) -> Option<T> {
+    let (&first, rest) = values.split_first()?;
+    rest.iter().all(|&value| value == first).then_some(first)
 }
 
 /// One entry of the list of tensors. Its offset is from the start of the tensor data.

@@ -12,6 +12,9 @@ const MAX_ARRAY: u64 = 8 << 20;
 pub(crate) enum GgufError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Bytes are missing.
+    #[error("{0}")]
+    Incomplete(String),
     #[error("{0}")]
     Corrupt(String),
     #[error("{0}")]
@@ -54,7 +57,7 @@ impl<'a, R: BufRead + Seek> BoundedReader<'a, R> {
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
             None if self.bound_is_end => {
-                return Err(GgufError::Corrupt("the header is cut short".into()));
+                return Err(GgufError::Incomplete("the header is cut short".into()));
             }
             None => return Err(GgufError::Corrupt("the header is longer than 256 MiB".into())),
         }
@@ -91,7 +94,7 @@ impl<'a, R: BufRead + Seek> BoundedReader<'a, R> {
         let mut bytes = Vec::new();
         self.file.by_ref().take(length).read_to_end(&mut bytes)?;
         if bytes.len() as u64 != length {
-            return Err(GgufError::Corrupt("the header is cut short".into()));
+            return Err(GgufError::Incomplete("the header is cut short".into()));
         }
         String::from_utf8(bytes)
             .or_else(|error| Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()))

@@ -73,6 +73,42 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
     Ok((architecture, config))
 }
 
+/// The description of the part for text, where the model has others, too. What that part leaves
+/// out, the whole may say; beyond that it has defaults.
+pub(super) fn text_part(json: Value) -> Value {
+    const INHERITED: [&str; 6] = [
+        "tie_word_embeddings",
+        "eos_token_id",
+        "bos_token_id",
+        "vocab_size",
+        "quantization_config",
+        "rope_theta",
+    ];
+    let is_known = |json: &Value| {
+        Fields::new(json)
+            .text("model_type")
+            .is_some_and(|name| Architecture::from_hf_name(name).is_ok())
+    };
+    let text = json.get("text_config").filter(|text| !is_known(&json) && is_known(text));
+    let Some(Value::Object(mut text)) = text.cloned() else { return json };
+    for key in INHERITED {
+        if let Some(value) = json.get(key).filter(|_| !text.contains_key(key)) {
+            text.insert(key.to_owned(), value.clone());
+        }
+    }
+    if text.get("model_type").and_then(Value::as_str) == Some("gemma3_text") {
+        for (key, default) in [
+            ("num_attention_heads", 8_u32),
+            ("num_key_value_heads", 4),
+            ("max_position_embeddings", 131_072),
+            ("sliding_window", 4096),
+        ] {
+            text.entry(key).or_insert(default.into());
+        }
+    }
+    Value::Object(text)
+}
+
 /// Whether the output matrix is the embedding, even if the files hold another.
 pub(super) fn is_tied(json: &Value, architecture: &Architecture) -> bool {
     Fields::new(json).bool("tie_word_embeddings").unwrap_or(architecture.hf.tied_embeddings)

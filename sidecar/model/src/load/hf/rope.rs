@@ -15,15 +15,22 @@ pub(super) fn read(
     // Newer files describe each kind of block separately.
     let settings = settings.map(|settings| settings.get("full_attention").unwrap_or(settings));
     let scaling = Fields::inside(settings);
+    if scaling.number("partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
+        return Err(LoadError::unsupported("partly rotated heads"));
+    }
     let base = match scaling.number("rope_theta")? {
         Some(base) => base,
         None => fields.number("rope_theta")?.unwrap_or(architecture.hf.rope_base),
     };
-    let needed =
-        |key: &str| scaling.number(key)?.ok_or_else(|| missing(&format!("the rotary {key}")));
+    let needed = |key: &str| match scaling.number(key)? {
+        Some(number) => Ok(number),
+        // Some have it outside.
+        None => fields.number(key)?.ok_or_else(|| missing(&format!("the rotary {key}"))),
+    };
     let rope = Rope::unscaled(RopeLayout::NeoX, head_dim, base);
     match scaling.text("rope_type").or_else(|| scaling.text("type")).unwrap_or("default") {
-        "default" => Ok(rope),
+        // Text has one position, not one in each direction.
+        "default" | "mrope" => Ok(rope),
         "linear" => Ok(Rope { linear_scale: needed("factor")?, ..rope }),
         "llama3" => {
             let factors = llama3_factors(
@@ -58,7 +65,8 @@ fn yarn(fields: Fields<'_>, scaling: Fields<'_>, rope: Rope) -> Result<Rope, Loa
         return Err(LoadError::unsupported(format!("rotary scaling of type yarn with {key}")));
     }
     let or = |key: &str, default: f64| Ok(scaling.number(key)?.unwrap_or(default));
-    let original_context = match scaling.number("original_max_position_embeddings")? {
+    const ORIGINAL: &str = "original_max_position_embeddings";
+    let original_context = match scaling.number(ORIGINAL)?.or(fields.number(ORIGINAL)?) {
         Some(context) => context,
         None => fields
             .number("max_position_embeddings")?

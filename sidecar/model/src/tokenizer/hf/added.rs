@@ -1,6 +1,7 @@
 //! Tokens that were added to a trained vocabulary.
 
 use crate::error::LoadError;
+use crate::tokenizer::special::Edges;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,31 +12,21 @@ pub(super) struct AddedToken {
     /// Whether it is a control token.
     #[serde(default)]
     pub(super) special: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-    #[serde(default)]
-    single_word: bool,
+    /// What it does to the text around it.
+    #[serde(flatten)]
+    pub(super) edges: Edges,
 }
 
 /// Takes the added tokens out of `tokenizer.json`.
 ///
 /// # Errors
-/// They are malformed, or one also consumes or depends on the text around it.
+/// They are malformed.
 pub(super) fn take(json: &mut Value) -> Result<Vec<AddedToken>, LoadError> {
-    let added: Vec<AddedToken> = json
-        .get_mut("added_tokens")
+    json.get_mut("added_tokens")
         .map(Value::take)
+        .filter(|added| !added.is_null())
         .map_or(Ok(Vec::new()), serde_json::from_value)
         .map_err(|error| {
             LoadError::corrupt(format!("tokenizer.json has malformed added tokens: {error}"))
-        })?;
-    match added.iter().find(|token| token.lstrip || token.rstrip || token.single_word) {
-        Some(token) => Err(LoadError::unsupported(format!(
-            "tokenizer.json with the added token {:?}, which depends on the text around it",
-            token.content
-        ))),
-        None => Ok(added),
-    }
+        })
 }

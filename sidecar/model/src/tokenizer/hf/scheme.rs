@@ -14,12 +14,19 @@ pub(super) struct HfScheme {
     rest: Option<Tokenizer>,
     /// The token of each single byte, for text on which the tokenizer fails.
     byte_tokens: Vec<Option<u32>>,
+    /// Tokens from this one on are unknown to the weights.
+    limit: usize,
 }
 
 impl HfScheme {
     /// From `tokenizer.json`, without its added tokens.
-    pub(super) fn new(json: &Value, byte_tokens: Vec<Option<u32>>) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        json: &Value,
+        byte_tokens: Vec<Option<u32>>,
+        limit: usize,
+    ) -> Result<Self, LoadError> {
         Ok(Self {
+            limit,
             first: plain_text_tokenizer(json)?,
             rest: without_prefix(json).as_ref().map(plain_text_tokenizer).transpose()?,
             byte_tokens,
@@ -30,9 +37,11 @@ impl HfScheme {
 impl Scheme for HfScheme {
     fn encode(&self, text: &str, first: bool, tokens: &mut Vec<u32>) {
         let tokenizer = self.rest.as_ref().filter(|_| !first).unwrap_or(&self.first);
-        match tokenizer.encode_fast(text, false) {
-            Ok(encoding) => tokens.extend_from_slice(encoding.get_ids()),
-            Err(_) => {
+        let encoding = tokenizer.encode_fast(text, false).ok();
+        let known = |ids: &[u32]| ids.iter().all(|&id| (id as usize) < self.limit);
+        match encoding.as_ref().map(tokenizers::Encoding::get_ids).filter(|ids| known(ids)) {
+            Some(ids) => tokens.extend_from_slice(ids),
+            None => {
                 tokens.extend(text.bytes().filter_map(|byte| self.byte_tokens[usize::from(byte)]));
             }
         }
