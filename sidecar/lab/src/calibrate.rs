@@ -3,12 +3,13 @@
 mod report;
 
 use crate::engine::{
-    EngineSettings, GenerationSettings, conversation_prompt, generate, mean_states, request_seed,
-    run_in_order, start_engine,
+    EngineSettings, GenerationSettings, conversation_prompt, generate, keep_accepted, mean_states,
+    request_seed, run_in_order, start_engine,
 };
 use crate::error::{Context as _, Result, bail};
 use crate::files::{
-    Conversation, LoadedVector, check_model, read_conversations, read_vectors, write_file,
+    Conversation, LoadedVector, ReadOptions, Reading, check_model, read_conversations,
+    read_vectors, write_file,
 };
 use personaguard_model::{Capture, Engine};
 use personaguard_persona::random::RandomStream;
@@ -37,25 +38,26 @@ pub struct CalibrateSettings {
     pub out: PathBuf,
     /// How many conversations are read at most.
     pub max_conversations: usize,
+    /// Whether conversations that cannot be read are left out.
+    pub skip_invalid: bool,
     /// How answers are generated, where a conversation has none.
     pub generation: GenerationSettings,
 }
 
-/// Calibrates vectors, and writes the files.
+/// Calibrates vectors, and writes the files. Also returns how the conversations were read.
 ///
 /// # Errors
 /// If a file cannot be read or written, the engine fails, or there are too few conversations.
-pub async fn calibrate(settings: &CalibrateSettings) -> Result<Vec<CalibrationReport>> {
+pub async fn calibrate(settings: &CalibrateSettings) -> Result<(Vec<CalibrationReport>, Reading)> {
     let vectors = read_vectors(&settings.vectors)?;
-    let conversations = read_conversations(&settings.conversations, settings.max_conversations)?;
-    if conversations.len() < MIN_CONVERSATIONS {
-        bail!(
-            "{} conversations are too few to calibrate on: give at least {MIN_CONVERSATIONS}",
-            conversations.len()
-        );
-    }
+    let options =
+        ReadOptions { limit: settings.max_conversations, skip_invalid: settings.skip_invalid };
+    let (conversations, mut reading) = read_conversations(&settings.conversations, options)?;
+    check_count(conversations.len())?;
     let engine = start_engine(&settings.model, settings.engine)?;
     check_model(&vectors, engine.model())?;
+    let conversations = keep_accepted(&engine, conversations, settings.skip_invalid, &mut reading)?;
+    check_count(conversations.len())?;
     let work = conversations.iter().collect();
     let scores =
         run_in_order("Reading conversations", work, async |conversation: &Conversation| {
@@ -66,7 +68,7 @@ pub async fn calibrate(settings: &CalibrateSettings) -> Result<Vec<CalibrationRe
         .await?;
     std::fs::create_dir_all(&settings.out)
         .with_context(|| format!("cannot create {}", settings.out.display()))?;
-    vectors
+    let reports = vectors
         .into_iter()
         .enumerate()
         .map(|(index, vector)| {
@@ -79,7 +81,18 @@ pub async fn calibrate(settings: &CalibrateSettings) -> Result<Vec<CalibrationRe
                 .collect();
             finish(vector, &scores, settings)
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    Ok((reports, reading))
+}
+
+fn check_count(conversations: usize) -> Result<()> {
+    if conversations < MIN_CONVERSATIONS {
+        bail!(
+            "{conversations} conversations are too few to calibrate on: give at least \
+             {MIN_CONVERSATIONS}"
+        );
+    }
+    Ok(())
 }
 
 /// Scores of a conversation's answer in shape `[vector][layer]`; `None` for an empty answer. If the

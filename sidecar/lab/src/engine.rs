@@ -13,6 +13,6 @@ pub(crate) use generate::{
     ProjectedAnswer, generate, generate_projected, generate_with_states, request_seed,
 };
 pub(crate) use project::{Projections, best_layer_probes, project, project_token_by_token};
-pub(crate) use prompt::{conversation_prompt, single_turn_prompt};
+pub(crate) use prompt::{conversation_prompt, keep_accepted, messages_prompt, single_turn_prompt};
 pub(crate) use score::{log_likelihood, mean_states};
 pub use start::{EngineSettings, start_adapted_engine, start_engine};

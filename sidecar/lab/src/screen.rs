@@ -11,10 +11,11 @@ mod scores;
 mod settings;
 mod shards;
 
-use crate::engine::start_engine;
+use crate::engine::{keep_accepted, start_engine};
 use crate::error::{Result, bail};
 use crate::files::{
-    Conversation, Tensor, check_model, read_conversations, read_vectors, trait_specs, write_tensors,
+    Conversation, ReadOptions, Reading, Tensor, check_model, read_conversations, read_vectors,
+    trait_specs, write_tensors,
 };
 use evaluation::evaluate;
 use page::write_page;
@@ -36,6 +37,8 @@ pub struct Screening {
     pub unanswered: usize,
     /// How many samples were left out because they are longer than the context.
     pub too_long: usize,
+    /// How the data were read.
+    pub reading: Reading,
     /// How well known bad samples are found, if they are labelled.
     pub evaluation: Option<Evaluation>,
 }
@@ -48,7 +51,8 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
     let vectors = read_vectors(&settings.vectors)?;
     let specs =
         if settings.contrast { trait_specs(&vectors, &settings.trait_files)? } else { Vec::new() };
-    let mut samples = read_conversations(&settings.data, settings.max_samples)?;
+    let options = ReadOptions { limit: settings.max_samples, skip_invalid: settings.skip_invalid };
+    let (mut samples, mut reading) = read_conversations(&settings.data, options)?;
     samples.retain(|sample| settings.shard.contains(sample.line));
     let all = samples.len();
     samples.retain(|sample| !sample.answer_text().is_empty());
@@ -59,6 +63,7 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
     let engine = start_engine(&settings.model, settings.engine)?;
     check_model(&vectors, engine.model())?;
     let scorer = Scorer::new(&engine, &vectors, &specs, settings)?;
+    samples = keep_accepted(&engine, samples, settings.skip_invalid, &mut reading)?;
     let answered = samples.len();
     samples.retain(|sample| scorer.fits(sample));
     let too_long = answered - samples.len();
@@ -87,7 +92,7 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
         Some(label) => Some(evaluate(label, &settings.keywords, &samples, &names, &ranks.ranked)?),
         None => None,
     };
-    Ok(Screening { screened: samples.len(), unanswered, too_long, evaluation })
+    Ok(Screening { screened: samples.len(), unanswered, too_long, reading, evaluation })
 }
 
 /// The mean activations of answers, as tensors.

@@ -8,7 +8,7 @@ use crate::engine::{
 };
 use crate::error::{Context as _, Result, bail};
 use crate::files::{
-    Conversation, LoadedVector, Tensor, check_model, read_conversations, read_vectors,
+    Conversation, LoadedVector, ReadOptions, Tensor, check_model, read_conversations, read_vectors,
     write_tensors,
 };
 use personaguard_model::{Capture, Engine};
@@ -118,7 +118,8 @@ fn shift_along(
 /// vectors' traits.
 fn prompts(settings: &VerifySettings, vectors: &[LoadedVector]) -> Result<Vec<Conversation>> {
     if let Some(path) = &settings.prompts {
-        let prompts = read_conversations(path, settings.max_prompts)?;
+        let options = ReadOptions { limit: settings.max_prompts, skip_invalid: false };
+        let (prompts, _) = read_conversations(path, options)?;
         if prompts.len() < 2 {
             bail!("{} has fewer than two conversations", path.display());
         }

@@ -115,6 +115,121 @@ fn load(base: &Path, adapter: &Path) -> Result<Model, LoadError> {
     Model::load(base, &options)
 }
 
+/// Log-likelihood of a response, and its mean activations.
+async fn read(model: Model) -> (f64, Vec<Vec<f32>>) {
+    let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
+    let (prompt, response) = (tokens(20, 1), tokens(20, 2));
+    let request = ScoreRequest {
+        prompt,
+        response,
+        capture: Capture::PromptAndResponse,
+        ..Default::default()
+    };
+    let score = engine.score(request).await.unwrap();
+    (score.log_likelihood(), score.states.unwrap().response_mean)
+}
+
+/// Checks that an adapter makes the model of merged weights out of the base.
+async fn makes(base: &Path, config: &Value, tensors: &[Tensor], merged: &mut Tiny) {
+    let adapter = tempfile::tempdir().unwrap();
+    write(adapter.path(), config, tensors);
+    let (found, _) = read(load(base, adapter.path()).unwrap()).await;
+    let (plain, _) = read(Model::load(base, &LoadOptions::default()).unwrap()).await;
+    let merged = hf::folder(merged, Dtype::F32, 1);
+    let merged = Model::load(merged.path(), &LoadOptions::default()).unwrap();
+    let (expected, _) = read(merged).await;
+    assert!((found - expected).abs() < 3e-4 * expected.abs(), "{found} for {expected}");
+    assert!((found - plain).abs() > 1e-2 * plain.abs(), "{found} is as without the adapter");
+}
+
+#[tokio::test]
+async fn item_19_dora_patterns_and_other_names_make_the_model_of_merged_weights() {
+    let mut tiny = tiny(&Shape::of("qwen2"), 3);
+    let base = hf::folder(&mut tiny, Dtype::F32, 1);
+    let mut tensors = adapt(&mut tiny, ALPHA / RANK as f64);
+    let mut patterns = config();
+    patterns["lora_alpha"] = json!(77);
+    patterns["r"] = json!(5);
+    for (module, _) in MODULES {
+        let name = module.split('.').next_back().unwrap();
+        patterns["alpha_pattern"][name] = json!(ALPHA);
+        patterns["rank_pattern"][name] = json!(RANK);
+    }
+    makes(base.path(), &patterns, &tensors, &mut tiny).await;
+    let renamed = tensors.iter().map(|(name, shape, values)| {
+        let name = name.replace(".weight", ".my_run.weight");
+        (name.replace("model.model.layers", "model._orig_mod.model.layers"), *shape, values.clone())
+    });
+    makes(base.path(), &config(), &renamed.collect::<Vec<_>>(), &mut tiny).await;
+
+    // DoRA: rows of the merged weights, brought to other lengths.
+    for block in 0..tiny.shape.layers {
+        for (module, part) in MODULES {
+            let name = format!("base_model.model.model.layers.{block}.{module}");
+            let a = tensors.iter().find(|(tensor, ..)| *tensor == format!("{name}.lora_A.weight"));
+            let columns = a.unwrap().1[1];
+            let weight = tiny.tensors.get_mut(&format!("blk.{block}.{part}.weight")).unwrap();
+            let mut lengths = Vec::new();
+            for (row, values) in weight.chunks_exact_mut(columns).enumerate() {
+                let length: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+                let wanted = length.sqrt() * (0.7 + 0.1 * (row % 7) as f64);
+                let stretch = wanted / length.sqrt();
+                values.iter_mut().for_each(|value| *value = (f64::from(*value) * stretch) as f32);
+                lengths.push(wanted as f32);
+            }
+            let shape = [lengths.len(), 1];
+            tensors.push((format!("{name}.lora_magnitude_vector"), shape, lengths));
+        }
+    }
+    let mut dora = config();
+    dora["use_dora"] = json!(true);
+    makes(base.path(), &dora, &tensors, &mut tiny).await;
+}
+
+#[test]
+fn item_19_adapters_that_are_not_one_adapter_are_refused_with_what_to_do() {
+    let mut shape = tiny(&Shape::of("llama"), 3);
+    let base = hf::folder(&mut shape, Dtype::F32, 1);
+    let tensors = adapt(&mut shape, 1.0);
+    let named = |name: &str| -> Vec<Tensor> {
+        let rename = |(tensor, shape, values): &Tensor| {
+            (tensor.replace(".weight", &format!(".{name}.weight")), *shape, values.clone())
+        };
+        tensors.iter().map(rename).collect()
+    };
+    let refused = |tensors: &[Tensor], says: &str| {
+        let adapter = tempfile::tempdir().unwrap();
+        write(adapter.path(), &config(), tensors);
+        let error = load(base.path(), adapter.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(&[named("one"), named("two")].concat(), "holds several adapters");
+    let magnitude = "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector";
+    let magnitude = (magnitude.to_owned(), [1, 4], vec![1.0; 4]);
+    refused(&[tensors.clone(), vec![magnitude]].concat(), "does not set use_dora");
+    let again = tensors.iter().map(|(name, shape, values)| {
+        (name.replace("base_model.model.", ""), *shape, values.clone())
+    });
+    refused(&tensors.iter().cloned().chain(again).collect::<Vec<_>>(), "is there twice");
+
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("my_run");
+    std::fs::create_dir(&inside).unwrap();
+    write(&inside, &config(), &tensors);
+    let message = || load(base.path(), folder.path()).unwrap_err().to_string();
+    assert!(message().contains("but its folder my_run does: give that"), "{}", message());
+    hf::write(folder.path(), "adapter_config.json", &config());
+    std::fs::remove_dir_all(&inside).unwrap();
+    std::fs::write(folder.path().join("adapter_model.bin"), b"PK").unwrap();
+    assert!(message().contains("but adapter_model.bin: load and save"), "{}", message());
+    std::fs::remove_file(folder.path().join("adapter_model.bin")).unwrap();
+    std::fs::write(folder.path().join("adapters.safetensors"), b"").unwrap();
+    assert!(message().contains("but adapters.safetensors: if that is"), "{}", message());
+    let pointer = b"version https://git-lfs.github.com/spec/v1\n";
+    std::fs::write(folder.path().join("adapter_model.safetensors"), pointer).unwrap();
+    assert!(message().contains("git lfs pull"), "{}", message());
+}
+
 #[tokio::test]
 async fn an_adapter_makes_the_model_of_merged_weights() {
     for (architecture, dtype, root) in [
@@ -137,18 +252,6 @@ async fn an_adapter_makes_the_model_of_merged_weights() {
         assert_ne!(model.digest(), plain.digest(), "vectors of the base model must not fit");
         let merged = hf::folder(&mut tiny, Dtype::F32, 1);
         let merged = Model::load(merged.path(), &LoadOptions::default()).unwrap();
-        let read = async |model| {
-            let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
-            let (prompt, response) = (tokens(20, 1), tokens(20, 2));
-            let request = ScoreRequest {
-                prompt,
-                response,
-                capture: Capture::PromptAndResponse,
-                ..Default::default()
-            };
-            let score = engine.score(request).await.unwrap();
-            (score.log_likelihood(), score.states.unwrap().response_mean)
-        };
         let (_, plain) = read(plain).await;
         let ((found, states), (expected, expected_states)) =
             (read(model).await, read(merged).await);

@@ -17,7 +17,8 @@ use tokio::runtime::Runtime;
 ///     --conversations benign.jsonl --out calibrated/
 ///
 /// Conversations are one JSON object per line, {"messages": [{"role": "user", "content": "…"}, …]}.
-/// If the last message is not an answer, the model answers.
+/// If the last message is not an answer, the model answers. All that `screen` reads is read here,
+/// too.
 ///
 /// A fifth of the conversations is kept aside, to measure how often benign answers exceed the
 /// thresholds. A quantile q needs 1/(1−q) conversations: 1000 for 0.999.
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
-    /// Benign conversations (JSON lines).
+    /// Benign conversations: JSON lines, a JSON array, Parquet, or a folder of them.
     #[arg(long, value_name = "FILE")]
     conversations: PathBuf,
     /// Folder to write the calibrated vector files to, under their own names.
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     /// Largest number of conversations to read.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_conversations: usize,
+    /// Leave out conversations that cannot be read, and say how many there were and why: the first
+    /// ten by line.
+    #[arg(long)]
+    skip_invalid: bool,
     /// Longest answer in tokens.
     #[arg(long, value_name = "N", default_value_t = 128)]
     tokens: usize,
@@ -64,14 +69,17 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         conversations: options.conversations,
         out: options.out,
         max_conversations: options.max_conversations,
+        skip_invalid: options.skip_invalid,
         generation: GenerationSettings {
             max_tokens: options.tokens,
             temperature: options.temperature,
             seed: options.seed,
         },
     };
-    for report in Runtime::new()?.block_on(calibrate(&settings))? {
+    let (reports, reading) = Runtime::new()?.block_on(calibrate(&settings))?;
+    for report in reports {
         println!("{report}");
     }
+    print!("{reading}");
     Ok(())
 }

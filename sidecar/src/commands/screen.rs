@@ -17,7 +17,9 @@ use tokio::runtime::Runtime;
 ///     --out ranks.jsonl
 ///
 /// Samples are one JSON object per line, {"messages": [… , {"role": "assistant", "content": "…"}]}.
-/// The output has line numbers and scores, and no text.
+/// Also read are prompt and completion, Alpaca, ShareGPT and preference pairs (of which the chosen
+/// answer counts); a JSON array; Parquet; gzip and zstd; and a folder of such files, as hubs have
+/// them. The output has line numbers and scores, and no text.
 ///
 /// A score is the mean over the upper half of the layers, in standard deviations of benign answers.
 /// From it, the score of the model's own answer is subtracted, times the factor by which that
@@ -28,7 +30,7 @@ use tokio::runtime::Runtime;
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
-    /// Data set (JSON lines).
+    /// Data set: JSON lines, a JSON array, Parquet, or a folder of them.
     data: PathBuf,
     /// Weight file (GGUF) of the model to be finetuned, from which the vectors were made.
     #[arg(long, value_name = "FILE")]
@@ -61,6 +63,10 @@ pub(crate) struct Options {
     /// Largest number of samples to read.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     max_samples: usize,
+    /// Leave out samples that cannot be read, and say how many there were and why: the first ten
+    /// by line.
+    #[arg(long)]
+    skip_invalid: bool,
     /// Longest answer of the model's own, in tokens.
     #[arg(long, value_name = "N", default_value_t = 128)]
     tokens: usize,
@@ -121,6 +127,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         contrast: options.contrast,
         shard: options.shard,
         max_samples: options.max_samples,
+        skip_invalid: options.skip_invalid,
         max_tokens: options.tokens,
         label: options.label,
         keywords: options.keywords,
@@ -128,13 +135,14 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         page: options.report,
         states: options.states,
     };
-    let Screening { screened, unanswered, too_long, evaluation } =
+    let Screening { screened, unanswered, too_long, reading, evaluation } =
         Runtime::new()?.block_on(screen::screen(&settings))?;
     println!(
         "{screened} samples screened; {unanswered} without an answer and {too_long} that are too \
          long left out; ranks in {}",
         out.display()
     );
+    print!("{reading}");
     if let Some(page) = page {
         println!("page in {}", page.display());
     }

@@ -1,7 +1,7 @@
 //! `personaguard vector`.
 
 use clap::{Args, Subcommand};
-use personaguard_lab::convert::{ImportSettings, describe, export, import};
+use personaguard_lab::convert::{EmbeddingRow, ImportSettings, Imported, describe, export, import};
 use std::path::PathBuf;
 
 /// Describe vector files, and exchange vectors with other tools.
@@ -27,8 +27,9 @@ struct Show {
 
 /// Make a vector file from vectors of another tool.
 ///
-/// Reads .pt files of the paper's repository (as data: none of their code runs), plain safetensors
-/// with one matrix [layers + 1, hidden], and GGUF control vectors of repeng and llama.cpp.
+/// Reads .pt files (as data: none of their code runs) and safetensors with a matrix
+/// [layers + 1, hidden], a tensor for each layer, or one row for --layer; and GGUF control vectors
+/// of repeng and llama.cpp.
 ///
 ///   personaguard vector import evil_response_avg_diff.pt --model model.gguf --trait evil \
 ///     --layer 20 --out evil.safetensors
@@ -49,9 +50,21 @@ struct Import {
     /// Description of the trait in plain words.
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
-    /// Layer to use, from 1.
+    /// Layer to use, from 1. A file of one row has it for this layer.
     #[arg(long, value_name = "N")]
     layer: u32,
+    /// Tensor, or dictionary of tensors, to import, where the file has several.
+    #[arg(long, value_name = "NAME")]
+    tensor: Option<String>,
+    /// The file's first row, or its number 0, is that of the embedding.
+    #[arg(long, conflicts_with = "no_embedding_row")]
+    embedding_row: bool,
+    /// The file has no row of the embedding: its first row, or its number 0, is that of layer 1.
+    #[arg(long)]
+    no_embedding_row: bool,
+    /// The file's last row is no layer's, such as one from behind the final norm.
+    #[arg(long)]
+    drop_last_row: bool,
     /// Vector file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -73,6 +86,27 @@ struct Export {
     architecture: String,
 }
 
+impl From<Import> for ImportSettings {
+    fn from(options: Import) -> Self {
+        let embedding_row = match (options.embedding_row, options.no_embedding_row) {
+            (true, _) => EmbeddingRow::Present,
+            (_, true) => EmbeddingRow::Absent,
+            (false, false) => EmbeddingRow::Unsaid,
+        };
+        Self {
+            file: options.file,
+            model: options.model,
+            trait_name: options.trait_name,
+            description: options.description,
+            layer: options.layer,
+            tensor: options.tensor,
+            embedding_row,
+            drop_last_row: options.drop_last_row,
+            out: options.out,
+        }
+    }
+}
+
 /// Describes, imports or exports.
 ///
 /// # Errors
@@ -80,9 +114,13 @@ struct Export {
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     match options.action {
         Action::Show(Show { file }) => print!("{}", describe(&file)?),
-        Action::Import(Import { file, model, trait_name, description, layer, out }) => {
-            let settings = ImportSettings { file, model, trait_name, description, layer, out };
-            println!("{}  {}", import(&settings)?, settings.out.display());
+        Action::Import(options) => {
+            let settings = ImportSettings::from(options);
+            let Imported { sha256, passed_over } = import(&settings)?;
+            println!("{sha256}  {}", settings.out.display());
+            if passed_over > 0 {
+                eprintln!("{passed_over} other tensors of the file were passed over");
+            }
         }
         Action::Export(Export { file, out, architecture }) => {
             println!("{}  {}", export(&file, &architecture, &out)?, out.display());

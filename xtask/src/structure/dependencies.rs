@@ -48,13 +48,16 @@ const BOUNDARIES: [Boundary; 2] = [
         package: "personaguard-server",
         without: &[
             "clap",
+            "flate2",
             "indicatif",
             "kube-client",
             "kube-runtime",
             "parquet",
             "personaguard-lab",
             "rustyline",
+            "snap",
             "zip",
+            "zstd",
         ],
     },
 ];

@@ -1,6 +1,6 @@
 //! A vector file in words.
 
-use personaguard_persona::{VectorFile, norm};
+use personaguard_persona::{LayerMatrix, VectorFile, norm};
 use std::fmt::{self, Write as _};
 
 /// Describes a vector file with a SHA-256.
@@ -19,6 +19,10 @@ pub(super) fn describe(file: &VectorFile, sha256: &str) -> Result<String, fmt::E
     writeln!(text, "answers        {} positive, {} negative", counts.positive, counts.negative)?;
     writeln!(text, "shape          {} layers of {} values", file.layers(), file.hidden())?;
     writeln!(text, "layer          {best}, norm {:.4}", file.layer(best).map_or(0.0, norm))?;
+    let zeros = layer_ranges(file.response_avg(), |vector| norm(vector) == 0.0);
+    if !zeros.is_empty() {
+        writeln!(text, "no vector at   layers {zeros}")?;
+    }
     if let Some(validation) = file.validation(best) {
         writeln!(
             text,
@@ -52,4 +56,20 @@ pub(super) fn describe(file: &VectorFile, sha256: &str) -> Result<String, fmt::E
     }
     writeln!(text, "SHA-256        {sha256}")?;
     Ok(text)
+}
+
+/// The layers whose vectors are of some kind, such as `2 to 4, 7`.
+pub(super) fn layer_ranges(matrix: &LayerMatrix, is_one: impl Fn(&[f32]) -> bool) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for (layer, _) in (0..).zip(matrix.rows()).filter(|(_, row)| is_one(row)) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == layer => *last = layer,
+            _ => ranges.push((layer, layer)),
+        }
+    }
+    let range = |(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(", ")
 }

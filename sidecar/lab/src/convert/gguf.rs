@@ -1,4 +1,5 @@
-//! GGUF control vectors: architecture `controlvector`, one F32 tensor `direction.N` per layer.
+//! GGUF control vectors: architecture `controlvector`, one tensor `direction.N` per layer. Other
+//! tensors, which some tools add, are passed over.
 //!
 //! N counts blocks from 0, and llama.cpp adds a direction to the output of its block, so
 //! `direction.N` belongs to this project's layer ℓ = N + 1. The format has no direction for block
@@ -6,9 +7,11 @@
 
 mod reader;
 
+use super::choice::{Choice, Directions};
 use super::error::ImportError;
+use super::found::Float;
 use personaguard_persona::LayerMatrix;
-use personaguard_persona::f32_tensors::{check_finite, from_bytes, to_bytes};
+use personaguard_persona::f32_tensors::{check_finite, to_bytes};
 use personaguard_persona::vector_file::limits::{MAX_FILE_BYTES, MAX_HIDDEN, MAX_LAYERS};
 use reader::{INT32, Reader, STRING, UINT32};
 use std::collections::BTreeMap;
@@ -19,34 +22,35 @@ const VERSION: u32 = 3;
 const ALIGNMENT: usize = 32;
 /// GGUF's number for the tensor type F32.
 const F32: u32 = 0;
+/// GGUF's numbers for tensor types that are read.
+const FLOATS: [(u32, Float); 4] =
+    [(F32, Float::F32), (1, Float::F16), (28, Float::F64), (30, Float::Bf16)];
+/// How many dimensions a tensor has at most.
+const MAX_DIMENSIONS: u32 = 4;
 
-/// Imports the control vectors of a model with `layers` layers. Layers that have no direction in
-/// the file become zero vectors.
+/// Reads the control vectors of a model with `hidden` values a layer.
 ///
 /// # Errors
-/// If the file is not a control vector, or has a direction for a layer that the model lacks.
-pub(super) fn import_gguf(file: &[u8], layers: u32) -> Result<LayerMatrix, ImportError> {
-    import(file, layers).map_err(|problem| ImportError::new("GGUF", problem))
+/// If the file is not a control vector, or one for another model.
+pub(super) fn control_vectors(file: &[u8], hidden: usize) -> Result<Choice, ImportError> {
+    import(file, hidden).map_err(|problem| ImportError::new("GGUF", problem))
 }
 
-fn import(file: &[u8], layers: u32) -> Result<LayerMatrix, String> {
+fn import(file: &[u8], hidden: usize) -> Result<Choice, String> {
     if file.len() > MAX_FILE_BYTES {
         return Err(format!("it has more than {MAX_FILE_BYTES} bytes"));
     }
-    let directions = read(file)?;
-    let hidden = directions.values().next().map(Vec::len).ok_or("it has no direction")?;
-    if let Some(block) = directions.keys().find(|block| **block >= layers) {
+    let (directions, passed_over) = read(file)?;
+    let (block, first) = directions.first_key_value().ok_or("it has no tensor direction.N")?;
+    if first.len() != hidden {
         return Err(format!(
-            "it has a direction for block {block}, and the model has blocks 0 to {}",
-            layers.saturating_sub(1)
+            "its direction.{block} has {} values, and the model's layers {hidden}: it belongs to \
+             another model",
+            first.len()
         ));
     }
-    let row = |layer: u32| {
-        let direction = layer.checked_sub(1).and_then(|block| directions.get(&block));
-        direction.cloned().unwrap_or_else(|| vec![0.0; hidden])
-    };
-    let rows: Vec<Vec<f32>> = (0..=layers).map(row).collect();
-    LayerMatrix::from_rows(&rows).ok_or_else(|| "its directions differ in length".to_owned())
+    let by_layer = directions.into_iter().map(|(block, row)| (block.saturating_add(1), row));
+    Ok(Choice { directions: Directions::ByLayer(by_layer.collect()), passed_over })
 }
 
 /// Exports the vectors of layer 2 and later, for llama.cpp's `--control-vector`. `architecture` is
@@ -90,8 +94,8 @@ pub(super) fn export_gguf(vectors: &LayerMatrix, architecture: &str) -> Vec<u8> 
     file
 }
 
-/// The directions of a control vector, by block.
-fn read(file: &[u8]) -> Result<BTreeMap<u32, Vec<f32>>, String> {
+/// The directions of a control vector, by block; and how many other tensors there are.
+fn read(file: &[u8]) -> Result<(BTreeMap<u32, Vec<f32>>, usize), String> {
     let mut reader = Reader::new(file);
     if reader.take(4)? != MAGIC {
         return Err("it is not a GGUF file".to_owned());
@@ -105,23 +109,24 @@ fn read(file: &[u8]) -> Result<BTreeMap<u32, Vec<f32>>, String> {
         return Err("it has too many tensors or metadata entries for a control vector".to_owned());
     }
     let alignment = read_alignment(&mut reader, entries)?;
-    let infos: Vec<TensorInfo> =
+    let infos: Vec<Option<TensorInfo>> =
         (0..tensors).map(|_| read_info(&mut reader)).collect::<Result<_, _>>()?;
     let data = reader.position().next_multiple_of(alignment);
+    let passed_over = infos.iter().filter(|info| info.is_none()).count();
     let mut directions = BTreeMap::new();
-    for TensorInfo { block, hidden, offset } in infos {
+    for TensorInfo { block, hidden, float, offset } in infos.into_iter().flatten() {
         let start = data.checked_add(offset).ok_or("it has an offset that is too large")?;
         let bytes = file
             .get(start..)
-            .and_then(|rest| rest.get(..hidden * 4))
+            .and_then(|rest| rest.get(..hidden * float.size()))
             .ok_or("its tensor data is truncated")?;
-        let values = from_bytes(bytes);
+        let values = float.widen(bytes);
         check_finite(&values).map_err(|problem| format!("direction.{block} {problem}"))?;
         if directions.insert(block, values).is_some() {
             return Err(format!("it has direction.{block} twice"));
         }
     }
-    Ok(directions)
+    Ok((directions, passed_over))
 }
 
 /// Reads the metadata: checks that the file is a control vector, and returns the alignment.
@@ -154,25 +159,36 @@ struct TensorInfo {
     block: u32,
     /// Number of values.
     hidden: usize,
+    float: Float,
     /// Position within the tensor data, in bytes.
     offset: usize,
 }
 
-fn read_info(reader: &mut Reader<'_>) -> Result<TensorInfo, String> {
+/// Reads what describes a tensor; `None` for one that is no direction.
+fn read_info(reader: &mut Reader<'_>) -> Result<Option<TensorInfo>, String> {
     let name = reader.string()?;
-    let block = name.strip_prefix("direction.").and_then(|number| number.parse::<u32>().ok());
-    let block = block.ok_or("it has a tensor that is not named direction.N")?;
-    if reader.u32()? != 1 {
-        return Err(format!("direction.{block} is not one-dimensional"));
+    let number =
+        name.strip_prefix("direction.").map(|rest| rest.strip_suffix(".weight").unwrap_or(rest));
+    let block = number.and_then(|number| number.parse::<u32>().ok());
+    let dimensions = reader.u32()?;
+    if dimensions > MAX_DIMENSIONS {
+        return Err(format!("it has a tensor of {dimensions} dimensions"));
     }
-    let hidden = usize::try_from(reader.u64()?).ok().filter(|n| (1..=MAX_HIDDEN).contains(n));
+    let sizes: Vec<u64> = (0..dimensions).map(|_| reader.u64()).collect::<Result<_, _>>()?;
+    let (kind, offset) = (reader.u32()?, reader.u64()?);
+    let Some(block) = block else { return Ok(None) };
+    let mut large = sizes.iter().copied().filter(|size| *size != 1);
+    let (Some(hidden), None) = (large.next(), large.next()) else {
+        return Err(format!("direction.{block} has shape {sizes:?}, not one row"));
+    };
+    let hidden = usize::try_from(hidden).ok().filter(|n| (1..=MAX_HIDDEN).contains(n));
     let hidden = hidden.ok_or_else(|| format!("direction.{block} is empty or too long"))?;
-    if reader.u32()? != F32 {
-        return Err(format!("direction.{block} is not F32"));
-    }
-    let offset =
-        usize::try_from(reader.u64()?).map_err(|_| "it has an offset that is too large")?;
-    Ok(TensorInfo { block, hidden, offset })
+    let float = FLOATS.into_iter().find(|(number, _)| *number == kind).map(|(_, float)| float);
+    let float = float.ok_or_else(|| {
+        format!("direction.{block} is quantised (type {kind}): write it as F32, F16 or BF16")
+    })?;
+    let offset = usize::try_from(offset).map_err(|_| "it has an offset that is too large")?;
+    Ok(Some(TensorInfo { block, hidden, float, offset }))
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ pub(super) enum Value {
     None,
     Bool(bool),
     Int(i64),
+    Float(f64),
     Text(String),
     Tuple(Vec<Value>),
-    /// An empty dictionary: the hooks of a tensor, of which a saved one has none.
-    Dictionary,
+    List(Vec<Value>),
+    /// Keys and values, in the order in which they were set.
+    Dictionary(Vec<(Value, Value)>),
     /// A Python name, as `module name`.
     Global(String),
     /// Something that the archive stores under an id.
@@ -35,7 +37,7 @@ const MAX_INSTRUCTIONS: usize = 10_000;
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     let mut reader = Reader { bytes };
     let mut stack: Vec<Slot> = Vec::new();
-    let mut memo: Vec<(u32, Value)> = Vec::new();
+    let mut memo: Memo = Vec::new();
     for _ in 0..MAX_INSTRUCTIONS {
         let opcode = reader.byte()?;
         match opcode {
@@ -63,6 +65,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
                 };
                 stack.push(Slot::Value(Value::Int(value)));
             }
+            // BINFLOAT
+            b'G' => {
+                let bytes = reader.take(8)?.first_chunk().ok_or("its pickle is truncated")?;
+                stack.push(Slot::Value(Value::Float(f64::from_be_bytes(*bytes))));
+            }
             // BINUNICODE, SHORT_BINUNICODE
             b'X' => {
                 let length = reader.little_endian(4)? as usize;
@@ -77,9 +84,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
                 let name = format!("{} {}", reader.line()?, reader.line()?);
                 stack.push(Slot::Value(Value::Global(name)));
             }
-            // EMPTY_TUPLE, EMPTY_DICT, TUPLE, TUPLE1 to TUPLE3
+            // EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, TUPLE, TUPLE1 to TUPLE3
             b')' => stack.push(Slot::Value(Value::Tuple(Vec::new()))),
-            b'}' => stack.push(Slot::Value(Value::Dictionary)),
+            b']' => stack.push(Slot::Value(Value::List(Vec::new()))),
+            b'}' => stack.push(Slot::Value(Value::Dictionary(Vec::new()))),
             b't' => {
                 let items = pop_to_mark(&mut stack)?;
                 stack.push(Slot::Value(Value::Tuple(items)));
@@ -91,6 +99,24 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
                 items.reverse();
                 stack.push(Slot::Value(Value::Tuple(items)));
             }
+            // APPEND, APPENDS, SETITEM, SETITEMS
+            b'a' => {
+                let item = pop(&mut stack)?;
+                append(&mut stack, vec![item])?;
+            }
+            b'e' => {
+                let items = pop_to_mark(&mut stack)?;
+                append(&mut stack, items)?;
+            }
+            b's' => {
+                let value = pop(&mut stack)?;
+                let key = pop(&mut stack)?;
+                set_items(&mut stack, vec![key, value])?;
+            }
+            b'u' => {
+                let items = pop_to_mark(&mut stack)?;
+                set_items(&mut stack, items)?;
+            }
             // BINPERSID
             b'Q' => {
                 let id = pop(&mut stack)?;
@@ -100,6 +126,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
             b'R' => {
                 let arguments = pop(&mut stack)?;
                 match (pop(&mut stack)?, arguments) {
+                    (Value::Global(name), Value::Tuple(arguments))
+                        if name == "collections OrderedDict" && arguments.is_empty() =>
+                    {
+                        stack.push(Slot::Value(Value::Dictionary(Vec::new())));
+                    }
                     (Value::Global(name), Value::Tuple(arguments)) => {
                         stack.push(Slot::Value(Value::Applied(name, arguments)));
                     }
@@ -129,7 +160,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
             b'.' => return pop(&mut stack),
             other => {
                 return Err(format!(
-                    "it uses pickle instruction 0x{other:02x}, which a saved tensor does not need"
+                    "it uses pickle instruction 0x{other:02x}, which a saved tensor does not need: \
+                     it holds an object of some class; save plain tensors, or a dictionary of them"
                 ));
             }
         }
@@ -160,31 +192,63 @@ fn pop_to_mark(stack: &mut Vec<Slot>) -> Result<Vec<Value>, String> {
     Ok(items)
 }
 
+/// Adds to the list on the stack.
+fn append(stack: &mut [Slot], items: Vec<Value>) -> Result<(), String> {
+    match stack.last_mut() {
+        Some(Slot::Value(Value::List(list))) => {
+            list.extend(items);
+            Ok(())
+        }
+        _ => Err("its pickle appends to something that is not a list".into()),
+    }
+}
+
+/// Sets keys and values, one after the other, in the dictionary on the stack.
+fn set_items(stack: &mut [Slot], items: Vec<Value>) -> Result<(), String> {
+    let Some(Slot::Value(Value::Dictionary(entries))) = stack.last_mut() else {
+        return Err("its pickle sets a key of something that is not a dictionary".into());
+    };
+    let mut items = items.into_iter();
+    while let Some(key) = items.next() {
+        let value = items.next().ok_or("its pickle sets a key without a value")?;
+        entries.push((key, value));
+    }
+    Ok(())
+}
+
+/// Memoized values by index; `None` for one that cannot be recalled.
+type Memo = Vec<(u32, Option<Value>)>;
+
 /// Largest value that is memoized, counted with everything in it. Otherwise a small file could grow
 /// exponentially, by putting memoized values into each other.
 const MAX_MEMOIZED: usize = 64;
 
-fn memoize(stack: &[Slot], memo: &mut Vec<(u32, Value)>, index: u32) -> Result<(), String> {
+fn memoize(stack: &[Slot], memo: &mut Memo, index: u32) -> Result<(), String> {
     let Some(Slot::Value(value)) = stack.last() else {
         return Err("its pickle memoizes a value that is not there".into());
     };
-    if size(value) > MAX_MEMOIZED {
-        return Err("its pickle memoizes a value that is too large".into());
-    }
-    memo.push((index, value.clone()));
+    let is_constant = !matches!(value, Value::List(_) | Value::Dictionary(_));
+    memo.push((index, (is_constant && size(value) <= MAX_MEMOIZED).then(|| value.clone())));
     Ok(())
 }
 
-fn recall(memo: &[(u32, Value)], index: u32) -> Result<Value, String> {
+fn recall(memo: &Memo, index: u32) -> Result<Value, String> {
     let found = memo.iter().rev().find(|(at, _)| *at == index);
-    found
-        .map(|(_, value)| value.clone())
-        .ok_or_else(|| "its pickle recalls a value that was not memoized".to_owned())
+    match found {
+        Some((_, Some(value))) => Ok(value.clone()),
+        Some((_, None)) => Err("its pickle uses one list, dictionary or large value twice".into()),
+        None => Err("its pickle recalls a value that was not memoized".into()),
+    }
 }
 
 fn size(value: &Value) -> usize {
     match value {
-        Value::Tuple(items) | Value::Applied(_, items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Tuple(items) | Value::List(items) | Value::Applied(_, items) => {
+            1 + items.iter().map(size).sum::<usize>()
+        }
+        Value::Dictionary(entries) => {
+            1 + entries.iter().map(|(key, value)| size(key) + size(value)).sum::<usize>()
+        }
         Value::Persistent(inner) => 1 + size(inner),
         _ => 1,
     }

@@ -1,29 +1,29 @@
-//! `.pt` files of the paper's repository: a zip archive with one saved tensor, float32, shape
-//! `[layers + 1, hidden]`.
+//! `.pt` files: a zip archive with a saved tensor, as in the paper's repository, or with tensors in
+//! dictionaries and lists.
 //!
 //! The archive's pickle is parsed as data; none of its code runs.
 
 use super::error::ImportError;
-use super::flat::matrix;
+use super::found::{Float, Found};
 use super::pickle::{self, Value};
-use personaguard_persona::LayerMatrix;
-use personaguard_persona::f32_tensors::from_bytes;
 use personaguard_persona::vector_file::limits::MAX_FILE_BYTES;
 use std::io::{Cursor, Read as _};
 use zip::ZipArchive;
 
 /// Longest pickle that is read, in bytes; that of a tensor has a few hundred.
 const MAX_PICKLE: u64 = 64 << 10;
+/// How many tensors a file has at most.
+const MAX_TENSORS: usize = 10_000;
 
-/// Imports a tensor that was saved by `torch.save`, version 1.6 or later.
+/// The tensors that were saved by `torch.save`, version 1.6 or later.
 ///
 /// # Errors
-/// If the file is anything else, or its tensor is not two-dimensional, contiguous, finite float32.
-pub(super) fn import_torch(file: &[u8]) -> Result<LayerMatrix, ImportError> {
-    import(file).map_err(|problem| ImportError::new(".pt", problem))
+/// If the file is anything else, or holds no tensor.
+pub(super) fn torch(file: &[u8]) -> Result<Vec<Found>, ImportError> {
+    read_all(file).map_err(|problem| ImportError::new(".pt", problem))
 }
 
-fn import(file: &[u8]) -> Result<LayerMatrix, String> {
+fn read_all(file: &[u8]) -> Result<Vec<Found>, String> {
     if file.len() > MAX_FILE_BYTES {
         return Err(format!("it has more than {MAX_FILE_BYTES} bytes"));
     }
@@ -35,14 +35,19 @@ fn import(file: &[u8]) -> Result<LayerMatrix, String> {
         .find_map(|name| name.ok()?.strip_suffix("data.pkl").map(str::to_owned))
         .ok_or("it has no data.pkl")?;
     let pickle = read(&mut archive, &format!("{root}data.pkl"), MAX_PICKLE)?;
-    let tensor = describe(pickle::parse(&pickle)?)?;
-    let storage = format!("{root}data/{}", tensor.storage);
-    let values = from_bytes(&read(&mut archive, &storage, MAX_FILE_BYTES as u64)?);
-    let count = tensor.rows.saturating_mul(tensor.hidden);
-    let end = tensor.offset.saturating_add(count);
-    let values =
-        values.get(tensor.offset..end).ok_or("its data is shorter than its shape requires")?;
-    matrix(tensor.rows, tensor.hidden, values)
+    let mut tensors = Vec::new();
+    collect(&pickle::parse(&pickle)?, String::new(), &mut tensors)?;
+    if tensors.is_empty() {
+        return Err("it holds something else than tensors: save the tensor alone, with \
+                    torch.save(tensor, file), or a dictionary of tensors"
+            .into());
+    }
+    let mut budget = MAX_FILE_BYTES;
+    let found = tensors.into_iter().map(|(name, tensor)| {
+        let values = tensor.values(&mut archive, &root, &mut budget);
+        Found { name, shape: tensor.shape, values }
+    });
+    Ok(found.collect())
 }
 
 /// One file of the archive, of at most `limit` bytes.
@@ -68,50 +73,118 @@ fn read(
 struct Tensor {
     /// Name of the file in the archive's folder `data`.
     storage: String,
-    /// Index of the first value in it.
+    /// Type of the values, or the name of one that is not read.
+    float: Result<Float, String>,
+    /// Index of the first value in the storage.
     offset: usize,
-    rows: usize,
-    hidden: usize,
+    shape: Vec<usize>,
+    stride: Vec<usize>,
 }
 
-/// Reads the arguments of `torch._utils._rebuild_tensor_v2(storage, offset, shape, stride, …)`.
-fn describe(value: Value) -> Result<Tensor, String> {
-    const OTHER: &str = "it holds something else than one tensor: save the tensor alone, with \
-                         torch.save(tensor, file)";
-    let Value::Applied(name, arguments) = value else { return Err(OTHER.into()) };
-    let [
-        Value::Persistent(storage),
-        Value::Int(offset),
-        Value::Tuple(shape),
-        Value::Tuple(stride),
-        ..,
-    ] = arguments.as_slice()
-    else {
-        return Err(OTHER.into());
-    };
-    if name != "torch._utils _rebuild_tensor_v2" {
-        return Err(OTHER.into());
+/// Finds the tensors in a value, with the keys that lead to them.
+fn collect(value: &Value, name: String, found: &mut Vec<(String, Tensor)>) -> Result<(), String> {
+    if found.len() >= MAX_TENSORS {
+        return Err(format!("it has more than {MAX_TENSORS} tensors"));
     }
-    let Value::Tuple(storage) = storage.as_ref() else { return Err(OTHER.into()) };
-    let [Value::Text(kind), Value::Global(element), Value::Text(key), ..] = storage.as_slice()
-    else {
-        return Err(OTHER.into());
-    };
-    if kind != "storage" || element != "torch FloatStorage" {
-        return Err("its values are not float32: convert with tensor.float() before saving".into());
-    }
-    let size = |value: &Value| match value {
-        Value::Int(value) => usize::try_from(*value).ok(),
-        _ => None,
-    };
-    let ([rows, hidden], [outer, inner]) = (shape.as_slice(), stride.as_slice()) else {
-        return Err("its tensor does not have two dimensions, [layers + 1, hidden]".into());
-    };
-    match (size(rows), size(hidden), size(outer), size(inner), usize::try_from(*offset).ok()) {
-        (Some(rows), Some(hidden), Some(outer), Some(1), Some(offset)) if outer == hidden => {
-            Ok(Tensor { storage: key.clone(), offset, rows, hidden })
+    match value {
+        Value::Applied(function, arguments) => match (function.as_str(), arguments.as_slice()) {
+            ("torch._utils _rebuild_tensor_v2", arguments) => {
+                found.extend(Tensor::read(arguments).map(|tensor| (name, tensor)));
+                Ok(())
+            }
+            ("torch._utils _rebuild_parameter", [tensor, ..]) => collect(tensor, name, found),
+            _ => Ok(()),
+        },
+        Value::Dictionary(entries) => entries.iter().try_for_each(|(key, value)| {
+            let key = match key {
+                Value::Text(key) => key.clone(),
+                Value::Int(key) => key.to_string(),
+                _ => return Ok(()),
+            };
+            let name = if name.is_empty() { key } else { format!("{name}.{key}") };
+            collect(value, name, found)
+        }),
+        Value::List(items) | Value::Tuple(items) => {
+            (0..).zip(items).try_for_each(|(index, item): (usize, _)| {
+                collect(item, format!("{name}[{index}]"), found)
+            })
         }
-        _ => Err("its tensor is not contiguous: save tensor.contiguous()".into()),
+        _ => Ok(()),
+    }
+}
+
+impl Tensor {
+    /// Reads the arguments of `torch._utils._rebuild_tensor_v2(storage, offset, shape, stride, …)`.
+    fn read(arguments: &[Value]) -> Option<Self> {
+        let [
+            Value::Persistent(storage),
+            Value::Int(offset),
+            Value::Tuple(shape),
+            Value::Tuple(stride),
+            ..,
+        ] = arguments
+        else {
+            return None;
+        };
+        let Value::Tuple(storage) = storage.as_ref() else { return None };
+        let [Value::Text(kind), Value::Global(element), Value::Text(key), ..] = storage.as_slice()
+        else {
+            return None;
+        };
+        let float = match (kind.as_str(), element.as_str()) {
+            ("storage", "torch FloatStorage") => Ok(Float::F32),
+            ("storage", "torch HalfStorage") => Ok(Float::F16),
+            ("storage", "torch BFloat16Storage") => Ok(Float::Bf16),
+            ("storage", "torch DoubleStorage") => Ok(Float::F64),
+            _ => Err("is not of floating-point numbers: convert with tensor.float() before \
+                      saving"
+                .to_owned()),
+        };
+        let sizes = |values: &[Value]| -> Option<Vec<usize>> {
+            let size = |value: &Value| match value {
+                Value::Int(value) => usize::try_from(*value).ok(),
+                _ => None,
+            };
+            values.iter().map(size).collect()
+        };
+        let (shape, stride) = (sizes(shape)?, sizes(stride)?);
+        (shape.len() == stride.len()).then_some(Self {
+            storage: key.clone(),
+            float,
+            offset: usize::try_from(*offset).ok()?,
+            shape,
+            stride,
+        })
+    }
+
+    /// The values in row-major order, whatever the strides. `budget` is how many bytes may still be
+    /// read, of all tensors together.
+    fn values(
+        &self,
+        archive: &mut ZipArchive<Cursor<&[u8]>>,
+        root: &str,
+        budget: &mut usize,
+    ) -> Result<Vec<f32>, String> {
+        let float = self.float.clone()?;
+        let fail = |problem: String| format!("cannot be read: {problem}");
+        let name = format!("{root}data/{}", self.storage);
+        let bytes = read(archive, &name, *budget as u64).map_err(fail)?;
+        let stored = float.widen(&bytes);
+        let count = self.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+        let count = count.filter(|count| *count <= stored.len());
+        let short = || "is longer than its data: bytes are missing".to_owned();
+        let mut places = vec![self.offset];
+        for (size, stride) in self.shape.iter().zip(&self.stride) {
+            if places.len().saturating_mul(*size) > count.ok_or_else(short)? {
+                return Err(short());
+            }
+            let steps = |start: usize| {
+                (0..*size).map(move |step| start.saturating_add(step.saturating_mul(*stride)))
+            };
+            places = places.into_iter().flat_map(steps).collect();
+        }
+        *budget = budget.saturating_sub(bytes.len());
+        places.into_iter().map(|place| stored.get(place).copied().ok_or_else(short)).collect()
     }
 }
 

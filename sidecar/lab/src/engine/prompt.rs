@@ -1,9 +1,9 @@
 //! Prompts as tokens.
 
-use crate::error::Result;
-use crate::files::Conversation;
+use crate::error::{Context as _, Result};
+use crate::files::{Conversation, Reading};
 use personaguard_model::{Engine, Model};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The prompt of one user message under a system prompt, which may be empty for none.
 ///
@@ -27,5 +27,46 @@ pub(crate) fn conversation_prompt(
     engine: &Engine,
     conversation: &Conversation,
 ) -> Result<Vec<u32>> {
-    Ok(engine.model().chat_prompt(&conversation.prompt, &Default::default())?)
+    messages_prompt(engine.model(), &conversation.prompt, &conversation.tools)
+}
+
+/// The prompt of messages, with the functions that the answer may call.
+///
+/// # Errors
+/// If the model's chat template refuses the messages.
+pub(crate) fn messages_prompt(
+    model: &Model,
+    messages: &[Value],
+    tools: &[Value],
+) -> Result<Vec<u32>> {
+    let calls = |message: &Value| message["role"] == "tool" || message.get("tool_calls").is_some();
+    if tools.is_empty() && !messages.iter().any(calls) {
+        return Ok(model.chat_prompt(messages, &Default::default())?);
+    }
+    Ok(model.tool_prompt(messages, tools)?)
+}
+
+/// The conversations that the model's chat template accepts. With `skip_invalid`, the others are
+/// counted.
+///
+/// # Errors
+/// If the template refuses one, and such are not to be skipped. The message names the line.
+pub(crate) fn keep_accepted(
+    engine: &Engine,
+    conversations: Vec<Conversation>,
+    skip_invalid: bool,
+    reading: &mut Reading,
+) -> Result<Vec<Conversation>> {
+    let mut accepted = Vec::with_capacity(conversations.len());
+    for conversation in conversations {
+        match conversation_prompt(engine, &conversation) {
+            Ok(_) => accepted.push(conversation),
+            Err(_) if skip_invalid => {
+                let reason = "the model's chat template refuses its messages";
+                reading.skipped.add(conversation.line, reason.to_owned());
+            }
+            Err(error) => return Err(error).with_context(|| format!("line {}", conversation.line)),
+        }
+    }
+    Ok(accepted)
 }

@@ -1,6 +1,6 @@
 //! How much likelier an answer is if the trait is asked for.
 
-use crate::engine::log_likelihood;
+use crate::engine::{log_likelihood, messages_prompt};
 use crate::error::Result;
 use crate::files::Conversation;
 use personaguard_model::Engine;
@@ -26,7 +26,7 @@ pub(super) fn contrasted_prompts(
             .into_iter()
             .chain(rest.clone().cloned())
             .collect();
-        engine.model().chat_prompt(&messages, &Default::default())
+        messages_prompt(engine.model(), &messages, &conversation.tools)
     };
     let sides = |contrast: &Contrast| {
         let [positive, negative] =

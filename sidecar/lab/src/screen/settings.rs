@@ -27,6 +27,8 @@ pub struct ScreenSettings {
     pub shard: Shard,
     /// How many samples are read at most.
     pub max_samples: usize,
+    /// Whether samples that cannot be read are left out.
+    pub skip_invalid: bool,
     /// Longest answer of the model's own, in tokens.
     pub max_tokens: usize,
     /// Field of a sample that is true or 1 if the sample is known to be bad.

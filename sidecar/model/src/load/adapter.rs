@@ -3,20 +3,24 @@
 //!
 //! It adds s · B · A to a matrix W of shape `[rows][columns]`, with A `[rank][columns]`, B
 //! `[rows][rank]`, and s = α / rank (Hu et al., arXiv 2106.09685), or α / √rank where `use_rslora`
-//! is set (Kalajdzievski, arXiv 2312.03732).
+//! is set (Kalajdzievski, arXiv 2312.03732). With `use_dora`, rows of the sum are brought to lengths
+//! that were trained (DoRA: Liu et al., arXiv 2402.09353).
 
 mod config;
 mod delta;
+mod names;
+mod refusal;
 
 use super::files::Sha256Digest;
-use super::hf::block_tensor;
 use super::safetensors;
 use crate::arch::Architecture;
 use crate::error::LoadError;
 use crate::tensor::{TensorInfo, decode_floats, not_finite};
-use config::{Scale, unsupported};
+use config::Scale;
 use delta::Delta;
 pub(crate) use delta::MatrixDelta;
+use names::{Part, TensorName};
+use refusal::unsupported;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
@@ -51,8 +55,16 @@ impl Adapter {
         let scale = Scale::read(&json)?;
         let tensors = safetensors::read(&mut weights.as_slice(), weights.len() as u64, WEIGHTS)?;
         let mut adapter = Self::default();
+        let mut own_name = None;
         for (name, info) in tensors {
-            let (target, factor) = target(&name, architecture)?;
+            let TensorName { target, module, part, adapter: own } =
+                TensorName::read(&name, architecture)?;
+            if *own_name.get_or_insert_with(|| own.clone()) != own {
+                return Err(unsupported(format!(
+                    "{WEIGHTS} holds several adapters, by tensor {name}: save one of them alone, \
+                     with PEFT's save_pretrained(…, selected_adapters=[…])"
+                )));
+            }
             let from = usize::try_from(info.offset).unwrap_or(usize::MAX);
             let raw = weights.get(from..from.saturating_add(info.bytes));
             let values = decode_floats(&name, info.dtype, raw.unwrap_or_default())?;
@@ -60,23 +72,44 @@ impl Adapter {
                 return Err(not_finite(&name));
             }
             let delta = adapter.deltas.entry(target).or_default();
-            let rank = match factor {
-                Factor::A => info.rows,
-                Factor::B => info.columns,
+            delta.module = module;
+            let (place, rank) = match part {
+                Part::A => (&mut delta.a, info.rows),
+                Part::B => (&mut delta.b, info.columns),
+                Part::Magnitude => (&mut delta.magnitudes, delta.rank),
             };
+            if !place.is_empty() {
+                return Err(unsupported(format!(
+                    "tensor {name} is there twice, under different names"
+                )));
+            }
+            *place = values;
+            if part == Part::Magnitude {
+                continue;
+            }
             if rank == 0 || rank > MAX_RANK || (delta.rank != 0 && delta.rank != rank) {
                 return Err(unsupported(format!(
                     "tensor {name} has rank {rank}, which its other factor contradicts"
                 )));
             }
             delta.rank = rank;
-            delta.scale = scale.of_rank(rank);
+        }
+        for delta in adapter.deltas.values_mut() {
+            let (module, rank) = (&delta.module, delta.rank);
+            if delta.magnitudes.is_empty() == scale.has_magnitudes {
+                return Err(unsupported(format!(
+                    "{CONFIG} {} use_dora, and {module} has {} lora_magnitude_vector",
+                    if scale.has_magnitudes { "sets" } else { "does not set" },
+                    if scale.has_magnitudes { "no" } else { "a" }
+                )));
+            }
+            if rank == 0 {
+                return Err(unsupported(format!("{module} has neither lora_A nor lora_B")));
+            }
+            scale.check_rank(module, rank)?;
+            delta.scale = scale.of(module, rank);
             if !delta.scale.is_finite() {
                 return Err(unsupported(format!("its scale, lora_alpha / {rank}, is no number")));
-            }
-            match factor {
-                Factor::A => delta.a = values,
-                Factor::B => delta.b = values,
             }
         }
         if adapter.deltas.is_empty() {
@@ -114,38 +147,12 @@ impl Adapter {
     }
 }
 
-/// The factors of a matrix's delta.
-#[derive(Clone, Copy)]
-enum Factor {
-    A,
-    B,
-}
-
-/// The matrix that a tensor belongs to, by its name in GGUF, and which factor it is.
-fn target(name: &str, architecture: &Architecture) -> Result<(String, Factor), LoadError> {
-    let (module, factor) =
-        match (name.strip_suffix(".lora_A.weight"), name.strip_suffix(".lora_B.weight")) {
-            (Some(module), _) => (Some(module), Factor::A),
-            (_, module) => (module, Factor::B),
-        };
-    module
-        .map(|module| module.strip_prefix("base_model.model.").unwrap_or(module))
-        .and_then(|module| block_tensor(&format!("{module}.weight"), architecture))
-        .filter(|target| !target.contains("norm"))
-        .map(|target| (target, factor))
-        .ok_or_else(|| {
-            unsupported(format!(
-                "tensor {name}: an adapter may add only to linear layers of the decoder's blocks"
-            ))
-        })
-}
-
 fn read(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
     use std::io::Read as _;
     let path = folder.join(name);
     let file = std::fs::File::open(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-            unsupported(format!("{} holds no {name}", folder.display()))
+            unsupported(format!("{} holds no {name}{}", folder.display(), near(folder, name)))
         }
         _ => LoadError::Io { path: path.clone(), source: error },
     })?;
@@ -153,8 +160,35 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| LoadError::Io { path, source })?;
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(unsupported(format!(
+            "{name} is a Git LFS pointer, not the file itself: run `git lfs pull`"
+        )));
+    }
     match bytes.len() as u64 > MAX_BYTES {
         true => Err(unsupported(format!("{name} is longer than {MAX_BYTES} bytes"))),
         false => Ok(bytes),
     }
+}
+
+/// What a folder holds in place of a file, and what to do.
+fn near(folder: &Path, name: &str) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let inside = names.iter().find(|inside| folder.join(inside).join(name).is_file());
+    if let Some(inside) = inside {
+        return format!(", but its folder {inside} does: give that");
+    }
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    if name == WEIGHTS && has("adapter_model.bin") {
+        return ", but adapter_model.bin: load and save the adapter with PEFT, which writes \
+                safetensors"
+            .to_owned();
+    }
+    let weights = names.iter().find(|other| name == WEIGHTS && other.ends_with(".safetensors"));
+    weights.map_or_else(String::new, |weights| {
+        format!(", but {weights}: if that is the adapter, rename it")
+    })
 }

@@ -1,17 +1,17 @@
 //! An adapter's configuration.
 
+mod patterns;
+
+use super::refusal::{MERGE, unsupported};
 use crate::error::LoadError;
+use patterns::Patterns;
 use serde_json::Value;
 
 const CONFIG: &str = "adapter_config.json";
-const MERGE: &str = "merge it into the base model with PEFT's merge_and_unload";
 
 /// Settings that change what is added, and are not supported.
-const UNSUPPORTED: [&str; 14] = [
-    "use_dora",
+const UNSUPPORTED: [&str; 11] = [
     "fan_in_fan_out",
-    "rank_pattern",
-    "alpha_pattern",
     "modules_to_save",
     "layer_replication",
     "megatron_config",
@@ -46,9 +46,16 @@ fn check_base(config: &Value) -> Result<(), LoadError> {
     )))
 }
 
-/// The factor s of a delta, which depends on its rank.
+/// The factor s of a delta, which depends on its module and its rank.
 pub(super) struct Scale {
     alpha: f64,
+    /// α of some modules.
+    alphas: Patterns,
+    rank: Option<f64>,
+    /// Ranks of some modules.
+    ranks: Patterns,
+    /// Whether the adapter has magnitudes, of DoRA.
+    pub(super) has_magnitudes: bool,
     /// Whether α is divided by √rank instead of the rank.
     by_root: bool,
 }
@@ -78,17 +85,52 @@ impl Scale {
         let alpha = config.get("lora_alpha").and_then(Value::as_f64);
         let alpha = alpha.filter(|alpha| alpha.is_finite());
         let alpha = alpha.ok_or_else(|| unsupported(format!("{CONFIG} has no lora_alpha")))?;
-        Ok(Self { alpha, by_root: is_set("use_rslora") })
+        let alphas = Patterns::read(config, "alpha_pattern")?;
+        if let Some(pattern) = alphas.unclear() {
+            let pattern: String = pattern.chars().take(80).collect();
+            return Err(unsupported(format!(
+                "{CONFIG} has in alpha_pattern the regular expression {pattern}, where names of \
+                 modules are read: {MERGE}"
+            )));
+        }
+        Ok(Self {
+            alpha,
+            alphas,
+            rank: config.get("r").and_then(Value::as_f64),
+            ranks: Patterns::read(config, "rank_pattern")?,
+            has_magnitudes: is_set("use_dora"),
+            by_root: is_set("use_rslora"),
+        })
     }
 
+    /// The factor of a module's delta.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-    pub(super) fn of_rank(&self, rank: usize) -> f32 {
+    pub(super) fn of(&self, module: &str, rank: usize) -> f32 {
         let rank = rank as f64;
-        (self.alpha / if self.by_root { rank.sqrt() } else { rank }) as f32
+        let alpha = self.alphas.of(module).unwrap_or(self.alpha);
+        (alpha / if self.by_root { rank.sqrt() } else { rank }) as f32
+    }
+
+    /// Checks that a module's tensors have the rank that the configuration says.
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn check_rank(&self, module: &str, rank: usize) -> Result<(), LoadError> {
+        let (said, key) = match (self.ranks.of(module), self.ranks.unclear()) {
+            (Some(rank), _) => (rank, "rank_pattern"),
+            (None, Some(_)) => return Ok(()),
+            (None, None) => match self.rank {
+                Some(rank) => (rank, "r"),
+                None => return Ok(()),
+            },
+        };
+        if said == rank as f64 {
+            return Ok(());
+        }
+        Err(unsupported(format!(
+            "{module} has rank {rank}, and {CONFIG} says {said} ({key}): they belong to different \
+             adapters"
+        )))
     }
 }
 
-/// The error for an adapter that this engine cannot add.
-pub(super) fn unsupported(what: impl std::fmt::Display) -> LoadError {
-    LoadError::unsupported(format!("the adapter: {what}"))
-}
+#[cfg(test)]
+mod tests;
