@@ -61,8 +61,8 @@ impl Naming {
 const DIGITS: usize = 24;
 
 /// The identifier of a part of an answer; where it might say something, another in its place, the
-/// same for the same. A client hands it back, so it keeps the form on which some models insist: nine
-/// letters and digits.
+/// same for the same. A client hands it back, so it keeps the form on which some models insist:
+/// nine letters and digits.
 pub(super) fn reference(value: &Value) -> Value {
     let text = match value {
         Value::Null => return Value::Null,
