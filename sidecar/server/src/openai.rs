@@ -28,7 +28,7 @@ pub(crate) use extension::{
 pub(crate) use finish_reason::FinishReason;
 pub(crate) use invalid::{identifier, integer, invalid, missing, number, unknown, unsupported};
 pub(crate) use json::{object, typed};
-pub(crate) use lenient::lenient;
+pub(crate) use lenient::{answered, lenient};
 pub(crate) use message::{Content, MessageBody, Part};
 pub(crate) use model::{ModelBody, ModelList};
 pub(crate) use string_or_list::StringOrList;

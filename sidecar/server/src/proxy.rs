@@ -26,6 +26,7 @@ mod guarded;
 mod headers;
 mod held;
 mod keep_alive;
+mod names;
 mod observed;
 mod passive;
 mod path;
@@ -53,6 +54,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use context::Context;
 use forward::Forwarder;
+use names::Names;
 use path::{Passive, Route};
 use personaguard_terms::FailurePolicy;
 use std::sync::Arc;
@@ -67,7 +69,14 @@ pub fn router(
     timeouts: Timeouts,
 ) -> Router {
     let forwarder = Forwarder::new(upstream, timeouts);
-    let context = Context { app, forwarder, limits, timeouts, knows_tokens: Arc::default() };
+    let context = Context {
+        app,
+        forwarder,
+        limits,
+        timeouts,
+        knows_tokens: Arc::default(),
+        names: Names::default(),
+    };
     catch_panics(Router::new().fallback(handle).with_state(context))
 }
 
@@ -92,7 +101,8 @@ async fn quiet(
         None => context.app.snapshot().failure_policy != Some(FailurePolicy::Open),
     };
     match passive {
-        _ if !holds_back => context.forwarder.send(request).await,
+        None if !holds_back => context.forwarder.send(request).await,
+        Some(_) if !holds_back => unknown::pass(context, request).await,
         Some(passive) => passive::answer(context, passive, request).await,
         None => passive::preflight(context, request).await,
     }

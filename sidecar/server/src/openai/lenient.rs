@@ -26,6 +26,11 @@ pub(crate) fn lenient(body: &[u8]) -> Result<Value, NotJson> {
     if reader.rest.is_empty() { Ok(value) } else { Err(NotJson("something follows its JSON")) }
 }
 
+/// Reads what a server answers, as its clients would: the standard, or else laxly.
+pub(crate) fn answered(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok().or_else(|| lenient(body).ok())
+}
+
 /// The text of a body, by its byte order mark or by where its first characters have zeros.
 fn decode(body: &[u8]) -> String {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {

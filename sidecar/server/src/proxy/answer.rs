@@ -21,6 +21,7 @@ pub(super) use content::shorten;
 pub(super) use error::withheld;
 pub(super) use finish::Finish;
 pub(super) use naming::Naming;
+pub(super) use responses::is_repeated;
 pub(super) use token_ids::TokenIds;
 
 use super::path::Api;

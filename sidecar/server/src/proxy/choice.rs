@@ -1,6 +1,6 @@
 //! One choice of a response: how much of it was scored, and how much may leave.
 
-use super::answer::{ChoiceDelta, TokenIds};
+use super::answer::{ChoiceDelta, TokenIds, is_repeated};
 use super::scored_text::ScoredText;
 use crate::openai::Usage;
 use crate::session::{Exchange, Record};
@@ -98,7 +98,7 @@ impl ScoredChoice {
 
     /// Whether it has said this before.
     pub(super) fn has_said(&self, text: &str) -> bool {
-        self.text.all().contains(text)
+        is_repeated(self.text.all(), text)
     }
 
     /// No more text comes.

@@ -1,6 +1,7 @@
 //! A response that is on its way under a guard.
 
 use super::answer::Naming;
+use super::headers::Asked;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
 use crate::http::BodyBudget;
@@ -18,6 +19,8 @@ pub(super) struct GuardedExchange {
     pub(super) is_stream: bool,
     /// Longest silence of the upstream server.
     pub(super) silence: Duration,
+    /// What the client said in its headers.
+    pub(super) asked: Asked,
     /// Memory for bodies that are held.
     pub(super) bodies: BodyBudget,
 }

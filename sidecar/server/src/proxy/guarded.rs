@@ -5,6 +5,7 @@ use super::answer::{Naming, Unreadable};
 use super::context::Context;
 use super::echo::Echo;
 use super::exchange::GuardedExchange;
+use super::headers::Asked;
 use super::path::Api;
 use super::request::ProxiedRequest;
 use super::respond::respond;
@@ -102,6 +103,9 @@ async fn guarded(
         let echoes = request.echoes(active.engine.model());
         transcript.set_echo(Echo::new(echoes, request.n));
     }
+    if let Some(name) = &request.model {
+        context.names.learn(name);
+    }
     let naming = Naming::new(api, request.model.clone().unwrap_or_else(|| active.name.clone()));
     let deadline = active.scoring_deadline.unwrap_or(context.timeouts.score);
     let scorer = Scorer { active, prompts, per_prompt: request.n, deadline };
@@ -132,6 +136,7 @@ async fn guarded(
         expected,
         is_stream: request.stream,
         silence,
+        asked: Asked::by(&parts.headers),
         bodies,
     };
     let request = Request::from_parts(parts, received.into_body());

@@ -1,30 +1,55 @@
 //! Headers of a response that a policy looks at. The upstream server could write anything there, so
 //! only what is known leaves, by its grammar.
 
-use super::shape::is_identifier;
+use super::shape::is_reference;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The headers of `from` that may leave.
-pub(super) fn allowed(from: &HeaderMap) -> HeaderMap {
-    let kept = from.iter().filter(|(name, value)| is_allowed(name, value));
+/// What the client said in its headers: a server that repeats it says nothing of its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    origin: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    /// Names of headers that a browser asks for, in small letters.
+    names: Vec<String>,
+}
+
+impl Asked {
+    pub(super) fn by(headers: &HeaderMap) -> Self {
+        let names = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        let names = names.and_then(|names| names.to_str().ok()).unwrap_or_default();
+        Self {
+            origin: headers.get(header::ORIGIN).cloned(),
+            request_id: headers.get("x-request-id").cloned(),
+            names: items(names).map(str::to_ascii_lowercase).collect(),
+        }
+    }
+}
+
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// The headers of `from` that may leave, as far as they may.
+pub(super) fn allowed(from: &HeaderMap, asked: &Asked) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in kept {
-        headers.append(name, value.clone());
+    for (name, value) in from {
+        if let Some(value) = kept(name, value, asked) {
+            headers.append(name, value);
+        }
     }
     headers
 }
 
-fn is_allowed(name: &HeaderName, value: &HeaderValue) -> bool {
-    let Ok(text) = value.to_str() else { return false };
-    let is_listed = |allowed: &[&str]| {
-        text.split(',').all(|item| allowed.contains(&item.trim().to_ascii_lowercase().as_str()))
-    };
-    let name = name.as_str();
-    match name {
+/// What may leave of a header.
+fn kept(name: &HeaderName, value: &HeaderValue, asked: &Asked) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?;
+    let listed = |allowed: &[&str]| listed(text, |item| allowed.contains(&item));
+    let whole = |is_allowed: bool| is_allowed.then(|| value.clone());
+    match name.as_str() {
         "cache-control" => {
-            is_listed(&["no-cache", "no-store", "private", "no-transform", "max-age=0"])
+            listed(&["no-cache", "no-store", "private", "no-transform", "max-age=0"])
         }
-        "vary" => is_listed(&[
+        "vary" => listed(&[
             "origin",
             "accept-encoding",
             "access-control-request-method",
@@ -32,35 +57,63 @@ fn is_allowed(name: &HeaderName, value: &HeaderValue) -> bool {
             "*",
         ]),
         "allow" | "access-control-allow-methods" => {
-            is_listed(&["get", "head", "post", "put", "patch", "delete", "options", "*"])
+            listed(&["get", "head", "post", "put", "patch", "delete", "options", "*"])
         }
-        "access-control-allow-headers" | "access-control-expose-headers" => is_listed(&[
-            "*",
-            "accept",
-            "authorization",
-            "content-type",
-            "content-length",
-            "openai-beta",
-            "openai-organization",
-            "openai-project",
-            "anthropic-version",
-            "anthropic-beta",
-            "x-api-key",
-            "x-request-id",
-            "x-requested-with",
-            "traceparent",
-        ]),
-        "access-control-allow-credentials" => text == "true",
-        "access-control-allow-origin" => text == "*" || is_origin(text),
+        "access-control-allow-headers" | "access-control-expose-headers" => {
+            self::listed(text, |item| {
+                NAMES.contains(&item) || asked.names.iter().any(|name| name == item)
+            })
+        }
+        "access-control-allow-credentials" => whole(text == "true"),
+        "access-control-allow-origin" => whole(text == "*" || asked.origin.as_ref() == Some(value)),
         "retry-after" | "access-control-max-age" | "openai-processing-ms" | "age" => {
-            is_number(text)
+            whole(is_number(text))
         }
-        "x-request-id" | "request-id" | "openai-version" | "anthropic-version" => {
-            is_identifier(text)
+        "x-request-id" | "request-id" => {
+            whole(is_reference(text) || asked.request_id.as_ref() == Some(value))
         }
-        "www-authenticate" => text.eq_ignore_ascii_case("bearer"),
-        _ => name.starts_with("x-ratelimit-") && (is_number(text) || is_duration(text)),
+        "openai-version" | "anthropic-version" => whole(is_date(text)),
+        "www-authenticate" => whole(text.eq_ignore_ascii_case("bearer")),
+        name if RATE_LIMITS.contains(&name) => whole(is_number(text) || is_duration(text)),
+        _ => None,
     }
+}
+
+/// Names of headers that a list may have.
+const NAMES: [&str; 14] = [
+    "*",
+    "accept",
+    "authorization",
+    "content-type",
+    "content-length",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "anthropic-version",
+    "anthropic-beta",
+    "x-api-key",
+    "x-request-id",
+    "x-requested-with",
+    "traceparent",
+];
+
+/// Headers that tell how much a client may still ask.
+const RATE_LIMITS: [&str; 9] = [
+    "x-ratelimit-limit",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+];
+
+/// The items of a list that are allowed, by their small letters; none where none is.
+fn listed(text: &str, is_allowed: impl Fn(&str) -> bool) -> Option<HeaderValue> {
+    let kept: Vec<_> = items(text).filter(|item| is_allowed(&item.to_ascii_lowercase())).collect();
+    if kept.is_empty() { None } else { HeaderValue::try_from(kept.join(", ")).ok() }
 }
 
 fn is_number(text: &str) -> bool {
@@ -70,16 +123,14 @@ fn is_number(text: &str) -> bool {
 /// `6m0s`, `250ms`.
 fn is_duration(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'h' | b'm' | b's');
-    (2..=15).contains(&text.len()) && text.bytes().all(is_part)
+    (2..=15).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(is_part)
 }
 
-/// A scheme and a host of this very form; browsers compare it with their own.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| {
-        (1..=253).contains(&host.len())
-            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
-    })
+/// `2020-10-01`.
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 /// Sets the type of a body that the guard has written anew.
@@ -104,7 +155,9 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        assert_eq!(allowed(&headers), headers);
+        let mut client = HeaderMap::new();
+        client.append("origin", HeaderValue::from_static("http://localhost:3000"));
+        assert_eq!(allowed(&headers, &Asked::by(&client)), headers);
         let mut odd = HeaderMap::new();
         for name in [
             "x-answer",
@@ -127,6 +180,42 @@ mod tests {
         ] {
             odd.append(name, HeaderValue::from_static("secret"));
         }
-        assert!(allowed(&odd).is_empty());
+        assert!(allowed(&odd, &Asked::default()).is_empty());
+    }
+
+    #[test]
+    fn a2_headers_in_which_a_server_could_say_something_stay_behind() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-ratelimit-secret", "1"),
+            ("x-ratelimit-reset", "mshsm"),
+            ("access-control-allow-origin", "https://secret.example"),
+            ("access-control-expose-headers", "x-secret"),
+            ("x-request-id", "secret-1"),
+            ("openai-version", "secret-1"),
+            ("retry-after", "secret"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut client = HeaderMap::new();
+        client.append("origin", HeaderValue::from_static("http://localhost:3000"));
+        assert_eq!(allowed(&headers, &Asked::by(&client)), HeaderMap::new());
+    }
+
+    /// What the OpenAI library asks for in a browser, and a server that repeats it.
+    #[test]
+    fn a1_a_browser_is_told_what_it_asked_for() {
+        let names = "authorization, content-type, x-stainless-arch, x-stainless-retry-count";
+        let mut client = HeaderMap::new();
+        client.append("access-control-request-headers", HeaderValue::from_static(names));
+        client.append("x-request-id", HeaderValue::from_static("my own words"));
+        let mut headers = HeaderMap::new();
+        let more = "Authorization, content-type, X-Stainless-Arch, x-stainless-retry-count, x-more";
+        headers.append("access-control-allow-headers", HeaderValue::from_static(more));
+        headers.append("x-request-id", HeaderValue::from_static("my own words"));
+        let left = allowed(&headers, &Asked::by(&client));
+        let expected = more.strip_suffix(", x-more").unwrap();
+        assert_eq!(left["access-control-allow-headers"], expected);
+        assert_eq!(left["x-request-id"], "my own words");
     }
 }

@@ -8,6 +8,7 @@ use super::ending::Ending;
 use super::transcript::Transcript;
 use crate::http::ApiError;
 use crate::http::sse::{Event, Splitter};
+use crate::openai::answered;
 use bytes::{Bytes, BytesMut};
 use personaguard_guard::{Stop, UnscoredReason};
 use queue::{Queue, Waiting};
@@ -87,9 +88,9 @@ impl HeldStream {
                 self.transcript.complete();
                 (Bytes::from_static(b"data: [DONE]\n\n"), Vec::new())
             }
-            Some(data) => match serde_json::from_slice::<Value>(&data) {
-                Ok(payload) => self.read(payload),
-                Err(_) => (Bytes::new(), self.misunderstood("a chunk is not JSON")),
+            Some(data) => match answered(&data) {
+                Some(payload) => self.read(payload),
+                None => (Bytes::new(), self.misunderstood("a chunk is not JSON")),
             },
         };
         self.wait(event, clean, spans);

@@ -7,6 +7,7 @@ use super::forward::stalled;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
 use crate::http::sse::{Event, Splitter};
+use crate::openai::answered;
 use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::response::Response;
@@ -126,9 +127,9 @@ impl Tee {
                 let last = other.is_none() && !rest.is_empty();
                 last.then(|| take(&mut transcript, &self.naming, &Event(rest))).flatten()
             }
-            Copy::Whole(bytes) => match serde_json::from_slice(bytes) {
-                Ok(payload) => understood(&mut transcript, &self.naming, Part::Whole, payload),
-                Err(_) => other.is_none().then_some(UnscoredReason::NotUnderstood),
+            Copy::Whole(bytes) => match answered(bytes) {
+                Some(payload) => understood(&mut transcript, &self.naming, Part::Whole, payload),
+                None => other.is_none().then_some(UnscoredReason::NotUnderstood),
             },
             Copy::Nothing => None,
         };
@@ -158,9 +159,9 @@ fn take(transcript: &mut Transcript, naming: &Naming, event: &Event) -> Option<U
     if data.trim_ascii() == b"[DONE]" {
         return None;
     }
-    match serde_json::from_slice(&data) {
-        Ok(payload) => understood(transcript, naming, Part::Event, payload),
-        Err(_) => Some(UnscoredReason::NotUnderstood),
+    match answered(&data) {
+        Some(payload) => understood(transcript, naming, Part::Event, payload),
+        None => Some(UnscoredReason::NotUnderstood),
     }
 }
 

@@ -4,9 +4,11 @@
 mod data;
 mod metrics;
 
+pub(super) use data::is_written;
+
 use super::answer::withheld;
 use super::context::Context;
-use super::headers::{allowed, set_type};
+use super::headers::{Asked, allowed, set_type};
 use super::path::Passive;
 use crate::http::{ApiError, Patience, Received, collect, is_encoded};
 use axum::body::Body;
@@ -24,13 +26,14 @@ pub(super) async fn answer(
     mut request: Request,
 ) -> Result<Response, ApiError> {
     let is_head = request.method() == Method::HEAD;
+    let asked = Asked::by(request.headers());
     // A compressed response could not be read.
     request.headers_mut().remove(header::ACCEPT_ENCODING);
     let response = context.forwarder.send(request).await?;
     let (parts, body) = response.into_parts();
     let mut kept = Response::new(Body::empty());
     *kept.status_mut() = parts.status;
-    *kept.headers_mut() = allowed(&parts.headers);
+    *kept.headers_mut() = allowed(&parts.headers, &asked);
     if is_head || passive == Passive::Health {
         return Ok(kept);
     }
@@ -43,7 +46,9 @@ pub(super) async fn answer(
         return Ok(kept);
     }
     let text = if parts.status.is_success() {
-        filtered(passive, &bytes).ok_or_else(unreadable)?
+        let ours = context.app.active_model().map(|active| active.name.clone());
+        let is_known = |name: &str| ours.as_deref() == Some(name) || context.names.knows(name);
+        filtered(passive, &bytes, &is_known).ok_or_else(unreadable)?
     } else {
         error(parts.status, &bytes)
     };
@@ -55,14 +60,18 @@ pub(super) async fn answer(
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What may leave of a body; none where a model seems to have written it.
-pub(super) fn filtered(passive: Passive, bytes: &[u8]) -> Option<String> {
+/// What may leave of a body, by which names are known; none where a model seems to have written it.
+pub(super) fn filtered(
+    passive: Passive,
+    bytes: &[u8],
+    is_known: &dyn Fn(&str) -> bool,
+) -> Option<String> {
     match passive {
         Passive::Health => Some(String::new()),
         Passive::Metrics => Some(metrics::keep(bytes)),
         Passive::Data => {
             let value = serde_json::from_slice::<Value>(bytes).ok()?;
-            data::keep(value).map(|data| data.to_string())
+            data::keep(value, is_known).map(|data| data.to_string())
         }
     }
 }
@@ -86,6 +95,7 @@ fn unreadable() -> ApiError {
 
 /// The answer to a browser that asks what it may send.
 pub(super) async fn preflight(context: &Context, request: Request) -> Result<Response, ApiError> {
+    let asked = Asked::by(request.headers());
     let response = context.forwarder.send(request).await?;
-    Ok((response.status(), allowed(response.headers())).into_response())
+    Ok((response.status(), allowed(response.headers(), &asked)).into_response())
 }

@@ -135,10 +135,16 @@ impl ProxiedRequest {
     }
 }
 
-/// Refuses fields that differ from those that are read in capitals only.
+/// Refuses fields that differ from those that are read in capitals only, also in the two letters
+/// outside of ASCII that are such for some readers (ſ, and the sign of the kelvin).
 fn exact_names(fields: &Map<String, Value>, names: &[&str]) -> Result<(), Unreadable> {
-    let is_odd =
-        |field: &String| names.iter().any(|name| field != name && field.eq_ignore_ascii_case(name));
+    let folded = |field: &str| -> String {
+        field.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    };
+    let is_odd = |field: &String| {
+        let plain = folded(field);
+        names.iter().any(|name| field != name && plain == *name)
+    };
     match fields.keys().any(is_odd) {
         true => Err(Unreadable("the name of a field has other capitals than the API's")),
         false => Ok(()),

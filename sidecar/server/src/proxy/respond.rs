@@ -37,9 +37,8 @@ async fn finish(
         other => {
             exchange.transcript.forget();
             let response = other?;
-            let (api, silence, bodies) = (exchange.naming.api, exchange.silence, exchange.bodies);
             return Ok(match holds {
-                true => upstream_error::response(api, response, silence, bodies).await,
+                true => upstream_error::response(exchange, response).await,
                 false => response,
             });
         }

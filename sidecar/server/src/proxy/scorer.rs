@@ -2,7 +2,7 @@
 
 use super::transcript::{Due, Transcript};
 use crate::runtime::ActiveModel;
-use futures::future::join_all;
+use futures::{StreamExt as _, stream};
 use personaguard_guard::UnscoredReason;
 use personaguard_model::{EngineError, Score, ScoreError, ScoreRequest, SubmitError, Tokenizer};
 use std::sync::Arc;
@@ -17,10 +17,18 @@ pub(super) struct Scorer {
     pub(super) prompts: Vec<Vec<u32>>,
     /// Choices for each prompt.
     pub(super) per_prompt: usize,
-    /// Longest time for one pass over text. The pass over the prompt has none: it takes as long as
-    /// the prompt is.
+    /// Longest time for one piece of a pass over text ([`PIECE`]). The pass over the prompt has
+    /// none: it takes as long as the prompt is.
     pub(super) deadline: Duration,
 }
+
+/// Passes of one answer that are made at the same time: a client chooses how many choices there
+/// are, and these must not fill the engine's queue.
+const ALONGSIDE: usize = 4;
+
+/// Tokens that the deadline is meant for. A client chooses how long an answer is that comes in one
+/// piece, and whether the engine still knows its prompt.
+const PIECE: usize = 256;
 
 /// A pass that ended.
 struct Pass {
@@ -44,9 +52,8 @@ impl Scorer {
             let given = transcript.given(due).map(<[u32]>::to_vec);
             Some(self.pass(due, before.to_vec(), text.to_owned(), given))
         });
-        for Pass { due, tokens, is_distrusted, result } in
-            join_all(passes.collect::<Vec<_>>()).await
-        {
+        let passes = stream::iter(passes.collect::<Vec<_>>()).buffer_unordered(ALONGSIDE);
+        for Pass { due, tokens, is_distrusted, result } in passes.collect::<Vec<_>>().await {
             if is_distrusted {
                 transcript.distrust(due);
             }
@@ -91,11 +98,12 @@ impl Scorer {
             is_background: due.is_prompt(),
             ..ScoreRequest::default()
         };
+        let deadline = deadline(self.deadline, request.prompt.len() + tokens.len());
         let score = self.active.engine.score(request);
         let score = if due.is_prompt() {
             Ok(score.await)
         } else {
-            tokio::time::timeout(self.deadline, score).await
+            tokio::time::timeout(deadline, score).await
         };
         let result = match score {
             Ok(score) => score.map_err(|error| fault(&error)),
@@ -103,6 +111,12 @@ impl Scorer {
         };
         Pass { due, tokens, is_distrusted, result }
     }
+}
+
+/// Longest time for a pass over so many tokens, of which it may have to read all.
+fn deadline(for_a_piece: Duration, tokens: usize) -> Duration {
+    let pieces = u32::try_from(tokens.div_ceil(PIECE)).unwrap_or(u32::MAX);
+    for_a_piece.saturating_mul(pieces.max(1))
 }
 
 /// The first of these tokens, as far as they spell the text; none where they spell another.
@@ -137,5 +151,19 @@ fn fault(error: &ScoreError) -> UnscoredReason {
             tracing::error!(%error, "the engine failed to score an answer");
             UnscoredReason::EngineFailed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a3_the_deadline_grows_with_what_a_pass_reads() {
+        let second = Duration::from_secs(1);
+        for (tokens, pieces) in [(0, 1), (1, 1), (PIECE, 1), (PIECE + 1, 2), (16 * PIECE, 16)] {
+            assert_eq!(deadline(second, tokens), second * pieces);
+        }
+        assert_eq!(deadline(Duration::ZERO, 9999), Duration::ZERO);
     }
 }

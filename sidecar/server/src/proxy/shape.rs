@@ -1,6 +1,10 @@
 //! What may leave although nobody scores it: numbers, and strings that a grammar keeps from saying
 //! anything.
 
+mod reference;
+
+pub(super) use reference::{is_reference, prefix as reference_prefix};
+
 use serde_json::Value;
 
 /// What a value may hold.
@@ -10,8 +14,8 @@ pub(super) enum Shape {
     Number,
     /// True or false.
     Flag,
-    /// A string that [`is_identifier`] takes.
-    Identifier,
+    /// A string that [`is_reference`] takes.
+    Reference,
     /// One of these strings.
     Word(&'static [&'static str]),
     /// These fields, each if it fits.
@@ -30,7 +34,7 @@ impl Shape {
             (_, Value::Null) | (Self::Number, Value::Number(_)) | (Self::Flag, Value::Bool(_)) => {
                 true
             }
-            (Self::Identifier, Value::String(text)) => text.is_empty() || is_identifier(text),
+            (Self::Reference, Value::String(text)) => text.is_empty() || is_reference(text),
             (Self::Word(words), Value::String(text)) => words.contains(&text.as_str()),
             (Self::Floats, Value::String(text)) => is_floats(text),
             (Self::List(shape), Value::Array(values)) => {
@@ -54,11 +58,12 @@ impl Shape {
     }
 }
 
-/// Longest identifier in bytes.
+/// Longest name in bytes.
 const MAX_IDENTIFIER: usize = 128;
 
-/// Whether a text can be the name of something, and hardly anything else: letters, digits and a few
-/// marks, at least one digit among them. A word is none, and neither is anything with a space.
+/// Whether a text can be the name of something that its owner has named, such as a model: letters,
+/// digits and a few marks, at least one digit among them. A word is none, and neither is anything
+/// with a space. Only where no model writes: an answer has names of other kinds.
 pub(super) fn is_identifier(text: &str) -> bool {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/');

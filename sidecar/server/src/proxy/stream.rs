@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// the upstream connection.
 pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let GuardedExchange { transcript, scorer, naming, expected, silence, .. } = exchange;
+    let GuardedExchange { transcript, scorer, naming, expected, silence, asked, .. } = exchange;
     let held = HeldStream::new(transcript, Ending::new(naming), expected);
     let pump = Pump {
         held,
@@ -38,7 +38,7 @@ pub(super) fn response(exchange: GuardedExchange, response: Response) -> Respons
         stream::unfold(pump, |mut pump| async { pump.next().await.map(|bytes| (bytes, pump)) });
     let mut response = Response::new(Body::from_stream(keep_alive(body, KEEP_ALIVE)));
     *response.status_mut() = parts.status;
-    *response.headers_mut() = allowed(&parts.headers);
+    *response.headers_mut() = allowed(&parts.headers, &asked);
     set_type(response.headers_mut(), EVENT_STREAM);
     response
 }

@@ -1,9 +1,10 @@
 //! Paths by which a model may write in a format that is not read here.
 
 use super::context::Context;
+use super::passive::is_written;
 use super::unguarded;
 use crate::http::{ApiError, discard};
-use crate::runtime::AppState;
+use crate::runtime::{ActiveModel, AppState};
 use crate::session::not_ready;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -14,9 +15,6 @@ use personaguard_guard::{Decision, UnscoredReason};
 use personaguard_terms::FailurePolicy;
 use serde_json::Value;
 use std::sync::Arc;
-
-/// Bytes of a response that are looked at, to see whether a model wrote it.
-const MAX_LOOK: usize = 1 << 20;
 
 /// Refuses the request, or lets it pass and counts what a model seems to have written.
 pub(super) async fn answer(context: &Context, request: Request) -> Result<Response, ApiError> {
@@ -33,9 +31,11 @@ pub(super) async fn answer(context: &Context, request: Request) -> Result<Respon
                 StatusCode::FORBIDDEN,
                 "guard_unknown_path",
                 "A policy on this service refuses what cannot be scored, and answers of this path \
-                 and method cannot be read. Use /v1/chat/completions, /v1/completions, \
-                 /v1/responses or /v1/messages; or let it pass unguarded by \
-                 spec.unscorableRequests of the PersonaPolicy.",
+                 and method cannot be read, or are text that has no score (detokenize, \
+                 apply-template). Have the model write by POST to /v1/chat/completions, \
+                 /v1/completions, /v1/responses or /v1/messages; ask for the rest at the model \
+                 server's own port, inside of the pod; or let all of it pass unguarded with \
+                 `unscorableRequests: Pass` in the PersonaPolicy.",
             ));
         }
         Some(active) if Decision::new(Arc::clone(&active.plan)).stop().is_some() => {
@@ -44,25 +44,69 @@ pub(super) async fn answer(context: &Context, request: Request) -> Result<Respon
         _ => {}
     }
     let response = context.forwarder.send(request).await?;
-    Ok(watched(&context.app, response))
+    Ok(watched(&context.app, response, UNKNOWN))
 }
 
+/// A request of a path that makes no model write, where no policy withholds text. Should a model
+/// have written the answer all the same, it is counted.
+pub(super) async fn pass(context: &Context, request: Request) -> Result<Response, ApiError> {
+    let response = context.forwarder.send(request).await?;
+    let is_guarded = |active: Arc<ActiveModel>| !active.plan.policies.is_empty();
+    Ok(match context.app.active_model().is_some_and(is_guarded) {
+        true => watched(&context.app, response, PASSIVE),
+        false => response,
+    })
+}
+
+/// How to tell that a model wrote a response.
+#[derive(Clone, Copy)]
+struct Signs {
+    /// Parts of content types that it has.
+    kinds: &'static [&'static str],
+    /// Bytes of JSON that are looked at.
+    look: usize,
+    /// Whether JSON, or its beginning, is written.
+    is_written: fn(&[u8]) -> bool,
+}
+
+const UNKNOWN: Signs = Signs {
+    kinds: &["event-stream", "ndjson", "jsonl", "json-seq", "octet-stream", "text/plain"],
+    look: 1 << 20,
+    is_written: |bytes| match serde_json::from_slice(bytes) {
+        Ok(value) => says_text(&value),
+        // Longer than what is looked at, or no JSON.
+        Err(_) => !bytes.is_empty(),
+    },
+};
+
+const PASSIVE: Signs = Signs {
+    kinds: &["event-stream", "ndjson", "jsonl", "json-seq"],
+    look: 16 << 10,
+    is_written: |bytes| match serde_json::from_slice(bytes) {
+        Ok(value) => is_written(&value),
+        Err(_) => {
+            let text = String::from_utf8_lossy(bytes);
+            let names = ["\"choices\"", "\"candidates\"", "\"generated_text\"", "\"output_text\""];
+            names.iter().any(|name| text.contains(name))
+        }
+    },
+};
+
 /// The same response. When it ends, it is counted if a model seems to have written it.
-fn watched(app: &Arc<AppState>, response: Response) -> Response {
+fn watched(app: &Arc<AppState>, response: Response, signs: Signs) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-    let is_stream = ["event-stream", "ndjson", "jsonl", "json-seq", "octet-stream", "text/plain"];
     if !response.status().is_success() {
         return response;
     }
-    if is_stream.iter().any(|part| kind.contains(part)) {
+    if signs.kinds.iter().any(|part| kind.contains(part)) {
         unguarded::count(app, UnscoredReason::NotUnderstood);
         return response;
     }
     if !kind.contains("json") {
         return response;
     }
-    let mut look = Look { app: Arc::clone(app), bytes: Vec::new() };
+    let mut look = Look { app: Arc::clone(app), bytes: Vec::new(), signs };
     response.map(|body| {
         Body::from_stream(body.into_data_stream().map(move |chunk| {
             if let Ok(bytes) = &chunk {
@@ -77,23 +121,19 @@ fn watched(app: &Arc<AppState>, response: Response) -> Response {
 struct Look {
     app: Arc<AppState>,
     bytes: Vec<u8>,
+    signs: Signs,
 }
 
 impl Look {
     fn take(&mut self, bytes: &Bytes) {
-        let room = MAX_LOOK - self.bytes.len().min(MAX_LOOK);
+        let room = self.signs.look - self.bytes.len().min(self.signs.look);
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 
 impl Drop for Look {
     fn drop(&mut self) {
-        let is_written = match serde_json::from_slice::<Value>(&self.bytes) {
-            Ok(value) => says_text(&value),
-            // Longer than what is looked at, or no JSON.
-            Err(_) => !self.bytes.is_empty(),
-        };
-        if is_written {
+        if (self.signs.is_written)(&self.bytes) {
             unguarded::count(&self.app, UnscoredReason::NotUnderstood);
         }
     }

@@ -11,6 +11,7 @@ use super::scorer::Scorer;
 use super::stream::events;
 use super::transcript::Transcript;
 use crate::http::{ApiError, Broken, Patience, Received, collect};
+use crate::openai::answered;
 use crate::telemetry::labels::Outcome;
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -40,7 +41,7 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
             return upstream_error(broken, exchange.silence).into_response();
         }
     };
-    let mut payload = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+    let mut payload = answered(&bytes).unwrap_or_default();
     let taken = exchange.transcript.take(&exchange.naming, Part::Whole, &mut payload);
     if taken.is_err() {
         exchange.transcript.fail(UnscoredReason::NotUnderstood);
@@ -55,7 +56,7 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
             cut(&exchange.transcript, &exchange.naming, &mut payload, &spans);
             let mut response = Response::new(Body::from(payload.to_string()));
             *response.status_mut() = parts.status;
-            *response.headers_mut() = allowed(&parts.headers);
+            *response.headers_mut() = allowed(&parts.headers, &exchange.asked);
             set_type(response.headers_mut(), "application/json");
             response
         }

@@ -13,6 +13,7 @@ mod api;
 mod audit;
 mod bad_requests;
 mod bypass;
+mod carriers;
 mod choices;
 mod config;
 mod connections;

@@ -89,6 +89,25 @@ async fn a4_both_are_guarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a4_a_conversation_goes_on_as_client_libraries_hand_it_back() {
+    let rig = Rig::ready(vec![]).await;
+    let parts = |kind: &str, field: &str| json!([{ "type": kind, field: "Said.", "x": [] }]);
+    let input = json!([
+        { "role": "user", "content": parts("input_text", "text") },
+        { "type": "message", "role": "assistant", "id": "msg_1", "status": "completed",
+            "content": parts("refusal", "refusal") },
+        { "type": "reasoning", "id": "rs_1", "summary": [] },
+        { "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f",
+            "arguments": "{}", "status": "completed" },
+        { "type": "function_call_output", "call_id": "call_1",
+            "output": parts("input_text", "text") },
+    ]);
+    let (status, body) =
+        ask(&rig, "/v1/responses", &with(as_response(), json!({ "input": input }))).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_by_its_own_name() {
     let rig = Rig::ready(vec![]).await;
     for (path, body, param) in [

@@ -147,6 +147,8 @@ fn text(param: &str, content: Content) -> Result<String, ApiError> {
 fn text_part(param: String, part: Part) -> Result<String, ApiError> {
     match (part.kind.as_deref(), part.text) {
         (Some("text"), Some(text)) => Ok(text),
+        // What the assistant said in place of an answer.
+        (Some("refusal"), _) => Ok(part.refusal.unwrap_or_default()),
         (Some("text") | None, _) => {
             let message =
                 format!("Invalid '{param}': expected {{\"type\": \"text\", \"text\": …}}.");

@@ -74,10 +74,7 @@ fn add_item(path: &str, item: Value, messages: &mut Vec<Value>) -> Result<(), Ap
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
     match kind.as_str() {
         "message" => {
-            let content = match field("content") {
-                Value::Array(parts) => parts.into_iter().map(part).collect(),
-                content => content,
-            };
+            let content = content(field("content"));
             messages.push(json!({ "role": field("role"), "content": content }));
         }
         "function_call" => {
@@ -90,7 +87,7 @@ fn add_item(path: &str, item: Value, messages: &mut Vec<Value>) -> Result<(), Ap
             }
         }
         "function_call_output" => messages.push(json!({
-            "role": "tool", "tool_call_id": field("call_id"), "content": field("output"),
+            "role": "tool", "tool_call_id": field("call_id"), "content": content(field("output")),
         })),
         // What was thought in earlier turns is no part of a prompt.
         "reasoning" => {}
@@ -100,6 +97,14 @@ fn add_item(path: &str, item: Value, messages: &mut Vec<Value>) -> Result<(), Ap
         }
     }
     Ok(())
+}
+
+/// A text, or parts of one.
+fn content(value: Value) -> Value {
+    match value {
+        Value::Array(parts) => parts.into_iter().map(part).collect(),
+        text => text,
+    }
 }
 
 /// A part of a message: text has one name in a chat.

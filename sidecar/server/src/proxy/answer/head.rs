@@ -1,7 +1,7 @@
 //! Fields of a payload beside its choices.
 
 use super::naming::Naming;
-use super::usage::USAGE;
+use super::usage::{TIMINGS, USAGE};
 use super::{Part, error};
 use crate::proxy::path::Api;
 use crate::proxy::shape::Shape;
@@ -26,9 +26,10 @@ pub(super) fn keep(naming: &Naming, part: Part, fields: &mut Map<String, Value>)
             true
         }
         "created" => Shape::Number.keep(value),
-        "system_fingerprint" => Shape::Identifier.keep(value),
+        "system_fingerprint" => Shape::Reference.keep(value),
         "service_tier" => Shape::Word(TIERS).keep(value),
         "usage" => USAGE.keep(value),
+        "timings" => TIMINGS.keep(value),
         "error" => {
             if !value.is_null() {
                 *value = error::withheld(value, None);

@@ -1,7 +1,6 @@
 //! Events and bodies of Anthropic's `messages`. They have one choice.
 
-use super::naming::Naming;
-use super::tool_calls::id;
+use super::naming::{Naming, call_reference};
 use super::usage::USAGE;
 use super::{ChoiceDelta, Unreadable, error, finish};
 use crate::proxy::shape::Shape;
@@ -30,7 +29,7 @@ pub(super) fn event(
             json!({ "type": kind, "message": message })
         }
         "content_block_start" => {
-            let block = block(&field("content_block"), 0, &mut delta)?;
+            let block = block(&field("content_block"), &mut delta)?;
             json!({ "type": kind, "index": index, "content_block": block })
         }
         "content_block_delta" => match added(&field("delta"), &mut delta)? {
@@ -84,8 +83,7 @@ fn message(naming: &Naming, fields: &mut Map<String, Value>) -> Result<ChoiceDel
                 let Value::Array(blocks) = value else {
                     return Err(Unreadable("the content of a message is not a list"));
                 };
-                let blocks = blocks.iter().enumerate();
-                let blocks = blocks.map(|(at, value)| block(value, at, &mut delta));
+                let blocks = blocks.iter().map(|value| block(value, &mut delta));
                 Value::Array(blocks.collect::<Result<_, _>>()?)
             }
             "stop_reason" => {
@@ -104,7 +102,7 @@ fn message(naming: &Naming, fields: &mut Map<String, Value>) -> Result<ChoiceDel
 }
 
 /// A block of content as it may leave.
-fn block(block: &Value, at: usize, delta: &mut ChoiceDelta) -> Result<Value, Unreadable> {
+fn block(block: &Value, delta: &mut ChoiceDelta) -> Result<Value, Unreadable> {
     let kind = block["type"].as_str().unwrap_or_default();
     let mut say = |field: &str| match &block[field] {
         Value::Null => Ok(String::new()),
@@ -124,7 +122,8 @@ fn block(block: &Value, at: usize, delta: &mut ChoiceDelta) -> Result<Value, Unr
             if !(input.is_null() || input == json!({})) {
                 delta.text.push_str(&input.to_string());
             }
-            Ok(json!({ "type": kind, "id": id(&block["id"], at), "name": name, "input": input }))
+            let id = call_reference(&block["id"], Some(&name));
+            Ok(json!({ "type": kind, "id": id, "name": name, "input": input }))
         }
         _ => Err(Unreadable("a block of an answer is not text")),
     }

@@ -1,8 +1,7 @@
 //! Events and bodies of OpenAI's `responses`. They have one choice. Several events repeat what
 //! others said: a text is scored when it first stands there.
 
-use super::naming::Naming;
-use super::tool_calls::id;
+use super::naming::{Naming, call_reference, reference};
 use super::usage::USAGE;
 use super::{ChoiceDelta, Finish, Unreadable, error};
 use crate::proxy::shape::Shape;
@@ -25,7 +24,7 @@ impl Fresh<'_> {
         match value {
             Value::Null => Ok(Value::Null),
             Value::String(text) => {
-                if (self.is_known)(text) || self.delta.text.contains(text.as_str()) {
+                if (self.is_known)(text) || is_repeated(&self.delta.text, text) {
                     self.repeats |= !text.is_empty();
                 } else {
                     self.delta.text.push_str(text);
@@ -35,6 +34,15 @@ impl Fresh<'_> {
             _ => Err(Unreadable("a part of the answer is not text")),
         }
     }
+}
+
+/// Shortest part of what was said that counts as said when it stands alone, in bytes: of shorter
+/// ones, other texts could be put together.
+const MIN_REPEATED: usize = 16;
+
+/// Whether a text repeats what was said before: its end, or a long part of it.
+pub(in crate::proxy) fn is_repeated(said: &str, text: &str) -> bool {
+    said.ends_with(text) || (text.len() >= MIN_REPEATED && said.contains(text))
 }
 
 /// Reads one event of a stream. Events that are not known, such as the progress of a search, stay
@@ -56,11 +64,13 @@ pub(super) fn event(
         ("output_index", Shape::Number),
         ("content_index", Shape::Number),
         ("summary_index", Shape::Number),
-        ("item_id", Shape::Identifier),
     ] {
         if let Some(value) = fields.remove(field) {
             kept.insert(field.to_owned(), shape.of(value));
         }
+    }
+    if let Some(id) = fields.remove("item_id") {
+        kept.insert("item_id".to_owned(), reference(&id));
     }
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
     match name {
@@ -75,7 +85,7 @@ pub(super) fn event(
             };
         }
         "output_item.added" | "output_item.done" => {
-            kept.insert("item".to_owned(), item(field("item"), 0, &mut fresh)?);
+            kept.insert("item".to_owned(), item(field("item"), &mut fresh)?);
         }
         "content_part.added"
         | "content_part.done"
@@ -166,8 +176,7 @@ fn response(naming: &Naming, response: Value, fresh: &mut Fresh<'_>) -> Result<V
             "status" => STATUS.of(value),
             "output" => {
                 let Value::Array(items) = value else { continue };
-                let items = items.into_iter().enumerate();
-                let items = items.map(|(at, value)| item(value, at, fresh));
+                let items = items.into_iter().map(|value| item(value, fresh));
                 Value::Array(items.collect::<Result<_, _>>()?)
             }
             "usage" => USAGE.of(value),
@@ -192,7 +201,7 @@ fn response(naming: &Naming, response: Value, fresh: &mut Fresh<'_>) -> Result<V
 }
 
 /// An item of the output as it may leave.
-fn item(item: Value, at: usize, fresh: &mut Fresh<'_>) -> Result<Value, Unreadable> {
+fn item(item: Value, fresh: &mut Fresh<'_>) -> Result<Value, Unreadable> {
     let Value::Object(fields) = item else {
         return Err(Unreadable("an item of the output is not an object"));
     };
@@ -202,11 +211,13 @@ fn item(item: Value, at: usize, fresh: &mut Fresh<'_>) -> Result<Value, Unreadab
         return Err(Unreadable("an item of the output is not text"));
     }
     fresh.delta.is_whole |= kind.ends_with("call");
+    let function = fields.get("name").and_then(Value::as_str).map(str::to_owned);
     let mut kept = Map::new();
     for (name, value) in fields {
         let value = match name.as_str() {
             "type" => value,
-            "id" | "call_id" => id(&value, at),
+            "id" => reference(&value),
+            "call_id" => call_reference(&value, function.as_deref()),
             "role" => json!("assistant"),
             "status" => STATUS.of(value),
             "name" | "arguments" | "input" => fresh.repeat(&value)?,

@@ -1,20 +1,27 @@
 //! Calls of functions in an answer.
 
 use super::Unreadable;
-use crate::proxy::shape::{Shape, is_identifier};
-use serde_json::{Map, Value, json};
+use super::naming::call_reference;
+use crate::proxy::shape::Shape;
+use serde_json::{Map, Value};
 
 /// Reads the field `tool_calls` or `function_call`: names and arguments are text.
 pub(super) fn read(field: &str, value: Value, text: &mut String) -> Result<Value, Unreadable> {
     if field == "function_call" {
         return function(value, text);
     }
-    let Value::Array(calls) = value else { return Err(Unreadable("tool calls are not a list")) };
-    let calls = calls.into_iter().enumerate().map(|(at, value)| call(at, value, text));
-    Ok(Value::Array(calls.collect::<Result<_, _>>()?))
+    match value {
+        Value::Array(calls) => {
+            let calls = calls.into_iter().map(|value| call(value, text));
+            Ok(Value::Array(calls.collect::<Result<_, _>>()?))
+        }
+        // Some servers stream the only call by itself.
+        one => call(one, text),
+    }
 }
 
-fn call(at: usize, value: Value, text: &mut String) -> Result<Value, Unreadable> {
+fn call(value: Value, text: &mut String) -> Result<Value, Unreadable> {
+    let function = value.pointer("/function/name").and_then(Value::as_str).map(str::to_owned);
     let Value::Object(fields) = value else {
         return Err(Unreadable("a tool call is not an object"));
     };
@@ -22,23 +29,14 @@ fn call(at: usize, value: Value, text: &mut String) -> Result<Value, Unreadable>
     for (name, value) in fields {
         let value = match name.as_str() {
             "index" => Shape::Number.of(value),
-            "id" => id(&value, at),
+            "id" => call_reference(&value, function.as_deref()),
             "type" => Shape::Word(&["function", "custom"]).of(value),
-            "function" | "custom" if !value.is_null() => function(value, text)?,
+            "function" | "custom" if !value.is_null() => self::function(value, text)?,
             _ => continue,
         };
         kept.insert(name, value);
     }
     Ok(Value::Object(kept))
-}
-
-/// The identifier of a call, or one for it where that is none.
-pub(super) fn id(value: &Value, at: usize) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        Value::String(id) if id.is_empty() || is_identifier(id) => value.clone(),
-        _ => json!(format!("call_{at}")),
-    }
 }
 
 fn function(value: Value, text: &mut String) -> Result<Value, Unreadable> {

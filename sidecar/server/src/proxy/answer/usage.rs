@@ -11,10 +11,28 @@ pub(super) const USAGE: Shape = Shape::Object(&[
     ("output_tokens", Shape::Number),
     ("cache_creation_input_tokens", Shape::Number),
     ("cache_read_input_tokens", Shape::Number),
+    ("prompt_cache_hit_tokens", Shape::Number),
+    ("prompt_cache_miss_tokens", Shape::Number),
+    ("reasoning_tokens", Shape::Number),
     ("prompt_tokens_details", DETAILS),
     ("completion_tokens_details", DETAILS),
     ("input_tokens_details", DETAILS),
     ("output_tokens_details", DETAILS),
+]);
+
+/// The field `timings` of llama.cpp.
+pub(super) const TIMINGS: Shape = Shape::Object(&[
+    ("cache_n", Shape::Number),
+    ("prompt_n", Shape::Number),
+    ("prompt_ms", Shape::Number),
+    ("prompt_per_token_ms", Shape::Number),
+    ("prompt_per_second", Shape::Number),
+    ("predicted_n", Shape::Number),
+    ("predicted_ms", Shape::Number),
+    ("predicted_per_token_ms", Shape::Number),
+    ("predicted_per_second", Shape::Number),
+    ("draft_n", Shape::Number),
+    ("draft_n_accepted", Shape::Number),
 ]);
 
 const DETAILS: Shape = Shape::Object(&[

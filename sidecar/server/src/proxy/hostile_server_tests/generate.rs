@@ -1,6 +1,7 @@
 //! Random responses, with a word in any place.
 
 use crate::proxy::path::Api;
+use axum::http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value, json};
 
 /// The word. It stands nowhere else, and is no identifier.
@@ -106,21 +107,48 @@ const TYPES: [&str; 32] = [
     "response.incomplete",
 ];
 
+/// Headers that a server may set.
+const HEADERS: [&str; 14] = [
+    "x-request-id",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "retry-after",
+    "access-control-allow-origin",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "cache-control",
+    "vary",
+    "openai-version",
+    "openai-processing-ms",
+    "set-cookie",
+    "location",
+    "content-type",
+];
+
 /// Numbers that follow from a seed (xorshift).
-pub(super) struct Dice(u64);
+pub(super) struct Dice {
+    state: u64,
+    /// Whether the word also stands in what could be a name.
+    names: bool,
+}
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Self {
-        let mut dice = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, names: true };
         (0..4).for_each(|_| _ = dice.next());
         dice
     }
 
+    /// For answers in which names must stand, such as lists of models.
+    pub(super) fn without_names(seed: u64) -> Self {
+        Self { names: false, ..Self::new(seed) }
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
     }
 
     pub(super) fn below(&mut self, most: usize) -> usize {
@@ -137,6 +165,13 @@ impl Dice {
 
     fn string(&mut self) -> String {
         match self.below(8) {
+            3 if self.names => match self.below(5) {
+                0 => format!("{WORD}-1"),
+                1 => format!("chatcmpl-{WORD}7"),
+                2 => format!("call_{WORD}_0"),
+                3 => format!("m-1-{WORD}"),
+                _ => format!("2024-{WORD}/3.5:9b"),
+            },
             0..4 => WORD.to_owned(),
             4 => format!("good {WORD}\n day"),
             5 => String::new(),
@@ -238,14 +273,15 @@ impl Dice {
 
     fn event(&mut self, api: Api) -> Value {
         let text = self.string();
-        let (index, item) = (self.below(2), self.item(&text));
+        let (index, item) = (self.place(), self.item(&text));
         let end = if self.one_in(4) { json!("stop") } else { Value::Null };
         match api {
             Api::Chat => json!({ "id": "x-1", "choices": [{ "index": index,
-                "delta": { "content": text }, "finish_reason": end }] }),
-            Api::Completions => {
-                json!({ "choices": [{ "index": index, "text": text, "finish_reason": end }] })
-            }
+                "delta": self.delta(&text), "finish_reason": end }] }),
+            Api::Completions => json!({ "choices": [{ "index": index, "text": text,
+                "logprobs": { "tokens": [text], "text_offset": [0], "token_logprobs": [-0.5],
+                    "top_logprobs": [{ (WORD): -0.5 }] },
+                "finish_reason": end }] }),
             Api::Responses => match self.below(5) {
                 0 => json!({ "type": "response.created", "response": self.body(api) }),
                 1 => {
@@ -269,20 +305,84 @@ impl Dice {
         }
     }
 
+    /// The place of a choice or a block; few are odd.
+    fn place(&mut self) -> Value {
+        match self.below(40) {
+            0 => json!(*self.pick(&[128_i64, -1, i64::MAX])),
+            1 => json!(self.string()),
+            2 => Value::Null,
+            3..6 => json!(*self.pick(&[2, 7, 127])),
+            _ => json!(self.below(2)),
+        }
+    }
+
+    /// What a chunk adds to a message, in one of the ways that servers have.
+    fn delta(&mut self, text: &str) -> Value {
+        let function = json!({ "name": text, "arguments": { (WORD): text } });
+        match self.below(8) {
+            0 => json!({ "role": WORD, "content": [{ "type": "text", "text": text }] }),
+            1 => json!({ "tool_calls": [{ "index": 0, "id": self.string(), "type": "function",
+                "function": function }] }),
+            2 => json!({ "tool_calls": { "index": 0, "id": self.string(), "function": function } }),
+            3 => json!({ "content": "", "reasoning": text, "reasoning_content": text }),
+            4 => json!({ "content": null, "refusal": text, "annotations": [{ "title": WORD }] }),
+            5 => json!({ "function_call": function }),
+            _ => json!({ "content": text }),
+        }
+    }
+
+    /// Headers, with the word in names and values.
+    pub(super) fn headers(&mut self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for _ in 0..self.below(6) {
+            let name = match self.below(4) {
+                0 => format!("x-ratelimit-{WORD}"),
+                1 => format!("x-{WORD}"),
+                _ => (*self.pick(&HEADERS)).to_owned(),
+            };
+            let value = match self.below(6) {
+                0 => format!("https://{WORD}.example"),
+                1 => format!("no-cache, {WORD}"),
+                2 => format!("{WORD}-1"),
+                3 => "3".to_owned(),
+                _ => WORD.to_owned(),
+            };
+            let name: HeaderName = name.to_lowercase().parse().unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    /// JSON as some servers write it: with fields told twice, numbers that are none, a mark before.
+    pub(super) fn spelt(&mut self, body: &Value) -> String {
+        let text = body.to_string();
+        match self.below(8) {
+            0 => text.replacen('{', &format!("{{\"choices\": \"{WORD}\", \"id\": \"{WORD}\","), 1),
+            1 => text.replacen('{', "{\"created\": NaN, \"x\": \"\\ud800\",", 1),
+            2 => format!("\u{feff}{text}"),
+            _ => text,
+        }
+    }
+
     /// A stream of events, with the word in comments, names and broken events, too.
     pub(super) fn stream(&mut self, api: Api) -> Vec<u8> {
         let mut out = String::new();
         for _ in 0..self.below(8) {
             let mut event = self.event(api);
             self.spoil(&mut event, 3);
-            out += &match self.below(12) {
+            let event = self.spelt(&event);
+            out += &match self.below(16) {
                 0 => format!(": {WORD}\n\n"),
                 1 => format!("event: {WORD}\nid: {WORD}\nretry: {WORD}\ndata: {event}\n\n"),
                 2 => format!("data: {WORD}\n\n"),
                 3 => format!("data: {event}\r\n\r\n"),
                 4 => format!("{WORD}\n\n"),
                 5 => "data: [DONE]\n\n".to_owned(),
-                6 => format!("data: {}\n\n", event.to_string().replace(',', ",\ndata: ")),
+                6 => format!("data: {}\n\n", event.replace(',', ",\ndata: ")),
+                7 => format!("data: {event}\r\r"),
+                8 => format!("data:{event}\nevent: {WORD}\n\n"),
+                9 => format!("\u{feff}data: {event}\n\n"),
+                10 => format!("data\nid:{WORD}\ndata: {event}\n\n"),
                 _ => format!("data: {event}\n\n"),
             };
         }

@@ -23,55 +23,24 @@ const WRITTEN: [&str; 15] = [
     "text",
 ];
 
-/// Names of fields that data has; any other stays behind, whatever it holds.
-const FIELDS: [&str; 87] = [
+/// Fields whose values are names. Any other text stays behind.
+const NAMES: [&str; 32] = [
     "architecture",
-    "block_size",
-    "bos_token_id",
     "build",
     "build_info",
-    "capabilities",
-    "categories",
-    "category_scores",
-    "classes",
-    "cached_tokens",
-    "context_length",
-    "count",
-    "created",
     "created_at",
-    "data",
-    "default_generation_settings",
-    "dense",
-    "details",
     "digest",
     "display_name",
     "dtype",
-    "embedding",
-    "embedding_length",
-    "embeddings",
-    "eos_token_id",
     "expires_at",
     "families",
     "family",
     "first_id",
-    "flagged",
     "format",
-    "general",
-    "has_more",
     "id",
-    "index",
-    "input_tokens",
-    "is_generation",
-    "is_sleeping",
-    "item",
     "label",
     "labels",
     "last_id",
-    "load_duration",
-    "logits",
-    "max_model_len",
-    "max_total_tokens",
-    "meta",
     "model",
     "model_alias",
     "model_dtype",
@@ -79,27 +48,63 @@ const FIELDS: [&str; 87] = [
     "model_path",
     "model_sha",
     "model_type",
-    "models",
     "modified_at",
+    "name",
+    "object",
+    "owned_by",
+    "parameter_size",
+    "parent",
+    "quantization_level",
+    "root",
+    "version",
+];
+
+/// Further fields that data has; all others stay behind, whatever they hold.
+const FIELDS: [&str; 56] = [
+    "block_size",
+    "bos_token_id",
+    "cached_tokens",
+    "capabilities",
+    "categories",
+    "category_scores",
+    "classes",
+    "context_length",
+    "count",
+    "created",
+    "data",
+    "default_generation_settings",
+    "dense",
+    "details",
+    "embedding",
+    "embedding_length",
+    "embeddings",
+    "eos_token_id",
+    "flagged",
+    "general",
+    "has_more",
+    "index",
+    "input_tokens",
+    "is_generation",
+    "is_sleeping",
+    "item",
+    "load_duration",
+    "logits",
+    "max_model_len",
+    "max_total_tokens",
+    "meta",
+    "models",
     "n_ctx",
     "n_ctx_train",
     "n_embd",
     "n_params",
     "n_vocab",
-    "name",
     "num_classes",
-    "object",
-    "owned_by",
-    "parameter_size",
-    "parent",
     "permission",
     "probs",
     "prompt_eval_count",
     "prompt_tokens",
-    "quantization_level",
     "relevance_score",
     "results",
-    "root",
     "score",
     "scores",
     "server_load",
@@ -138,17 +143,23 @@ const WORDS: Shape = Shape::Word(&[
     "vllm",
 ]);
 
-/// The body as it may leave; none where a model seems to have written it.
-pub(super) fn keep(mut value: Value) -> Option<Value> {
-    let has_written = |value: &Value| match value {
-        Value::Object(fields) => WRITTEN.iter().any(|name| fields.get(*name).is_some_and(has_text)),
-        _ => false,
+/// The body as it may leave, by which names are known; none where a model seems to have written it.
+pub(super) fn keep(mut value: Value, is_known: &dyn Fn(&str) -> bool) -> Option<Value> {
+    (!is_written(&value) && filter(&mut value, false, is_known)).then_some(value)
+}
+
+/// Whether a model seems to have written it.
+pub(in crate::proxy) fn is_written(value: &Value) -> bool {
+    let has_written = |value: &Value| {
+        let Value::Object(fields) = value else { return false };
+        // A token, or a document with its score: that text is the client's, and stays behind.
+        let is_data =
+            ["id", "score"].iter().any(|name| fields.get(*name).is_some_and(Value::is_number));
+        let names = WRITTEN.iter().filter(|name| !(is_data && **name == "text"));
+        names.into_iter().any(|name| fields.get(*name).is_some_and(has_text))
     };
-    let parts = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
-    if parts.iter().any(has_written) {
-        return None;
-    }
-    filter(&mut value).then_some(value)
+    let parts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    parts.iter().any(has_written)
 }
 
 fn has_text(value: &Value) -> bool {
@@ -160,19 +171,25 @@ fn has_text(value: &Value) -> bool {
     }
 }
 
-/// Takes out what is neither a name nor a number; false where nothing stays.
-fn filter(value: &mut Value) -> bool {
+/// Takes out what is neither a name, where one belongs, nor a number; false where nothing stays.
+fn filter(value: &mut Value, is_name: bool, is_known: &dyn Fn(&str) -> bool) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
         Value::String(text) => {
-            text.is_empty() || is_identifier(text) || WORDS.keep(value) || Shape::Floats.keep(value)
+            text.is_empty()
+                || (is_name && (is_identifier(text) || is_known(text)))
+                || WORDS.keep(value)
+                || Shape::Floats.keep(value)
         }
         Value::Array(values) => {
-            values.retain_mut(filter);
+            values.retain_mut(|value| filter(value, is_name, is_known));
             true
         }
         Value::Object(fields) => {
-            fields.retain(|name, value| FIELDS.contains(&name.as_str()) && filter(value));
+            fields.retain(|name, value| {
+                let is_name = NAMES.contains(&name.as_str());
+                (is_name || FIELDS.contains(&name.as_str())) && filter(value, is_name, is_known)
+            });
             true
         }
     }
@@ -182,6 +199,17 @@ fn filter(value: &mut Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn kept(value: Value) -> Option<Value> {
+        keep(value, &|_| false)
+    }
+
+    #[test]
+    fn a_model_that_was_asked_for_is_listed_whatever_its_name() {
+        let list = json!({"object": "list", "data": [{"id": "mistral", "object": "model"}]});
+        assert_eq!(keep(list.clone(), &|name| name == "mistral"), Some(list.clone()));
+        assert!(!kept(list).unwrap().to_string().contains("mistral"));
+    }
 
     #[test]
     fn models_embeddings_and_tokens_leave() {
@@ -193,8 +221,10 @@ mod tests {
             json!({"count": 3, "max_model_len": 100, "tokens": [1, 2, 3]}),
             json!({"results": [{"index": 0, "relevance_score": 0.5}]}),
             json!([[0.5, 1.0]]),
+            json!({"version": "0.11.0"}),
+            json!([{"id": 1}, {"index": 0, "score": 0.5}]),
         ] {
-            assert_eq!(keep(value.clone()), Some(value));
+            assert_eq!(kept(value.clone()), Some(value));
         }
     }
 
@@ -206,18 +236,23 @@ mod tests {
             json!([{"generated_text": "secret"}]),
             json!({"text": ["secret"]}),
         ] {
-            assert_eq!(keep(value.clone()), None, "{value}");
+            assert_eq!(kept(value.clone()), None, "{value}");
         }
         for value in [
             json!({
                 "object": "list", "data": [{"id": "a secret", "note": "secret"}], "x": "secret"
             }),
             json!({"secret": 1}),
+            json!([{"id": 1, "text": "secret"}, {"index": 0, "score": 0.5, "text": "secret"}]),
             json!(["secret"]),
             json!({"data": [{"embedding": "secret"}]}),
         ] {
-            assert!(!keep(value).unwrap().to_string().contains("secret"));
+            assert!(!kept(value).unwrap().to_string().contains("secret"));
         }
-        assert_eq!(keep(json!("secret")), None);
+        assert_eq!(kept(json!("secret")), None);
+        // Names stand only where names belong.
+        for value in [json!(["secret-1"]), json!({"tokens": ["secret-1"], "data": "secret-1"})] {
+            assert!(!kept(value).unwrap().to_string().contains("secret"));
+        }
     }
 }

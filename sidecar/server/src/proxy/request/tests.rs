@@ -88,6 +88,8 @@ fn numbers_and_flags_are_read_as_servers_read_them() {
         r#""n": -1"#,
         r#""N": 2"#,
         r#""Messages": []"#,
+        r#""me\u017f\u017fages": []"#,
+        "\"to\u{212a}en\": 1, \"\u{17f}tream\": 1",
         r#""chat_template": "x""#,
         r#""truncate_prompt_tokens": "x""#,
     ] {

@@ -15,7 +15,7 @@ fn identifiers_are_not_words() {
 #[test]
 fn only_what_fits_its_shape_stays() {
     const SHAPE: Shape = Shape::Object(&[
-        ("id", Shape::Identifier),
+        ("id", Shape::Reference),
         ("count", Shape::Number),
         ("kind", Shape::Word(&["list"])),
         ("items", Shape::List(&Shape::Object(&[("on", Shape::Flag)]))),
