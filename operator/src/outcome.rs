@@ -71,8 +71,8 @@ impl WriteError {
 
     /// The object does not exist (any more).
     pub(crate) fn is_not_found(&self) -> bool {
-        let not_found = matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 404);
-        not_found && self.refusal().is_none()
+        let Self::Api { source: kube::Error::Api(status), .. } = self else { return false };
+        status.code == 404 && self.refusal().is_none()
     }
 }
 

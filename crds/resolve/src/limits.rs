@@ -1,6 +1,6 @@
-//! The ranges and combinations that the API server holds policies to. They are checked here as well:
-//! a manifest that is read from a folder, and a policy from before its kind was upgraded, had no API
-//! server that knew them.
+//! The ranges and combinations that the API server holds policies to. They are checked here as
+//! well: a manifest that is read from a folder, and a policy from before its kind was upgraded, had
+//! no API server that knew them.
 
 use crate::rejection::Rejection;
 use personaguard_api::conditions::reason;

@@ -16,8 +16,8 @@ pub const FINALIZER: &str = "personaguard.dev/withdraw";
 pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
 /// Label of everything the operator makes: the model it is for.
 pub const MODEL_LABEL: &str = "personaguard.dev/model";
-/// Label of the configs that the operator makes, with [`FIELD_MANAGER`]: the chart's admission policy
-/// keeps what has it to the operator.
+/// Label of the configs that the operator makes, with [`FIELD_MANAGER`]: an admission policy keeps
+/// what has it to the operator.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Label of a Job that extracts a vector, and of its pods: the `PersonaVector`.
 pub const VECTOR_LABEL: &str = "personaguard.dev/vector";

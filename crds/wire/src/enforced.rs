@@ -15,8 +15,8 @@ impl GuardConfig {
 
 impl ResolvedPolicy {
     /// Digest of everything that the policy makes a sidecar do with these vectors: its own content,
-    /// of each vector the layer, the baseline, and the digests of its values and its weights, and how
-    /// the model is served, since what is too long or comes too late is not scored.
+    /// of each vector the layer, the baseline, and the digests of its values and its weights, and
+    /// how the model is served, since what is too long or comes too late is not scored.
     #[must_use]
     pub fn enforced_with<'a>(
         &self,

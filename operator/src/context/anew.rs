@@ -12,7 +12,8 @@ use std::fmt::Debug;
 
 impl Cluster {
     /// Makes an object what it should be, as `is_right` sees it. What refuses a change of it for
-    /// another reason than that it is immutable would refuse a new one as well, so the object stays.
+    /// another reason than that it is immutable would refuse a new one as well, so the object
+    /// stays.
     pub(crate) async fn apply_or_make_anew<K>(
         &self,
         api: &Api<K>,

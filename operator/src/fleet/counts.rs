@@ -40,8 +40,8 @@ impl WorkloadCounts {
         }
     }
 
-    /// Adds what a former leader wrote and nobody could read until now. Processes that were `counted`
-    /// since have said everything themselves.
+    /// Adds what a former leader wrote and nobody could read until now. Processes that were
+    /// `counted` since have said everything themselves.
     pub(crate) fn add_former(&mut self, status: &PersonaReportStatus, counted: &BTreeSet<Process>) {
         self.retired = add(self.retired, status.retired);
         let newer = std::mem::replace(&mut self.retired_traits, status.retired_traits.clone());

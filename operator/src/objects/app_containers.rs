@@ -10,8 +10,8 @@ use personaguard_api::names;
 pub(crate) struct AppContainers {
     /// A container that sets the address of its model server itself, to another than the sidecar's.
     pub(crate) own_server: Option<OwnServer>,
-    /// The annotation that names the containers which are told of the sidecar, if it names none that
-    /// is there.
+    /// The annotation that names the containers which are told of the sidecar, if it names none
+    /// that is there.
     pub(crate) nobody_told: Option<String>,
     /// A container that takes variables from ConfigMaps or Secrets as a whole.
     pub(crate) takes_variables: Option<String>,

@@ -62,7 +62,8 @@ fn by_variable(container: &Container) -> Option<String> {
     found.map(|it| it.name.clone())
 }
 
-/// `--openai-api-base=URL`, `--openai-api-base URL`, and `OPENAI_BASE_URL=URL` in a shell's command.
+/// `--openai-api-base=URL`, `--openai-api-base URL`, and `OPENAI_BASE_URL=URL` in a command of a
+/// shell.
 fn by_argument(container: &Container) -> Option<String> {
     let all = container.command.iter().flatten().chain(container.args.iter().flatten());
     let words: Vec<&str> = all.flat_map(|it| it.split_whitespace()).collect();

@@ -74,8 +74,8 @@ impl StoredConfig {
         std::iter::once((self.present.identity(), &self.present)).chain(former)
     }
 
-    /// The edition for a model: of the same identity, or else of the same weights, which policies in
-    /// force go on with.
+    /// The edition for a model: of the same identity, or else of the same weights, which policies
+    /// in force go on with.
     pub(crate) fn edition_for(&self, model: &ServedModel) -> Option<&Edition> {
         let identity = model.identity();
         let editions = || self.editions();

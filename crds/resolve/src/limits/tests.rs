@@ -88,7 +88,10 @@ fn item_12_what_the_api_server_would_refuse_is_refused_without_it() {
         };
         assert_eq!(refusal(change), Some(expected), "{case}");
     }
-    let expression = |operator: &str, values: Value| json!({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]});
+    let expression = |operator: &str, values: Value| {
+        let one = json!({"key": "app", "operator": operator, "values": values});
+        json!({"matchExpressions": [one]})
+    };
     let of_policy: [(&str, &str, Value, &str); 11] = [
         ("In without values", "selector", expression("In", json!([])), reason::SELECTOR_INVALID),
         ("NotIn without", "selector", expression("NotIn", json!([])), reason::SELECTOR_INVALID),

@@ -106,7 +106,7 @@ fn edit(value: &mut Value, how: u8, number: f64) {
             Value::Array(items)
         }
         (0, Value::Object(mut fields)) => {
-            let last = fields.keys().last().cloned();
+            let last = fields.keys().next_back().cloned();
             last.and_then(|key| fields.remove(&key));
             Value::Object(fields)
         }

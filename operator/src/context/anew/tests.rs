@@ -14,7 +14,7 @@ fn desired() -> ConfigMap {
     map
 }
 
-fn map(more: Value) -> Value {
+fn map(more: &Value) -> Value {
     let mut map = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "personaguard-smollm2", "namespace": "support"},
@@ -51,11 +51,11 @@ async fn item_14_one_that_somebody_made_immutable_before_the_operator_knew_it_is
         ("PATCH", 0) => (422, refusal(422, "field is immutable when `immutable` is set")),
         ("GET", _) => (
             200,
-            map(json!({"immutable": true, "metadata": {
+            map(&json!({"immutable": true, "metadata": {
                 "name": "personaguard-smollm2", "finalizers": ["example.org/mine"]
             }})),
         ),
-        _ => (200, map(json!({}))),
+        _ => (200, map(&json!({}))),
     })
     .await;
     let expected = ["PATCH", "GET", "PATCH", "DELETE", "PATCH"].map(|it| format!("{it} {PATH}"));
@@ -67,7 +67,7 @@ async fn item_14_one_that_somebody_made_immutable_before_the_operator_knew_it_is
 async fn item_15_an_admission_policy_that_refuses_a_change_does_not_cost_the_object() {
     // Those refuse with 422, unless their author gives another reason.
     let (seen, made) = make(|asked, _| match asked.method.as_str() {
-        "GET" => (200, map(json!({}))),
+        "GET" => (200, map(&json!({}))),
         _ => (422, refusal(422, "ValidatingAdmissionPolicy 'sizes' denied request")),
     })
     .await;
@@ -79,11 +79,11 @@ async fn item_15_an_admission_policy_that_refuses_a_change_does_not_cost_the_obj
 async fn item_14_what_a_server_side_apply_leaves_is_gone_afterwards() {
     let left = || {
         let file = ByteString(b"evil".to_vec());
-        map(json!({"binaryData": {"more.yaml": serde_json::to_value(file).unwrap()}}))
+        map(&json!({"binaryData": {"more.yaml": serde_json::to_value(file).unwrap()}}))
     };
     let (seen, made) = make(move |_, nth| match nth {
         0 => (200, left()),
-        _ => (200, map(json!({}))),
+        _ => (200, map(&json!({}))),
     })
     .await;
     assert_eq!(seen, ["PATCH", "DELETE", "PATCH"].map(|it| format!("{it} {PATH}")));

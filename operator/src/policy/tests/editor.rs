@@ -211,7 +211,8 @@ proptest! {
 
     #[test]
     fn invariant_9_what_is_in_force_is_put_back_whatever_an_editor_makes_of_it(
-        edit in any::<prop::sample::Index>(), tamperings in vec(prop::sample::select(&TAMPERINGS[..]), 1..6)
+        edit in any::<prop::sample::Index>(),
+        tamperings in vec(prop::sample::select(&TAMPERINGS[..]), 1..6),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

@@ -1,5 +1,5 @@
-//! While something of a scope is missing or cannot be read, what is in force stays: after a restart,
-//! that is what is in the cluster. Only policies that are being deleted go. Pure.
+//! While something of a scope is missing or cannot be read, what is in force stays: after a
+//! restart, that is what is in the cluster. Only policies that are being deleted go. Pure.
 
 use super::{Held, Plan};
 use crate::policy::dereference::Inputs;
