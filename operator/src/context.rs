@@ -1,6 +1,7 @@
 //! What every controller works with: the API server, the stores, the queue, Events and metrics. No
 //! controller keeps its state here.
 
+mod anew;
 mod api_client;
 mod api_health;
 mod cluster;

@@ -64,10 +64,12 @@ impl Informers<'_> {
         self.follow(kind, watcher(api, config()), store, Some, changed);
     }
 
-    /// Configs of sidecars.
+    /// Configs of sidecars. One without the label that keeps it to the operator is somebody else's.
     fn config_maps(&mut self) {
         let api: Api<Readable<ConfigMap>> = self.triggers.context.cluster.all();
-        let stream = watcher(api, config().labels(names::MODEL_LABEL));
+        let (managed_by, manager) = (names::MANAGED_BY_LABEL, names::FIELD_MANAGER);
+        let labels = format!("{},{managed_by}={manager}", names::MODEL_LABEL);
+        let stream = watcher(api, config().labels(&labels));
         let store: fn(&Stores) -> &Store<ConfigMap> = |stores| &stores.config_maps;
         self.follow(Kind::ConfigMap, stream, store, Some, Triggers::config_map_changed);
     }

@@ -38,6 +38,12 @@ impl Scope {
         let model = metadata.labels.as_ref()?.get(names::MODEL_LABEL)?.clone();
         Some(Self { namespace: metadata.namespace.clone()?, model })
     }
+
+    /// The scope whose config this is: one of another name only has the label.
+    pub(crate) fn of_config(metadata: &ObjectMeta) -> Option<Self> {
+        let scope = Self::of_labels(metadata)?;
+        (metadata.name == Some(names::for_model(&scope.model))).then_some(scope)
+    }
 }
 
 /// The controller of a pod (a ReplicaSet, a Job …), as the pod's owner reference names it.

@@ -71,7 +71,8 @@ impl WriteError {
 
     /// The object does not exist (any more).
     pub(crate) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Api { source: kube::Error::Api(status), .. } if status.code == 404)
+        let Self::Api { source: kube::Error::Api(status), .. } = self else { return false };
+        status.code == 404 && self.refusal().is_none()
     }
 }
 
@@ -81,7 +82,9 @@ impl WriteError {
     pub(crate) fn refusal(&self) -> Option<String> {
         match self {
             Self::Api { object, source: kube::Error::Api(status) } => {
-                let lasts = ![404, 409].contains(&status.code);
+                // Webhooks answer with a code of their choice.
+                let by_admission = status.message.contains("denied the request");
+                let lasts = by_admission || ![404, 409].contains(&status.code);
                 lasts.then(|| format!("{object}: {}", status.message))
             }
             _ => None,

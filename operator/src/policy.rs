@@ -9,6 +9,7 @@ mod dereference;
 mod finalizer;
 #[cfg(test)]
 mod fixtures;
+mod memory;
 mod status;
 mod stored;
 #[cfg(test)]

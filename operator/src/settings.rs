@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use personaguard_api::Resources;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -76,6 +77,10 @@ pub(crate) struct Settings {
     /// When the kubelet pulls that image.
     #[arg(long, env = "PERSONAGUARD_SIDECAR_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
     pub(crate) sidecar_image_pull_policy: PullPolicy,
+    /// Requests and limits of sidecars whose PersonaModel has no spec.runtime.resources, as JSON.
+    /// Example: {"requests": {"cpu": "50m", "memory": "128Mi"}}.
+    #[arg(long, env = "PERSONAGUARD_SIDECAR_RESOURCES", value_parser = resources)]
+    pub(crate) sidecar_resources: Option<Resources>,
     /// OTLP/HTTP endpoint for the sidecars' traces. Example:
     /// http://otel-collector.monitoring.svc:4318.
     #[arg(long, env = "PERSONAGUARD_SIDECAR_OTLP_ENDPOINT")]
@@ -112,6 +117,10 @@ pub(crate) struct Settings {
     /// Log format. RUST_LOG sets the levels; the default is info.
     #[arg(long, env = "PERSONAGUARD_LOG_FORMAT", default_value = "json")]
     pub(crate) log_format: LogFormat,
+}
+
+fn resources(text: &str) -> serde_json::Result<Resources> {
+    serde_json::from_str(text)
 }
 
 impl Settings {

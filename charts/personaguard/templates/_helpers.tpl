@@ -88,7 +88,8 @@ true
 {{- end }}
 
 {{/* CEL: whether a pod has the sidecar as it was injected. Images and resources are other people's to rewrite (mirrors,
-     digests, autoscalers, limit ranges), and so is what they add: variables, mounts beside ours, a token. */}}
+     digests, autoscalers, limit ranges), and so is what they add: variables, mounts beside ours, a token. Not what would put
+     other code into it: a path is compared as the kernel reads it, so one that is not written plainly is none of theirs. */}}
 {{- define "personaguard.injected" -}}
 {{ include "personaguard.namesakes" (dict "object" "object") }}.exists(c,
   c.?restartPolicy == optional.of('Always') &&
@@ -102,12 +103,15 @@ true
     params.spec.container.?env.orValue([]).exists(p, p.name == e.name) ?
     params.spec.container.?env.orValue([]).exists(p, p.name == e.name && p.?value.orValue('') == e.?value.orValue('') && has(p.valueFrom) == has(e.valueFrom)) :
     e.name == 'PERSONAGUARD_UPSTREAM' ?
-    has(params.spec.takeover) && e.?value.orValue('').startsWith('http://127.0.0.1:') :
-    !e.name.startsWith('PERSONAGUARD_')) &&
+    has(params.spec.takeover) && e.?value.orValue('').matches('^http://127[.]0[.]0[.]1:[0-9]+$') :
+    !e.name.startsWith('PERSONAGUARD_') && !e.name.startsWith('LD_') && e.name != 'GLIBC_TUNABLES') &&
+  (!has(params.spec.takeover) || c.?env.orValue([]).exists(e, e.name == 'PERSONAGUARD_UPSTREAM')) &&
   params.spec.container.?ports.orValue([]).all(p, c.?ports.orValue([]).exists(o, o.?name == p.?name && o.containerPort == p.containerPort)) &&
   params.spec.container.?volumeMounts.orValue([]).all(p, c.?volumeMounts.orValue([]).exists(m,
     m.name == p.name && m.mountPath == p.mountPath && !has(m.subPath) && !has(m.subPathExpr))) &&
-  c.?volumeMounts.orValue([]).all(m, m.mountPath != '/' && !m.mountPath.startsWith('/usr') &&
+  c.?volumeMounts.orValue([]).all(m, m.mountPath.startsWith('/') && !(m.mountPath + '/').matches('//|/[.][.]?/') &&
+    !['/usr/', '/lib/', '/lib64/', '/bin/', '/sbin/', '/etc/ld.so.preload/', '/etc/ld.so.cache/'].exists(d,
+      (m.mountPath + '/').startsWith(d) || d.startsWith(m.mountPath + '/')) &&
     params.spec.container.?volumeMounts.orValue([]).all(p, (m.name == p.name && m.mountPath == p.mountPath) ||
     !((m.mountPath + '/').startsWith(p.mountPath + '/') || (p.mountPath + '/').startsWith(m.mountPath + '/'))))) &&
 params.spec.volumes.all(p, object.spec.?volumes.orValue([]).exists(v, v.name == p.name &&

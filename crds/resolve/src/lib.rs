@@ -2,9 +2,12 @@
 //! serve` share.
 
 mod assemble;
+#[cfg(test)]
+mod author_tests;
 mod conflict;
 #[cfg(test)]
 mod fixtures;
+mod limits;
 mod placement;
 mod rejection;
 mod scale;
@@ -129,6 +132,7 @@ pub fn resolve_policy(
             ),
         ));
     }
+    limits::of_selector(&wire_selector(&spec.selector))?;
     placed(policy)?;
     if spec.traits.is_empty() {
         return Err(Rejection::new(
@@ -137,6 +141,7 @@ pub fn resolve_policy(
         ));
     }
     consistent(spec)?;
+    limits::of_policy(spec)?;
     let mut seen = BTreeSet::new();
     let mut traits = Vec::with_capacity(spec.traits.len());
     let mut used = BTreeMap::new();
@@ -162,6 +167,7 @@ pub fn resolve_policy(
         if moves_activations(rule) {
             vector.steers(&rule.vector)?;
         }
+        limits::of_rule(rule)?;
         let scale = Scale::of(policy, rule, vector);
         let (min, max) = bounds(rule, &scale)?;
         let action = complete(rule)?;
@@ -197,7 +203,7 @@ pub fn resolve_policy(
         record_conversations: spec.record_conversations,
         traits,
     };
-    resolved.digest = Some(resolved.enforced_with(|name| used.get(name)));
+    resolved.digest = Some(resolved.enforced_with(&served_model(model), |name| used.get(name)));
     Ok(resolved)
 }
 

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     LabelSelector, LabelSelectorRequirement, Time,
 };
 use personaguard_api::{
-    CalibratedFrom, CalibrationSource, Capping, Digest, Layer, PersonaVector, ProjectionRange,
-    Score, Steering, TrafficCalibration, selects,
+    CalibratedFrom, CalibrationSource, Capping, ConditionAt, Digest, Layer, PersonaVector,
+    ProjectionRange, Score, Steering, TrafficCalibration, selects,
 };
 use personaguard_wire::Sample;
 
@@ -317,7 +317,7 @@ fn a_condition_on_steering_is_read_before_it_steers() {
         policy.spec.traits[0].steer.as_mut().unwrap().when =
             Some(personaguard_api::SteeringCondition {
                 vector: Some(vector.into()),
-                at: Default::default(),
+                at: if until.is_some() { ConditionAt::Token } else { ConditionAt::PromptLast },
                 above,
                 until,
             });

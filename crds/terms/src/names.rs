@@ -16,6 +16,9 @@ pub const FINALIZER: &str = "personaguard.dev/withdraw";
 pub const CONFIG_DIGEST_ANNOTATION: &str = "personaguard.dev/config-digest";
 /// Label of everything the operator makes: the model it is for.
 pub const MODEL_LABEL: &str = "personaguard.dev/model";
+/// Label of the configs that the operator makes, with [`FIELD_MANAGER`]: an admission policy keeps
+/// what has it to the operator.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Label of a Job that extracts a vector, and of its pods: the `PersonaVector`.
 pub const VECTOR_LABEL: &str = "personaguard.dev/vector";
 /// Label of the Jobs of a `DatasetScreen`, and of their pods: its name.
@@ -70,6 +73,8 @@ pub const TOKEN_AUDIENCE: &str = "reports.personaguard.dev";
 
 /// Environment variable by which the app container finds the sidecar.
 pub const BASE_URL_ENV: &str = "OPENAI_BASE_URL";
+/// The same, as older clients know it.
+pub const FORMER_BASE_URL_ENV: &str = "OPENAI_API_BASE";
 
 /// Environment variable by which a sidecar in placement Proxy finds the app; the API server sets
 /// it, by the app's port.

@@ -1,7 +1,7 @@
 //! What a policy of a config amounts to, as a digest that operator and sidecar each compute from
 //! what they hold. A text that was changed in between has another one, whatever it says of itself.
 
-use crate::guard_config::{GuardConfig, ResolvedPolicy, ResolvedVector};
+use crate::guard_config::{GuardConfig, ResolvedPolicy, ResolvedVector, ServedModel};
 use personaguard_terms::Digest;
 use std::collections::BTreeMap;
 
@@ -9,15 +9,20 @@ impl GuardConfig {
     /// Digest of a policy as it is enforced with the vectors of this config.
     #[must_use]
     pub fn enforced(&self, policy: &ResolvedPolicy) -> Digest {
-        policy.enforced_with(|name| self.vectors.get(name))
+        policy.enforced_with(&self.model, |name| self.vectors.get(name))
     }
 }
 
 impl ResolvedPolicy {
     /// Digest of everything that the policy makes a sidecar do with these vectors: its own content,
-    /// and of each vector the layer, the baseline, and the digests of its values and its weights.
+    /// of each vector the layer, the baseline, and the digests of its values and its weights, and
+    /// how the model is served, since what is too long or comes too late is not scored.
     #[must_use]
-    pub fn enforced_with<'a>(&self, vector: impl Fn(&str) -> Option<&'a ResolvedVector>) -> Digest {
+    pub fn enforced_with<'a>(
+        &self,
+        model: &ServedModel,
+        vector: impl Fn(&str) -> Option<&'a ResolvedVector>,
+    ) -> Digest {
         let policy = Self { digest: None, ..self.clone() };
         let vectors: BTreeMap<String, Option<&ResolvedVector>> = self
             .vectors()
@@ -27,7 +32,7 @@ impl ResolvedPolicy {
             })
             .collect();
         // Fields and strings alone: there is nothing in it that cannot be written.
-        let content = serde_json::to_vec(&(policy, vectors)).unwrap_or_default();
+        let content = serde_json::to_vec(&(policy, vectors, model)).unwrap_or_default();
         Digest::of(&content)
     }
 }

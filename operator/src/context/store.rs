@@ -171,6 +171,11 @@ impl<V: PartialEq> Store<V> {
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
     }
 
+    /// Whether the first list is complete.
+    pub(crate) fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
     /// Applies an event of the watch and returns what changed. An object that `convert` turns down
     /// counts as none.
     pub(crate) fn apply<K: Resource>(

@@ -100,16 +100,32 @@ impl Controller {
         if let Some(wait) = may_wait(snapshot, before, &status) {
             return Ok(Some(wait));
         }
+        let written = self.write(name, snapshot, &status, same_workload).await;
+        // People are told also while the report itself cannot be written, once.
+        if written.as_ref().err().is_none_or(ReconcileError::is_refused) {
+            let (context, workload) = (&self.context, &snapshot.reference);
+            let before = snapshot.announced.as_ref().or(before);
+            announce_drift(context, &name.namespace, workload, before, &status).await;
+            announce_audit_log_gap(context, &name.namespace, workload, before, &status).await;
+            self.fleet.announced(name, &status);
+        }
+        written.map(|()| requeue_after)
+    }
+
+    async fn write(
+        &self,
+        name: &ObjectName,
+        snapshot: &Snapshot,
+        status: &PersonaReportStatus,
+        same_workload: bool,
+    ) -> Result<(), ReconcileError> {
         let api: Api<PersonaReport> = self.context.cluster.namespaced(&name.namespace);
         if !same_workload {
             self.context.cluster.apply(&api, &name.name, &object(name, snapshot)).await?;
         }
-        self.context.write_status(&api, &self.context.stores.reports, &name.name, &status).await?;
+        self.context.write_status(&api, &self.context.stores.reports, &name.name, status).await?;
         self.fleet.written(name);
-        let (context, workload) = (&self.context, &snapshot.reference);
-        announce_drift(context, &name.namespace, workload, before, &status).await;
-        announce_audit_log_gap(context, &name.namespace, workload, before, &status).await;
-        Ok(requeue_after)
+        Ok(())
     }
 
     /// The workload is gone, and its report with it.

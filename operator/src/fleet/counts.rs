@@ -8,7 +8,7 @@ mod merge;
 mod process;
 
 pub(crate) use effect::{NewBreach, PushEffect};
-pub(crate) use process::{Contested, Origin};
+pub(crate) use process::{Contested, Origin, Process};
 
 use convert::pod_counts;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use merge::{add, merge_into, without_sample};
 use personaguard_api::{Digest, PersonaReportStatus, PodCounts, Totals, TraitScores};
 use personaguard_wire::{Sample, SidecarReport};
 use process::{Claim, judge};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Traits for which a workload keeps the counts of sidecars that are gone.
 const MAX_RETIRED_TRAITS: usize = 256;
@@ -37,6 +37,26 @@ impl WorkloadCounts {
             pods: status.pods.iter().map(|pod| (pod.uid.clone(), pod.clone())).collect(),
             retired: status.retired,
             retired_traits: status.retired_traits.clone(),
+        }
+    }
+
+    /// Adds what a former leader wrote and nobody could read until now. Processes that were
+    /// `counted` since have said everything themselves.
+    pub(crate) fn add_former(&mut self, status: &PersonaReportStatus, counted: &BTreeSet<Process>) {
+        self.retired = add(self.retired, status.retired);
+        let newer = std::mem::replace(&mut self.retired_traits, status.retired_traits.clone());
+        for scores in &newer {
+            merge_into(&mut self.retired_traits, scores, MAX_RETIRED_TRAITS);
+        }
+        for pod in &status.pods {
+            if counted.contains(&Process::of(pod)) {
+                continue;
+            }
+            if self.pods.contains_key(&pod.uid) {
+                self.retire_counts(pod);
+            } else {
+                self.pods.insert(pod.uid.clone(), pod.clone());
+            }
         }
     }
 

@@ -7,9 +7,10 @@ use super::workload_state::{Snapshot, WorkloadState};
 use crate::keys::{Key, ObjectName, Owner, Scope};
 use crate::objects::PodView;
 use kube::Client;
-use personaguard_api::{PersonaReport, WorkloadReference};
+use personaguard_api::{PersonaReport, PersonaReportStatus, WorkloadReference};
 use personaguard_wire::SidecarReport;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -39,16 +40,18 @@ impl Fleet {
         }
     }
 
-    /// Takes over what a former leader wrote.
+    /// Takes over what a former leader wrote, once.
     pub(crate) fn restore(&self, report: &PersonaReport) {
-        let counts = WorkloadCounts::from_status(&report.status.clone().unwrap_or_default());
+        let status = report.status.clone().unwrap_or_default();
         let mut inner = self.lock();
         inner.listening_since.get_or_insert_with(Instant::now);
-        let reference = report.spec.workload.clone();
-        inner
-            .workloads
-            .entry(ObjectName::of(report))
-            .or_insert_with(|| WorkloadState::restored(reference, counts));
+        match inner.workloads.entry(ObjectName::of(report)) {
+            Entry::Occupied(mut known) => known.get_mut().restore(&status),
+            Entry::Vacant(new) => {
+                let counts = WorkloadCounts::from_status(&status);
+                new.insert(WorkloadState::restored(report.spec.workload.clone(), counts));
+            }
+        }
     }
 
     pub(crate) async fn workload_of(&self, pod: &PodView) -> kube::Result<WorkloadReference> {
@@ -129,6 +132,12 @@ impl Fleet {
         };
         let sidecar_pods: Vec<_> = pods.iter().filter(belongs).collect();
         Some(state.snapshot(&sidecar_pods, listening))
+    }
+
+    pub(super) fn announced(&self, name: &ObjectName, status: &PersonaReportStatus) {
+        if let Some(state) = self.lock().workloads.get_mut(name) {
+            state.announced(&status.conditions);
+        }
     }
 
     pub(super) fn written(&self, name: &ObjectName) {

@@ -1,10 +1,11 @@
 //! What is known of one workload between two writes of its `PersonaReport`.
 
 use super::contest::Contest;
-use super::counts::{Contested, NewBreach, Origin, WorkloadCounts};
+use super::counts::{Contested, NewBreach, Origin, Process, WorkloadCounts};
 use crate::objects::PodView;
 use jiff::Timestamp;
-use personaguard_api::WorkloadReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use personaguard_api::{PersonaReportStatus, WorkloadReference};
 use personaguard_wire::SidecarReport;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,6 +36,12 @@ pub(super) struct WorkloadState {
     contests: HashMap<String, Contest>,
     /// New breaches without an Event.
     unannounced: Vec<NewBreach>,
+    /// What people were last told of.
+    announced: Option<PersonaReportStatus>,
+    /// The counts include what the report of the cluster says.
+    restored: bool,
+    /// While they do not: the processes that have reported since.
+    counted: BTreeSet<Process>,
 }
 
 /// What needs to be reconciled because of a push.
@@ -57,6 +64,8 @@ pub(super) struct Snapshot {
     /// Names of pods for which two processes report.
     pub(super) contested_pods: BTreeSet<String>,
     pub(super) unannounced: Vec<NewBreach>,
+    /// What people were last told of, if this process told them.
+    pub(super) announced: Option<PersonaReportStatus>,
 }
 
 impl WorkloadState {
@@ -71,6 +80,9 @@ impl WorkloadState {
             last_seen: HashMap::new(),
             contests: HashMap::new(),
             unannounced: Vec::new(),
+            announced: None,
+            restored: false,
+            counted: BTreeSet::new(),
         }
     }
 
@@ -78,7 +90,20 @@ impl WorkloadState {
     pub(super) fn restored(reference: WorkloadReference, counts: WorkloadCounts) -> Self {
         let now = Instant::now();
         let last_seen = counts.pods().map(|pod| (pod.uid.clone(), now)).collect();
-        Self { counts, report_existed: true, last_seen, ..Self::new(reference) }
+        Self { counts, report_existed: true, last_seen, restored: true, ..Self::new(reference) }
+    }
+
+    /// Takes over the report of a former leader that could not be read at first.
+    pub(super) fn restore(&mut self, status: &PersonaReportStatus) {
+        if self.restored {
+            return;
+        }
+        self.counts.add_former(status, &self.counted);
+        for pod in self.counts.pods() {
+            self.last_seen.entry(pod.uid.clone()).or_insert_with(Instant::now);
+        }
+        (self.restored, self.report_existed, self.write_now) = (true, true, true);
+        self.counted.clear();
     }
 
     /// Records a push.
@@ -96,6 +121,9 @@ impl WorkloadState {
             self.contests.entry(pod.uid.clone()).or_default().add(Instant::now());
         }
         let effect = recorded?;
+        if !self.restored {
+            self.counted.extend(self.counts.pod(&pod.uid).map(Process::of));
+        }
         let last_seen = self.last_seen.insert(pod.uid.clone(), Instant::now());
         let was_silent = last_seen.is_none_or(|last| last.elapsed() > SILENT_AFTER);
         let breached = !effect.breaches.is_empty();
@@ -148,13 +176,22 @@ impl WorkloadState {
             write_now: std::mem::take(&mut self.write_now),
             since_write: self.written.map(|written| written.elapsed()),
             unannounced: std::mem::take(&mut self.unannounced),
+            announced: self.announced.clone(),
         }
+    }
+
+    /// People were told of what the conditions say.
+    pub(super) fn announced(&mut self, conditions: &[Condition]) {
+        let conditions = conditions.to_vec();
+        self.announced = Some(PersonaReportStatus { conditions, ..PersonaReportStatus::default() });
     }
 
     pub(super) fn written(&mut self) {
         self.written = Some(Instant::now());
         self.report_existed = true;
         self.missing_since = None;
+        self.restored = true;
+        self.counted.clear();
     }
 
     /// The write failed.

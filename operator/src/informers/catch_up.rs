@@ -3,7 +3,6 @@
 use super::triggers::Triggers;
 use crate::keys::{Key, Kind, ObjectName};
 use kube::ResourceExt;
-use std::collections::HashSet;
 
 /// Restores the counts that the former leader wrote, and queues everything, because anything may
 /// have changed since. The stores must be synced.
@@ -44,15 +43,5 @@ fn restore(triggers: &Triggers) {
     for report in context.stores.reports.all() {
         fleet.restore(&report);
     }
-    let pods = &context.stores.pods;
-    let mut existing: HashSet<String> = pods.all().iter().map(|pod| pod.uid.clone()).collect();
-    for name in pods.all_unreadable() {
-        let unreadable = pods.unreadable(&name.namespace, &name.name);
-        existing.extend(unreadable.map(|unreadable| unreadable.uid().to_owned()));
-    }
-    for (namespace, uid) in fleet.known_pods() {
-        if !existing.contains(&uid) {
-            fleet.retire_pod(&namespace, &uid);
-        }
-    }
+    triggers.retire_gone();
 }

@@ -11,6 +11,7 @@ use personaguard_api::{
     DatasetScreen, PersonaInjection, PersonaModel, PersonaPolicy, PersonaReport, PersonaVector,
     Placement,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(crate) struct Triggers {
@@ -59,8 +60,12 @@ impl Triggers {
     }
 
     pub(super) fn report_changed(&self, change: Change<PersonaReport>) {
-        if change.after.is_none() {
-            self.queue(Key::Report(change.name));
+        let Some(report) = &change.after else { return self.queue(Key::Report(change.name)) };
+        // What it says is missing from the counts if it could not be read when this process began
+        // to lead. Before that, everything is restored together.
+        if change.unreadable_before.is_some() && self.context.stores.pods.is_synced() {
+            self.fleet.restore(report);
+            self.retire_gone();
         }
     }
 
@@ -168,6 +173,21 @@ impl Triggers {
         };
         for policy in self.context.stores.policies.all().into_iter().filter(lists) {
             self.queue(Key::Scope(Scope::of_policy(&policy)));
+        }
+    }
+
+    /// Retires pods that are known by a report and exist no more.
+    pub(super) fn retire_gone(&self) {
+        let pods = &self.context.stores.pods;
+        let mut existing: HashSet<String> = pods.all().iter().map(|pod| pod.uid.clone()).collect();
+        for name in pods.all_unreadable() {
+            let unreadable = pods.unreadable(&name.namespace, &name.name);
+            existing.extend(unreadable.map(|unreadable| unreadable.uid().to_owned()));
+        }
+        for (namespace, uid) in self.fleet.known_pods() {
+            if !existing.contains(&uid) {
+                self.fleet.retire_pod(&namespace, &uid);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the containers of an app say about servers and ports. Pure.
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use super::own_server::OwnServer;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 use personaguard_api::names;
 
@@ -8,7 +9,10 @@ use personaguard_api::names;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AppContainers {
     /// A container that sets the address of its model server itself, to another than the sidecar's.
-    pub(crate) own_server: Option<String>,
+    pub(crate) own_server: Option<OwnServer>,
+    /// The annotation that names the containers which are told of the sidecar, if it names none
+    /// that is there.
+    pub(crate) nobody_told: Option<String>,
     /// A container that takes variables from ConfigMaps or Secrets as a whole.
     pub(crate) takes_variables: Option<String>,
     /// A container that wants a port of the sidecar, and that port.
@@ -37,13 +41,14 @@ impl AppContainers {
                 .filter(|container| told.as_ref().is_none_or(|told| told.contains(&container.name)))
         };
         let name = |container: &Container| container.name.clone();
-        let ports: Vec<Port> = spec.containers.iter().flat_map(ports).collect();
+        let ports: Vec<Port> = running(spec).flat_map(ports).collect();
         let conflict = ports
             .iter()
             .find(|port| [names::API_PORT, names::ADMIN_PORT].contains(&port.number))
             .map(|port| (port.container.clone(), port.number));
         Self {
-            own_server: meant().find(|container| has_own_server(container)).map(name),
+            own_server: meant().find_map(OwnServer::of),
+            nobody_told: told.as_ref().filter(|_| meant().next().is_none()).map(|it| it.join(", ")),
             takes_variables: meant()
                 .find(|container| container.env_from.iter().flatten().next().is_some())
                 .map(name),
@@ -60,20 +65,12 @@ fn told(pod: &Pod) -> Option<Vec<String>> {
     Some(list.split(',').map(|name| name.trim().to_owned()).collect())
 }
 
-/// Where the value comes from elsewhere it cannot be seen, and is not the sidecar's either.
-fn has_own_server(container: &Container) -> bool {
-    let mut variables = container.env.iter().flatten();
-    // The last of several counts.
-    let variable = variables.rfind(|variable| variable.name == names::BASE_URL_ENV);
-    variable.is_some_and(|variable| !variable.value.as_deref().is_some_and(leads_to_sidecar))
-}
-
-fn leads_to_sidecar(url: &str) -> bool {
-    let rest = url.trim().strip_prefix("http://").unwrap_or_default();
-    let authority = rest.split('/').next().unwrap_or_default();
-    authority.rsplit_once(':').is_some_and(|(host, port)| {
-        ["127.0.0.1", "localhost", "[::1]"].contains(&host) && port.parse() == Ok(names::API_PORT)
-    })
+/// Containers that run beside the sidecar, as long as it does.
+fn running(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    let native = spec.init_containers.iter().flatten().filter(|container| {
+        container.restart_policy.as_deref() == Some("Always") && container.name != names::CONTAINER
+    });
+    spec.containers.iter().chain(native)
 }
 
 fn ports(container: &Container) -> impl Iterator<Item = Port> {

@@ -15,6 +15,8 @@ pub(crate) struct ServiceView {
     pub(crate) target_numbers: Vec<u16>,
     /// Container ports that it targets by name.
     pub(crate) target_names: Vec<String>,
+    /// Its ports, if it is headless: clients get the addresses of pods, and use these there.
+    pub(crate) headless_ports: Vec<u16>,
     /// Its author says that it does not lead to a model.
     pub(crate) leads_elsewhere: bool,
 }
@@ -30,15 +32,18 @@ impl ServiceView {
         if spec.type_.as_deref() == Some("ExternalName") {
             return None;
         }
+        let headless = spec.cluster_ip.as_deref() == Some("None");
         let (mut target_numbers, mut target_names) = (Vec::new(), Vec::new());
+        let mut headless_ports = Vec::new();
         for port in spec.ports.into_iter().flatten() {
+            headless_ports.extend(u16::try_from(port.port).ok().filter(|_| headless));
             match port.target_port {
                 Some(IntOrString::String(name)) => target_names.push(name),
                 Some(IntOrString::Int(number)) => target_numbers.extend(u16::try_from(number)),
                 None => target_numbers.extend(u16::try_from(port.port)),
             }
         }
-        Some(Self { name, selector, target_numbers, target_names, leads_elsewhere })
+        Some(Self { name, selector, target_numbers, target_names, headless_ports, leads_elsewhere })
     }
 
     pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {

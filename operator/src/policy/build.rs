@@ -8,6 +8,7 @@ use crate::settings::Settings;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt as _;
 use kube::core::{ObjectMeta, Selector};
 use personaguard_api::{
     FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, label_selector, names,
@@ -30,7 +31,7 @@ pub(crate) enum Desired<T> {
     Absent,
 }
 
-/// `stored` is the config as it is.
+/// `stored` is the config in force.
 pub(super) fn build(
     validated: &Validated,
     stored: Option<&ConfigMap>,
@@ -58,7 +59,11 @@ pub(super) fn build(
                 (Some(_), Some(stored)) => present_object(same_text(stored, authorities)),
                 _ => Desired::Unchanged,
             },
-            injection: Desired::Unchanged,
+            injection: match held.injection.as_deref() {
+                _ if !held.injects => Desired::Absent,
+                Some(injection) => same_injection(injection),
+                None => Desired::Unchanged,
+            },
         },
         Plan::Withdraw(leftover) => DesiredState {
             config: match leftover {
@@ -73,6 +78,14 @@ pub(super) fn build(
 
 fn present_object<T>(object: T) -> Desired<T> {
     Desired::Present(Box::new(object))
+}
+
+/// The injection in force to the letter.
+fn same_injection(stored: &PersonaInjection) -> Desired<PersonaInjection> {
+    let mut injection = PersonaInjection::new(&stored.name_any(), stored.spec.clone());
+    injection.metadata.namespace = stored.namespace();
+    injection.metadata.labels = stored.metadata.labels.clone();
+    present_object(injection)
 }
 
 /// The stored config to the letter, with the authorities that are trusted now.
@@ -180,7 +193,7 @@ fn metadata(namespace: &str, model: &str) -> ObjectMeta {
         namespace: Some(namespace.to_owned()),
         labels: Some(BTreeMap::from([
             (names::MODEL_LABEL.to_owned(), model.to_owned()),
-            ("app.kubernetes.io/managed-by".to_owned(), names::FIELD_MANAGER.to_owned()),
+            (names::MANAGED_BY_LABEL.to_owned(), names::FIELD_MANAGER.to_owned()),
         ])),
         ..ObjectMeta::default()
     }

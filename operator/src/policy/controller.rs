@@ -4,6 +4,7 @@ use super::apply::apply;
 use super::build::build;
 use super::dereference::dereference;
 use super::finalizer::{Withdrawals, add_finalizers, release_finalizers};
+use super::memory::Memory;
 use super::status::update_status;
 use super::validate::validate;
 use crate::certs::TrustBundle;
@@ -21,6 +22,7 @@ pub(crate) struct Controller {
     fleet: Arc<Fleet>,
     trust_bundle: TrustBundle,
     withdrawals: Withdrawals,
+    memory: Memory,
 }
 
 impl Controller {
@@ -30,21 +32,22 @@ impl Controller {
         fleet: Arc<Fleet>,
         trust_bundle: TrustBundle,
     ) -> Self {
-        Self { context, artifacts, fleet, trust_bundle, withdrawals: Withdrawals::default() }
+        let (withdrawals, memory) = (Withdrawals::default(), Memory::default());
+        Self { context, artifacts, fleet, trust_bundle, withdrawals, memory }
     }
 
     /// A write that fails keeps no other from being tried: status, Events and finalizers go on, and
     /// the status tells what was refused. All is tried again afterwards.
     pub(crate) async fn reconcile(&self, scope: &Scope) -> Result<Done, ReconcileError> {
-        let Self { context, artifacts, fleet, .. } = self;
-        let inputs = dereference(context, artifacts, fleet, &self.trust_bundle, scope).await?;
+        let Self { context, artifacts, fleet, trust_bundle, memory, .. } = self;
+        let inputs = dereference(context, artifacts, fleet, trust_bundle, memory, scope).await?;
         let mut failed = FailedWrites::default();
         add_finalizers(context, &inputs, &mut failed).await?;
         let validated = validate(&inputs);
         let desired = build(&validated, inputs.config_map.as_deref());
         let built = match &desired {
             Ok(desired) => {
-                apply(context, &inputs, &validated, desired, &mut failed).await.map(Ok)?
+                apply(context, memory, &inputs, &validated, desired, &mut failed).await.map(Ok)?
             }
             Err(error) => Err(ReconcileError::Build(error.clone())),
         };
@@ -57,7 +60,11 @@ impl Controller {
         let rejection = validated.rejected.values().next();
         Ok(Done {
             reason: rejection.map_or(reason::RESOLVED, |rejection| rejection.reason).to_owned(),
-            requeue_after: status_changes_in.into_iter().chain(release_in).min(),
+            requeue_after: status_changes_in
+                .into_iter()
+                .chain(release_in)
+                .chain(inputs.look_again)
+                .min(),
         })
     }
 }

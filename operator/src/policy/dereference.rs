@@ -1,7 +1,9 @@
 //! Step 1: everything that the policies of a scope refer to, and everything that exists of it.
 
 mod failed_creations;
+mod vanished;
 
+use super::memory::{Memory, Objects};
 use super::stored::Stored;
 use crate::certs::TrustBundle;
 use crate::context::{Context, Unreadable};
@@ -19,6 +21,7 @@ use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a reconciliation starts from.
 #[derive(Debug)]
@@ -51,8 +54,13 @@ pub(crate) struct Inputs {
     pub(crate) failed_creations: Vec<FailedCreation>,
     /// Last report of each pod of the namespace, by UID.
     pub(crate) reports: BTreeMap<String, PodCounts>,
+    /// Config and injection that are in force.
     pub(crate) config_map: Option<Arc<ConfigMap>>,
     pub(crate) injection: Option<Arc<PersonaInjection>>,
+    /// What the cluster holds in their place. It is the same, unless somebody else changed it.
+    pub(crate) found: Objects,
+    /// When to look again, because the cluster contradicts itself.
+    pub(crate) look_again: Option<Duration>,
     /// Why nothing is injected in this namespace, if nothing is.
     pub(crate) exclusion: Option<String>,
 }
@@ -82,6 +90,7 @@ pub(super) async fn dereference(
     artifacts: &ArtifactCache,
     fleet: &Fleet,
     trust_bundle: &TrustBundle,
+    memory: &Memory,
     scope: &Scope,
 ) -> kube::Result<Inputs> {
     let (stores, namespace) = (&context.stores, scope.namespace.as_str());
@@ -91,14 +100,31 @@ pub(super) async fn dereference(
     let (gone, others): (Vec<_>, Vec<_>) =
         stores.policies_beside(scope).into_iter().partition(is_deleted);
     let name = names::for_model(&scope.model);
-    let config_map = stores.config_maps.get(namespace, &name);
-    let unread = unread_policies(context, scope, config_map.as_deref());
+    let found = Objects {
+        config_map: stores.config_maps.get(namespace, &name),
+        injection: stores.injections.get(namespace, &name),
+    };
+    let unreadable = unreadable(context, scope, &name);
+    let Objects { config_map, injection } = match unreadable.as_slice() {
+        [] => memory.recall(scope, &found),
+        // What cannot be read yet is not taken for what is not there.
+        _ => memory.known(scope).unwrap_or_else(|| found.clone()),
+    };
+    let stored = Stored::read(config_map.as_deref());
+    let unread = unread_policies(context, scope, &stored);
     let (unread_deleted, unread): (Vec<_>, Vec<_>) =
         unread.into_iter().partition(|policy| policy.is_being_deleted());
     let deleted = deleted.iter().chain(&gone).map(|policy| policy.metadata.clone());
     let mut pods = stores.pods.within(namespace);
     pods.retain(|pod| !pod.terminating);
     let failed_creations = failed_creations(context, namespace, &policies, &pods).await;
+    let vanished = vanished::still_there(context, namespace, &stored).await;
+    let look_again = (!vanished.is_empty()).then_some(vanished::CHECK_INTERVAL);
+    let policies_unread = unread.iter().map(|policy| {
+        let name = policy.metadata.name.as_deref().unwrap_or_default();
+        unreadable::message(Kind::Policy, name, policy)
+    });
+    let unreadable = unreadable.into_iter().chain(policies_unread).chain(vanished).collect();
     Ok(Inputs {
         scope: scope.clone(),
         settings: Arc::clone(&context.settings),
@@ -110,8 +136,8 @@ pub(super) async fn dereference(
             .chain(unread_deleted.iter().map(|policy| policy.metadata.clone()))
             .collect(),
         others,
-        elsewhere: elsewhere(context, scope),
-        unreadable: unreadable(context, scope, &name, &unread),
+        elsewhere: elsewhere(context, memory, scope),
+        unreadable,
         unreadable_pods: stores.pods.unreadable_within(namespace),
         unreadable_services: stores.services.unreadable_within(namespace),
         pods,
@@ -119,7 +145,9 @@ pub(super) async fn dereference(
         failed_creations,
         reports: fleet.pods_within(namespace),
         config_map,
-        injection: stores.injections.get(namespace, &name),
+        injection,
+        found,
+        look_again,
         exclusion: stores.exclusion(namespace, &context.settings.installation.namespace),
     })
 }
@@ -132,12 +160,7 @@ fn authorities(trust_bundle: &TrustBundle, config_map: Option<&ConfigMap>) -> St
 
 /// Policies that cannot be read and may belong to the scope: they name its model, or none that can
 /// be read, or are in force in it.
-fn unread_policies(
-    context: &Context,
-    scope: &Scope,
-    config_map: Option<&ConfigMap>,
-) -> Vec<Arc<Unreadable>> {
-    let stored = Stored::read(config_map);
+fn unread_policies(context: &Context, scope: &Scope, stored: &Stored) -> Vec<Arc<Unreadable>> {
     let mut unread = context.stores.policies.unreadable_within(&scope.namespace);
     unread.retain(|policy| {
         policy.model().is_none_or(|model| model == scope.model)
@@ -146,12 +169,8 @@ fn unread_policies(
     unread
 }
 
-fn unreadable(
-    context: &Context,
-    scope: &Scope,
-    name: &str,
-    policies: &[Arc<Unreadable>],
-) -> Vec<String> {
+/// What of the scope cannot be read, apart from its policies, in sentences.
+fn unreadable(context: &Context, scope: &Scope, name: &str) -> Vec<String> {
     let objects = [
         (Kind::Model, ObjectName::new("", &scope.model)),
         (Kind::Injection, ObjectName::new(&scope.namespace, name)),
@@ -161,22 +180,21 @@ fn unreadable(
         let unread = context.stores.unreadable(*kind, name)?;
         Some(unreadable::message(*kind, &name.name, &unread))
     });
-    let policies = policies.iter().map(|policy| {
-        let name = policy.metadata.name.as_deref().unwrap_or_default();
-        unreadable::message(Kind::Policy, name, policy)
-    });
-    objects.chain(policies).collect()
+    objects.collect()
 }
 
 /// From the configs of the namespace's other models.
-fn elsewhere(context: &Context, scope: &Scope) -> BTreeMap<String, Elsewhere> {
-    let maps = context.stores.config_maps.within(&scope.namespace);
-    let mut elsewhere = BTreeMap::new();
-    for map in maps {
-        let Some(Scope { model, .. }) = Scope::of_labels(&map.metadata) else { continue };
-        if model == scope.model {
-            continue;
+fn elsewhere(context: &Context, memory: &Memory, scope: &Scope) -> BTreeMap<String, Elsewhere> {
+    let mut configs = BTreeMap::new();
+    for map in context.stores.config_maps.within(&scope.namespace) {
+        if let Some(other) = Scope::of_config(&map.metadata) {
+            configs.insert(other, map);
         }
+    }
+    configs.extend(memory.configs_within(&scope.namespace));
+    configs.remove(scope);
+    let mut elsewhere = BTreeMap::new();
+    for (Scope { model, .. }, map) in configs {
         if let Some(stored) = Stored::read(Some(&map)).config() {
             for policy in &stored.present.config.policies {
                 let found = Elsewhere { model: model.clone(), policy: policy.clone() };
@@ -230,3 +248,6 @@ async fn vectors(
     }
     Ok(vectors)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use crate::fixtures::{artifact, model, settings};
 use crate::keys::Scope;
 use crate::policy::dereference::Inputs;
+use crate::policy::memory::Objects;
 use personaguard_api::PersonaPolicy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) fn inputs(policies: Vec<PersonaPolicy>) -> Inputs {
         reports: BTreeMap::new(),
         config_map: None,
         injection: None,
+        found: Objects::default(),
+        look_again: None,
         exclusion: None,
     }
 }

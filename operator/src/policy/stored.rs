@@ -5,7 +5,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use personaguard_api::names;
 use personaguard_persona::{layer_digest, read_vector_bundle};
-use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedVector};
+use personaguard_wire::{GuardConfig, ResolvedPolicy, ResolvedVector, ServedModel};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A stored config.
@@ -72,6 +72,17 @@ impl StoredConfig {
     pub(crate) fn editions(&self) -> impl Iterator<Item = (String, &Edition)> {
         let former = self.former.iter().map(|(identity, edition)| (identity.clone(), edition));
         std::iter::once((self.present.identity(), &self.present)).chain(former)
+    }
+
+    /// The edition for a model: of the same identity, or else of the same weights, which policies
+    /// in force go on with.
+    pub(crate) fn edition_for(&self, model: &ServedModel) -> Option<&Edition> {
+        let identity = model.identity();
+        let editions = || self.editions();
+        let same = editions().find(|(known, _)| *known == identity);
+        let same =
+            same.or_else(|| editions().find(|(_, it)| it.config.model.sha256 == model.sha256));
+        same.map(|(_, edition)| edition)
     }
 
     /// Whether any edition has a policy of this UID.

@@ -1,5 +1,7 @@
 //! Invariants of the control path, with random pods; further ones are in the files beside this.
 
+mod author;
+mod editor;
 mod edits;
 mod identity;
 mod unreadable;

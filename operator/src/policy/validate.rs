@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use hold::hold;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
-use personaguard_api::{PersonaModel, PersonaPolicy, PodState};
+use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodState};
 use personaguard_resolve::{self as resolve, Rejection};
 use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use resolution::{Resolution, resolve_scope};
@@ -37,10 +37,10 @@ pub(crate) struct Validated {
 #[derive(Debug)]
 pub(crate) enum Plan {
     Guard(Box<Guard>),
-    /// The model does not exist, or something of the scope cannot be read. What is in the cluster
-    /// stays, but for policies that are being deleted.
+    /// The model does not exist, something of the scope cannot be read, or nothing is injected here
+    /// any more. What is in force stays, but for policies that are being deleted.
     Hold(Box<Held>),
-    /// There is no policy, or nothing may be injected here.
+    /// There is no policy, or no sidecar and nothing may be injected here.
     Withdraw(Leftover),
 }
 
@@ -64,13 +64,17 @@ pub(crate) struct Guard {
     pub(crate) pods_run: bool,
 }
 
-/// What is in the cluster, without policies that are being deleted.
+/// What is in force, without policies that are being deleted.
 #[derive(Debug)]
 pub(crate) struct Held {
     /// `None` if it cannot be read, or is not there: then it is not touched.
     pub(crate) config: Option<StoredConfig>,
-    /// Whether `config` differs from what is in the cluster.
+    /// Whether `config` differs from what is in force.
     pub(crate) changed: bool,
+    /// The injection that is in force.
+    pub(crate) injection: Option<Arc<PersonaInjection>>,
+    /// Whether new pods still get a sidecar.
+    pub(crate) injects: bool,
 }
 
 /// What remains of a config after the last policy.
@@ -124,18 +128,15 @@ pub(super) fn validate(inputs: &Inputs) -> Validated {
     let stored = Stored::read(inputs.config_map.as_deref());
     let strays = strays(inputs, stored.config());
     let (plan, rejected) = if let Some(exclusion) = &inputs.exclusion {
-        let rejected = reject_all(inputs, reason::NAMESPACE_EXCLUDED, exclusion);
-        (Plan::Withdraw(leftover(inputs, &stored)), rejected)
+        excluded(inputs, &stored, &Rejection::new(reason::NAMESPACE_EXCLUDED, exclusion))
     } else if let Some(unreadable) = inputs.unreadable.first() {
         hold(inputs, &stored, &Rejection::new(reason::UNREADABLE, unreadable))
     } else if inputs.policies.is_empty() && strays.is_empty() {
         (Plan::Withdraw(leftover(inputs, &stored)), BTreeMap::new())
     } else if let Some(model) = &inputs.model {
         let former = former(inputs, model, stored.config());
-        let previous = stored.config().and_then(|stored| {
-            let identity = resolve::served_model(model).identity();
-            stored.editions().find(|(known, _)| *known == identity).map(|(_, edition)| edition)
-        });
+        let served = resolve::served_model(model);
+        let previous = stored.config().and_then(|stored| stored.edition_for(&served));
         let reserved =
             former.values().map(|old| choice::size(&old.config, &old.layers)).sum::<usize>();
         let mut resolution = resolve_scope(inputs, model, previous, &strays, reserved);
@@ -193,9 +194,24 @@ fn validated(inputs: &Inputs, (plan, rejected): (Plan, BTreeMap<String, Rejectio
     }
 }
 
-fn reject_all(inputs: &Inputs, reason: &'static str, message: &str) -> BTreeMap<String, Rejection> {
-    let reject = |policy: &Arc<PersonaPolicy>| (policy.name_any(), Rejection::new(reason, message));
-    inputs.policies.iter().map(reject).collect()
+/// Where nothing is injected any more, pods that have a sidecar go on with what is in force.
+fn excluded(
+    inputs: &Inputs,
+    stored: &Stored,
+    why: &Rejection,
+) -> (Plan, BTreeMap<String, Rejection>) {
+    let reject = |policy: &Arc<PersonaPolicy>| {
+        (policy.name_any(), hold::rejection(inputs, stored.config(), policy, why))
+    };
+    let rejected = inputs.policies.iter().map(reject).collect();
+    if inputs.policies.is_empty() || !pods_run(inputs) {
+        return (Plan::Withdraw(leftover(inputs, stored)), rejected);
+    }
+    let (mut plan, _) = hold(inputs, stored, why);
+    if let Plan::Hold(held) = &mut plan {
+        held.injects = false;
+    }
+    (plan, rejected)
 }
 
 /// A pod that cannot be read may have a sidecar.

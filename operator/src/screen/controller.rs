@@ -5,7 +5,7 @@ use super::status::{Phase, final_reason, status};
 use super::vectors;
 use crate::context::Context;
 use crate::keys::ObjectName;
-use crate::objects::JobProgress;
+use crate::objects::{JobProgress, same_content};
 use crate::outcome::{Done, ReconcileError};
 use crate::vector::{ArtifactCache, model_not_found};
 use jiff::Timestamp;
@@ -108,7 +108,9 @@ impl Controller {
         let cluster = &self.context.cluster;
         let name = names::for_screen(&screen.name_any());
         let maps: Api<ConfigMap> = cluster.namespaced(namespace);
-        cluster.apply(&maps, &name, &vectors::config_map(screen, files)).await?;
+        let map = vectors::config_map(screen, files);
+        let right = |it: &ConfigMap| same_content(it, &map);
+        cluster.apply_or_make_anew(&maps, &map, right).await?;
         let job = job::screen(&self.context.settings, screen, model).map_err(build_error)?;
         cluster.apply(jobs, &name, &job).await?;
         tracing::info!(

@@ -91,7 +91,7 @@ pub(super) fn config_map(screen: &DatasetScreen, files: Files) -> ConfigMap {
             namespace: screen.namespace(),
             labels: Some(BTreeMap::from([
                 (names::SCREEN_LABEL.to_owned(), screen.name_any()),
-                ("app.kubernetes.io/managed-by".to_owned(), names::FIELD_MANAGER.to_owned()),
+                (names::MANAGED_BY_LABEL.to_owned(), names::FIELD_MANAGER.to_owned()),
             ])),
             owner_references: screen.owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()

@@ -9,6 +9,7 @@ use super::status::status;
 use crate::certs::TrustBundle;
 use crate::context::Context;
 use crate::keys::Key;
+use crate::objects::same_content;
 use crate::outcome::{Done, ReconcileError, WriteError};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -119,7 +120,8 @@ impl Controller {
         let (name, namespace) = (vector.name_any(), &self.context.settings.installation.namespace);
         let api: Api<ConfigMap> = self.context.cluster.namespaced(namespace);
         let map = config_map(namespace, vector, model, file);
-        self.context.cluster.apply(&api, &names::for_extraction(&name), &map).await?;
+        let right = |it: &ConfigMap| same_content(it, &map);
+        self.context.cluster.apply_or_make_anew(&api, &map, right).await?;
         tracing::info!(vector = name, "a vector was extracted");
         self.artifacts.forget(&name);
         self.progress.forget(&name);
@@ -159,7 +161,7 @@ fn config_map(
     let name = vector.name_any();
     let labels = BTreeMap::from([
         (names::VECTOR_LABEL.to_owned(), name.clone()),
-        ("app.kubernetes.io/managed-by".to_owned(), names::FIELD_MANAGER.to_owned()),
+        (names::MANAGED_BY_LABEL.to_owned(), names::FIELD_MANAGER.to_owned()),
     ]);
     let digest = extraction_digest(vector, model).to_string();
     ConfigMap {

@@ -58,8 +58,8 @@ fn number_9_no_threshold_comes_of_a_number_that_is_none() {
 #[test]
 fn number_9_a_quantile_of_traffic_that_is_no_number_is_refused() {
     let of = |q: f64| {
-        let threshold = Threshold { quantile: Some(q), ..Threshold::default() };
-        let mut policy = policy("p", "chat", vec![rule("evil", threshold, ActionKind::Block)]);
+        let threshold = |q| Threshold { quantile: Some(q), ..Threshold::default() };
+        let mut policy = policy("p", "chat", vec![rule("evil", threshold(0.9), ActionKind::Block)]);
         policy.spec.calibration =
             Some(CalibrationSource { from: CalibratedFrom::Traffic, min_responses: 50 });
         policy.spec.mode = Mode::Audit;
@@ -73,6 +73,7 @@ fn number_9_a_quantile_of_traffic_that_is_no_number_is_refused() {
         policy.status =
             Some(PersonaPolicyStatus { calibrations, ..PersonaPolicyStatus::default() });
         policy.spec.mode = Mode::Enforce;
+        policy.spec.traits[0].threshold = Some(threshold(q));
         resolve_policy(&policy, &model(), &vectors())
     };
     assert!(of(0.9).unwrap().traits[0].max.is_some());

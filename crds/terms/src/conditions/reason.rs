@@ -155,8 +155,10 @@ reasons! {
         "The policy is in force in every selected pod.",
         "";
     SERVICE_BYPASSES_SIDECAR = "ServiceBypassesSidecar" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
-        "A Service targets the app's port by number, or by another name.",
-        "Give the policy's `spec.port` as the Service's `targetPort`.";
+        "A Service targets the app's port by number, or by another name; or it is headless and has \
+         that port.",
+        "Give the policy's `spec.port` as the Service's `targetPort`; give a headless one port \
+         8790.";
     HOST_PORT_BYPASSES_SIDECAR = "HostPortBypassesSidecar"
         on [BYPASS_DETECTED, READY(PersonaPolicy)]:
         "A port of the node leads to the app's own port.",
@@ -170,8 +172,9 @@ reasons! {
         "The sidecar saw connections to the app's port that were not its own.",
         "Let all clients use the sidecar's port; a NetworkPolicy keeps them to it.";
     APP_USES_ANOTHER_SERVER = "AppUsesAnotherServer" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
-        "In placement Serve, a container sets `OPENAI_BASE_URL` to another server.",
-        "Remove the variable, or name the containers that are to be guarded in the pod's \
+        "In placement Serve, a container is told of another server, by `OPENAI_BASE_URL`, a \
+         variable like it (`OPENAI_API_BASE`, `ANTHROPIC_BASE_URL` …) or a flag.",
+        "Remove that, or name the containers that are to be guarded in the pod's \
          annotation `personaguard.dev/containers`.";
     SIDECAR_UNUSED = "SidecarUnused" on [BYPASS_DETECTED, READY(PersonaPolicy)]:
         "In placement Serve, an app is used, and its sidecar has had no request.",

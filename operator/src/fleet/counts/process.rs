@@ -25,6 +25,19 @@ pub(crate) struct Origin {
 )]
 pub(crate) struct Contested;
 
+/// A process of a sidecar: its pod's UID, and its own name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Process {
+    uid: String,
+    instance: String,
+}
+
+impl Process {
+    pub(crate) fn of(pod: &PodCounts) -> Self {
+        Self { uid: pod.uid.clone(), instance: pod.instance.clone() }
+    }
+}
+
 /// What a process is to the one that is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {

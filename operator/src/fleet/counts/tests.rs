@@ -304,3 +304,31 @@ fn samples_of_former_pods_and_processes_are_merged_and_a_new_basis_starts_from_z
     counts.retire_pod("u2");
     assert_eq!((count(&counts, &other), count(&counts, &basis)), (1, 0), "the newer basis counts");
 }
+
+/// A new leader cannot read the report of the former one at first, and it changes meanwhile what
+/// runs: nothing is lost, and nothing is counted twice.
+#[test]
+fn item_11_a_report_that_is_read_again_adds_what_it_says_of_processes_that_are_gone() {
+    let mut former = WorkloadCounts::default();
+    for (pod, instance) in [("stays", "a"), ("restarts", "b"), ("ends", "c"), ("gone", "d")] {
+        former.push(pod, pod, 0, &report(instance, 1, 10, &[1.0]));
+    }
+    former.push("retired", "retired", 0, &report("e", 1, 10, &[1.0]));
+    former.retire_pod("retired");
+    let written = former.to_status();
+    assert_eq!(written.totals.responses, 50);
+
+    let mut counts = WorkloadCounts::default();
+    counts.push("stays", "stays", 0, &report("a", 2, 13, &[1.0, 2.0]));
+    counts.push("restarts", "restarts", 1, &report("f", 1, 4, &[1.0]));
+    counts.push("ends", "ends", 0, &report("c", 2, 15, &[1.0, 2.0]));
+    counts.push("new", "new", 0, &report("g", 1, 1, &[1.0]));
+    let counted = counts.pods().map(Process::of).collect();
+    counts.retire_pod("ends");
+    counts.add_former(&written, &counted);
+    counts.retire_pod("gone");
+    // 13 stays, 10 + 4 restarts, 15 ends, 1 new, 10 gone, 10 retired before.
+    assert_eq!(counts.totals().responses, 63);
+    assert_eq!(counts.traits()[0].scored, 2 + 1 + 1 + 2 + 1 + 1 + 1);
+    assert_eq!(counts.pods().count(), 3);
+}

@@ -40,3 +40,12 @@ fn a_service_that_itself_selects_no_pods_is_left_out() {
         json!({"type": "ExternalName", "externalName": "a.b", "selector": {"app": "chat"}});
     assert_eq!(view(&external), None);
 }
+
+#[test]
+fn issue_15_20_clients_of_a_headless_service_use_its_own_ports() {
+    let ports = json!([{"port": 8000, "targetPort": "http"}]);
+    let mut spec = json!({"selector": {"app": "chat"}, "ports": ports});
+    assert!(view(&spec).unwrap().headless_ports.is_empty());
+    spec["clusterIP"] = json!("None");
+    assert_eq!(view(&spec).unwrap().headless_ports, [8000]);
+}

@@ -27,6 +27,8 @@ pub(super) fn container(
     takeover: Option<&str>,
 ) -> serde_json::Result<Container> {
     let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
+    let runtime = &model.spec.runtime;
+    let own = runtime.resources.as_ref().or(settings.sidecar_resources.as_ref());
     serde_json::from_value(json!({
         "name": names::CONTAINER,
         "image": settings.sidecar_image,
@@ -48,7 +50,7 @@ pub(super) fn container(
             "httpGet": probe("/readyz"),
             "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3
         },
-        "resources": resources(&model.spec.runtime, None),
+        "resources": resources(runtime, own),
         "securityContext": restricted_security_context(),
         "volumeMounts": [
             { "name": names::CONFIG_VOLUME, "mountPath": names::CONFIG_DIR, "readOnly": true },
@@ -117,8 +119,11 @@ pub(super) fn app_environment() -> Vec<EnvVar> {
         value: Some(value),
         value_from: None,
     };
+    let url = format!("http://127.0.0.1:{}/v1", names::API_PORT);
     vec![
-        variable(names::BASE_URL_ENV, format!("http://127.0.0.1:{}/v1", names::API_PORT)),
+        variable(names::BASE_URL_ENV, url.clone()),
+        // Older clients read this, and some of the newer ones read it first.
+        variable(names::FORMER_BASE_URL_ENV, url),
         // Clients insist on a key. The sidecar needs none.
         variable("OPENAI_API_KEY", "unused".to_owned()),
     ]

@@ -174,3 +174,18 @@ fn in_placement_proxy_the_sidecar_takes_over_the_port_and_the_app_gets_no_variab
             .any(|v| v["name"] == "PERSONAGUARD_LISTEN" && v["value"] == "0.0.0.0:8790")
     );
 }
+
+#[test]
+fn a_sidecar_has_the_resources_of_its_model_or_else_those_of_the_installation() {
+    let requested = |own: bool| {
+        let mut inputs = inputs(vec![policy("no-villains", 3, "evil")]);
+        let given = r#"--sidecar-resources={"requests":{"cpu":"50m"}}"#;
+        inputs.settings = Arc::new(crate::fixtures::settings(&[given]));
+        if !own {
+            Arc::make_mut(inputs.model.as_mut().unwrap()).spec.runtime.resources = None;
+        }
+        let injection = object(built(&inputs).injection);
+        injection.spec.container.resources.unwrap().requests.unwrap()["cpu"].0.clone()
+    };
+    assert_eq!((requested(true), requested(false)), ("1".to_owned(), "50m".to_owned()));
+}

@@ -42,8 +42,10 @@ fn past_proxy(selected: &SelectedPod<'_>, services: &[Arc<ServiceView>]) -> Opti
     let app = pod.app_port.as_ref()?;
     let leading = || services.iter().filter(|service| service.selects(&pod.labels));
     let direct = leading().find(|service| bypasses(service, app));
+    let headless = || leading().find(|service| service.headless_ports.contains(&app.number));
     direct
         .map(|service| by_service(service, pod, app))
+        .or_else(|| headless().map(|service| by_headless(service, pod, app)))
         .or_else(|| by_host_port(pod, app))
         .or_else(|| leading().find_map(|service| by_front(service, pod, app)))
         .or_else(|| by_connections(selected, app))
@@ -59,6 +61,19 @@ fn by_service(service: &ServiceView, pod: &PodView, app: &AppPort) -> Finding {
         "Service {} sends traffic directly to port {} of pod {}, past the sidecar: set its \
          targetPort to the name in spec.port of the policy.",
         service.name, app.number, pod.name
+    );
+    (reason::SERVICE_BYPASSES_SIDECAR, message)
+}
+
+/// It translates no port: what it says is what its clients connect to.
+fn by_headless(service: &ServiceView, pod: &PodView, app: &AppPort) -> Finding {
+    let message = format!(
+        "Service {} is headless, so its clients connect to port {} of pod {} itself, past the \
+         sidecar: give it port {}, which is the sidecar's.",
+        service.name,
+        app.number,
+        pod.name,
+        names::API_PORT
     );
     (reason::SERVICE_BYPASSES_SIDECAR, message)
 }
@@ -138,14 +153,22 @@ fn past_server(selected: &SelectedPod<'_>) -> Option<Finding> {
 }
 
 fn own_server(pod: &PodView) -> Option<Finding> {
-    let message = format!(
-        "Container {} of pod {} sets {} itself, to another server than its sidecar: remove the \
-         variable, or name the containers that are to be guarded in the pod's annotation {}.",
-        pod.app.own_server.as_ref()?,
-        pod.name,
-        names::BASE_URL_ENV,
-        names::CONTAINERS
-    );
+    let annotation = names::CONTAINERS;
+    let message = if let Some(told) = &pod.app.nobody_told {
+        format!(
+            "Annotation {annotation} of pod {} names no container of it ({told}), so none is told \
+             of its sidecar: correct or remove it.",
+            pod.name
+        )
+    } else {
+        let own = pod.app.own_server.as_ref()?;
+        format!(
+            "Container {} of pod {} sets {} itself, to another server than its sidecar: remove \
+             that, or name the containers that are to be guarded in the pod's annotation \
+             {annotation}.",
+            own.container, pod.name, own.by
+        )
+    };
     Some((reason::APP_USES_ANOTHER_SERVER, message))
 }
 

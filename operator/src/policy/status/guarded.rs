@@ -102,10 +102,11 @@ fn overridden(pod: &PodView) -> Option<String> {
     let container = pod.app.takes_variables.as_ref()?;
     (pod.app_port.is_none()).then(|| {
         format!(
-            " Container {container} of pod {} takes variables by envFrom: {} among them gives way \
-             to the sidecar's.",
+            " Container {container} of pod {} takes variables by envFrom: {} and {} among them \
+             give way to the sidecar's.",
             pod.name,
-            names::BASE_URL_ENV
+            names::BASE_URL_ENV,
+            names::FORMER_BASE_URL_ENV
         )
     })
 }

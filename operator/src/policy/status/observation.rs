@@ -14,7 +14,9 @@ use crate::unreadable;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use personaguard_api::conditions::{condition, reason};
-use personaguard_api::{PersonaPolicy, PersonaPolicyStatus, TrafficCalibration, TraitScores};
+use personaguard_api::{
+    PersonaPolicy, PersonaPolicyStatus, Placement, TrafficCalibration, TraitScores,
+};
 use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
 use std::collections::BTreeMap;
@@ -158,7 +160,9 @@ impl Observation<'_> {
         let placement = self.policy.spec.placement;
         let found = bypass::detect(placement, pods, &self.inputs.services);
         match self.inputs.unreadable_services.first() {
-            Some(service) if found.status != ConditionStatus::True => {
+            Some(service)
+                if placement == Placement::Proxy && found.status != ConditionStatus::True =>
+            {
                 let name = service.metadata.name.as_deref().unwrap_or_default();
                 let message = unreadable::message(Kind::Service, name, service);
                 NewCondition::unknown(condition::BYPASS_DETECTED, reason::UNREADABLE, message)

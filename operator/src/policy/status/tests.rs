@@ -74,6 +74,7 @@ fn a_policy_whose_sidecar_is_bypassed_is_not_ready() {
         name: "llm".into(),
         selector: case.inputs.pods[0].labels.clone(),
         target_numbers: vec![8000],
+        headless_ports: Vec::new(),
         target_names: Vec::new(),
         leads_elsewhere: false,
     })];

@@ -9,14 +9,14 @@ use crate::policy::validate::validate;
 use crate::vector::Artifact;
 use jiff::Timestamp;
 use personaguard_api::conditions::reason;
-use personaguard_api::{FailurePolicy, PersonaPolicy, PersonaPolicyStatus};
+use personaguard_api::{Digest, FailurePolicy, PersonaPolicy, PersonaPolicyStatus};
 use personaguard_resolve::Rejection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Two policies in force, the older of which fails closed; a pod enforces both.
-fn in_force() -> Inputs {
+pub(super) fn in_force() -> Inputs {
     let mut older = policy("a-older", 3, "evil");
     older.spec.failure_policy = FailurePolicy::Closed;
     let mut younger = policy("b-younger", 1, "rude");
@@ -36,12 +36,12 @@ fn in_force() -> Inputs {
     inputs
 }
 
-fn rule<T: serde::de::DeserializeOwned>(value: Value) -> T {
+pub(super) fn rule<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
 /// The older policy.
-fn older(inputs: &mut Inputs) -> &mut PersonaPolicy {
+pub(super) fn older(inputs: &mut Inputs) -> &mut PersonaPolicy {
     Arc::make_mut(&mut inputs.policies[0])
 }
 
@@ -59,7 +59,7 @@ fn not_ready(inputs: &mut Inputs, reason: &'static str) {
     inputs.vectors.insert("evil".into(), Err(Rejection::new(reason, "It is not there.")));
 }
 
-fn status_of(inputs: &Inputs, policy: &PersonaPolicy) -> PersonaPolicyStatus {
+pub(super) fn status_of(inputs: &Inputs, policy: &PersonaPolicy) -> PersonaPolicyStatus {
     let validated = validate(inputs);
     let observation = Observation {
         policy,
@@ -73,15 +73,15 @@ fn status_of(inputs: &Inputs, policy: &PersonaPolicy) -> PersonaPolicyStatus {
     observation.status().status
 }
 
-fn condition(status: &PersonaPolicyStatus, type_: &str) -> (String, String, String) {
+pub(super) fn condition(status: &PersonaPolicyStatus, type_: &str) -> (String, String, String) {
     let found = status.conditions.iter().find(|it| it.type_ == type_).unwrap();
     (found.status.clone(), found.reason.clone(), found.message.clone())
 }
 
-type Edit = fn(&mut Inputs);
+pub(super) type Edit = fn(&mut Inputs);
 
 /// Every edit that cannot be enforced, and the reason that it is given.
-fn edits() -> Vec<(&'static str, &'static str, Edit)> {
+pub(super) fn edits() -> Vec<(&'static str, &'static str, Edit)> {
     vec![
         ("the model is deleted", reason::MODEL_NOT_FOUND, |it| it.model = None),
         ("the vector does not exist", reason::VECTOR_NOT_FOUND, |it| {
@@ -359,4 +359,44 @@ fn item_12_a_deleted_policy_goes_also_while_the_model_is_missing() {
         enforced(&inputs, "config.yaml").into_iter().map(|policy| policy.name).collect();
     assert_eq!(names, ["b-younger"]);
     assert_eq!(inputs.injection, injection);
+}
+
+#[test]
+fn item_12_a_namespace_that_is_excluded_keeps_what_its_pods_enforce() {
+    let mut inputs = in_force();
+    let before = enforced(&inputs, "config.yaml");
+    inputs.exclusion = Some("Namespace support is labelled so.".into());
+    let status = status_of(&inputs, &inputs.policies[0]);
+    let (accepted, why, message) = condition(&status, "Accepted");
+    assert_eq!((accepted.as_str(), why.as_str()), ("False", reason::NAMESPACE_EXCLUDED));
+    assert!(message.contains("Generation 3 stays in force"), "{message}");
+    settle(&mut inputs);
+    assert_eq!(enforced(&inputs, "config.yaml"), before, "no label of a namespace loosens it");
+    assert!(inputs.injection.is_none(), "new pods get none");
+    // A policy is withdrawn as ever, and with the last pod there is nothing left.
+    let deleted = inputs.policies.remove(0);
+    inputs.deleted_policies = vec![deleted.metadata.clone()];
+    settle(&mut inputs);
+    assert_eq!(enforced(&inputs, "config.yaml").len(), 1);
+    inputs.pods.clear();
+    settle(&mut inputs);
+    assert!(inputs.config_map.is_none());
+}
+
+#[test]
+fn item_13_a_policy_that_cannot_be_resolved_outlives_an_edit_of_how_the_model_is_served() {
+    let mut inputs = in_force();
+    traits(
+        &mut inputs,
+        json!([{"vector": "x", "action": "Block", "threshold": {"projection": 4}}]),
+    );
+    Arc::make_mut(inputs.model.as_mut().unwrap()).spec.runtime.context_length = 8192;
+    settle(&mut inputs);
+    let now = enforced(&inputs, "config.yaml");
+    assert_eq!((now[0].name.as_str(), now[0].generation), ("a-older", 3));
+    assert_eq!(now[0].traits[0].vector, "evil", "the weights are the same, and so is its vector");
+    // Not if the weights are others: then its vectors say nothing.
+    Arc::make_mut(inputs.model.as_mut().unwrap()).spec.sha256 = Digest::of(b"other weights");
+    settle(&mut inputs);
+    assert!(enforced(&inputs, "config.yaml").iter().all(|it| it.name != "a-older"));
 }

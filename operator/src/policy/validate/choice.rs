@@ -64,8 +64,15 @@ impl<'a> Choice<'a> {
 
     pub(super) fn assemble(&self) -> Assembled {
         // Each policy was added only if this works.
-        self.try_assemble()
-            .unwrap_or_else(|_| resolve::assemble(self.model, self.vectors, Vec::new()))
+        let (mut config, layers) = self
+            .try_assemble()
+            .unwrap_or_else(|_| resolve::assemble(self.model, self.vectors, Vec::new()));
+        // One that stays may have been resolved when the model was served otherwise.
+        let digests: Vec<_> = config.policies.iter().map(|it| config.enforced(it)).collect();
+        for (policy, digest) in config.policies.iter_mut().zip(digests) {
+            policy.digest = Some(digest);
+        }
+        (config, layers)
     }
 
     fn try_assemble(&self) -> Result<Assembled, Rejection> {

@@ -1,5 +1,5 @@
-//! While something of a scope is missing or cannot be read, what is in the cluster stays: that is
-//! what is in force, also after a restart. Only policies that are being deleted go. Pure.
+//! While something of a scope is missing or cannot be read, what is in force stays: after a
+//! restart, that is what is in the cluster. Only policies that are being deleted go. Pure.
 
 use super::{Held, Plan};
 use crate::policy::dereference::Inputs;
@@ -32,7 +32,8 @@ pub(super) fn hold(
     });
     let before = stored.config().map(|stored| (&stored.present, &stored.former));
     let changed = config.as_ref().map(|config| (&config.present, &config.former)) != before;
-    (Plan::Hold(Box::new(Held { config, changed })), rejected)
+    let injection = inputs.injection.clone();
+    (Plan::Hold(Box::new(Held { config, changed, injection, injects: true })), rejected)
 }
 
 fn in_force_as_written(
@@ -51,7 +52,8 @@ fn in_force_as_written(
     resolved.is_ok_and(|resolved| stored.present.policy(uid) == Some(&resolved))
 }
 
-fn rejection(
+/// With what stays in force.
+pub(super) fn rejection(
     inputs: &Inputs,
     stored: Option<&StoredConfig>,
     policy: &PersonaPolicy,

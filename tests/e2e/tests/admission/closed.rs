@@ -91,6 +91,8 @@ const OTHERS_OWN: &[Edit] = &[
     ("a user id", |it, _| it["securityContext"]["runAsUser"] = json!(1000)),
     ("a pull policy", |it, _| it["imagePullPolicy"] = json!("Always")),
     ("a variable", |it, _| push(&mut it["env"], json!({ "name": "AWS_REGION", "value": "x" }))),
+    ("a proxy", |it, _| push(&mut it["env"], json!({ "name": "HTTPS_PROXY", "value": "x" }))),
+    ("certificates", |it, volumes| mount(it, volumes, "/etc/ssl/certs")),
     ("a mount", |it, volumes| {
         push(
             &mut it["volumeMounts"],
@@ -137,6 +139,23 @@ const SPOOFS: &[Edit] = &[
         push(&mut it["volumeMounts"], json!({ "name": "mine", "mountPath": "/usr/local/bin" }));
         push(volumes, json!({ "name": "mine", "emptyDir": {} }));
     }),
+    ("a folder over ours, by another name", |it, volumes| {
+        mount(it, volumes, "//etc/personaguard/config");
+    }),
+    ("a folder over ours, on a detour", |it, volumes| {
+        mount(it, volumes, "/var/../etc/personaguard/./config");
+    }),
+    ("a folder over ours, from nowhere", |it, volumes| {
+        mount(it, volumes, "etc/personaguard/config");
+    }),
+    ("libraries", |it, volumes| mount(it, volumes, "/lib/x86_64-linux-gnu")),
+    ("what is loaded before", |it, volumes| mount(it, volumes, "/etc/ld.so.preload")),
+    ("a library to load before", |it, _| {
+        push(&mut it["env"], json!({ "name": "LD_PRELOAD", "value": "/tmp/mine.so" }));
+    }),
+    ("libraries to look for first", |it, _| {
+        push(&mut it["env"], json!({ "name": "LD_LIBRARY_PATH", "value": "/tmp" }));
+    }),
     ("another ConfigMap", |_, volumes| volumes[0]["configMap"]["name"] = json!("mine")),
     ("some of the ConfigMap", |_, volumes| {
         volumes[0]["configMap"]["items"] = json!([{ "key": "mine", "path": "config.yaml" }]);
@@ -152,6 +171,12 @@ const SPOOFS: &[Edit] = &[
         it["lifecycle"] = json!({ "postStart": { "exec": { "command": ["x"] } } });
     }),
 ];
+
+/// Mounts a volume of the pod's author.
+fn mount(container: &mut Value, volumes: &mut Value, path: &str) {
+    push(&mut container["volumeMounts"], json!({ "name": "mine", "mountPath": path }));
+    push(volumes, json!({ "name": "mine", "emptyDir": {} }));
+}
 
 fn push(list: &mut Value, item: Value) {
     list.as_array_mut().unwrap().push(item);
@@ -300,5 +325,79 @@ async fn issue_15_16_a_pod_for_windows_is_told_so() {
     pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/os": "windows" });
     let refusal = cluster.dry_run(&namespace, &pod).await.unwrap_err();
     assert!(refusal.contains("it runs on Windows"), "{refusal}");
+    cluster.finish(vec![namespace]).await;
+}
+
+/// In placement Proxy, with a copy of the sidecar that stands in front of nothing.
+#[tokio::test]
+async fn issue_15_16_a_copy_that_leaves_the_app_its_port_is_refused() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.namespace("proxy", &json!({})).await;
+    let mut spec = cluster.injection.clone();
+    let chat = json!([{ "matchLabels": { "app": "chat" } }]);
+    (spec["selectors"], spec["closedSelectors"]) = (chat.clone(), chat);
+    (spec["takeover"], spec["env"]) = (json!("http"), json!([]));
+    push(&mut spec["container"]["ports"], json!({ "name": "http", "containerPort": 8790 }));
+    cluster.write(&namespace, "closed", spec.clone()).await;
+    cluster.settle(&namespace).await;
+    let port = |name: Option<&str>| match name {
+        Some(name) => json!([{ "name": name, "containerPort": 8000 }]),
+        None => json!([{ "containerPort": 8000 }]),
+    };
+    let pod = |name: Option<&str>| {
+        let mut pod = labelled(&json!({ "app": "chat" }));
+        pod["spec"]["containers"][0]["ports"] = port(name);
+        pod
+    };
+    wait::until("a pod without the port to be refused", fixture::PATIENCE, || async {
+        Ok(cluster.dry_run(&namespace, &pod(None)).await.err())
+    })
+    .await
+    .unwrap();
+    let injected = cluster.dry_run(&namespace, &pod(Some("http"))).await;
+    assert!(injected.is_ok(), "{injected:?}");
+    let copy = |name: Option<&str>, upstream: Option<&str>, hand: fn(&mut Value)| {
+        let mut by_hand = spec.clone();
+        if let Some(url) = upstream {
+            let told = json!({ "name": names::UPSTREAM_ENV, "value": url });
+            push(&mut by_hand["container"]["env"], told);
+        }
+        let mut pod = injected_by_hand(&pod(name), &by_hand);
+        hand(&mut pod);
+        pod
+    };
+    let right = Some("http://127.0.0.1:8000");
+    let same = cluster.dry_run(&namespace, &copy(None, right, |_| {})).await;
+    assert!(same.is_ok(), "as it would be injected: {same:?}");
+    for (what, pod, mentioned) in [
+        ("the app keeps its port", copy(Some("http"), right, |_| {}), "the port named http"),
+        (
+            "so does another sidecar before",
+            copy(None, right, |pod| {
+                let before = json!({ "name": "before", "image": "mine", "restartPolicy": "Always",
+                "ports": [{ "name": "http", "containerPort": 1 }] });
+                pod["spec"]["initContainers"].as_array_mut().unwrap().insert(0, before);
+            }),
+            "the port named http",
+        ),
+        (
+            "on the node's network",
+            copy(None, right, |pod| {
+                pod["spec"]["hostNetwork"] = json!(true);
+            }),
+            "the node's network",
+        ),
+        ("in front of nothing", copy(None, None, |_| {}), "not as it was injected"),
+        (
+            "in front of another host",
+            copy(None, Some("http://127.0.0.1:8000@example.org"), |_| {}),
+            "not as it was injected",
+        ),
+    ] {
+        match cluster.dry_run(&namespace, &pod).await {
+            Ok(pod) => panic!("{what}: admitted: {pod}"),
+            Err(refusal) => assert!(refusal.contains(mentioned), "{what}: {refusal}"),
+        }
+    }
     cluster.finish(vec![namespace]).await;
 }

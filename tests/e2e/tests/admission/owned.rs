@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use personaguard_api::PersonaInjection;
+use personaguard_api::{PersonaInjection, PersonaPolicy, PersonaReport};
 use personaguard_e2e::{fixture, wait};
 use serde_json::{Value, json};
 
@@ -85,4 +85,55 @@ async fn issue_15_16_the_kind_that_closed_admission_reads_stays_while_the_policy
     delete("datasetscreens.personaguard.dev").await.unwrap();
     assert!(cluster.dry_run(&cluster.control, &labelled(&json!({}))).await.is_ok());
     cluster.finish(Vec::new()).await;
+}
+
+/// A new leader believes what reports and statuses say.
+#[tokio::test]
+async fn issue_15_14_reports_and_statuses_are_written_by_nobody_else() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.guarded("remembered", &json!([])).await;
+    let (stranger, operator) = (cluster.client.clone(), cluster.operator.clone());
+    let refused = |what: &str, result: kube::Result<()>| {
+        let refusal = result.expect_err(what).to_string();
+        assert!(refusal.contains("nobody else"), "{what}: {refusal}");
+    };
+    let reference = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "chat",
+        "uid": "u" });
+    let report: PersonaReport = serde_json::from_value(json!({
+        "metadata": { "name": "deployment-chat" }, "spec": { "workload": reference }
+    }))
+    .unwrap();
+    let write = PostParams::default();
+    let reports = |client: &kube::Client| Api::namespaced(client.clone(), &namespace);
+    let forged: Api<PersonaReport> = reports(&stranger);
+    refused("a report", forged.create(&write, &report).await.map(drop));
+    let genuine: Api<PersonaReport> = reports(&operator);
+    genuine.create(&write, &report).await.unwrap();
+    let status = Patch::Merge(json!({ "status": { "podsReporting": "9/9" } }));
+    let params = PatchParams::default();
+    let name = "deployment-chat";
+    refused("its status", forged.patch_status(name, &params, &status).await.map(drop));
+    refused("its workload", {
+        let other = Patch::Merge(json!({ "spec": { "workload": { "name": "mine" } } }));
+        forged.patch(name, &params, &other).await.map(drop)
+    });
+    genuine.patch_status(name, &params, &status).await.unwrap();
+    let policies: Api<PersonaPolicy> = Api::namespaced(stranger, &namespace);
+    let policy: PersonaPolicy = serde_json::from_value(json!({
+        "metadata": { "name": "mine" },
+        "spec": {
+            "mode": "Audit", "selector": {}, "model": "none",
+            "traits": [{ "vector": "evil", "action": "Audit" }]
+        }
+    }))
+    .unwrap();
+    policies.create(&write, &policy).await.unwrap();
+    let calibrated = Patch::Merge(json!({ "status": { "guarded": "1/1" } }));
+    refused("a policy's", policies.patch_status("mine", &params, &calibrated).await.map(drop));
+    // What people write and delete stays theirs.
+    let edit = Patch::Merge(json!({ "spec": { "mode": "Enforce" } }));
+    policies.patch("mine", &params, &edit).await.unwrap();
+    policies.delete("mine", &DeleteParams::default()).await.unwrap();
+    forged.delete(name, &DeleteParams::default()).await.unwrap();
+    cluster.finish(vec![namespace]).await;
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixtures::report;
+use crate::objects::OwnServer;
 use crate::objects::conditions::ConditionStatus;
 use crate::policy::status::guarded::classify;
 use personaguard_api::{Connections, PodCounts};
@@ -25,6 +26,7 @@ fn service(app: &str, numbers: &[u16], names: &[&str]) -> ServiceView {
         selector: BTreeMap::from([("app".into(), app.into())]),
         target_numbers: numbers.to_vec(),
         target_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        headless_ports: Vec::new(),
         leads_elsewhere: false,
     }
 }
@@ -44,10 +46,14 @@ fn traffic_to_the_port_number_bypasses_the_sidecar() {
     let plain = plain();
     let second = AppPort { names: vec!["also".into()], ..plain.clone() };
     let host = AppPort { host_port: Some(80), ..plain.clone() };
+    let headless =
+        |port| ServiceView { headless_ports: vec![port], ..service("chat", &[], &["http"]) };
     for (app, service, expected) in [
         (&plain, service("chat", &[8000], &[]), reason::SERVICE_BYPASSES_SIDECAR),
         (&second, service("chat", &[], &["also"]), reason::SERVICE_BYPASSES_SIDECAR),
         (&host, service("chat", &[], &["http"]), reason::HOST_PORT_BYPASSES_SIDECAR),
+        (&plain, headless(8000), reason::SERVICE_BYPASSES_SIDECAR),
+        (&plain, headless(8790), reason::NO_BYPASS),
         (&plain, service("chat", &[9000], &["http"]), reason::NO_BYPASS),
         (&plain, service("other", &[8000], &[]), reason::NO_BYPASS),
     ] {
@@ -117,7 +123,10 @@ fn issue_15_20_an_app_that_never_meets_its_sidecar_is_a_condition() {
     assert_eq!(serve(&pod, &report), reason::SIDECAR_UNUSED);
     report.totals.responses = 1;
     assert_eq!(serve(&pod, &report), reason::NO_BYPASS);
-    pod.app.own_server = Some("app".into());
+    pod.app.nobody_told = Some("web".into());
+    assert_eq!(serve(&pod, &report), reason::APP_USES_ANOTHER_SERVER);
+    pod.app.nobody_told = None;
+    pod.app.own_server = Some(OwnServer { container: "app".into(), by: "OPENAI_API_BASE".into() });
     assert_eq!(serve(&pod, &report), reason::APP_USES_ANOTHER_SERVER);
     pod.sidecar = None;
     assert_eq!(serve(&pod, &report), reason::NO_BYPASS, "it is told as a pod without a sidecar");
