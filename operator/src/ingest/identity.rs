@@ -45,7 +45,7 @@ pub(super) enum IdentityError {
     NotAPod,
     #[error("too many tokens are being reviewed")]
     Overloaded,
-    #[error("the token could not be reviewed: {0}")]
+    #[error("the token could not be reviewed")]
     Api(#[from] kube::Error),
 }
 

@@ -6,7 +6,7 @@ use super::vectors;
 use crate::context::Context;
 use crate::keys::ObjectName;
 use crate::objects::{JobProgress, same_content};
-use crate::outcome::{Done, ReconcileError};
+use crate::outcome::{Done, ReconcileError, with_causes};
 use crate::vector::{ArtifactCache, model_not_found};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -49,7 +49,7 @@ impl Controller {
         let phase = match self.advance(&name.namespace, &screen).await {
             // The status goes on, and says so.
             Err(ReconcileError::Write(error)) if error.refusal().is_some() => {
-                let message = error.to_string();
+                let message = with_causes(&error);
                 refused = Some(error);
                 Phase::Waiting(Rejection::new(reason::WRITE_REFUSED, message))
             }
