@@ -40,8 +40,8 @@ pub(super) async fn accept(
     report.model.name = pod.sidecar.clone().unwrap_or_default();
     let own_address = pod.addresses.contains(&peer.to_canonical());
     let workload = fleet.workload_of(&pod).await.map_err(|_| PushError::Overloaded)?;
-    for key in fleet.record(&pod, own_address, &workload, &report)? {
-        context.queue.push(key);
+    for (key, at) in fleet.record(&pod, own_address, &workload, &report)? {
+        context.queue.push_at(key, at);
     }
     Ok(())
 }
