@@ -73,6 +73,13 @@ async fn admit(
         Ok(admitted) => admitted,
         Err(error) => return server.respond(Err(error)),
     };
+    // Reports come from everywhere; what is larger, from Jobs of the operator's namespace alone.
+    let own = &server.ingest.context.settings.installation.namespace;
+    if request.uri().path() != names::REPORT_PATH && admitted.pod.namespace != *own {
+        let name = &admitted.pod.name;
+        let error = PushError::Forbidden(format!("pod {name} belongs to no extraction Job"));
+        return server.respond(Err(error));
+    }
     request.extensions_mut().insert(admitted.pod.clone());
     next.run(request).await
 }
@@ -121,3 +128,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
