@@ -7,6 +7,7 @@ mod extraction;
 mod gate;
 mod identity;
 mod limits;
+mod pod_answers;
 mod proof;
 mod report;
 mod reviews;

@@ -39,7 +39,7 @@ async fn status(namespace: &'static str, path: &str) -> String {
     let vectors = Arc::new(vector::Controller::new(Arc::clone(&context), artifacts, trust));
     let fleet = Arc::new(Fleet::new(client));
     let ingest = Ingest { context, fleet, vectors, connections: Connections::default() };
-    let service = router(ingest).into_make_service_with_connect_info::<SocketAddr>();
+    let service = router(ingest).unwrap().into_make_service_with_connect_info::<SocketAddr>();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let mut connection = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     tokio::spawn(async { axum::serve(listener, service).await.unwrap() });
