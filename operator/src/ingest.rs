@@ -8,6 +8,7 @@ mod gate;
 mod identity;
 mod limits;
 mod pod_answers;
+mod pod_identity;
 mod proof;
 mod report;
 mod reviews;

@@ -1,5 +1,6 @@
 //! Which pod a push comes from: by its projected token alone, as the API server reviews it.
 
+pub(super) use super::pod_identity::PodIdentity;
 use super::reviews::{Remembered, Reviews};
 use super::slots::Slots;
 use base64::Engine as _;
@@ -29,14 +30,6 @@ const MAX_SUSPECT_REVIEWS: usize = 16;
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
-
-/// A pod that proved which one it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodIdentity {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) uid: String,
-}
 
 /// Why a token identifies no pod.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What is remembered of tokens that were reviewed, and of those who sent tokens that were refused.
 //! Anyone can have tokens reviewed, so all of it is bounded.
 
-use super::identity::PodIdentity;
+use super::pod_identity::PodIdentity;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
