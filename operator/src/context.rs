@@ -17,7 +17,7 @@ pub(crate) use api_client::{election_client, fenced_client};
 pub(crate) use api_health::ApiHealth;
 pub(crate) use cluster::Cluster;
 pub(crate) use events::{Events, Notice};
-pub(crate) use fence::Fence;
+pub(crate) use fence::{Fence, Moment};
 pub(crate) use metrics::{Metrics, TraitLabels};
 pub(crate) use queue::Queue;
 pub(crate) use readable::{Readable, Unreadable};

@@ -5,7 +5,7 @@ mod fake_api;
 pub(crate) use fake_api::{Asked, FakeApi};
 
 use crate::context::{
-    ApiHealth, Cluster, Context, Events, Fence, Metrics, Queue, Stores, fenced_client,
+    ApiHealth, Cluster, Context, Events, Fence, Metrics, Moment, Queue, Stores, fenced_client,
 };
 use crate::objects::PodView;
 use crate::settings::{Arguments, Command, Settings};
@@ -176,7 +176,7 @@ pub(crate) fn breach_at(at: i64, score: f64) -> TraitScores {
 /// A leader's context, with an API server that a test makes up.
 pub(crate) fn context(server: &FakeApi) -> Arc<Context> {
     let fence = Fence::default();
-    fence.open_until(tokio::time::Instant::now() + std::time::Duration::from_secs(3600));
+    fence.open_for(std::time::Duration::from_secs(3600), Moment::now());
     let client = fenced_client(server.config(), fence.clone(), ApiHealth::default()).unwrap();
     let metrics = Arc::new(Metrics::new());
     Arc::new(Context {

@@ -2,10 +2,12 @@
 
 mod audit_logs;
 mod breach;
+mod budget;
 mod contest;
 mod controller;
 mod counts;
 mod events;
+mod given_policies;
 mod loaded;
 mod owners;
 mod queries;
@@ -17,5 +19,6 @@ mod workload_state;
 pub(crate) use breach::{ActiveBreach, active_breaches};
 pub(crate) use controller::Controller;
 pub(crate) use counts::Contested;
+pub(crate) use given_policies::GivenPolicies;
 pub(crate) use loaded::loaded;
 pub(crate) use state::Fleet;

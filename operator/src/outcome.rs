@@ -1,7 +1,23 @@
 //! How a reconciliation ends, and how a write to the API server fails.
 
 use personaguard_api::conditions::reason;
+use std::error::Error;
 use std::time::Duration;
+
+/// An error and its causes, in one line. Ours do not say their cause themselves; those of the client
+/// do, and it is not repeated.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
 
 /// A reconciliation that succeeded.
 #[derive(Debug, PartialEq)]
@@ -24,7 +40,7 @@ impl Done {
 pub(crate) enum ReconcileError {
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("a read from the API server failed: {0}")]
+    #[error("a read from the API server failed")]
     Read(#[from] kube::Error),
     #[error("an object could not be built: {0}")]
     Build(String),
@@ -55,7 +71,7 @@ pub(crate) enum WriteError {
     #[error(transparent)]
     NotLeader(#[from] NotLeader),
     /// The API server refused the write, or could not be reached.
-    #[error("writing {object} failed: {source}")]
+    #[error("writing {object} failed")]
     Api {
         /// Kind and name.
         object: String,

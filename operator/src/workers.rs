@@ -3,7 +3,7 @@
 use crate::context::{Context, Queue};
 use crate::fleet::{self, Fleet};
 use crate::keys::Key;
-use crate::outcome::{Done, ReconcileError};
+use crate::outcome::{Done, ReconcileError, with_causes};
 use crate::{model, policy, screen, unreadable, vector};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -58,7 +58,8 @@ impl Workers {
             Err(error) => {
                 metrics.reconciled(kind, error.reason(), seconds);
                 let retry_in_ms = queue.failed(&key).as_millis();
-                tracing::warn!(kind, ?key, %error, retry_in_ms, "a reconciliation failed");
+                let error = with_causes(&error);
+                tracing::warn!(kind, ?key, error, retry_in_ms, "a reconciliation failed");
             }
         }
     }

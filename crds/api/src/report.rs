@@ -238,7 +238,7 @@ pub struct PodCounts {
     /// How often the sidecar's container had been started anew when the process was first seen.
     #[serde(default)]
     pub restarts: i32,
-    /// Whether the process reported from the pod's own address.
+    /// Whether the process is known to be in the pod.
     #[serde(default)]
     pub own_address: bool,
     /// Sequence number of the push.

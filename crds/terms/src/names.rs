@@ -58,6 +58,8 @@ pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-
 pub const API_PORT: u16 = 8790;
 /// Port of `/healthz`, `/readyz` and `/metrics`, on the pod's address.
 pub const ADMIN_PORT: u16 = 8791;
+/// Path on [`ADMIN_PORT`] of the sidecar's answer to which process it is.
+pub const INSTANCE_PATH: &str = "/instance";
 /// Name of [`ADMIN_PORT`].
 pub const ADMIN_PORT_NAME: &str = "pg-admin";
 /// Port on which the operator's leader takes reports (HTTPS).

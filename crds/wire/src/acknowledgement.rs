@@ -1,7 +1,7 @@
 //! What a sidecar acknowledges to enforce, and what it refuses.
 
 use crate::invalid::Invalid;
-use crate::limits::{MAX_ID, MAX_MESSAGE, MAX_NAME, MAX_REASON, MAX_REFUSED, is_name};
+use crate::limits::{MAX_MESSAGE, MAX_NAME, MAX_REASON, MAX_REFUSED, is_count, is_name, is_uid};
 use personaguard_terms::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,8 @@ impl PolicyAcknowledgement {
     /// If no sidecar would send it.
     pub fn validate(&self) -> Result<(), Invalid> {
         let valid = is_name(&self.name, MAX_NAME)
-            && self.uid.len() <= MAX_ID
+            && is_uid(&self.uid)
+            && u64::try_from(self.generation).is_ok_and(is_count)
             && self.refused.len() <= MAX_REFUSED
             && self.refused.iter().all(RefusedTrait::is_valid);
         if valid { Ok(()) } else { Err(Invalid::Policy) }

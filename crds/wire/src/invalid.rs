@@ -1,6 +1,6 @@
 //! Why something that was received is rejected.
 
-use crate::limits::{MAX_POLICIES, MAX_SAMPLES, MAX_SYSTEM_PROMPTS, MAX_TRAITS};
+use crate::limits::{MAX_COUNT, MAX_POLICIES, MAX_SAMPLES, MAX_SYSTEM_PROMPTS, MAX_TRAITS};
 
 /// What a sidecar never sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +11,12 @@ pub enum Invalid {
     /// Too many policies or traits.
     #[error("at most {MAX_POLICIES} policies and {MAX_TRAITS} traits are accepted")]
     TooManyEntries,
+    /// A policy, or a trait of a policy, is there twice.
+    #[error("each policy, and each vector of a policy, is accepted once")]
+    Repeated,
+    /// `sequence`, or a count of `totals` or `connections`.
+    #[error("sequence, totals and connections must be at most {MAX_COUNT}")]
+    Count,
     /// Too many traits with a sample.
     #[error("at most {MAX_SAMPLES} traits with a sample are accepted")]
     TooManySamples,
@@ -25,17 +31,21 @@ pub enum Invalid {
     AuditLog,
     /// An entry of `policies`.
     #[error(
-        "an entry of policies has a name, uid or refusal that is empty, too long or not a name"
+        "an entry of policies has a name, uid, generation or refusal that is empty, too long or \
+         not a name"
     )]
     Policy,
     /// An entry of `traits` names no policy or no vector.
     #[error("an entry of traits has a policy or vector that is not a name")]
     TraitName,
-    /// An entry of `traits` has a score out of range.
-    #[error("an entry of traits has a score that is not a number, or far too large")]
+    /// An entry of `traits` has a count or a score out of range.
+    #[error("an entry of traits has a count or a score that is not a number, or far too large")]
     Score,
     /// A `lastBreach`.
-    #[error("a lastBreach has a responseId that is not an id, or a score that is not a number")]
+    #[error(
+        "a lastBreach has a responseId that is not an id, or a score that is not a number, or far \
+         too large"
+    )]
     Breach,
     /// The sketch of a sample.
     #[error("a sketch has too many centroids, is out of order, or has a number out of range")]

@@ -1,6 +1,8 @@
 //! Limits on what is sent. Everything in a report reaches an object that people read, so all of it
 //! is bounded.
 
+use std::collections::BTreeSet;
+
 /// Longest report body, in bytes.
 pub const MAX_REPORT_BYTES: usize = 256 * 1024;
 
@@ -41,7 +43,8 @@ pub(crate) const MAX_REASON: usize = 100;
 /// Longest message, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 2000;
 
-/// Most scores in a sketch that was received; far below 2^53, so that sums of counts stay exact.
+/// The largest count that is received; far below 2^53, so that sums of counts stay exact, and far
+/// below what the API server stores.
 pub(crate) const MAX_COUNT: u64 = 1 << 40;
 
 /// Whether a text has the form of a name or an id, so that it cannot carry text of a conversation.
@@ -49,6 +52,22 @@ pub(crate) fn is_name(text: &str, longest: usize) -> bool {
     !text.is_empty()
         && text.len() <= longest
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// Whether so many of anything can have been counted.
+pub(crate) fn is_count(value: u64) -> bool {
+    value <= MAX_COUNT
+}
+
+/// Whether a text has the form of a UID, which is empty without a cluster.
+pub(crate) fn is_uid(text: &str) -> bool {
+    text.is_empty() || is_name(text, MAX_ID)
+}
+
+/// Whether no two of these are the same.
+pub(crate) fn all_differ<T: Ord>(mut all: impl Iterator<Item = T>) -> bool {
+    let mut seen = BTreeSet::new();
+    all.all(|one| seen.insert(one))
 }
 
 /// Whether a number can be a score, or a sum of squared scores.

@@ -13,7 +13,8 @@ use crate::audit_log::AuditLog;
 use crate::connections::Connections;
 use crate::invalid::Invalid;
 use crate::limits::{
-    MAX_ID, MAX_MESSAGE, MAX_NAME, MAX_POLICIES, MAX_SAMPLES, MAX_TRAITS, is_name,
+    MAX_ID, MAX_MESSAGE, MAX_NAME, MAX_POLICIES, MAX_SAMPLES, MAX_TRAITS, all_differ, is_count,
+    is_name,
 };
 use crate::scores::TraitSummary;
 use personaguard_terms::Digest;
@@ -103,6 +104,17 @@ impl SidecarReport {
         }
         if self.policies.len() > MAX_POLICIES || self.traits.len() > MAX_TRAITS {
             return Err(Invalid::TooManyEntries);
+        }
+        let policies = self.policies.iter().map(|policy| &policy.name);
+        let traits = self.traits.iter().map(|scores| (&scores.policy, &scores.vector));
+        if !all_differ(policies) || !all_differ(traits) {
+            return Err(Invalid::Repeated);
+        }
+        let Totals { responses, breaches, blocked, unguarded, incoherent } = self.totals;
+        let Connections { app, past_sidecar } = self.connections;
+        let totals = [responses, breaches, blocked, unguarded, incoherent];
+        if !totals.into_iter().chain([app, past_sidecar, self.sequence]).all(is_count) {
+            return Err(Invalid::Count);
         }
         if self.traits.iter().filter(|scores| scores.sample.is_some()).count() > MAX_SAMPLES {
             return Err(Invalid::TooManySamples);

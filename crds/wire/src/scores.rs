@@ -1,7 +1,7 @@
 //! Scores of one trait, as a sidecar sums them up.
 
 use crate::invalid::Invalid;
-use crate::limits::{MAX_NAME, MAX_RESPONSE_ID, is_name, is_score};
+use crate::limits::{MAX_NAME, MAX_RESPONSE_ID, is_count, is_name, is_score};
 use crate::sample::Sample;
 use jiff::Timestamp;
 use personaguard_terms::{ActionKind, Mode};
@@ -86,6 +86,14 @@ impl TraitSummary {
         if !is_name(&self.policy, MAX_NAME) || !is_name(&self.vector, MAX_NAME) {
             return Err(Invalid::TraitName);
         }
+        if ![self.scored, self.breaches].into_iter().all(is_count) {
+            return Err(Invalid::Score);
+        }
+        let sums = [Some(self.sum_squared_deviations), self.drift.map(|charts| charts.up)];
+        let sums = sums.into_iter().chain([self.drift.map(|charts| charts.down)]);
+        if sums.flatten().any(|sum| sum < 0.0) {
+            return Err(Invalid::Score);
+        }
         let drift = self.drift.map(|charts| [charts.shift, charts.up, charts.down]);
         let scores = [Some(self.mean), Some(self.sum_squared_deviations), self.max];
         if !scores.into_iter().flatten().chain(drift.into_iter().flatten()).all(is_score) {
@@ -99,8 +107,8 @@ impl TraitSummary {
 impl Breach {
     fn validate(&self) -> Result<(), Invalid> {
         let valid = is_name(&self.response_id, MAX_RESPONSE_ID)
-            && self.score.is_finite()
-            && self.threshold.is_finite();
+            && is_score(self.score)
+            && is_score(self.threshold);
         if valid { Ok(()) } else { Err(Invalid::Breach) }
     }
 }

@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use super::receiver::Receiver;
 use crate::context::Context;
 use crate::fleet::Fleet;
+use crate::outcome::with_causes;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use reqwest::redirect::Policy;
@@ -78,7 +79,8 @@ impl Delivery {
                     // The backoff has no end.
                     let wait = backoff.next().unwrap_or(CHECK_INTERVAL);
                     let (receiver, retry_in_s) = (self.receiver.name(), wait.as_secs());
-                    tracing::warn!(receiver, %error, waiting, retry_in_s, "a delivery failed");
+                    let error = with_causes(&error);
+                    tracing::warn!(receiver, error, waiting, retry_in_s, "a delivery failed");
                     wait
                 }
             };

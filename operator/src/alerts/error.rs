@@ -3,8 +3,8 @@
 /// It shows no URL, because people put secrets there.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeliveryError {
-    #[error("{0}")]
-    Http(reqwest::Error),
+    #[error("the receiver cannot be reached, or refuses")]
+    Http(#[source] reqwest::Error),
     #[error("{0}")]
     Secret(String),
 }

@@ -2,12 +2,34 @@
 
 use crate::outcome::NotLeader;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
+
+/// A moment by both clocks. The one that never jumps stands still while the machine is suspended;
+/// the other goes on, and may be set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// What has surely not passed less since `earlier`, by either clock. One that was set forward
+    /// closes the fence until the next renewal, which harms nothing; one that was set back says
+    /// nothing.
+    fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        self.steady.saturating_duration_since(earlier.steady).max(wall)
+    }
+}
 
 /// Until when this process surely leads.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fence(Arc<RwLock<Option<Instant>>>);
+pub(crate) struct Fence(Arc<RwLock<Option<(Moment, Duration)>>>);
 
 impl Fence {
     /// Call it before work that only the leader does. Each write is checked once more as it is
@@ -18,14 +40,18 @@ impl Fence {
 
     /// For how long this process surely leads.
     pub(crate) fn remaining(&self) -> Result<Duration, NotLeader> {
-        let until = *self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        self.remaining_at(Moment::now())
+    }
+
+    fn remaining_at(&self, now: Moment) -> Result<Duration, NotLeader> {
+        let opened = *self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let left = opened.map(|(since, length)| length.saturating_sub(now.since(since)));
         left.filter(|left| !left.is_zero()).ok_or(NotLeader)
     }
 
-    /// Allows writes until then.
-    pub(crate) fn open_until(&self, until: Instant) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    /// Allows writes for so long since then.
+    pub(crate) fn open_for(&self, length: Duration, since: Moment) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((since, length));
     }
 
     /// Allows no more writes.
@@ -33,3 +59,6 @@ impl Fence {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

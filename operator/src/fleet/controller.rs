@@ -25,6 +25,19 @@ pub(crate) struct Controller {
     fleet: Arc<Fleet>,
 }
 
+/// How an update ended.
+struct Updated {
+    requeue_after: Option<Duration>,
+    /// There were too many: what is to be written and announced waits.
+    postponed: bool,
+}
+
+impl Updated {
+    fn checked_again(requeue_after: Option<Duration>) -> Self {
+        Self { requeue_after, postponed: false }
+    }
+}
+
 impl Controller {
     pub(crate) fn new(context: Arc<Context>, fleet: Arc<Fleet>) -> Self {
         Self { context, fleet }
@@ -39,7 +52,8 @@ impl Controller {
         let breaches = std::mem::take(&mut snapshot.unannounced);
         let updated = self.update(name, &snapshot).await;
         let refused = updated.as_ref().is_err_and(ReconcileError::is_refused);
-        if updated.is_err() && !refused {
+        let postponed = updated.as_ref().is_ok_and(|updated| updated.postponed);
+        if postponed || (updated.is_err() && !refused) {
             self.fleet.put_back(name, breaches);
         } else {
             // People are told also while the report itself cannot be written.
@@ -51,7 +65,7 @@ impl Controller {
                 self.fleet.put_back(name, Vec::new());
             }
         }
-        Ok(Done { reason: "Reported".to_owned(), requeue_after: updated? })
+        Ok(Done { reason: "Reported".to_owned(), requeue_after: updated?.requeue_after })
     }
 
     /// Looks up the workload of an owner none of whose pods has reported yet, so that the
@@ -70,22 +84,22 @@ impl Controller {
         &self,
         name: &ObjectName,
         snapshot: &Snapshot,
-    ) -> Result<Option<Duration>, ReconcileError> {
+    ) -> Result<Updated, ReconcileError> {
         let reports = &self.context.stores.reports;
         if reports.unreadable(&name.namespace, &name.name).is_some() {
             // What a newer operator wrote must not be replaced by less.
             self.count(&name.namespace, snapshot);
-            return Ok(None);
+            return Ok(Updated::checked_again(None));
         }
         let stored = reports.get(&name.namespace, &name.name);
         if stored.is_none() {
             let live = snapshot.counts.pods().any(|pod| snapshot.sidecar_pods.contains(&pod.name));
             if !live {
                 self.forget(name);
-                return Ok(None);
+                return Ok(Updated::checked_again(None));
             }
             if let Some(left) = self.fleet.recreate_grace(name) {
-                return Ok(Some(left));
+                return Ok(Updated::checked_again(Some(left)));
             }
         }
         let before = stored.as_ref().and_then(|report| report.status.as_ref());
@@ -95,10 +109,13 @@ impl Controller {
         let same_workload =
             stored.as_ref().is_some_and(|report| report.spec.workload == snapshot.reference);
         if same_workload && before.is_some_and(|before| equivalent(before, &status)) {
-            return Ok(requeue_after);
+            return Ok(Updated::checked_again(requeue_after));
         }
         if let Some(wait) = may_wait(snapshot, before, &status) {
-            return Ok(Some(wait));
+            return Ok(Updated::checked_again(Some(wait)));
+        }
+        if let Err(wait) = self.fleet.spend_write(name) {
+            return Ok(Updated { requeue_after: Some(wait), postponed: true });
         }
         let written = self.write(name, snapshot, &status, same_workload).await;
         // People are told also while the report itself cannot be written, once.
@@ -109,7 +126,7 @@ impl Controller {
             announce_audit_log_gap(context, &name.namespace, workload, before, &status).await;
             self.fleet.announced(name, &status);
         }
-        written.map(|()| requeue_after)
+        written.map(|()| Updated::checked_again(requeue_after))
     }
 
     async fn write(
@@ -151,6 +168,7 @@ impl Controller {
             silent_pods: &snapshot.silent_pods,
             contested_pods: &snapshot.contested_pods,
             before,
+            forget_worst: snapshot.forget_worst,
             held: !self.context.stores.policies.unreadable_within(&name.namespace).is_empty(),
             now: Timestamp::now(),
         })

@@ -12,7 +12,7 @@ pub(crate) use process::{Contested, Origin, Process};
 
 use convert::pod_counts;
 use jiff::Timestamp;
-use merge::{add, merge_into, without_sample};
+use merge::{add, at_least, merge_into, without_sample};
 use personaguard_api::{Digest, PersonaReportStatus, PodCounts, Totals, TraitScores};
 use personaguard_wire::{Sample, SidecarReport};
 use process::{Claim, judge};
@@ -99,11 +99,23 @@ impl WorkloadCounts {
             _ => origin,
         };
         self.retire_namesakes(name, uid);
-        let before = self.pods.get(uid);
+        // What one that was never within the pod said of the log is no anchor.
+        let displaced = claim == Some(Claim::Rightful) && origin.own_address;
+        let before = self.pods.get(uid).filter(|known| !displaced || known.own_address);
         let audit_log = audit_log::after(before, report, now);
-        let new = PodCounts { audit_log, ..pod_counts(name, uid, origin, report, now) };
+        let mut new = PodCounts { audit_log, ..pod_counts(name, uid, origin, report, now) };
+        let same = self.pods.get(uid).filter(|_| claim == Some(Claim::Same)).cloned();
+        if let Some(known) = same {
+            new.totals = at_least(known.totals, new.totals);
+            known.traits.iter().filter(|scores| went_back(scores, &new)).for_each(|scores| {
+                self.retire_trait(scores);
+            });
+        }
         let known = self.pods.insert(uid.to_owned(), new.clone());
-        let effect = PushEffect::of(known.as_ref(), &new);
+        let effect = PushEffect {
+            displaced: claim == Some(Claim::Rightful),
+            ..PushEffect::of(known.as_ref(), &new)
+        };
         if let Some(former) = known.filter(|_| claim == Some(Claim::Successor)) {
             self.retire_counts(&former);
         }
@@ -176,11 +188,20 @@ impl WorkloadCounts {
 
     fn retire_counts(&mut self, pod: &PodCounts) {
         self.retired = add(self.retired, pod.totals);
-        for scores in &pod.traits {
-            let scores = TraitScores { drift: None, ..scores.clone() };
-            merge_into(&mut self.retired_traits, &scores, MAX_RETIRED_TRAITS);
-        }
+        pod.traits.iter().for_each(|scores| self.retire_trait(scores));
     }
+
+    fn retire_trait(&mut self, scores: &TraitScores) {
+        let scores = TraitScores { drift: None, ..scores.clone() };
+        merge_into(&mut self.retired_traits, &scores, MAX_RETIRED_TRAITS);
+    }
+}
+
+/// Whether a process does not count a trait any more, or began it anew: it keeps a bounded number.
+fn went_back(scores: &TraitScores, new: &PodCounts) -> bool {
+    let mut same = new.traits.iter();
+    let same = same.find(|it| it.policy == scores.policy && it.vector == scores.vector);
+    same.is_none_or(|new| new.scored < scores.scored || new.breaches < scores.breaches)
 }
 
 #[cfg(test)]

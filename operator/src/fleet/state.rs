@@ -1,6 +1,7 @@
 //! What the sidecars of all workloads reported, in memory. Its readers' part is in `queries`.
 
 use super::counts::{Contested, NewBreach, WorkloadCounts};
+use super::given_policies::GivenPolicies;
 use super::owners::Owners;
 use super::workload::report_name;
 use super::workload_state::{Snapshot, WorkloadState};
@@ -27,6 +28,8 @@ pub(crate) struct Fleet {
 pub(super) struct Inner {
     /// By the name of the `PersonaReport`.
     pub(super) workloads: BTreeMap<ObjectName, WorkloadState>,
+    /// What sidecars can report of, where that is known.
+    given: BTreeMap<Scope, GivenPolicies>,
     /// When this process began to receive reports. For a while after that, no pod is silent.
     listening_since: Option<Instant>,
 }
@@ -70,31 +73,44 @@ impl Fleet {
         self.owners.is_known(owner)
     }
 
-    /// Records a push and returns the keys that are due because of it. `own_address`: it came from
-    /// an address of the pod.
+    /// What the sidecars of a scope can report of; `None` if that cannot be told.
+    pub(crate) fn give(&self, scope: &Scope, given: Option<GivenPolicies>) {
+        let mut inner = self.lock();
+        match given {
+            Some(given) => drop(inner.given.insert(scope.clone(), given)),
+            None => drop(inner.given.remove(scope)),
+        }
+    }
+
+    /// Records a push and returns the keys that are due because of it, and when. `own_address`: it
+    /// came from an address of the pod.
     pub(crate) fn record(
         &self,
         pod: &PodView,
         own_address: bool,
         workload: &WorkloadReference,
         report: &SidecarReport,
-    ) -> Result<Vec<Key>, Contested> {
+    ) -> Result<Vec<(Key, Instant)>, Contested> {
         let name = report_name(&pod.namespace, workload);
-        let mut inner = self.lock();
-        inner.listening_since.get_or_insert_with(Instant::now);
+        let model = pod.sidecar.clone().unwrap_or_default();
+        let scope = Scope { namespace: pod.namespace.clone(), model: model.clone() };
+        let inner = &mut *self.lock();
+        let now = Instant::now();
+        inner.listening_since.get_or_insert(now);
         let state = inner
             .workloads
             .entry(name.clone())
             .or_insert_with(|| WorkloadState::new(workload.clone()));
         // It may be a new workload of the same name.
         state.reference = workload.clone();
-        let due = state.record(pod, own_address, report)?;
-        let model = pod.sidecar.clone().unwrap_or_default();
-        let scope = Scope { namespace: pod.namespace.clone(), model: model.clone() };
+        let given = inner.given.get(&scope);
+        let part = given.map(|it| it.part_of(report, pod, state.counts.pod(&pod.uid)));
+        let due = state.record(pod, own_address, part.as_ref().unwrap_or(report))?;
+        let later = now + due.beyond_workload_in;
         let keys = [
-            due.report.then_some(Key::Report(name)),
-            due.policies.then_some(Key::Scope(scope)),
-            due.model.then_some(Key::Model(model)),
+            due.report.then_some((Key::Report(name), now)),
+            due.policies.then_some((Key::Scope(scope), later)),
+            due.model.then_some((Key::Model(model), later)),
         ];
         Ok(keys.into_iter().flatten().collect())
     }
@@ -143,6 +159,14 @@ impl Fleet {
     pub(super) fn written(&self, name: &ObjectName) {
         if let Some(state) = self.lock().workloads.get_mut(name) {
             state.written();
+        }
+    }
+
+    /// Whether a report may be written now, and if not, after how long.
+    pub(super) fn spend_write(&self, name: &ObjectName) -> Result<(), Duration> {
+        match self.lock().workloads.get_mut(name) {
+            Some(state) => state.spend_write(),
+            None => Ok(()),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct StatusInputs<'a> {
     /// Names of those for which two processes report.
     pub(super) contested_pods: &'a BTreeSet<String>,
     pub(super) before: Option<&'a PersonaReportStatus>,
+    /// The worst score of `before` is not to be relied on.
+    pub(super) forget_worst: bool,
     /// A policy of the namespace cannot be read, so no breach or drift is known to be over.
     pub(super) held: bool,
     pub(super) now: Timestamp,
@@ -50,7 +52,8 @@ pub(super) fn status(inputs: &StatusInputs<'_>) -> (PersonaReportStatus, Option<
     status.workload = display_name(workload);
     status.pods_reporting =
         format!("{}/{}", sidecar_pods.len() - silent_pods.len(), sidecar_pods.len());
-    status.worst = worst(before.and_then(|before| before.worst.as_deref()), &status.traits);
+    let known = before.filter(|_| !inputs.forget_worst).and_then(|it| it.worst.as_deref());
+    status.worst = worst(known, &status.traits);
     let breaches: Vec<_> =
         policies.iter().flat_map(|policy| active_breaches(policy, &status.traits, *now)).collect();
     let changes_in = breaches.iter().map(|breach| breach.left).min();
@@ -143,8 +146,9 @@ fn reporting(
 ) -> NewCondition {
     if let Some(pod) = contested.first() {
         let message = format!(
-            "Two processes report for pod {pod}, and the first is believed. Delete the pod; if it \
-             comes back, see who may create tokens for its ServiceAccount."
+            "Two processes report for pod {pod}. The one that is within the pod is believed, or \
+             the first where that cannot be seen. Delete the pod; if it comes back, see who may \
+             create tokens for its ServiceAccount."
         );
         return NewCondition::unmet(condition::REPORTING, reason::REPORTS_CONTESTED, message);
     }

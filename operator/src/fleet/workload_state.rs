@@ -1,5 +1,6 @@
 //! What is known of one workload between two writes of its `PersonaReport`.
 
+use super::budget::Budget;
 use super::contest::Contest;
 use super::counts::{Contested, NewBreach, Origin, Process, WorkloadCounts};
 use crate::objects::PodView;
@@ -42,6 +43,13 @@ pub(super) struct WorkloadState {
     restored: bool,
     /// While they do not: the processes that have reported since.
     counted: BTreeSet<Process>,
+    /// Processes that are not believed any more, since the last write: the worst score so far may be
+    /// one of theirs.
+    displaced: u32,
+    /// Of writes of its report.
+    writes: Budget,
+    /// Of changes that concern more than the workload, by the pod's UID.
+    changes: HashMap<String, Budget>,
 }
 
 /// What needs to be reconciled because of a push.
@@ -50,6 +58,8 @@ pub(super) struct Due {
     /// The policies of the pod's scope.
     pub(super) policies: bool,
     pub(super) model: bool,
+    /// After how long policies and model are due.
+    pub(super) beyond_workload_in: Duration,
 }
 
 /// What is needed to write one report.
@@ -57,6 +67,7 @@ pub(super) struct Snapshot {
     pub(super) reference: WorkloadReference,
     pub(super) counts: WorkloadCounts,
     pub(super) write_now: bool,
+    pub(super) forget_worst: bool,
     pub(super) since_write: Option<Duration>,
     /// Names of pods with a sidecar, and of those that are silent.
     pub(super) sidecar_pods: BTreeSet<String>,
@@ -83,6 +94,9 @@ impl WorkloadState {
             announced: None,
             restored: false,
             counted: BTreeSet::new(),
+            displaced: 0,
+            writes: Budget::default(),
+            changes: HashMap::new(),
         }
     }
 
@@ -126,8 +140,10 @@ impl WorkloadState {
         }
         let last_seen = self.last_seen.insert(pod.uid.clone(), Instant::now());
         let was_silent = last_seen.is_none_or(|last| last.elapsed() > SILENT_AFTER);
+        self.displaced = self.displaced.saturating_add(u32::from(effect.displaced));
         let breached = !effect.breaches.is_empty();
         self.write_now |= effect.state
+            || effect.displaced
             || effect.breach_counted
             || effect.drift
             || effect.log_gap
@@ -135,10 +151,14 @@ impl WorkloadState {
             || was_silent;
         let room = MAX_UNANNOUNCED.saturating_sub(self.unannounced.len());
         self.unannounced.extend(effect.breaches.into_iter().take(room));
+        let beyond_workload = effect.state || breached;
+        let spent = beyond_workload
+            .then(|| self.changes.entry(pod.uid.clone()).or_default().spend(Instant::now()));
         Ok(Due {
             report: effect.counts || effect.state || was_silent,
-            policies: effect.state || breached,
+            policies: beyond_workload,
             model: effect.state,
+            beyond_workload_in: spent.and_then(Result::err).unwrap_or_default(),
         })
     }
 
@@ -147,6 +167,7 @@ impl WorkloadState {
         self.counts.retire_pod(uid);
         self.last_seen.remove(uid);
         self.contests.remove(uid);
+        self.changes.remove(uid);
         self.write_now = true;
     }
 
@@ -174,6 +195,7 @@ impl WorkloadState {
             reference: self.reference.clone(),
             counts: self.counts.clone(),
             write_now: std::mem::take(&mut self.write_now),
+            forget_worst: self.displaced > 0,
             since_write: self.written.map(|written| written.elapsed()),
             unannounced: std::mem::take(&mut self.unannounced),
             announced: self.announced.clone(),
@@ -186,9 +208,15 @@ impl WorkloadState {
         self.announced = Some(PersonaReportStatus { conditions, ..PersonaReportStatus::default() });
     }
 
+    /// Whether its report may be written now, and if not, after how long.
+    pub(super) fn spend_write(&mut self) -> Result<(), Duration> {
+        self.writes.spend(Instant::now())
+    }
+
     pub(super) fn written(&mut self) {
         self.written = Some(Instant::now());
         self.report_existed = true;
+        self.displaced = 0;
         self.missing_since = None;
         self.restored = true;
         self.counted.clear();

@@ -4,6 +4,7 @@
 use super::error::PushError;
 use super::identity::PodIdentity;
 use crate::context::Context;
+use crate::outcome::with_causes;
 use crate::vector::{Controller, DeliveryError, PodRole, extraction_digest};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::PartialObjectMeta;
@@ -38,8 +39,8 @@ pub(super) async fn accept_vector(
     vectors.store_extracted(&vector, &model, body).await.map_err(|error| match error {
         DeliveryError::Invalid(why) => PushError::Malformed(why),
         DeliveryError::Write(error) => {
-            let vector = vector.name_any();
-            tracing::warn!(vector, %error, "a vector could not be stored; its Job retries");
+            let (vector, error) = (vector.name_any(), with_causes(&error));
+            tracing::warn!(vector, error, "a vector could not be stored; its Job retries");
             PushError::Overloaded
         }
     })

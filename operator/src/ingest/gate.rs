@@ -11,8 +11,10 @@ use kube::Client;
 use std::net::SocketAddr;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Pushes that are handled at the same time, of one pod and of all. Further ones are to be retried.
+/// Pushes that are handled at the same time, of one pod, of one namespace and of all. Further ones
+/// are to be retried.
 const MAX_PUSHES_PER_POD: usize = 2;
+const MAX_PUSHES_PER_NAMESPACE: usize = 128;
 const MAX_CONCURRENT_PUSHES: usize = 256;
 
 pub(super) struct Gate {
@@ -20,12 +22,14 @@ pub(super) struct Gate {
     connections: Connections,
     slots: Semaphore,
     pods: Slots<String>,
+    namespaces: Slots<String>,
 }
 
 /// A push that may be read. Its places are free again when this is dropped.
 pub(super) struct Admitted<'a> {
     pub(super) pod: PodIdentity,
     _own: Slot<String>,
+    _namespace: Slot<String>,
     _all: SemaphorePermit<'a>,
 }
 
@@ -36,6 +40,7 @@ impl Gate {
             connections,
             slots: Semaphore::new(MAX_CONCURRENT_PUSHES),
             pods: Slots::new(MAX_PUSHES_PER_POD),
+            namespaces: Slots::new(MAX_PUSHES_PER_NAMESPACE),
         }
     }
 
@@ -46,10 +51,11 @@ impl Gate {
         peer: SocketAddr,
     ) -> Result<Admitted<'_>, PushError> {
         let pod = self.reviewer.identify(bearer_token(headers)?, peer.ip()).await?;
-        self.connections.introduce(peer);
+        self.connections.introduce(peer, &pod.uid);
         let own = self.pods.take(&pod.uid).ok_or(PushError::Overloaded)?;
+        let namespace = self.namespaces.take(&pod.namespace).ok_or(PushError::Overloaded)?;
         let all = self.slots.try_acquire().map_err(|_| PushError::Overloaded)?;
-        Ok(Admitted { pod, _own: own, _all: all })
+        Ok(Admitted { pod, _own: own, _namespace: namespace, _all: all })
     }
 }
 

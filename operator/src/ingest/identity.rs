@@ -1,5 +1,7 @@
 //! Which pod a push comes from: by its projected token alone, as the API server reviews it.
 
+pub(super) use super::pod_identity::PodIdentity;
+use super::reviews::{Remembered, Reviews};
 use super::slots::Slots;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,32 +11,25 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use personaguard_api::names;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 const MAX_TOKEN_BYTES: usize = 16 << 10;
-/// Reviewed tokens that are cached.
-const MAX_CACHED: usize = 10_000;
 /// For how long a review is cached, so that an idle fleet does not keep the API server busy. A
 /// token is valid for as long as its pod exists, and that is checked on each push.
 const CACHE_TTL: Duration = Duration::from_secs(600);
 /// Reviews at the same time, for one peer and for all: anyone can ask for them.
 const MAX_REVIEWS_PER_PEER: usize = 4;
 const MAX_CONCURRENT_REVIEWS: usize = 32;
+/// Of these, for all peers together of whom a token was refused lately: the others are for those
+/// who come for the first time, as a new sidecar does.
+const MAX_SUSPECT_REVIEWS: usize = 16;
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
-
-/// A pod that proved which one it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PodIdentity {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) uid: String,
-}
 
 /// Why a token identifies no pod.
 #[derive(Debug, thiserror::Error)]
@@ -45,28 +40,24 @@ pub(super) enum IdentityError {
     NotAPod,
     #[error("too many tokens are being reviewed")]
     Overloaded,
-    #[error("the token could not be reviewed: {0}")]
+    #[error("the token could not be reviewed")]
     Api(#[from] kube::Error),
-}
-
-struct CachedReview {
-    identity: PodIdentity,
-    expires: Instant,
 }
 
 pub(super) struct TokenReviewer {
     api: Api<TokenReview>,
     slots: Semaphore,
+    suspect_slots: Semaphore,
     peers: Slots<IpAddr>,
-    /// By SHA-256 of the token.
-    cache: Mutex<HashMap<[u8; 32], CachedReview>>,
+    reviews: Mutex<Reviews>,
 }
 
 impl TokenReviewer {
     pub(super) fn new(client: Client) -> Self {
         let slots = Semaphore::new(MAX_CONCURRENT_REVIEWS);
+        let suspect_slots = Semaphore::new(MAX_SUSPECT_REVIEWS);
         let peers = Slots::new(MAX_REVIEWS_PER_PEER);
-        Self { api: Api::all(client), slots, peers, cache: Mutex::default() }
+        Self { api: Api::all(client), slots, suspect_slots, peers, reviews: Mutex::default() }
     }
 
     /// The pod that a token belongs to, which came from a peer.
@@ -79,15 +70,35 @@ impl TokenReviewer {
             return Err(IdentityError::Unauthenticated("it is empty or too long".to_owned()));
         }
         let hash: [u8; 32] = Sha256::digest(token).into();
-        if let Some(known) = self.cache().get(&hash).filter(|known| known.expires > Instant::now())
-        {
-            return Ok(known.identity.clone());
+        let remembered = self.reviews().remembered(&hash, Instant::now());
+        match remembered {
+            Some(Remembered::Accepted(identity)) => return Ok(identity),
+            Some(Remembered::Refused(why)) => {
+                self.reviews().suspect(peer, Instant::now());
+                return Err(IdentityError::Unauthenticated(why));
+            }
+            None => {}
         }
+        let suspect = self.reviews().suspects(peer, Instant::now());
+        let busy = |_| IdentityError::Overloaded;
+        let _suspect =
+            suspect.then(|| self.suspect_slots.try_acquire()).transpose().map_err(busy)?;
         let _own = self.peers.take(&peer).ok_or(IdentityError::Overloaded)?;
-        let identity = identity(self.review(token).await?)?;
-        let ttl = CACHE_TTL.min(remaining_lifetime(token, Timestamp::now()));
-        self.store(hash, identity.clone(), ttl);
-        Ok(identity)
+        let identity = identity(self.review(token).await?);
+        let mut reviews = self.reviews();
+        match &identity {
+            Ok(identity) => {
+                let ttl = CACHE_TTL.min(remaining_lifetime(token, Timestamp::now()));
+                reviews.accept(hash, identity.clone(), ttl, Instant::now());
+            }
+            Err(error) => {
+                reviews.suspect(peer, Instant::now());
+                if let IdentityError::Unauthenticated(why) = error {
+                    reviews.refuse(hash, why, Instant::now());
+                }
+            }
+        }
+        identity
     }
 
     async fn review(&self, token: &str) -> Result<TokenReviewStatus, IdentityError> {
@@ -101,20 +112,9 @@ impl TokenReviewer {
         Ok(review.status.unwrap_or_default())
     }
 
-    fn store(&self, hash: [u8; 32], identity: PodIdentity, ttl: Duration) {
-        let now = Instant::now();
-        let mut cache = self.cache();
-        if cache.len() >= MAX_CACHED {
-            cache.retain(|_, known| known.expires > now);
-            if cache.len() >= MAX_CACHED {
-                cache.clear();
-            }
-        }
-        cache.insert(hash, CachedReview { identity, expires: now + ttl });
-    }
-
-    fn cache(&self) -> MutexGuard<'_, HashMap<[u8; 32], CachedReview>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reviews(&self) -> MutexGuard<'_, Reviews> {
+        // Each method leaves the maps valid after each statement.
+        self.reviews.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

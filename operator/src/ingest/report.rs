@@ -2,6 +2,7 @@
 
 use super::error::PushError;
 use super::identity::PodIdentity;
+use super::pod_answers::PodAnswers;
 use super::proof::signer;
 use crate::context::Context;
 use crate::fleet::Fleet;
@@ -26,6 +27,7 @@ pub(super) struct Push<'a> {
 pub(super) async fn accept(
     context: &Context,
     fleet: &Fleet,
+    answers: &PodAnswers,
     Push { identity, peer, headers, body }: Push<'_>,
 ) -> Result<(), PushError> {
     let signer = signer(headers, body)?;
@@ -40,8 +42,13 @@ pub(super) async fn accept(
     report.model.name = pod.sidecar.clone().unwrap_or_default();
     let own_address = pod.addresses.contains(&peer.to_canonical());
     let workload = fleet.workload_of(&pod).await.map_err(|_| PushError::Overloaded)?;
-    for key in fleet.record(&pod, own_address, &workload, &report)? {
-        context.queue.push(key);
+    let mut recorded = fleet.record(&pod, own_address, &workload, &report);
+    // Where addresses do not arrive, the pod itself says who is right.
+    if recorded.is_err() && !own_address && answers.is_sidecar(&pod, &report.instance).await {
+        recorded = fleet.record(&pod, true, &workload, &report);
+    }
+    for (key, at) in recorded? {
+        context.queue.push_at(key, at);
     }
     Ok(())
 }

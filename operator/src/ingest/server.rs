@@ -4,6 +4,7 @@ use super::connections::Connections;
 use super::error::PushError;
 use super::gate::Gate;
 use super::identity::PodIdentity;
+use super::pod_answers::PodAnswers;
 use super::report::Push;
 use super::{extraction, report};
 use crate::context::Context;
@@ -39,13 +40,18 @@ pub(crate) struct Ingest {
 struct Server {
     ingest: Ingest,
     gate: Gate,
+    answers: PodAnswers,
 }
 
 /// To be served with the address of each connection's peer.
-pub(crate) fn router(ingest: Ingest) -> Router {
+///
+/// # Errors
+/// If no HTTP client can be made.
+pub(crate) fn router(ingest: Ingest) -> reqwest::Result<Router> {
     let gate = Gate::new(ingest.context.cluster.client.clone(), ingest.connections.clone());
-    let server = Arc::new(Server { ingest, gate });
-    Router::new()
+    let answers = PodAnswers::new(names::ADMIN_PORT)?;
+    let server = Arc::new(Server { ingest, gate, answers });
+    let router = Router::new()
         .route(names::REPORT_PATH, post(push_report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
         .route(names::VECTOR_PATH, post(push_vector).layer(DefaultBodyLimit::max(MAX_VECTOR_BYTES)))
         .route(
@@ -55,7 +61,8 @@ pub(crate) fn router(ingest: Ingest) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&server), admit))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .layer(CatchPanicLayer::new())
-        .with_state(server)
+        .with_state(server);
+    Ok(router)
 }
 
 /// Finds out whose push it is, and only then lets it take a place and be read.
@@ -73,6 +80,13 @@ async fn admit(
         Ok(admitted) => admitted,
         Err(error) => return server.respond(Err(error)),
     };
+    // Reports come from everywhere; what is larger, from Jobs of the operator's namespace alone.
+    let own = &server.ingest.context.settings.installation.namespace;
+    if request.uri().path() != names::REPORT_PATH && admitted.pod.namespace != *own {
+        let name = &admitted.pod.name;
+        let error = PushError::Forbidden(format!("pod {name} belongs to no extraction Job"));
+        return server.respond(Err(error));
+    }
     request.extensions_mut().insert(admitted.pod.clone());
     next.run(request).await
 }
@@ -84,9 +98,9 @@ async fn push_report(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Ingest { context, fleet, .. } = &server.ingest;
+    let Server { ingest: Ingest { context, fleet, .. }, answers, .. } = server.as_ref();
     let push = Push { identity: &identity, peer: peer.ip(), headers: &headers, body: &body };
-    server.respond(report::accept(context, fleet, push).await)
+    server.respond(report::accept(context, fleet, answers, push).await)
 }
 
 async fn push_vector(
@@ -121,3 +135,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Takes the Lease, renews it, and gives it up.
 
 use super::lease::{DEADLINE, LEASE, ObservedLease, claim};
-use crate::context::{Fence, Metrics};
+use crate::context::{Fence, Metrics, Moment};
 use crate::outcome::NotLeader;
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -123,7 +123,7 @@ impl Elector {
     /// Takes or renews the Lease if it may; says whether this process holds it. Writes carry the
     /// resource version that was read, so of two operators only one succeeds.
     async fn try_hold(&mut self) -> Result<bool> {
-        let started = Instant::now();
+        let started = Moment::now();
         let Some(mut lease) = self.api.get_opt(LEASE).await.context("reading it")? else {
             let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(claim(&self.me, None)) };
@@ -139,10 +139,10 @@ impl Elector {
         self.settle(result, started)
     }
 
-    fn settle(&self, result: kube::Result<Lease>, started: Instant) -> Result<bool> {
+    fn settle(&self, result: kube::Result<Lease>, started: Moment) -> Result<bool> {
         match result {
             Ok(_) => {
-                self.fence.open_until(started + DEADLINE);
+                self.fence.open_for(DEADLINE, started);
                 Ok(true)
             }
             // Another operator was faster. The next read tells which one.

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 pub(crate) const LEASE: &str = "personaguard-operator";
 /// How long a Lease without renewal is left to its holder.
 const DURATION: Duration = Duration::from_secs(15);
+/// The longest that is waited for, whatever the Lease says.
+const LONGEST: Duration = Duration::from_secs(60);
 /// How long after the start of a renewal the holder may write.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,7 @@ impl ObservedLease {
             self.unchanged_since = Some(now);
         }
         let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let duration = duration.map_or(DURATION, Duration::from_secs);
+        let duration = duration.map_or(DURATION, Duration::from_secs).clamp(DURATION, LONGEST);
         self.unchanged_since.is_some_and(|since| now - since >= duration)
     }
 }

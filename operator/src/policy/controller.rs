@@ -44,6 +44,7 @@ impl Controller {
         let mut failed = FailedWrites::default();
         add_finalizers(context, &inputs, &mut failed).await?;
         let validated = validate(&inputs);
+        fleet.give(scope, validated.given());
         let desired = build(&validated, inputs.config_map.as_deref());
         let built = match &desired {
             Ok(desired) => {

@@ -4,6 +4,7 @@ mod author;
 mod editor;
 mod edits;
 mod identity;
+mod reports;
 mod unreadable;
 
 use super::build::{Desired, build};

@@ -7,6 +7,7 @@ mod strays;
 
 use super::dereference::Inputs;
 use super::stored::{Edition, Stored, StoredConfig};
+use crate::fleet::GivenPolicies;
 use crate::keys::Scope;
 use crate::objects::PodView;
 use crate::settings::Settings;
@@ -103,6 +104,19 @@ impl Validated {
             Plan::Guard(guard) => Some(&guard.former),
             Plan::Hold(held) => Some(&held.config.as_ref()?.former),
             Plan::Withdraw(_) => None,
+        }
+    }
+
+    /// What its sidecars can report of; `None` if that cannot be told.
+    pub(crate) fn given(&self) -> Option<GivenPolicies> {
+        match &self.plan {
+            Plan::Withdraw(Leftover::Unreadable) => None,
+            Plan::Withdraw(_) => Some(GivenPolicies::default()),
+            Plan::Guard(_) | Plan::Hold(_) => {
+                let former = self.former().into_iter().flatten();
+                let former = former.map(|(identity, edition)| (identity, &edition.config));
+                Some(GivenPolicies::new(self.config()?, former))
+            }
         }
     }
 

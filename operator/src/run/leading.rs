@@ -91,7 +91,8 @@ async fn serve(ingest: Ingest, tls: RustlsConfig) -> Result<JoinHandle<io::Resul
     let address = ingest.context.settings.reports_listen;
     let acceptor = RustlsAcceptor::new(tls).acceptor(ingest.connections.clone());
     let server = axum_server::bind(address).acceptor(acceptor).handle(handle.clone());
-    let router = ingest::router(ingest).into_make_service_with_connect_info::<SocketAddr>();
+    let server = ingest::limited(server);
+    let router = ingest::router(ingest)?.into_make_service_with_connect_info::<SocketAddr>();
     let mut server = tokio::spawn(server.serve(router));
     if handle.listening().await.is_none() {
         (&mut server).await?.context("cannot listen on --reports-listen")?;

@@ -6,13 +6,13 @@ use super::vectors;
 use crate::context::Context;
 use crate::keys::ObjectName;
 use crate::objects::{JobProgress, same_content};
-use crate::outcome::{Done, ReconcileError};
+use crate::outcome::{Done, ReconcileError, with_causes};
 use crate::vector::{ArtifactCache, model_not_found};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 use personaguard_api::conditions::reason;
 use personaguard_api::{DatasetScreen, PersonaModel, names};
 use personaguard_resolve::Rejection;
@@ -49,7 +49,7 @@ impl Controller {
         let phase = match self.advance(&name.namespace, &screen).await {
             // The status goes on, and says so.
             Err(ReconcileError::Write(error)) if error.refusal().is_some() => {
-                let message = error.to_string();
+                let message = with_causes(&error);
                 refused = Some(error);
                 Phase::Waiting(Rejection::new(reason::WRITE_REFUSED, message))
             }
@@ -84,6 +84,9 @@ impl Controller {
         let Some(first) = jobs.get_opt(&name).await? else {
             return self.start(&jobs, namespace, screen, &model).await;
         };
+        if !is_owned(&first, screen) {
+            return Ok(foreign(namespace, &name));
+        }
         match JobProgress::of(&first) {
             JobProgress::Running { succeeded_pods } => {
                 Ok(Phase::Running { done_shards: u32::try_from(succeeded_pods).unwrap_or(0) })
@@ -134,25 +137,30 @@ impl Controller {
             self.context.cluster.apply(jobs, &name, &job).await?;
             return Ok(Phase::Running { done_shards: screen.spec.shards });
         };
+        if !is_owned(&merge, screen) {
+            return Ok(foreign(namespace, &name));
+        }
         Ok(match JobProgress::of(&merge) {
             JobProgress::Running { .. } => Phase::Running { done_shards: screen.spec.shards },
             JobProgress::Failed(why) => failed(namespace, &name, &why),
             JobProgress::Complete => {
-                Phase::Complete { samples: self.samples(namespace, &name).await? }
+                Phase::Complete { samples: self.samples(namespace, &merge).await? }
             }
         })
     }
 
     /// The number of samples, by the termination message of the Job's pod. Nothing but a number is
-    /// accepted.
-    async fn samples(&self, namespace: &str, job: &str) -> kube::Result<Option<u64>> {
+    /// accepted, and nothing of a pod that only has the label.
+    async fn samples(&self, namespace: &str, job: &Job) -> kube::Result<Option<u64>> {
         let pods: Api<Pod> = self.context.cluster.namespaced(namespace);
-        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        let label = format!("batch.kubernetes.io/job-name={}", job.name_any());
+        let of_job = ListParams::default().labels(&label);
         let statuses = pods
             .list(&of_job)
             .await?
             .items
             .into_iter()
+            .filter(|pod| job.metadata.uid.as_deref().is_some_and(|uid| belongs_to(pod, uid)))
             .flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
         let mut messages = statuses.filter_map(|status| status.state?.terminated?.message);
         Ok(messages.find_map(|message| message.trim().parse().ok()))
@@ -164,9 +172,28 @@ fn build_error(error: serde_json::Error) -> ReconcileError {
     ReconcileError::Build(error.to_string())
 }
 
+/// Whether an object is owned by the one of this UID. A name or a label may be anyone's.
+fn belongs_to(object: &impl ResourceExt, uid: &str) -> bool {
+    object.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+fn is_owned(job: &Job, screen: &DatasetScreen) -> bool {
+    screen.uid().is_some_and(|uid| belongs_to(job, &uid))
+}
+
+fn foreign(namespace: &str, job: &str) -> Phase {
+    Phase::Failed(format!(
+        "Job {namespace}/{job} is not of this DatasetScreen: delete the Job, then create another \
+         DatasetScreen."
+    ))
+}
+
 fn failed(namespace: &str, job: &str, why: &str) -> Phase {
     Phase::Failed(format!(
         "Job {namespace}/{job} failed: {why}. See `kubectl -n {namespace} logs job/{job}`, then \
          create another DatasetScreen."
     ))
 }
+
+#[cfg(test)]
+mod tests;

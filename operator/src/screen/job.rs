@@ -119,7 +119,7 @@ fn job(screen: &DatasetScreen, name: &str, container: &Value, volumes: &Value) -
     let labels = json!({
         names::SCREEN_LABEL: screen.name_any(),
         "app.kubernetes.io/name": "personaguard-screen",
-        "app.kubernetes.io/managed-by": names::FIELD_MANAGER,
+        names::MANAGED_BY_LABEL: names::FIELD_MANAGER,
         // A policy may select its pods, but they are no chat service.
         names::INJECT: "false"
     });

@@ -10,7 +10,7 @@ use crate::certs::TrustBundle;
 use crate::context::Context;
 use crate::keys::Key;
 use crate::objects::same_content;
-use crate::outcome::{Done, ReconcileError, WriteError};
+use crate::outcome::{Done, ReconcileError, WriteError, with_causes};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -79,7 +79,7 @@ impl Controller {
             checked = Err(match advanced {
                 // The status goes on, and says so.
                 Err(ReconcileError::Write(error)) if error.refusal().is_some() => {
-                    let message = error.to_string();
+                    let message = with_causes(&error);
                     refused = Some(error);
                     Rejection::new(reason::WRITE_REFUSED, message)
                 }

@@ -111,7 +111,7 @@ impl ExtractionJobs<'_> {
         let labels = json!({
             names::VECTOR_LABEL: self.vector.name_any(),
             "app.kubernetes.io/name": "personaguard-extract",
-            "app.kubernetes.io/managed-by": names::FIELD_MANAGER
+            names::MANAGED_BY_LABEL: names::FIELD_MANAGER
         });
         let annotations = json!({
             names::EXTRACTION_ANNOTATION: self.digest,

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use personaguard_terms::FailurePolicy;
+use personaguard_terms::names::INSTANCE_PATH;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -28,9 +29,11 @@ impl FromRef<Admin> for Arc<AppState> {
     }
 }
 
-/// Health and metrics alone. `proxies`: the sidecar stands in front of another server.
+/// Health and metrics alone, and which process this is. `proxies`: the sidecar stands in front of
+/// another server.
 pub fn router(app: Arc<AppState>, proxies: bool) -> Router {
-    catch_panics(with_fallbacks(routes(app, proxies)))
+    let instance = Router::new().route(INSTANCE_PATH, get(instance)).with_state(Arc::clone(&app));
+    catch_panics(with_fallbacks(routes(app, proxies).merge(instance)))
 }
 
 /// The routes, to be merged with those of an API.
@@ -88,7 +91,16 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     (status, Json(body)).into_response()
 }
 
+/// The process whose reports are the pod's. The operator asks where the address of a push does not
+/// tell it.
+async fn instance(State(app): State<Arc<AppState>>) -> Response {
+    Json(json!({ "instance": app.instance() })).into_response()
+}
+
 /// Prometheus metrics.
 async fn metrics(State(app): State<Arc<AppState>>) -> Response {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], app.encode_metrics()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

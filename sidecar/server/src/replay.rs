@@ -1,10 +1,12 @@
 //! The scores of recorded conversations, computed again and compared with those that were recorded.
 
+mod error;
 mod scorer;
+
+pub use error::{ReplayError, ScoringError};
 
 use crate::audit::{self, entry::Conversation, entry::VectorScore};
 use crate::config::{self, Source};
-use anyhow::{Context as _, bail};
 use scorer::Scorer;
 use serde::Deserialize as _;
 use std::collections::BTreeMap;
@@ -29,24 +31,25 @@ pub struct Replay {
 ///
 /// # Errors
 /// If a log is not as it was written, the model cannot be loaded, or a score differs.
-pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> anyhow::Result<()> {
+pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> Result<(), ReplayError> {
     let source = Source {
         folder: options.config.clone(),
         model_file: options.model.clone(),
         labels: None,
         identity: None,
     };
-    let config = config::load(&source).context("config folder")?;
-    let scorer = Scorer::load(&config)?;
+    let config = config::load(&source).map_err(ReplayError::Config)?;
+    let scorer = Scorer::load(&config).map_err(ReplayError::Model)?;
     let mut recorded = options.audit.as_deref().map(Recorded::read).transpose()?;
     for conversation in conversations(&options.conversations)? {
         let id = &conversation.response_id;
         if options.response.as_ref().is_some_and(|wanted| wanted != id) {
             continue;
         }
-        for score in scorer.scores(&conversation).with_context(|| id.clone())? {
+        let scores = scorer.scores(&conversation);
+        for score in scores.map_err(|source| ReplayError::Response { id: id.clone(), source })? {
             let comparison = match &mut recorded {
-                Some(recorded) => recorded.compare(id, &score)?,
+                Some(recorded) => recorded.compare(id, &score).map_err(ReplayError::Unwritable)?,
                 None => "",
             };
             let number = |value: Option<f64>| value.map_or("-".into(), |value| value.to_string());
@@ -60,9 +63,9 @@ pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> anyhow::Result<(
     }
     match recorded {
         Some(Recorded { compared, differing, .. }) if differing > 0 => {
-            bail!("{differing} of {compared} scores differ from what was recorded")
+            return Err(ReplayError::Differs { differing, compared });
         }
-        Some(Recorded { compared: 0, .. }) => bail!("the audit log has none of these responses"),
+        Some(Recorded { compared: 0, .. }) => return Err(ReplayError::NothingRecorded),
         Some(Recorded { compared, .. }) => {
             print(&format!("{compared} scores, each as recorded to the last bit"));
         }
@@ -72,15 +75,16 @@ pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> anyhow::Result<(
 }
 
 /// The conversations of a log, after it was verified.
-fn conversations(log: &Path) -> anyhow::Result<Vec<Conversation>> {
+fn conversations(log: &Path) -> Result<Vec<Conversation>, ReplayError> {
     let mut conversations = Vec::new();
     audit::verify(log, None, |entry| {
         if entry["kind"] == Conversation::KIND {
             conversations.push(serde_json::from_value(entry));
         }
-    })?;
+    })
+    .map_err(ReplayError::Log)?;
     let conversations: Result<_, _> = conversations.into_iter().collect();
-    conversations.context("an entry of the conversation log")
+    conversations.map_err(ReplayError::Entry)
 }
 
 /// Scores of an audit log, and how many were compared.
@@ -92,7 +96,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn read(log: &Path) -> anyhow::Result<Self> {
+    fn read(log: &Path) -> Result<Self, ReplayError> {
         let mut scores = BTreeMap::new();
         audit::verify(log, None, |entry| {
             let Some(id) = entry["response_id"].as_str() else { return };
@@ -101,7 +105,8 @@ impl Recorded {
                     scores.insert((id.to_owned(), score.vector.clone()), score);
                 }
             }
-        })?;
+        })
+        .map_err(ReplayError::Log)?;
         Ok(Self { scores, compared: 0, differing: 0 })
     }
 

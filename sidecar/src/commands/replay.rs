@@ -40,5 +40,6 @@ pub(crate) struct Options {
 /// If a log was changed, the model cannot be loaded, or a score differs.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let Options { config, model, conversations, audit, response } = options;
-    replay(&Replay { config, model, conversations, audit, response }, |line| println!("{line}"))
+    let options = Replay { config, model, conversations, audit, response };
+    Ok(replay(&options, |line| println!("{line}"))?)
 }

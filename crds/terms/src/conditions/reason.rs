@@ -209,8 +209,8 @@ reasons! {
         "Some guarded pods have not reported recently.",
         "See the [runbook](runbooks.md#personaguardsidecarsilent).";
     REPORTS_CONTESTED = "ReportsContested" on [REPORTING]:
-        "Two processes report for one pod, and it cannot be told which is its sidecar; the first \
-         is believed.",
+        "Two processes report for one pod. The one that is within the pod is believed, or the \
+         first where that cannot be seen.",
         "Delete the pod, and see who may create tokens for its ServiceAccount.";
 
     LOGS_CONTINUOUS = "LogsContinuous" on [AUDIT_LOG_INTACT]:

@@ -186,3 +186,60 @@ fn number_9_a_report_with_a_number_that_is_none_is_refused() {
         }
     }
 }
+
+#[test]
+fn issue_15_17_a_count_that_nothing_could_have_counted_is_refused_wherever_it_stands() {
+    // The API server stores counts as int64: one that it refuses would stop the whole report.
+    for huge in [json!(u64::MAX), json!(1_u64 << 63), json!(1_u64 << 41)] {
+        for of in ["responses", "breaches", "blocked", "unguarded", "incoherent"] {
+            assert!(check(|r| r["totals"][of] = huge.clone()).is_err(), "{of} {huge}");
+        }
+        for of in ["app", "pastSidecar"] {
+            assert!(check(|r| r["connections"] = json!({of: huge.clone()})).is_err());
+        }
+        for of in ["scored", "breaches"] {
+            assert!(check(|r| r["traits"][0][of] = huge.clone()).is_err(), "{of} {huge}");
+        }
+        assert!(check(|r| r["sequence"] = huge.clone()).is_err());
+    }
+    for generation in [i64::MIN, -1, 1 << 41, i64::MAX] {
+        let refused = check(|r| r["policies"][0]["generation"] = json!(generation));
+        assert_eq!(refused, Err(Invalid::Policy), "{generation}");
+    }
+    let negative = |r: &mut Value| r["totals"]["responses"] = json!(-1);
+    let text = {
+        let mut value = serde_json::to_value(sent(|_| {})).unwrap();
+        negative(&mut value);
+        value
+    };
+    serde_json::from_value::<SidecarReport>(text).unwrap_err();
+}
+
+#[test]
+fn issue_15_17_no_number_that_a_sidecar_could_not_have_measured_is_taken() {
+    for far in [1e15, -1e300, 1.7e308] {
+        assert!(check(|r| r["traits"][0]["lastBreach"]["score"] = json!(far)).is_err(), "{far}");
+        assert!(check(|r| r["traits"][0]["lastBreach"]["threshold"] = json!(far)).is_err());
+        assert!(check(|r| r["traits"][0]["mean"] = json!(far)).is_err());
+    }
+    assert!(check(|r| r["traits"][0]["sumSquaredDeviations"] = json!(-1.0)).is_err());
+    let drift = |up: f64, down: f64| {
+        let charts = json!({"shift": -0.5, "up": up, "down": down, "detected": false});
+        check(|r| r["traits"][0]["drift"] = charts)
+    };
+    assert_eq!(drift(0.0, 2.0), Ok(()));
+    assert!(drift(-1.0, 0.0).is_err() && drift(0.0, -1.0).is_err());
+}
+
+#[test]
+fn issue_15_17_nothing_is_reported_twice_in_one_report() {
+    let twice = |of: &'static str| {
+        move |r: &mut Value| {
+            let again = r[of][0].clone();
+            r[of].as_array_mut().unwrap().push(again);
+        }
+    };
+    assert_eq!(check(twice("policies")), Err(Invalid::Repeated));
+    assert_eq!(check(twice("traits")), Err(Invalid::Repeated));
+    assert_eq!(check(|r| r["policies"][0]["uid"] = json!("a\u{1b}[2J")), Err(Invalid::Policy));
+}

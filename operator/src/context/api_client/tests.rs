@@ -1,4 +1,5 @@
 use super::*;
+use crate::context::Moment;
 use crate::fixtures::FakeApi;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -7,7 +8,7 @@ use serde_json::json;
 
 fn fence(open_for: Duration) -> Fence {
     let fence = Fence::default();
-    fence.open_until(Instant::now() + open_for);
+    fence.open_for(open_for, Moment::now());
     fence
 }
 

@@ -3,7 +3,9 @@
 use super::process::Origin;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use personaguard_api::{DriftCharts, LastBreach, PodCounts, TraitScores};
+use personaguard_api::TraitScores;
+use personaguard_api::conditions::reason::{self, EVENT, REFUSED_BY_SIDECAR};
+use personaguard_api::{DriftCharts, Failure, LastBreach, PodCounts, PolicyAcknowledgement};
 use personaguard_wire::{PodState, Sample, SidecarReport, TraitSummary};
 
 pub(super) fn pod_counts(
@@ -17,6 +19,11 @@ pub(super) fn pod_counts(
     traits.sort_by(|a, b| (&a.policy, &a.vector).cmp(&(&b.policy, &b.vector)));
     let failure = report.model.failure.clone();
     let failure = failure.filter(|_| report.model.state == PodState::Failed);
+    let mut policies: Vec<PolicyAcknowledgement> =
+        report.policies.iter().cloned().map(Into::into).collect();
+    for refused in policies.iter_mut().flat_map(|policy| &mut policy.refused) {
+        refused.failure = plain_failure(&refused.failure);
+    }
     PodCounts {
         name: name.to_owned(),
         uid: uid.to_owned(),
@@ -25,9 +32,9 @@ pub(super) fn pod_counts(
         own_address: origin.own_address,
         sequence: report.sequence,
         model: report.model.name.clone(),
-        policies: report.policies.iter().cloned().map(Into::into).collect(),
-        failure: failure.map(Into::into),
-        config_error: report.config_error.clone(),
+        policies,
+        failure: failure.map(|failure| plain_failure(&failure.into())),
+        config_error: report.config_error.as_deref().map(plain),
         state: report.model.state.into(),
         model_digest: report.model.digest.clone(),
         totals: report.totals.into(),
@@ -36,6 +43,26 @@ pub(super) fn pod_counts(
         // It depends on what was known before.
         audit_log: None,
     }
+}
+
+/// What a sidecar says of a failure is shown to people, and its reason is a label of a metric: it is
+/// one of those that a sidecar can give, and not one that the operator gives or has Events for.
+fn plain_failure(failure: &Failure) -> Failure {
+    let known = reason::ALL.iter().find(|known| known.name == failure.reason);
+    let known = known.filter(|known| known.places.iter().all(|place| place.condition != EVENT));
+    Failure {
+        reason: known.map_or(REFUSED_BY_SIDECAR, |known| known.name).to_owned(),
+        message: plain(&failure.message),
+    }
+}
+
+/// In one line, without what a terminal takes for a command or for another direction of writing.
+fn plain(text: &str) -> String {
+    let formats = |c: char| {
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if c.is_control() || formats(c) { ' ' } else { c }).collect()
 }
 
 fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {

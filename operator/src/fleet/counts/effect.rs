@@ -27,6 +27,8 @@ pub(crate) struct PushEffect {
     /// The audit log went back, or tells of another gap.
     pub(crate) log_gap: bool,
     pub(crate) breaches: Vec<NewBreach>,
+    /// What another process said of the pod is forgotten.
+    pub(crate) displaced: bool,
 }
 
 impl PushEffect {
@@ -41,6 +43,7 @@ impl PushEffect {
                 drift: new.traits.iter().any(drifts),
                 log_gap: log_gaps(new) != (0, None),
                 breaches,
+                displaced: false,
             };
         };
         Self {
@@ -53,6 +56,7 @@ impl PushEffect {
             drift: known.traits.iter().map(drifts).ne(new.traits.iter().map(drifts)),
             log_gap: log_gaps(known) != log_gaps(new),
             breaches,
+            displaced: false,
         }
     }
 }

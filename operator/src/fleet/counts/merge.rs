@@ -7,12 +7,28 @@ use personaguard_wire::Sample;
 
 pub(super) fn add(a: Totals, b: Totals) -> Totals {
     Totals {
-        responses: a.responses.saturating_add(b.responses),
-        breaches: a.breaches.saturating_add(b.breaches),
-        blocked: a.blocked.saturating_add(b.blocked),
-        unguarded: a.unguarded.saturating_add(b.unguarded),
-        incoherent: a.incoherent.saturating_add(b.incoherent),
+        responses: sum(a.responses, b.responses),
+        breaches: sum(a.breaches, b.breaches),
+        blocked: sum(a.blocked, b.blocked),
+        unguarded: sum(a.unguarded, b.unguarded),
+        incoherent: sum(a.incoherent, b.incoherent),
     }
+}
+
+/// The counts of one process, of which none ever falls.
+pub(super) fn at_least(before: Totals, now: Totals) -> Totals {
+    Totals {
+        responses: before.responses.max(now.responses),
+        breaches: before.breaches.max(now.breaches),
+        blocked: before.blocked.max(now.blocked),
+        unguarded: before.unguarded.max(now.unguarded),
+        incoherent: before.incoherent.max(now.incoherent),
+    }
+}
+
+/// Sums stop at what the API server stores, an int64: it would refuse the whole status otherwise.
+fn sum(a: u64, b: u64) -> u64 {
+    a.saturating_add(b).min(i64::MAX.unsigned_abs())
 }
 
 pub(super) fn without_sample(scores: &TraitScores) -> TraitScores {
@@ -42,8 +58,8 @@ fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
         vector: a.vector.clone(),
         action: said.action,
         mode: said.mode,
-        scored: a.scored.saturating_add(b.scored),
-        breaches: a.breaches.saturating_add(b.breaches),
+        scored: sum(a.scored, b.scored),
+        breaches: sum(a.breaches, b.breaches),
         mean,
         sum_squared_deviations,
         max: match (a.max, b.max) {

@@ -54,15 +54,22 @@ pub(super) enum Claim {
 pub(super) fn judge(known: &PodCounts, instance: &str, origin: Origin) -> Result<Claim, Contested> {
     if known.instance == instance {
         Ok(Claim::Same)
-    } else if known.restarts != origin.restarts {
+    } else if origin.own_address && !known.own_address {
+        // Also after a restart: the one before never proved that it was within the pod.
+        Ok(Claim::Rightful)
+    } else if known.restarts != origin.restarts && follows(known, origin) {
         Ok(Claim::Successor)
-    } else if (origin.own_address && !known.own_address)
-        || (origin.other_is_silent && origin.own_address == known.own_address)
-    {
+    } else if origin.other_is_silent && origin.own_address == known.own_address {
         Ok(Claim::Rightful)
     } else {
         Err(Contested)
     }
+}
+
+/// Whether a process can be the one that was started anew: where the one before was within the pod,
+/// so is this one. Where that cannot be seen any more, it waits until the other is silent.
+fn follows(known: &PodCounts, origin: Origin) -> bool {
+    origin.own_address || !known.own_address || origin.other_is_silent
 }
 
 #[cfg(test)]

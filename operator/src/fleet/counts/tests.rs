@@ -332,3 +332,37 @@ fn item_11_a_report_that_is_read_again_adds_what_it_says_of_processes_that_are_g
     assert_eq!(counts.traits()[0].scored, 2 + 1 + 1 + 2 + 1 + 1 + 1);
     assert_eq!(counts.pods().count(), 3);
 }
+
+#[test]
+fn issue_15_17_what_a_sidecar_says_of_a_failure_is_plain_text_with_a_reason_that_it_can_give() {
+    let failed = |reason: &str, message: &str| {
+        let mut report = report("i", 1, 0, &[]);
+        let failure = wire::Failure { reason: reason.into(), message: message.into() };
+        report.model.state = PodState::Failed;
+        report.model.failure = Some(failure);
+        report.config_error = Some(message.into());
+        let mut counts = WorkloadCounts::default();
+        counts.push("chat-1", "u1", 0, &report);
+        counts.pod("u1").unwrap().clone()
+    };
+    let pod = failed("WeightsNotFound", "a\u{1b}[2Jb\nc\u{202e}d");
+    let failure = pod.failure.unwrap();
+    assert_eq!((&*failure.reason, &*failure.message), ("WeightsNotFound", "a [2Jb c d"));
+    assert_eq!(pod.config_error.as_deref(), Some("a [2Jb c d"));
+    // Each other one would be a series of a metric, or an Event that the operator did not mean.
+    for other in ["Made1", "MadeUp", "WriteRefused", "Unreadable", ""] {
+        assert_eq!(failed(other, "m").failure.unwrap().reason, "RefusedBySidecar", "{other}");
+    }
+}
+
+#[test]
+fn issue_15_17_a_trait_that_a_process_counts_anew_loses_nothing() {
+    let mut counts = WorkloadCounts::default();
+    counts.push("chat-1", "u1", 0, &report("i", 1, 2, &[1.0, 5.0]));
+    let mut without = report("i", 2, 3, &[]);
+    without.traits.clear();
+    counts.push("chat-1", "u1", 0, &without);
+    assert_eq!((counts.traits()[0].scored, counts.traits()[0].breaches), (2, 1));
+    counts.push("chat-1", "u1", 0, &report("i", 3, 4, &[2.0]));
+    assert_eq!((counts.traits()[0].scored, counts.traits()[0].breaches), (3, 1));
+}

@@ -46,6 +46,7 @@ fn a_silent_pod_is_named_with_a_next_step() {
         silent_pods: &BTreeSet::from(["chat-2".into()]),
         contested_pods: &BTreeSet::new(),
         before: None,
+        forget_worst: false,
         held: false,
         now: second(0),
     };
@@ -81,6 +82,7 @@ fn item_11_while_a_policy_cannot_be_read_no_breach_is_said_to_be_over() {
             silent_pods: &BTreeSet::new(),
             contested_pods: &BTreeSet::new(),
             before: Some(&before),
+            forget_worst: false,
             held,
             now: second(60),
         };

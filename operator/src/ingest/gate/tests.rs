@@ -1,4 +1,5 @@
 use super::*;
+use crate::ingest::limits::limited;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Json, Request, State};
@@ -17,16 +18,22 @@ use tokio::time::timeout;
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An API server that knows the tokens `pod-NAME`.
+/// An API server that knows the tokens `pod-NAME` and `pod-NAME@NAMESPACE`, and takes for ever over
+/// `slow-…`.
 async fn api() -> Client {
     let review = async |Json(review): Json<Value>| {
-        let pod = review["spec"]["token"].as_str().and_then(|token| token.strip_prefix("pod-"));
+        let token = review["spec"]["token"].as_str().unwrap_or_default();
+        if token.starts_with("slow-") {
+            std::future::pending::<()>().await;
+        }
+        let pod = token.strip_prefix("pod-");
+        let namespace = token.split_once('@').map_or("support", |(_, namespace)| namespace);
         let status = match pod {
             None => json!({ "authenticated": false, "error": "unknown" }),
             Some(pod) => json!({
                 "authenticated": true, "audiences": ["reports.personaguard.dev"],
                 "user": {
-                    "username": "system:serviceaccount:support:default",
+                    "username": format!("system:serviceaccount:{namespace}:default"),
                     "extra": {
                         "authentication.kubernetes.io/pod-name": [pod],
                         "authentication.kubernetes.io/pod-uid": [pod]
@@ -69,6 +76,7 @@ async fn server() -> SocketAddr {
     let handle = Handle::new();
     let address: SocketAddr = ([0, 0, 0, 0], 0).into();
     let server = axum_server::bind(address).acceptor(connections).handle(handle.clone());
+    let server = limited(server);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(server.serve(service));
     ([127, 0, 0, 1], handle.listening().await.unwrap().port()).into()
@@ -150,4 +158,66 @@ async fn issue_15_19_one_pod_holds_few_places() {
     timeout(PATIENCE, full).await.expect("its places are taken");
     let mut connection = connect(1, server).await;
     assert_eq!(status(&mut connection, &(head("pod-chat", 2) + "{}")).await, "204");
+}
+
+#[tokio::test]
+async fn issue_15_19_tokens_that_are_refused_take_no_reviews_from_those_who_come_first() {
+    let server = server().await;
+    let mut held = Vec::new();
+    for host in 2..20 {
+        let mut connection = connect(host, server).await;
+        assert_eq!(status(&mut connection, &head("nonsense", 2)).await, "401");
+        for number in 0..4 {
+            let mut connection = connect(host, server).await;
+            let token = format!("slow-{host}-{number}");
+            connection.write_all(head(&token, 2).as_bytes()).await.unwrap();
+            held.push(connection);
+        }
+    }
+    // Until they have been taken in.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for number in 0..8 {
+        let mut connection = connect(100 + number, server).await;
+        let new = head(&format!("pod-chat-{number}"), 2) + "{}";
+        assert_eq!(status(&mut connection, &new).await, "204");
+    }
+}
+
+#[tokio::test]
+async fn issue_15_19_one_namespace_does_not_hold_all_places() {
+    let server = server().await;
+    let mut held = Vec::new();
+    for pod in 0..MAX_CONCURRENT_PUSHES {
+        let host = u8::try_from(2 + pod / 10).unwrap();
+        let mut connection = connect(host, server).await;
+        let head = head(&format!("pod-slow-{pod}@many"), 100_000);
+        connection.write_all(head.as_bytes()).await.unwrap();
+        held.push(connection);
+        // A token is reviewed at a time.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let full = async {
+        let own = head("pod-one-more@many", 2) + "{}";
+        while status(&mut connect(200, server).await, &own).await != "503" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, full).await.expect("its places are taken");
+    let mut connection = connect(1, server).await;
+    assert_eq!(status(&mut connection, &(head("pod-chat", 2) + "{}")).await, "204");
+}
+
+#[tokio::test]
+async fn issue_15_19_a_head_without_end_is_not_held() {
+    let server = server().await;
+    let mut connection = connect(1, server).await;
+    let endless = format!("POST / HTTP/1.1\r\nhost: a\r\nx: {}", "a".repeat(128 << 10));
+    let (mut reads, mut writes) = connection.split();
+    let mut answer = Vec::new();
+    let ended = async {
+        tokio::join!(writes.write_all(endless.as_bytes()), reads.read_to_end(&mut answer))
+    };
+    let _ = timeout(PATIENCE, ended).await.expect("it ends");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
 }

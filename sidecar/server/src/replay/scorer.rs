@@ -1,9 +1,9 @@
 //! One teacher-forced pass over a recorded conversation.
 
+use super::error::ScoringError;
 use crate::audit::entry::{Change, Conversation, VectorScore};
 use crate::config::Config;
 use crate::runtime::interventions::{capping, gate, steering};
-use anyhow::{anyhow, bail};
 use personaguard_guard::RunningScore;
 use personaguard_model::{
     ChatOptions, Engine, EngineOptions, Intervention, LoadOptions, Model, ScoreRequest, Tap,
@@ -26,7 +26,7 @@ pub(super) struct Scorer {
 }
 
 impl Scorer {
-    pub(super) fn load(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn load(config: &Config) -> Result<Self, ScoringError> {
         let served = &config.guard.model;
         let options = LoadOptions {
             context_length: Some(served.context_length as usize),
@@ -34,9 +34,10 @@ impl Scorer {
             expected_sha256: Some(served.sha256.to_string()),
             ..LoadOptions::default()
         };
-        let model = Arc::new(Model::load(&config.model_file, &options)?);
+        let model = Model::load(&config.model_file, &options).map_err(ScoringError::Load)?;
+        let model = Arc::new(model);
         let options = EngineOptions { max_concurrent: 1, ..EngineOptions::default() };
-        let engine = Engine::start(Arc::clone(&model), options)?;
+        let engine = Engine::start(Arc::clone(&model), options).map_err(ScoringError::Start)?;
         let vectors = config.vectors.iter().filter_map(|(name, values)| {
             let layer = config.guard.vectors.get(name)?.layer;
             Some((name.clone(), LoadedVector { layer, values: Arc::clone(values.as_ref().ok()?) }))
@@ -44,10 +45,13 @@ impl Scorer {
         Ok(Self { model, engine, vectors: vectors.collect() })
     }
 
-    pub(super) fn scores(&self, conversation: &Conversation) -> anyhow::Result<Vec<VectorScore>> {
+    pub(super) fn scores(
+        &self,
+        conversation: &Conversation,
+    ) -> Result<Vec<VectorScore>, ScoringError> {
         let ours = self.model.digest();
         if conversation.model.as_ref().is_some_and(|model| model.as_str() != ours) {
-            bail!("it was recorded with other weights than {}…: replay it with those", &ours[..12]);
+            return Err(ScoringError::OtherWeights { digest: ours.to_owned() });
         }
         let names: Vec<_> = self.vectors.keys().collect();
         let taps =
@@ -55,19 +59,25 @@ impl Scorer {
         let interventions =
             conversation.changes.iter().map(|change| self.intervention(change, &names));
         let prompt = match conversation.prompt.as_slice() {
-            [] => self.model.chat_prompt(&conversation.messages, &ChatOptions::default())?,
+            [] => {
+                let prompt =
+                    self.model.chat_prompt(&conversation.messages, &ChatOptions::default());
+                prompt.map_err(ScoringError::Prompt)?
+            }
             tokens => tokens.to_vec(),
         };
+        let taps = taps.collect::<Result<Vec<_>, _>>().map_err(ScoringError::Vector)?;
         let request = ScoreRequest {
             prompt,
             response: conversation.tokens.clone(),
-            taps: taps.collect::<Result<Vec<_>, _>>()?.into(),
-            interventions: interventions.collect::<anyhow::Result<Vec<_>>>()?.into(),
+            taps: taps.into(),
+            interventions: interventions.collect::<Result<Vec<_>, _>>()?.into(),
             skip_logprobs: true,
             ..ScoreRequest::default()
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let read = runtime.block_on(self.engine.score(request))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let scored = runtime.map_err(ScoringError::Runtime)?.block_on(self.engine.score(request));
+        let read = scored.map_err(ScoringError::Engine)?;
         let scores = self.vectors.iter().enumerate();
         // Vectors at further layers only act; they are not scored.
         let scores = scores.filter(|(_, (name, _))| !Part::is_name(name));
@@ -88,15 +98,17 @@ impl Scorer {
     }
 
     /// What acted on the response. `names` are those of the read-outs.
-    fn intervention(&self, change: &Change, names: &[&String]) -> anyhow::Result<Intervention> {
-        let missing = |name: &str| {
-            anyhow!("the config folder lacks vector `{name}`, which acted on this response")
-        };
+    fn intervention(
+        &self,
+        change: &Change,
+        names: &[&String],
+    ) -> Result<Intervention, ScoringError> {
+        let missing = |name: &str| ScoringError::VectorMissing(name.to_owned());
         let vector = self.vectors.get(&change.vector).ok_or_else(|| missing(&change.vector))?;
         let (layer, values) = (vector.layer, &vector.values);
         let Some(coefficient) = change.coefficient else {
             let cap = capping(layer, values, change.floor, change.ceiling, change.positions);
-            return Ok(cap?);
+            return cap.map_err(ScoringError::Vector);
         };
         let gate = match &change.when {
             None => None,
@@ -106,6 +118,6 @@ impl Scorer {
                 Some(gate(read, when.at, when.above, when.until))
             }
         };
-        Ok(steering(layer, values, coefficient, change.positions, gate)?)
+        steering(layer, values, coefficient, change.positions, gate).map_err(ScoringError::Vector)
     }
 }

@@ -1,10 +1,10 @@
 //! The HTTP client for pushing reports.
 
 use super::process_key::ProcessKey;
-use anyhow::Context as _;
 use personaguard_wire::{KEY_HEADER, SIGNATURE_HEADER, SidecarReport};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client, StatusCode};
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,37 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time that an idle connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why a push had no answer. None says the URL, which stands in the config.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error("the report cannot be written as JSON")]
+    Unwritable(#[source] serde_json::Error),
+    #[error("the token in {} cannot be read: see the pod's projected volume", path.display())]
+    Token { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{} is no PEM bundle of certificates: let the operator write the config folder again",
+        path.display()
+    )]
+    Authorities { path: PathBuf, source: reqwest::Error },
+    #[error("no HTTPS client can be made")]
+    Client(#[source] reqwest::Error),
+    #[error("the operator cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+}
+
+impl SendError {
+    /// The error and its causes, in one line.
+    pub(super) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
 /// Sends reports, trusting the authorities of the moment.
 #[derive(Debug)]
 pub(super) struct ReportClient {
@@ -41,8 +72,8 @@ impl ReportClient {
     }
 
     /// Sends a report; the status that the operator answered with.
-    pub(super) async fn send(&mut self, report: &SidecarReport) -> anyhow::Result<StatusCode> {
-        let body = serde_json::to_vec(report)?;
+    pub(super) async fn send(&mut self, report: &SidecarReport) -> Result<StatusCode, SendError> {
+        let body = serde_json::to_vec(report).map_err(SendError::Unwritable)?;
         let mut request = self
             .http()?
             .post(&self.target.url)
@@ -52,14 +83,15 @@ impl ReportClient {
             .body(body);
         if let Some(file) = &self.target.token_file {
             let token = std::fs::read_to_string(file)
-                .with_context(|| format!("reading {}", file.display()))?;
+                .map_err(|source| SendError::Token { path: file.clone(), source })?;
             request = request.bearer_auth(token.trim());
         }
-        Ok(request.send().await.map_err(reqwest::Error::without_url)?.status())
+        let answer = request.send().await.map_err(reqwest::Error::without_url);
+        Ok(answer.map_err(SendError::Unreachable)?.status())
     }
 
     /// The HTTP client, a new one if the authorities changed.
-    fn http(&mut self) -> anyhow::Result<Client> {
+    fn http(&mut self) -> Result<Client, SendError> {
         let authorities = std::fs::read(&self.target.ca_file).ok();
         if let Some((known, client)) = &self.http
             && *known == authorities
@@ -73,15 +105,15 @@ impl ReportClient {
 }
 
 /// A client that trusts these authorities alone (PEM, read from `file`); without any, the system's.
-fn build(authorities: Option<&[u8]>, file: &Path) -> anyhow::Result<Client> {
+fn build(authorities: Option<&[u8]>, file: &Path) -> Result<Client, SendError> {
     let mut builder = Client::builder()
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT);
     if let Some(pem) = authorities {
         let certificates = Certificate::from_pem_bundle(pem)
-            .with_context(|| format!("{} is no PEM bundle", file.display()))?;
+            .map_err(|source| SendError::Authorities { path: file.to_owned(), source })?;
         builder = builder.tls_certs_only(certificates);
     }
-    Ok(builder.build()?)
+    builder.build().map_err(SendError::Client)
 }

@@ -132,7 +132,7 @@ impl ReportPusher {
                 if status.is_server_error() { PushResult::Failed } else { PushResult::Rejected }
             }
             Ok(Err(error)) => {
-                self.warn(&format!("{error:#}"));
+                self.warn(&error.with_causes());
                 PushResult::Failed
             }
             Err(_) => {

@@ -85,13 +85,19 @@ impl AppState {
         self.metrics.encode()
     }
 
+    /// The id of this process.
+    #[must_use]
+    pub fn instance(&self) -> String {
+        self.key.instance()
+    }
+
     /// The report to the operator as of now, with sequence number 0.
     #[must_use]
     pub fn report(&self) -> SidecarReport {
         let snapshot = self.snapshot();
         let (totals, traits) = self.ledger.read();
         SidecarReport {
-            instance: self.key.instance(),
+            instance: self.instance(),
             sequence: 0,
             model: snapshot.observation(),
             policies: snapshot.acknowledgements(),

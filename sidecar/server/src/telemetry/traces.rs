@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Status, TracerProvider as _};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
-use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_otlp::{ExporterBuildError, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::runtime::Tokio;
@@ -22,6 +22,14 @@ use tracing_subscriber::registry::LookupSpan;
 /// Target of the spans that are exported. Those of other crates are not.
 const TARGET: &str = "personaguard::trace";
 
+/// Why no spans can be exported.
+#[derive(Debug, thiserror::Error)]
+#[error("spans cannot be sent to {endpoint}: give a base URL, such as http://collector:4318")]
+pub struct ExporterError {
+    endpoint: String,
+    source: ExporterBuildError,
+}
+
 /// Sends spans to an OTLP endpoint.
 #[derive(Debug)]
 pub struct Exporter {
@@ -34,12 +42,13 @@ impl Exporter {
     ///
     /// # Errors
     /// If the endpoint is not a URL, or no HTTP client can be made.
-    pub fn new(endpoint: &str) -> anyhow::Result<Self> {
+    pub fn new(endpoint: &str) -> Result<Self, ExporterError> {
         let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
-            .with_endpoint(endpoint)
-            .build()?;
+            .with_endpoint(endpoint.as_str())
+            .build()
+            .map_err(|source| ExporterError { endpoint, source })?;
         let provider = SdkTracerProvider::builder()
             .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
             .with_resource(

@@ -6,7 +6,7 @@ use crate::rig::{
 };
 use personaguard_server::audit::{Log, LogLimits, Logs, verify};
 use personaguard_server::proxy::{Timeouts, Upstream};
-use personaguard_server::replay::{self, Replay};
+use personaguard_server::replay::{self, Replay, ReplayError};
 use personaguard_terms::{Action, ConditionAt, FailurePolicy, SteeringCondition};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub(crate) async fn replay(
     rig: &Rig,
     conversations: &Path,
     audit: &Path,
-) -> (String, anyhow::Result<()>) {
+) -> (String, Result<(), ReplayError>) {
     let options = Replay {
         config: rig.folder.path().to_owned(),
         model: Some(weights()),

@@ -80,3 +80,17 @@ fn number_8_a_process_without_a_log_does_not_make_the_cluster_forget() {
     assert_eq!((after_silence.sequence, after_silence.cut), (7, None));
     assert!(after(&[begin, silent, push("c", 1, (0, ""), (1, "y1"))]).cut.is_some());
 }
+
+#[test]
+fn issue_15_17_what_a_forger_said_of_the_log_is_no_anchor() {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let mut counts = WorkloadCounts::default();
+    let outside = Origin::default();
+    let forged = push("forged", 1, (900, "x"), (901, "y"));
+    counts.record("chat-1", "u1", outside, &forged, now).unwrap();
+    let within = Origin { own_address: true, ..outside };
+    let own = push("sidecar", 1, (1, "a"), (2, "b"));
+    counts.record("chat-1", "u1", within, &own, now).unwrap();
+    let status = counts.pod("u1").unwrap().audit_log.clone().unwrap();
+    assert_eq!((status.sequence, status.cut), (2, None));
+}

@@ -96,6 +96,47 @@ fn a_process_follows_another_once_the_api_server_says_that_the_container_was_sta
 }
 
 #[test]
+fn issue_15_17_nothing_of_a_forger_stays_after_a_restart_of_the_container() {
+    let restarted = |origin| Origin { restarts: 1, ..origin };
+    // It came first, and the container ended before the sidecar had reported.
+    let mut counts = WorkloadCounts::default();
+    push(&mut counts, OUTSIDE, "forged", 1, 900).unwrap();
+    push(&mut counts, restarted(WITHIN), "sidecar", 1, 5).unwrap();
+    assert_eq!((believed(&counts), counts.totals().responses), ("sidecar", 5));
+    // It does not pass for the sidecar that was started anew.
+    let mut counts = WorkloadCounts::default();
+    push(&mut counts, WITHIN, "sidecar", 1, 5).unwrap();
+    push(&mut counts, restarted(OUTSIDE), "forged", 1, 900).unwrap_err();
+    push(&mut counts, restarted(WITHIN), "anew", 1, 1).unwrap();
+    assert_eq!((believed(&counts), counts.totals().responses), ("anew", 6));
+    // Where addresses do not arrive any more, the one that goes on reporting is believed.
+    let silent = Origin { other_is_silent: true, restarts: 2, ..OUTSIDE };
+    push(&mut counts, silent, "once more", 1, 1).unwrap();
+    assert_eq!((believed(&counts), counts.totals().responses), ("once more", 7));
+}
+
+#[test]
+fn issue_15_17_the_counts_of_a_process_never_fall() {
+    let mut counts = WorkloadCounts::default();
+    push(&mut counts, WITHIN, "sidecar", 1, 50).unwrap();
+    push(&mut counts, WITHIN, "sidecar", 2, 3).unwrap();
+    assert_eq!(counts.totals().responses, 50);
+    push(&mut counts, WITHIN, "sidecar", 3, 51).unwrap();
+    assert_eq!(counts.totals().responses, 51);
+}
+
+#[test]
+fn issue_15_17_no_sum_is_more_than_the_api_server_stores() {
+    let mut counts = WorkloadCounts::default();
+    for restarts in 0..3 {
+        let origin = Origin { restarts, ..WITHIN };
+        let instance = format!("sidecar-{restarts}");
+        push(&mut counts, origin, &instance, 1, u64::MAX / 2).unwrap();
+    }
+    assert_eq!(i64::try_from(counts.totals().responses), Ok(i64::MAX));
+}
+
+#[test]
 fn issue_15_17_a_new_leader_believes_the_same_process() {
     let mut counts = WorkloadCounts::default();
     push(&mut counts, WITHIN, "sidecar", 1, 5).unwrap();
