@@ -22,15 +22,15 @@ async fn a6_the_choices_of_one_request_do_not_fill_the_queue() {
         let message = json!({ "role": "assistant", "content": format!("{ANSWER} {index}") });
         json!({ "index": index, "message": message, "finish_reason": "stop" })
     };
-    body["choices"] = (0..100).map(choice).collect();
+    body["choices"] = (0..40).map(choice).collect();
     front.upstream.play(whole(&body));
-    let (status, bytes) = front.ask(&with(question(), json!({ "n": 100 }))).await;
+    let (status, bytes) = front.ask(&with(question(), json!({ "n": 40 }))).await;
     let answer: Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!((status, answer["choices"].as_array().unwrap().len()), (200, 100));
+    assert_eq!((status, answer["choices"].as_array().unwrap().len()), (200, 40));
     for reason in ["queue_full", "deadline"] {
         assert_eq!(front.metric(&format!("{UNGUARDED}{{reason=\"{reason}\"}}")), 0.0);
     }
-    assert_eq!(front.metric("personaguard_responses_total{outcome=\"stop\"}"), 100.0);
+    assert_eq!(front.metric("personaguard_responses_total{outcome=\"stop\"}"), 40.0);
 }
 
 /// What takes longer to read than the deadline is read piece by piece, each within it.
@@ -41,7 +41,7 @@ async fn a6_a_long_answer_in_one_piece_does_not_miss_its_deadline_for_its_length
         let policies = vec![policy(Action::Block, Some(1e6))];
         let front = Front::of(Folder::new(policies).await, times).await;
         front.until_serving().await;
-        front.upstream.play(whole(&completion(&"kind words, ".repeat(700))));
+        front.upstream.play(whole(&completion(&"kind words, ".repeat(300))));
         front
     };
     let patient = front(Duration::from_secs(60)).await;

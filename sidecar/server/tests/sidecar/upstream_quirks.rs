@@ -144,7 +144,8 @@ fn is_whole(request: &[u8]) -> bool {
         return false;
     };
     let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let length: Option<usize> =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
     match length {
         Some(length) => request.len() >= end + 4 + length,
         None => !head.contains("chunked") || request.ends_with(b"0\r\n\r\n"),
