@@ -13,20 +13,8 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("personaguard: {}", with_causes(&error));
+            eprintln!("personaguard: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes in one line. Some messages say their cause themselves; it is not
-/// repeated.
-fn with_causes(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }

@@ -25,7 +25,8 @@ use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
     Action, ActionKind, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
-    PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, wire_selector,
+    PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, is_computable,
+    wire_selector,
 };
 use personaguard_wire::{
     Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, UnresolvedPolicy, parts,
@@ -296,9 +297,10 @@ fn condition(
         return refuse("it goes with positions Response".to_owned());
     }
     let until = when.until.unwrap_or(when.above);
-    if !when.above.is_finite() || !until.is_finite() || until > when.above {
+    if !is_computable(when.above) || !is_computable(until) || until > when.above {
         return refuse(
-            "`until` must not be greater than `above`, and both must be finite".to_owned(),
+            "`until` must not be greater than `above`, and both must be finite in single precision"
+                .to_owned(),
         );
     }
     Ok(())

@@ -283,7 +283,14 @@ fn a_rule_has_what_its_action_needs_and_nothing_else() {
     }
     let redact = personaguard_api::Redaction { text: "…".into() };
     assert_eq!(refused(&|rule| rule.redact = Some(redact.clone())), reason::ACTION_INCOMPLETE);
-    for (floor, ceiling) in [(None, None), (Some(2.0), Some(1.0)), (Some(f64::NAN), None)] {
+    let bounds = [
+        (None, None),
+        (Some(2.0), Some(1.0)),
+        (Some(f64::NAN), None),
+        // No number for the engine, which computes in single precision.
+        (None, Some(1e39)),
+    ];
+    for (floor, ceiling) in bounds {
         let capped = |rule: &mut TraitRule| {
             rule.action = ActionKind::Cap;
             rule.cap = Some(Capping { floor, ceiling, ..Default::default() });

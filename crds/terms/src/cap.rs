@@ -1,6 +1,6 @@
 //! Action `Cap`.
 
-use crate::quantity::Layer;
+use crate::quantity::{Layer, is_computable};
 use crate::steer::{Positions, each_once};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,6 @@ impl LayerBounds {
     /// Whether there is a bound, and room between them if there are both.
     fn has_room(&self) -> bool {
         let sides: Vec<f64> = [self.floor, self.ceiling].into_iter().flatten().collect();
-        !sides.is_empty() && sides.iter().all(|side| side.is_finite()) && sides.is_sorted()
+        !sides.is_empty() && sides.iter().all(|side| is_computable(*side)) && sides.is_sorted()
     }
 }

@@ -3,6 +3,7 @@
 
 mod action;
 mod cap;
+mod causes;
 pub mod conditions;
 mod evidence;
 pub mod metrics;
@@ -14,9 +15,12 @@ mod steer;
 
 pub use action::*;
 pub use cap::{Capping, LayerBounds};
+pub use causes::with_causes;
 pub use evidence::{Evidence, EvidenceWindow, Sampling};
 pub use mode::{Device, FailurePolicy, Mode, Score, UnscorableRequests};
-pub use quantity::{Coefficient, CoefficientOutOfRange, Digest, InvalidDigest, Layer};
+pub use quantity::{
+    Coefficient, CoefficientOutOfRange, Digest, InvalidDigest, Layer, is_computable,
+};
 pub use requests::{CoefficientRange, RequestBounds};
 pub use steer::{Coherence, ConditionAt, Positions, Steering, SteeringCondition};
 

@@ -21,6 +21,13 @@ impl fmt::Display for Layer {
     }
 }
 
+/// Whether a number is one for the engine too, which computes in single precision: 1e300 is none.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "what that leaves is the question")]
+pub fn is_computable(value: f64) -> bool {
+    (value as f32).is_finite()
+}
+
 /// A steering coefficient α in h ← h + α·v, with the raw persona vector v. Within
 /// ±[`Coefficient::LIMIT`].
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]

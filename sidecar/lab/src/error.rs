@@ -6,8 +6,7 @@ use personaguard_model::{
 };
 use personaguard_persona::{TraitSpecError, VectorFileError};
 use safetensors::SafeTensorError;
-use std::error::Error as _;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::num::TryFromIntError;
 use std::string::FromUtf8Error;
 
@@ -115,13 +114,7 @@ impl LabError {
     /// The error and its causes, in one line.
     #[must_use]
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let _ = write!(text, ": {error}");
-            cause = error.source();
-        }
-        text
+        personaguard_terms::with_causes(self)
     }
 
     /// The same, with what it concerns.

@@ -28,7 +28,7 @@ use validate::Limits;
 /// Bounds of an [`Engine`].
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
-    /// Requests that run at the same time, at least 1.
+    /// Requests that run at the same time, at least 1; one more where it reads in the background.
     pub max_concurrent: usize,
     /// Requests that wait to run; one more is refused with [`SubmitError::QueueFull`].
     pub max_waiting: usize,

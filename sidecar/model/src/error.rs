@@ -15,7 +15,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The operating system could not read the file.
-    #[error("{} could not be read: {source}", path.display())]
+    #[error("{} could not be read", path.display())]
     Io {
         /// The file that could not be read.
         path: PathBuf,

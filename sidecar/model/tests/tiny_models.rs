@@ -311,6 +311,44 @@ fn requests_run_only_as_far_as_the_cache_has_memory() {
     ));
 }
 
+/// The most requests that ran at once: reading of so many tokens each, in the background or not.
+fn most_at_once(options: EngineOptions, reads: &[(bool, usize)]) -> usize {
+    let engine = engine(&tiny(&Shape::of("llama"), 48), options);
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let reads: Vec<_> = (0_u64..)
+        .zip(reads)
+        .map(|(seed, &(is_background, length))| {
+            let prompt = tokens(length, seed);
+            let request = ScoreRequest { prompt, is_background, ..ScoreRequest::default() };
+            let engine = engine.clone();
+            runtime.spawn(async move { engine.score(request).await.unwrap() })
+        })
+        .collect();
+    let mut most = 0;
+    while !reads.iter().all(tokio::task::JoinHandle::is_finished) {
+        most = most.max(engine.running());
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    for read in reads {
+        runtime.block_on(read).unwrap();
+    }
+    most
+}
+
+#[test]
+fn a6_what_reads_in_the_background_leaves_a_slot_and_memory_to_others() {
+    let options = |max_concurrent, contexts: usize| {
+        let model = load(&tiny(&Shape::of("llama"), 48).file, &LoadOptions::default()).unwrap();
+        let kv_bytes = Some(contexts * model.kv_bytes(model.context_length()));
+        EngineOptions { max_concurrent, max_waiting: 200, kv_bytes }
+    };
+    // Of two contexts, one stays for those that do not wait.
+    assert_eq!(most_at_once(options(8, 2), &[(true, 500); 6]), 1);
+    // A slot that is taken in the background is no slot of theirs.
+    let mixed: Vec<_> = (0..16).map(|number| (number % 2 == 0, 200)).collect();
+    assert_eq!(most_at_once(options(1, 1), &mixed), 2);
+}
+
 /// Many prompts, one after another: what they leave in the prefix cache stays within the budget,
 /// and is given back when it is asked for, without changing a result.
 #[test]

@@ -24,5 +24,5 @@ pub use files::LogLimits;
 pub use gap::{Gap, GapReason, Lines, RecordedGap};
 pub use log::{Log, Receipt};
 pub use logs::Logs;
-pub use verify::{Known, Verified, VerifyError, verify};
+pub use verify::{Compared, Known, Verified, VerifyError, verify};
 pub use writer::LogError;

@@ -14,7 +14,9 @@ mod router;
 pub(crate) mod sse;
 mod write_timeout;
 
-pub(crate) use body::{Broken, Patience, Received, collect, discard, receive, request_body};
+pub(crate) use body::{
+    Broken, Patience, Received, collect, discard, not_received, receive, request_body,
+};
 pub use body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 pub(crate) use error::ApiError;
 pub(crate) use event_stream::{KEEP_ALIVE, event_stream};

@@ -68,7 +68,7 @@ pub fn router(
     upstream: &Upstream,
     timeouts: Timeouts,
 ) -> Router {
-    let forwarder = Forwarder::new(upstream, timeouts);
+    let forwarder = Forwarder::new(upstream, timeouts, limits);
     let context = Context {
         app,
         forwarder,

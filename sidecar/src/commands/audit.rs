@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use personaguard_server::audit::{self, Head, RecordedGap, Verified};
+use personaguard_server::audit::{self, Compared, Head, RecordedGap, Verified};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,8 +55,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let count = |entry: Value| {
         *kinds.entry(entry["kind"].as_str().unwrap_or("other").to_owned()).or_default() += 1;
     };
-    let Verified { first, head, lost, gaps, anchor_is_older } =
-        audit::verify(file, anchor.as_ref(), count)?;
+    let Verified { first, head, lost, gaps, anchor } = audit::verify(file, anchor.as_ref(), count)?;
     let gaps: Vec<_> = gaps.into_iter().filter(|told| told.seq >= *from).collect();
     for RecordedGap { seq, time, gap } in &gaps {
         println!("gap: told by line {seq} at {time}: {}", gap.describe());
@@ -65,8 +64,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     println!("{verdict}: lines {first} to {}, last hash {}", head.seq, head.hash);
     let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     println!("entries: {}; lost by the sidecar's own account: {lost}", kinds.join(", "));
-    if anchor_is_older {
-        println!("the anchor is of a line that is no longer kept: it was not compared");
+    match anchor {
+        Compared::Older => bail!(
+            "the anchor is of a line that is no longer kept, so nothing was compared with it: give \
+             a newer one"
+        ),
+        Compared::LeftOut(seq) if seq >= *from => bail!(
+            "the line of the anchor is gone: the log leaves it out, see line {seq}; --from {} \
+             passes over it once it was looked into",
+            seq + 1
+        ),
+        Compared::LeftOut(_) => {
+            println!("the line of the anchor is gone, by a gap that --from passes over");
+        }
+        Compared::Nothing | Compared::Same => {}
     }
     if let Some(told) = gaps.iter().rev().find(|told| told.loses_lines(file)) {
         bail!(

@@ -2,7 +2,7 @@
 //! never passed.
 
 use super::{Baseline, GuardConfig, GuardConfigError, ResolvedPolicy, ResolvedTrait};
-use personaguard_terms::Action;
+use personaguard_terms::{Action, Steering, is_computable};
 
 impl Baseline {
     /// Whether scores can be held against it.
@@ -18,6 +18,24 @@ impl ResolvedTrait {
     /// Whether every number of it is one.
     #[must_use]
     pub fn is_finite(&self) -> bool {
+        let limits = match &self.action {
+            Action::Steer(Steering { coherence, .. }) => {
+                [Some(coherence.min_log_likelihood), Some(coherence.max_repetition)]
+            }
+            _ => [None; 2],
+        };
+        let numbers = [self.min, self.max].into_iter().chain(limits).flatten();
+        numbers.chain(self.engine_numbers()).all(f64::is_finite)
+            && self.baseline.as_ref().is_none_or(Baseline::is_valid)
+    }
+
+    /// Whether those that the engine computes with are numbers for it too.
+    #[must_use]
+    pub fn is_computable(&self) -> bool {
+        self.engine_numbers().all(is_computable)
+    }
+
+    fn engine_numbers(&self) -> impl Iterator<Item = f64> {
         let (steer, cap) = match &self.action {
             Action::Steer(steer) => (Some(steer), None),
             Action::Cap(cap) => (None, Some(cap)),
@@ -28,18 +46,13 @@ impl ResolvedTrait {
             | Action::Redact(_)
             | Action::Block => (None, None),
         };
-        let steer = steer.into_iter().flat_map(|steer| {
-            let when = steer.when.iter().flat_map(|when| [Some(when.above), when.until]);
-            let limits = [steer.coherence.min_log_likelihood, steer.coherence.max_repetition];
-            limits.map(Some).into_iter().chain(when)
-        });
+        let when = steer.and_then(|steer| steer.when.as_ref());
+        let when = when.into_iter().flat_map(|when| [Some(when.above), when.until]);
         let cap = cap.into_iter().flat_map(|cap| {
             let further = cap.layers.iter().flat_map(|bounds| [bounds.floor, bounds.ceiling]);
             [cap.floor, cap.ceiling].into_iter().chain(further)
         });
-        let numbers = [self.min, self.max].into_iter().chain(steer).chain(cap);
-        numbers.flatten().all(f64::is_finite)
-            && self.baseline.as_ref().is_none_or(Baseline::is_valid)
+        when.chain(cap).flatten()
     }
 }
 

@@ -93,7 +93,7 @@ impl Builder<'_> {
 
     /// Adds a rule of the policy that is about to be added.
     fn add_rule(&mut self, rule: &ResolvedTrait, audit: bool) -> Result<(), Refusal> {
-        if !rule.is_finite() {
+        if !rule.is_finite() || !rule.is_computable() {
             return Err(Refusal::NotFinite { vector: rule.vector.clone() });
         }
         let vector = self.measure(&rule.vector)?;

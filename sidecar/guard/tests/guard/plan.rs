@@ -114,6 +114,20 @@ fn number_9_a_rule_with_a_number_that_is_none_is_refused() {
     }
 }
 
+/// A number in a manifest, and none for the engine, which computes in single precision: it used to
+/// keep the whole config from being served.
+#[test]
+fn number_9_a_bound_beyond_single_precision_is_refused_by_itself() {
+    for value in [1e39, -1e300] {
+        let (floor, ceiling) = if value < 0.0 { (Some(value), None) } else { (None, Some(value)) };
+        let action = Action::Cap(Capping { floor, ceiling, ..Capping::default() });
+        let capped = policy_of(ResolvedTrait { action, ..bare_rule() });
+        let plan = plan(&[capped, block(1, 5.0, FailurePolicy::Open)]);
+        assert_eq!((plan.rules.len(), plan.policies[0].refused.len()), (1, 1));
+        assert_eq!(plan.policies[1].refused, []);
+    }
+}
+
 #[test]
 fn number_9_a_sampling_that_is_no_number_leaves_nothing_out() {
     let mut policy = policy_of(bare_rule());

@@ -1,4 +1,5 @@
 use super::*;
+use std::error::Error as _;
 
 #[test]
 fn an_error_keeps_its_cause_beside_what_it_concerns() {

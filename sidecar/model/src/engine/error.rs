@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The system refused a thread.
-    #[error("the engine's thread could not be started: {0}")]
+    #[error("the engine's thread could not be started")]
     Thread(#[from] std::io::Error),
     /// An option with which nothing could run.
     #[error("{0}")]

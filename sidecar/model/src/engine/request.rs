@@ -43,9 +43,9 @@ pub struct ScoreRequest {
     pub interventions: Arc<[Intervention]>,
     /// Whether to return mean hidden states of every layer.
     pub capture: Capture,
-    /// Whether it gives way to others: it waits until none of them does, never takes the last slot
-    /// where there are several, and computes what they leave of each step. For long reading that
-    /// nobody waits for.
+    /// Whether it gives way to others: it waits until none of them does, leaves them a slot and a
+    /// part of the cache, and computes what they leave of each step. For long reading that nobody
+    /// waits for.
     pub is_background: bool,
     /// Leaves [`crate::Score::logprobs`] empty, which saves the output matrix's product for each
     /// token.

@@ -5,6 +5,7 @@ use super::queue::{Job, Queue};
 use super::sequence::{Sequence, blocks_needed};
 use super::turn::Turn;
 use crate::decoder::{DeviceError, Scratch};
+use crate::kernel::layout::BLOCK_SIZE;
 use crate::kv::Cache;
 use crate::model::Model;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -98,15 +99,29 @@ impl Scheduler {
         Cache::new(self.model.decoder().cache_layout(), self.blocks)
     }
 
-    /// Starts waiting requests as long as there is room for them.
+    /// Starts waiting requests as long as there is room for them. Those in the background leave
+    /// room for others: a slot, and all but one of them the cache of one context, or half of a
+    /// small cache.
     fn admit(&self, cache: &mut Cache, scratch: &mut Scratch, running: &mut Vec<Sequence>) {
-        while running.len() < self.max_concurrent {
-            // A slot, and with it the cache of one context, stays free for those that do not wait.
+        let spare = self.context_length.div_ceil(BLOCK_SIZE).min(self.blocks / 2);
+        loop {
             let background = running.iter().filter(|sequence| sequence.is_background()).count();
-            let slots = self.max_concurrent.saturating_sub(1).max(1);
+            let others = running.len() - background;
             let fits = |job: &Job| {
-                (!job.is_background() || background < slots)
-                    && cache.has_room(blocks_needed(job, self.context_length))
+                let needed = blocks_needed(job, self.context_length);
+                match (job.is_background(), background) {
+                    (true, 0) => others < self.max_concurrent && cache.has_room(needed),
+                    (true, _) => {
+                        background + 1 < self.max_concurrent
+                            && running.len() < self.max_concurrent
+                            && cache.has_room(needed + spare)
+                    }
+                    // One that is alone in the background takes no slot from those that are not.
+                    (false, _) => {
+                        let taken = others + background.saturating_sub(1);
+                        taken < self.max_concurrent && cache.has_room(needed)
+                    }
+                }
             };
             let Some(job) = self.queue.pop_if(fits) else { return };
             match Sequence::start(job, &self.model, cache, scratch, self.context_length) {

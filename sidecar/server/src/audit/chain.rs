@@ -12,6 +12,10 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
+/// Largest number of a line: what JSON's readers agree on. No log comes near it; a larger one was
+/// made up.
+pub(super) const MAX_SEQ: u64 = 1 << 53;
+
 /// The end of a chain, or of its beginning up to some line. Kept elsewhere it is an anchor: what
 /// the chain must still hold. Written `SEQUENCE:HASH`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +47,9 @@ impl FromStr for Head {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (seq, hash) = text.split_once(':').ok_or(InvalidHead)?;
         let seq = seq.parse().map_err(|_| InvalidHead)?;
+        if seq > MAX_SEQ {
+            return Err(InvalidHead);
+        }
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(InvalidHead);
         }
@@ -129,7 +136,7 @@ pub fn open(line: &str) -> Result<Line, Flaw> {
     }
     let mut value: Value =
         serde_json::from_str(&format!("{body}}}")).map_err(|_| Flaw::Malformed)?;
-    let seq = value["seq"].as_u64().ok_or(Flaw::Malformed)?;
+    let seq = value["seq"].as_u64().filter(|seq| *seq <= MAX_SEQ).ok_or(Flaw::Malformed)?;
     let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(Flaw::Malformed);
     let (prev, time) = (text(&value["prev"])?, text(&value["time"])?);
     Ok(Line { head: Head { seq, hash: hash.to_owned() }, prev, time, entry: value["entry"].take() })

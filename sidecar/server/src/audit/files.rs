@@ -3,7 +3,7 @@
 //! ends; `audit.jsonl.damaged.000000000009` was moved aside when the line of that number was
 //! written.
 
-use super::chain::Head;
+use super::chain::{Head, MAX_SEQ};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,13 @@ impl Ends {
     pub(super) fn head(&self) -> Head {
         Head { seq: self.last, hash: self.hash.clone() }
     }
+
+    fn are_plausible(&self) -> bool {
+        (1..=MAX_SEQ).contains(&self.last)
+            && self.first > 0
+            && self.hash.len() == 64
+            && self.hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
 }
 
 /// What the head file says.
@@ -68,7 +75,7 @@ pub(super) fn read_head_file(path: &Path) -> std::io::Result<HeadFile> {
     match std::fs::read(beside(path, ".head")) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes)
             .ok()
-            .filter(|ends: &Ends| ends.last > 0 && ends.hash.len() == 64)
+            .filter(Ends::are_plausible)
             .map_or(HeadFile::Unreadable, HeadFile::Ends)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(HeadFile::Missing),
         Err(error) => Err(error),
@@ -84,6 +91,11 @@ pub(super) fn write_ends(path: &Path, first: u64, head: &Head) -> std::io::Resul
     file.write_all(&serde_json::to_vec(&ends)?)?;
     file.sync_data()?;
     std::fs::rename(new, beside(path, ".head"))
+}
+
+/// The name of a file that is about to take the place of the one that is being written.
+pub(super) fn next_name(path: &Path) -> PathBuf {
+    beside(path, ".next")
 }
 
 /// The name, once rotated away, of a file that begins with line `first`.

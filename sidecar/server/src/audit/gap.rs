@@ -73,6 +73,8 @@ pub struct Lines {
 pub struct RecordedGap {
     /// Number of the line that tells of it.
     pub seq: u64,
+    /// Number of the line before it.
+    pub after: u64,
     /// When that line was written.
     pub time: String,
     /// What was wrong.
@@ -81,11 +83,18 @@ pub struct RecordedGap {
 
 impl RecordedGap {
     /// Whether lines are gone: known to be missing, or in a file that was moved aside from the log
-    /// at `path` and is no longer there.
+    /// at `path` and is no longer there, or left out without a word.
     #[must_use]
     pub fn loses_lines(&self, path: &Path) -> bool {
         let is_gone = |name: &String| !path.with_file_name(name).exists();
-        !self.gap.missing.is_empty() || self.gap.set_aside.iter().any(is_gone)
+        let Gap { missing, set_aside, .. } = &self.gap;
+        let leaves_out = self.seq > self.after.saturating_add(1);
+        !missing.is_empty() || set_aside.iter().any(is_gone) || (leaves_out && set_aside.is_empty())
+    }
+
+    /// Whether a line is one of those that it leaves out.
+    pub(super) fn leaves_out(&self, seq: u64) -> bool {
+        self.after < seq && seq < self.seq
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::chain::Head;
 use super::files::LogLimits;
-use super::recorder::{Recorder, Shared};
+use super::recorder::{QueuedEntry, Recorder, Shared};
 use super::writer::{LogError, LogWriter};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 /// Entries that may wait to be written.
 const QUEUE: usize = 1024;
+/// Bytes of memory that they may take: conversations are long.
+const QUEUE_BYTES: usize = 32 << 20;
 
 /// A log that is being written. An entry is lost if the queue or the disk is full. Lost entries are
 /// counted, and the next entry that is written says how many there were.
@@ -23,12 +25,11 @@ pub struct Log {
     queue: Mutex<Option<Queue>>,
     shared: Arc<Shared>,
     opened: Head,
-    gaps: u64,
 }
 
 #[derive(Debug)]
 struct Queue {
-    sender: SyncSender<Value>,
+    sender: SyncSender<QueuedEntry>,
     thread: JoinHandle<()>,
     /// Entries that were queued so far.
     queued: u64,
@@ -70,7 +71,7 @@ impl Log {
                 "a log is not as it was left: an entry says so"
             );
         }
-        let shared = Arc::new(Shared::new(opened.clone()));
+        let shared = Arc::new(Shared::new(opened.clone(), gaps));
         let gap = start.gap.as_ref().and_then(|gap| serde_json::to_value(gap).ok());
         let started = json!({ "kind": "started", "version": env!("CARGO_PKG_VERSION") });
         let opening = gap.into_iter().chain([started]).collect();
@@ -80,18 +81,24 @@ impl Log {
         let thread = std::thread::Builder::new().name("personaguard-log".to_owned());
         let thread = thread.spawn(move || recorder.run(&receiver)).map_err(failed)?;
         let queue = Mutex::new(Some(Queue { sender, thread, queued: 0 }));
-        Ok(Self { queue, shared, opened, gaps })
+        Ok(Self { queue, shared, opened })
     }
 
     /// Adds an entry. Never waits; the receipt does.
     pub fn push(&self, entry: Value) -> Receipt {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let queued = queue.as_mut().filter(|queue| queue.sender.try_send(entry).is_ok());
+        let bytes = weight(&entry);
+        let waiting = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let has_room = waiting == 0 || waiting + bytes <= QUEUE_BYTES;
+        let entry = QueuedEntry { entry, bytes };
+        let queued =
+            queue.as_mut().filter(|queue| has_room && queue.sender.try_send(entry).is_ok());
         let number = queued.map(|queue| {
             queue.queued += 1;
             queue.queued
         });
         if number.is_none() {
+            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
         Receipt { number, done: self.shared.done.subscribe() }
@@ -127,10 +134,10 @@ impl Log {
         self.shared.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gaps that the log told of when it was opened, one found then included.
+    /// Gaps that the log tells of, those found by this process included.
     #[must_use]
     pub fn gaps(&self) -> u64 {
-        self.gaps
+        self.shared.gaps.load(Ordering::Relaxed)
     }
 
     /// Writes what is waiting, and ends. Later entries are lost.
@@ -141,6 +148,19 @@ impl Log {
             // A writer that panicked has nothing left to write.
             let _ = thread.join();
         }
+    }
+}
+
+/// What a value takes in memory, more or less.
+fn weight(value: &Value) -> usize {
+    let own = size_of::<Value>();
+    own + match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + own + weight(value)).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 

@@ -135,8 +135,9 @@ impl Scan {
             self.before = Some(line.prev.clone());
         }
         if let Some(gap) = gap {
-            let time = line.time.clone();
-            self.gaps.push(RecordedGap { seq: line.head.seq, time, gap });
+            let (seq, time) = (line.head.seq, line.time.clone());
+            let after = if self.end.seq > 0 { self.end.seq } else { seq.saturating_sub(1) };
+            self.gaps.push(RecordedGap { seq, after, time, gap });
         }
         if line.entry["kind"] == "lost" {
             self.lost += line.entry["entries"].as_u64().unwrap_or(0);

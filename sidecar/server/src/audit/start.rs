@@ -2,7 +2,7 @@
 //! keeps the evidence of whatever does not fit, and continues the chain behind it.
 
 use super::chain::Head;
-use super::files::{Ends, HeadFile, LogLimits, read_head_file, set_aside};
+use super::files::{Ends, HeadFile, LogLimits, set_aside};
 use super::gap::{Gap, GapReason, Lines};
 use super::scan::{Scan, scan};
 use std::fs::OpenOptions;
@@ -25,13 +25,17 @@ pub(super) struct Start {
     pub(super) known_gaps: u64,
 }
 
-/// Reads the log at `path`, and makes it fit to be continued.
-pub(super) fn start(path: &Path, limits: LogLimits) -> std::io::Result<Start> {
-    let head_file = read_head_file(path)?;
+/// Reads the log at `path`, and makes it fit to be continued. `head_file` is what is remembered of
+/// it.
+pub(super) fn start(
+    path: &Path,
+    limits: LogLimits,
+    head_file: &HeadFile,
+) -> std::io::Result<Start> {
     let ends = head_file.ends();
     let wanted: Vec<u64> = ends.iter().map(|ends| ends.last).collect();
     let mut scan = scan(path, &wanted, |_| {})?;
-    let mut gap = inspect(&scan, &head_file);
+    let mut gap = inspect(&scan, head_file);
     let head = resume_after(&scan, ends);
     if let Some(gap) = &mut gap {
         gap.expected = ends.map(Ends::head);

@@ -18,15 +18,29 @@ pub struct Verified {
     pub lost: u64,
     /// Gaps that starts found, by the log's own account.
     pub gaps: Vec<RecordedGap>,
-    /// The anchor that was given is older than the first line that is kept, so it says nothing.
-    pub anchor_is_older: bool,
+    /// What the anchor that was given says of it.
+    pub anchor: Compared,
+}
+
+/// What a comparison with an anchor showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compared {
+    /// There was none to compare with.
+    #[default]
+    Nothing,
+    /// The log holds its line.
+    Same,
+    /// It is older than the first line that is kept, so it says nothing.
+    Older,
+    /// Its line is one of those that the gap leaves out which the line of this number tells of.
+    LeftOut(u64),
 }
 
 /// Why a log is not as it was written.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// It cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -128,9 +142,9 @@ pub fn verify(
         (Some(ends), _) => against_head_file(&scan, ends)?,
         (None, Some(_)) => {}
     }
-    let anchor_is_older = anchor.map_or(Ok(false), |anchor| against_anchor(&scan, anchor))?;
+    let anchor = anchor.map_or(Ok(Compared::Nothing), |anchor| against_anchor(&scan, anchor))?;
     let first = scan.first.unwrap_or(1);
-    Ok(Verified { first, head: scan.end, lost: scan.lost, gaps: scan.gaps, anchor_is_older })
+    Ok(Verified { first, head: scan.end, lost: scan.lost, gaps: scan.gaps, anchor })
 }
 
 fn against_head_file(scan: &Scan, ends: &Ends) -> Result<(), VerifyError> {
@@ -150,8 +164,7 @@ fn against_head_file(scan: &Scan, ends: &Ends) -> Result<(), VerifyError> {
     Ok(())
 }
 
-/// True for an anchor from before the lines that are kept.
-fn against_anchor(scan: &Scan, anchor: &Head) -> Result<bool, VerifyError> {
+fn against_anchor(scan: &Scan, anchor: &Head) -> Result<Compared, VerifyError> {
     let (by, first) = (Known::Anchor, scan.first.unwrap_or(1));
     let Head { seq, hash } = anchor;
     if scan.end.seq < *seq {
@@ -160,23 +173,15 @@ fn against_anchor(scan: &Scan, anchor: &Head) -> Result<bool, VerifyError> {
     }
     let known = match seq + 1 == first {
         true => scan.before.as_ref(),
-        false if seq + 1 < first => return Ok(true),
+        false if seq + 1 < first => return Ok(Compared::Older),
         false => scan.hashes.get(seq),
     };
-    match known == Some(hash) {
-        true => Ok(false),
-        // Between two lines that a gap is told of there is none to compare with.
-        false if known.is_none() && is_in_gap(scan, *seq) => Ok(true),
-        false => Err(VerifyError::Rewritten { by, seq: *seq }),
+    if known == Some(hash) {
+        return Ok(Compared::Same);
     }
-}
-
-/// Whether a line is one of those that a gap left out.
-fn is_in_gap(scan: &Scan, seq: u64) -> bool {
-    scan.gaps.iter().any(|told| {
-        let from = told.gap.found.as_ref().map_or(0, |found| found.seq);
-        (from + 1..told.seq).contains(&seq)
-    })
+    // Between two lines that a gap is told of there is none to compare with.
+    let left_out = scan.gaps.iter().find(|told| known.is_none() && told.leaves_out(*seq));
+    left_out.map(|told| Compared::LeftOut(told.seq)).ok_or(VerifyError::Rewritten { by, seq: *seq })
 }
 
 #[cfg(test)]

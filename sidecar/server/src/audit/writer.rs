@@ -1,17 +1,21 @@
 //! Appending to a log's file, and rotating it.
 
 use super::chain::{self, Head};
-use super::files::{LogLimits, rotated_name, surplus, write_ends};
+use super::files::{
+    Ends, HeadFile, LogLimits, next_name, read_head_file, rotated_name, surplus, write_ends,
+};
+use super::gap::Gap;
 use super::start::{Start, start};
 use jiff::Timestamp;
 use serde_json::Value;
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Why a log cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be used as a log: {source}", path.display())]
+#[error("{} cannot be used as a log", path.display())]
 pub struct LogError {
     /// The file.
     pub path: PathBuf,
@@ -49,8 +53,11 @@ impl LogWriter {
     /// Continues the log at `path`; what the start found is returned beside.
     pub(super) fn open(path: &Path, limits: LogLimits) -> Result<(Self, Start), LogError> {
         let failed = |source| LogError { path: path.to_owned(), source };
-        let start = start(path, limits).map_err(failed)?;
-        let file = open_file(path, OpenOptions::new().create(true)).map_err(failed)?;
+        // Before anything is moved: another process may be writing it.
+        let file = own(path).map_err(failed)?;
+        let head_file = read_head_file(path).map_err(failed)?;
+        let start = start(path, limits, &head_file).map_err(failed)?;
+        let file = stays_at(file, path).map_err(failed)?;
         let writer = Self {
             path: path.to_owned(),
             limits,
@@ -71,6 +78,26 @@ impl LogWriter {
     /// The last line that is on disk.
     pub(super) fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Whether the file is as it was left. Where it is not, the log is continued as at a start, by
+    /// what this process remembers of it; what is wrong is returned.
+    pub(super) fn inspect(&mut self) -> std::io::Result<Option<Gap>> {
+        if is_at(&self.file, &self.path)? && self.file.metadata()?.len() == self.length {
+            return Ok(None);
+        }
+        let Head { seq: last, hash } = self.head.clone();
+        let remembered = match last {
+            0 => HeadFile::Missing,
+            _ => HeadFile::Ends(Ends { first: self.first, last, hash }),
+        };
+        let start = start(&self.path, self.limits, &remembered)?;
+        if !is_at(&self.file, &self.path)? {
+            self.file = own(&self.path)?;
+        }
+        (self.length, self.head) = (start.length, start.head);
+        (self.first, self.first_in_file) = (start.first, start.first_in_file);
+        Ok(start.gap)
     }
 
     /// Appends entries, and syncs them to the disk together.
@@ -125,8 +152,15 @@ impl LogWriter {
     }
 
     fn rotate(&mut self) -> std::io::Result<()> {
+        // First the new file, which a full disk may refuse: the old one stays in its place then.
+        let next = next_name(&self.path);
+        // One that was left by an attempt that failed.
+        let _ = std::fs::remove_file(&next);
+        let file = open_file(&next, OpenOptions::new().create_new(true))?;
+        lock(&file)?;
         std::fs::rename(&self.path, rotated_name(&self.path, self.first_in_file))?;
-        self.file = open_file(&self.path, OpenOptions::new().create_new(true))?;
+        std::fs::rename(&next, &self.path)?;
+        self.file = file;
         (self.length, self.first_in_file) = (0, self.head.seq + 1);
         let (removable, oldest) = surplus(&self.path, self.limits.files)?;
         self.first = oldest.unwrap_or(self.first_in_file);
@@ -153,6 +187,38 @@ struct Pending {
 impl Pending {
     fn after(head: &Head) -> Self {
         Self { text: String::new(), lines: 0, head: head.clone() }
+    }
+}
+
+/// Opens the file that is to be written, or makes it, for this process alone.
+fn own(path: &Path) -> std::io::Result<File> {
+    let file = open_file(path, OpenOptions::new().create(true))?;
+    lock(&file)?;
+    Ok(file)
+}
+
+/// The file at `path`: this one, if it is still there.
+fn stays_at(file: File, path: &Path) -> std::io::Result<File> {
+    if is_at(&file, path)? { Ok(file) } else { own(path) }
+}
+
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    let (own, there) = (file.metadata()?, std::fs::metadata(path));
+    match there {
+        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Two processes that append to one log would make one that no line of fits.
+fn lock(file: &File) -> std::io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(std::io::Error::new(ErrorKind::ResourceBusy, "another process is writing it"))
+        }
+        // Some file systems have no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 

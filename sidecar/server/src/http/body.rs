@@ -112,20 +112,25 @@ fn held(arriving: ArrivingBody) -> Result<Bytes, Broken> {
 pub(crate) async fn receive(body: Body, limits: Limits) -> Result<Received, ApiError> {
     let patience = Patience::Whole(limits.body_time);
     let received = collect(body, limits.body_bytes, patience, limits.bodies).await;
-    received.map_err(|broken| match broken {
+    received.map_err(|broken| not_received(broken, limits.body_time))
+}
+
+/// What a client is told whose body did not arrive.
+pub(crate) fn not_received(broken: Broken, time: Duration) -> ApiError {
+    match broken {
         Broken::EndedEarly => {
             ApiError::request(StatusCode::BAD_REQUEST, "invalid_body", "The body ended early.")
         }
         Broken::TimedOut => ApiError::request(
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
-            format!("The body did not arrive within {} s.", limits.body_time.as_secs()),
+            format!("The body did not arrive within {} s.", time.as_secs()),
         ),
         Broken::NoRoom => ApiError::unavailable(
             "too_many_bodies",
             "Too many bodies are on their way at once. Send it again, in one go.",
         ),
-    })
+    }
 }
 
 /// Reads a request's body, and refuses one that is longer than the limit.

@@ -189,6 +189,20 @@ impl BodyGuard {
         Ok(())
     }
 
+    /// Holds memory for so many bytes in all. Where there is not enough, what it held stays.
+    ///
+    /// # Errors
+    /// If there is not enough.
+    pub fn hold(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.grow(more),
+            None => {
+                self.shrink(self.bytes - bytes);
+                Ok(())
+            }
+        }
+    }
+
     /// Gives back the memory of so many bytes.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);

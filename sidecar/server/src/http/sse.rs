@@ -16,6 +16,12 @@ pub(crate) struct Event(pub(crate) Bytes);
 pub(crate) struct TooLong;
 
 impl Event {
+    /// What it says. Events without data, and with an empty one, say nothing: some servers send
+    /// them as signs of life.
+    pub(crate) fn said(&self) -> Option<Vec<u8>> {
+        self.data().filter(|data| !data.trim_ascii().is_empty())
+    }
+
     /// The lines `data:`, joined; none where there is no such line.
     pub(crate) fn data(&self) -> Option<Vec<u8>> {
         let mut data: Option<Vec<u8>> = None;
@@ -78,6 +84,11 @@ impl Splitter {
         self.searched = self.buffer.len() - usize::from(self.buffer.ends_with(b"\r"));
         self.searched = self.searched.max(self.line);
         if self.buffer.len() > MAX_EVENT { Err(TooLong) } else { Ok(None) }
+    }
+
+    /// Bytes that have not become an event.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
     }
 
     /// What has not become an event.

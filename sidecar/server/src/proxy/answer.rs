@@ -72,5 +72,17 @@ pub(super) fn read(
     }
 }
 
+/// Whether an event says that nothing more comes.
+pub(super) fn is_last(naming: &Naming, payload: &Value) -> bool {
+    let kind = payload["type"].as_str().unwrap_or_default();
+    match naming.api {
+        Api::Chat | Api::Completions => false,
+        Api::Messages => kind == "message_stop",
+        Api::Responses => {
+            matches!(kind, "response.completed" | "response.incomplete" | "response.failed")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

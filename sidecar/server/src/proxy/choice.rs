@@ -120,7 +120,7 @@ impl ScoredChoice {
             // While the upstream server reads the prompt, so does the scorer.
             Some(0)
         } else if self.is_complete {
-            Some(self.text.len())
+            Some(self.text.last_pass())
         } else {
             self.text.next_pass(force)
         }
@@ -144,6 +144,11 @@ impl ScoredChoice {
     /// They are not.
     pub(super) fn distrust(&mut self) {
         self.text.distrust();
+    }
+
+    /// The pass that was just taken left these tokens, of text up to byte `to`.
+    pub(super) fn leave(&mut self, tokens: Vec<u32>, to: usize) {
+        self.text.leave(tokens, to);
     }
 
     /// Takes the scores of the tokens up to byte `to`, and how many bytes each of them stands for.

@@ -1,19 +1,18 @@
 //! Requests to the upstream server and its answers, as they came.
 
 use super::timeouts::Timeouts;
-use crate::http::ApiError;
+use crate::http::{ApiError, Broken, Limits, Patience, Received, collect, not_received};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use axum::response::Response;
-use futures::stream;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use personaguard_terms::with_causes;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -60,7 +59,7 @@ impl FromStr for Upstream {
 }
 
 /// A body that is at most so long is read before it is sent on, so that it can be sent again.
-const MAX_RETRIED: u64 = 1 << 20;
+const MAX_RETRIED: usize = 1 << 20;
 /// A connection that fails within this time was closed by the server while nothing was sent on it.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -72,10 +71,11 @@ pub(super) struct Forwarder {
     fresh: Client<HttpConnector, Body>,
     authority: Authority,
     wait: Duration,
+    limits: Limits,
 }
 
 impl Forwarder {
-    pub(super) fn new(upstream: &Upstream, timeouts: Timeouts) -> Self {
+    pub(super) fn new(upstream: &Upstream, timeouts: Timeouts, limits: Limits) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -91,11 +91,12 @@ impl Forwarder {
             fresh: client(0),
             authority: upstream.0.clone(),
             wait: timeouts.upstream,
+            limits,
         }
     }
 
-    /// Sends a request on. Long bodies stream, at the pace of the slower side; others are sent once
-    /// more on a new connection where a pooled one turns out to be closed.
+    /// Sends a request on. Long bodies stream, at the pace of the slower side, each on a connection
+    /// of its own; others are sent once more on a new one where a pooled one turns out to be closed.
     pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
         let path =
@@ -112,7 +113,15 @@ impl Forwarder {
         strip(&mut parts.headers);
         // The client was told to go on when its body was first read.
         parts.headers.remove(header::EXPECT);
-        let answer = tokio::time::timeout(self.wait, self.exchange(parts, body)).await;
+        let is_short = body.size_hint().upper().is_some_and(|length| length <= MAX_RETRIED as u64);
+        let answer = if is_short {
+            let bytes = self.receive(body).await?;
+            tokio::time::timeout(self.wait, self.repeated(parts, bytes)).await
+        } else {
+            // It is sent once only: not on a connection that may turn out to be closed.
+            let sent = self.fresh.request(Request::from_parts(parts, body));
+            tokio::time::timeout(self.wait, sent).await
+        };
         match answer {
             Ok(Ok(answer)) => {
                 let (mut parts, body) = answer.into_parts();
@@ -120,7 +129,7 @@ impl Forwarder {
                 Ok(Response::from_parts(parts, Body::new(body)))
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the upstream server did not answer");
+                tracing::warn!(error = with_causes(&error), "the upstream server did not answer");
                 Err(ApiError::gateway(
                     StatusCode::BAD_GATEWAY,
                     "upstream_unreachable",
@@ -131,24 +140,30 @@ impl Forwarder {
         }
     }
 
-    async fn exchange(&self, parts: Parts, body: Body) -> Result<hyper::Response<Incoming>, Error> {
-        let is_short = body.size_hint().upper().is_some_and(|length| length <= MAX_RETRIED);
-        if !is_short {
-            return self.pooled.request(Request::from_parts(parts, body)).await;
+    /// A short body, within the memory of all bodies, at the client's pace.
+    async fn receive(&self, body: Body) -> Result<Bytes, ApiError> {
+        let Limits { body_time, bodies, .. } = self.limits;
+        match collect(body, MAX_RETRIED, Patience::Piece(body_time), bodies).await {
+            Ok(Received::Whole(bytes)) => Ok(bytes),
+            Ok(Received::TooLong(..)) => Err(not_received(Broken::EndedEarly, body_time)),
+            Err(broken) => Err(not_received(broken, body_time)),
         }
-        let bytes = match body.collect().await {
-            Ok(collected) => collected.to_bytes(),
-            // The client broke off: the server is told the same way.
-            Err(error) => {
-                let body = Body::from_stream(stream::iter([Err::<Bytes, _>(error)]));
-                return self.pooled.request(Request::from_parts(parts, body)).await;
-            }
-        };
+    }
+
+    /// Sends a request, once more where the pooled connection turns out to be closed.
+    async fn repeated(
+        &self,
+        parts: Parts,
+        bytes: Bytes,
+    ) -> Result<hyper::Response<Incoming>, Error> {
         let request = || Request::from_parts(parts.clone(), Body::from(bytes.clone()));
         let sent = Instant::now();
         match self.pooled.request(request()).await {
             Err(error) if !error.is_connect() && sent.elapsed() < STALE => {
-                tracing::debug!(%error, "a pooled connection was closed: trying a new one");
+                tracing::debug!(
+                    error = with_causes(&error),
+                    "a pooled connection was closed: trying a new one"
+                );
                 self.fresh.request(request()).await
             }
             answer => answer,

@@ -85,7 +85,7 @@ async fn guarded(
         transcript.set_knows_tokens(Arc::clone(&context.knows_tokens));
     }
     let tokenized = tokenize(&active, transcript.plan(), request).await;
-    let (request, prompts) = match tokenized.and_then(|(request, prompts)| {
+    let (mut request, prompts) = match tokenized.and_then(|(request, prompts)| {
         fit(&active, &prompts)?;
         Ok((request, prompts))
     }) {
@@ -106,6 +106,7 @@ async fn guarded(
     if let Some(name) = &request.model {
         context.names.learn(name);
     }
+    request.forget_text();
     let naming = Naming::new(api, request.model.clone().unwrap_or_else(|| active.name.clone()));
     let deadline = active.scoring_deadline.unwrap_or(context.timeouts.score);
     let scorer = Scorer { active, prompts, per_prompt: request.n, deadline };

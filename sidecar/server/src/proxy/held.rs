@@ -2,12 +2,12 @@
 
 mod queue;
 
-use super::answer::{Part, shorten};
+use super::answer::{Part, is_last, shorten};
 use super::choice::{Release, TextSpan};
 use super::ending::Ending;
 use super::transcript::Transcript;
-use crate::http::ApiError;
 use crate::http::sse::{Event, Splitter};
+use crate::http::{ApiError, BodyGuard};
 use crate::openai::answered;
 use bytes::{Bytes, BytesMut};
 use personaguard_guard::{Stop, UnscoredReason};
@@ -53,17 +53,28 @@ impl HeldStream {
         }
     }
 
+    /// The same; what it holds counts against a budget.
+    pub(super) fn within(mut self, memory: BodyGuard) -> Self {
+        self.queue.set_memory(memory);
+        self
+    }
+
     /// Bytes came from the upstream server.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.splitter.push(bytes);
         loop {
             match self.splitter.next() {
                 Ok(Some(event)) => self.take(event),
-                Ok(None) => return,
+                Ok(None) => {
+                    if self.queue.set_rest(self.splitter.len()).is_err() {
+                        self.transcript.fail(UnscoredReason::TooLong);
+                    }
+                    return;
+                }
                 Err(_) => {
                     self.transcript.fail(UnscoredReason::NotUnderstood);
-                    let rest = self.splitter.rest();
-                    return self.wait(Event(rest), Bytes::new(), Vec::new());
+                    let event = Event(self.splitter.rest());
+                    return self.wait(Waiting::new(event));
                 }
             }
         }
@@ -81,49 +92,56 @@ impl HeldStream {
     }
 
     fn take(&mut self, event: Event) {
-        let (clean, spans) = match event.data() {
+        let data = event.said();
+        let mut waiting = Waiting::new(event);
+        match data {
             // Comments and the like: nobody scores them.
-            None => (Bytes::new(), Vec::new()),
+            None => {}
             Some(data) if data.trim_ascii() == b"[DONE]" => {
                 self.transcript.complete();
-                (Bytes::from_static(b"data: [DONE]\n\n"), Vec::new())
+                waiting.clean = Bytes::from_static(b"data: [DONE]\n\n");
+                waiting.is_last = true;
             }
             Some(data) => match answered(&data) {
-                Some(payload) => self.read(payload),
-                None => (Bytes::new(), self.misunderstood("a chunk is not JSON")),
+                Some(payload) => self.read(payload, &mut waiting),
+                None => self.misunderstood("a chunk is not JSON"),
             },
-        };
-        self.wait(event, clean, spans);
-    }
-
-    /// Reads an event; gives what may leave of it, and when.
-    fn read(&mut self, mut payload: Value) -> (Bytes, Vec<(usize, TextSpan)>) {
-        let taken = self.transcript.take(self.ending.naming(), Part::Event, &mut payload);
-        let spans = match taken {
-            Ok(spans) => spans,
-            Err(unreadable) => return (Bytes::new(), self.misunderstood(unreadable.0)),
-        };
-        self.ending.learn(&payload);
-        let mut clean = BytesMut::new();
-        if !is_empty(&payload) {
-            self.ending.write(&payload, &mut clean);
         }
-        (clean.freeze(), spans)
+        self.wait(waiting);
     }
 
-    fn misunderstood(&mut self, why: &'static str) -> Vec<(usize, TextSpan)> {
+    /// Reads an event: what may leave of it, and when.
+    fn read(&mut self, mut payload: Value, waiting: &mut Waiting) {
+        match self.transcript.take(self.ending.naming(), Part::Event, &mut payload) {
+            Ok(spans) => waiting.spans = spans,
+            Err(unreadable) => return self.misunderstood(unreadable.0),
+        }
+        self.ending.learn(&payload);
+        waiting.is_last = is_last(self.ending.naming(), &payload);
+        if !is_empty(&payload) {
+            let mut clean = BytesMut::new();
+            self.ending.write(&payload, &mut clean);
+            waiting.clean = clean.freeze();
+        }
+    }
+
+    fn misunderstood(&mut self, why: &'static str) {
         if !self.transcript.is_open() {
             tracing::warn!(why, "an answer of the upstream server cannot be scored");
         }
         self.transcript.fail(UnscoredReason::NotUnderstood);
-        Vec::new()
     }
 
-    fn wait(&mut self, event: Event, clean: Bytes, spans: Vec<(usize, TextSpan)>) {
-        self.queue.push(Waiting { event, clean, spans });
-        if self.queue.is_too_long() {
+    fn wait(&mut self, waiting: Waiting) {
+        if self.queue.push(waiting).is_err() {
             self.transcript.fail(UnscoredReason::TooLong);
         }
+    }
+
+    /// Whether all that is left to send is what says that nothing more comes. It leaves when the
+    /// upstream server has ended the response, so that nothing can follow it.
+    pub(super) fn waits_for_end(&self) -> bool {
+        self.state == State::Open && self.queue.front().is_some_and(|front| front.is_last)
     }
 
     /// Everything that may leave now; none where something has to happen first.
@@ -154,9 +172,8 @@ impl HeldStream {
             .queue
             .front()
             .is_some_and(|front| self.judge(front) == Release::Now && !front.spans.is_empty())
-        {
-            self.release_one(out);
-        }
+            && self.release_one(out)
+        {}
         self.ending.write(&json!(ApiError::unscorable().body), out);
         self.state = State::Done;
     }
@@ -208,10 +225,10 @@ impl HeldStream {
     fn release_one(&mut self, out: &mut BytesMut) -> bool {
         let Some(front) = self.queue.front() else { return false };
         let release = self.judge(front);
-        if release == Release::Wait {
+        if release == Release::Wait || (front.is_last && self.state == State::Open) {
             return false;
         }
-        let Some(Waiting { event, clean, spans }) = self.queue.pop() else { return false };
+        let Some(Waiting { event, clean, spans, .. }) = self.queue.pop() else { return false };
         if release == Release::Never {
             if let Some(rest) = self.without_stopped(&clean, &spans) {
                 self.ending.write(&rest, out);

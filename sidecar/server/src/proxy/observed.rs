@@ -1,11 +1,12 @@
 //! A response that nothing has to wait for: its bytes pass at once, and what they say is scored
 //! afterwards.
 
-use super::answer::{Naming, Part};
+use super::answer::{Naming, Part, is_last};
 use super::exchange::GuardedExchange;
 use super::forward::stalled;
 use super::scorer::Scorer;
 use super::transcript::Transcript;
+use crate::http::BodyGuard;
 use crate::http::sse::{Event, Splitter};
 use crate::openai::answered;
 use crate::telemetry::labels::Outcome;
@@ -22,12 +23,19 @@ const MAX_BODY: usize = 16 << 20;
 
 pub(super) fn response(exchange: GuardedExchange, response: Response, events: bool) -> Response {
     let (parts, body) = response.into_parts();
-    let GuardedExchange { transcript, scorer, naming, silence, .. } = exchange;
+    let GuardedExchange { transcript, scorer, naming, silence, bodies, .. } = exchange;
     let copy = if events { Copy::Events(Splitter::default()) } else { Copy::Whole(Vec::new()) };
     let observed = Observed {
         upstream: body.into_data_stream(),
         silence,
-        tee: Tee { work: Some((transcript, scorer)), naming, copy, missed: None },
+        tee: Tee {
+            work: Some((transcript, scorer)),
+            naming,
+            copy,
+            memory: bodies.guard(),
+            missed: None,
+            is_done: false,
+        },
     };
     let body = stream::unfold(Some(observed), |observed| async {
         let mut observed = observed?;
@@ -78,8 +86,12 @@ struct Tee {
     work: Option<(Transcript, Scorer)>,
     naming: Naming,
     copy: Copy,
+    /// The memory of a copy that is made as a whole.
+    memory: BodyGuard,
     /// Why not all of it could be read. What could be is scored all the same.
     missed: Option<UnscoredReason>,
+    /// The server has said that nothing more comes. Many clients then go away.
+    is_done: bool,
 }
 
 enum Copy {
@@ -94,18 +106,24 @@ impl Tee {
         let Some((transcript, _)) = &mut self.work else { return };
         match &mut self.copy {
             Copy::Nothing => {}
-            Copy::Whole(all) if all.len() + bytes.len() > MAX_BODY => {
-                self.give_up(UnscoredReason::TooLong);
+            Copy::Whole(all) => {
+                let length = all.len() + bytes.len();
+                if length > MAX_BODY || self.memory.hold(length).is_err() {
+                    return self.give_up(UnscoredReason::TooLong);
+                }
+                all.extend_from_slice(bytes);
             }
-            Copy::Whole(all) => all.extend_from_slice(bytes),
             Copy::Events(splitter) => {
                 splitter.push(bytes);
                 loop {
                     match splitter.next() {
                         Ok(Some(event)) => {
-                            self.missed = take(transcript, &self.naming, &event).or(self.missed);
+                            let (missed, is_last) = take(transcript, &self.naming, &event);
+                            self.missed = missed.or(self.missed);
+                            self.is_done |= is_last;
                         }
-                        Ok(None) => break,
+                        Ok(None) if self.memory.hold(splitter.len()).is_ok() => break,
+                        Ok(None) => return self.give_up(UnscoredReason::TooLong),
                         Err(_) => return self.give_up(UnscoredReason::NotUnderstood),
                     }
                 }
@@ -116,6 +134,8 @@ impl Tee {
     fn give_up(&mut self, fault: UnscoredReason) {
         self.missed = Some(fault);
         self.copy = Copy::Nothing;
+        // Less always fits.
+        let _ = self.memory.hold(0);
     }
 
     fn end(&mut self, other: Option<Outcome>) {
@@ -125,7 +145,7 @@ impl Tee {
                 let rest = splitter.rest();
                 // The last event of some servers; half of one where the answer broke off.
                 let last = other.is_none() && !rest.is_empty();
-                last.then(|| take(&mut transcript, &self.naming, &Event(rest))).flatten()
+                last.then(|| take(&mut transcript, &self.naming, &Event(rest)).0).flatten()
             }
             Copy::Whole(bytes) => match answered(bytes) {
                 Some(payload) => understood(&mut transcript, &self.naming, Part::Whole, payload),
@@ -150,19 +170,25 @@ impl Tee {
 
 impl Drop for Tee {
     fn drop(&mut self) {
-        self.end(Some(Outcome::Cancelled));
+        self.end((!self.is_done).then_some(Outcome::Cancelled));
     }
 }
 
-fn take(transcript: &mut Transcript, naming: &Naming, event: &Event) -> Option<UnscoredReason> {
-    let data = event.data()?;
+/// Takes an event. Gives why it could not be read, if so, and whether it is the last.
+fn take(
+    transcript: &mut Transcript,
+    naming: &Naming,
+    event: &Event,
+) -> (Option<UnscoredReason>, bool) {
+    let Some(data) = event.said() else { return (None, false) };
     if data.trim_ascii() == b"[DONE]" {
-        return None;
+        return (None, true);
     }
-    match answered(&data) {
-        Some(payload) => understood(transcript, naming, Part::Event, payload),
-        None => Some(UnscoredReason::NotUnderstood),
-    }
+    let Some(payload) = answered(&data) else {
+        return (Some(UnscoredReason::NotUnderstood), false);
+    };
+    let is_last = is_last(naming, &payload);
+    (understood(transcript, naming, Part::Event, payload), is_last)
 }
 
 fn understood(

@@ -87,7 +87,8 @@ impl ProxiedRequest {
                 .filter(|n| (1..=MAX_CHOICES).contains(n)),
         };
         let is_set = |field: &str| fields.get(field).and_then(boolean).unwrap_or_default();
-        let (stream, echo) = (is_set("stream"), api == Api::Completions && is_set("echo"));
+        let repeats = matches!(api, Api::Completions | Api::Chat);
+        let (stream, echo) = (is_set("stream"), repeats && is_set("echo"));
         let model = fields.get("model").and_then(Value::as_str).map(str::to_owned);
         let prompt = match api {
             Api::Chat => Prompt::Chat(chat::read(&mut fields)?),
@@ -107,6 +108,13 @@ impl ProxiedRequest {
         self.body = [&self.body[..end], field].concat().into();
     }
 
+    /// What it says is no longer needed. As values it takes many times the memory of its text, and
+    /// an answer may take minutes.
+    pub(super) fn forget_text(&mut self) {
+        self.prompt = Prompt::Texts(Vec::new());
+        self.body = Bytes::new();
+    }
+
     /// The messages, where there are any.
     pub(super) fn messages(&self) -> &[Value] {
         match &self.prompt {
@@ -124,12 +132,13 @@ impl ProxiedRequest {
     }
 
     /// What the response repeats before each choice, where it was asked to: the text of each
-    /// prompt.
+    /// prompt, of a conversation the last message that it continues.
     pub(super) fn echoes(&self, model: &Model) -> Vec<String> {
         match &self.prompt {
             Prompt::Texts(texts) if self.echo => {
                 texts.iter().map(|text| text.text(model)).collect()
             }
+            Prompt::Chat(prompt) if self.echo => vec![prompt.repeated().to_owned()],
             _ => Vec::new(),
         }
     }

@@ -14,8 +14,19 @@ pub(super) struct ScoredText {
     tokens: Vec<u32>,
     /// Tokens of the text that was not scored, where the server has given them for all of it.
     given: Given,
+    /// Tokens that the last pass left for the next.
+    left: Option<Left>,
     /// For each token, where it ends in `text`; too early where that is not known.
     ends: Vec<usize>,
+}
+
+/// Tokens of text that a pass did not come to, so that a long text is not made tokens of anew, and
+/// otherwise, in the middle of a word.
+#[derive(Debug)]
+struct Left {
+    tokens: Vec<u32>,
+    /// Where the last of them ends.
+    to: usize,
 }
 
 /// Tokens that the server gives.
@@ -47,13 +58,21 @@ impl ScoredText {
     /// What the server says are the tokens of the text between what was scored and byte `to`, and
     /// perhaps of more.
     pub(super) fn given(&self, to: usize) -> Option<&[u32]> {
+        if let Some(left) = self.left.as_ref().filter(|left| left.to == to) {
+            return Some(&left.tokens);
+        }
         let given = self.given.0.as_deref().filter(|given| !given.is_empty());
         given.filter(|_| to == self.text.len() && to > self.scored)
     }
 
     /// The tokens that the server gives are not those of its text.
     pub(super) fn distrust(&mut self) {
-        self.given.0 = None;
+        (self.given.0, self.left) = (None, None);
+    }
+
+    /// The pass that was just taken left these tokens, of text up to byte `to`.
+    pub(super) fn leave(&mut self, tokens: Vec<u32>, to: usize) {
+        self.left = (!tokens.is_empty()).then_some(Left { tokens, to });
     }
 
     /// All of it.
@@ -91,6 +110,9 @@ impl ScoredText {
     /// How far the next pass should go, in bytes; none where it should wait for more text. It ends
     /// where tokens end whatever follows, if there is such a place.
     pub(super) fn next_pass(&self, force: bool) -> Option<usize> {
+        if let Some(left) = &self.left {
+            return Some(left.to);
+        }
         let pending = self.unscored(self.text.len());
         if pending.is_empty() || !(force || pending.len() >= PASS) {
             return None;
@@ -103,6 +125,11 @@ impl ScoredText {
             _ if force || pending.len() >= 4 * PASS => Some(self.text.len()),
             _ => None,
         }
+    }
+
+    /// How far the last passes go, where no more text comes.
+    pub(super) fn last_pass(&self) -> usize {
+        self.left.as_ref().map_or(self.text.len(), |left| left.to)
     }
 
     /// The text up to byte `to` was scored as these tokens, which stand for so many bytes each.
@@ -120,6 +147,7 @@ impl ScoredText {
             self.ends.extend(std::iter::repeat_n(end, rest).chain([to]));
         }
         self.tokens.extend(tokens);
+        self.left = None;
         if let Some(given) = self.given.0.as_mut().filter(|_| to > self.scored) {
             given.drain(..tokens.len().min(given.len()));
         }

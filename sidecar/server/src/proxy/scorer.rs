@@ -8,6 +8,10 @@ use personaguard_model::{EngineError, Score, ScoreError, ScoreRequest, SubmitErr
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Tokens of one pass over text at most. A long text takes several, each with a deadline of its own:
+/// it neither keeps the passes of others waiting nor misses its deadline for its length.
+const PASS_TOKENS: usize = 128;
+
 /// Scores one answer. Passes over a growing conversation cost its new tokens only: the engine keeps
 /// what it computed.
 #[derive(Debug)]
@@ -34,13 +38,15 @@ const PIECE: usize = 256;
 struct Pass {
     due: Due,
     tokens: Vec<u32>,
+    /// Tokens that were due too, and the byte that those which were read end at.
+    left: Option<(Vec<u32>, usize)>,
     /// The tokens that the server gave are not those of its text.
     is_distrusted: bool,
     result: Result<Score, UnscoredReason>,
 }
 
 impl Scorer {
-    /// Makes the passes that are due, all choices together. False where none is. Cancel-safe:
+    /// Makes the passes that are due, for several choices together. False where none is. Cancel-safe:
     /// passes that were not finished changed nothing.
     pub(super) async fn step(&self, transcript: &mut Transcript, force: bool) -> bool {
         let due = transcript.due(force);
@@ -53,7 +59,7 @@ impl Scorer {
             Some(self.pass(due, before.to_vec(), text.to_owned(), given))
         });
         let passes = stream::iter(passes.collect::<Vec<_>>()).buffer_unordered(ALONGSIDE);
-        for Pass { due, tokens, is_distrusted, result } in passes.collect::<Vec<_>>().await {
+        for Pass { due, tokens, left, is_distrusted, result } in passes.collect::<Vec<_>>().await {
             if is_distrusted {
                 transcript.distrust(due);
             }
@@ -63,7 +69,14 @@ impl Scorer {
                     let bytes: Vec<usize> =
                         tokens.iter().map(|token| text.push(*token).len()).collect();
                     let prompt_tokens = self.prompt(due).len();
-                    transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
+                    let Some((left, read)) = left else {
+                        transcript.scored(due, prompt_tokens, &tokens, &bytes, &score);
+                        continue;
+                    };
+                    let to = due.to - transcript.unscored(due).map_or(0, |(_, text)| text.len());
+                    let read = Due { to: to + read, ..due };
+                    transcript.scored(read, prompt_tokens, &tokens, &bytes, &score);
+                    transcript.leave(due, left);
                 }
                 Err(reason) => transcript.fail_choice(due.choice, reason),
             }
@@ -83,13 +96,17 @@ impl Scorer {
         given: Option<Vec<u32>>,
     ) -> Pass {
         let tokenizer = self.active.engine.model().tokenizer();
-        let spelled = given.as_deref().map(|given| spelling(tokenizer, given, &text));
+        let spelled = given.map(|given| spelling(tokenizer, given, &text));
         let is_distrusted = spelled == Some(None);
-        let tokens = match spelled.flatten() {
+        let mut tokens = match spelled.flatten() {
             Some(tokens) => tokens,
             None if before.is_empty() => tokenizer.encode(&text),
             None => tokenizer.encode_continuation(&text),
         };
+        let left = (tokens.len() > PASS_TOKENS)
+            .then(|| first_of(tokenizer, &tokens, &text))
+            .flatten()
+            .map(|(count, bytes)| (tokens.split_off(count), bytes));
         let request = ScoreRequest {
             prompt: [self.prompt(due), &before].concat(),
             response: tokens.clone(),
@@ -109,7 +126,7 @@ impl Scorer {
             Ok(score) => score.map_err(|error| fault(&error)),
             Err(_) => Err(UnscoredReason::Deadline),
         };
-        Pass { due, tokens, is_distrusted, result }
+        Pass { due, tokens, left, is_distrusted, result }
     }
 }
 
@@ -120,7 +137,7 @@ fn deadline(for_a_piece: Duration, tokens: usize) -> Duration {
 }
 
 /// The first of these tokens, as far as they spell the text; none where they spell another.
-fn spelling(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> Option<Vec<u32>> {
+fn spelling(tokenizer: &Tokenizer, mut tokens: Vec<u32>, text: &str) -> Option<Vec<u32>> {
     let known = u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
     let (mut stream, mut spelled) = (tokenizer.decode_stream(), 0);
     for (at, &token) in tokens.iter().enumerate() {
@@ -133,10 +150,33 @@ fn spelling(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> Option<Vec<u32
         }
         spelled += piece.len();
         if spelled == text.len() {
-            return Some(tokens[..=at].to_vec());
+            tokens.truncate(at + 1);
+            return Some(tokens);
         }
     }
     None
+}
+
+/// How many of a long text's tokens one pass reads, and the bytes that they stand for. None where they do not spell the text: then
+/// nobody knows where they end.
+fn first_of(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> Option<(usize, usize)> {
+    let (mut stream, mut spelled, mut found) = (tokenizer.decode_stream(), 0, None);
+    for (at, &token) in tokens.iter().take(PASS_TOKENS).enumerate() {
+        let piece = stream.push(token);
+        let piece = match piece.strip_prefix(' ') {
+            // Some tokenizers put one before a text.
+            Some(rest) if at == 0 && !text.starts_with(' ') => rest,
+            _ => piece.as_str(),
+        };
+        if !text[spelled..].starts_with(piece) {
+            return None;
+        }
+        spelled += piece.len();
+        if !piece.is_empty() {
+            found = Some((at + 1, spelled));
+        }
+    }
+    found.filter(|(_, bytes)| *bytes < text.len())
 }
 
 fn fault(error: &ScoreError) -> UnscoredReason {

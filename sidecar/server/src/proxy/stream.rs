@@ -20,18 +20,24 @@ use tokio::time::{Instant, timeout_at};
 /// Longest time that a few words wait for more before they are scored.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Longest wait for the end of a response after its last event. Servers send it at once; one that
+/// does not has said all the same that nothing more comes.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// The response, with what may leave of it. When the client goes away it is dropped, and with it
 /// the upstream connection.
 pub(super) fn response(exchange: GuardedExchange, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let GuardedExchange { transcript, scorer, naming, expected, silence, asked, .. } = exchange;
-    let held = HeldStream::new(transcript, Ending::new(naming), expected);
+    let GuardedExchange { transcript, scorer, naming, expected, silence, bodies, asked, .. } =
+        exchange;
+    let held = HeldStream::new(transcript, Ending::new(naming), expected).within(bodies.guard());
     let pump = Pump {
         held,
         scorer,
         upstream: Some(body.into_data_stream()),
         silence,
         last_heard: Instant::now(),
+        lingers_until: None,
         is_over: false,
     };
     let body =
@@ -65,6 +71,8 @@ struct Pump {
     silence: Duration,
     /// When the upstream server last sent something.
     last_heard: Instant,
+    /// When the response counts as ended, once its last event has come.
+    lingers_until: Option<Instant>,
     /// Nothing more goes to the client.
     is_over: bool,
 }
@@ -92,14 +100,25 @@ impl Pump {
             if self.scorer.step(&mut self.held.transcript, std::mem::take(&mut force)).await {
             } else if let Some(upstream) = &mut self.upstream {
                 let end = self.last_heard + self.silence;
-                let soon = Instant::now() + PATIENCE;
-                let until = if self.held.transcript.waits() { end.min(soon) } else { end };
+                let now = Instant::now();
+                let waits_for_end = self.held.waits_for_end();
+                let until = if waits_for_end {
+                    *self.lingers_until.get_or_insert(now + LINGER)
+                } else if self.held.transcript.waits() {
+                    end.min(now + PATIENCE)
+                } else {
+                    end
+                };
                 match timeout_at(until, upstream.next()).await {
                     Ok(Some(Ok(bytes))) => {
                         self.last_heard = Instant::now();
                         self.held.push(&bytes);
                     }
                     Ok(None) => {
+                        self.upstream = None;
+                        self.held.end();
+                    }
+                    Ok(Some(Err(_))) | Err(_) if waits_for_end => {
                         self.upstream = None;
                         self.held.end();
                     }

@@ -143,6 +143,13 @@ impl Transcript {
         }
     }
 
+    /// The pass that was just taken left these tokens, of text up to where it was `due`.
+    pub(super) fn leave(&mut self, due: Due, tokens: Vec<u32>) {
+        if let Some(choice) = self.choices.get_mut(&due.choice) {
+            choice.leave(tokens, due.to);
+        }
+    }
+
     /// Takes an event or a whole body; gives the text that it holds, by the index of the choice,
     /// and leaves in the payload what may leave with it.
     pub(super) fn take(

@@ -14,6 +14,6 @@ pub(super) fn clip(message: &str) -> String {
 }
 
 /// A failure with a message that fits in a report.
-pub(super) fn failure(reason: &str, message: &impl ToString) -> Failure {
-    Failure { reason: reason.to_owned(), message: clip(&message.to_string()) }
+pub(super) fn failure(reason: &str, message: &str) -> Failure {
+    Failure { reason: reason.to_owned(), message: clip(message) }
 }

@@ -9,7 +9,7 @@ use super::model_state::ModelState;
 use super::weights::{LoadedWeights, WeightsKey};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
 use loading::{Loading, Outcome, finished};
-use personaguard_terms::{FailurePolicy, Mode};
+use personaguard_terms::{FailurePolicy, Mode, with_causes};
 use personaguard_wire::{Failure, GuardConfig};
 use retry::Retry;
 use std::sync::Arc;
@@ -92,11 +92,12 @@ impl ModelReloader {
     }
 
     fn reject(&mut self, error: &ConfigError) {
+        let message = with_causes(error);
         tracing::error!(
-            %error,
+            error = message,
             "the config folder is not applied; the previous config stays in force"
         );
-        self.app.config_rejected(&error.to_string());
+        self.app.config_rejected(&message);
         // A folder that changed while it was read is read again at the next tick.
         if matches!(error, ConfigError::Unsteady) {
             self.seen = None;

@@ -24,6 +24,7 @@ mod formats;
 mod invariants;
 mod limits;
 mod other_apis;
+mod pacing;
 mod proxied_actions;
 mod proxy;
 mod reports;

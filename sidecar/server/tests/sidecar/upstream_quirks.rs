@@ -138,6 +138,20 @@ async fn a7_an_unstreamed_answer_that_is_only_observed_counts_by_its_end() {
     assert_eq!(front.metric("personaguard_responses_total{outcome=\"cancelled\"}"), 0.0);
 }
 
+/// Whether a request with its body has come.
+fn is_whole(request: &[u8]) -> bool {
+    let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+    let length: Option<usize> =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    match length {
+        Some(length) => request.len() >= end + 4 + length,
+        None => !head.contains("chunked") || request.ends_with(b"0\r\n\r\n"),
+    }
+}
+
 /// A server that answers one request on each connection, says that more may come, and hangs up
 /// when the next one does.
 async fn hangs_up() -> String {
@@ -153,7 +167,15 @@ async fn hangs_up() -> String {
             let answer = answer.clone();
             tokio::spawn(async move {
                 let mut bytes = [0; 65536];
-                let _ = stream.read(&mut bytes).await;
+                // All of the request: what follows is the next one.
+                let mut request = Vec::new();
+                while !is_whole(&request) {
+                    let count = stream.read(&mut bytes).await.unwrap_or_default();
+                    if count == 0 {
+                        return;
+                    }
+                    request.extend_from_slice(&bytes[..count]);
+                }
                 let _ = stream.write_all(answer.as_bytes()).await;
                 let _ = stream.read(&mut bytes).await;
             });
@@ -201,4 +223,94 @@ async fn a6_long_prompts_do_not_make_a_short_answer_miss_its_deadline() {
     assert_eq!((status, streamed(&events(&bytes)).as_str()), (200, ANSWER));
     let missed = "personaguard_unguarded_responses_total{reason=\"deadline\"}";
     assert_eq!(front.metric(missed), 0.0);
+}
+
+/// Signs of life of servers and of what stands before them: none of them is a chunk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a7_events_that_say_nothing_break_no_stream() {
+    let nothing = "data:\n\ndata: \r\n\r\n: ping\n\nevent: ping\n\nevent: ping\ndata: \
+                   {}\n\nretry: 3000\n\nid: 7\ndata\n\n";
+    let usage = json!({ "id": "up-1", "object": "chat.completion.chunk", "created": 1,
+        "model": "m-1", "usage": { "total_tokens": 9 } });
+    let said = format!(
+        "{nothing}{}{nothing}data: {usage}\n\n{nothing}data: [DONE]\n\n{nothing}",
+        chunks(ANSWER, 0)
+    );
+    for action in [Action::Block, redact(), Action::Alert] {
+        let front = Front::ready(vec![policy(action, Some(1e6))]).await;
+        front.upstream.play(stream(said.as_bytes(), 100));
+        let (_, bytes) = front.ask(&streaming(question())).await;
+        let (all, done) = parse_sse(&String::from_utf8(bytes).unwrap().replace("\r\n", "\n"));
+        assert!(done && streamed(&all) == ANSWER, "{all:?}");
+        assert!(all.iter().any(|chunk| chunk["usage"]["total_tokens"] == 9), "{all:?}");
+        front.until_metric("personaguard_responses_total{outcome=\"stop\"}", 1.0).await;
+        assert_eq!(front.rig.sidecar().app().report().totals.unguarded, 0);
+    }
+}
+
+/// Many clients go away at the last event, and many servers leave the connection open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a7_an_answer_that_was_read_to_its_last_event_counts_as_whole() {
+    for action in [Action::Block, redact(), Action::Alert] {
+        let front = Front::ready(vec![policy(action.clone(), Some(1e6))]).await;
+        let mut script = stream(done(&chunks(ANSWER, 0)).as_bytes(), 100);
+        script.push(crate::upstream::Step::Stall);
+        front.upstream.play(script);
+        let mut response = front.rig.post(&streaming(question())).await;
+        let mut read = Vec::new();
+        while !read.ends_with(b"data: [DONE]\n\n") {
+            read.extend_from_slice(&response.chunk().await.unwrap().unwrap());
+        }
+        if action != Action::Alert {
+            // What ends an answer waits for what is recorded of it.
+            assert_eq!(front.rig.sidecar().app().report().totals.responses, 1);
+        }
+        drop(response);
+        front.until_metric("personaguard_responses_total{outcome=\"stop\"}", 1.0).await;
+        assert_eq!(front.metric("personaguard_responses_total{outcome=\"cancelled\"}"), 0.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a7_a_long_body_is_not_sent_on_a_connection_that_was_closed() {
+    let url = hangs_up().await;
+    let folder = crate::rig::Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
+    let variant = crate::rig::Variant {
+        upstream: Some((url.parse().unwrap(), Timeouts::default())),
+        ..Default::default()
+    };
+    let rig = crate::rig::Rig::start(folder, variant).await;
+    rig.until("the model serves", async || rig.sidecar().app().active_model().is_some()).await;
+    for _ in 0..5 {
+        // Leaves a connection in the pool.
+        assert_eq!(rig.post(&question()).await.status(), 200);
+        let body = json!({ "input": "a".repeat(3 << 20) });
+        let url = format!("{}/v1/embeddings", rig.url);
+        let answer = rig.http.post(url).json(&body).send().await.unwrap();
+        assert_ne!(answer.json::<Value>().await.unwrap()["error"]["code"], "upstream_unreachable");
+    }
+}
+
+/// vLLM repeats the last message before its answer where `echo` asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a5_a_repeated_message_is_not_scored_as_the_answer() {
+    let front = Front::ready(vec![policy(Action::Block, Some(1e6))]).await;
+    let begun = "Kind people say: good morning to you all, and mean it.";
+    let messages = json!([
+        { "role": "user", "content": "How do kind people begin the day?" },
+        { "role": "assistant", "content": begun },
+    ]);
+    let mut counts = Vec::new();
+    for echo in [false, true] {
+        let before = front.metric("personaguard_tokens_total{kind=\"completion\"}");
+        let text = if echo { format!("{begun}{ANSWER}") } else { ANSWER.to_owned() };
+        front.upstream.play(whole(&completion(&text)));
+        let request = json!({ "messages": messages, "echo": echo, "add_generation_prompt": false,
+            "continue_final_message": true });
+        let (_, bytes) = front.ask(&request).await;
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(answer["choices"][0]["message"]["content"], text);
+        counts.push(front.metric("personaguard_tokens_total{kind=\"completion\"}") - before);
+    }
+    assert!(counts[0] > 10.0 && (counts[0] - counts[1]).abs() < 0.5, "{counts:?}");
 }

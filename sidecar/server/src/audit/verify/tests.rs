@@ -1,5 +1,5 @@
 use super::*;
-use crate::audit::{GapReason, Lines, Log, LogLimits};
+use crate::audit::{GapReason, Lines, Log, LogLimits, chain};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -141,7 +141,7 @@ fn number_8_an_anchor_finds_what_the_head_file_no_longer_knows() {
     let late = check(&path).unwrap().head;
     let with = |anchor: &Head| verify(&path, Some(anchor), |_| {});
     for anchor in [&early, &late] {
-        assert!(!with(anchor).unwrap().anchor_is_older);
+        assert_eq!(with(anchor).unwrap().anchor, Compared::Same);
     }
     let other = |seq: u64| Head { seq, hash: "0af3".repeat(16) };
     assert!(matches!(with(&other(early.seq)), Err(VerifyError::Rewritten { .. })));
@@ -210,4 +210,137 @@ fn number_8_files_that_are_moved_aside_are_bounded() {
     }
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     assert!(files <= 3 + 2 + 1, "{files} files");
+}
+
+/// What is changed while a process writes the log is told when it writes next, and counted: not
+/// only at the next start.
+#[tokio::test]
+async fn number_8_a_log_that_is_changed_while_it_is_written_says_so_at_once() {
+    type Change = fn(&Path);
+    let replaced = |path: &Path, lines: usize| {
+        let other = path.with_extension("other");
+        std::fs::copy(path, &other).unwrap();
+        keep_lines(&other, lines);
+        std::fs::rename(other, path).unwrap();
+    };
+    let changes: [(&str, Change); 6] = [
+        ("removed", |path| std::fs::remove_file(path).unwrap()),
+        ("emptied", |path| std::fs::write(path, "").unwrap()),
+        ("cut", |path| keep_lines(path, 3)),
+        ("replaced by a link", |path| {
+            let other = path.with_extension("moved");
+            std::fs::rename(path, &other).unwrap();
+            keep_lines(&other, 2);
+            std::os::unix::fs::symlink(other, path).unwrap();
+        }),
+        ("with its head", |path| {
+            std::fs::remove_file(path).unwrap();
+            std::fs::remove_file(path.with_extension("jsonl.head")).unwrap();
+        }),
+        ("appended to", |path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            std::fs::write(path, format!("{text}{}\n", text.lines().last().unwrap())).unwrap();
+        }),
+    ];
+    for (name, change) in changes {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let log = Log::open(&path, LogLimits::default()).unwrap();
+        let put = async |number: u64| {
+            let receipt = log.push(json!({ "kind": "response", "number": number }));
+            assert!(receipt.settled(std::time::Duration::from_secs(30)).await);
+        };
+        for number in 0..5 {
+            put(number).await;
+        }
+        let (before, gaps) = (log.head(), log.gaps());
+        change(&path);
+        put(5).await;
+        assert_eq!((gaps, log.gaps()), (0, 1), "{name}");
+        assert!(log.head().seq > before.seq, "{name}: a number is never used twice");
+        put(6).await;
+        log.close();
+        let after = check(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(after.gaps.len(), 1, "{name}");
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert!(written.contains("\"number\":5") && written.contains("\"number\":6"), "{name}");
+    }
+    let dir = TempDir::new().unwrap();
+    let path = written(&dir, 5, LogLimits::default());
+    let log = Log::open(&path, LogLimits::default()).unwrap();
+    replaced(&path, 2);
+    drop(log);
+    assert!(check(&path).unwrap().gaps[0].loses_lines(&path));
+}
+
+/// The chain has no key: whoever writes the log can write a gap too.
+#[test]
+fn number_8_a_gap_that_was_made_up_hides_no_lines() {
+    let dir = TempDir::new().unwrap();
+    let path = written(&dir, 8, LogLimits::default());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let hidden = chain::open(lines[5]).unwrap().head;
+    // Lines 4 to 9 give way to an entry that says that nothing is missing.
+    let (mut forged, mut head) = (lines[..3].join("\n") + "\n", Head { seq: 9, ..hidden.clone() });
+    for entry in [json!({ "kind": "gap", "reasons": ["torn"] }), json!({ "kind": "stopped" })] {
+        let line;
+        (line, head) = chain::seal(&head, "2026-01-01T00:00:00Z", &entry).unwrap();
+        forged += &line;
+    }
+    std::fs::write(&path, forged).unwrap();
+    crate::audit::files::write_ends(&path, 1, &head).unwrap();
+    let found = check(&path).unwrap();
+    assert!(found.gaps[0].loses_lines(&path), "{found:?}");
+    let found = verify(&path, Some(&hidden), |_| {}).unwrap();
+    assert_eq!(found.anchor, Compared::LeftOut(10));
+    // One that begins behind the anchor, as if the rest had been rotated away.
+    let (line, head) =
+        chain::seal(&Head { seq: 40, ..hidden.clone() }, "", &json!({ "kind": "started" }))
+            .unwrap();
+    std::fs::write(&path, line).unwrap();
+    crate::audit::files::write_ends(&path, 41, &head).unwrap();
+    assert_eq!(verify(&path, Some(&hidden), |_| {}).unwrap().anchor, Compared::Older);
+}
+
+/// Numbers that only an attacker writes: they neither stop the sidecar nor wrap around.
+#[test]
+fn number_8_numbers_beyond_any_log_are_damage() {
+    for seq in [u64::MAX, u64::MAX - 1, chain::MAX_SEQ + 1] {
+        let dir = TempDir::new().unwrap();
+        let path = written(&dir, 3, LogLimits::default());
+        let head = Head { seq: seq - 1, hash: "0".repeat(64) };
+        let (line, head) =
+            chain::seal(&head, "", &json!({ "kind": "gap", "reasons": [] })).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + &line).unwrap();
+        crate::audit::files::write_ends(&path, 1, &head).unwrap();
+        assert!(check(&path).is_err());
+        written(&dir, 2, LogLimits::default());
+        let after = check(&path).unwrap();
+        assert_eq!(reasons(&after), [[GapReason::HeadUnreadable, GapReason::Damaged]]);
+        assert!(after.head.seq < 20, "{after:?}");
+        assert!(format!("{seq}:{}", "0".repeat(64)).parse::<Head>().is_err());
+    }
+}
+
+#[test]
+fn number_8_a_log_has_one_writer() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let limits = LogLimits { file_bytes: 500, files: 9 };
+    let log = Log::open(&path, limits).unwrap();
+    for round in 0..2 {
+        let second = Log::open(&path, limits).unwrap_err();
+        let told = personaguard_terms::with_causes(&second);
+        assert!(told.contains("another process"), "{round}: {told}");
+        // Also once the file is another one.
+        (0..20).for_each(|number| drop(log.push(json!({ "kind": "response", "number": number }))));
+        while log.written() < 21 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    drop(log);
+    assert_eq!(check(&path).unwrap().gaps, []);
+    assert!(Log::open(&path, limits).is_ok());
 }

@@ -13,7 +13,7 @@ pub(super) fn read(
     fields: &mut Map<String, Value>,
 ) -> Result<Vec<ChoiceDelta>, Unreadable> {
     let mut deltas = Vec::new();
-    let has_error = fields.contains_key("error");
+    let is_quiet = fields.contains_key("error") || (part == Part::Event && head::is_all(fields));
     match fields.get_mut("choices") {
         Some(Value::Array(choices)) => {
             for choice in choices {
@@ -22,7 +22,7 @@ pub(super) fn read(
                 deltas.push(delta);
             }
         }
-        None | Some(Value::Null) if has_error => {}
+        None | Some(Value::Null) if is_quiet => {}
         _ => return Err(Unreadable("a chunk has no choices")),
     }
     head::keep(naming, part, fields);

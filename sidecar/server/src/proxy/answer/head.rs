@@ -9,6 +9,21 @@ use serde_json::{Map, Value};
 
 const TIERS: &[&str] = &["auto", "default", "flex", "priority", "scale", "standard"];
 
+/// Whether a chunk has no other fields: it says nothing, but perhaps what was used.
+pub(super) fn is_all(fields: &Map<String, Value>) -> bool {
+    const NAMES: [&str; 8] = [
+        "choices",
+        "id",
+        "model",
+        "object",
+        "created",
+        "system_fingerprint",
+        "service_tier",
+        "usage",
+    ];
+    fields.keys().all(|name| NAMES.contains(&name.as_str()))
+}
+
 /// Takes out what may not leave.
 pub(super) fn keep(naming: &Naming, part: Part, fields: &mut Map<String, Value>) {
     fields.retain(|name, value| match name.as_str() {

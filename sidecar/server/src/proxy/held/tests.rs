@@ -1,6 +1,7 @@
 //! Random answers, in random pieces, with random scores and faults: what reaches the client.
 
 use super::*;
+use crate::http::BodyBudget;
 use crate::proxy::answer::Naming;
 use crate::proxy::path::Api;
 use crate::proxy::transcript::Due;
@@ -320,4 +321,40 @@ fn an_answer_that_cannot_be_read_is_refused_or_passes_as_it_is() {
         assert_eq!(out.contains("evil"), !refuses);
         assert!(!out.contains("[DONE]"));
     }
+}
+
+/// A stream whose first event waits for its score, and with it all that follows.
+fn waiting() -> HeldStream {
+    let decision = Decision::new(plan("Block", "Closed", 4));
+    let transcript =
+        Transcript::new(Arc::new(AppState::default()), decision, tracing::Span::none());
+    let mut held = HeldStream::new(transcript, ending(Api::Chat), 1);
+    held.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"Good\"}}]}\n\n");
+    held
+}
+
+/// Events of a few bytes take far more memory than these.
+#[test]
+fn number_22_events_that_are_held_count_by_what_they_take() {
+    let mut held = waiting();
+    for _ in 0..100 {
+        held.push(":\n\n".repeat(1000).as_bytes());
+    }
+    assert_eq!(held.transcript.stop(), Some(Stop::Unscorable));
+}
+
+#[test]
+fn number_22_what_all_streams_hold_keeps_to_one_budget() {
+    let budget = BodyBudget::new(1 << 20);
+    let (mut one, mut other) = (waiting().within(budget.guard()), waiting().within(budget.guard()));
+    // Half of an event counts too.
+    one.push(format!("data: {}", "a".repeat(700_000)).as_bytes());
+    assert!(budget.used() >= 700_000, "{budget:?}");
+    assert_eq!(one.transcript.stop(), None);
+    other.push(format!(":{}\n\n", "a".repeat(700_000)).as_bytes());
+    assert_eq!(other.transcript.stop(), Some(Stop::Unscorable));
+    assert!(budget.used() <= budget.limit());
+    drop(one);
+    drop(other);
+    assert_eq!(budget.used(), 0);
 }

@@ -35,6 +35,17 @@ impl ChatPrompt {
         }
     }
 
+    /// What vLLM repeats before its answer where it is asked to (`echo`): the last message, if it
+    /// is one of the role that answers.
+    pub(super) fn repeated(&self) -> &str {
+        let last = self.messages.last();
+        let text = |field: &str| last.and_then(|last| last[field].as_str()).unwrap_or_default();
+        match self.add_generation_prompt && text("role") != "assistant" {
+            true => "",
+            false => text("content"),
+        }
+    }
+
     pub(super) fn tokens(&self, model: &Model) -> Result<Vec<u32>, Unreadable> {
         let options = ChatOptions {
             variables: self.variables.clone(),

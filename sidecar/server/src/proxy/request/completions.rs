@@ -1,7 +1,7 @@
 //! Prompts of `completions`: text or tokens, without turns.
 
 use super::chat::{keep_last, truncation};
-use super::loose::integer;
+use super::loose::{boolean, integer};
 use crate::proxy::answer::{MAX_CHOICES, Unreadable};
 use personaguard_model::Model;
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ pub(super) struct TextPrompt {
     content: TextContent,
     /// Most tokens that are read, from the end.
     keep: Option<usize>,
+    /// Whether the token that begins a sequence stands in front (vLLM's `add_special_tokens`).
+    begins: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +27,8 @@ impl TextPrompt {
     /// sequence stands in front where the model wants one.
     pub(super) fn tokens(&self, model: &Model) -> Vec<u32> {
         let tokens = match &self.content {
-            TextContent::Text(text) => model.tokenizer().encode_prompt(text),
+            TextContent::Text(text) if self.begins => model.tokenizer().encode_prompt(text),
+            TextContent::Text(text) => model.tokenizer().encode_with_control(text),
             TextContent::Tokens(tokens) => tokens.clone(),
         };
         keep_last(tokens, self.keep)
@@ -52,7 +55,8 @@ pub(super) fn read(fields: &mut Map<String, Value>) -> Result<Vec<TextPrompt>, U
     }
     let keep = truncation(fields)?;
     let contents = contents(fields.remove("prompt"))?;
-    Ok(contents.into_iter().map(|content| TextPrompt { content, keep }).collect())
+    let begins = fields.get("add_special_tokens").and_then(boolean).unwrap_or(true);
+    Ok(contents.into_iter().map(|content| TextPrompt { content, keep, begins }).collect())
 }
 
 fn contents(value: Option<Value>) -> Result<Vec<TextContent>, Unreadable> {

@@ -39,3 +39,17 @@ fn tokens_of_the_server_count_while_it_gives_them_for_all_of_its_text() {
     text.push("e", &TokenIds::Unknown);
     assert_eq!((text.given(6), text.next_pass(true)), (None, Some(3)));
 }
+
+#[test]
+fn a6_what_a_pass_leaves_is_read_next_as_the_same_tokens() {
+    let mut text = ScoredText::default();
+    text.push("abcdef", &TokenIds::Unknown);
+    assert_eq!(text.last_pass(), 6);
+    text.advance(2, &[1], &[2]);
+    text.leave(vec![2, 3], 6);
+    text.push("g h", &TokenIds::Unknown);
+    assert_eq!((text.next_pass(false), text.last_pass()), (Some(6), 6));
+    assert_eq!((text.given(6), text.unscored(6)), (Some(&[2, 3][..]), "cdef"));
+    text.advance(6, &[2, 3], &[2, 2]);
+    assert_eq!((text.given(9), text.next_pass(true), text.last_pass()), (None, Some(7), 9));
+}
