@@ -1,0 +1,3 @@
+//! What operator and sidecar are to the tools around them.
+
+pub mod scrape;
