@@ -8,6 +8,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use personaguard_ops::listen;
 use personaguard_ops::scrape::Format;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,9 +26,10 @@ impl Ready {
 }
 
 /// Serves in the background until the process ends.
-pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Ready) -> Result<()> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+pub(crate) fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Ready) -> Result<()> {
+    let listener = listen::bind(address)
+        .and_then(TcpListener::from_std)
+        .with_context(|| format!("cannot listen on {address}"))?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz))

@@ -3,13 +3,13 @@
 
 use super::error::DeliveryError;
 use super::firing::firing;
+use super::http;
 use super::outbox::Outbox;
 use super::receiver::Receiver;
 use crate::context::Context;
 use crate::fleet::Fleet;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use reqwest::redirect::Policy;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,8 +22,6 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(60))
     .without_max_times();
-/// For one request.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Delivers for as long as the process leads.
 pub(crate) async fn run(context: Arc<Context>, fleet: Arc<Fleet>) {
@@ -50,7 +48,7 @@ struct Delivery {
 
 impl Delivery {
     fn new(context: Arc<Context>, fleet: Arc<Fleet>, receiver: Receiver) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
+        let http = http::client().build()?;
         let outbox = Outbox::new(receiver.repeat_interval());
         let breaches = fleet.subscribe();
         Ok(Self { context, fleet, receiver, http, breaches, outbox })
