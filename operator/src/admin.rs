@@ -4,10 +4,12 @@ use crate::context::Metrics;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use personaguard_ops::listen;
+use personaguard_ops::scrape::Format;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,9 +26,10 @@ impl Ready {
 }
 
 /// Serves in the background until the process ends.
-pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Ready) -> Result<()> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+pub(crate) fn serve(address: SocketAddr, metrics: Arc<Metrics>, ready: Ready) -> Result<()> {
+    let listener = listen::bind(address)
+        .and_then(TcpListener::from_std)
+        .with_context(|| format!("cannot listen on {address}"))?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
@@ -48,7 +51,8 @@ async fn readyz(State(ready): State<Ready>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, content_type)], metrics.encode())
+async fn scrape(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(accept);
+    ([(CONTENT_TYPE, format.content_type())], format.write(&metrics.encode()))
 }

@@ -6,6 +6,7 @@ mod alertmanager;
 mod delivery;
 mod error;
 mod firing;
+mod http;
 mod outbox;
 mod receiver;
 mod webhook;

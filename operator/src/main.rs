@@ -58,12 +58,11 @@ async fn execute(command: Command) -> Result<()> {
 }
 
 async fn run_traced(settings: Settings) -> Result<()> {
-    let traces = telemetry::init(settings.log_format, settings.otlp_endpoint.as_deref())?;
+    let traces = telemetry::init(&settings);
     let result = async { run::run(config().await?, settings).await }.await;
-    if let Some(traces) = traces
-        && let Err(error) = traces.shutdown()
-    {
-        tracing::warn!(%error, "the last spans were not sent");
+    if let Some(exporter) = traces.exporter {
+        // Waits for the exporter, which runs on this runtime.
+        let _ = tokio::task::spawn_blocking(move || exporter.shutdown()).await;
     }
     result
 }

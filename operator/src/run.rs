@@ -25,7 +25,7 @@ pub(crate) async fn run(config: Config, settings: Settings) -> Result<()> {
     let client = election_client(config.clone())?;
     let metrics = Arc::new(Metrics::new());
     let ready = Ready::default();
-    admin::serve(settings.admin_listen, Arc::clone(&metrics), ready.clone()).await?;
+    admin::serve(settings.admin_listen, Arc::clone(&metrics), ready.clone())?;
     let namespace = settings.installation.namespace.clone();
     let me = settings.pod_name.clone().unwrap_or_else(|| format!("pid-{}", std::process::id()));
     if let Err(error) = label_leader(&client, &settings, false).await {

@@ -1,44 +1,25 @@
-//! Logs, and traces of reconciliations over OTLP if an endpoint is given.
+//! Logs, and traces of reconciliations.
 
-use crate::settings::LogFormat;
-use anyhow::Result;
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::runtime::Tokio;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+use crate::settings::{LogFormat, Settings};
+use personaguard_ops::logs;
+use personaguard_ops::traces::Traces;
+use tracing::Metadata;
 
-/// Writes logs to stderr, at the levels in `RUST_LOG` (default `info`), and sends spans to
-/// `endpoint`. Call it inside a Tokio runtime.
-pub(crate) fn init(format: LogFormat, endpoint: Option<&str>) -> Result<Option<SdkTracerProvider>> {
-    let provider = endpoint.map(provider).transpose()?;
-    let spans = provider.as_ref().map(|provider| {
-        let layer =
-            tracing_opentelemetry::layer().with_tracer(provider.tracer("personaguard-operator"));
-        layer.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
-            metadata.is_span() && metadata.target().starts_with("personaguard_operator")
-        }))
-    });
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let logs = match format {
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).boxed(),
-        LogFormat::Text => logs.boxed(),
+/// Starts logs, and traces if the settings or the environment name a collector. Call it inside a
+/// Tokio runtime.
+pub(crate) fn init(settings: &Settings) -> Traces {
+    let traces =
+        Traces::from_environment("personaguard-operator", settings.otlp_endpoint.as_deref());
+    let format = match settings.log_format {
+        LogFormat::Json => logs::LogFormat::Json,
+        LogFormat::Text => logs::LogFormat::Text,
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    Registry::default().with(logs.with_filter(filter)).with(spans).try_init()?;
-    Ok(provider)
+    let spans = traces.exporter.as_ref().map(|exporter| exporter.layer(is_ours));
+    logs::init(format, true, spans);
+    traces.tell();
+    traces
 }
 
-fn provider(endpoint: &str) -> Result<SdkTracerProvider> {
-    let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let exporter =
-        opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
-    Ok(SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
-        .with_resource(Resource::builder().with_service_name("personaguard-operator").build())
-        .build())
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target().starts_with("personaguard_operator")
 }

@@ -32,9 +32,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* The pod security context that the `restricted` Pod Security Standard asks for. */}}
 {{- define "personaguard.podSecurityContext" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
+{{- with .Values.runAsUser }}
+runAsUser: {{ . | int64 }}
+runAsGroup: {{ . | int64 }}
+fsGroup: {{ . | int64 }}
+{{- end }}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
@@ -51,11 +53,31 @@ true
 {{- end -}}
 {{- end }}
 
+{{/* The port that a URL leads to. */}}
+{{- define "personaguard.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (eq $url.scheme "https" | ternary "443" "80") -}}
+{{- end }}
+
+{{/* What the operator itself asks, beside the API server: the URLs in the values. */}}
+{{- define "personaguard.urls" -}}
+{{- $otel := .Values.otel -}}
+{{- $urls := list .Values.alertmanagerUrl .Values.alertWebhook.url .Values.otlpEndpoint -}}
+{{- range $name := list "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" -}}
+{{- $urls = append $urls (get $otel $name) -}}
+{{- end -}}
+{{- compact $urls | toJson -}}
+{{- end }}
+
 {{/* The rules file, with links to the runbooks where the reader's people find them. */}}
 {{- define "personaguard.rules" -}}
 {{- $rules := .Files.Get "files/rules.yaml" -}}
 {{- with .Values.monitoring.rules.runbookUrl -}}
-{{- $rules = replace "docs/runbooks.md#" (printf "%s#" .) $rules -}}
+{{- $rules = replace "https://personaguard.dev/docs/runbooks.html#" (printf "%s#" (trimSuffix "#" .)) $rules -}}
+{{- end -}}
+{{- $cluster := .Values.monitoring.rules.clusterLabel -}}
+{{- range $before := list "by (" "on (" "$labels." -}}
+{{- $rules = replace (printf "%scluster" $before) (printf "%s%s" $before $cluster) $rules -}}
 {{- end -}}
 {{ $rules }}
 {{- end }}

@@ -3,6 +3,7 @@
 
 use super::error::DeliveryError;
 use super::firing::firing;
+use super::http;
 use super::outbox::Outbox;
 use super::receiver::Receiver;
 use crate::context::Context;
@@ -10,7 +11,6 @@ use crate::fleet::Fleet;
 use crate::outcome::with_causes;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use reqwest::redirect::Policy;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,8 +23,6 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(60))
     .without_max_times();
-/// For one request.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Delivers for as long as the process leads.
 pub(crate) async fn run(context: Arc<Context>, fleet: Arc<Fleet>) {
@@ -51,7 +49,7 @@ struct Delivery {
 
 impl Delivery {
     fn new(context: Arc<Context>, fleet: Arc<Fleet>, receiver: Receiver) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
+        let http = http::client().build()?;
         let outbox = Outbox::new(receiver.repeat_interval());
         let breaches = fleet.subscribe();
         Ok(Self { context, fleet, receiver, http, breaches, outbox })

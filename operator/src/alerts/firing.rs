@@ -21,6 +21,9 @@ pub(super) fn firing(context: &Context, fleet: &Fleet, now: Timestamp) -> Vec<Al
         let heading = alert.labels["alertname"].to_lowercase();
         let runbook = format!("{}#{heading}", context.settings.runbook_url);
         alert.annotations.insert("runbook_url", runbook);
+        for (name, value) in &context.settings.alert_labels {
+            alert.labels.entry(*name).or_insert_with(|| value.clone());
+        }
     }
     alerts
 }

@@ -18,8 +18,9 @@ impl Receiver {
     /// The receivers that are configured. An empty URL is none.
     pub(super) fn from_settings(settings: &Settings) -> Vec<Self> {
         let given = |url: &Option<String>| url.clone().filter(|url| !url.is_empty());
+        let secrets = settings.alertmanager_secrets.clone();
         let alertmanager = given(&settings.alertmanager_url)
-            .map(|url| Self::Alertmanager(Alertmanager::new(&url)));
+            .map(|url| Self::Alertmanager(Alertmanager::new(&url, secrets)));
         let webhook = given(&settings.alert_webhook_url)
             .zip(settings.alert_webhook_secret_file.clone())
             .map(|(url, secret)| Self::Webhook(Webhook::new(url, secret)));

@@ -4,13 +4,14 @@
 
 use super::alert::Alert;
 use super::error::DeliveryError;
+use super::http::{accepted, own_client};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use personaguard_api::Digest;
 use ring::hmac;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Minimum length of a secret, by the specification.
 const MIN_SECRET_BYTES: usize = 24;
@@ -27,7 +28,8 @@ impl Webhook {
         Self { url, secret_file }
     }
 
-    /// The secret is read each time, because it may change while the operator runs.
+    /// The secret is read each time, because it may change while the operator runs. A `ca.crt`
+    /// beside it is trusted, too.
     pub(super) async fn deliver(
         &self,
         http: &reqwest::Client,
@@ -39,15 +41,18 @@ impl Webhook {
         })?;
         let key = key(&secret).map_err(DeliveryError::Secret)?;
         let message = Message::new(alert, &key, now);
-        let request = http
+        let folder = self.secret_file.parent().unwrap_or(Path::new("."));
+        let own = own_client(folder).await?;
+        let request = own
+            .as_ref()
+            .unwrap_or(http)
             .post(&self.url)
             .header("content-type", "application/json")
             .header("webhook-id", message.id)
             .header("webhook-timestamp", message.timestamp)
             .header("webhook-signature", message.signature)
             .body(message.body);
-        request.send().await?.error_for_status()?;
-        Ok(())
+        accepted(&request.send().await?)
     }
 }
 

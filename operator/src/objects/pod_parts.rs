@@ -5,24 +5,40 @@ use personaguard_api::{Device, ModelSource, Resources, Runtime, names};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// User and group `nonroot`, as in distroless images.
-pub(crate) const NONROOT: u32 = 65532;
 /// Lifetime of the projected token in seconds. The kubelet renews it.
 const TOKEN_SECONDS: u32 = 3600;
 /// Resource name of GPUs.
 const GPU: &str = "nvidia.com/gpu";
 
-/// Security context of a container that needs no privileges.
-pub(crate) fn restricted_security_context() -> Value {
-    json!({
+/// Security context of a container that needs no privileges. Without a user, the platform or the
+/// image says which.
+pub(crate) fn restricted_security_context(user: Option<u32>) -> Value {
+    let mut context = json!({
         "runAsNonRoot": true,
-        "runAsUser": NONROOT,
-        "runAsGroup": NONROOT,
         "allowPrivilegeEscalation": false,
         "readOnlyRootFilesystem": true,
         "capabilities": { "drop": ["ALL"] },
         "seccompProfile": { "type": "RuntimeDefault" }
-    })
+    });
+    if let Some(user) = user {
+        context["runAsUser"] = json!(user);
+        context["runAsGroup"] = json!(user);
+    }
+    context
+}
+
+/// Security context of a Job's pod, whose volumes its group may write.
+pub(crate) fn job_security_context(user: Option<u32>) -> Value {
+    match user {
+        Some(group) => json!({ "fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch" }),
+        None => json!({}),
+    }
+}
+
+/// Secrets of these names, as a pod lists those that its images are pulled with, if it has any.
+pub(crate) fn pull_secrets(names: &[String]) -> Option<Vec<Value>> {
+    let secrets: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
+    (!secrets.is_empty()).then_some(secrets)
 }
 
 /// Resources of a container: `own`, or else those of the model; the model's GPUs in any case.

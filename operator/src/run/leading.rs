@@ -14,6 +14,7 @@ use crate::{alerts, policy, screen};
 use anyhow::{Context as _, Result, bail};
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use personaguard_ops::listen;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,12 +91,13 @@ async fn serve(ingest: Ingest, tls: RustlsConfig) -> Result<JoinHandle<io::Resul
     let handle = Handle::new();
     let address = ingest.context.settings.reports_listen;
     let acceptor = RustlsAcceptor::new(tls).acceptor(ingest.connections.clone());
-    let server = axum_server::bind(address).acceptor(acceptor).handle(handle.clone());
+    let listener = listen::bind(address).context("cannot listen on --reports-listen")?;
+    let server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle.clone());
     let server = ingest::limited(server);
     let router = ingest::router(ingest)?.into_make_service_with_connect_info::<SocketAddr>();
     let mut server = tokio::spawn(server.serve(router));
     if handle.listening().await.is_none() {
-        (&mut server).await?.context("cannot listen on --reports-listen")?;
+        (&mut server).await??;
     }
     Ok(server)
 }

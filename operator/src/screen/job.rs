@@ -1,7 +1,9 @@
 //! The Jobs of a screening: one that screens, each pod a part of the data, and one that ranks the
 //! parts together. Pure.
 
-use crate::objects::pod_parts::{NONROOT, resources, restricted_security_context, weights_volume};
+use crate::objects::pod_parts::{
+    job_security_context, pull_secrets, resources, restricted_security_context, weights_volume,
+};
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
@@ -43,7 +45,8 @@ pub(super) fn screen(
     ]);
     let resources = resources(&model.spec.runtime, spec.resources.as_ref());
     let container = container(settings, &screen_arguments(screen, model), &resources, &mounts);
-    let mut job = job(screen, &names::for_screen(&screen.name_any()), &container, &volumes);
+    let mut job =
+        job(settings, screen, &names::for_screen(&screen.name_any()), &container, &volumes);
     job["spec"]["completionMode"] = json!("Indexed");
     job["spec"]["completions"] = json!(spec.shards);
     job["spec"]["parallelism"] = json!(spec.shards.min(MAX_PARALLEL));
@@ -80,7 +83,7 @@ pub(super) fn merge(settings: &Settings, screen: &DatasetScreen) -> serde_json::
     let mounts = json!([{ "name": DATA, "mountPath": DATA_DIR }]);
     let container = container(settings, &arguments, &json!({}), &mounts);
     let volumes = json!([data_volume(screen)]);
-    serde_json::from_value(job(screen, &merge_name(screen), &container, &volumes))
+    serde_json::from_value(job(settings, screen, &merge_name(screen), &container, &volumes))
 }
 
 pub(super) fn merge_name(screen: &DatasetScreen) -> String {
@@ -109,13 +112,19 @@ fn container(
         "imagePullPolicy": settings.sidecar_image_pull_policy.as_str(),
         "args": arguments,
         "resources": resources,
-        "securityContext": restricted_security_context(),
+        "securityContext": restricted_security_context(settings.run_as_user.0),
         "terminationMessagePath": TERMINATION_MESSAGE,
         "volumeMounts": mounts
     })
 }
 
-fn job(screen: &DatasetScreen, name: &str, container: &Value, volumes: &Value) -> Value {
+fn job(
+    settings: &Settings,
+    screen: &DatasetScreen,
+    name: &str,
+    container: &Value,
+    volumes: &Value,
+) -> Value {
     let labels = json!({
         names::SCREEN_LABEL: screen.name_any(),
         "app.kubernetes.io/name": "personaguard-screen",
@@ -140,9 +149,8 @@ fn job(screen: &DatasetScreen, name: &str, container: &Value, volumes: &Value) -
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
-                    "securityContext": {
-                        "fsGroup": NONROOT, "fsGroupChangePolicy": "OnRootMismatch"
-                    },
+                    "securityContext": job_security_context(settings.run_as_user.0),
+                    "imagePullSecrets": pull_secrets(&settings.sidecar_image_pull_secrets),
                     "containers": [container],
                     "volumes": volumes
                 }

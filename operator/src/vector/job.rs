@@ -2,7 +2,8 @@
 //! there are several pods, one that makes the vector from the parts. Pure.
 
 use crate::objects::pod_parts::{
-    NONROOT, resources, restricted_security_context, token_volume, weights_volume,
+    job_security_context, pull_secrets, resources, restricted_security_context, token_volume,
+    weights_volume,
 };
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
@@ -147,7 +148,8 @@ impl ExtractionJobs<'_> {
                 "restartPolicy": "OnFailure",
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
-                "securityContext": { "fsGroup": NONROOT },
+                "securityContext": job_security_context(self.settings.run_as_user.0),
+                "imagePullSecrets": pull_secrets(&self.settings.sidecar_image_pull_secrets),
                 "containers": [self.container(arguments)],
                 "volumes": self.volumes()
             }
@@ -168,7 +170,7 @@ impl ExtractionJobs<'_> {
             "args": arguments,
             "env": key.into_iter().collect::<Vec<_>>(),
             "resources": resources(&self.model.spec.runtime, extraction.resources.as_ref()),
-            "securityContext": restricted_security_context(),
+            "securityContext": restricted_security_context(self.settings.run_as_user.0),
             "volumeMounts": [
                 { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
                 { "name": TOKEN, "mountPath": names::TOKEN_DIR, "readOnly": true },

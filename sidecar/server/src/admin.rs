@@ -3,17 +3,15 @@
 use crate::http::{catch_panics, with_fallbacks};
 use crate::runtime::{AppState, ModelState};
 use axum::extract::{FromRef, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use personaguard_ops::scrape::Format;
 use personaguard_terms::FailurePolicy;
 use personaguard_terms::names::INSTANCE_PATH;
 use serde_json::json;
 use std::sync::Arc;
-
-/// Content type of what `prometheus-client` writes.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -97,9 +95,12 @@ async fn instance(State(app): State<Arc<AppState>>) -> Response {
     Json(json!({ "instance": app.instance() })).into_response()
 }
 
-/// Prometheus metrics.
-async fn metrics(State(app): State<Arc<AppState>>) -> Response {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], app.encode_metrics()).into_response()
+/// Prometheus metrics, in the format that the scraper asks for.
+async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(accept);
+    let text = format.write(&app.encode_metrics());
+    ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
 #[cfg(test)]

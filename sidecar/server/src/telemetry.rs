@@ -5,5 +5,6 @@ pub mod logs;
 pub mod metrics;
 pub mod traces;
 
-pub use logs::{LogFormat, init as init_logs};
+pub use logs::init as init_logs;
 pub use metrics::Metrics;
+pub use personaguard_ops::logs::LogFormat;

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use personaguard_ops::listen;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
@@ -87,8 +88,9 @@ pub(crate) struct Options {
     /// the config.
     #[arg(long, env = names::MODEL_IDENTITY_ENV, value_name = "IDENTITY")]
     model_identity: Option<String>,
-    /// OTLP endpoint (HTTP) for traces, such as http://collector:4318. Default: no traces.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    /// OTLP endpoint for traces, such as http://collector:4318. Default: as OpenTelemetry's own
+    /// variables say (OTEL_EXPORTER_OTLP_ENDPOINT and others), or no traces.
+    #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
     /// File for the audit log: scores, decisions, policies and digests of every response, without
     /// its text, as hash-chained JSON lines (see `personaguard audit verify`). Default: no log.
@@ -165,20 +167,19 @@ fn loopback() -> SocketAddr {
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If an address cannot be bound, a log cannot be opened, or the OTLP endpoint is invalid. An
-/// invalid config or missing weights are no error, because they may be corrected while it runs.
+/// If an address cannot be bound, or a log cannot be opened. An invalid config or missing weights
+/// are no error, because they may be corrected while it runs.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(options))
 }
 
 async fn serve(options: Options) -> anyhow::Result<()> {
-    let traces = options.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
-    let traces = traces.map(traces::Exporter::new).transpose().context("OTLP endpoint")?;
-    init_logs(options.log_format.into(), traces.as_ref());
+    let traces = traces::from_environment(options.otlp_endpoint.as_deref());
+    init_logs(options.log_format.into(), Some(&traces));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let admin = match options.admin_listen {
-        Some(address) => Some(bind(address, "--admin-listen").await?),
+        Some(address) => Some(bind(address, "--admin-listen")?),
         None => None,
     };
     let limits = audit::LogLimits { file_bytes: options.log_file_bytes, files: options.log_files };
@@ -194,7 +195,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             labels: options.pod_labels,
             identity: options.model_identity.filter(|identity| !identity.is_empty()),
         },
-        api: bind(options.listen, "--listen").await?,
+        api: bind(options.listen, "--listen")?,
         admin,
         reports: options.report_url.filter(|url| !url.is_empty()).map(|url| ReportTarget {
             url,
@@ -230,16 +231,16 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     tracing::info!("stopping: no new requests are accepted, running ones may finish");
     sidecar.stop().await;
-    if let Some(traces) = traces {
+    if let Some(exporter) = traces.exporter {
         // Waits for the exporter, which runs on this runtime.
-        let _ = tokio::task::spawn_blocking(move || traces.shutdown()).await;
+        let _ = tokio::task::spawn_blocking(move || exporter.shutdown()).await;
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen::bind(address)
+        .and_then(TcpListener::from_std)
         .with_context(|| format!("{flag} {address} cannot be bound: choose another address"))
 }

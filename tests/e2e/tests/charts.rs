@@ -211,6 +211,109 @@ fn unusual_values_render() {
     assert!(!quiet.contains("kind: ConfigMap") && !quiet.contains("kind: NetworkPolicy"));
 }
 
+/// The ports that the operator is let out to, beside those of DNS and the API server.
+fn other_ports(values: &str) -> Vec<u64> {
+    let objects = objects(&template(&["--set", values]).unwrap());
+    let egress = &find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"];
+    let others = egress.as_array().unwrap().iter().skip(2);
+    others.map(|rule| rule["ports"][0]["port"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn item_19_the_operator_is_let_out_to_the_port_of_each_url() {
+    for (url, port) in [
+        ("http://alertmanager.monitoring.svc:9093", 9093),
+        ("http://alertmanager.monitoring.svc:9093/api/v2/alerts", 9093),
+        ("https://alertmanager.example/alertmanager", 443),
+        ("https://am.example:8443/", 8443),
+        ("http://10.0.0.5", 80),
+        ("http://am.mon1", 80),
+        ("http://alertmanager-1", 80),
+        ("http://user:1@am", 80),
+        ("https://user:p%40ss@am.example", 443),
+        ("http://[fd00::9]:9093", 9093),
+        ("http://[fd00::9]", 80),
+    ] {
+        assert_eq!(other_ports(&format!("alertmanagerUrl={url}")), [port], "{url}");
+    }
+    let traces = "otel.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c:4318/v1/traces";
+    assert_eq!(other_ports(traces), [4318]);
+}
+
+#[test]
+fn item_19_ports_of_the_api_server_and_of_dns_are_values_that_the_notes_name() {
+    let egress = |values: &str| {
+        let objects = objects(&template(&["--set", values]).unwrap());
+        find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"].clone()
+    };
+    let ports = |rule: &Value| {
+        let ports = rule["ports"].as_array().unwrap().iter();
+        ports.map(|port| port["port"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let usual = egress("replicas=1");
+    assert_eq!(ports(&usual[0]), [53, 53, 5353, 5353]);
+    assert_eq!(ports(&usual[1]), [443, 6443, 8443, 16443]);
+    let own = egress("networkPolicy.apiServerPorts={7443},networkPolicy.dnsPorts={54}");
+    assert_eq!((ports(&own[0]), ports(&own[1])), (vec![54, 54], vec![7443]));
+    let notes = repository("charts/personaguard/templates/NOTES.txt");
+    let notes = std::fs::read_to_string(notes).unwrap();
+    assert!(notes.contains("networkPolicy.apiServerPorts") && notes.contains("extraEgress"));
+}
+
+#[test]
+fn item_19_ids_are_left_to_a_platform_that_assigns_them() {
+    let rendered = template(&["--set", "runAsUser=null"]).unwrap();
+    let without_admission = rendered.lines().filter(|line| !line.contains("JSONPatch"));
+    for line in without_admission {
+        assert!(!["runAsUser:", "runAsGroup:", "fsGroup:"].iter().any(|it| line.contains(it)));
+    }
+    let arguments = |rendered: &str| {
+        let objects = objects(rendered);
+        let deployment = find(&objects, "Deployment/personaguard-operator");
+        deployment["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
+    };
+    assert!(arguments(&rendered).contains("--run-as-user=platform"));
+    let large = template(&["--set", "runAsUser=1000680000"]).unwrap();
+    assert!(arguments(&large).contains("--run-as-user=1000680000"), "{large}");
+    assert!(large.contains("fsGroup: 1000680000\n"));
+}
+
+#[test]
+fn item_19_secrets_are_where_they_are_used_and_variables_reach_both_programs() {
+    let rendered = template(&[
+        "--set",
+        "alertmanagerUrl=https://am/x,alertmanagerSecretName=am",
+        "--set",
+        "sidecar.imagePullSecrets[0].name=registry",
+        "--set",
+        "otlpEndpoint=http://c:4317,otel.OTEL_TRACES_SAMPLER=always_off",
+        "--set",
+        "alertLabels.cluster=east,monitoring.rules.clusterLabel=k8s_cluster",
+    ])
+    .unwrap();
+    let objects = objects(&rendered);
+    let pod = &find(&objects, "Deployment/personaguard-operator")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "am");
+    assert_eq!(container["volumeMounts"][0]["mountPath"], "/etc/personaguard/alertmanager");
+    assert_eq!(pod["imagePullSecrets"], Value::Null, "they are the sidecar's");
+    let arguments = container["args"].to_string();
+    for argument in [
+        "--alertmanager-secrets=/etc/personaguard/alertmanager",
+        "--sidecar-image-pull-secret=registry",
+        "--sidecar-otel=OTEL_TRACES_SAMPLER=always_off",
+        "--alert-label=cluster=east",
+    ] {
+        assert!(arguments.contains(argument), "{argument}: {arguments}");
+    }
+    assert!(container["env"].to_string().contains("OTEL_TRACES_SAMPLER"));
+    let mutation = find(&objects, "MutatingAdmissionPolicy/personaguard").to_string();
+    assert!(mutation.contains("/spec/imagePullSecrets"), "{mutation}");
+    let rules = find(&objects, "ConfigMap/personaguard-rules").to_string();
+    assert!(rules.contains("by (k8s_cluster, namespace") && rules.contains("$labels.k8s_cluster"));
+    assert!(!rules.contains("by (cluster") && !rules.contains("$labels.cluster"));
+}
+
 #[test]
 fn invalid_values_are_refused_by_name() {
     for (value, named) in [
@@ -222,6 +325,12 @@ fn invalid_values_are_refused_by_name() {
         ("podLabels.app\\.kubernetes\\.io/name=mine", "podLabels"),
         ("sidecar.image.tag=a b", "tag"),
         ("monitoring.rules.create=Yes", "create"),
+        ("monitoring.rules.clusterLabel=k8s-cluster", "clusterLabel"),
+        ("runAsUser=0", "runAsUser"),
+        ("networkPolicy.apiServerPorts={0}", "apiServerPorts"),
+        ("otel.RUST_LOG=debug", "RUST_LOG"),
+        ("otel.OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("sidecar.imagePullSecrets={registry}", "imagePullSecrets"),
     ] {
         let refusal = template(&["--set", value]).unwrap_err();
         assert!(refusal.contains(named), "{value}: {refusal}");
@@ -267,7 +376,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
             let name = rule["alert"].as_str().unwrap().to_owned();
             assert_eq!(
                 rule["annotations"]["runbook_url"],
-                format!("docs/runbooks.md#{}", name.to_lowercase()),
+                format!("https://personaguard.dev/docs/runbooks.html#{}", name.to_lowercase()),
                 "{name}"
             );
             name

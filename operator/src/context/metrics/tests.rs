@@ -17,6 +17,7 @@ fn names_and_labels_are_those_of_the_rules_and_the_dashboard() {
     metrics.set_trait(labels(), 3, false);
     metrics.set_trait(labels(), 5, true);
     let text = metrics.encode();
+    personaguard_strict_scrape::parse(&text).unwrap();
     let breach = "namespace=\"support\",workload=\"Deployment/chat\",\
                   policy=\"no-villains\",trait=\"evil\"";
     let lines = [

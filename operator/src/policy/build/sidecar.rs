@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use kube::ResourceExt;
 use personaguard_api::{PersonaModel, names};
+use personaguard_ops::listen;
 use serde_json::{Value, json};
 
 /// For how long a sidecar may load its weights.
@@ -51,7 +52,7 @@ pub(super) fn container(
             "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3
         },
         "resources": resources(runtime, own),
-        "securityContext": restricted_security_context(),
+        "securityContext": restricted_security_context(settings.run_as_user.0),
         "volumeMounts": [
             { "name": names::CONFIG_VOLUME, "mountPath": names::CONFIG_DIR, "readOnly": true },
             { "name": POD, "mountPath": names::POD_INFO_DIR, "readOnly": true },
@@ -69,7 +70,7 @@ fn environment(settings: &Settings, identity: &str, proxy: bool) -> Vec<Value> {
     let mut environment = vec![
         variable("PERSONAGUARD_CONFIG", names::CONFIG_DIR),
         variable(names::MODEL_IDENTITY_ENV, identity),
-        variable("PERSONAGUARD_ADMIN_LISTEN", &format!("0.0.0.0:{}", names::ADMIN_PORT)),
+        variable("PERSONAGUARD_ADMIN_LISTEN", &listen::everywhere(names::ADMIN_PORT).to_string()),
         variable("PERSONAGUARD_REPORT_URL", &report_url),
         variable("PERSONAGUARD_TOKEN_FILE", &format!("{}/token", names::TOKEN_DIR)),
         // In the pod's scratch volume of 64 MiB: logs survive a restart of the sidecar, and go with
@@ -83,9 +84,15 @@ fn environment(settings: &Settings, identity: &str, proxy: bool) -> Vec<Value> {
     if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
         environment.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
     }
+    for (name, value) in settings.sidecar_otel() {
+        environment.push(variable(name, value));
+    }
     if proxy {
         // The API server adds the address of the app, by the pod's own ports.
-        environment.push(variable("PERSONAGUARD_LISTEN", &format!("0.0.0.0:{}", names::API_PORT)));
+        environment.push(variable(
+            "PERSONAGUARD_LISTEN",
+            &listen::everywhere(names::API_PORT).to_string(),
+        ));
     }
     environment
 }

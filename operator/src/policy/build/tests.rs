@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixtures::{json, model, pod, policy};
+use crate::fixtures::{json, model, pod, policy, settings};
 use crate::policy::dereference::Inputs;
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
@@ -147,6 +147,32 @@ fn while_the_model_is_missing_nothing_changes() {
 }
 
 #[test]
+fn item_19_ids_are_left_to_the_platform_and_variables_of_opentelemetry_are_passed_on() {
+    let mut inputs = inputs(vec![policy("no-villains", 1, "evil")]);
+    let of = |inputs: &Inputs| json(&object(built(inputs).injection).spec.container);
+    assert_eq!(of(&inputs)["securityContext"]["runAsUser"], 65532);
+    inputs.settings = Arc::new(settings(&[
+        "--run-as-user=platform",
+        "--sidecar-otlp-endpoint=http://c:4317",
+        "--sidecar-otel=OTEL_EXPORTER_OTLP_ENDPOINT=http://other",
+        "--sidecar-otel=OTEL_TRACES_SAMPLER=always_off",
+    ]));
+    let container = of(&inputs);
+    assert_eq!(container["securityContext"]["runAsUser"], json!(null));
+    assert_eq!(container["securityContext"]["runAsGroup"], json!(null));
+    assert_eq!(container["securityContext"]["runAsNonRoot"], true);
+    let environment = container["env"].as_array().unwrap();
+    let values = |name: &str| {
+        let found = environment.iter().filter(|variable| variable["name"] == name);
+        found.map(|variable| variable["value"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(values("OTEL_EXPORTER_OTLP_ENDPOINT"), ["http://c:4317"]);
+    assert_eq!(values("OTEL_TRACES_SAMPLER"), ["always_off"]);
+    // Also where there is no IPv4.
+    assert_eq!(values("PERSONAGUARD_ADMIN_LISTEN"), ["[::]:8791"]);
+}
+
+#[test]
 fn in_placement_proxy_the_sidecar_takes_over_the_port_and_the_app_gets_no_variables() {
     let mut proxy = policy("no-villains", 1, "evil");
     (proxy.spec.placement, proxy.spec.port) =
@@ -169,9 +195,7 @@ fn in_placement_proxy_the_sidecar_takes_over_the_port_and_the_app_gets_no_variab
     );
     let environment = container["env"].as_array().unwrap();
     assert!(
-        environment
-            .iter()
-            .any(|v| v["name"] == "PERSONAGUARD_LISTEN" && v["value"] == "0.0.0.0:8790")
+        environment.iter().any(|v| v["name"] == "PERSONAGUARD_LISTEN" && v["value"] == "[::]:8790")
     );
 }
 

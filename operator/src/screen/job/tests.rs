@@ -50,3 +50,19 @@ fn each_pod_screens_its_part_and_a_second_job_ranks_all_parts() {
         "{arguments:?}"
     );
 }
+
+#[test]
+fn item_19_ids_and_pull_secrets_of_a_job_are_those_of_the_settings() {
+    let pod = |options: &[&str]| {
+        let job = merge(&fixtures::settings(options), &three_shards()).unwrap();
+        job.spec.unwrap().template.spec.unwrap()
+    };
+    let fixed = pod(&[]);
+    assert_eq!(fixed.security_context.unwrap().fs_group, Some(65532));
+    assert!(fixed.image_pull_secrets.is_none());
+    let free = pod(&["--run-as-user=platform", "--sidecar-image-pull-secret=registry"]);
+    assert_eq!(free.security_context.unwrap().fs_group, None);
+    let security = free.containers[0].security_context.clone().unwrap();
+    assert_eq!((security.run_as_user, security.run_as_non_root), (None, Some(true)));
+    assert_eq!(free.image_pull_secrets.unwrap()[0].name, "registry");
+}

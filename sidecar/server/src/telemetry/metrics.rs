@@ -42,7 +42,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The metrics in the OpenMetrics text format.
+    /// The metrics as [`personaguard_ops::scrape::Format::write`] takes them.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();

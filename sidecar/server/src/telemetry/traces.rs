@@ -4,81 +4,28 @@
 use super::labels::Outcome;
 use axum::http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::{Status, TracerProvider as _};
+use opentelemetry::trace::Status;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
-use opentelemetry_otlp::{ExporterBuildError, WithExportConfig as _};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::runtime::Tokio;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use personaguard_guard::{Decision, Plan, Rule};
-use tracing::{Span, Subscriber};
+use personaguard_ops::traces::Traces;
+use tracing::{Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::registry::LookupSpan;
 
 /// Target of the spans that are exported. Those of other crates are not.
 const TARGET: &str = "personaguard::trace";
 
-/// Why no spans can be exported.
-#[derive(Debug, thiserror::Error)]
-#[error("spans cannot be sent to {endpoint}: give a base URL, such as http://collector:4318")]
-pub struct ExporterError {
-    endpoint: String,
-    source: ExporterBuildError,
+/// Traces as the environment says; `endpoint` is a collector's URL that takes precedence over it.
+/// Needs a Tokio runtime.
+#[must_use]
+pub fn from_environment(endpoint: Option<&str>) -> Traces {
+    Traces::from_environment("personaguard", endpoint)
 }
 
-/// Sends spans to an OTLP endpoint.
-#[derive(Debug)]
-pub struct Exporter {
-    provider: SdkTracerProvider,
-}
-
-impl Exporter {
-    /// Exports to the path `/v1/traces` of `endpoint`, by OTLP over HTTP (protobuf). Needs a Tokio
-    /// runtime.
-    ///
-    /// # Errors
-    /// If the endpoint is not a URL, or no HTTP client can be made.
-    pub fn new(endpoint: &str) -> Result<Self, ExporterError> {
-        let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_http()
-            .with_endpoint(endpoint.as_str())
-            .build()
-            .map_err(|source| ExporterError { endpoint, source })?;
-        let provider = SdkTracerProvider::builder()
-            .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
-            .with_resource(
-                Resource::builder()
-                    .with_service_name("personaguard")
-                    .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-                    .build(),
-            )
-            .build();
-        Ok(Self { provider })
-    }
-
-    /// The layer that exports spans of this crate.
-    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
-    where
-        S: Subscriber + for<'span> LookupSpan<'span>,
-    {
-        tracing_opentelemetry::layer()
-            .with_tracer(self.provider.tracer("personaguard"))
-            .with_location(false)
-            .with_threads(false)
-            .with_filter(filter_fn(|metadata| metadata.target() == TARGET))
-    }
-
-    /// Sends what is left.
-    pub fn shutdown(&self) {
-        if let Err(error) = self.provider.shutdown() {
-            tracing::warn!(%error, "the last spans could not be sent");
-        }
-    }
+/// Whether a span is exported.
+#[must_use]
+pub fn is_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TARGET
 }
 
 /// Headers of a request, for `traceparent`.

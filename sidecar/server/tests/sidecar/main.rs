@@ -30,6 +30,7 @@ mod proxy;
 mod reports;
 mod requests;
 mod rig;
+mod scrape;
 mod serve_faults;
 mod serve_other_apis;
 mod silence;

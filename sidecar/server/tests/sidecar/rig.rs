@@ -7,6 +7,7 @@ use axum::routing::post;
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
+use personaguard_ops::traces::Exporter;
 use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
@@ -14,7 +15,7 @@ use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;
 use personaguard_server::sidecar::{Setup, Sidecar};
-use personaguard_server::telemetry::traces::Exporter;
+use personaguard_server::telemetry::traces::{from_environment, is_exported};
 use personaguard_terms::{
     API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
     Mode, Positions, Redaction, Regeneration, Score, Steering,
@@ -79,7 +80,7 @@ fn trace() -> Exporter {
     runtime.spawn(async {
         axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap();
     });
-    Exporter::new(&endpoint).unwrap()
+    from_environment(Some(&endpoint)).exporter.unwrap()
 }
 
 pub(crate) fn once() {
@@ -88,7 +89,7 @@ pub(crate) fn once() {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let filter = EnvFilter::new("debug,personaguard=trace");
         let logs = tracing_subscriber::fmt::layer().json().with_writer(|| Logs).with_filter(filter);
-        let traces = std::thread::spawn(trace).join().unwrap().layer();
+        let traces = std::thread::spawn(trace).join().unwrap().layer(is_exported);
         tracing_subscriber::registry().with(logs).with(traces).init();
     });
 }

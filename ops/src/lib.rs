@@ -1,0 +1,6 @@
+//! What operator and sidecar are to the tools around them.
+
+pub mod listen;
+pub mod logs;
+pub mod scrape;
+pub mod traces;
