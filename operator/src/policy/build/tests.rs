@@ -204,7 +204,7 @@ fn a_sidecar_has_the_resources_of_its_model_or_else_those_of_the_installation() 
     let requested = |own: bool| {
         let mut inputs = inputs(vec![policy("no-villains", 3, "evil")]);
         let given = r#"--sidecar-resources={"requests":{"cpu":"50m"}}"#;
-        inputs.settings = Arc::new(crate::fixtures::settings(&[given]));
+        inputs.settings = Arc::new(settings(&[given]));
         if !own {
             Arc::make_mut(inputs.model.as_mut().unwrap()).spec.runtime.resources = None;
         }
