@@ -311,23 +311,29 @@ fn requests_run_only_as_far_as_the_cache_has_memory() {
     ));
 }
 
-/// The most requests that ran at once: reading of so many tokens each, in the background or not.
-fn most_at_once(options: EngineOptions, reads: &[(bool, usize)]) -> usize {
-    let engine = engine(&tiny(&Shape::of("llama"), 48), options);
+/// The most requests that run at once: prompts that are read in the background, and a short one
+/// that comes when they are being read.
+fn most_at_once(max_concurrent: usize, contexts: usize, short: Option<usize>) -> usize {
+    let model = load(&tiny(&Shape::of("llama"), 48).file, &LoadOptions::default()).unwrap();
+    let kv_bytes = Some(contexts * model.kv_bytes(model.context_length()));
+    let options = EngineOptions { max_concurrent, max_waiting: 20, kv_bytes };
+    let engine = Engine::start(Arc::new(model), options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-    let reads: Vec<_> = (0_u64..)
-        .zip(reads)
-        .map(|(seed, &(is_background, length))| {
-            let prompt = tokens(length, seed);
-            let request = ScoreRequest { prompt, is_background, ..ScoreRequest::default() };
-            let engine = engine.clone();
-            runtime.spawn(async move { engine.score(request).await.unwrap() })
-        })
-        .collect();
+    let read = |seed: u64, length: usize, is_background: bool| {
+        let prompt = tokens(length, seed);
+        let request = ScoreRequest { prompt, is_background, ..ScoreRequest::default() };
+        let engine = engine.clone();
+        runtime.spawn(async move { engine.score(request).await.unwrap() })
+    };
+    let mut reads: Vec<_> = (0..6).map(|seed| read(seed, 500, true)).collect();
+    while engine.running() == 0 {
+        std::thread::yield_now();
+    }
+    reads.extend(short.map(|length| read(9, length, false)));
     let mut most = 0;
     while !reads.iter().all(tokio::task::JoinHandle::is_finished) {
         most = most.max(engine.running());
-        std::thread::sleep(std::time::Duration::from_micros(200));
+        std::thread::yield_now();
     }
     for read in reads {
         runtime.block_on(read).unwrap();
@@ -337,16 +343,10 @@ fn most_at_once(options: EngineOptions, reads: &[(bool, usize)]) -> usize {
 
 #[test]
 fn a6_what_reads_in_the_background_leaves_a_slot_and_memory_to_others() {
-    let options = |max_concurrent, contexts: usize| {
-        let model = load(&tiny(&Shape::of("llama"), 48).file, &LoadOptions::default()).unwrap();
-        let kv_bytes = Some(contexts * model.kv_bytes(model.context_length()));
-        EngineOptions { max_concurrent, max_waiting: 200, kv_bytes }
-    };
     // Of two contexts, one stays for those that do not wait.
-    assert_eq!(most_at_once(options(8, 2), &[(true, 500); 6]), 1);
+    assert_eq!(most_at_once(8, 2, None), 1);
     // A slot that is taken in the background is no slot of theirs.
-    let mixed: Vec<_> = (0..16).map(|number| (number % 2 == 0, 200)).collect();
-    assert_eq!(most_at_once(options(1, 1), &mixed), 2);
+    assert_eq!(most_at_once(1, 2, Some(20)), 2);
 }
 
 /// Many prompts, one after another: what they leave in the prefix cache stays within the budget,

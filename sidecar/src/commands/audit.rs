@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let Verified { first, head, lost, gaps, anchor } = audit::verify(file, anchor.as_ref(), count)?;
     let gaps: Vec<_> = gaps.into_iter().filter(|told| told.seq >= *from).collect();
-    for RecordedGap { seq, time, gap } in &gaps {
+    for RecordedGap { seq, time, gap, .. } in &gaps {
         println!("gap: told by line {seq} at {time}: {}", gap.describe());
     }
     let verdict = if gaps.is_empty() { "whole" } else { "each line as it was written" };
