@@ -345,8 +345,10 @@ fn most_at_once(max_concurrent: usize, contexts: usize, short: Option<usize>) ->
 fn a6_what_reads_in_the_background_leaves_a_slot_and_memory_to_others() {
     // Of two contexts, one stays for those that do not wait.
     assert_eq!(most_at_once(8, 2, None), 1);
-    // A slot that is taken in the background is no slot of theirs.
-    assert_eq!(most_at_once(1, 2, Some(20)), 2);
+    // A slot that is taken in the background is no slot of theirs. A pass is over within
+    // milliseconds: on a busy machine, one try may not see it.
+    let mut tries = (0..50).map(|_| most_at_once(1, 2, Some(480)));
+    assert_eq!(tries.find(|most| *most != 1), Some(2));
 }
 
 /// Many prompts, one after another: what they leave in the prefix cache stays within the budget,

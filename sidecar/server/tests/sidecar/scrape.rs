@@ -1,20 +1,17 @@
 //! What scrapers get.
 
-use crate::proxy::{Front, completion, question};
-use crate::rig::policy;
-use crate::upstream::whole;
+use crate::rig::{Rig, chat, policy};
 use personaguard_strict_scrape::parse;
 use personaguard_terms::Action;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn item_19_strict_parsers_take_a_scrape_with_scores_below_zero() {
-    let front = Front::ready(vec![policy(Action::Alert, Some(1e6))]).await;
-    front.upstream.play(whole(&completion("Hurt them, hate them, and make them suffer.")));
-    front.ask(&question()).await;
-    let scored = "personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"}";
-    front.until_metric(scored, 1.0).await;
+    let rig = Rig::ready(vec![policy(Action::Alert, Some(1e6))]).await;
+    rig.complete(&chat("Be kind.")).await;
+    let scored = "personaguard_trait_score_count{policy=\"no-villains\",trait=\"evil\"} 1";
+    rig.until(scored, async || rig.sidecar().app().encode_metrics().contains(scored)).await;
 
-    let url = format!("{}/metrics", front.rig.url);
+    let url = format!("{}/metrics", rig.url);
     let get = async |accept: &str| {
         let request = reqwest::Client::new().get(&url).header("accept", accept);
         let response = request.send().await.unwrap();
