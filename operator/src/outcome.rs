@@ -4,8 +4,8 @@ use personaguard_api::conditions::reason;
 use std::error::Error;
 use std::time::Duration;
 
-/// An error and its causes, in one line. Ours do not say their cause themselves; those of the client
-/// do, and it is not repeated.
+/// An error and its causes, in one line. Ours do not say their cause themselves; those of the
+/// client do, and it is not repeated.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

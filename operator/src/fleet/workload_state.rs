@@ -43,8 +43,8 @@ pub(super) struct WorkloadState {
     restored: bool,
     /// While they do not: the processes that have reported since.
     counted: BTreeSet<Process>,
-    /// Processes that are not believed any more, since the last write: the worst score so far may be
-    /// one of theirs.
+    /// Processes that are not believed any more, since the last write: the worst score so far may
+    /// be one of theirs.
     displaced: u32,
     /// Of writes of its report.
     writes: Budget,

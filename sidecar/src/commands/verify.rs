@@ -49,7 +49,8 @@ pub(crate) struct Options {
     /// projections on the prompts.
     #[arg(long, value_name = "SIGMAS", default_value_t = 1.0)]
     limit: f64,
-    /// Conversations whose prompts are used, in place of the built-in ones: all that `screen` reads.
+    /// Conversations whose prompts are used, in place of the built-in ones: all that `screen`
+    /// reads.
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
     /// Largest number of prompts to use.

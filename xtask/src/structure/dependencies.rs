@@ -48,7 +48,6 @@ const BOUNDARIES: [Boundary; 2] = [
         package: "personaguard-server",
         without: &[
             "clap",
-            "flate2",
             "indicatif",
             "kube-client",
             "kube-runtime",

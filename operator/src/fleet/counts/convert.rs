@@ -45,8 +45,8 @@ pub(super) fn pod_counts(
     }
 }
 
-/// What a sidecar says of a failure is shown to people, and its reason is a label of a metric: it is
-/// one of those that a sidecar can give, and not one that the operator gives or has Events for.
+/// What a sidecar says of a failure is shown to people, and its reason is a label of a metric: it
+/// is one of those that a sidecar can give, and not one that the operator gives or has Events for.
 fn plain_failure(failure: &Failure) -> Failure {
     let known = reason::ALL.iter().find(|known| known.name == failure.reason);
     let known = known.filter(|known| known.places.iter().all(|place| place.condition != EVENT));

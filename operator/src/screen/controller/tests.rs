@@ -22,7 +22,9 @@ fn complete(name: &str, owner: &str) -> Value {
     });
     json!({
         "apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": name, "namespace": "training", "uid": name, "ownerReferences": [owner]},
+        "metadata": {
+            "name": name, "namespace": "training", "uid": name, "ownerReferences": [owner]
+        },
         "status": {"conditions": [{"type": "Complete", "status": "True"}]}
     })
 }

@@ -3,8 +3,8 @@
 //!
 //! It adds s · B · A to a matrix W of shape `[rows][columns]`, with A `[rank][columns]`, B
 //! `[rows][rank]`, and s = α / rank (Hu et al., arXiv 2106.09685), or α / √rank where `use_rslora`
-//! is set (Kalajdzievski, arXiv 2312.03732). With `use_dora`, rows of the sum are brought to lengths
-//! that were trained (DoRA: Liu et al., arXiv 2402.09353).
+//! is set (Kalajdzievski, arXiv 2312.03732). With `use_dora`, rows of the sum are brought to
+//! lengths that were trained (DoRA: Liu et al., arXiv 2402.09353).
 
 mod config;
 mod delta;

@@ -96,7 +96,8 @@ impl Forwarder {
     }
 
     /// Sends a request on. Long bodies stream, at the pace of the slower side, each on a connection
-    /// of its own; others are sent once more on a new one where a pooled one turns out to be closed.
+    /// of its own; others are sent once more on a new one where a pooled one turns out to be
+    /// closed.
     pub(super) async fn send(&self, request: Request) -> Result<Response, ApiError> {
         let (mut parts, body) = request.into_parts();
         let path =

@@ -8,8 +8,8 @@ use personaguard_model::{EngineError, Score, ScoreError, ScoreRequest, SubmitErr
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tokens of one pass over text at most. A long text takes several, each with a deadline of its own:
-/// it neither keeps the passes of others waiting nor misses its deadline for its length.
+/// Tokens of one pass over text at most. A long text takes several, each with a deadline of its
+/// own: it neither keeps the passes of others waiting nor misses its deadline for its length.
 const PASS_TOKENS: usize = 128;
 
 /// Scores one answer. Passes over a growing conversation cost its new tokens only: the engine keeps
@@ -46,8 +46,8 @@ struct Pass {
 }
 
 impl Scorer {
-    /// Makes the passes that are due, for several choices together. False where none is. Cancel-safe:
-    /// passes that were not finished changed nothing.
+    /// Makes the passes that are due, for several choices together. False where none is.
+    /// Cancel-safe: passes that were not finished changed nothing.
     pub(super) async fn step(&self, transcript: &mut Transcript, force: bool) -> bool {
         let due = transcript.due(force);
         if due.is_empty() {
@@ -157,8 +157,8 @@ fn spelling(tokenizer: &Tokenizer, mut tokens: Vec<u32>, text: &str) -> Option<V
     None
 }
 
-/// How many of a long text's tokens one pass reads, and the bytes that they stand for. None where they do not spell the text: then
-/// nobody knows where they end.
+/// How many of a long text's tokens one pass reads, and the bytes that they stand for. None where
+/// they do not spell the text: then nobody knows where they end.
 fn first_of(tokenizer: &Tokenizer, tokens: &[u32], text: &str) -> Option<(usize, usize)> {
     let (mut stream, mut spelled, mut found) = (tokenizer.decode_stream(), 0, None);
     for (at, &token) in tokens.iter().take(PASS_TOKENS).enumerate() {

@@ -1,4 +1,5 @@
-//! Folders of data files, as hubs have them: `README.md` beside `data/train-00000-of-00002.parquet`.
+//! Folders of data files, as hubs have them: `README.md` beside
+//! `data/train-00000-of-00002.parquet`.
 
 use crate::error::{Context as _, Result, bail};
 use std::collections::BTreeSet;
