@@ -78,6 +78,9 @@ fn suffixes(kind: &str) -> Option<&'static [&'static str]> {
     }
 }
 
+/// Names and values.
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
 fn check(family: &Family) -> Result<(), String> {
     if !family.has_help {
         return Err("no help".to_owned());
@@ -86,7 +89,7 @@ fn check(family: &Family) -> Result<(), String> {
         return Err("a counter's family has no _total".to_owned());
     }
     let mut seen = BTreeSet::new();
-    let mut groups: BTreeMap<Vec<(&str, &str)>, Vec<(&str, &Sample)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Labels<'_>, Vec<(&str, &Sample)>> = BTreeMap::new();
     for sample in &family.samples {
         let suffix = sample
             .name
@@ -101,7 +104,8 @@ fn check(family: &Family) -> Result<(), String> {
             return Err(format!("a counter's value: {sample:?}"));
         }
         let labels = sample.labels.iter().filter(|(label, _)| *label != "le");
-        let group = labels.map(|(label, value)| (label.as_str(), value.as_str())).collect();
+        let group: Labels<'_> =
+            labels.map(|(label, value)| (label.as_str(), value.as_str())).collect();
         groups.entry(group).or_default().push((suffix, sample));
     }
     if family.kind == "histogram" {
