@@ -211,11 +211,11 @@ fn unusual_values_render() {
     assert!(!quiet.contains("kind: ConfigMap") && !quiet.contains("kind: NetworkPolicy"));
 }
 
-/// The ports that the operator is let out to, beside those of DNS and the API server.
+/// The ports that the operator is let out to, beside those of DNS, the API server and sidecars.
 fn other_ports(values: &str) -> Vec<u64> {
     let objects = objects(&template(&["--set", values]).unwrap());
     let egress = &find(&objects, "NetworkPolicy/personaguard-operator")["spec"]["egress"];
-    let others = egress.as_array().unwrap().iter().skip(2);
+    let others = egress.as_array().unwrap().iter().skip(3);
     others.map(|rule| rule["ports"][0]["port"].as_u64().unwrap()).collect()
 }
 
