@@ -91,7 +91,8 @@ impl Stranger {
         let public = self.key.public_key().as_ref();
         let report = json!({
             "instance": personaguard_api::Digest::of(public).to_string(),
-            "sequence": u64::MAX,
+            // The most that a report may say: what comes after it looks old.
+            "sequence": i64::MAX,
             "model": {
                 "name": MODEL, "state": "Failed",
                 "failure": { "reason": "WeightsInvalid", "message": "Forged." }
