@@ -92,7 +92,7 @@ impl Stranger {
         let report = json!({
             "instance": personaguard_api::Digest::of(public).to_string(),
             // The most that a report may say: what comes after it looks old.
-            "sequence": i64::MAX,
+            "sequence": 1_u64 << 40,
             "model": {
                 "name": MODEL, "state": "Failed",
                 "failure": { "reason": "WeightsInvalid", "message": "Forged." }
