@@ -119,7 +119,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             let Imported { sha256, passed_over } = import(&settings)?;
             println!("{sha256}  {}", settings.out.display());
             if passed_over > 0 {
-                eprintln!("{passed_over} other tensors of the file were passed over");
+                eprintln!("other tensors of the file, passed over: {passed_over}");
             }
         }
         Action::Export(Export { file, out, architecture }) => {

@@ -47,13 +47,13 @@ impl Skipped {
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.chosen > 0 {
-            writeln!(f, "{} preference pairs: the chosen answers were read", self.chosen)?;
+            writeln!(f, "of {} preference pairs the chosen answer was read", self.chosen)?;
         }
         let Skipped { count, reasons } = &self.skipped;
         if *count == 0 {
             return Ok(());
         }
-        writeln!(f, "{count} samples left out as invalid:")?;
+        writeln!(f, "left out as invalid: {count}")?;
         for (line, reason) in reasons {
             writeln!(f, "  line {line}: {reason}")?;
         }

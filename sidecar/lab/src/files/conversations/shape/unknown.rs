@@ -65,14 +65,14 @@ pub(super) fn unknown(row: &Value) -> String {
         NAMES.into_iter().filter(|name| fields.contains_key(*name)).collect();
     let others = match (fields.len() - named.len(), named.is_empty()) {
         (0, _) => String::new(),
-        (count, true) => format!("{count} fields that no known shape has"),
+        (count, true) => format!("{count} that no known shape has"),
         (count, false) => format!("{count} more"),
     };
     if !others.is_empty() {
         named.push(&others);
     }
     format!(
-        "has no known shape, but {}. Read are: messages; conversations; prompt and completion; \
+        "has no known shape. Its fields: {}. Read are: messages; conversations; prompt and completion; \
          instruction, input and output; question and answer; prompt, chosen and rejected. Rename \
          fields Q and A with `jq -c '{{prompt: .Q, completion: .A}}' FILE`",
         named.join(", ")

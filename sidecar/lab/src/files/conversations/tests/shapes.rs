@@ -88,7 +88,7 @@ fn item_19_of_a_preference_pair_the_chosen_answer_is_read() {
     let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
     let (read, reading) = read_file("pairs.jsonl", text.as_bytes(), false).unwrap();
     assert!(read.iter().all(|sample| !sample.fields.contains_key("rejected")));
-    assert_eq!(reading.to_string(), "11 preference pairs: the chosen answers were read\n");
+    assert_eq!(reading.to_string(), "of 11 preference pairs the chosen answer was read\n");
     assert!(refusal(&json!({"chosen": A, "rejected": "No."}).to_string()).contains("no user"));
 }
 
@@ -105,8 +105,11 @@ fn item_19_a_shape_that_is_not_known_is_named_with_what_to_do() {
         (json!({"text": "<|im_start|>secret"}), "is one text in the field text"),
         (json!({"input_ids": [1, 2]}), "is tokens (input_ids): give the text"),
         (json!({"data": [{"secret": 1}]}), "`jq -c '.data[]' FILE`"),
-        (json!({"title": "secret", "secret": 1}), "no known shape, but title, 1 more. Read are"),
-        (json!({"secret": 1}), "no known shape, but 1 fields that no known shape has. Read are"),
+        (
+            json!({"title": "secret", "secret": 1}),
+            "no known shape. Its fields: title, 1 more. Read are",
+        ),
+        (json!({"secret": 1}), "no known shape. Its fields: 1 that no known shape has. Read are"),
         (json!({}), "is an object without fields"),
         (json!(null), "is null, not a conversation"),
         (json!(3), "is a number, not a conversation"),
