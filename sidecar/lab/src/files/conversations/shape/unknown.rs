@@ -72,9 +72,9 @@ pub(super) fn unknown(row: &Value) -> String {
         named.push(&others);
     }
     format!(
-        "has no known shape. Its fields: {}. Read are: messages; conversations; prompt and completion; \
-         instruction, input and output; question and answer; prompt, chosen and rejected. Rename \
-         fields Q and A with `jq -c '{{prompt: .Q, completion: .A}}' FILE`",
+        "has no known shape. Its fields: {}. Read are: messages; conversations; prompt and \
+         completion; instruction, input and output; question and answer; prompt, chosen and \
+         rejected. Rename fields Q and A with `jq -c '{{prompt: .Q, completion: .A}}' FILE`",
         named.join(", ")
     )
 }
