@@ -103,7 +103,9 @@ impl Scorer {
             None if before.is_empty() => tokenizer.encode(&text),
             None => tokenizer.encode_continuation(&text),
         };
-        let left = (tokens.len() > PASS_TOKENS)
+        let all = self.prompt(due).len() + before.len() + tokens.len();
+        // What does not fit as a whole is refused as a whole, before anything of it is read.
+        let left = (tokens.len() > PASS_TOKENS && all <= self.active.engine.context_length())
             .then(|| first_of(tokenizer, &tokens, &text))
             .flatten()
             .map(|(count, bytes)| (tokens.split_off(count), bytes));
