@@ -120,13 +120,16 @@ impl Scorer {
         let deadline = deadline(self.deadline, request.prompt.len() + tokens.len());
         let score = self.active.engine.score(request);
         let score = if due.is_prompt() {
-            Ok(score.await)
+            Some(score.await)
+        } else if deadline.is_zero() {
+            // A timeout looks at the pass first, which may be over by then.
+            None
         } else {
-            tokio::time::timeout(deadline, score).await
+            tokio::time::timeout(deadline, score).await.ok()
         };
         let result = match score {
-            Ok(score) => score.map_err(|error| fault(&error)),
-            Err(_) => Err(UnscoredReason::Deadline),
+            Some(score) => score.map_err(|error| fault(&error)),
+            None => Err(UnscoredReason::Deadline),
         };
         Pass { due, tokens, left, is_distrusted, result }
     }
