@@ -39,8 +39,8 @@ async fn a_score_that_differs_and_a_log_of_other_answers_are_failures() {
     assert_eq!(run.code, Some(1), "{run:?}");
     let differing = run.stdout.lines().filter(|line| line.ends_with("  NOT as recorded")).count();
     assert_eq!((differing, run.stdout.lines().count()), (2, 2), "{run:?}");
-    let said = "personaguard: 2 of 2 scores differ from what was recorded: the text was changed, or \
-                other weights or vectors were in use than the log says\n";
+    let said = "personaguard: 2 of 2 scores differ from what was recorded: the text was changed, \
+                or other weights or vectors were in use than the log says\n";
     assert_eq!(run.stderr, said);
 
     let other = Served::twice().await;
