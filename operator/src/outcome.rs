@@ -1,23 +1,7 @@
 //! How a reconciliation ends, and how a write to the API server fails.
 
 use personaguard_api::conditions::reason;
-use std::error::Error;
 use std::time::Duration;
-
-/// An error and its causes, in one line. Ours do not say their cause themselves; those of the
-/// client do, and it is not repeated.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
-}
 
 /// A reconciliation that succeeded.
 #[derive(Debug, PartialEq)]

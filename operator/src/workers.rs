@@ -3,8 +3,9 @@
 use crate::context::{Context, Queue};
 use crate::fleet::{self, Fleet};
 use crate::keys::Key;
-use crate::outcome::{Done, ReconcileError, with_causes};
+use crate::outcome::{Done, ReconcileError};
 use crate::{model, policy, screen, unreadable, vector};
+use personaguard_api::with_causes;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,17 +1,19 @@
 //! Errors with what caused them.
 
 use std::error::Error;
-use std::fmt::Write as _;
 
 /// An error and its causes in one line. An error's own message says what failed and leaves out what
-/// its `source` says; whatever shows an error to people shows both.
+/// its `source` says; whatever shows an error to people shows both. Errors of some libraries say
+/// their cause themselves: it is not repeated.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {error}");
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
         cause = error.source();
     }
     text
@@ -26,6 +28,13 @@ mod tests {
     struct About {
         about: &'static str,
         source: std::io::Error,
+    }
+
+    #[test]
+    fn a_cause_that_an_error_says_itself_is_not_repeated() {
+        let source = std::io::Error::other("the disk is full");
+        let error = About { about: "a.gguf: the disk is full", source };
+        assert_eq!(with_causes(&error), "a.gguf: the disk is full");
     }
 
     #[test]

@@ -4,12 +4,11 @@
 use super::error::PushError;
 use super::identity::PodIdentity;
 use crate::context::Context;
-use crate::outcome::with_causes;
 use crate::vector::{Controller, DeliveryError, PodRole, extraction_digest};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
-use personaguard_api::{PersonaModel, PersonaVector, names};
+use personaguard_api::{PersonaModel, PersonaVector, names, with_causes};
 use personaguard_wire::ExtractionProgress;
 use std::sync::Arc;
 
@@ -53,12 +52,21 @@ struct Extraction {
     role: PodRole,
 }
 
-async fn extraction_of(context: &Context, identity: &PodIdentity) -> Result<Extraction, PushError> {
-    let foreign =
-        || PushError::Forbidden(format!("pod {} belongs to no extraction Job", identity.name));
+/// Whether a pod may be one of an extraction: their Jobs are in the operator's namespace alone.
+pub(super) fn check_namespace(context: &Context, identity: &PodIdentity) -> Result<(), PushError> {
     if identity.namespace != context.settings.installation.namespace {
-        return Err(foreign());
+        return Err(foreign(identity));
     }
+    Ok(())
+}
+
+fn foreign(identity: &PodIdentity) -> PushError {
+    PushError::Forbidden(format!("pod {} belongs to no extraction Job", identity.name))
+}
+
+async fn extraction_of(context: &Context, identity: &PodIdentity) -> Result<Extraction, PushError> {
+    check_namespace(context, identity)?;
+    let foreign = || foreign(identity);
     let pod = existing_pod(context, identity).await?;
     let name = pod.labels().get(names::VECTOR_LABEL).ok_or_else(foreign)?;
     let role = role(&pod, name).ok_or_else(foreign)?;

@@ -87,7 +87,7 @@ async fn deliver(address: &str, files: &[(&str, &[u8])]) -> Result<(), String> {
     let receiver = Alertmanager::new(address, Some(folder.path().to_owned()));
     let http = client().build().unwrap();
     let result = receiver.deliver(&http, &[alert(None)], at(0)).await;
-    result.map_err(|error| crate::outcome::with_causes(&error))
+    result.map_err(|error| personaguard_api::with_causes(&error))
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use super::process_key::ProcessKey;
 use personaguard_wire::{KEY_HEADER, SIGNATURE_HEADER, SidecarReport};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client, StatusCode};
-use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,19 +41,6 @@ pub(super) enum SendError {
     Client(#[source] reqwest::Error),
     #[error("the operator cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-}
-
-impl SendError {
-    /// The error and its causes, in one line.
-    pub(super) fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
-    }
 }
 
 /// Sends reports, trusting the authorities of the moment.

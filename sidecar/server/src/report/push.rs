@@ -7,6 +7,7 @@ use super::ledger::Ledger;
 use super::process_key::ProcessKey;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::PushResult;
+use personaguard_terms::with_causes;
 use personaguard_wire::SidecarReport;
 use reqwest::StatusCode;
 use std::fmt;
@@ -132,7 +133,7 @@ impl ReportPusher {
                 if status.is_server_error() { PushResult::Failed } else { PushResult::Rejected }
             }
             Ok(Err(error)) => {
-                self.warn(&error.with_causes());
+                self.warn(&with_causes(&error));
                 PushResult::Failed
             }
             Err(_) => {

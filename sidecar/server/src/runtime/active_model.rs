@@ -1,12 +1,12 @@
 //! A model that serves under a plan.
 
 use super::interventions;
-use super::message::failure;
+use super::message::failure_of;
 use crate::config::Config;
 use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler};
 use personaguard_model::{Engine, Intervention, Tap};
+use personaguard_terms::Digest;
 use personaguard_terms::conditions::reason;
-use personaguard_terms::{Digest, with_causes};
 use personaguard_wire::Failure;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl ActiveModel {
     pub(super) fn new(config: &Config, engine: Engine, created: i64) -> Result<Self, Failure> {
         let model = engine.model();
         let digest = Digest::try_from(model.digest().to_owned())
-            .map_err(|error| failure(reason::WEIGHTS_INVALID, &with_causes(&error)))?;
+            .map_err(|error| failure_of(reason::WEIGHTS_INVALID, &error))?;
         let facts = ModelFacts {
             digest: digest.clone(),
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
@@ -54,9 +54,9 @@ impl ActiveModel {
         let plan = Plan::new(&config.guard, &config.vectors, &facts);
         // The plan has checked what these refuse.
         let taps = interventions::taps(&plan)
-            .map_err(|error| failure(reason::ARTIFACT_INVALID, &with_causes(&error)))?;
+            .map_err(|error| failure_of(reason::ARTIFACT_INVALID, &error))?;
         let interventions = interventions::interventions(&plan)
-            .map_err(|error| failure(reason::ARTIFACT_INVALID, &with_causes(&error)))?;
+            .map_err(|error| failure_of(reason::ARTIFACT_INVALID, &error))?;
         let deadline = config.guard.model.scoring_deadline_seconds;
         Ok(Self {
             name: config.guard.model.name.clone(),

@@ -2,12 +2,12 @@
 
 use super::active_model::ActiveModel;
 use super::memory::{ContainerMemory, Needs, anonymous, working_bytes};
-use super::message::failure;
+use super::message::failure_of;
 use crate::config::Config;
 use crate::http::Limits;
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
 use personaguard_terms::conditions::reason;
-use personaguard_terms::{Device, Digest, with_causes};
+use personaguard_terms::{Device, Digest};
 use personaguard_wire::Failure;
 use personaguard_wire::ServedModel;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl WeightsKey {
         };
         Model::load(&self.file, &options)
             .map(Arc::new)
-            .map_err(|error| failure(load_error_reason(&error), &with_causes(&error)))
+            .map_err(|error| failure_of(load_error_reason(&error), &error))
     }
 }
 
@@ -110,8 +110,7 @@ fn start(
         max_waiting: max_concurrent * WAITING_PER_RUNNING,
         kv_bytes,
     };
-    Engine::start(model, options)
-        .map_err(|error| failure(reason::MODEL_UNSUPPORTED, &with_causes(&error)))
+    Engine::start(model, options).map_err(|error| failure_of(reason::MODEL_UNSUPPORTED, &error))
 }
 
 /// Bytes of KV cache that the container has room for; none where its memory is not known.
