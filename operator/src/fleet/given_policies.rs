@@ -6,6 +6,7 @@ use personaguard_api::PodCounts;
 use personaguard_wire::{
     GuardConfig, PolicyAcknowledgement, ResolvedPolicy, SidecarReport, TraitSummary,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Policies of a scope.
@@ -28,23 +29,29 @@ impl GivenPolicies {
     /// A report without the rest. Of what the same pod was heard to say before, nothing is left
     /// out: it goes on counting for policies that are gone. Counts are cumulative, so what comes
     /// before its policy is not lost.
-    pub(super) fn part_of(
+    pub(super) fn part_of<'a>(
         &self,
-        report: &SidecarReport,
+        report: &'a SidecarReport,
         pod: &PodView,
         known: Option<&PodCounts>,
-    ) -> SidecarReport {
-        let mut report = report.clone();
+    ) -> Cow<'a, SidecarReport> {
         let policies: Vec<_> = self.policies_of(pod).collect();
-        report.traits.retain(|scores| {
+        let keeps_scores = |scores: &TraitSummary| {
             policies.iter().any(|policy| lists(policy, scores))
                 || known.is_some_and(|known| knows(known, scores))
-        });
-        report.policies.retain(|acknowledged| {
+        };
+        let keeps_policy = |acknowledged: &PolicyAcknowledgement| {
             policies.iter().any(|policy| policy.uid == acknowledged.uid)
                 || known.is_some_and(|known| acknowledged_before(known, acknowledged))
-        });
-        report
+        };
+        // Nearly every report is kept whole, and some are long.
+        if report.traits.iter().all(keeps_scores) && report.policies.iter().all(keeps_policy) {
+            return Cow::Borrowed(report);
+        }
+        let mut part = report.clone();
+        part.traits.retain(keeps_scores);
+        part.policies.retain(keeps_policy);
+        Cow::Owned(part)
     }
 
     fn policies_of<'a>(&'a self, pod: &'a PodView) -> impl Iterator<Item = &'a ResolvedPolicy> {

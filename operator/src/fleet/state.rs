@@ -105,7 +105,7 @@ impl Fleet {
         state.reference = workload.clone();
         let given = inner.given.get(&scope);
         let part = given.map(|it| it.part_of(report, pod, state.counts.pod(&pod.uid)));
-        let due = state.record(pod, own_address, part.as_ref().unwrap_or(report))?;
+        let due = state.record(pod, own_address, part.as_deref().unwrap_or(report))?;
         let later = now + due.beyond_workload_in;
         let keys = [
             due.report.then_some((Key::Report(name), now)),

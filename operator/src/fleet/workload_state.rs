@@ -27,7 +27,7 @@ pub(super) struct WorkloadState {
     /// More than counts changed since the last write.
     write_now: bool,
     written: Option<Instant>,
-    /// Its report has existed at some time.
+    /// Its report has existed at some time, and the counts include what it said then.
     report_existed: bool,
     /// Since when its report is missing.
     missing_since: Option<Instant>,
@@ -39,13 +39,11 @@ pub(super) struct WorkloadState {
     unannounced: Vec<NewBreach>,
     /// What people were last told of.
     announced: Option<PersonaReportStatus>,
-    /// The counts include what the report of the cluster says.
-    restored: bool,
-    /// While they do not: the processes that have reported since.
+    /// While there was no report: the processes that have reported.
     counted: BTreeSet<Process>,
     /// Processes that are not believed any more, since the last write: the worst score so far may
     /// be one of theirs.
-    displaced: u32,
+    displaced: bool,
     /// Of writes of its report.
     writes: Budget,
     /// Of changes that concern more than the workload, by the pod's UID.
@@ -92,9 +90,8 @@ impl WorkloadState {
             contests: HashMap::new(),
             unannounced: Vec::new(),
             announced: None,
-            restored: false,
             counted: BTreeSet::new(),
-            displaced: 0,
+            displaced: false,
             writes: Budget::default(),
             changes: HashMap::new(),
         }
@@ -104,19 +101,19 @@ impl WorkloadState {
     pub(super) fn restored(reference: WorkloadReference, counts: WorkloadCounts) -> Self {
         let now = Instant::now();
         let last_seen = counts.pods().map(|pod| (pod.uid.clone(), now)).collect();
-        Self { counts, report_existed: true, last_seen, restored: true, ..Self::new(reference) }
+        Self { counts, report_existed: true, last_seen, ..Self::new(reference) }
     }
 
     /// Takes over the report of a former leader that could not be read at first.
     pub(super) fn restore(&mut self, status: &PersonaReportStatus) {
-        if self.restored {
+        if self.report_existed {
             return;
         }
         self.counts.add_former(status, &self.counted);
         for pod in self.counts.pods() {
             self.last_seen.entry(pod.uid.clone()).or_insert_with(Instant::now);
         }
-        (self.restored, self.report_existed, self.write_now) = (true, true, true);
+        (self.report_existed, self.write_now) = (true, true);
         self.counted.clear();
     }
 
@@ -135,12 +132,12 @@ impl WorkloadState {
             self.contests.entry(pod.uid.clone()).or_default().add(Instant::now());
         }
         let effect = recorded?;
-        if !self.restored {
+        if !self.report_existed {
             self.counted.extend(self.counts.pod(&pod.uid).map(Process::of));
         }
         let last_seen = self.last_seen.insert(pod.uid.clone(), Instant::now());
         let was_silent = last_seen.is_none_or(|last| last.elapsed() > SILENT_AFTER);
-        self.displaced = self.displaced.saturating_add(u32::from(effect.displaced));
+        self.displaced |= effect.displaced;
         let breached = !effect.breaches.is_empty();
         self.write_now |= effect.state
             || effect.displaced
@@ -195,7 +192,7 @@ impl WorkloadState {
             reference: self.reference.clone(),
             counts: self.counts.clone(),
             write_now: std::mem::take(&mut self.write_now),
-            forget_worst: self.displaced > 0,
+            forget_worst: self.displaced,
             since_write: self.written.map(|written| written.elapsed()),
             unannounced: std::mem::take(&mut self.unannounced),
             announced: self.announced.clone(),
@@ -216,9 +213,8 @@ impl WorkloadState {
     pub(super) fn written(&mut self) {
         self.written = Some(Instant::now());
         self.report_existed = true;
-        self.displaced = 0;
+        self.displaced = false;
         self.missing_since = None;
-        self.restored = true;
         self.counted.clear();
     }
 

@@ -80,11 +80,10 @@ async fn admit(
         Ok(admitted) => admitted,
         Err(error) => return server.respond(Err(error)),
     };
-    // Reports come from everywhere; what is larger, from Jobs of the operator's namespace alone.
-    let own = &server.ingest.context.settings.installation.namespace;
-    if request.uri().path() != names::REPORT_PATH && admitted.pod.namespace != *own {
-        let name = &admitted.pod.name;
-        let error = PushError::Forbidden(format!("pod {name} belongs to no extraction Job"));
+    // Reports come from everywhere. What is larger does not, and is judged before it is read.
+    if request.uri().path() != names::REPORT_PATH
+        && let Err(error) = extraction::check_namespace(&server.ingest.context, &admitted.pod)
+    {
         return server.respond(Err(error));
     }
     request.extensions_mut().insert(admitted.pod.clone());

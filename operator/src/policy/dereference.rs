@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::ObjectMeta;
 use personaguard_api::conditions::reason;
 use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodCounts, names};
-use personaguard_resolve::Rejection;
+use personaguard_resolve::{Rejection, VectorInput};
 use personaguard_wire::ResolvedPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,6 +76,14 @@ impl Inputs {
     /// UIDs of the policies that are being deleted.
     pub(crate) fn deleted_uids(&self) -> BTreeSet<String> {
         self.deleted_policies.iter().filter_map(|metadata| metadata.uid.clone()).collect()
+    }
+
+    /// The vectors whose files were read and checked.
+    pub(crate) fn vector_inputs(&self) -> BTreeMap<String, VectorInput> {
+        let checked = |(name, checked): (&String, &CheckedArtifact)| {
+            Some((name.clone(), checked.as_ref().ok()?.input.clone()))
+        };
+        self.vectors.iter().filter_map(checked).collect()
     }
 
     /// Pods that run the sidecar of this scope.

@@ -221,11 +221,7 @@ fn excluded(
     if inputs.policies.is_empty() || !pods_run(inputs) {
         return (Plan::Withdraw(leftover(inputs, stored)), rejected);
     }
-    let (mut plan, _) = hold(inputs, stored, why);
-    if let Plan::Hold(held) = &mut plan {
-        held.injects = false;
-    }
-    (plan, rejected)
+    (hold::in_force(inputs, stored, false), rejected)
 }
 
 /// A pod that cannot be read may have a sidecar.

@@ -6,23 +6,21 @@ use personaguard_api::{self as api, DriftCharts, Totals, TraitScores};
 use personaguard_wire::Sample;
 
 pub(super) fn add(a: Totals, b: Totals) -> Totals {
-    Totals {
-        responses: sum(a.responses, b.responses),
-        breaches: sum(a.breaches, b.breaches),
-        blocked: sum(a.blocked, b.blocked),
-        unguarded: sum(a.unguarded, b.unguarded),
-        incoherent: sum(a.incoherent, b.incoherent),
-    }
+    each(a, b, sum)
 }
 
 /// The counts of one process, of which none ever falls.
 pub(super) fn at_least(before: Totals, now: Totals) -> Totals {
+    each(before, now, u64::max)
+}
+
+fn each(a: Totals, b: Totals, of: impl Fn(u64, u64) -> u64) -> Totals {
     Totals {
-        responses: before.responses.max(now.responses),
-        breaches: before.breaches.max(now.breaches),
-        blocked: before.blocked.max(now.blocked),
-        unguarded: before.unguarded.max(now.unguarded),
-        incoherent: before.incoherent.max(now.incoherent),
+        responses: of(a.responses, b.responses),
+        breaches: of(a.breaches, b.breaches),
+        blocked: of(a.blocked, b.blocked),
+        unguarded: of(a.unguarded, b.unguarded),
+        incoherent: of(a.incoherent, b.incoherent),
     }
 }
 

@@ -15,12 +15,18 @@ pub(super) fn hold(
     stored: &Stored,
     why: &Rejection,
 ) -> (Plan, BTreeMap<String, Rejection>) {
+    let vectors = inputs.vector_inputs();
     let mut rejected = BTreeMap::new();
     for policy in &inputs.policies {
-        if !in_force_as_written(inputs, stored.config(), policy) {
+        if !in_force_as_written(inputs, &vectors, stored.config(), policy) {
             rejected.insert(policy.name_any(), rejection(inputs, stored.config(), policy, why));
         }
     }
+    (in_force(inputs, stored, true), rejected)
+}
+
+/// The plan that keeps what is in force, but for policies that are being deleted.
+pub(super) fn in_force(inputs: &Inputs, stored: &Stored, injects: bool) -> Plan {
     let deleted = inputs.deleted_uids();
     let config = stored.config().map(|stored| StoredConfig {
         present: stored.present.clone().without(&deleted),
@@ -33,22 +39,18 @@ pub(super) fn hold(
     let before = stored.config().map(|stored| (&stored.present, &stored.former));
     let changed = config.as_ref().map(|config| (&config.present, &config.former)) != before;
     let injection = inputs.injection.clone();
-    (Plan::Hold(Box::new(Held { config, changed, injection, injects: true })), rejected)
+    Plan::Hold(Box::new(Held { config, changed, injection, injects }))
 }
 
 fn in_force_as_written(
     inputs: &Inputs,
+    vectors: &BTreeMap<String, VectorInput>,
     stored: Option<&StoredConfig>,
     policy: &PersonaPolicy,
 ) -> bool {
     let (Some(stored), Some(model)) = (stored, &inputs.model) else { return false };
     let uid = policy.metadata.uid.as_deref().unwrap_or_default();
-    let vectors: BTreeMap<String, VectorInput> = inputs
-        .vectors
-        .iter()
-        .filter_map(|(name, checked)| Some((name.clone(), checked.as_ref().ok()?.input.clone())))
-        .collect();
-    let resolved = resolve::resolve_policy(policy, model, &vectors);
+    let resolved = resolve::resolve_policy(policy, model, vectors);
     resolved.is_ok_and(|resolved| stored.present.policy(uid) == Some(&resolved))
 }
 

@@ -10,7 +10,7 @@ use crate::vector::CheckedArtifact;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
 use personaguard_api::{PersonaModel, PersonaPolicy, Placement};
-use personaguard_resolve::{self as resolve, Rejection, VectorInput};
+use personaguard_resolve::{self as resolve, Rejection};
 use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,11 +40,7 @@ pub(super) fn resolve_scope(
     strays: &[Stray<'_>],
     reserved: usize,
 ) -> Resolution {
-    let vectors: BTreeMap<String, VectorInput> = inputs
-        .vectors
-        .iter()
-        .filter_map(|(name, checked)| Some((name.clone(), checked.as_ref().ok()?.input.clone())))
-        .collect();
+    let vectors = inputs.vector_inputs();
     let misplaced = misplaced(inputs, previous);
     let in_force = |policy: &PersonaPolicy| {
         previous?.in_force(policy.metadata.uid.as_deref().unwrap_or_default())
