@@ -56,7 +56,8 @@ pub async fn calibrate(settings: &CalibrateSettings) -> Result<(Vec<CalibrationR
     check_count(conversations.len())?;
     let engine = start_engine(&settings.model, settings.engine)?;
     check_model(&vectors, engine.model())?;
-    let conversations = keep_accepted(&engine, conversations, settings.skip_invalid, &mut reading)?;
+    let skip = settings.skip_invalid;
+    let conversations = keep_accepted(&engine, conversations, skip, &mut reading, |_, _| true)?;
     check_count(conversations.len())?;
     let work = conversations.iter().collect();
     let scores =

@@ -63,10 +63,13 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
     let engine = start_engine(&settings.model, settings.engine)?;
     check_model(&vectors, engine.model())?;
     let scorer = Scorer::new(&engine, &vectors, &specs, settings)?;
-    samples = keep_accepted(&engine, samples, settings.skip_invalid, &mut reading)?;
-    let answered = samples.len();
-    samples.retain(|sample| scorer.fits(sample));
-    let too_long = answered - samples.len();
+    let mut too_long = 0;
+    let fits = |sample: &Conversation, prompt: &[u32]| {
+        let fits = scorer.fits(sample, prompt);
+        too_long += usize::from(!fits);
+        fits
+    };
+    samples = keep_accepted(&engine, samples, settings.skip_invalid, &mut reading, fits)?;
     let (scores, activations): (Vec<_>, Vec<_>) =
         scorer.score_all(&samples).await?.into_iter().unzip();
     if let Some(path) = &settings.states {

@@ -46,8 +46,8 @@ pub(crate) fn messages_prompt(
     Ok(model.tool_prompt(messages, tools)?)
 }
 
-/// The conversations that the model's chat template accepts. With `skip_invalid`, the others are
-/// counted.
+/// The conversations that the model's chat template accepts and `keep` wants, which is given each
+/// one's prompt. With `skip_invalid`, those that the template refuses are counted.
 ///
 /// # Errors
 /// If the template refuses one, and such are not to be skipped. The message names the line.
@@ -56,11 +56,13 @@ pub(crate) fn keep_accepted(
     conversations: Vec<Conversation>,
     skip_invalid: bool,
     reading: &mut Reading,
+    mut keep: impl FnMut(&Conversation, &[u32]) -> bool,
 ) -> Result<Vec<Conversation>> {
     let mut accepted = Vec::with_capacity(conversations.len());
     for conversation in conversations {
         match conversation_prompt(engine, &conversation) {
-            Ok(_) => accepted.push(conversation),
+            Ok(prompt) if keep(&conversation, &prompt) => accepted.push(conversation),
+            Ok(_) => {}
             Err(_) if skip_invalid => {
                 let reason = "the model's chat template refuses its messages";
                 reading.skipped.add(conversation.line, reason.to_owned());

@@ -66,17 +66,17 @@ impl<'a> Scorer<'a> {
         })
     }
 
-    /// Whether a sample fits the context, under the system prompts of the traits too.
-    pub(super) fn fits(&self, sample: &Conversation) -> bool {
+    /// Whether a sample with this prompt fits the context, under the system prompts of the traits
+    /// too.
+    pub(super) fn fits(&self, sample: &Conversation, prompt: &[u32]) -> bool {
         let model = self.engine.model();
         let answer = model.tokenizer().encode(sample.answer_text()).len();
-        let fits = |prompt: &Vec<u32>| prompt.len() + answer < model.context_length();
+        let fits = |prompt: &[u32]| prompt.len() + answer < model.context_length();
         let fits_contrasted = |spec| {
             contrasted_prompts(self.engine, sample, spec)
-                .is_ok_and(|prompts| prompts.as_flattened().iter().all(fits))
+                .is_ok_and(|prompts| prompts.as_flattened().iter().all(|prompt| fits(prompt)))
         };
-        conversation_prompt(self.engine, sample).is_ok_and(|prompt| fits(&prompt))
-            && self.specs.iter().all(fits_contrasted)
+        fits(prompt) && self.specs.iter().all(fits_contrasted)
     }
 
     /// Scores samples by each vector.

@@ -10,6 +10,9 @@ use std::borrow::Cow;
 /// Why it is none, and at which byte, without words of it.
 pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).trim_ascii_end();
+    if let Ok(value) = serde_json::from_slice(text) {
+        return Ok(value);
+    }
     if let Err(error) = std::str::from_utf8(text) {
         return Err(format!(
             "is not UTF-8 at byte {}: save the file as UTF-8",
@@ -17,6 +20,17 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
         ));
     }
     serde_json::from_slice(&with_null_for_no_number(text)).map_err(|error| reason(&error))
+}
+
+/// The values of a text, one after another.
+///
+/// # Errors
+/// If one is no JSON.
+pub(super) fn values(text: &[u8]) -> serde_json::Result<Vec<Value>> {
+    let read = |text: &[u8]| -> serde_json::Result<Vec<Value>> {
+        serde_json::Deserializer::from_slice(text).into_iter().collect()
+    };
+    read(text).or_else(|_| read(&with_null_for_no_number(text)))
 }
 
 /// Whether a text is the beginning of JSON that goes on.
@@ -41,7 +55,7 @@ pub(super) fn reason(error: &serde_json::Error) -> String {
 
 /// The same text, with `null` for the numbers that Python writes and JSON does not have: `NaN`,
 /// `Infinity` and `-Infinity`.
-pub(super) fn with_null_for_no_number(text: &[u8]) -> Cow<'_, [u8]> {
+fn with_null_for_no_number(text: &[u8]) -> Cow<'_, [u8]> {
     const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     let mut changed: Option<Vec<u8>> = None;
     let (mut position, mut is_quoted) = (0, false);

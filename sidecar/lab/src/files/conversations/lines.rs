@@ -35,10 +35,7 @@ pub(super) fn rows(text: Box<dyn Read>) -> Result<Rows> {
         return Ok(lines(Box::new(rest), blank));
     }
     let text = whole(rest)?;
-    let plain = json::with_null_for_no_number(&text);
-    let values: Result<Vec<Value>, _> =
-        serde_json::Deserializer::from_slice(&plain).into_iter().collect();
-    match values {
+    match json::values(&text) {
         Ok(values) => Ok(items(values)),
         Err(error) if start == Some(b'[') => bail!("it {}", json::reason(&error)),
         // A line that is cut.

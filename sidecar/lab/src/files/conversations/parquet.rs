@@ -23,8 +23,8 @@ pub(super) fn rows(file: File) -> Result<Rows> {
         .context("it begins like a Parquet file and does not end like one: its end is missing")?;
     let rows = RowIter::from_file_into(Box::new(reader) as Box<dyn FileReader>);
     let row = |(number, row): (u64, Result<record::Row, ParquetError>)| {
-        let columns = row.map_err(|error| unreadable(number, &error))?.into_columns();
-        let value = Value::Object(object(columns, false));
+        let row = row.map_err(|error| unreadable(number, &error))?;
+        let value = Value::Object(object(&row, false));
         Ok(Row { unit: Unit::Row, number, value: Ok(value) })
     };
     Ok(Box::new((1..).zip(rows).map(row)))
@@ -43,12 +43,13 @@ fn unreadable(number: u64, error: &ParquetError) -> LabError {
     LabError::Unusable(format!("row {number}: {why}"))
 }
 
-fn object(fields: Vec<(String, Field)>, is_sparse: bool) -> Map<String, Value> {
-    let read = |(name, field): (String, Field)| {
+fn object(row: &record::Row, is_sparse: bool) -> Map<String, Value> {
+    let read = |(name, field): (&String, &Field)| {
         let is_sparse = is_sparse || SPARSE.contains(&name.as_str());
-        (name, json(&field, is_sparse))
+        (name.clone(), json(field, is_sparse))
     };
-    fields.into_iter().map(read).filter(|(_, value)| !(is_sparse && value.is_null())).collect()
+    let fields = row.get_column_iter().map(read);
+    fields.filter(|(_, value)| !(is_sparse && value.is_null())).collect()
 }
 
 fn json(field: &Field, is_sparse: bool) -> Value {
@@ -73,10 +74,7 @@ fn json(field: &Field, is_sparse: bool) -> Value {
         Field::Str(text) => Value::from(text.as_str()),
         // Some writers do not say that their bytes are text.
         Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
-        Field::Group(row) => {
-            let fields = row.get_column_iter().map(|(name, field)| (name.clone(), field.clone()));
-            Value::Object(object(fields.collect(), is_sparse))
-        }
+        Field::Group(row) => Value::Object(object(row, is_sparse)),
         Field::ListInternal(list) => {
             list.elements().iter().map(|element| json(element, is_sparse)).collect()
         }
