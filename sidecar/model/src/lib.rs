@@ -47,6 +47,7 @@ mod kv;
 mod load;
 mod model;
 mod pool;
+mod quoted;
 mod residual;
 mod tensor;
 mod tokenizer;

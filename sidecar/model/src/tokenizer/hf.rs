@@ -5,7 +5,7 @@ mod pipeline;
 mod scheme;
 
 use super::parts::Parts;
-use super::special::{Edges, SpecialTokens, TokenMatcher, is_control_text, turn_ends};
+use super::special::{SpecialTokens, TokenMatcher, is_control_text, turn_ends};
 use super::vocabulary::Vocabulary;
 use super::{bpe, spm};
 use crate::error::LoadError;
@@ -13,6 +13,7 @@ use crate::load::hf::{HfTokenizerFiles, parse_json};
 use added::AddedToken;
 use scheme::HfScheme;
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// Most tokens of a vocabulary.
 const MAX_TOKENS: usize = 1 << 24;
@@ -75,9 +76,11 @@ pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadE
     }
     let scheme = HfScheme::new(&json, byte_tokens, limit)?;
     let adds_bos = files.config.get("add_bos_token").and_then(Value::as_bool);
-    let edges = |id: u32| {
-        added.iter().find(|token| token.id == id).map_or(Edges::default(), |token| token.edges)
-    };
+    let mut edges_by_id = HashMap::with_capacity(added.len());
+    for token in &added {
+        edges_by_id.entry(token.id).or_insert(token.edges);
+    }
+    let edges = |id: u32| edges_by_id.get(&id).copied().unwrap_or_default();
     let special = SpecialTokens {
         control: TokenMatcher::new(&texts, |id| special[id] == Some(true)).with_edges(edges),
         user_defined: TokenMatcher::new(&texts, |id| special[id] == Some(false)).with_edges(edges),
@@ -138,7 +141,7 @@ fn end_tokens(
     added: &[AddedToken],
     ends_turn: impl Fn(&str) -> bool,
 ) -> Vec<u32> {
-    let ends = |token: &&AddedToken| token.special && ends_turn(&token.content);
+    let ends = |token: &&AddedToken| ends_turn(&token.content);
     tokens.extend(added.iter().filter(ends).map(|token| token.id));
     tokens.sort_unstable();
     tokens.dedup();

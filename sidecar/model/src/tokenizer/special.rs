@@ -125,6 +125,8 @@ pub(super) struct TokenMatcher {
     finder: Option<AhoCorasick>,
     ids: Vec<u32>,
     texts: Vec<String>,
+    /// Bytes of the longest.
+    longest: usize,
     /// Of each pattern; none where all are plain.
     edges: Vec<Edges>,
 }
@@ -145,7 +147,8 @@ impl TokenMatcher {
             .build(&texts)
             .ok()
             .filter(|_| !ids.is_empty());
-        Self { finder, ids, texts, edges: Vec::new() }
+        let longest = texts.iter().map(String::len).max().unwrap_or(0);
+        Self { finder, ids, texts, longest, edges: Vec::new() }
     }
 
     /// The same, with what each token does to the text around it.
@@ -210,23 +213,21 @@ impl TokenMatcher {
 
     /// Where a token that begins at the end of `text` is broken; `None` where none does.
     fn unfinished(&self, text: &str) -> Option<usize> {
-        // Texts of letters are no sign of a token, and templates compare them.
-        let begins = |c: char| !c.is_alphanumeric() && self.texts.iter().any(|t| t.starts_with(c));
-        let longest = self.texts.iter().map(String::len).max()?;
-        let mut starts = text.char_indices().rev().take_while(|(at, _)| text.len() - at < longest);
+        let within = |(at, _): &(usize, char)| text.len() - at < self.longest;
+        let mut starts = text.char_indices().rev().take_while(within);
         starts.find_map(|(at, c)| {
             let is_part =
                 |token: &String| token.len() > text.len() - at && token.starts_with(&text[at..]);
-            (begins(c) && self.texts.iter().any(is_part)).then_some(at + c.len_utf8())
+            // Texts of letters are no sign of a token, and templates compare them.
+            (!c.is_alphanumeric() && self.texts.iter().any(is_part)).then_some(at + c.len_utf8())
         })
     }
 
     /// Where a token that ends at the start of `text` is broken; `None` where none does. Its last
     /// character alone is no sign of a token.
     fn begun_before(&self, text: &str) -> Option<usize> {
-        let longest = self.texts.iter().map(String::len).max()?;
         let first = text.chars().next()?.len_utf8();
-        let ends = text.char_indices().skip(1).take_while(|(at, _)| *at < longest);
+        let ends = text.char_indices().skip(1).take_while(|(at, _)| *at < self.longest);
         let is_part =
             |end: usize| move |token: &String| token.len() > end && token.ends_with(&text[..end]);
         ends.map(|(at, c)| (at + c.len_utf8(), c))

@@ -4,6 +4,8 @@
 //! in Python. Lists and dictionaries change where the template calls a method that changes them.
 //! Everything else stays as it is, to the byte.
 
+use crate::quoted::quoted_length;
+
 /// The function that stands for `strftime_now(…)`. The name that templates know stays undefined:
 /// those that ask for it have a fixed date for when it is not there, and their prompts do not
 /// change from day to day.
@@ -277,7 +279,7 @@ fn tag<'a>(source: &'a str, mut at: usize, end: &str) -> (Vec<Token<'a>>, usize)
                 at += c.len_utf8();
                 continue;
             }
-            '"' | '\'' => (Kind::Text, text_length(rest, c)),
+            '"' | '\'' => (Kind::Text, quoted_length(rest, c)),
             '_' => (Kind::Name, name_length(rest)),
             c if c.is_alphabetic() => (Kind::Name, name_length(rest)),
             c if c.is_ascii_digit() => (Kind::Number, name_length(rest)),
@@ -306,18 +308,4 @@ fn tag<'a>(source: &'a str, mut at: usize, end: &str) -> (Vec<Token<'a>>, usize)
 
 fn name_length(rest: &str) -> usize {
     rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
-}
-
-/// Bytes of the quoted text at the start of `rest`.
-fn text_length(rest: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
 }

@@ -1,6 +1,7 @@
 //! JSON as Python writes and reads it.
 
 use crate::error::LoadError;
+use crate::quoted::quoted_length;
 use serde_json::Value;
 
 /// Parses the JSON of the file `name`. A byte order mark is passed over, and half a surrogate pair
@@ -33,7 +34,7 @@ fn strict_text(text: &str) -> String {
     while let Some(c) = rest.chars().next() {
         let length = match c {
             '"' => {
-                let end = string_length(rest);
+                let end = quoted_length(rest, '"');
                 out.push_str(&paired(&rest[..end]));
                 end
             }
@@ -53,20 +54,6 @@ fn strict_text(text: &str) -> String {
         rest = &rest[length..];
     }
     out
-}
-
-/// Bytes of the string at the start of `rest`, with its quotation marks.
-fn string_length(rest: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
 }
 
 /// A string with U+FFFD in place of each half of a surrogate pair.
