@@ -10,18 +10,16 @@
 
 mod support;
 
-use personaguard_model::{Engine, EngineOptions, LoadOptions, Model, ScoreRequest};
-use std::io::Write as _;
+use personaguard_model::{Engine, EngineOptions, LoadOptions, ScoreRequest};
 use std::sync::Arc;
 use support::agree::tokens;
+use support::loading::load;
 use support::{Shape, tiny};
 
 /// The most requests that run at once: prompts that are read in the background, and a short one
 /// that comes when they are being read.
 fn most_at_once(max_concurrent: usize, contexts: usize, short: Option<usize>) -> usize {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&tiny(&Shape::of("llama"), 48).file).unwrap();
-    let model = Model::load(file.path(), &LoadOptions::default()).unwrap();
+    let model = load(&tiny(&Shape::of("llama"), 48).file, &LoadOptions::default()).unwrap();
     let kv_bytes = Some(contexts * model.kv_bytes(model.context_length()));
     let options = EngineOptions { max_concurrent, max_waiting: 20, kv_bytes };
     let engine = Engine::start(Arc::new(model), options).unwrap();

@@ -14,21 +14,18 @@ mod support;
 
 use personaguard_model::{
     Engine, EngineOptions, Event, FinishReason, GenerateRequest, Grammar, GrammarError,
-    Intervention, LoadOptions, Model, Positions, Sampling,
+    Intervention, LoadOptions, Positions, Sampling,
 };
 use schema::fits;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::sync::Arc;
 use support::agree::{tokens, vector};
+use support::loading::load;
 use support::{Shape, tiny};
 
 fn engine(shape: &Shape) -> Engine {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&tiny(shape, 7).file).unwrap();
-    let model =
-        Model::load(file.path(), &LoadOptions { threads: Some(2), ..LoadOptions::default() })
-            .unwrap();
+    let options = LoadOptions { threads: Some(2), ..LoadOptions::default() };
+    let model = load(&tiny(shape, 7).file, &options).unwrap();
     Engine::start(Arc::new(model), EngineOptions::default()).unwrap()
 }
 

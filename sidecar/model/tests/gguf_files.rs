@@ -10,35 +10,17 @@
 
 mod support;
 
-use personaguard_model::{
-    Engine, EngineOptions, Event, GenerateRequest, LoadError, LoadOptions, Model,
-};
-use std::io::Write;
-use std::sync::Arc;
+use personaguard_model::{LoadError, LoadOptions};
 use support::agree::tokens;
 use support::gguf;
+use support::loading::{answer, load};
 use support::{Shape, tiny, tiny_with};
-
-fn load(file: &[u8], options: &LoadOptions) -> Result<Model, LoadError> {
-    let mut on_disk = tempfile::NamedTempFile::new().unwrap();
-    on_disk.write_all(file).unwrap();
-    Model::load(on_disk.path(), options)
-}
 
 /// What the model of these further entries answers.
 fn answer_with(more: impl FnOnce(&mut gguf::Writer)) -> Result<Vec<u32>, LoadError> {
     let tiny = tiny_with(&Shape::of("llama"), 19, more);
     let model = load(&tiny.file, &LoadOptions { threads: Some(1), ..LoadOptions::default() })?;
-    let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
-    let request = GenerateRequest { prompt: tokens(40, 19), max_tokens: 24, ..Default::default() };
-    let mut generation = engine.submit(request).unwrap();
-    let mut answer = Vec::new();
-    while let Some(event) = generation.blocking_next() {
-        if let Event::Token(token) = event {
-            answer.push(token.id);
-        }
-    }
-    Ok(answer)
+    Ok(answer(model, tokens(40, 19)))
 }
 
 #[test]

@@ -18,25 +18,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::path::Path;
 use std::sync::Arc;
-use support::hf::{self, Dtype};
-use support::{Shape, tiny};
-
-fn folder() -> tempfile::TempDir {
-    hf::folder(&mut tiny(&Shape::of("llama"), 1), Dtype::F32, 2)
-}
-
-fn load(path: &Path) -> Result<Model, LoadError> {
-    Model::load(path, &LoadOptions { threads: Some(1), ..LoadOptions::default() })
-}
-
-fn refused(path: &Path, with: &str) {
-    match load(path) {
-        Err(error) => assert!(error.to_string().contains(with), "{error}"),
-        Ok(_) => panic!("a folder loaded that should be refused with: {with}"),
-    }
-}
+use support::hf;
+use support::loading::{folder, load_folder as load, refused};
 
 #[test]
 fn special_tokens_templates_and_ends_come_from_the_files_beside_it() {

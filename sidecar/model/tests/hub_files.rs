@@ -10,29 +10,12 @@
 
 mod support;
 
-use personaguard_model::{
-    ChatOptions, Engine, EngineOptions, Event, GenerateRequest, LoadError, LoadOptions, Model,
-};
+use personaguard_model::{ChatOptions, Model};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
 use support::hf::{self, Dtype};
+use support::loading::{self, folder, load_folder as load, refused};
 use support::{Shape, tiny};
-
-fn folder() -> tempfile::TempDir {
-    hf::folder(&mut tiny(&Shape::of("llama"), 1), Dtype::F32, 2)
-}
-
-fn load(path: &Path) -> Result<Model, LoadError> {
-    Model::load(path, &LoadOptions { threads: Some(1), ..LoadOptions::default() })
-}
-
-fn refused(path: &Path, with: &str) {
-    match load(path) {
-        Err(error) => assert!(error.to_string().contains(with), "{error}"),
-        Ok(_) => panic!("a folder loaded that should be refused with: {with}"),
-    }
-}
 
 /// What becomes of templates in these files: the length of the prompt, or why there is none.
 fn template_in(files: &[(&str, &str)]) -> Result<usize, String> {
@@ -164,17 +147,7 @@ fn change_tensors(folder: &Path, change: impl Fn(&str, Value) -> Option<(String,
 /// What a model answers to some tokens.
 fn answer(path: &Path) -> Result<Vec<u32>, String> {
     let model = load(path).map_err(|error| error.to_string())?;
-    let engine = Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
-    let request =
-        GenerateRequest { prompt: (0..40).collect(), max_tokens: 24, ..Default::default() };
-    let mut generation = engine.submit(request).unwrap();
-    let mut answer = Vec::new();
-    while let Some(event) = generation.blocking_next() {
-        if let Event::Token(token) = event {
-            answer.push(token.id);
-        }
-    }
-    Ok(answer)
+    Ok(loading::answer(model, (0..40).collect()))
 }
 
 #[test]

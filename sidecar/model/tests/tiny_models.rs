@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(
     unreachable_pub,
+    dead_code,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     reason = "tests"
@@ -15,18 +16,12 @@ use personaguard_model::{
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::io::Write;
 use std::sync::Arc;
 use support::agree::{agrees, shapes, tokens, vector};
 use support::gguf;
 use support::hf::{self, Dtype};
+use support::loading::load;
 use support::{Shape, Tiny, VOCABULARY, tiny};
-
-fn load(file: &[u8], options: &LoadOptions) -> Result<Model, LoadError> {
-    let mut on_disk = tempfile::NamedTempFile::new().unwrap();
-    on_disk.write_all(file).unwrap();
-    Model::load(on_disk.path(), options)
-}
 
 fn engine(tiny: &Tiny, options: EngineOptions) -> Engine {
     let model =

@@ -5,6 +5,7 @@ pub use personaguard_tiny_model::gguf;
 
 pub mod agree;
 pub mod hf;
+pub mod loading;
 pub mod reference;
 
 use gguf::Writer;

@@ -1,7 +1,7 @@
 //! Habits of real model servers that broke answers or their scores.
 
 use crate::proxy::{ANSWER, Front, chunks, completion, done, question, streaming};
-use crate::rig::{parse_sse, policy, redact, streamed, with};
+use crate::rig::{Folder, Rig, Variant, parse_sse, policy, redact, streamed, with};
 use crate::upstream::{stream, whole};
 use personaguard_server::proxy::Timeouts;
 use personaguard_terms::Action;
@@ -184,16 +184,22 @@ async fn hangs_up() -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a7_a_pooled_connection_that_was_closed_costs_no_request() {
+/// A sidecar in front of such a server.
+async fn before_one_that_hangs_up() -> Rig {
     let url = hangs_up().await;
-    let folder = crate::rig::Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
-    let variant = crate::rig::Variant {
+    let folder = Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
+    let variant = Variant {
         upstream: Some((url.parse().unwrap(), Timeouts::default())),
         ..Default::default()
     };
-    let rig = crate::rig::Rig::start(folder, variant).await;
+    let rig = Rig::start(folder, variant).await;
     rig.until("the model serves", async || rig.sidecar().app().active_model().is_some()).await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a7_a_pooled_connection_that_was_closed_costs_no_request() {
+    let rig = before_one_that_hangs_up().await;
     for _ in 0..10 {
         assert_eq!(rig.post(&question()).await.status(), 200);
         let models = rig.http.get(format!("{}/v1/models", rig.url)).send().await.unwrap();
@@ -205,7 +211,7 @@ async fn a7_a_pooled_connection_that_was_closed_costs_no_request() {
 async fn a6_long_prompts_do_not_make_a_short_answer_miss_its_deadline() {
     // The deadline is far shorter than what reading the long prompts takes.
     let times = Timeouts { score: Duration::from_millis(1500), ..Timeouts::default() };
-    let folder = crate::rig::Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
+    let folder = Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
     let front = Front::of(folder, times).await;
     front.until_serving().await;
     front.upstream.play(stream(done(&chunks(ANSWER, 0)).as_bytes(), 1 << 20));
@@ -277,14 +283,7 @@ async fn a7_an_answer_that_was_read_to_its_last_event_counts_as_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a7_a_long_body_is_not_sent_on_a_connection_that_was_closed() {
-    let url = hangs_up().await;
-    let folder = crate::rig::Folder::new(vec![policy(Action::Block, Some(1e6))]).await;
-    let variant = crate::rig::Variant {
-        upstream: Some((url.parse().unwrap(), Timeouts::default())),
-        ..Default::default()
-    };
-    let rig = crate::rig::Rig::start(folder, variant).await;
-    rig.until("the model serves", async || rig.sidecar().app().active_model().is_some()).await;
+    let rig = before_one_that_hangs_up().await;
     for _ in 0..5 {
         // Leaves a connection in the pool.
         assert_eq!(rig.post(&question()).await.status(), 200);
