@@ -16,6 +16,11 @@ use std::str::FromStr;
 /// made up.
 pub(super) const MAX_SEQ: u64 = 1 << 53;
 
+/// Whether a text has the form of a line's hash: SHA-256 in hex.
+pub(super) fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The end of a chain, or of its beginning up to some line. Kept elsewhere it is an anchor: what
 /// the chain must still hold. Written `SEQUENCE:HASH`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +55,7 @@ impl FromStr for Head {
         if seq > MAX_SEQ {
             return Err(InvalidHead);
         }
-        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hash(hash) {
             return Err(InvalidHead);
         }
         Ok(Self { seq, hash: hash.to_ascii_lowercase() })

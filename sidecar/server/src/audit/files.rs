@@ -3,7 +3,7 @@
 //! ends; `audit.jsonl.damaged.000000000009` was moved aside when the line of that number was
 //! written.
 
-use super::chain::{Head, MAX_SEQ};
+use super::chain::{Head, MAX_SEQ, is_hash};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -48,10 +48,7 @@ impl Ends {
     }
 
     fn are_plausible(&self) -> bool {
-        (1..=MAX_SEQ).contains(&self.last)
-            && self.first > 0
-            && self.hash.len() == 64
-            && self.hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+        (1..=MAX_SEQ).contains(&self.last) && self.first > 0 && is_hash(&self.hash)
     }
 }
 

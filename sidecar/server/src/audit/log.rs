@@ -86,8 +86,8 @@ impl Log {
 
     /// Adds an entry. Never waits; the receipt does.
     pub fn push(&self, entry: Value) -> Receipt {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = weight(&entry);
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let has_room = waiting == 0 || waiting + bytes <= QUEUE_BYTES;
         let entry = QueuedEntry { entry, bytes };

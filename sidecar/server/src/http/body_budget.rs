@@ -102,6 +102,11 @@ impl BodyBudget {
 impl Bodies {
     /// Takes memory, of those that arrive before where there is no other; not of the body `own`.
     fn take(&mut self, limit: usize, own: Option<u64>, bytes: usize) -> Result<(), NoRoom> {
+        // As nearly always: nobody has to give way.
+        if self.used.saturating_add(bytes) <= limit {
+            self.used += bytes;
+            return Ok(());
+        }
         let others = self.arriving.iter().filter(|(id, _)| Some(**id) != own);
         let evictable: usize = others.map(|(_, body)| body.bytes.capacity()).sum();
         if (self.used - evictable).saturating_add(bytes) > limit {
@@ -195,6 +200,7 @@ impl BodyGuard {
     /// If there is not enough.
     pub fn hold(&mut self, bytes: usize) -> Result<(), NoRoom> {
         match bytes.checked_sub(self.bytes) {
+            Some(0) => Ok(()),
             Some(more) => self.grow(more),
             None => {
                 self.shrink(self.bytes - bytes);

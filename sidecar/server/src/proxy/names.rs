@@ -1,7 +1,7 @@
 //! Names of models that clients have asked for: a server that repeats them says nothing of its own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Names at most; of more, the oldest is forgotten.
 const MAX: usize = 64;
@@ -14,19 +14,23 @@ pub(super) struct Names(Arc<Mutex<VecDeque<String>>>);
 impl Names {
     /// A client asked for this model.
     pub(super) fn learn(&self, name: &str) {
-        if name.len() <= MAX_NAME && !self.knows(name) {
-            // The queue is valid after each statement.
-            let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if names.len() == MAX {
-                names.pop_front();
-            }
-            names.push_back(name.to_owned());
+        let mut names = self.lock();
+        if name.len() > MAX_NAME || names.iter().any(|known| known == name) {
+            return;
         }
+        if names.len() == MAX {
+            names.pop_front();
+        }
+        names.push_back(name.to_owned());
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {
-        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.iter().any(|known| known == name)
+        self.lock().iter().any(|known| known == name)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        // The queue is valid after each statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,11 +29,11 @@ pub(super) fn keep(naming: &Naming, part: Part, fields: &mut Map<String, Value>)
     fields.retain(|name, value| match name.as_str() {
         "choices" => true,
         "id" => {
-            *value = naming.id(value);
+            *value = naming.id(value.take());
             true
         }
         "model" => {
-            *value = naming.model(value);
+            *value = naming.model(value.take());
             true
         }
         "object" => {

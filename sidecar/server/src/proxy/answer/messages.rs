@@ -75,8 +75,8 @@ fn message(naming: &Naming, fields: &mut Map<String, Value>) -> Result<ChoiceDel
     let mut kept = Map::new();
     for (name, value) in std::mem::take(fields) {
         let value = match name.as_str() {
-            "id" => naming.id(&value),
-            "model" => naming.model(&value),
+            "id" => naming.id(value),
+            "model" => naming.model(value),
             "type" => json!("message"),
             "role" => json!("assistant"),
             "content" => {

@@ -1,7 +1,7 @@
 //! What a response and its parts are called.
 
 use crate::proxy::path::Api;
-use crate::proxy::shape::{is_reference, reference_prefix};
+use crate::proxy::shape::{Shape, is_reference, reference_prefix};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -27,26 +27,16 @@ impl Naming {
     }
 
     /// The identifier that a payload has, or ours where that might say something.
-    pub(super) fn id(&self, value: &Value) -> Value {
-        match value {
-            Value::Null => Value::Null,
-            Value::String(text) if text.is_empty() || is_reference(text) => value.clone(),
-            _ => self.id.as_str().into(),
-        }
+    pub(super) fn id(&self, mut value: Value) -> Value {
+        if Shape::Reference.keep(&mut value) { value } else { self.id.as_str().into() }
     }
 
     /// The model that a payload names, or the one that was asked for where that might say
     /// something.
-    pub(super) fn model(&self, value: &Value) -> Value {
-        match value {
-            Value::Null => Value::Null,
-            Value::String(text)
-                if text.is_empty() || is_reference(text) || self.is_version(text) =>
-            {
-                value.clone()
-            }
-            _ => self.model.as_str().into(),
-        }
+    pub(super) fn model(&self, mut value: Value) -> Value {
+        let is_ours = value.as_str().is_some_and(|name| self.is_version(name));
+        let may_leave = is_ours || Shape::Reference.keep(&mut value);
+        if may_leave { value } else { self.model.as_str().into() }
     }
 
     /// Whether a name is that of the model, or of a version of it by number or date.
@@ -105,11 +95,11 @@ mod tests {
     fn a2_names_that_might_say_something_are_replaced() {
         let naming = Naming::new(Api::Chat, "gpt-4o".to_owned());
         for known in ["gpt-4o", "gpt-4o-2024-08-06", "m-1", ""] {
-            assert_eq!(naming.model(&json!(known)), known);
+            assert_eq!(naming.model(json!(known)), known);
         }
         for said in ["secret-1", "gpt-4o-secret", "secret", "s e-1"] {
-            assert_eq!(naming.model(&json!(said)), "gpt-4o", "{said}");
-            assert_eq!(naming.id(&json!(said)), naming.id.as_str(), "{said}");
+            assert_eq!(naming.model(json!(said)), "gpt-4o", "{said}");
+            assert_eq!(naming.id(json!(said)), naming.id.as_str(), "{said}");
             let replaced = reference(&json!(said));
             assert_eq!(replaced, reference(&json!(said)), "it goes by the same name");
             assert_ne!(replaced, reference(&json!("other")));

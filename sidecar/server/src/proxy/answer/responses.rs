@@ -170,8 +170,8 @@ fn response(naming: &Naming, response: Value, fresh: &mut Fresh<'_>) -> Result<V
     let mut kept = Map::new();
     for (name, value) in fields {
         let value = match name.as_str() {
-            "id" => naming.id(&value),
-            "model" => naming.model(&value),
+            "id" => naming.id(value),
+            "model" => naming.model(value),
             "object" => json!("response"),
             "status" => STATUS.of(value),
             "output" => {
