@@ -4,7 +4,7 @@ use super::answers::{answer, coherent, rescore};
 use super::filter::{confirmed, rate};
 use super::job::{Job, Prepared, prepare};
 use super::judge::Judge;
-use super::layer_choice::{DoseResponses, choose_layer};
+use super::layer_trial::{DoseResponses, choose_layer};
 use super::request::Purpose;
 use super::sampling::{States, matching_pairs, response_mean, samples};
 use super::scored_answer::ScoredAnswer;
