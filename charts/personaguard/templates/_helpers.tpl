@@ -106,7 +106,7 @@ true
 
 {{/* CEL: the containers of a pod's spec that have the sidecar's name: (dict "object" "object"). */}}
 {{- define "personaguard.namesakes" -}}
-{{ .object }}.spec.?initContainers.orValue([]).filter(c, c.name == params.spec.container.name)
+{{ .object }}.spec.?initContainers.orValue([]).filter(c, params.spec.?container.?name == optional.of(c.name))
 {{- end }}
 
 {{/* CEL: whether a pod has the sidecar as it was injected. Images and resources are other people's to rewrite (mirrors,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Internal: written by the operator, read by the MutatingAdmissionPolicy `personaguard`. Do not
 /// edit.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
     version = "v1alpha1",
@@ -22,18 +22,25 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.container.image"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(validation = (
+    "has(self.container) || size(self.selectors) == 0",
+    "selectors without a container: there is nothing to inject"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct PersonaInjectionSpec {
     /// Pods that any of these selects get a sidecar.
     pub selectors: Vec<LabelSelector>,
     /// Pods that any of these selects do not start without their sidecar. These are the selectors
-    /// of policies that fail closed.
+    /// of policies that fail closed, also of those for which nothing can be injected yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed_selectors: Vec<LabelSelector>,
-    /// The sidecar: an init container with `restartPolicy: Always`, put first.
+    /// The sidecar: an init container with `restartPolicy: Always`, put first. None while nothing
+    /// can be injected, because the PersonaModel does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "preserved_object")]
-    pub container: Container,
+    pub container: Option<Container>,
     /// Volumes to add.
+    #[serde(default)]
     #[schemars(schema_with = "preserved_objects")]
     pub volumes: Vec<Volume>,
     /// In placement Proxy: name of the container port that the sidecar takes over from the app. A
@@ -42,6 +49,7 @@ pub struct PersonaInjectionSpec {
     pub takeover: Option<String>,
     /// Environment variables for every regular container. Those that a container already has stay
     /// as they are.
+    #[serde(default)]
     pub env: Vec<EnvVar>,
 }
 

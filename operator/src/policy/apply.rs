@@ -38,11 +38,15 @@ pub(super) async fn apply(
     let written = failed.keep(apply_config(context, memory, inputs, config).await)?;
     let refused = written.is_none();
     let (config, changed) = written.unwrap_or_else(|| (inputs.found.config_map.clone(), false));
+    // Without a config no sidecar is injected; to say which pods must not start needs none.
     if let Desired::Present(injection) = &desired.injection
-        && config.is_some()
+        && (config.is_some() || injection.spec.container.is_none())
     {
         let mut injection = injection.as_ref().clone();
-        if refused && let Some(known) = &inputs.injection {
+        if refused
+            && let Some(known) = &inputs.injection
+            && known.spec.container.is_some()
+        {
             keep_sidecar(&mut injection, known);
         }
         failed.keep(apply_injection(context, memory, inputs, &injection).await)?;

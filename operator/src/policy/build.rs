@@ -4,6 +4,7 @@ mod sidecar;
 
 use super::stored::Edition;
 use super::validate::{Guard, Leftover, Plan, Validated};
+use crate::keys::Scope;
 use crate::settings::Settings;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,10 +12,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt as _;
 use kube::core::{ObjectMeta, Selector};
 use personaguard_api::{
-    FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, label_selector, names,
+    FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaPolicy, label_selector,
+    names,
 };
 use personaguard_persona::write_vector_bundle;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(crate) struct DesiredState {
@@ -36,13 +39,13 @@ pub(super) fn build(
     validated: &Validated,
     stored: Option<&ConfigMap>,
 ) -> Result<DesiredState, String> {
-    let Validated { scope, settings, authorities, plan, .. } = validated;
+    let Validated { scope, settings, authorities, plan, refused, .. } = validated;
     let map = |present: &Edition, former: &BTreeMap<String, Edition>| {
         config_map(&scope.namespace, present, former, authorities).map(present_object)
     };
     Ok(match plan {
         Plan::Guard(guard) => {
-            let injection = injection(settings, &scope.namespace, guard)?;
+            let injection = injection(settings, &scope.namespace, guard, refused.as_deref())?;
             let present = Edition { config: guard.config.clone(), layers: guard.layers.clone() };
             DesiredState {
                 config: if injection.is_none() && !guard.pods_run {
@@ -59,10 +62,11 @@ pub(super) fn build(
                 (Some(_), Some(stored)) => present_object(same_text(stored, authorities)),
                 _ => Desired::Unchanged,
             },
-            injection: match held.injection.as_deref() {
+            injection: match (held.injection.as_deref(), refused) {
                 _ if !held.injects => Desired::Absent,
-                Some(injection) => same_injection(injection),
-                None => Desired::Unchanged,
+                (injection, Some(refused)) => held_injection(scope, injection, refused),
+                (Some(injection), None) => same_injection(injection, injection.spec.clone()),
+                (None, None) => Desired::Unchanged,
             },
         },
         Plan::Withdraw(leftover) => DesiredState {
@@ -80,9 +84,36 @@ fn present_object<T>(object: T) -> Desired<T> {
     Desired::Present(Box::new(object))
 }
 
-/// The injection in force to the letter.
-fn same_injection(stored: &PersonaInjection) -> Desired<PersonaInjection> {
-    let mut injection = PersonaInjection::new(&stored.name_any(), stored.spec.clone());
+/// What is injected stays as it is, and pods of the refused policies do not start.
+fn held_injection(
+    scope: &Scope,
+    stored: Option<&PersonaInjection>,
+    refused: &[Arc<PersonaPolicy>],
+) -> Desired<PersonaInjection> {
+    let mut spec = stored.map(|stored| stored.spec.clone()).unwrap_or_default();
+    // Selectors of policies that were refused before select nothing to be injected.
+    let selectors = &spec.selectors;
+    spec.closed_selectors.retain(|selector| selectors.contains(selector));
+    add_selectors(&mut spec.closed_selectors, refused.iter().map(|it| it.spec.selector.clone()));
+    match stored {
+        _ if spec.selectors.is_empty() && spec.closed_selectors.is_empty() => match stored {
+            Some(_) => Desired::Absent,
+            None => Desired::Unchanged,
+        },
+        Some(stored) => same_injection(stored, spec),
+        None => {
+            let mut injection = PersonaInjection::new(&names::for_model(&scope.model), spec);
+            injection.metadata = metadata(&scope.namespace, &scope.model);
+            present_object(injection)
+        }
+    }
+}
+
+fn same_injection(
+    stored: &PersonaInjection,
+    spec: PersonaInjectionSpec,
+) -> Desired<PersonaInjection> {
+    let mut injection = PersonaInjection::new(&stored.name_any(), spec);
     injection.metadata.namespace = stored.namespace();
     injection.metadata.labels = stored.metadata.labels.clone();
     present_object(injection)
@@ -138,6 +169,7 @@ fn injection(
     settings: &Settings,
     namespace: &str,
     guard: &Guard,
+    refused: Option<&[Arc<PersonaPolicy>]>,
 ) -> Result<Option<PersonaInjection>, String> {
     let selectors = selectors(guard, |_, _| true);
     if selectors.is_empty() {
@@ -151,11 +183,15 @@ fn injection(
         injecting => injecting.iter().find_map(|policy| policy.spec.port.clone()),
     };
     let identity = guard.config.model.identity();
+    let mut closed_selectors = self::selectors(guard, fails_closed);
+    let refused = refused.into_iter().flatten();
+    add_selectors(&mut closed_selectors, refused.map(|policy| policy.spec.selector.clone()));
+    let container = sidecar::container(settings, model, &identity, port.as_deref())
+        .map_err(|error| error.to_string())?;
     let spec = PersonaInjectionSpec {
         selectors,
-        closed_selectors: self::selectors(guard, fails_closed),
-        container: sidecar::container(settings, model, &identity, port.as_deref())
-            .map_err(|error| error.to_string())?,
+        closed_selectors,
+        container: Some(container),
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
         env: if port.is_none() { sidecar::app_environment() } else { Vec::new() },
         takeover: port,
@@ -167,7 +203,7 @@ fn injection(
 }
 
 /// Selectors of the policies for which `filter` holds, as they are written and as they stay in
-/// force. One that does not parse is left out.
+/// force.
 fn selectors(guard: &Guard, filter: impl Fn(Mode, FailurePolicy) -> bool) -> Vec<LabelSelector> {
     let written = guard.injecting.iter().map(|policy| {
         let spec = &policy.spec;
@@ -177,14 +213,19 @@ fn selectors(guard: &Guard, filter: impl Fn(Mode, FailurePolicy) -> bool) -> Vec
         .kept
         .iter()
         .map(|policy| (policy.mode, policy.failure_policy, label_selector(&policy.selector)));
-    let mut selectors: Vec<LabelSelector> = Vec::new();
-    for (mode, failure_policy, selector) in written.chain(kept) {
-        let parses = Selector::try_from(selector.clone()).is_ok();
-        if parses && filter(mode, failure_policy) && !selectors.contains(&selector) {
-            selectors.push(selector);
+    let mut selectors = Vec::new();
+    let chosen = written.chain(kept).filter(|(mode, policy, _)| filter(*mode, *policy));
+    add_selectors(&mut selectors, chosen.map(|(_, _, selector)| selector));
+    selectors
+}
+
+/// Each once. One that does not parse is left out.
+fn add_selectors(to: &mut Vec<LabelSelector>, selectors: impl Iterator<Item = LabelSelector>) {
+    for selector in selectors {
+        if Selector::try_from(selector.clone()).is_ok() && !to.contains(&selector) {
+            to.push(selector);
         }
     }
-    selectors
 }
 
 fn metadata(namespace: &str, model: &str) -> ObjectMeta {

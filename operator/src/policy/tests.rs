@@ -4,6 +4,7 @@ mod author;
 mod editor;
 mod edits;
 mod identity;
+mod refused;
 mod reports;
 mod unreadable;
 

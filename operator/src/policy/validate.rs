@@ -2,6 +2,7 @@
 
 mod choice;
 mod hold;
+mod refused;
 mod resolution;
 mod strays;
 
@@ -17,6 +18,7 @@ use personaguard_api::conditions::reason;
 use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodState};
 use personaguard_resolve::{self as resolve, Rejection};
 use personaguard_wire::{GuardConfig, ResolvedPolicy};
+use refused::refused;
 use resolution::{Resolution, resolve_scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +32,9 @@ pub(crate) struct Validated {
     /// PEM bundle that sidecars are to trust.
     pub(crate) authorities: String,
     pub(crate) plan: Plan,
+    /// Policies that fail closed and for which nothing can be injected: no pod of theirs may start.
+    /// `None` where that stays as it is.
+    pub(crate) refused: Option<Vec<Arc<PersonaPolicy>>>,
     /// Why a policy is not enforced as written, by name.
     pub(crate) rejected: BTreeMap<String, Rejection>,
 }
@@ -157,7 +162,7 @@ pub(super) fn validate(inputs: &Inputs) -> Validated {
         if matches!(stored, Stored::Unreadable) && !resolution.rejected.is_empty() {
             // What they were in force as cannot be told, so it is not replaced.
             let rejection = Rejection::new(reason::UNREADABLE, UNREADABLE_CONFIG);
-            return validated(inputs, hold(inputs, &stored, &rejection));
+            return validated(inputs, &stored, hold(inputs, &stored, &rejection));
         }
         list_unresolved(&mut resolution, inputs);
         resolution
@@ -192,18 +197,32 @@ pub(super) fn validate(inputs: &Inputs) -> Validated {
         );
         hold(inputs, &stored, &Rejection::new(reason::MODEL_NOT_FOUND, message))
     };
-    validated(inputs, (plan, rejected))
+    validated(inputs, &stored, (plan, rejected))
 }
 
 const UNREADABLE_CONFIG: &str = "The config of this model in this namespace was written by another \
     version and cannot be read, so it stays as it is: upgrade the operator.";
 
-fn validated(inputs: &Inputs, (plan, rejected): (Plan, BTreeMap<String, Rejection>)) -> Validated {
+/// What is said of a policy whose pods must not start.
+const NO_POD_STARTS: &str = " Until then no pod that it selects starts, since it fails closed.";
+
+fn validated(
+    inputs: &Inputs,
+    stored: &Stored,
+    (plan, mut rejected): (Plan, BTreeMap<String, Rejection>),
+) -> Validated {
+    let refused = refused(inputs, stored, &plan);
+    for policy in refused.iter().flatten() {
+        if let Some(rejection) = rejected.get_mut(&policy.name_any()) {
+            rejection.message.push_str(NO_POD_STARTS);
+        }
+    }
     Validated {
         scope: inputs.scope.clone(),
         settings: Arc::clone(&inputs.settings),
         authorities: inputs.authorities.clone(),
         plan,
+        refused,
         rejected,
     }
 }

@@ -92,6 +92,17 @@ async fn item_15_while_the_config_cannot_be_written_new_pods_get_the_sidecar_tha
     assert_ne!(now.spec.selectors, before.spec.selectors, "and whoever is selected gets one");
 }
 
+#[tokio::test]
+async fn invariant_9_which_pods_must_not_start_is_written_without_a_config() {
+    let mut closed = policy("no-villains", 1, "evil");
+    closed.spec.failure_policy = personaguard_api::FailurePolicy::Closed;
+    let mut inputs = inputs(vec![closed]);
+    inputs.model = None;
+    let (seen, failed) = reconcile(&server("PATCH nothing"), &mut inputs).await;
+    assert_eq!(seen, ["PATCH personainjections/personaguard-smollm2"]);
+    assert!(failed.refusal().is_none());
+}
+
 #[test]
 fn item_15_a_webhook_that_refuses_with_any_code_is_told() {
     for code in [403, 404, 409, 422] {

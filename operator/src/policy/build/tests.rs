@@ -95,7 +95,10 @@ fn a_gpu_is_requested_with_cuda_only() {
     let mut inputs = inputs(vec![policy("no-villains", 1, "evil")]);
     inputs.model = Some(Arc::new(cuda));
     let injection = object(built(&inputs).injection);
-    assert_eq!(json(&injection.spec.container.resources)["limits"], json!({"nvidia.com/gpu": "1"}));
+    assert_eq!(
+        json(&injection.spec.container.unwrap().resources)["limits"],
+        json!({"nvidia.com/gpu": "1"})
+    );
 }
 
 #[test]
@@ -209,7 +212,7 @@ fn a_sidecar_has_the_resources_of_its_model_or_else_those_of_the_installation() 
             Arc::make_mut(inputs.model.as_mut().unwrap()).spec.runtime.resources = None;
         }
         let injection = object(built(&inputs).injection);
-        injection.spec.container.resources.unwrap().requests.unwrap()["cpu"].0.clone()
+        injection.spec.container.unwrap().resources.unwrap().requests.unwrap()["cpu"].0.clone()
     };
     assert_eq!((requested(true), requested(false)), ("1".to_owned(), "50m".to_owned()));
 }

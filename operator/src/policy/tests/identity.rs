@@ -13,7 +13,7 @@ use std::sync::Arc;
 fn running() -> (Inputs, String) {
     let mut inputs = inputs(vec![policy("a", 3, "evil"), policy("b", 1, "evil")]);
     settle(&mut inputs);
-    let env = inputs.injection.as_ref().unwrap().spec.container.env.clone().unwrap();
+    let env = inputs.injection.as_ref().unwrap().spec.container.clone().unwrap().env.unwrap();
     let identity =
         env.into_iter().find(|it| it.name == names::MODEL_IDENTITY_ENV).unwrap().value.unwrap();
     let mut pod = pod("chat-1", Some("smollm2"));
@@ -57,7 +57,7 @@ fn item_13_an_edit_of_the_model_is_for_pods_created_after_and_those_that_run_kee
         let config = GuardConfig::from_yaml(file(&inputs, "config.yaml").unwrap().as_bytes());
         let present = config.unwrap().model.identity();
         assert_ne!(present, identity, "{case}");
-        let env = inputs.injection.as_ref().unwrap().spec.container.env.clone().unwrap();
+        let env = inputs.injection.as_ref().unwrap().spec.container.clone().unwrap().env.unwrap();
         assert!(env.iter().any(|it| it.value.as_ref() == Some(&present)), "{case}");
         // The pod enforces what it did, and status counts it so.
         let validated = validate(&inputs);

@@ -64,6 +64,38 @@ async fn invariant_9_a_pod_of_a_closed_policy_never_starts_unguarded_and_no_othe
     cluster.finish(vec![namespace]).await;
 }
 
+/// What the operator writes for a policy whose model does not exist.
+#[tokio::test]
+async fn invariant_9_a_pod_of_a_closed_policy_does_not_start_before_anything_can_be_injected() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.namespace("early", &json!({})).await;
+    let mut spec = cluster.injection.clone();
+    let chat = json!([{ "matchLabels": { "app": "chat" } }]);
+    (spec["selectors"], spec["closedSelectors"]) = (json!([]), chat);
+    for field in ["container", "volumes", "env"] {
+        spec.as_object_mut().unwrap().remove(field);
+    }
+    cluster.write(&namespace, "closed", spec.clone()).await;
+    let mut with_init = labelled(&json!({ "app": "chat" }));
+    with_init["spec"]["initContainers"] = json!([{ "name": names::CONTAINER, "image": "mine" }]);
+    for pod in [labelled(&json!({ "app": "chat" })), with_init] {
+        let (refusal, _) =
+            wait::until("a pod without a sidecar to be refused", fixture::PATIENCE, || async {
+                Ok(cluster.dry_run(&namespace, &pod).await.err())
+            })
+            .await
+            .unwrap();
+        assert!(refusal.contains("kubectl get personapolicies"), "{refusal}");
+    }
+    let other = labelled(&json!({ "app": "other" }));
+    cluster.assert_untouched(&namespace, &other, "a pod that no such policy selects").await;
+    // A selector that would inject nothing is a mistake.
+    spec["selectors"] = json!([{}]);
+    let refusal = cluster.try_write(&namespace, "selecting", &spec).await.unwrap_err();
+    assert!(refusal.contains("there is nothing to inject"), "{refusal}");
+    cluster.finish(vec![namespace]).await;
+}
+
 /// A namespace in which a Closed policy selects `app: chat`.
 async fn closed(cluster: &Cluster, name: &str) -> String {
     let namespace = cluster.namespace(name, &json!({})).await;

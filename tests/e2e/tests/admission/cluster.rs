@@ -70,13 +70,23 @@ impl Cluster {
     }
 
     pub(crate) async fn write(&self, namespace: &str, name: &str, spec: Value) -> Value {
+        self.try_write(namespace, name, &spec).await.unwrap();
+        spec
+    }
+
+    pub(crate) async fn try_write(
+        &self,
+        namespace: &str,
+        name: &str,
+        spec: &Value,
+    ) -> Result<(), String> {
         let object: PersonaInjection = serde_json::from_value(
             json!({ "metadata": { "name": name, "namespace": namespace }, "spec": spec }),
         )
         .unwrap();
         let api: Api<PersonaInjection> = Api::namespaced(self.operator.clone(), namespace);
-        api.create(&PostParams::default(), &object).await.unwrap();
-        spec
+        let created = api.create(&PostParams::default(), &object).await;
+        created.map(drop).map_err(|error| error.to_string())
     }
 
     /// A namespace with selectors in force.

@@ -2,15 +2,19 @@
 //!    The message says what to do.
 
 use anyhow::Result;
-use personaguard_e2e::{Fixture, fixture, objects};
+use personaguard_e2e::{Fixture, fixture, objects, wait};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// `kubectl apply -f -`. Returns whether it succeeded, and its stderr.
 fn kubectl_apply(manifest: &Value) -> Result<(bool, String)> {
+    kubectl(&["apply", "-f", "-"], manifest)
+}
+
+/// Returns whether it succeeded, and its stderr.
+fn kubectl(arguments: &[&str], manifest: &Value) -> Result<(bool, String)> {
     let mut kubectl = Command::new("kubectl")
-        .args(["apply", "-f", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -139,6 +143,25 @@ async fn s08_a_bad_policy_is_refused_with_a_message_that_says_what_to_do() -> Re
             "{case}"
         );
     }
+    // One that fails closed lets no pod start for which it cannot be enforced.
+    let mut closed = policy(json!([good]));
+    (closed["spec"]["model"], closed["spec"]["failurePolicy"]) =
+        (json!("no-such-model"), json!("Closed"));
+    assert!(kubectl_apply(&closed)?.0);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "early", "namespace": fixture.namespace, "labels": { "app": "chat" }
+        },
+        "spec": { "containers": [{ "name": "app", "image": "localhost/never-pulled" }] }
+    });
+    let (refusal, _) = wait::until("a pod to be refused", fixture::PATIENCE, || async {
+        let (created, stderr) = kubectl(&["apply", "--dry-run=server", "-f", "-"], &pod)?;
+        Ok((!created).then_some(stderr))
+    })
+    .await?;
+    println!("early: {refusal}");
+    assert!(refusal.contains("kubectl get personapolicies"), "{refusal}");
     // Once corrected, it is accepted.
     assert!(kubectl_apply(&policy(json!([good])))?.0);
     fixture.policy_condition("Accepted", "True").await?;
