@@ -50,6 +50,15 @@ pub struct PersonaModelSpec {
     pub source: ModelSource,
     /// SHA-256 of the weight file. A sidecar serves no other file.
     pub sha256: Digest,
+    /// Other names by which apps may ask for it in placement Serve, such as `gpt-4o-mini`, at most
+    /// 16. Answers have the PersonaModel's own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub aliases: Vec<String>,
     /// How sidecars run the model.
     #[serde(default)]
     pub runtime: Runtime,

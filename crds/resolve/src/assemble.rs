@@ -52,6 +52,7 @@ pub fn served_model(model: &PersonaModel) -> ServedModel {
     let runtime = &model.spec.runtime;
     ServedModel {
         name: model.name_any(),
+        aliases: model.spec.aliases.clone(),
         file: format!("{}/{}", names::MODEL_DIR, model.spec.source.path()),
         sha256: model.spec.sha256.clone(),
         context_length: runtime.context_length,

@@ -21,7 +21,12 @@ pub(crate) fn model() -> PersonaModel {
     let runtime = Runtime { device: Device::Cpu, ..Runtime::default() };
     PersonaModel::new(
         "smollm2",
-        PersonaModelSpec { source, sha256: Digest::of(b"weights"), runtime },
+        PersonaModelSpec {
+            source,
+            sha256: Digest::of(b"weights"),
+            aliases: vec!["gpt-4o-mini".into()],
+            runtime,
+        },
     )
 }
 

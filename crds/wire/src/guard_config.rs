@@ -97,6 +97,9 @@ pub enum GuardConfigError {
 pub struct ServedModel {
     /// Name by which clients ask for it.
     pub name: String,
+    /// Other names by which they may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// Weight file: absolute, or relative to the config folder.
     pub file: String,
     /// SHA-256 of the weight file; another file is not served.

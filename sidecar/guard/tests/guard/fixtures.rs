@@ -40,6 +40,7 @@ pub(crate) fn config(
         kind: GuardConfig::KIND.to_owned(),
         model: ServedModel {
             name: "m".to_owned(),
+            aliases: Vec::new(),
             file: "m.gguf".to_owned(),
             sha256: digest(),
             context_length: 64,

@@ -1,4 +1,4 @@
-//! `/v1/models`: the one model that is served.
+//! `/v1/models`: the one model that is served, under each of its names.
 
 use crate::http::ApiError;
 use crate::openai::{ModelBody, ModelList};
@@ -10,13 +10,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::sync::Arc;
 
-fn body(active: &ActiveModel) -> ModelBody {
-    ModelBody::new(active.name.clone(), active.created)
+fn body(active: &ActiveModel, name: &str) -> ModelBody {
+    ModelBody::new(name.to_owned(), active.created)
 }
 
-/// The list of models: one while it serves, none before.
+/// The list of models: the names of the one that serves, none before.
 pub(super) async fn list(State(app): State<Arc<AppState>>) -> Json<ModelList> {
-    Json(ModelList::new(app.active_model().iter().map(|active| body(active)).collect()))
+    let active = app.active_model();
+    let names = active.iter().flat_map(|active| active.names().map(|name| body(active, name)));
+    Json(ModelList::new(names.collect()))
 }
 
 /// One model.
@@ -32,8 +34,8 @@ pub(super) async fn get(
         ));
     };
     let active = app.active_model().ok_or_else(|| not_ready(&app))?;
-    if id == active.name {
-        Ok(Json(body(&active)))
+    if active.is_called(&id) {
+        Ok(Json(body(&active, &id)))
     } else {
         Err(ApiError::model_not_found(&id, &active.name))
     }

@@ -74,7 +74,7 @@ impl Incoming {
         let request = parse(&body)?;
         drop(body);
         let active = app.active_model().ok_or_else(|| not_ready(&app))?;
-        if request.model != active.name {
+        if !active.is_called(&request.model) {
             return Err(ApiError::model_not_found(&request.model, &active.name));
         }
         let decision = decide(&app, &active, &request.overrides)?

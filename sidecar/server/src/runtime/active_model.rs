@@ -14,8 +14,10 @@ use std::time::Duration;
 /// A model that serves under a plan. A request keeps the one it began with.
 #[derive(Debug)]
 pub struct ActiveModel {
-    /// Name, as clients ask for it.
+    /// Name, as answers have it.
     pub name: String,
+    /// Other names by which clients may ask for it.
+    pub aliases: Vec<String>,
     /// Digest of the weight file.
     pub digest: Digest,
     /// When the weights were loaded, in seconds since the epoch.
@@ -60,6 +62,7 @@ impl ActiveModel {
         let deadline = config.guard.model.scoring_deadline_seconds;
         Ok(Self {
             name: config.guard.model.name.clone(),
+            aliases: config.guard.model.aliases.clone(),
             digest,
             created,
             max_request_bytes: config.guard.model.max_request_bytes.map(|bytes| bytes as usize),
@@ -72,6 +75,16 @@ impl ActiveModel {
             interventions,
             engine,
         })
+    }
+
+    /// Whether clients may ask for it by this name.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.names().any(|own| own == name)
+    }
+
+    /// The names by which clients may ask for it, its own first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
     }
 
     /// Logs what is in force, and every policy and trait that is not.

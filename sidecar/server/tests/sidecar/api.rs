@@ -1,6 +1,6 @@
 //! The API, as a client sees it.
 
-use crate::rig::{LAYER, MODEL, Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{ALIAS, LAYER, MODEL, Rig, chat, finish_reason, policy, streamed, text, with};
 use personaguard_terms::Action;
 use serde_json::json;
 
@@ -46,6 +46,14 @@ async fn models_and_health() {
         serde_json::from_str(&rig.get(&format!("/v1/models/{MODEL}")).await.1).unwrap();
     assert_eq!((&one["id"], &one["object"]), (&json!(MODEL), &json!("model")));
     assert_eq!(rig.get("/v1/models/other").await.0, 404);
+    // As apps have it in their code.
+    assert_eq!(list["data"][1]["id"], ALIAS);
+    assert_eq!(rig.get(&format!("/v1/models/{ALIAS}")).await.0, 200);
+    let mut body = chat("Say hello.");
+    body["model"] = json!(ALIAS);
+    assert_eq!(rig.complete(&body).await["model"], MODEL);
+    body["model"] = json!("gpt-4o");
+    assert_eq!(rig.post(&body).await.status(), 404);
     assert_eq!(rig.get("/healthz").await.0, 200);
     assert_eq!(rig.metric("personaguard_model_ready").await, Some(1.0));
 }

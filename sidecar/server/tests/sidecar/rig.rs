@@ -34,6 +34,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub(crate) const MODEL: &str = "test-model";
+/// Another name of it, as apps have in their code.
+pub(crate) const ALIAS: &str = "gpt-4o-mini";
 pub(crate) const LAYER: u32 = 3;
 /// Width of the model's residual stream.
 pub(crate) const HIDDEN: usize = personaguard_tiny_model::HIDDEN;
@@ -217,6 +219,7 @@ impl Folder {
                 kind: GuardConfig::KIND.to_owned(),
                 model: ServedModel {
                     name: MODEL.to_owned(),
+                    aliases: vec![ALIAS.to_owned()],
                     file: weights().to_string_lossy().into_owned(),
                     sha256: digest.clone(),
                     context_length: CONTEXT_LENGTH,
