@@ -10,6 +10,7 @@ mod grammar;
 mod guarded;
 mod models;
 mod piece;
+mod prompt;
 mod request;
 mod response_head;
 mod responses;

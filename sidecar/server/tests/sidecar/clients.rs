@@ -1,0 +1,112 @@
+//! What client libraries really send, in placement Serve.
+
+use crate::rig::{
+    Folder, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
+};
+use personaguard_terms::Action;
+use serde_json::{Value, json};
+
+async fn prompt_tokens(rig: &Rig, fields: Value) -> u64 {
+    let answer = rig.complete(&with(with(chat("Hi"), json!({ "max_tokens": 1 })), fields)).await;
+    answer["usage"]["prompt_tokens"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_goes_on_whatever_its_history_holds() {
+    let rig = Rig::ready(vec![]).await;
+    let call = |id: Value, arguments: Value| {
+        json!({ "id": id, "type": "function", "index": 0,
+            "function": { "name": "list_boats", "arguments": arguments } })
+    };
+    let asked = json!({ "role": "user", "content": "List my boats." });
+    for arguments in [json!(""), json!(" "), json!("{\"pier\": \"nor"), json!("null"), json!(null)]
+    {
+        let messages = json!([
+            asked,
+            { "role": "assistant", "content": null, "annotations": [], "refusal": null,
+                "audio": null, "function_call": null, "reasoning_content": "Boats.",
+                "tool_calls": [call(json!("call_1"), arguments)] },
+            { "role": "tool", "tool_call_id": "call_1", "content": "[\"Ada\"]" },
+            { "role": "assistant", "content": null, "tool_calls": [] },
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "name": "ann", "content": [{ "type": "text", "text": "And now?",
+                "cache_control": { "type": "ephemeral" } }] },
+        ]);
+        let tokens = prompt_tokens(&rig, json!({ "messages": messages })).await;
+        assert!(tokens > prompt_tokens(&rig, json!({ "messages": [asked] })).await);
+    }
+    // Cut at its start, and with a result that says nothing.
+    let messages = json!([
+        { "role": "tool", "tool_call_id": "gone", "content": null },
+        { "role": "tool", "content": [] },
+        { "role": "assistant" },
+        asked,
+    ]);
+    prompt_tokens(&rig, json!({ "messages": messages })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_tokens_than_are_left_are_cut_to_what_is_left() {
+    let context = 256;
+    let mut folder = Folder::new(vec![policy(Action::Alert, Some(1e6))]).await;
+    folder.config.model.context_length = context;
+    folder.write();
+    let rig = Rig::start(folder, Variant::default()).await;
+    rig.until_ready().await;
+    let prompt = with(chat("sea ".repeat(200).trim()), json!({ "ignore_eos": true }));
+    for most in [json!(32_000), json!(context), json!(u64::MAX), json!(1e30), json!(-1)] {
+        let answer = rig.complete(&with(prompt.clone(), json!({ "max_tokens": most }))).await;
+        assert_eq!(answer["choices"][0]["finish_reason"], "length", "{most}");
+        assert_eq!(answer["usage"]["total_tokens"], context, "{most}");
+    }
+    let full = rig.post(&chat("sea ".repeat(300).trim())).await;
+    assert_eq!(full.status(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_tokens_to_write_the_prompt_is_only_read() {
+    let rig = Rig::ready(vec![policy(Action::Block, Some(1e6))]).await;
+    let body = with(chat("Tell me about the sea."), json!({ "max_tokens": 0 }));
+    let answer = rig.complete(&body).await;
+    assert_eq!((text(&answer), &answer["choices"][0]["finish_reason"]), ("", &json!("length")));
+    assert_eq!(answer["usage"]["completion_tokens"], 0);
+    let (chunks, done) = rig.stream(&body).await;
+    assert_eq!((streamed(&chunks).as_str(), finish_reason(&chunks), done), ("", "length", true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samplers_of_other_servers_do_what_they_do_there() {
+    let rig = Rig::ready(vec![]).await;
+    let greedy = with(chat("Tell me about the sea."), json!({ "temperature": 0 }));
+    let plain = rig.complete(&greedy).await;
+    let asking = async |fields: Value| rig.complete(&with(greedy.clone(), fields)).await;
+    assert_eq!(text(&asking(json!({ "repetition_penalty": 1, "top_k": -1 })).await), text(&plain));
+    let varied = asking(json!({ "repetition_penalty": 1.5 })).await;
+    assert_ne!(text(&varied), text(&plain));
+    let long = asking(json!({ "ignore_eos": true, "max_tokens": 200 })).await;
+    assert_eq!(long["usage"]["completion_tokens"], 200);
+    let long = asking(json!({ "min_tokens": 150, "max_tokens": 200, "stop": [" "] })).await;
+    assert!(long["usage"]["completion_tokens"].as_u64().unwrap() > 150, "{long}");
+    // The one token that is left is written over and over.
+    let biased = asking(json!({ "logit_bias": { "65": 100 }, "max_tokens": 3 })).await;
+    let token = biased["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    assert_eq!(token.chars().collect::<std::collections::HashSet<_>>().len(), 1, "{token}");
+    let stopped = asking(json!({ "logit_bias": { "65": 100 }, "stop_token_ids": [65] })).await;
+    assert_eq!((text(&stopped), &stopped["choices"][0]["finish_reason"]), ("", &json!("stop")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_by_vllms_names_is_held_to() {
+    let rig = Rig::ready(vec![]).await;
+    let schema = json!({ "type": "object", "additionalProperties": false, "required": ["a"],
+        "properties": { "a": { "type": "boolean" } } });
+    for fields in [
+        json!({ "guided_json": schema }),
+        json!({ "guided_json": schema.to_string() }),
+        json!({ "structured_outputs": { "json": schema } }),
+    ] {
+        let answer = rig.complete(&with(chat("Yes or no?"), fields)).await;
+        let said: Value = serde_json::from_str(text(&answer)).unwrap();
+        assert!(said["a"].is_boolean(), "{said}");
+    }
+}
