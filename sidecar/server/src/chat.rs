@@ -9,6 +9,7 @@ mod completions;
 mod grammar;
 mod guarded;
 mod models;
+mod path;
 mod piece;
 mod prompt;
 mod request;
@@ -23,7 +24,7 @@ mod text;
 mod whole;
 
 use crate::admin;
-use crate::http::{Limits, catch_panics, with_fallbacks};
+use crate::http::{Limits, catch_panics, front, open_to_browsers, with_fallbacks};
 use crate::runtime::AppState;
 use axum::Router;
 use axum::extract::FromRef;
@@ -57,7 +58,8 @@ pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
         .route("/v1/responses", post(responses::responses))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::get));
-    catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }))
+    let routes = catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }));
+    front(routes.layer(open_to_browsers(path::is_api)), path::respell)
 }
 
 #[cfg(test)]

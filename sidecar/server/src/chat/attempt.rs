@@ -48,13 +48,13 @@ impl Attempt {
     }
 
     pub(super) fn add_prompt(&mut self, prompt: &Prefill) {
-        self.usage = Usage::new(prompt.tokens, 0);
+        self.usage = Usage::new(prompt.tokens, 0).with_cached(prompt.cached);
         self.decision.add_prompt(&prompt.projections);
     }
 
     /// Takes a token; with a tokenizer, its log probability is reported.
     pub(super) fn add_token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
-        self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
+        self.usage = self.usage.with_completion(self.usage.completion_tokens + 1);
         self.decision.add_token(&token.projections);
         self.sentences.push(&token.text);
         if retain.text {
@@ -69,7 +69,7 @@ impl Attempt {
     }
 
     pub(super) fn finish(&mut self, end: End, retain: Retain) {
-        self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
+        self.usage = self.usage.with_completion(end.completion_tokens);
         self.decision.finish();
         if retain.text {
             self.text.push_str(&end.text);

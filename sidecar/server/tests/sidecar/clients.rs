@@ -110,3 +110,73 @@ async fn a_schema_by_vllms_names_is_held_to() {
         assert!(said["a"].is_boolean(), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_are_forgiven_their_slashes_and_versions() {
+    let rig = Rig::ready(vec![]).await;
+    let body = with(chat("Hi"), json!({ "max_tokens": 1 }));
+    for path in [
+        "/v1/chat/completions/",
+        "/v1//chat/completions",
+        "/chat/completions",
+        "/v1/v1/chat/completions",
+    ] {
+        let answer = rig.http.post(format!("{}{path}", rig.url)).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    for path in ["/models", "/v1/models/", "/healthz/"] {
+        assert_eq!(rig.get(path).await.0, 200, "{path}");
+        let head = rig.http.head(format!("{}{path}", rig.url)).send().await.unwrap();
+        assert_eq!(head.status(), 200, "{path}");
+        assert!(head.bytes().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_any_origin_may_ask() {
+    let rig = Rig::ready(vec![]).await;
+    let preflight = async |path: &str| {
+        let request = rig.http.request(reqwest::Method::OPTIONS, format!("{}{path}", rig.url));
+        let asked = [
+            ("origin", "http://localhost:5173"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type"),
+        ];
+        let request =
+            asked.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.send().await.unwrap()
+    };
+    let allowed = preflight("/v1/chat/completions").await;
+    assert_eq!(allowed.status(), 200);
+    for (name, value) in [
+        ("access-control-allow-origin", "http://localhost:5173"),
+        ("access-control-allow-headers", "authorization,content-type"),
+    ] {
+        assert_eq!(allowed.headers()[name], value);
+    }
+    assert!(allowed.headers()["access-control-allow-methods"].to_str().unwrap().contains("POST"));
+    assert!(allowed.headers().get("access-control-allow-credentials").is_none());
+    let metrics = preflight("/metrics").await;
+    assert!(metrics.headers().get("access-control-allow-origin").is_none());
+    // An error can be read, too.
+    let request = rig.http.post(format!("{}/v1/chat/completions/", rig.url));
+    let refused = request.header("origin", "http://a").body("{").send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.headers()["access-control-allow-origin"], "http://a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_has_an_id_of_the_clients_or_ours() {
+    let rig = Rig::ready(vec![]).await;
+    let id = async |given: Option<&str>| {
+        let request = rig.http.get(format!("{}/v1/models", rig.url));
+        let request = given.into_iter().fold(request, |r, id| r.header("x-request-id", id));
+        let answer = request.send().await.unwrap();
+        answer.headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(id(Some("req-7")).await, "req-7");
+    let ours = id(None).await;
+    assert!(ours.len() == 32 && ours != id(None).await, "{ours}");
+    assert_ne!(id(Some("a b")).await, "a b");
+    assert_ne!(id(Some(&"x".repeat(200))).await, "x".repeat(200));
+}

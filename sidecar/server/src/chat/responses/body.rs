@@ -79,7 +79,7 @@ fn cut(finish_reason: FinishReason) -> Option<&'static str> {
 fn usage(usage: Usage) -> Value {
     let (input, output) = (usage.prompt_tokens, usage.completion_tokens);
     json!({
-        "input_tokens": input, "input_tokens_details": { "cached_tokens": 0 },
+        "input_tokens": input, "input_tokens_details": { "cached_tokens": usage.cached_tokens() },
         "output_tokens": output, "output_tokens_details": { "reasoning_tokens": 0 },
         "total_tokens": input + output,
     })
