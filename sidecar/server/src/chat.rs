@@ -21,6 +21,7 @@ mod start;
 mod stream;
 mod submit;
 mod text;
+mod tokenize;
 mod whole;
 
 use crate::admin;
@@ -57,7 +58,9 @@ pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
         .route("/v1/completions", post(text::completions))
         .route("/v1/responses", post(responses::responses))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/{id}", get(models::get));
+        .route("/v1/models/{id}", get(models::get))
+        .route("/tokenize", post(tokenize::tokenize))
+        .route("/detokenize", post(tokenize::detokenize));
     let routes = catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }));
     front(routes.layer(open_to_browsers(path::is_api)), path::respell)
 }

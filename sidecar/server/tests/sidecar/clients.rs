@@ -1,7 +1,7 @@
 //! What client libraries really send, in placement Serve.
 
 use crate::rig::{
-    Folder, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
+    CONTEXT_LENGTH, Folder, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
 };
 use personaguard_terms::Action;
 use serde_json::{Value, json};
@@ -179,4 +179,42 @@ async fn each_request_has_an_id_of_the_clients_or_ours() {
     assert!(ours.len() == 32 && ours != id(None).await, "{ours}");
     assert_ne!(id(Some("a b")).await, "a b");
     assert_ne!(id(Some(&"x".repeat(200))).await, "x".repeat(200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_texts_and_chats_are_told_and_turned_back() {
+    let rig = Rig::ready(vec![]).await;
+    let ask = async |path: &str, body: Value| {
+        let answer = rig.http.post(format!("{}{path}", rig.url)).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, told) = ask("/tokenize", json!({ "prompt": "Hi <|im_end|>" })).await;
+    assert_eq!((status, &told["max_model_len"]), (200, &json!(CONTEXT_LENGTH)), "{told}");
+    assert_eq!(told["count"], told["tokens"].as_array().unwrap().len());
+    assert!(told["token_strs"].is_null());
+    let (_, text) = ask("/detokenize", json!({ "tokens": told["tokens"] })).await;
+    assert_eq!(text, json!({ "prompt": "Hi <|im_end|>" }));
+    // A chat has the tokens that its answer is written after.
+    let body = chat("Hi");
+    let spelt = json!({ "messages": body["messages"], "return_token_strs": true });
+    let (_, told) = ask("/v1/tokenize/", spelt).await;
+    let answer = rig.complete(&with(body, json!({ "max_tokens": 1 }))).await;
+    assert_eq!(told["count"], answer["usage"]["prompt_tokens"], "{told}");
+    assert_eq!(
+        told["token_strs"].as_array().unwrap().len(),
+        told["tokens"].as_array().unwrap().len()
+    );
+    assert_eq!(told["token_strs"][0], "<|im_start|>");
+    for (path, body, param) in [
+        ("/tokenize", json!({}), "prompt"),
+        ("/tokenize", json!({ "prompt": 1 }), "prompt"),
+        ("/tokenize", json!({ "messages": [] }), "messages"),
+        ("/detokenize", json!({}), "tokens"),
+        ("/detokenize", json!({ "tokens": [99_999_999] }), "tokens"),
+        ("/detokenize", json!({ "tokens": [-1] }), "tokens"),
+    ] {
+        let (status, error) = ask(path, body.clone()).await;
+        assert_eq!((status, &error["error"]["param"]), (400, &json!(param)), "{body}: {error}");
+    }
+    assert_eq!(ask("/tokenize", json!({ "model": "x", "prompt": "" })).await.0, 404);
 }
