@@ -31,6 +31,16 @@ const MAX_STOP_BYTES: usize = 1024;
 /// Alternatives to a token at most, as in OpenAI's API.
 const MAX_TOP_LOGPROBS: i64 = 20;
 
+/// Where the reasoning of a model is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reasoning {
+    /// As `reasoning_content` and `reasoning`.
+    Apart,
+    /// As the model wrote it.
+    InContent,
+    Nowhere,
+}
+
 /// A checked request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ChatRequest {
@@ -55,6 +65,7 @@ pub(super) struct ChatRequest {
     pub(super) format: Option<ResponseFormat>,
     /// Alternatives to each token, where log probabilities are asked for.
     pub(super) logprobs: Option<usize>,
+    pub(super) reasoning: Reasoning,
     pub(super) stream: bool,
     /// In a stream: whether a last chunk brings the usage.
     pub(super) include_usage: bool,
@@ -63,6 +74,12 @@ pub(super) struct ChatRequest {
 }
 
 impl ChatRequest {
+    /// Whether the answer may have any words.
+    pub(super) fn is_free(&self) -> bool {
+        let tools = self.tools.as_ref();
+        self.format.is_none() && tools.is_none_or(|tools| tools.choice == ToolChoice::Auto)
+    }
+
     /// Reads and checks a body of `chat/completions`.
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         Self::from_fields(object(body)?)
@@ -118,6 +135,16 @@ impl ChatRequest {
                 body.response_format.map_or(Ok(None), response_format::check)?,
                 other_format,
             )?,
+            reasoning: match (
+                &body.reasoning_format,
+                body.separate_reasoning,
+                body.include_reasoning,
+            ) {
+                (Some(format), ..) if format == "none" => Reasoning::InContent,
+                (_, Some(false), _) => Reasoning::InContent,
+                (_, _, Some(false)) => Reasoning::Nowhere,
+                _ => Reasoning::Apart,
+            },
             stream: body.stream,
             report,
             overrides,

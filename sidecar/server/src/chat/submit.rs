@@ -3,7 +3,8 @@
 use super::call::Callables;
 use super::coherence::CoherenceCheck;
 use super::guarded::{GuardedGeneration, Prompt, Setup};
-use super::request::ChatRequest;
+use super::reasoning::{ReasoningReader, begun};
+use super::request::{ChatRequest, Reasoning};
 use super::retry::Retry;
 use super::{grammar, prompt};
 use crate::http::ApiError;
@@ -67,6 +68,17 @@ impl ChatJob {
         }
     }
 
+    /// Only a chat has reasoning, and only an answer that may have any words.
+    fn reasoning_reader(&self, prompt: &[u32]) -> Option<ReasoningReader> {
+        let request = &self.request;
+        let is_told_apart = request.text.is_none() && request.reasoning != Reasoning::InContent;
+        is_told_apart.then(|| {
+            let model = self.active.engine.model();
+            let begun = request.is_free().then(|| begun(model, prompt)).flatten();
+            ReasoningReader::new(begun, request.reasoning == Reasoning::Apart)
+        })
+    }
+
     fn submit_choice(
         &self,
         mut generate: GenerateRequest,
@@ -88,6 +100,7 @@ impl ChatJob {
             coherence: CoherenceCheck::new(app, Arc::clone(&active), &decision, &generate.prompt),
             with_logprobs: self.request.logprobs.is_some(),
             report: self.request.report,
+            reasoning: self.reasoning_reader(&generate.prompt),
             active,
             record,
             callables,

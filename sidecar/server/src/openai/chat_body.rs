@@ -44,6 +44,10 @@ pub(crate) struct ChatBody {
     #[serde(default)]
     pub(crate) logprobs: bool,
     pub(crate) top_logprobs: Option<Integer>,
+    /// llama.cpp's, SGLang's and vLLM's fields about where reasoning is told.
+    pub(crate) reasoning_format: Option<String>,
+    pub(crate) separate_reasoning: Option<bool>,
+    pub(crate) include_reasoning: Option<bool>,
     pub(crate) response_format: Option<ResponseFormatBody>,
     #[serde(default)]
     pub(crate) tools: Vec<ToolBody>,

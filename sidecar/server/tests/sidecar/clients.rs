@@ -218,3 +218,34 @@ async fn tokens_of_texts_and_chats_are_told_and_turned_back() {
     }
     assert_eq!(ask("/tokenize", json!({ "model": "x", "prompt": "" })).await.0, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_thinks_is_told_apart_whole_and_streamed() {
+    let rig = Rig::ready(vec![policy(Action::Block, Some(1e6))]).await;
+    // The prompt ends within reasoning, which this model does not end.
+    let asked = chat("Tell me about the sea.")["messages"][0].clone();
+    let thinking = with(
+        chat(""),
+        json!({
+            "messages": [asked, { "role": "assistant", "content": "<think>" }],
+            "continue_final_message": true,
+        }),
+    );
+    let as_written = with(thinking.clone(), json!({ "reasoning_format": "none" }));
+    let written = text(&rig.complete(&as_written).await).trim().to_owned();
+    assert!(!written.is_empty());
+    let whole = rig.complete(&thinking).await;
+    let message = &whole["choices"][0]["message"];
+    assert_eq!((&message["content"], &message["reasoning"]), (&json!(""), &json!(written)));
+    assert_eq!(message["reasoning_content"], written);
+    let (chunks, done) = rig.stream(&thinking).await;
+    for field in ["reasoning_content", "reasoning"] {
+        let thought: String =
+            chunks.iter().filter_map(|c| c["choices"][0]["delta"][field].as_str()).collect();
+        assert_eq!((thought.as_str(), done), (written.as_str(), true));
+    }
+    assert_eq!(streamed(&chunks), "");
+    let hidden = rig.complete(&with(thinking, json!({ "include_reasoning": false }))).await;
+    assert_eq!(text(&hidden), "");
+    assert!(hidden["choices"][0]["message"].get("reasoning").is_none());
+}

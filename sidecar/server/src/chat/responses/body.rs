@@ -85,23 +85,6 @@ fn usage(usage: Usage) -> Value {
     })
 }
 
-/// A message that says this. Its id follows from the response's.
-pub(super) fn message(response: &str, text: &str) -> Value {
-    json!({
-        "type": "message", "id": message_id(response), "role": "assistant", "status": "completed",
-        "content": [part(text)],
-    })
-}
-
-pub(super) fn message_id(response: &str) -> String {
-    response.replacen("resp_", "msg_", 1)
-}
-
-/// The text of a message.
-pub(super) fn part(text: &str) -> Value {
-    json!({ "type": "output_text", "text": text, "annotations": [] })
-}
-
 /// A call of a function.
 pub(super) fn call(call: &ToolCall) -> Value {
     json!({
