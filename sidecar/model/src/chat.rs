@@ -2,6 +2,7 @@
 
 mod call_format;
 mod jinja;
+mod system;
 mod template;
 mod tool_text;
 mod trial;
@@ -53,15 +54,35 @@ impl Chat {
         template.prompt(tokenizer, messages, options)
     }
 
-    /// As [`Self::prompt`], with functions that the response may call.
+    /// As [`Self::prompt`], with functions that the response may call, and with system messages
+    /// where the template takes them.
     pub(crate) fn tool_prompt(
         &self,
         tokenizer: &Tokenizer,
         messages: &[Value],
         tools: &[Value],
+        options: &ChatOptions,
     ) -> Result<Vec<u32>, TemplateError> {
-        let mut options = ChatOptions::default();
+        let given = self.prompt_as_given(tokenizer, messages, tools, options);
+        let Err(TemplateError::Refused(_)) = &given else { return given };
+        for arranged in system::arrangements(messages) {
+            match self.prompt_as_given(tokenizer, &arranged, tools, options) {
+                Err(TemplateError::Refused(_)) => {}
+                prompt => return prompt,
+            }
+        }
+        given
+    }
+
+    fn prompt_as_given(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[Value],
+        tools: &[Value],
+        options: &ChatOptions,
+    ) -> Result<Vec<u32>, TemplateError> {
         if self.template_call_format(tokenizer).is_some() {
+            let mut options = options.clone();
             if !tools.is_empty() {
                 options.variables.insert("tools".into(), tools.into());
             }
@@ -69,14 +90,14 @@ impl Chat {
         }
         let messages = tool_messages_as_text(messages);
         if tools.is_empty() {
-            return self.prompt(tokenizer, &messages, &options);
+            return self.prompt(tokenizer, &messages, options);
         }
         let described = describe_functions(&messages, tools, DescribeIn::System);
-        match self.prompt(tokenizer, &described, &options) {
+        match self.prompt(tokenizer, &described, options) {
             // Some templates take no system message.
             Err(TemplateError::Refused(_)) if messages[0]["role"] != "system" => {
                 let described = describe_functions(&messages, tools, DescribeIn::User);
-                self.prompt(tokenizer, &described, &options)
+                self.prompt(tokenizer, &described, options)
             }
             prompt => prompt,
         }

@@ -191,7 +191,8 @@ impl Model {
     /// may hold calls (`tool_calls`, with `arguments` as an object) and results (role `tool`). A
     /// chat template that knows tools gets all this as it is. For any other, calls and results
     /// become text of their turns, and the functions are described in the system message, or in the
-    /// first message where the template takes no system message.
+    /// first message where the template takes no system message. System messages that the template
+    /// refuses where they stand are put in front, or into the first message of the user.
     ///
     /// # Errors
     /// See [`TemplateError`].
@@ -199,8 +200,9 @@ impl Model {
         &self,
         messages: &[Value],
         tools: &[Value],
+        options: &ChatOptions,
     ) -> Result<Vec<u32>, TemplateError> {
-        self.chat.tool_prompt(&self.tokenizer, messages, tools)
+        self.chat.tool_prompt(&self.tokenizer, messages, tools, options)
     }
 
     /// How this model writes tool calls: as its chat template does, or as Hermes where that knows

@@ -129,6 +129,20 @@ impl Tokenizer {
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
+    /// As [`Self::decode`], with control tokens as their files write them. With
+    /// [`Self::encode_with_control`] they become the same tokens again.
+    #[must_use]
+    pub fn decode_with_control(&self, tokens: &[u32]) -> String {
+        let mut bytes: Vec<u8> = Vec::new();
+        for &token in tokens {
+            match self.parts.special.control.text_of(token) {
+                Some(text) => bytes.extend(text.as_bytes()),
+                None => bytes.extend(self.token_bytes(token)),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Bytes of one token, which may be a part of a character; none for a control token.
     #[must_use]
     pub fn token_bytes(&self, token: u32) -> &[u8] {

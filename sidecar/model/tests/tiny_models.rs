@@ -389,10 +389,14 @@ fn requests_that_do_not_fit_are_refused_with_the_reason() {
         refused(tap(3, 65)),
         SubmitError::InvalidWidth { found: 65, hidden_size: 64 }
     ));
-    assert!(matches!(
-        refused(GenerateRequest { max_tokens: 0, ..base() }),
-        SubmitError::Parameter { .. }
-    ));
+    let logit_bias = vec![(260, 1.0)];
+    for sampling in [
+        Sampling { logit_bias, ..Sampling::default() },
+        Sampling { repetition_penalty: 0.0, ..Sampling::default() },
+    ] {
+        let error = refused(GenerateRequest { sampling, ..base() });
+        assert!(matches!(error, SubmitError::Parameter { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -8,8 +8,12 @@ mod coherence;
 mod completions;
 mod grammar;
 mod guarded;
+mod held_text;
 mod models;
+mod path;
 mod piece;
+mod prompt;
+mod reasoning;
 mod request;
 mod response_head;
 mod responses;
@@ -19,10 +23,11 @@ mod start;
 mod stream;
 mod submit;
 mod text;
+mod tokenize;
 mod whole;
 
 use crate::admin;
-use crate::http::{Limits, catch_panics, with_fallbacks};
+use crate::http::{Limits, catch_panics, front, open_to_browsers, with_fallbacks};
 use crate::runtime::AppState;
 use axum::Router;
 use axum::extract::FromRef;
@@ -55,8 +60,11 @@ pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
         .route("/v1/completions", post(text::completions))
         .route("/v1/responses", post(responses::responses))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/{id}", get(models::get));
-    catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }))
+        .route("/v1/models/{id}", get(models::get))
+        .route("/tokenize", post(tokenize::tokenize))
+        .route("/detokenize", post(tokenize::detokenize));
+    let routes = catch_panics(with_fallbacks(routes).with_state(Chat { app, limits }));
+    front(routes.layer(open_to_browsers(path::is_api)), path::respell)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod body_budget;
 mod connections;
 mod error;
 mod event_stream;
+mod front;
 mod headers;
 mod limits;
 mod listen;
@@ -20,6 +21,7 @@ pub(crate) use body::{
 pub use body_budget::{ArrivingBody, BodyBudget, BodyGuard, NoRoom};
 pub(crate) use error::ApiError;
 pub(crate) use event_stream::{KEEP_ALIVE, event_stream};
+pub(crate) use front::{front, open_to_browsers};
 pub(crate) use headers::is_encoded;
 pub use limits::Limits;
 pub use listen::listen;

@@ -26,13 +26,14 @@ pub(crate) use extension::{
     ExtensionBody, PolicyInfo, ScoreReport, ThresholdInfo, TraitOverrides, TraitScore,
 };
 pub(crate) use finish_reason::FinishReason;
+pub(crate) use integer::Integer;
 pub(crate) use invalid::{identifier, integer, invalid, missing, number, unknown, unsupported};
 pub(crate) use json::{object, typed};
 pub(crate) use lenient::{answered, lenient};
-pub(crate) use message::{Content, MessageBody, Part};
+pub(crate) use message::{Content, MessageBody, Part, PartKind, arguments};
 pub(crate) use model::{ModelBody, ModelList};
 pub(crate) use string_or_list::StringOrList;
 pub(crate) use tool::{
-    CalledFunction, FunctionType, ToolBody, ToolCall, ToolCallBody, ToolChoiceBody,
+    CallOfFunction, CalledFunction, FunctionType, ToolBody, ToolCall, ToolCallBody, ToolChoiceBody,
 };
 pub(crate) use usage::Usage;

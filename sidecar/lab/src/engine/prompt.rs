@@ -43,7 +43,7 @@ pub(crate) fn messages_prompt(
     if tools.is_empty() && !messages.iter().any(calls) {
         return Ok(model.chat_prompt(messages, &Default::default())?);
     }
-    Ok(model.tool_prompt(messages, tools)?)
+    Ok(model.tool_prompt(messages, tools, &Default::default())?)
 }
 
 /// The conversations that the model's chat template accepts and `keep` wants, which is given each

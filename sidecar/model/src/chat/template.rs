@@ -17,7 +17,7 @@ const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 const MAX_PROMPT_BYTES: usize = 64 << 20;
 
 /// Input of a chat template other than the messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChatOptions {
     /// Whether the prompt ends with the start of the assistant's turn, so that the model answers.
     /// True by default.

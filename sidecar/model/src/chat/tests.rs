@@ -5,7 +5,7 @@ use serde_json::Map;
 use serde_json::json;
 
 /// A byte-level tokenizer with two control tokens.
-fn tokenizer() -> Tokenizer {
+pub(super) fn tokenizer() -> Tokenizer {
     let mut tokens: Vec<String> =
         ["<|im_start|>", "<|im_end|>", "<|im_start|><|"].map(String::from).into();
     let latin = (33..=126_u32).chain(161..=172).chain(174..=255).chain(256..=323);

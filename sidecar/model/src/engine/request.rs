@@ -10,8 +10,8 @@ pub struct GenerateRequest {
     /// Prompt tokens, at least one, from [`crate::Model::chat_prompt`] or
     /// [`crate::Tokenizer::encode`].
     pub prompt: Vec<u32>,
-    /// Most tokens to generate, at least 1. Where the context has room for fewer, that is the
-    /// limit.
+    /// Most tokens to generate. Where the context has room for fewer, that is the limit. With 0 the
+    /// prompt is read, and nothing is written.
     pub max_tokens: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
@@ -83,6 +83,17 @@ pub struct Sampling {
     pub presence_penalty: f32,
     /// Subtracted from a token's logit once for each time the response already holds it, in -2..=2.
     pub frequency_penalty: f32,
+    /// Divides the logits above 0 of every token that prompt or response hold, and multiplies those
+    /// below (arXiv 1909.05858). Above 0; 1 changes nothing.
+    pub repetition_penalty: f32,
+    /// Added to the logits of these tokens, before penalties.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Tokens that come before one may end the response, or a stop string may.
+    pub min_tokens: usize,
+    /// Whether the model's own tokens for that do not end the response.
+    pub ignore_end: bool,
+    /// Further tokens that end the response.
+    pub stop_tokens: Vec<u32>,
     /// Makes sampling repeatable. `None` draws a seed for each request.
     pub seed: Option<u64>,
 }
@@ -96,6 +107,11 @@ impl Default for Sampling {
             min_p: 0.0,
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
+            repetition_penalty: 1.0,
+            logit_bias: Vec::new(),
+            min_tokens: 0,
+            ignore_end: false,
+            stop_tokens: Vec::new(),
             seed: None,
         }
     }

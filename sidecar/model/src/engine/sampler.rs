@@ -1,13 +1,15 @@
 //! Sampling the next token from logits.
 
+mod adjust;
+
 use super::error::EngineError;
 use super::event::TokenProbability;
 use super::request::Sampling;
 use crate::grammar::{Grammar, NoValidToken};
 use crate::kernel::vector;
+use adjust::Written;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::collections::HashMap;
 
 /// One request's sampler, with the tokens that it has chosen so far.
 #[derive(Debug)]
@@ -15,8 +17,7 @@ pub(super) struct Sampler {
     sampling: Sampling,
     top_logprobs: usize,
     random: StdRng,
-    /// How often the response holds each token.
-    counts: HashMap<u32, u32>,
+    written: Written,
     grammar: Option<Grammar>,
 }
 
@@ -32,9 +33,25 @@ pub(super) struct SampledToken {
 
 impl Sampler {
     /// `top_logprobs` is how many alternatives are reported with each token.
-    pub(super) fn new(sampling: Sampling, top_logprobs: usize, grammar: Option<Grammar>) -> Self {
+    pub(super) fn new(
+        sampling: Sampling,
+        top_logprobs: usize,
+        grammar: Option<Grammar>,
+        prompt: &[u32],
+    ) -> Self {
         let random = sampling.seed.map_or_else(StdRng::from_os_rng, StdRng::seed_from_u64);
-        Self { sampling, top_logprobs, random, counts: HashMap::new(), grammar }
+        let written = Written::new(&sampling, prompt);
+        Self { sampling, top_logprobs, random, written, grammar }
+    }
+
+    /// Whether this token ends a response; `end_tokens` are the model's own that do.
+    pub(super) fn is_end(&self, token: u32, end_tokens: &[u32]) -> bool {
+        end_tokens.contains(&token) || self.sampling.stop_tokens.contains(&token)
+    }
+
+    /// Whether so many tokens are too few for a response.
+    pub(super) fn is_too_short(&self, tokens: usize) -> bool {
+        tokens <= self.sampling.min_tokens
     }
 
     /// Whether the grammar lets nothing follow the tokens chosen so far.
@@ -42,7 +59,7 @@ impl Sampler {
         self.grammar.as_ref().is_some_and(Grammar::is_complete)
     }
 
-    /// Chooses a token; `end_tokens` are those that end a response.
+    /// Chooses a token; `end_tokens` are the model's own that end a response.
     pub(super) fn sample(
         &mut self,
         logits: &[f32],
@@ -53,11 +70,12 @@ impl Sampler {
         if !norm.is_finite() {
             return Err(EngineError::NotFinite);
         }
-        let id = self.pick(logits, max)?.ok_or(EngineError::NotFinite)?;
-        if let Some(grammar) = self.grammar.as_mut().filter(|_| !end_tokens.contains(&id)) {
+        let id = self.pick(logits, max, end_tokens)?.ok_or(EngineError::NotFinite)?;
+        let ends = self.is_end(id, end_tokens);
+        if let Some(grammar) = self.grammar.as_mut().filter(|_| !ends) {
             grammar.push(id)?;
         }
-        *self.counts.entry(id).or_default() += 1;
+        self.written.push(id);
         let top = top_logits(logits, self.top_logprobs)
             .into_iter()
             .map(|(logit, id)| TokenProbability { id, logprob: logit - norm })
@@ -65,22 +83,22 @@ impl Sampler {
         Ok(SampledToken { id, logprob: logits[id as usize] - norm, top })
     }
 
-    /// Chooses among the tokens that the grammar allows, with penalties applied; `None` where no
-    /// logit is finite. `max` is the largest logit.
-    fn pick(&mut self, logits: &[f32], max: f32) -> Result<Option<u32>, NoValidToken> {
-        let Sampling { presence_penalty, frequency_penalty, .. } = self.sampling;
-        if presence_penalty == 0.0 && frequency_penalty == 0.0 && self.grammar.is_none() {
+    /// Chooses among the tokens that may come next, with all that the request changes of their
+    /// logits; `None` where no logit is finite. `max` is the largest logit.
+    fn pick(
+        &mut self,
+        logits: &[f32],
+        max: f32,
+        end_tokens: &[u32],
+    ) -> Result<Option<u32>, NoValidToken> {
+        if self.grammar.is_none() && !self.written.changes(&self.sampling) {
             return Ok(self.pick_unmasked(logits, max));
         }
         let mut logits = logits.to_vec();
         if let Some(grammar) = &mut self.grammar {
             grammar.mask(&mut logits)?;
         }
-        for (&token, &count) in &self.counts {
-            #[allow(clippy::cast_precision_loss)]
-            let penalty = presence_penalty + frequency_penalty * count as f32;
-            logits[token as usize] -= penalty;
-        }
+        self.written.adjust(&self.sampling, &mut logits, end_tokens);
         let max = vector::max(&logits);
         match max == f32::NEG_INFINITY {
             true => Err(NoValidToken),

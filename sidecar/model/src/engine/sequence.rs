@@ -80,6 +80,7 @@ impl Sequence {
                     request.top_logprobs,
                     request.grammar,
                     &request.stop,
+                    &request.prompt,
                     max_tokens,
                     events,
                 );
@@ -211,6 +212,10 @@ impl Sequence {
                     cached: task.cached,
                     projections: read(0),
                 });
+                if task.only_reads() {
+                    self.end(FinishReason::Length, String::new(), 0);
+                    return 0..0;
+                }
                 count - 1..count
             }
             Task::Generate(task) => {
@@ -251,7 +256,7 @@ impl Sequence {
         match &mut self.task {
             Task::Generate(task) => match task.sampler.sample(logits, end_tokens) {
                 Err(error) => self.fail(error),
-                Ok(token) if end_tokens.contains(&token.id) => {
+                Ok(token) if task.sampler.is_end(token.id, end_tokens) => {
                     let text = task.filter.finish();
                     // The token that ends the sequence counts, although it is not computed.
                     self.end(FinishReason::Stop, text, self.computed - self.prompt_tokens + 1);

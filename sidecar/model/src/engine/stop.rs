@@ -32,6 +32,11 @@ impl StopFilter {
         self.push_text(&text)
     }
 
+    /// Adds the text of a token at which no stop string ends the response.
+    pub(super) fn pass(&mut self, tokenizer: &Tokenizer, token: u32) -> StopMatch {
+        StopMatch::None(self.buffer.push(tokenizer.token_bytes(token)))
+    }
+
     fn push_text(&mut self, text: &str) -> StopMatch {
         self.held_back.push_str(text);
         let found = self.stops.iter().filter_map(|stop| self.held_back.find(stop.as_str())).min();

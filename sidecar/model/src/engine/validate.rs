@@ -18,14 +18,12 @@ pub(super) struct Limits<'a> {
 
 impl Limits<'_> {
     pub(super) fn check_generate(&self, request: &GenerateRequest) -> Result<(), SubmitError> {
-        if request.max_tokens == 0 {
-            return Err(parameter("max_tokens", "must be at least 1"));
-        }
         check_sampling(&request.sampling)?;
+        self.check_bias(&request.sampling.logit_bias)?;
         if request.top_logprobs > MAX_TOP_LOGPROBS {
             return Err(parameter("top_logprobs", "must be at most 20"));
         }
-        self.check_prompt(&request.prompt, 1)?;
+        self.check_prompt(&request.prompt, request.max_tokens.min(1))?;
         self.check_vectors(&request.taps, &request.interventions)
     }
 
@@ -54,6 +52,17 @@ impl Limits<'_> {
             Some(&token) => Err(SubmitError::UnknownToken { token, vocab_size }),
             None => Ok(()),
         }
+    }
+
+    fn check_bias(&self, bias: &[(u32, f32)]) -> Result<(), SubmitError> {
+        let vocab_size = self.model.vocab_size();
+        if bias.iter().any(|&(token, _)| token as usize >= vocab_size) {
+            return Err(parameter("logit_bias", "must name tokens that the model has"));
+        }
+        if bias.iter().any(|&(_, bias)| bias.is_nan() || bias == f32::INFINITY) {
+            return Err(parameter("logit_bias", "must be numbers"));
+        }
+        Ok(())
     }
 
     fn check_vectors(
@@ -111,6 +120,9 @@ fn check_sampling(sampling: &Sampling) -> Result<(), SubmitError> {
     }
     if !(sampling.frequency_penalty.is_finite() && sampling.frequency_penalty.abs() <= 2.0) {
         return Err(parameter("frequency_penalty", "must be from -2 to 2"));
+    }
+    if !(sampling.repetition_penalty > 0.0 && sampling.repetition_penalty.is_finite()) {
+        return Err(parameter("repetition_penalty", "must be above 0"));
     }
     Ok(())
 }

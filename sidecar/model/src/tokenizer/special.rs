@@ -151,6 +151,12 @@ impl TokenMatcher {
         Self { finder, ids, texts, longest, edges: Vec::new() }
     }
 
+    /// The text of one of the tokens.
+    pub(super) fn text_of(&self, id: u32) -> Option<&str> {
+        // In the order of the vocabulary.
+        self.ids.binary_search(&id).ok().map(|pattern| self.texts[pattern].as_str())
+    }
+
     /// The same, with what each token does to the text around it.
     pub(super) fn with_edges(mut self, of: impl Fn(u32) -> Edges) -> Self {
         self.edges = self.ids.iter().map(|&id| of(id)).collect();

@@ -3,6 +3,7 @@
 use super::call::Part;
 use super::call_reader::CallReader;
 use super::piece::{self, Piece};
+use super::reasoning::{ReasoningReader, Sorted};
 use crate::openai::Usage;
 use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Holdback, Sentences, Stop};
@@ -26,12 +27,18 @@ pub(super) struct Attempt {
     tail: Option<Piece>,
     /// Whether the policy's own text has left.
     is_replaced: bool,
+    /// Where reasoning is told apart.
+    reasoning: Option<ReasoningReader>,
     /// Where functions may be called.
     calls: Option<CallReader>,
 }
 
 impl Attempt {
-    pub(super) fn new(decision: Decision, calls: Option<CallReader>) -> Self {
+    pub(super) fn new(
+        decision: Decision,
+        reasoning: Option<ReasoningReader>,
+        calls: Option<CallReader>,
+    ) -> Self {
         Self {
             decision,
             usage: Usage::default(),
@@ -43,18 +50,19 @@ impl Attempt {
             sentences: Sentences::default(),
             tail: None,
             is_replaced: false,
+            reasoning,
             calls,
         }
     }
 
     pub(super) fn add_prompt(&mut self, prompt: &Prefill) {
-        self.usage = Usage::new(prompt.tokens, 0);
+        self.usage = Usage::new(prompt.tokens, 0).with_cached(prompt.cached);
         self.decision.add_prompt(&prompt.projections);
     }
 
     /// Takes a token; with a tokenizer, its log probability is reported.
     pub(super) fn add_token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
-        self.usage = Usage::new(self.usage.prompt_tokens, self.usage.completion_tokens + 1);
+        self.usage = self.usage.with_completion(self.usage.completion_tokens + 1);
         self.decision.add_token(&token.projections);
         self.sentences.push(&token.text);
         if retain.text {
@@ -69,7 +77,7 @@ impl Attempt {
     }
 
     pub(super) fn finish(&mut self, end: End, retain: Retain) {
-        self.usage = Usage::new(end.prompt_tokens, end.completion_tokens);
+        self.usage = self.usage.with_completion(end.completion_tokens);
         self.decision.finish();
         if retain.text {
             self.text.push_str(&end.text);
@@ -83,7 +91,11 @@ impl Attempt {
             if let Some(part) = self.calls.as_mut().and_then(CallReader::next) {
                 return Some(part);
             }
-            let piece = self.release_piece();
+            let piece = match self.release_sorted() {
+                Some(Sorted::Thought(piece)) => return Some(Part::Thought(piece.text)),
+                Some(Sorted::Said(piece)) => Some(piece),
+                None => None,
+            };
             let Some(calls) = &mut self.calls else {
                 return piece.or_else(|| self.replacement()).map(Part::Text);
             };
@@ -117,9 +129,34 @@ impl Attempt {
         finishes
     }
 
+    /// The next piece that may leave, as reasoning or as what is said.
+    fn release_sorted(&mut self) -> Option<Sorted> {
+        loop {
+            if let Some(sorted) = self.reasoning.as_mut().and_then(ReasoningReader::next) {
+                return Some(sorted);
+            }
+            let piece = self.release_piece();
+            let is_whole = self.is_whole();
+            match (&mut self.reasoning, piece) {
+                (None, piece) => return piece.map(Sorted::Said),
+                (Some(reader), Some(piece)) => reader.push(piece),
+                (Some(reader), None) if is_whole => {
+                    reader.finish();
+                    return reader.next();
+                }
+                (Some(_), None) => return None,
+            }
+        }
+    }
+
+    /// Whether it has ended, and all of it may leave.
+    fn is_whole(&self) -> bool {
+        self.outcome.is_some() && self.decision.stop().is_none()
+    }
+
     /// The next piece that may leave. Pieces without text wait for the text that completes them.
     fn release_piece(&mut self) -> Option<Piece> {
-        let is_whole = self.outcome.is_some() && self.decision.stop().is_none();
+        let is_whole = self.is_whole();
         let mut limit = self.decision.releasable(self.held.pushed());
         if self.decision.plan().redacts() && !is_whole {
             limit = self.sentences.floor(limit);

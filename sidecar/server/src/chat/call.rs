@@ -34,6 +34,8 @@ impl Call {
 /// A part of what a choice says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Part {
+    /// What the model thinks before it says something.
+    Thought(String),
     Text(Piece),
     Call(Call),
 }

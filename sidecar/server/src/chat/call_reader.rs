@@ -1,6 +1,7 @@
 //! Reads tool calls out of what a model writes: they leave as a whole, or not at all.
 
 use super::call::{Call, Callables, Part};
+use super::held_text::HeldText;
 use super::piece::Piece;
 use personaguard_model::{TOOL_CALL_END, TOOL_CALL_START, ToolCallFormat};
 use serde_json::{Map, Value};
@@ -15,9 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct CallReader {
     callables: Arc<Callables>,
-    held: VecDeque<Piece>,
-    /// Text of the pieces that are held.
-    text: String,
+    held: HeldText,
     ready: VecDeque<Part>,
     calls: usize,
     /// Nothing was said since the last call.
@@ -30,8 +29,7 @@ impl CallReader {
     pub(super) fn new(callables: Arc<Callables>) -> Self {
         Self {
             callables,
-            held: VecDeque::new(),
-            text: String::new(),
+            held: HeldText::default(),
             ready: VecDeque::new(),
             calls: 0,
             is_after_call: false,
@@ -64,8 +62,7 @@ impl CallReader {
             return;
         }
         let closes = piece.text.contains(['>', '}']);
-        self.text.push_str(&piece.text);
-        self.held.push_back(piece);
+        self.held.push(piece);
         match self.callables.format {
             ToolCallFormat::Hermes => self.read_hermes(),
             ToolCallFormat::Llama3 => self.read_llama3(closes),
@@ -74,37 +71,42 @@ impl CallReader {
 
     /// The choice is complete: what is held is text, unless it is just the space after a call.
     pub(super) fn finish(&mut self) {
-        if self.is_after_call && self.text.trim().is_empty() {
+        if self.is_after_call && self.held.text().trim().is_empty() {
             self.discard();
         }
-        self.release_text(self.text.len());
+        self.release_text(self.held.text().len());
         // Tokens that brought no text.
-        self.ready
-            .extend(self.held.drain(..).filter(|piece| piece.logprob.is_some()).map(Part::Text));
+        self.ready.extend(
+            self.held
+                .take_all()
+                .into_iter()
+                .filter(|piece| piece.logprob.is_some())
+                .map(Part::Text),
+        );
     }
 
     /// The choice is cut: an incomplete call does not leave.
     pub(super) fn discard(&mut self) {
-        self.held.clear();
-        self.text.clear();
+        self.held.take_all();
     }
 
     fn read_hermes(&mut self) {
         while !self.is_full() {
-            let Some(open) = self.text.find(TOOL_CALL_START) else {
-                return self.release_text(certainly_text(&self.text));
+            let Some(open) = self.held.text().find(TOOL_CALL_START) else {
+                return self.release_text(certainly_text(self.held.text()));
             };
-            self.release_text(self.text[..open].trim_end().len());
+            self.release_text(self.held.text()[..open].trim_end().len());
             let Some(open) =
-                self.text.find(TOOL_CALL_START).map(|open| open + TOOL_CALL_START.len())
+                self.held.text().find(TOOL_CALL_START).map(|open| open + TOOL_CALL_START.len())
             else {
                 return;
             };
-            let Some(close) = self.text[open..].find(TOOL_CALL_END).map(|close| open + close)
+            let Some(close) =
+                self.held.text()[open..].find(TOOL_CALL_END).map(|close| open + close)
             else {
                 return;
             };
-            let call = serde_json::from_str(&self.text[open..close])
+            let call = serde_json::from_str(&self.held.text()[open..close])
                 .ok()
                 .and_then(|value| self.call(value));
             self.resolve(call, close + TOOL_CALL_END.len());
@@ -112,22 +114,22 @@ impl CallReader {
     }
 
     fn read_llama3(&mut self, closes: bool) {
-        let text = self.text.trim_start();
+        let text = self.held.text().trim_start();
         if self.is_text || !(text.is_empty() || text.starts_with('{')) {
             self.is_text = true;
-            return self.release_text(self.text.len());
+            return self.release_text(self.held.text().len());
         }
         if !closes {
             return;
         }
-        let mut values = serde_json::Deserializer::from_str(&self.text).into_iter::<Value>();
+        let mut values = serde_json::Deserializer::from_str(self.held.text()).into_iter::<Value>();
         let call = match values.next() {
             Some(Err(error)) if error.is_eof() => return,
             Some(Ok(value)) => self.call(value),
             Some(Err(_)) | None => None,
         };
         self.is_text = call.is_none();
-        self.resolve(call, self.text.len());
+        self.resolve(call, self.held.text().len());
     }
 
     /// The first bytes of what is held are this call; if there is none, they are text.
@@ -135,7 +137,7 @@ impl CallReader {
         match call {
             None => self.release_text(bytes),
             Some(call) => {
-                self.take(bytes).for_each(drop);
+                self.held.take(bytes);
                 self.ready.push_back(Part::Call(call));
                 (self.calls, self.is_after_call) = (self.calls + 1, true);
                 if self.is_full() {
@@ -164,26 +166,8 @@ impl CallReader {
     /// The first bytes of what is held are text.
     fn release_text(&mut self, bytes: usize) {
         self.is_after_call &= bytes == 0;
-        let pieces = self.take(bytes);
-        self.ready.extend(pieces.map(Part::Text));
-    }
-
-    /// Takes out the first bytes of what is held. A piece in which they end is split; its token
-    /// stays with the first part.
-    fn take(&mut self, bytes: usize) -> impl Iterator<Item = Piece> + use<> {
-        let (mut taken, mut left) = (Vec::new(), bytes);
-        while left > 0
-            && let Some(mut piece) = self.held.pop_front()
-        {
-            if piece.text.len() > left {
-                let rest = piece.text.split_off(left);
-                self.held.push_front(Piece { text: rest, logprob: None });
-            }
-            left -= piece.text.len();
-            taken.push(piece);
-        }
-        self.text.drain(..bytes);
-        taken.into_iter()
+        let pieces = self.held.take(bytes);
+        self.ready.extend(pieces.into_iter().map(Part::Text));
     }
 }
 

@@ -4,6 +4,7 @@ use super::attempt::{Attempt, Retain};
 use super::call::{Callables, Part};
 use super::call_reader::CallReader;
 use super::coherence::CoherenceCheck;
+use super::reasoning::ReasoningReader;
 use super::retry::Retry;
 use super::scores::score_report;
 use crate::http::ApiError;
@@ -36,6 +37,8 @@ pub(super) struct Setup {
     pub(super) coherence: Option<CoherenceCheck>,
     pub(super) with_logprobs: bool,
     pub(super) report: ReportOptions,
+    /// Where reasoning is told apart.
+    pub(super) reasoning: Option<ReasoningReader>,
     /// What can be called, if anything.
     pub(super) callables: Option<Arc<Callables>>,
     /// Where the conversation is to be logged.
@@ -66,7 +69,7 @@ pub(super) enum Output {
 
 impl GuardedGeneration {
     pub(super) fn new(generation: Generation, decision: Decision, setup: Setup) -> Self {
-        let attempt = Attempt::new(decision, setup.call_reader());
+        let attempt = Attempt::new(decision, setup.reasoning.clone(), setup.call_reader());
         Self { generation: Some(generation), attempt, setup, is_closed: false }
     }
 
@@ -170,11 +173,11 @@ impl GuardedGeneration {
     /// After an attempt: begins another one, or takes the best of them all.
     fn retry(&mut self) {
         let call_reader = self.setup.call_reader();
-        let Setup { retry, record, active, .. } = &mut self.setup;
+        let Setup { retry, record, active, reasoning, .. } = &mut self.setup;
         let Some(further) = retry else { return };
         if let Some((generation, decision)) = further.next(active, &self.attempt) {
             record.again();
-            let next = Attempt::new(decision, call_reader);
+            let next = Attempt::new(decision, reasoning.clone(), call_reader);
             record.discard(further.keep(std::mem::replace(&mut self.attempt, next)));
             self.generation = Some(generation);
             return;

@@ -2,6 +2,7 @@
 
 mod body;
 mod events;
+mod text_item;
 
 use super::call::{Call, Part};
 use super::guarded::Output;
@@ -11,10 +12,11 @@ use crate::http::{ApiError, event_stream};
 use crate::openai::{FinishReason, ScoreReport, Usage};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use body::{ResponseBody, call, message};
+use body::{ResponseBody, call};
 use events::Events;
 use futures::StreamExt as _;
 use futures::stream;
+use text_item::TextItem;
 
 /// Answers a request.
 pub(super) async fn responses(incoming: Incoming) -> Response {
@@ -35,9 +37,11 @@ struct End {
 
 async fn whole(started: Started) -> Result<Response, ApiError> {
     let Started { head, mut choices, .. } = started;
-    let (mut text, mut calls, mut end) = (String::new(), Vec::new(), None);
+    let (mut thought, mut text) = (String::new(), String::new());
+    let (mut calls, mut end) = (Vec::new(), None);
     while let Some((_, output)) = choices.next().await {
         match output? {
+            Output::Part(Part::Thought(piece)) => thought.push_str(&piece),
             Output::Part(Part::Text(piece)) => text.push_str(&piece.text),
             Output::Part(Part::Call(called)) => calls.push(called),
             Output::End { finish_reason, usage, scores } => {
@@ -46,8 +50,11 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
         }
     }
     let mut output = Vec::new();
+    if !thought.is_empty() {
+        output.push(TextItem::Reasoning.item(&head.id, &thought));
+    }
     if !text.is_empty() || calls.is_empty() {
-        output.push(message(&head.id, &text));
+        output.push(TextItem::Message.item(&head.id, &text));
     }
     output.extend(calls.into_iter().map(|called: Call| call(&called.into_body())));
     Ok(Json(ResponseBody::new(&head, output, end.as_ref())).into_response())
@@ -60,7 +67,12 @@ fn streamed(started: Started) -> Response {
         while events.is_empty() {
             let writing = choices.as_mut()?;
             match writing.next().await {
-                Some((_, Ok(Output::Part(Part::Text(piece))))) => events.text(&piece.text),
+                Some((_, Ok(Output::Part(Part::Thought(text))))) => {
+                    events.text(TextItem::Reasoning, &text);
+                }
+                Some((_, Ok(Output::Part(Part::Text(piece))))) => {
+                    events.text(TextItem::Message, &piece.text);
+                }
                 Some((_, Ok(Output::Part(Part::Call(called))))) => events.call(&called.into_body()),
                 Some((_, Ok(Output::End { finish_reason, usage, scores }))) => {
                     events.end(&End { finish_reason, usage, scores });

@@ -5,11 +5,11 @@ use super::request::ChatRequest;
 use super::response_head::ResponseHead;
 use super::submit::{ChatJob, submit};
 use crate::http::{ApiError, Limits, request_body};
-use crate::runtime::AppState;
+use crate::runtime::{ActiveModel, AppState};
 use crate::session::{decide, not_ready, system_prompt_key};
 use crate::telemetry::labels::Outcome;
 use crate::telemetry::traces::chat_span;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -60,6 +60,14 @@ impl Incoming {
             tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
             error.into_response()
         })
+    }
+
+    /// The body, and the model that it is for.
+    pub(super) async fn body(self) -> Result<(Arc<ActiveModel>, Bytes), ApiError> {
+        let active = self.app.active_model().ok_or_else(|| not_ready(&self.app))?;
+        let limits = self.limits.with_body_bytes(active.max_request_bytes);
+        let body = request_body(&self.headers, self.body, limits).await?;
+        Ok((active, body))
     }
 
     /// Reads the body by `parse`, and begins to write. `prefix` begins the response's id.

@@ -94,6 +94,7 @@ impl Chunks {
 
 fn with_part(index: usize, part: Part) -> ChunkChoice {
     match part {
+        Part::Thought(text) => ChunkChoice::new(index, Delta::reasoning(text)),
         Part::Call(call) => ChunkChoice::new(index, Delta::tool_call(call.into_chunk())),
         Part::Text(piece) => ChunkChoice {
             logprobs: piece.logprob.map(|logprob| Logprobs::new(vec![logprob])),

@@ -2,16 +2,16 @@
 
 use super::call::Callables;
 use super::coherence::CoherenceCheck;
-use super::grammar;
 use super::guarded::{GuardedGeneration, Prompt, Setup};
-use super::request::{ChatRequest, TextPrompt};
+use super::reasoning::{ReasoningReader, begun};
+use super::request::{ChatRequest, Reasoning};
 use super::retry::Retry;
+use super::{grammar, prompt};
 use crate::http::ApiError;
 use crate::runtime::{ActiveModel, AppState, interventions};
 use crate::session::Record;
-use axum::http::StatusCode;
 use personaguard_guard::{Decision, Plan};
-use personaguard_model::{GenerateRequest, SubmitError, TemplateError, VectorError};
+use personaguard_model::{GenerateRequest, SubmitError, VectorError};
 use std::sync::Arc;
 use tracing::Span;
 
@@ -33,12 +33,13 @@ pub(super) async fn submit(job: ChatJob) -> Result<Vec<GuardedGeneration>, ApiEr
     let records: Vec<_> = (0..job.request.n).map(|choice| job.record(choice)).collect();
     let generate = prepare(&job.active, &job.request, job.decision.plan()).await?;
     let callables = callables(&job.active, &job.request);
+    let unexplained = job.unexplained_prompt(&records, &generate.prompt).await;
     let mut generations: Vec<GuardedGeneration> = Vec::with_capacity(records.len());
     for (choice, record) in records.into_iter().enumerate() {
         if let Some(first) = generations.first_mut() {
             first.prompt_read().await;
         }
-        match job.submit_choice(generate.clone(), choice, record, callables.clone()) {
+        match job.submit_choice(generate.clone(), choice, record, callables.clone(), &unexplained) {
             Ok(generation) => generations.push(generation),
             Err(error) => {
                 generations.into_iter().for_each(GuardedGeneration::forget);
@@ -56,12 +57,35 @@ impl ChatJob {
         Record::new(Arc::clone(&self.app), self.span.clone(), id)
     }
 
+    /// The prompt's tokens, where conversations are recorded and the tokens do not follow from the
+    /// messages alone.
+    async fn unexplained_prompt(&self, records: &[Record], prompt: &[u32]) -> Vec<u32> {
+        let is_recorded = records.iter().any(|record| record.wants_conversation(&self.decision));
+        let model = self.active.engine.model();
+        match !is_recorded || prompt::follows_from_messages(model, &self.request, prompt).await {
+            true => Vec::new(),
+            false => prompt.to_vec(),
+        }
+    }
+
+    /// Only a chat has reasoning, and only an answer that may have any words.
+    fn reasoning_reader(&self, prompt: &[u32]) -> Option<ReasoningReader> {
+        let request = &self.request;
+        let is_told_apart = request.text.is_none() && request.reasoning != Reasoning::InContent;
+        is_told_apart.then(|| {
+            let model = self.active.engine.model();
+            let begun = request.is_free().then(|| begun(model, prompt)).flatten();
+            ReasoningReader::new(begun, request.reasoning == Reasoning::Apart)
+        })
+    }
+
     fn submit_choice(
         &self,
         mut generate: GenerateRequest,
         choice: usize,
         record: Record,
         callables: Option<Arc<Callables>>,
+        unexplained: &[u32],
     ) -> Result<GuardedGeneration, ApiError> {
         let (app, active, decision) =
             (Arc::clone(&self.app), Arc::clone(&self.active), self.decision.fresh());
@@ -69,16 +93,14 @@ impl ChatJob {
             generate.sampling.seed.map(|seed| seed.wrapping_add(choice as u64));
         let prompt = record.wants_conversation(&decision).then(|| Prompt {
             messages: self.request.messages.clone(),
-            tokens: match self.request.has_calls() || self.request.text.is_some() {
-                true => generate.prompt.clone(),
-                false => Vec::new(),
-            },
+            tokens: unexplained.to_vec(),
         });
         let setup = Setup {
             retry: Retry::new(&generate, decision.plan()),
             coherence: CoherenceCheck::new(app, Arc::clone(&active), &decision, &generate.prompt),
             with_logprobs: self.request.logprobs.is_some(),
             report: self.request.report,
+            reasoning: self.reasoning_reader(&generate.prompt),
             active,
             record,
             callables,
@@ -97,36 +119,14 @@ async fn prepare(
 ) -> Result<GenerateRequest, ApiError> {
     let model = Arc::clone(active.engine.model());
     let grammar = grammar::compile(&model, request).await?;
-    let (messages, text) = (request.messages.clone(), request.text.clone());
-    let tools: Vec<_> = request
-        .tools
-        .iter()
-        .flat_map(|tools| &tools.functions)
-        .map(|f| f.template.clone())
-        .collect();
-    // A long conversation takes a while to tokenize.
-    let prompt = tokio::task::spawn_blocking(move || match text {
-        None => model.tool_prompt(&messages, &tools),
-        Some(TextPrompt::Text(text)) => Ok(model.tokenizer().encode_prompt(&text)),
-        Some(TextPrompt::Tokens(tokens)) => Ok(tokens),
-    })
-    .await;
-    let prompt = match prompt {
-        Ok(Ok(prompt)) => prompt,
-        Ok(Err(error)) => return Err(template_error(&error)),
-        Err(_) => {
-            return Err(ApiError::internal("The messages could not be turned into a prompt."));
-        }
-    };
-    let limit = active.engine.model().context_length();
-    let wanted = request.max_tokens.unwrap_or(1);
-    if prompt.len().saturating_add(wanted) > limit {
-        return Err(ApiError::context_length(
-            prompt.len().saturating_add(wanted),
-            limit,
-            prompt.len(),
-        ));
+    let prompt = prompt::tokens(&model, request).await?;
+    let limit = model.context_length();
+    // More than is left is cut to what is left, as in llama.cpp.
+    let least = request.max_tokens.unwrap_or(1).min(1);
+    if prompt.len() + least > limit {
+        return Err(ApiError::context_length(prompt.len() + least, limit, prompt.len()));
     }
+    let left = limit - prompt.len();
     let (taps, changes) = if Arc::ptr_eq(plan, &active.plan) {
         (Arc::clone(&active.taps), Arc::clone(&active.interventions))
     } else {
@@ -137,7 +137,7 @@ async fn prepare(
         )
     };
     Ok(GenerateRequest {
-        max_tokens: request.max_tokens.unwrap_or(limit - prompt.len()),
+        max_tokens: request.max_tokens.map_or(left, |most| most.min(left)),
         prompt,
         sampling: request.sampling.clone(),
         stop: request.stop.clone(),
@@ -157,18 +157,6 @@ fn callables(active: &ActiveModel, request: &ChatRequest) -> Option<Arc<Callable
         names: tools.functions.iter().map(|function| function.name.clone()).collect(),
         max_calls: tools.max_calls,
     }))
-}
-
-fn template_error(error: &TemplateError) -> ApiError {
-    match error {
-        TemplateError::Refused(_) => {
-            ApiError::invalid("messages", "invalid_value", error.to_string())
-        }
-        TemplateError::Missing => {
-            ApiError::request(StatusCode::BAD_REQUEST, "no_chat_template", error.to_string())
-        }
-        TemplateError::Failed(_) => ApiError::internal(error.to_string()),
-    }
 }
 
 fn submit_error(error: &SubmitError) -> ApiError {

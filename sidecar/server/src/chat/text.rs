@@ -26,8 +26,8 @@ pub(super) async fn completions(incoming: Incoming) -> Response {
 fn text(part: Part) -> String {
     match part {
         Part::Text(piece) => piece.text,
-        // No functions are offered here.
-        Part::Call(_) => String::new(),
+        // No functions are offered here, and nothing is told apart.
+        Part::Call(_) | Part::Thought(_) => String::new(),
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) async fn response(head: &ResponseHead, mut choices: Choices) -> Respo
 /// Collects what a choice says.
 #[derive(Clone, Debug)]
 struct ChoiceBuilder {
+    thought: String,
     text: String,
     calls: Vec<Call>,
     logprobs: Option<Vec<TokenLogprob>>,
@@ -47,11 +48,12 @@ struct ChoiceBuilder {
 impl ChoiceBuilder {
     fn new(with_logprobs: bool) -> Self {
         let logprobs = with_logprobs.then(Vec::new);
-        Self { text: String::new(), calls: Vec::new(), logprobs }
+        Self { thought: String::new(), text: String::new(), calls: Vec::new(), logprobs }
     }
 
     fn add(&mut self, part: Part) {
         match part {
+            Part::Thought(text) => self.thought.push_str(&text),
             Part::Call(call) => self.calls.push(call),
             Part::Text(piece) => {
                 self.text.push_str(&piece.text);
@@ -71,7 +73,7 @@ impl ChoiceBuilder {
         let calls = self.calls.into_iter().map(Call::into_body).collect();
         Choice {
             index,
-            message: Message::new(self.text, calls),
+            message: Message::new(self.text, calls).with_reasoning(self.thought),
             logprobs: self.logprobs.map(Logprobs::new),
             finish_reason,
             personaguard,

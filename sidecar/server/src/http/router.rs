@@ -16,8 +16,8 @@ async fn unknown_path() -> ApiError {
     ApiError::request(
         StatusCode::NOT_FOUND,
         "unknown_url",
-        "No such path. This server has /v1/chat/completions, /v1/completions, /v1/responses and \
-         /v1/models.",
+        "No such path. This server has /v1/chat/completions, /v1/completions, /v1/responses, \
+         /v1/models, /tokenize and /detokenize.",
     )
 }
 

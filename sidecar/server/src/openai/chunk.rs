@@ -32,6 +32,11 @@ pub(crate) struct Delta {
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
+    /// As in [`super::Message`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<()>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +56,11 @@ impl Delta {
 
     pub(crate) fn content(text: String) -> Self {
         Self { content: Some(text), ..Self::default() }
+    }
+
+    /// The model thinks.
+    pub(crate) fn reasoning(text: String) -> Self {
+        Self { reasoning_content: Some(text.clone()), reasoning: Some(text), ..Self::default() }
     }
 
     pub(crate) fn tool_call(call: ToolCall) -> Self {

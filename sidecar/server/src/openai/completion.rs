@@ -56,6 +56,12 @@ pub(crate) struct Choice {
 pub(crate) struct Message {
     role: &'static str,
     content: Option<String>,
+    /// What the model thought before, by the name that most servers have for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    /// The same by vLLM's newer name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
     /// Always null: this server does not write refusals of a model's own.
     refusal: (),
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -66,7 +72,21 @@ impl Message {
     /// A message of the assistant. Its content is null where it calls functions and says nothing.
     pub(crate) fn new(text: String, tool_calls: Vec<ToolCall>) -> Self {
         let content = (tool_calls.is_empty() || !text.is_empty()).then_some(text);
-        Self { role: "assistant", content, refusal: (), tool_calls }
+        Self {
+            role: "assistant",
+            content,
+            reasoning_content: None,
+            reasoning: None,
+            refusal: (),
+            tool_calls,
+        }
+    }
+
+    /// The same, with what the model thought before, if anything.
+    #[must_use]
+    pub(crate) fn with_reasoning(self, thought: String) -> Self {
+        let thought = Some(thought).filter(|thought| !thought.is_empty());
+        Self { reasoning_content: thought.clone(), reasoning: thought, ..self }
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn integer(
     number: Option<Integer>,
     range: RangeInclusive<i64>,
 ) -> Result<Option<i64>, ApiError> {
-    let Some(Integer(number)) = number else { return Ok(None) };
+    let Some(number) = number.map(Integer::get) else { return Ok(None) };
     let (start, end) = (range.start(), range.end());
     if number < *start {
         let message = format!("Invalid '{param}': must be at least {start}.");

@@ -24,11 +24,6 @@ impl Misfit {
             Self::WrongType { expected, found } => wrong_type(param, &expected, found),
             Self::Missing(field) if param.is_empty() => missing(field),
             Self::Missing(field) => missing(&format!("{param}.{field}")),
-            // Templates would be given it, and might write it into the prompt.
-            Self::Unknown if is_field_of_message(&param) => {
-                let message = format!("'{param}' is not supported by this server.");
-                unsupported(param, &message)
-            }
             Self::Unknown => unknown(param),
             Self::UnknownVariant(FunctionType::VARIANTS) => unsupported(
                 param,
@@ -44,11 +39,6 @@ impl Misfit {
             }
         }
     }
-}
-
-fn is_field_of_message(param: &str) -> bool {
-    let field = param.strip_prefix("messages[").and_then(|rest| rest.split_once("]."));
-    field.is_some_and(|(_, field)| !field.contains(['.', '[']))
 }
 
 /// A path as errors name it: `messages[0].content`. Left out are the index of a stop string, and

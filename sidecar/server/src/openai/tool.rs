@@ -1,14 +1,15 @@
 //! Functions that a model may call, and its calls of them.
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
 
 /// The field `type` of tools and calls: only functions are supported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) enum FunctionType {
+    #[default]
     #[serde(rename = "function")]
     Function,
 }
@@ -29,15 +30,16 @@ impl<'de> Deserialize<'de> for FunctionType {
 
 /// A tool of the field `tools`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(crate) struct ToolBody {
+    #[serde(default)]
     pub(crate) r#type: FunctionType,
     pub(crate) function: FunctionBody,
 }
 
 /// The function of a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(crate) struct FunctionBody {
     pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,16 +84,16 @@ impl<'de> Deserialize<'de> for ToolChoiceBody {
 
 /// A choice of one function.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(crate) struct NamedTool {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     _type: FunctionType,
     pub(crate) function: NamedFunction,
 }
 
 /// The function that is chosen.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(crate) struct NamedFunction {
     pub(crate) name: String,
 }
@@ -107,23 +109,29 @@ pub(crate) struct ToolCall {
 }
 
 /// What is called.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct CalledFunction {
     pub(crate) name: String,
     /// A JSON object, as text.
     pub(crate) arguments: String,
 }
 
-/// A call in a message of a request.
+/// A call in a message of a request: what a model once wrote, as a client has kept it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(crate) struct ToolCallBody {
-    pub(crate) id: String,
-    #[serde(rename = "type")]
+    pub(crate) id: Option<String>,
+    #[serde(rename = "type", default)]
     _type: FunctionType,
-    pub(crate) function: CalledFunction,
-    /// From a client that sends back the chunks of a stream.
-    #[serde(rename = "index", default)]
-    _index: Option<IgnoredAny>,
+    pub(crate) function: CallOfFunction,
+}
+
+/// The function of such a call.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
+pub(crate) struct CallOfFunction {
+    pub(crate) name: String,
+    /// A JSON object as text, as a rule.
+    #[serde(default)]
+    pub(crate) arguments: Value,
 }

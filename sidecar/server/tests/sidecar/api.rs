@@ -1,8 +1,10 @@
 //! The API, as a client sees it.
 
-use crate::rig::{ALIAS, LAYER, MODEL, Rig, chat, finish_reason, policy, streamed, text, with};
+use crate::rig::{
+    ALIAS, LAYER, MODEL, Rig, chat, counts, finish_reason, policy, streamed, text, with,
+};
 use personaguard_terms::Action;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whole_answers_and_streams_say_the_same() {
@@ -27,7 +29,12 @@ async fn whole_answers_and_streams_say_the_same() {
     assert_eq!(finish_reason(&chunks), whole["choices"][0]["finish_reason"]);
     assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
     let (last, others) = chunks.split_last().unwrap();
-    assert_eq!((&last["usage"], last["choices"].as_array().unwrap().len()), (usage, 0));
+    assert_eq!((counts(last), last["choices"].as_array().unwrap().len()), (counts(&whole), 0));
+    // The second time, the prompt is in the cache.
+    let cached =
+        |body: &Value| body["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap();
+    assert_eq!(cached(&whole), 0);
+    assert!((1..=usage["prompt_tokens"].as_u64().unwrap()).contains(&cached(last)), "{last}");
     assert!(others.iter().all(|chunk| chunk["usage"].is_null() && chunk.get("usage").is_some()));
     assert!(
         chunks
@@ -40,9 +47,9 @@ async fn whole_answers_and_streams_say_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn models_and_health() {
     let rig = Rig::ready(vec![]).await;
-    let list: serde_json::Value = serde_json::from_str(&rig.get("/v1/models").await.1).unwrap();
+    let list: Value = serde_json::from_str(&rig.get("/v1/models").await.1).unwrap();
     assert_eq!(list["data"][0]["id"], MODEL);
-    let one: serde_json::Value =
+    let one: Value =
         serde_json::from_str(&rig.get(&format!("/v1/models/{MODEL}")).await.1).unwrap();
     assert_eq!((&one["id"], &one["object"]), (&json!(MODEL), &json!("model")));
     assert_eq!(rig.get("/v1/models/other").await.0, 404);

@@ -77,8 +77,8 @@ async fn wrong_paths_and_methods_have_the_error_shape_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn harmless_fields_and_text_parts_are_taken() {
     let rig = Rig::ready(vec![]).await;
-    let plain = rig.complete(&chat("Hello there")).await;
-    let parts = json!([{ "type": "text", "text": "Hello " }, { "type": "text", "text": "there" }]);
+    let plain = rig.complete(&chat("Hello\nthere")).await;
+    let parts = json!([{ "type": "text", "text": "Hello" }, { "type": "text", "text": "there" }]);
     let body = with(
         chat(""),
         json!({

@@ -3,7 +3,7 @@
 use crate::audit::{entries, files, logging_variant};
 use crate::enforcement::{long, scored, stream_tokens, tokens};
 use crate::rig::{
-    Folder, Rig, chat, finish_reason, policy, redact, regenerate, streamed, text, with,
+    Folder, Rig, chat, counts, finish_reason, policy, redact, regenerate, streamed, text, with,
 };
 use futures::StreamExt as _;
 use personaguard_terms::{Action, Score};
@@ -51,9 +51,10 @@ async fn each_choice_is_the_answer_to_its_own_seed_whole_and_streamed() {
     let sum: u64 =
         alone.iter().map(|answer| answer["usage"]["completion_tokens"].as_u64().unwrap()).sum();
     let prompt = alone[0]["usage"]["prompt_tokens"].as_u64().unwrap();
-    let usage =
-        json!({ "prompt_tokens": prompt, "completion_tokens": sum, "total_tokens": prompt + sum });
-    assert_eq!((&whole["usage"], &chunks.last().unwrap()["usage"]), (&usage, &usage));
+    let usage = [prompt, sum, prompt + sum].map(Value::from);
+    for body in [&whole, chunks.last().unwrap()] {
+        assert_eq!(counts(body), usage.each_ref());
+    }
     for (index, alone) in alone.iter().enumerate() {
         let (choice, chunks) = (of(&whole, index), streamed_of(&chunks, index));
         assert_eq!((text(&choice), tokens(&choice)), (text(alone), tokens(alone)));

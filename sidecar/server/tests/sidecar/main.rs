@@ -15,6 +15,7 @@ mod bad_requests;
 mod bypass;
 mod carriers;
 mod choices;
+mod clients;
 mod config;
 mod connections;
 mod enforcement;

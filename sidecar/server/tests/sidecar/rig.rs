@@ -393,6 +393,11 @@ pub(crate) fn text(completion: &Value) -> &str {
     completion["choices"][0]["message"]["content"].as_str().unwrap()
 }
 
+/// Tokens of prompt and response, and of both.
+pub(crate) fn counts(body: &Value) -> [&Value; 3] {
+    ["prompt_tokens", "completion_tokens", "total_tokens"].map(|field| &body["usage"][field])
+}
+
 /// The text of a stream's chunks.
 pub(crate) fn streamed(chunks: &[Value]) -> String {
     chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect()

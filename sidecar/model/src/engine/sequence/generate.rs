@@ -26,17 +26,23 @@ impl GenerateTask {
         top_logprobs: usize,
         grammar: Option<Grammar>,
         stop: &[String],
+        prompt: &[u32],
         max_tokens: usize,
         events: mpsc::Sender<Event>,
     ) -> Self {
         Self {
-            sampler: Sampler::new(sampling, top_logprobs, grammar),
+            sampler: Sampler::new(sampling, top_logprobs, grammar, prompt),
             filter: StopFilter::new(stop),
             sampled: None,
             cached: 0,
             max_tokens,
             events,
         }
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn only_reads(&self) -> bool {
+        self.max_tokens == 0
     }
 
     /// Whether the caller has gone away.
@@ -73,7 +79,11 @@ impl GenerateTask {
         let Some(SampledToken { id, logprob, top }) = self.sampled.take() else {
             return Some((FinishReason::Stop, self.filter.finish()));
         };
-        let (text, is_stopped) = match self.filter.push(model.tokenizer(), id) {
+        let found = match self.sampler.is_too_short(response_tokens) {
+            true => self.filter.pass(model.tokenizer(), id),
+            false => self.filter.push(model.tokenizer(), id),
+        };
+        let (text, is_stopped) = match found {
             StopMatch::None(text) => (text, false),
             StopMatch::Found(text) => (text, true),
         };

@@ -17,6 +17,7 @@ fn read(form: ToolCallFormat, most: usize, pieces: &[&str], whole: bool) -> (Str
         while let Some(part) = reader.next() {
             match part {
                 Part::Text(piece) => text.push_str(&piece.text),
+                Part::Thought(text) => panic!("{text}"),
                 Part::Call(call) => {
                     assert_eq!(call.index, calls.len());
                     calls.push(format!("{}({})", call.name, call.arguments));

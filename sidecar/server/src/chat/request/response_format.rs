@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 const JSON_SCHEMA: &str = "response_format.json_schema";
 const SCHEMA: &str = "response_format.json_schema.schema";
+const BARE_SCHEMA: &str = "response_format.schema";
 
 /// What a response must look like.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,21 +16,32 @@ pub(crate) enum ResponseFormat {
     /// Any JSON object.
     JsonObject,
     /// JSON that fits a schema.
-    JsonSchema { name: String, schema: Arc<Value> },
+    JsonSchema {
+        /// The field that has the schema.
+        param: &'static str,
+        name: Option<String>,
+        schema: Arc<Value>,
+    },
 }
 
 /// None where the response may be any text.
 pub(super) fn check(body: ResponseFormatBody) -> Result<Option<ResponseFormat>, ApiError> {
-    match (body.r#type, body.json_schema) {
-        (FormatType::JsonSchema, Some(json_schema)) => {
-            identifier(format!("{JSON_SCHEMA}.name"), &json_schema.name)?;
-            let schema = Arc::new(Value::Object(json_schema.schema));
-            Ok(Some(ResponseFormat::JsonSchema { name: json_schema.name, schema }))
+    let by_schema = |param, name, schema| {
+        let schema = Arc::new(Value::Object(schema));
+        Ok(Some(ResponseFormat::JsonSchema { param, name, schema }))
+    };
+    match (body.r#type, body.json_schema, body.schema) {
+        (FormatType::JsonSchema, Some(named), _) => {
+            identifier(format!("{JSON_SCHEMA}.name"), &named.name)?;
+            by_schema(SCHEMA, Some(named.name), named.schema)
         }
-        (FormatType::JsonSchema, None) => Err(missing(JSON_SCHEMA)),
-        (_, Some(_)) => Err(unknown(JSON_SCHEMA)),
-        (FormatType::JsonObject, None) => Ok(Some(ResponseFormat::JsonObject)),
-        (FormatType::Text, None) => Ok(None),
+        (FormatType::JsonSchema | FormatType::JsonObject, None, Some(schema)) => {
+            by_schema(BARE_SCHEMA, None, schema)
+        }
+        (FormatType::JsonSchema, None, None) => Err(missing(JSON_SCHEMA)),
+        (_, Some(_), _) => Err(unknown(JSON_SCHEMA)),
+        (FormatType::JsonObject, None, None) => Ok(Some(ResponseFormat::JsonObject)),
+        (FormatType::Text, None, _) => Ok(None),
     }
 }
 
@@ -50,9 +62,11 @@ impl ResponseFormat {
     fn refusal(&self, error: &GrammarError) -> ApiError {
         match self {
             Self::JsonObject => invalid("response_format", error.to_string()),
-            Self::JsonSchema { name, .. } => {
-                let message = format!("Invalid schema for response_format '{name}': {error}.");
-                ApiError::invalid(SCHEMA, "invalid_json_schema", message)
+            Self::JsonSchema { param, name, .. } => {
+                let name = name.as_ref().map(|name| format!(" '{name}'")).unwrap_or_default();
+                let field = param.split('.').next().unwrap_or(param);
+                let message = format!("Invalid schema for {field}{name}: {error}.");
+                ApiError::invalid(*param, "invalid_json_schema", message)
             }
         }
     }

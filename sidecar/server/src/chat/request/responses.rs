@@ -5,15 +5,16 @@ use crate::openai::{invalid, missing, unsupported};
 use serde_json::{Map, Value, json};
 
 /// Fields that change nothing here, or that say the default.
-const IGNORED: [&str; 8] = [
-    "include",
-    "max_tool_calls",
-    "prompt_cache_key",
-    "reasoning",
-    "stream_options",
-    "top_logprobs",
-    "truncation",
-    "user",
+const IGNORED: [&str; 5] =
+    ["include", "max_tool_calls", "stream_options", "top_logprobs", "truncation"];
+
+/// Fields of a chat that have another name here.
+const OF_CHATS: [(&str, &str); 5] = [
+    ("messages", "input"),
+    ("max_tokens", "max_output_tokens"),
+    ("max_completion_tokens", "max_output_tokens"),
+    ("n_predict", "max_output_tokens"),
+    ("response_format", "text.format"),
 ];
 
 /// Fields that go on from what a server has kept; this one keeps nothing.
@@ -28,10 +29,14 @@ pub(super) fn as_chat(mut fields: Map<String, Value>) -> Result<Map<String, Valu
             return Err(unsupported(field, &message));
         }
     }
-    for field in ["messages", "n", "max_tokens", "max_completion_tokens", "stop"] {
+    for (field, here) in OF_CHATS {
         if fields.contains_key(field) {
-            return Err(crate::openai::unknown(field));
+            let message = format!("'{field}' is a field of chats: give '{here}' here.");
+            return Err(ApiError::invalid(field, "unknown_parameter", message));
         }
+    }
+    if fields.get("n").is_some_and(|n| n.as_f64() != Some(1.0)) {
+        return Err(unsupported("n", "A response has one answer: ask again for another."));
     }
     let mut messages = Vec::new();
     if let Some(instructions) = fields.remove("instructions") {
@@ -58,10 +63,11 @@ pub(super) fn as_chat(mut fields: Map<String, Value>) -> Result<Map<String, Valu
         let name = choice.remove("name").unwrap_or_default();
         choice.insert("function".to_owned(), json!({ "name": name }));
     }
-    if let Some(Value::Object(mut text)) = fields.remove("text")
-        && let Some(Value::Object(format)) = text.remove("format")
-    {
-        fields.insert("response_format".to_owned(), response_format(format));
+    if let Some(Value::Object(mut text)) = fields.remove("text") {
+        if let Some(Value::Object(format)) = text.remove("format") {
+            fields.insert("response_format".to_owned(), response_format(format));
+        }
+        fields.extend(text.remove_entry("verbosity"));
     }
     Ok(fields)
 }
@@ -74,8 +80,7 @@ fn add_item(path: &str, item: Value, messages: &mut Vec<Value>) -> Result<(), Ap
     let mut field = |name: &str| fields.remove(name).unwrap_or_default();
     match kind.as_str() {
         "message" => {
-            let content = content(field("content"));
-            messages.push(json!({ "role": field("role"), "content": content }));
+            messages.push(json!({ "role": field("role"), "content": field("content") }));
         }
         "function_call" => {
             let function = json!({ "name": field("name"), "arguments": field("arguments") });
@@ -87,32 +92,18 @@ fn add_item(path: &str, item: Value, messages: &mut Vec<Value>) -> Result<(), Ap
             }
         }
         "function_call_output" => messages.push(json!({
-            "role": "tool", "tool_call_id": field("call_id"), "content": content(field("output")),
+            "role": "tool", "tool_call_id": field("call_id"), "content": field("output"),
         })),
         // What was thought in earlier turns is no part of a prompt.
         "reasoning" => {}
         _ => {
-            let message = format!("Invalid '{path}.type': '{kind}' is not supported.");
+            let message = format!(
+                "Invalid '{path}.type': '{kind}' is not supported by this server: leave it out."
+            );
             return Err(unsupported(format!("{path}.type"), &message));
         }
     }
     Ok(())
-}
-
-/// A text, or parts of one.
-fn content(value: Value) -> Value {
-    match value {
-        Value::Array(parts) => parts.into_iter().map(part).collect(),
-        text => text,
-    }
-}
-
-/// A part of a message: text has one name in a chat.
-fn part(mut part: Value) -> Value {
-    if let Some("input_text" | "output_text") = part.get("type").and_then(Value::as_str) {
-        part = json!({ "type": "text", "text": part["text"].take() });
-    }
-    part
 }
 
 fn tool(at: usize, tool: Value) -> Result<Value, ApiError> {

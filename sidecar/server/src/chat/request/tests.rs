@@ -1,3 +1,6 @@
+mod fields;
+mod histories;
+
 use super::*;
 use axum::http::StatusCode;
 use proptest::prelude::*;
@@ -31,7 +34,9 @@ proptest! {
             "model", "messages", "max_tokens", "temperature", "top_p", "stop", "stream",
             "stream_options", "logprobs",
             "top_logprobs", "n", "seed", "tools", "tool_choice", "parallel_tool_calls",
-            "modalities", "personaguard", "response_format", "other",
+            "modalities", "personaguard", "response_format", "other", "logit_bias",
+            "stop_token_ids", "chat_template_kwargs", "reasoning", "thinking", "documents",
+            "guided_json", "structured_outputs", "json_schema", "repetition_penalty", "min_tokens",
         ]),
         value in json(),
     ) {
@@ -46,4 +51,21 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(ChatRequest::parse(&bytes).is_err());
     }
+}
+
+/// A plain request with these fields.
+fn asking(fields: Value) -> Result<ChatRequest, ApiError> {
+    let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    for (field, value) in fields.as_object().unwrap() {
+        body[field] = value.clone();
+    }
+    ChatRequest::parse(body.to_string().as_bytes())
+}
+
+/// Name and message of the error.
+fn refused(fields: Value) -> (String, String) {
+    let error = asking(fields.clone()).expect_err(&fields.to_string());
+    let body = serde_json::to_value(error.body).unwrap();
+    let text = |field: &str| body["error"][field].as_str().unwrap_or_default().to_owned();
+    (text("param"), text("message"))
 }

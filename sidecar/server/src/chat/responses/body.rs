@@ -79,27 +79,10 @@ fn cut(finish_reason: FinishReason) -> Option<&'static str> {
 fn usage(usage: Usage) -> Value {
     let (input, output) = (usage.prompt_tokens, usage.completion_tokens);
     json!({
-        "input_tokens": input, "input_tokens_details": { "cached_tokens": 0 },
+        "input_tokens": input, "input_tokens_details": { "cached_tokens": usage.cached_tokens() },
         "output_tokens": output, "output_tokens_details": { "reasoning_tokens": 0 },
         "total_tokens": input + output,
     })
-}
-
-/// A message that says this. Its id follows from the response's.
-pub(super) fn message(response: &str, text: &str) -> Value {
-    json!({
-        "type": "message", "id": message_id(response), "role": "assistant", "status": "completed",
-        "content": [part(text)],
-    })
-}
-
-pub(super) fn message_id(response: &str) -> String {
-    response.replacen("resp_", "msg_", 1)
-}
-
-/// The text of a message.
-pub(super) fn part(text: &str) -> Value {
-    json!({ "type": "output_text", "text": text, "annotations": [] })
 }
 
 /// A call of a function.

@@ -1,7 +1,8 @@
 //! The events of a streamed response.
 
 use super::End;
-use super::body::{ResponseBody, call, message, message_id, part};
+use super::body::{ResponseBody, call};
+use super::text_item::TextItem;
 use crate::chat::response_head::ResponseHead;
 use crate::http::ApiError;
 use crate::openai::ToolCall;
@@ -17,8 +18,8 @@ pub(super) struct Events {
     number: u64,
     /// Items that have ended.
     output: Vec<Value>,
-    /// The text of the message that has begun, if one has.
-    text: Option<String>,
+    /// The item of text that has begun, if one has.
+    text: Option<(TextItem, String)>,
 }
 
 impl Events {
@@ -50,37 +51,40 @@ impl Events {
         self.ready.push_back(event);
     }
 
-    /// An event about the message, or the text in it.
-    fn push_text(&mut self, kind: &str, field: &str, value: Value) {
-        let mut event = json!({ "type": kind, "item_id": message_id(&self.head.id),
+    /// An event about an item of text, or the text in it.
+    fn push_text(&mut self, item: TextItem, kind: &str, field: &str, value: Value) {
+        let mut event = json!({ "type": kind, "item_id": item.id(&self.head.id),
             "output_index": self.output.len(), "content_index": 0 });
         event[field] = value;
         self.push(event);
     }
 
-    /// More text.
-    pub(super) fn text(&mut self, text: &str) {
+    /// More text of such an item.
+    pub(super) fn text(&mut self, item: TextItem, text: &str) {
         if text.is_empty() {
             return;
         }
+        if self.text.as_ref().is_some_and(|(begun, _)| *begun != item) {
+            self.end_text();
+        }
         if self.text.is_none() {
-            let mut item = message(&self.head.id, "");
-            item["status"] = json!("in_progress");
-            item["content"] = json!([]);
+            let mut begun = item.item(&self.head.id, "");
+            begun["status"] = json!("in_progress");
+            begun["content"] = json!([]);
             let at = self.output.len();
             let kind = "response.output_item.added";
-            self.push(json!({ "type": kind, "output_index": at, "item": item }));
-            self.push_text("response.content_part.added", "part", part(""));
+            self.push(json!({ "type": kind, "output_index": at, "item": begun }));
+            self.push_text(item, "response.content_part.added", "part", item.part(""));
         }
-        self.text.get_or_insert_default().push_str(text);
-        self.push_text("response.output_text.delta", "delta", json!(text));
+        self.text.get_or_insert((item, String::new())).1.push_str(text);
+        self.push_text(item, &format!("response.{}.delta", item.kind()), "delta", json!(text));
     }
 
     fn end_text(&mut self) {
-        let Some(text) = self.text.take() else { return };
-        self.push_text("response.output_text.done", "text", json!(text));
-        self.push_text("response.content_part.done", "part", part(&text));
-        let item = message(&self.head.id, &text);
+        let Some((item, text)) = self.text.take() else { return };
+        self.push_text(item, &format!("response.{}.done", item.kind()), "text", json!(text));
+        self.push_text(item, "response.content_part.done", "part", item.part(&text));
+        let item = item.item(&self.head.id, &text);
         self.done(item);
     }
 

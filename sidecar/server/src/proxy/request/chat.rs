@@ -2,7 +2,7 @@
 
 use super::exact_names;
 use super::loose::{boolean, integer};
-use crate::openai::{Content, Part, StringOrList};
+use crate::openai::{Content, Part, PartKind, StringOrList};
 use crate::proxy::answer::Unreadable;
 use personaguard_model::{ChatOptions, Model};
 use serde::Deserialize as _;
@@ -123,27 +123,10 @@ pub(super) fn message(value: Value) -> Result<Value, Unreadable> {
     if let Some(Value::Array(calls)) = fields.get_mut("tool_calls") {
         for arguments in calls.iter_mut().filter_map(|call| call.pointer_mut("/function/arguments"))
         {
-            *arguments = self::arguments(arguments.take());
+            *arguments = crate::openai::arguments(arguments.take());
         }
     }
     Ok(Value::Object(fields))
-}
-
-/// Arguments of a call as an object, which servers make of their text; text that holds none stays
-/// as it is.
-pub(super) fn arguments(value: Value) -> Value {
-    let text = match value {
-        Value::String(text) => text,
-        Value::Null => return json!({}),
-        value => return value,
-    };
-    if text.trim().is_empty() {
-        return json!({});
-    }
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(fields)) => Value::Object(fields),
-        _ => Value::String(text),
-    }
 }
 
 /// The parts of a message as one text, a part a line, as vLLM and llama.cpp join them.
@@ -152,10 +135,10 @@ fn text(content: Content) -> Result<String, Unreadable> {
         StringOrList::String(text) => return Ok(text),
         StringOrList::List(parts) => parts,
     };
-    let text = |part: Part| match part.kind.as_deref() {
-        Some("text" | "input_text" | "output_text") => part.text,
-        Some("refusal") => part.refusal,
-        _ => None,
+    let text = |part: Part| match part.into_kind() {
+        PartKind::Text(text) => Some(text),
+        // Servers differ in whether they show it to the model.
+        PartKind::Reasoning | PartKind::Empty | PartKind::Other => None,
     };
     let texts = parts.into_iter().map(text).collect::<Option<Vec<_>>>();
     Ok(texts.ok_or(Unreadable("a part of a message is not text"))?.join("\n"))

@@ -1,6 +1,7 @@
 //! Prompts of Anthropic's `messages`, as servers turn them into messages of a chat template.
 
-use super::chat::{ChatPrompt, arguments, message};
+use super::chat::{ChatPrompt, message};
+use crate::openai::arguments;
 use crate::proxy::answer::Unreadable;
 use serde_json::{Map, Value, json};
 

@@ -64,16 +64,6 @@ pub(super) fn cases() -> Vec<Case> {
             json!("tools[0].function.parameters"),
         ),
         case(
-            "an unknown field of a function",
-            replaced(
-                "tools",
-                json!([{ "type": "function", "function": { "name": "f", "secret": 1 } }]),
-            ),
-            400,
-            "unknown_parameter",
-            json!("tools[0].function.secret"),
-        ),
-        case(
             "too many tools",
             replaced("tools", json!(vec![tool(json!({})); 129])),
             400,

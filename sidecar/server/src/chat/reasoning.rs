@@ -1,0 +1,156 @@
+//! Takes apart what a model thinks and what it says: reasoning models write `<think>…</think>`
+//! before their answer.
+
+use super::held_text::HeldText;
+use super::piece::Piece;
+use personaguard_model::Model;
+use std::collections::VecDeque;
+
+/// What reasoning begins and ends with.
+const TAGS: [(&str, &str); 6] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+];
+/// Tokens at the end of a prompt in which a tag may stand.
+const TAIL: usize = 16;
+
+/// A piece of what a model writes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sorted {
+    Thought(Piece),
+    Said(Piece),
+}
+
+/// Sorts pieces that may leave. Tags, and the space around them, leave with neither.
+#[derive(Clone, Debug)]
+pub(super) struct ReasoningReader {
+    state: State,
+    /// Whether reasoning leaves at all.
+    is_shown: bool,
+    held: HeldText,
+    ready: VecDeque<Sorted>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing came but space, or the beginning of a tag.
+    Start,
+    /// Reasoning, until this tag; whether any of it has left.
+    Thinking(&'static str, bool),
+    /// Reasoning has ended, and nothing but space has come.
+    Thought,
+    Saying,
+}
+
+/// The tag that ends the reasoning which a prompt begins, if it begins any: some templates write
+/// the first tag themselves.
+pub(super) fn begun(model: &Model, prompt: &[u32]) -> Option<&'static str> {
+    let tail = &prompt[prompt.len().saturating_sub(TAIL)..];
+    let text = model.tokenizer().decode_with_control(tail);
+    TAGS.iter().find(|(open, _)| text.trim_end().ends_with(open)).map(|(_, close)| *close)
+}
+
+impl ReasoningReader {
+    /// `begun`: the tag that ends the reasoning which the prompt begins.
+    pub(super) fn new(begun: Option<&'static str>, is_shown: bool) -> Self {
+        let state = begun.map_or(State::Start, |close| State::Thinking(close, false));
+        Self { state, is_shown, held: HeldText::default(), ready: VecDeque::new() }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Sorted> {
+        let is_shown = self.is_shown;
+        let leaves = |sorted: &Sorted| is_shown || matches!(sorted, Sorted::Said(_));
+        while let Some(sorted) = self.ready.pop_front() {
+            if leaves(&sorted) {
+                return Some(sorted);
+            }
+        }
+        None
+    }
+
+    pub(super) fn push(&mut self, piece: Piece) {
+        if self.state == State::Saying {
+            return self.ready.push_back(Sorted::Said(piece));
+        }
+        self.held.push(piece);
+        while self.advance() {}
+    }
+
+    /// Nothing follows: what is held is what it seems to be.
+    pub(super) fn finish(&mut self) {
+        let rest = self.held.take_all();
+        match self.state {
+            State::Thinking(..) => self.ready.extend(rest.into_iter().map(Sorted::Thought)),
+            State::Thought => {}
+            State::Start | State::Saying => {
+                self.ready.extend(rest.into_iter().map(Sorted::Said));
+            }
+        }
+        self.state = State::Saying;
+    }
+
+    /// Sorts some of what is held; whether there may be more to sort.
+    fn advance(&mut self) -> bool {
+        let text = self.held.text();
+        match self.state {
+            State::Start => {
+                let begins = text.trim_start();
+                if let Some((open, close)) = TAGS.iter().find(|(open, _)| begins.starts_with(open))
+                {
+                    let bytes = text.len() - begins.len() + open.len();
+                    self.held.take(bytes);
+                    self.state = State::Thinking(close, false);
+                    return true;
+                }
+                if TAGS.iter().any(|(open, _)| open.starts_with(begins)) {
+                    return false;
+                }
+                self.say();
+                false
+            }
+            State::Thinking(close, has_left) => {
+                let end = text.find(close);
+                let known = end.unwrap_or_else(|| text.len() - begun_at_end(text, close));
+                let thought = text[..known].trim_end();
+                let space = if has_left { 0 } else { thought.len() - thought.trim_start().len() };
+                let (bytes, whole) = (thought.len(), known);
+                self.held.take(space);
+                let pieces = self.held.take(bytes - space);
+                self.state = State::Thinking(close, has_left || bytes > space);
+                self.ready.extend(pieces.into_iter().map(Sorted::Thought));
+                if end.is_some() {
+                    self.held.take(whole - bytes + close.len());
+                    self.state = State::Thought;
+                }
+                end.is_some()
+            }
+            State::Thought => {
+                let space = text.len() - text.trim_start().len();
+                let is_space = space == text.len();
+                self.held.take(space);
+                if !is_space {
+                    self.say();
+                }
+                false
+            }
+            State::Saying => false,
+        }
+    }
+
+    fn say(&mut self) {
+        self.state = State::Saying;
+        self.ready.extend(self.held.take_all().into_iter().map(Sorted::Said));
+    }
+}
+
+/// How many bytes at the end of a text may begin a tag.
+fn begun_at_end(text: &str, tag: &str) -> usize {
+    (1..tag.len()).rev().find(|&length| text.ends_with(&tag[..length])).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
