@@ -4,6 +4,7 @@
 //! it in [`ALL`].
 
 mod description;
+mod gemma;
 mod gemma2;
 mod gemma3;
 mod granite;
@@ -25,6 +26,7 @@ const ALL: &[&Architecture] = &[
     &mistral::ARCHITECTURE,
     &qwen2::ARCHITECTURE,
     &qwen3::ARCHITECTURE,
+    &gemma::ARCHITECTURE,
     &gemma2::ARCHITECTURE,
     &gemma3::ARCHITECTURE,
     &granite::ARCHITECTURE,
