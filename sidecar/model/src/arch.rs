@@ -4,24 +4,34 @@
 //! it in [`ALL`].
 
 mod description;
+mod gemma;
 mod gemma2;
 mod gemma3;
+mod granite;
 mod llama;
 mod mistral;
+mod olmo2;
+mod parts;
+mod phi3;
 mod qwen2;
 mod qwen3;
 
-pub(crate) use description::Architecture;
+pub(crate) use description::{Architecture, split_block};
 
 use crate::error::LoadError;
+use parts::{MISSING, Part};
 
 const ALL: &[&Architecture] = &[
     &llama::ARCHITECTURE,
     &mistral::ARCHITECTURE,
     &qwen2::ARCHITECTURE,
     &qwen3::ARCHITECTURE,
+    &gemma::ARCHITECTURE,
     &gemma2::ARCHITECTURE,
     &gemma3::ARCHITECTURE,
+    &granite::ARCHITECTURE,
+    &olmo2::ARCHITECTURE,
+    &phi3::ARCHITECTURE,
 ];
 
 /// The supported architectures, each by the first of its names: `general.architecture` in GGUF and
@@ -31,28 +41,50 @@ pub fn architectures() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 impl Architecture {
-    /// The architecture that a GGUF header calls `name` (`general.architecture`).
-    pub(crate) fn from_gguf_name(name: &str) -> Result<&'static Self, LoadError> {
-        find(|architecture| architecture.gguf.names, name).ok_or_else(|| {
-            let known = list(|architecture| architecture.gguf.names);
-            LoadError::unsupported(format!("architecture {name}; supported are {known}"))
-        })
+    /// The architecture that a GGUF header calls `name` (`general.architecture`). `is_set` tells
+    /// whether the header has a setting under that name.
+    pub(crate) fn from_gguf(
+        name: &str,
+        is_set: impl Fn(&str) -> bool,
+    ) -> Result<&'static Self, LoadError> {
+        let settings = |part: &Part| part.gguf;
+        find("architecture", name, |architecture| architecture.gguf.names, settings, is_set)
     }
 
-    /// The architecture that a `config.json` calls `name` (`model_type`).
-    pub(crate) fn from_hf_name(name: &str) -> Result<&'static Self, LoadError> {
-        find(|architecture| architecture.hf.names, name).ok_or_else(|| {
-            let known = list(|architecture| architecture.hf.names);
-            LoadError::unsupported(format!("model type {name}; supported are {known}"))
-        })
+    /// The architecture that a `config.json` calls `name` (`model_type`). `is_set` tells whether it
+    /// has a setting.
+    pub(crate) fn from_hf(
+        name: &str,
+        is_set: impl Fn(&str) -> bool,
+    ) -> Result<&'static Self, LoadError> {
+        let settings = |part: &Part| part.hf;
+        find("model type", name, |architecture| architecture.hf.names, settings, is_set)
     }
 }
 
+/// The architecture of this name.
+///
+/// # Errors
+/// There is none, or the model has a part that is missing here.
 fn find(
-    names: fn(&Architecture) -> &'static [&'static str],
+    what: &str,
     name: &str,
-) -> Option<&'static Architecture> {
-    ALL.iter().copied().find(|architecture| names(architecture).contains(&name))
+    names: fn(&Architecture) -> &'static [&'static str],
+    settings: fn(&Part) -> &'static [&'static str],
+    is_set: impl Fn(&str) -> bool,
+) -> Result<&'static Architecture, LoadError> {
+    let found = ALL.iter().copied().find(|architecture| names(architecture).contains(&name));
+    let missing = MISSING.iter().filter(|part| {
+        (part.is_certain || found.is_none()) && settings(part).iter().any(|key| is_set(key))
+    });
+    let missing: Vec<&str> = missing.map(|part| part.name).collect();
+    let with = if missing.is_empty() { "" } else { " with " };
+    let model = format!("{what} {name}{with}{}", missing.join(" and "));
+    match found {
+        Some(found) if missing.is_empty() => Ok(found),
+        Some(_) => Err(LoadError::unsupported(model)),
+        None => Err(LoadError::unsupported(format!("{model}; supported are {}", list(names)))),
+    }
 }
 
 /// All names, as in "a, b and c".

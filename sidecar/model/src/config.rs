@@ -4,12 +4,12 @@
 mod rope;
 
 use crate::kernel::vector::ActivationFn;
-pub(crate) use rope::{Rope, RopeLayout, YarnScaling, llama3_factors};
+pub(crate) use rope::{Rope, RopeFactors, RopeLayout, YarnScaling, llama3_factors};
 
 /// A decoder-only transformer with gated feed-forward layers.
 ///
-/// What the weights themselves show (biases, norms of queries and keys, norms after a layer, a
-/// separate output matrix) is not repeated here.
+/// What the weights themselves show (biases, norms of queries and keys and whether these are of each
+/// head or of all, a separate output matrix) is not repeated here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     /// Number of blocks.
@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) feed_forward_size: usize,
     /// Longest context in tokens.
     pub(crate) context_length: usize,
+    pub(crate) norms: NormPlacement,
     pub(crate) norm_epsilon: f32,
     /// Added to the stored factors of the norms: some files store their difference from 1.
     pub(crate) norm_offset: f32,
@@ -34,12 +35,34 @@ pub(crate) struct Config {
     pub(crate) embedding_scale: f32,
     /// Factor on queries.
     pub(crate) attention_scale: f32,
+    /// Factor on what a layer adds to the residual stream.
+    pub(crate) residual_scale: f32,
+    /// Factor on logits, before their bound.
+    pub(crate) logit_scale: f32,
     /// Bound of attention scores, by [`crate::kernel::vector::soft_cap`].
     pub(crate) score_cap: Option<f32>,
     /// Bound of logits, likewise.
     pub(crate) logit_cap: Option<f32>,
     pub(crate) rope: Rope,
     pub(crate) window: Option<SlidingWindow>,
+}
+
+/// Where a block has norms: of what a layer reads from the residual stream, and of what it adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NormPlacement {
+    Before,
+    After,
+    BeforeAndAfter,
+}
+
+impl NormPlacement {
+    pub(crate) fn is_before(self) -> bool {
+        self != Self::After
+    }
+
+    pub(crate) fn is_after(self) -> bool {
+        self != Self::Before
+    }
 }
 
 /// Sliding-window attention: in some blocks a token attends to the last few tokens only.

@@ -66,10 +66,12 @@ impl From<candle_core::Error> for DeviceError {
 }
 
 impl Decoder {
-    /// Moves the weights to where they are computed with.
+    /// Moves the weights to where they are computed with. No context is longer than
+    /// `context_length` tokens.
     pub(crate) fn new(
         config: Config,
         weights: Weights,
+        context_length: usize,
         #[cfg_attr(
             not(any(test, feature = "cuda")),
             allow(unused_variables, reason = "unpacks weights for a device")
@@ -78,7 +80,8 @@ impl Decoder {
         placement: &Placement,
     ) -> Result<Self, DeviceError> {
         let config = Arc::new(config);
-        let frequencies = RopeFrequencies::new(&config, weights.rope_factors.as_deref());
+        let frequencies =
+            RopeFrequencies::new(&config, weights.rope_factors.as_ref(), context_length);
         let vocab_size = weights.embedding.rows;
         let precision = if weights.are_all_f32() { Precision::F32 } else { Precision::F16 };
         let cache_layout = Layout::new(&config, precision);

@@ -4,6 +4,7 @@ pub(crate) mod adapter;
 mod chat_templates;
 mod files;
 mod foreign;
+mod fused;
 pub(crate) mod gguf;
 pub(crate) mod hf;
 mod safetensors;
@@ -31,7 +32,7 @@ pub(crate) fn open(path: &Path) -> Result<ModelFiles<TokenizerFiles>, LoadError>
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if metadata.is_dir() {
-        return Ok(hf::open(path)?.map_tokenizer(TokenizerFiles::Hf));
+        return apart(hf::open(path)?.map_tokenizer(TokenizerFiles::Hf));
     }
     let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
     if !metadata.is_file() || is_safetensors {
@@ -42,5 +43,11 @@ pub(crate) fn open(path: &Path) -> Result<ModelFiles<TokenizerFiles>, LoadError>
         )));
     }
     foreign::check(path, &file)?;
-    Ok(gguf::open(path, file, metadata.len())?.map_tokenizer(TokenizerFiles::Gguf))
+    apart(gguf::open(path, file, metadata.len())?.map_tokenizer(TokenizerFiles::Gguf))
+}
+
+/// The same, with each matrix by itself.
+fn apart<T>(mut files: ModelFiles<T>) -> Result<ModelFiles<T>, LoadError> {
+    fused::split(&mut files.tensors, &files.config)?;
+    Ok(files)
 }

@@ -63,7 +63,7 @@ impl Model {
                 ));
             }
             Some(folder) => {
-                let (adapter, digest) = Adapter::open(folder, files.architecture)?;
+                let (adapter, digest) = Adapter::open(folder, files.architecture, &config)?;
                 (adapter, Some(digest))
             }
         };
@@ -90,17 +90,16 @@ impl Model {
         chat.check(&tokenizer).map_err(LoadError::template)?;
         let file_name =
             || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let context_length =
+            options.context_length.unwrap_or(usize::MAX).clamp(1, config.context_length);
         Ok(Self {
             name: files.name.unwrap_or_else(file_name),
             digest,
-            context_length: options
-                .context_length
-                .unwrap_or(usize::MAX)
-                .clamp(1, config.context_length),
+            context_length,
             chat,
             grammars: GrammarCompiler::default(),
             tokenizer,
-            decoder: Decoder::new(config, weights, &pool, placement)
+            decoder: Decoder::new(config, weights, context_length, &pool, placement)
                 .map_err(|error| LoadError::options(error.to_string()))?,
             pool,
         })

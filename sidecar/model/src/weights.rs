@@ -3,7 +3,7 @@
 mod stream;
 mod tensors;
 
-use crate::config::Config;
+use crate::config::{Config, RopeFactors};
 use crate::error::LoadError;
 use crate::kernel::format::WeightFormat;
 use crate::kernel::matrix::Matrix;
@@ -21,22 +21,23 @@ pub(crate) struct Weights {
     pub(crate) final_norm: Vec<f32>,
     /// `[vocab_size][hidden_size]`; `None` where the embedding is used.
     pub(crate) output: Option<Matrix>,
-    /// Divisors of the RoPE frequencies, one for each pair.
-    pub(crate) rope_factors: Option<Vec<f32>>,
+    /// Divisors of the RoPE frequencies.
+    pub(crate) rope_factors: Option<RopeFactors>,
 }
 
 /// Weights of one block.
 #[derive(Debug)]
 pub(crate) struct BlockWeights {
-    pub(crate) attention_norm: Vec<f32>,
+    pub(crate) attention_norm: Option<Vec<f32>>,
     pub(crate) query: Projection,
     pub(crate) key: Projection,
     pub(crate) value: Projection,
+    /// As wide as a head, or as all heads together; so is the norm of keys.
     pub(crate) query_norm: Option<Vec<f32>>,
     pub(crate) key_norm: Option<Vec<f32>>,
     pub(crate) attention_output: Matrix,
     pub(crate) post_attention_norm: Option<Vec<f32>>,
-    pub(crate) feed_forward_norm: Vec<f32>,
+    pub(crate) feed_forward_norm: Option<Vec<f32>>,
     pub(crate) gate: Matrix,
     pub(crate) up: Matrix,
     pub(crate) down: Matrix,
@@ -81,7 +82,7 @@ impl Weights {
             blocks,
             final_norm: tensors.norm("output_norm.weight", config.hidden_size)?,
             output,
-            rope_factors: tensors.optional_vector("rope_freqs.weight", config.rope.dims / 2)?,
+            rope_factors: rope_factors(&mut tensors, config.rope.dims / 2)?,
             embedding,
         };
         match tensors.any_left() {
@@ -109,10 +110,31 @@ impl Weights {
     }
 }
 
+fn rope_factors(tensors: &mut Tensors, pairs: usize) -> Result<Option<RopeFactors>, LoadError> {
+    let [any, short, long] =
+        ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"]
+            .map(|name| tensors.optional_divisors(name, pairs));
+    match (any?, short?, long?) {
+        (any, None, None) => Ok(any.map(RopeFactors::Any)),
+        (None, Some(short), Some(long)) => Ok(Some(RopeFactors::ByContext { short, long })),
+        _ => Err(LoadError::corrupt(
+            "the weights hold some factors of RoPE, and not those that belong with them",
+        )),
+    }
+}
+
 impl BlockWeights {
     fn take(tensors: &mut Tensors, index: usize, config: &Config) -> Result<Self, LoadError> {
         let (hidden, query, kv) = (config.hidden_size, config.query_size(), config.kv_size());
         let name = |part: &str| format!("blk.{index}.{part}.weight");
+        let mut norm = |part: &str, is_there: bool| {
+            is_there.then(|| tensors.norm(&name(part), hidden)).transpose()
+        };
+        let (before, after) = (config.norms.is_before(), config.norms.is_after());
+        let attention_norm = norm("attn_norm", before)?;
+        let post_attention_norm = norm("post_attention_norm", after)?;
+        let feed_forward_norm = norm("ffn_norm", before)?;
+        let post_feed_forward_norm = norm("post_ffw_norm", after)?;
         let mut projection = |part: &str, rows| -> Result<Projection, LoadError> {
             Ok(Projection {
                 matrix: tensors.matrix(&name(part), Some(rows), hidden)?,
@@ -123,16 +145,16 @@ impl BlockWeights {
             query: projection("attn_q", query)?,
             key: projection("attn_k", kv)?,
             value: projection("attn_v", kv)?,
-            attention_norm: tensors.norm(&name("attn_norm"), hidden)?,
-            query_norm: tensors.optional_norm(&name("attn_q_norm"), config.head_dim)?,
-            key_norm: tensors.optional_norm(&name("attn_k_norm"), config.head_dim)?,
+            attention_norm,
+            query_norm: tensors.optional_norm(&name("attn_q_norm"), [config.head_dim, query])?,
+            key_norm: tensors.optional_norm(&name("attn_k_norm"), [config.head_dim, kv])?,
             attention_output: tensors.matrix(&name("attn_output"), Some(hidden), query)?,
-            post_attention_norm: tensors.optional_norm(&name("post_attention_norm"), hidden)?,
-            feed_forward_norm: tensors.norm(&name("ffn_norm"), hidden)?,
+            post_attention_norm,
+            feed_forward_norm,
             gate: tensors.matrix(&name("ffn_gate"), Some(config.feed_forward_size), hidden)?,
             up: tensors.matrix(&name("ffn_up"), Some(config.feed_forward_size), hidden)?,
             down: tensors.matrix(&name("ffn_down"), Some(hidden), config.feed_forward_size)?,
-            post_feed_forward_norm: tensors.optional_norm(&name("post_ffw_norm"), hidden)?,
+            post_feed_forward_norm,
         })
     }
 

@@ -193,6 +193,52 @@ async fn item_19_dora_patterns_and_other_names_make_the_model_of_merged_weights(
     makes(base.path(), &dora, &tensors, &mut tiny).await;
 }
 
+/// Also with DoRA's magnitudes, which here leave rows as long as they are.
+#[tokio::test]
+async fn item_19_an_adapter_of_matrices_stored_as_one_makes_the_model_of_merged_weights() {
+    let mut tiny = tiny(&Shape::of("phi3"), 3);
+    let base = hf::folder(&mut tiny, Dtype::F32, 1);
+    let (hidden, mut tensors, mut magnitudes) = (tiny.shape.hidden, Vec::new(), Vec::new());
+    for block in 0..tiny.shape.layers {
+        for (module, parts) in [
+            ("self_attn.qkv_proj", &["attn_q", "attn_k", "attn_v"][..]),
+            ("mlp.gate_up_proj", &["ffn_gate", "ffn_up"]),
+        ] {
+            let a = vector(RANK * hidden, block as u64);
+            let (mut b, mut lengths) = (Vec::new(), Vec::new());
+            for part in parts {
+                let weight = tiny.tensors.get_mut(&format!("blk.{block}.{part}.weight")).unwrap();
+                for row in weight.chunks_exact_mut(hidden) {
+                    let factors = vector(RANK, b.len() as u64);
+                    for (column, value) in row.iter_mut().enumerate() {
+                        let sum: f32 = (0..RANK).map(|k| factors[k] * a[k * hidden + column]).sum();
+                        *value += (ALPHA / RANK as f64) as f32 * 0.05 * sum;
+                    }
+                    lengths.push(row.iter().map(|value| value * value).sum::<f32>().sqrt());
+                    b.extend(factors.iter().map(|factor| 0.05 * factor));
+                }
+            }
+            let name = format!("base_model.model.model.layers.{block}.{module}");
+            tensors.push((format!("{name}.lora_A.weight"), [RANK, hidden], a));
+            tensors.push((format!("{name}.lora_B.weight"), [b.len() / RANK, RANK], b));
+            let shape = [lengths.len(), 1];
+            magnitudes.push((format!("{name}.lora_magnitude_vector"), shape, lengths));
+        }
+    }
+    makes(base.path(), &config(), &tensors, &mut tiny).await;
+    let mut dora = config();
+    dora["use_dora"] = json!(true);
+    makes(base.path(), &dora, &[&tensors[..], &magnitudes[..]].concat(), &mut tiny).await;
+    // Factors of another model.
+    let adapter = tempfile::tempdir().unwrap();
+    let (_, [rows, _], values) = &mut tensors[1];
+    *rows -= 8;
+    values.truncate(*rows * RANK);
+    write(adapter.path(), &config(), &tensors);
+    let error = load(base.path(), adapter.path()).unwrap_err().to_string();
+    assert!(error.contains("blk.0.attn_qkv.weight is not of its shape"), "{error}");
+}
+
 #[test]
 fn item_19_adapters_that_are_not_one_adapter_are_refused_with_what_to_do() {
     let mut shape = tiny(&Shape::of("llama"), 3);

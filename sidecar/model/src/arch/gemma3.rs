@@ -1,11 +1,11 @@
 //! Gemma 3, text only: norms of queries and keys in place of soft caps, and a sliding window, with
 //! its own RoPE base, in five of every six blocks.
 
-use super::description::{Architecture, GgufDefaults, HfDefaults, WindowDefaults};
+use super::description::{Architecture, GgufDefaults, HfDefaults, WindowDefaults, WindowRope};
 use super::gemma2;
 
 const WINDOW: WindowDefaults =
-    WindowDefaults { period: 6, tokens: None, rope_base: Some(10_000.0) };
+    WindowDefaults { period: 6, tokens: None, rope: WindowRope::OwnBase(10_000.0) };
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
     gguf: GgufDefaults {

@@ -1,7 +1,7 @@
 //! Llama, and the models that share its architecture, such as SmolLM2.
 
-use super::description::{Architecture, GgufDefaults, HfDefaults, WindowDefaults};
-use crate::config::RopeLayout;
+use super::description::{Architecture, GgufDefaults, HfDefaults, WindowDefaults, WindowRope};
+use crate::config::{NormPlacement, RopeLayout};
 use crate::kernel::vector::ActivationFn;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture {
@@ -10,8 +10,9 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         rope_layout: RopeLayout::Interleaved,
         rope_base: 10_000.0,
         // Most GGUF files of Mistral models say that they are Llama.
-        window: Some(WindowDefaults { period: 1, tokens: None, rope_base: None }),
+        window: Some(WindowDefaults { period: 1, tokens: None, rope: WindowRope::Same }),
         layers_scaled_by_hidden_size: None,
+        block_tensors: &[],
     },
     hf: HfDefaults {
         names: &["llama"],
@@ -19,10 +20,12 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         window: None,
         head_dim: None,
         query_pre_attn_scalar: None,
+        has_multipliers: false,
         norm_offset: 0.0,
         tied_embeddings: false,
         block_tensors: &[],
     },
+    norms: NormPlacement::Before,
     activation: ActivationFn::Silu,
     scales_embeddings: false,
     score_cap: None,

@@ -13,10 +13,34 @@ pub(crate) struct Rope {
     pub(crate) base: f64,
     /// Frequencies are divided by this (linear scaling).
     pub(crate) linear_scale: f64,
-    /// Further divisors, one for each pair's frequency, used where the weights bring none.
-    pub(crate) factors: Option<Vec<f32>>,
-    /// Factor on cosines and sines; 1 unless scaled by YaRN.
+    /// Further divisors, used where the weights bring none.
+    pub(crate) factors: Option<RopeFactors>,
+    /// Longest context of training, in tokens; `usize::MAX` where nothing depends on it.
+    pub(crate) trained_context: usize,
+    /// Factor on cosines and sines; 1 unless scaled by YaRN or LongRoPE.
     pub(crate) magnitude: f32,
+}
+
+/// Divisors of frequencies, one for each pair.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RopeFactors {
+    /// For every context.
+    Any(Vec<f32>),
+    /// Of LongRoPE (arXiv 2402.13753): for contexts as long as in training, and for longer ones.
+    /// Keys in the cache are rotated, and shared among requests, so that the longest context that
+    /// is served decides, as in llama.cpp and vLLM.
+    ByContext { short: Vec<f32>, long: Vec<f32> },
+}
+
+impl RopeFactors {
+    /// The divisors for contexts that may be longer than in training, or not.
+    pub(crate) fn at(&self, is_long: bool) -> &[f32] {
+        match self {
+            Self::Any(factors) => factors,
+            Self::ByContext { long, .. } if is_long => long,
+            Self::ByContext { short, .. } => short,
+        }
+    }
 }
 
 /// Which two values of a head form a pair that is rotated.
@@ -31,7 +55,15 @@ pub(crate) enum RopeLayout {
 impl Rope {
     /// RoPE without scaling.
     pub(crate) fn unscaled(layout: RopeLayout, dims: usize, base: f64) -> Self {
-        Self { layout, dims, base, linear_scale: 1.0, factors: None, magnitude: 1.0 }
+        Self {
+            layout,
+            dims,
+            base,
+            linear_scale: 1.0,
+            factors: None,
+            trained_context: usize::MAX,
+            magnitude: 1.0,
+        }
     }
 
     /// The same, scaled by YaRN (arXiv 2309.00071, section 3). Waves that turn more than
@@ -54,7 +86,7 @@ impl Rope {
         };
         let factors = (0..self.dims / 2).map(divisor).collect();
         let magnitude = (attention_factor * (0.1 * factor.max(1.0).ln() + 1.0)) as f32;
-        Self { factors: Some(factors), magnitude, ..self }
+        Self { factors: Some(RopeFactors::Any(factors)), magnitude, ..self }
     }
 }
 

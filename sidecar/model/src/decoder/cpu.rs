@@ -79,7 +79,7 @@ impl CpuDecoder {
         }
     }
 
-    /// stream ← stream + attention(norm(stream)).
+    /// stream ← stream + attention(norm(stream)), with the norms and the factor of the description.
     fn attention_layer(
         &self,
         pool: &ThreadPool,
@@ -96,7 +96,7 @@ impl CpuDecoder {
             config,
             rows.len(),
             &scratch.stream,
-            &block.attention_norm,
+            block.attention_norm.as_deref(),
             &mut scratch.hidden,
         );
         let projected = DisjointSlice::new(&mut scratch.projected);
@@ -140,7 +140,7 @@ impl CpuDecoder {
         );
     }
 
-    /// stream ← stream + down(activation(gate(norm(stream))) · up(norm(stream))).
+    /// stream ← stream + down(activation(gate(norm(stream))) · up(norm(stream))), likewise.
     fn feed_forward_layer(
         &self,
         pool: &ThreadPool,
@@ -154,7 +154,7 @@ impl CpuDecoder {
             config,
             rows,
             &scratch.stream,
-            &block.feed_forward_norm,
+            block.feed_forward_norm.as_deref(),
             &mut scratch.hidden,
         );
         scratch.feed_forward.resize(rows, config.feed_forward_size);
@@ -208,6 +208,9 @@ impl CpuDecoder {
             &scratch.hidden,
             &[Product { matrix, out: logits, stride: matrix.rows, offset: 0 }],
         );
+        if config.logit_scale != 1.0 {
+            scratch.logits.iter_mut().for_each(|logit| *logit *= config.logit_scale);
+        }
         if let Some(cap) = config.logit_cap {
             vector::soft_cap(&mut scratch.logits, cap);
         }

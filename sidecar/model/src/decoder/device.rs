@@ -18,7 +18,7 @@ use crate::pool::ThreadPool;
 use crate::weights::Weights;
 use attention::BatchAttention;
 use candle_core::{DType, Device, Result, Tensor};
-use ops::{RopeTensors, add, matmul, norm_and_rotate, rms_norm, soft_cap};
+use ops::{RopeTensors, add, matmul, norm_and_rotate, optional_norm, rms_norm, scaled, soft_cap};
 use std::sync::Arc;
 use taps::{TapVectors, Taps};
 use weights::DeviceWeights;
@@ -93,7 +93,7 @@ impl DeviceDecoder {
         {
             let is_windowed = config.is_windowed(index);
             let rope = windowed_rope.as_ref().filter(|_| is_windowed).unwrap_or(&rope);
-            let x = rms_norm(&stream, &block.attention_norm, config)?;
+            let x = optional_norm(&stream, block.attention_norm.as_ref(), config)?;
             let query = norm_and_rotate(
                 config,
                 &block.query.forward(&x)?,
@@ -107,7 +107,7 @@ impl DeviceDecoder {
             let mixed = attention.attend(config, is_windowed, cache, &query, &key, &value)?;
             let delta = matmul(&mixed, &block.attention_output)?;
             stream = add(&stream, &delta, block.post_attention_norm.as_ref(), config)?;
-            let x = rms_norm(&stream, &block.feed_forward_norm, config)?;
+            let x = optional_norm(&stream, block.feed_forward_norm.as_ref(), config)?;
             let gate = matmul(&x, &block.gate)?;
             let gate = match config.activation {
                 ActivationFn::Silu => gate.silu()?,
@@ -132,7 +132,8 @@ impl DeviceDecoder {
         let rows = rows.iter().filter_map(|&row| u32::try_from(row).ok()).collect();
         let states = stream.index_select(&self.vector_of(rows)?, 0)?;
         let x = rms_norm(&states, &self.weights.final_norm, &self.config)?;
-        let logits = soft_cap(matmul(&x, &self.weights.output)?, self.config.logit_cap)?;
+        let logits = scaled(matmul(&x, &self.weights.output)?, self.config.logit_scale)?;
+        let logits = soft_cap(logits, self.config.logit_cap)?;
         scratch.logits = logits.flatten_all()?.to_vec1()?;
         Ok(&scratch.logits)
     }

@@ -1,7 +1,7 @@
 //! Rotary position embedding.
 
 use super::segment::BatchRow;
-use crate::config::{Config, Rope, RopeLayout};
+use crate::config::{Config, Rope, RopeFactors, RopeLayout};
 
 /// How fast the pairs of a decoder's heads turn.
 #[derive(Debug)]
@@ -19,23 +19,28 @@ struct PairFrequencies {
 }
 
 impl RopeFrequencies {
-    /// `weight_factors` are the divisors that the weights bring, if any.
-    pub(super) fn new(config: &Config, weight_factors: Option<&[f32]>) -> Self {
+    /// For contexts of up to `context_length` tokens. Divisors that the weights bring take
+    /// precedence over the description's.
+    pub(super) fn new(
+        config: &Config,
+        weight_factors: Option<&RopeFactors>,
+        context_length: usize,
+    ) -> Self {
         let rope = &config.rope;
+        let factors = weight_factors.or(rope.factors.as_ref());
+        let factors = factors.map(|factors| factors.at(context_length > rope.trained_context));
         let windowed_base = config.window.as_ref().and_then(|window| window.rope_base);
         let windowed = windowed_base.map(|base| Rope::unscaled(rope.layout, rope.dims, base));
         Self {
-            full: PairFrequencies::new(rope, weight_factors),
+            full: PairFrequencies::new(rope, factors),
             windowed: windowed.map(|rope| PairFrequencies::new(&rope, None)),
         }
     }
 }
 
 impl PairFrequencies {
-    /// base^(−2i / dims), divided by the linear scale and by the pair's factor. The weights'
-    /// factors take precedence over the description's.
-    fn new(rope: &Rope, weight_factors: Option<&[f32]>) -> Self {
-        let factors = weight_factors.or(rope.factors.as_deref());
+    /// base^(−2i / dims), divided by the linear scale and by the pair's factor.
+    fn new(rope: &Rope, factors: Option<&[f32]>) -> Self {
         #[allow(clippy::cast_precision_loss)]
         let frequency = |pair: usize| {
             let factor = factors

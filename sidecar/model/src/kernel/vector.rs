@@ -72,13 +72,29 @@ dispatched! {
     /// out ← x / √(mean(x²) + ε) · weight (arXiv 1910.07467). Where the mean of the squares is not
     /// finite, the result is NaN, not zero.
     rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
-        #[allow(clippy::cast_precision_loss)]
-        let mean = dot(x, x) / x.len() as f32;
-        let scale = if mean.is_finite() { 1.0 / (mean + epsilon).sqrt() } else { f32::NAN };
+        let scale = rms_scale(x, epsilon);
         for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
             *out = x * scale * weight;
         }
     }
+}
+
+dispatched! {
+    /// x ← x / √(mean(x²) + ε) · weight, as [`rms_norm`].
+    rms_norm_in_place(x: &mut [f32], weight: &[f32], epsilon: f32) {
+        let scale = rms_scale(x, epsilon);
+        for (x, weight) in x.iter_mut().zip(weight) {
+            *x = *x * scale * weight;
+        }
+    }
+}
+
+/// 1 / √(mean(x²) + ε); NaN where the mean is not finite.
+#[inline(always)]
+fn rms_scale(x: &[f32], epsilon: f32) -> f32 {
+    #[allow(clippy::cast_precision_loss)]
+    let mean = dot(x, x) / x.len() as f32;
+    if mean.is_finite() { 1.0 / (mean + epsilon).sqrt() } else { f32::NAN }
 }
 
 /// eˣ within 2 ulp; 0 below −87.3, capped above 88. Reduced to 2ⁿ · eʳ with |r| ≤ ln 2 / 2, and

@@ -12,8 +12,9 @@ mod names;
 mod refusal;
 
 use super::files::Sha256Digest;
-use super::safetensors;
+use super::{fused, safetensors};
 use crate::arch::Architecture;
+use crate::config::Config;
 use crate::error::LoadError;
 use crate::tensor::{TensorInfo, decode_floats, not_finite};
 use config::Scale;
@@ -39,18 +40,19 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// Reads the adapter in the folder `path`, for a model of this architecture. Also returns a
-    /// digest of its files.
+    /// Reads the adapter in the folder `path`, for a model of this architecture and description.
+    /// Also returns a digest of its files.
     pub(crate) fn open(
         path: &Path,
         architecture: &Architecture,
+        config: &Config,
     ) -> Result<(Self, Sha256Digest), LoadError> {
-        let config = read(path, CONFIG)?;
+        let settings = read(path, CONFIG)?;
         let weights = read(path, WEIGHTS)?;
-        let digest = Sha256::new_with_prefix(Sha256::digest(&config))
+        let digest = Sha256::new_with_prefix(Sha256::digest(&settings))
             .chain_update(Sha256::digest(&weights))
             .finalize();
-        let json = serde_json::from_slice(&config)
+        let json = serde_json::from_slice(&settings)
             .map_err(|error| LoadError::corrupt(format!("{CONFIG} is not JSON: {error}")))?;
         let scale = Scale::read(&json)?;
         let tensors = safetensors::read(&mut weights.as_slice(), weights.len() as u64, WEIGHTS)?;
@@ -115,7 +117,27 @@ impl Adapter {
         if adapter.deltas.is_empty() {
             return Err(unsupported(format!("{WEIGHTS} holds no tensors")));
         }
-        Ok((adapter, digest.into()))
+        Ok((adapter.apart(config)?, digest.into()))
+    }
+
+    /// The same, where deltas of matrices that are stored as one are apart, as the matrices are.
+    fn apart(self, config: &Config) -> Result<Self, LoadError> {
+        let mut apart = Self::default();
+        for (name, delta) in self.deltas {
+            let module = delta.module.clone();
+            let deltas = match fused::parts(&name, config) {
+                None => vec![(name, delta)],
+                Some(parts) => delta.split(parts).ok_or_else(|| other_shape(&name))?,
+            };
+            for (name, delta) in deltas {
+                if apart.deltas.insert(name, delta).is_some() {
+                    return Err(unsupported(format!(
+                        "it adds to {module}, and also to a part of the same matrix"
+                    )));
+                }
+            }
+        }
+        Ok(apart)
     }
 
     /// Takes out what is added to the matrix `name`, if anything is.
@@ -125,12 +147,7 @@ impl Adapter {
         info: &TensorInfo,
     ) -> Result<Option<MatrixDelta>, LoadError> {
         let Some(delta) = self.deltas.remove(name) else { return Ok(None) };
-        MatrixDelta::new(delta, info.rows, info.columns).map(Some).ok_or_else(|| {
-            unsupported(format!(
-                "what it adds to {name} is not of its shape, {} × {}: is it for another model?",
-                info.rows, info.columns
-            ))
-        })
+        MatrixDelta::new(delta, info.rows, info.columns).map(Some).ok_or_else(|| other_shape(name))
     }
 
     /// Checks that everything was taken out.
@@ -145,6 +162,11 @@ impl Adapter {
             None => Ok(()),
         }
     }
+}
+
+/// The error for a delta that does not fit its matrix.
+fn other_shape(name: &str) -> LoadError {
+    unsupported(format!("what it adds to {name} is not of its shape: is it for another model?"))
 }
 
 fn read(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {

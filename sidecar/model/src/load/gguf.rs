@@ -36,8 +36,9 @@ pub(super) fn open(
              llama-gguf-split --merge"
         )));
     }
-    let tensors = std::mem::take(&mut header.tensors).into_iter().collect();
     let (architecture, config) = config::read(&header)?;
+    let tensors = std::mem::take(&mut header.tensors).into_iter();
+    let tensors = tensors.map(|(name, info)| (architecture.gguf.tensor(name), info)).collect();
     Ok(ModelFiles {
         architecture,
         config,

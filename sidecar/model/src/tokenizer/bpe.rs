@@ -33,6 +33,14 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}",
         r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     );
+    // Words in the case of their letters, with a contraction at their end.
+    const GPT_4O: &str = concat!(
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}",
+        r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
     let by_pattern = |pattern: &str| -> Result<PreTokenizerWrapper, LoadError> {
         let split = Split::new(
             SplitPattern::Regex(pattern.into()),
@@ -48,7 +56,8 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
             ByteLevel::new(false, true, true).into(),
         ])
         .into()),
-        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" => by_pattern(LLAMA3),
+        "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx" => by_pattern(LLAMA3),
+        "gpt-4o" => by_pattern(GPT_4O),
         "qwen2" | "deepseek-r1-qwen" => by_pattern(QWEN2),
         "tekken" => by_pattern(TEKKEN),
         "gpt-2" | "default" | "olmo" => Ok(ByteLevel::new(false, true, true).into()),

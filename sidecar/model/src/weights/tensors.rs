@@ -140,20 +140,36 @@ impl Tensors {
         }
     }
 
-    /// Takes a norm's factors, if there is one.
-    pub(super) fn optional_norm(
+    /// Takes a vector of this length, if there is one, by whose values something is divided.
+    pub(super) fn optional_divisors(
         &mut self,
         name: &str,
         length: usize,
     ) -> Result<Option<Vec<f32>>, LoadError> {
-        let mut norm = self.optional_vector(name, length)?;
+        let divisors = self.optional_vector(name, length)?;
+        match divisors.iter().flatten().all(|divisor| *divisor > 0.0 && divisor.is_normal()) {
+            true => Ok(divisors),
+            false => Err(LoadError::corrupt(format!(
+                "tensor {name} holds a divisor that is not positive"
+            ))),
+        }
+    }
+
+    /// Takes a norm's factors, if there is one, which may have either length.
+    pub(super) fn optional_norm(
+        &mut self,
+        name: &str,
+        [length, other]: [usize; 2],
+    ) -> Result<Option<Vec<f32>>, LoadError> {
+        let is_other = self.vectors.get(name).is_some_and(|norm| norm.len() == other);
+        let mut norm = self.optional_vector(name, if is_other { other } else { length })?;
         norm.iter_mut().flatten().for_each(|factor| *factor += self.norm_offset);
         Ok(norm)
     }
 
     /// Takes a norm's factors.
     pub(super) fn norm(&mut self, name: &str, length: usize) -> Result<Vec<f32>, LoadError> {
-        self.optional_norm(name, length)?.ok_or_else(|| missing(name))
+        self.optional_norm(name, [length; 2])?.ok_or_else(|| missing(name))
     }
 
     /// The first tensor, by name, that was not taken.

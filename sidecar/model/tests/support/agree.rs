@@ -1,7 +1,7 @@
 //! A model in the engine against the decoder in f64.
 
 use super::reference::{dot, logprobs};
-use super::{Shape, Tiny};
+use super::{BASE, LongRope, Shape, Stored, Tiny};
 use personaguard_model::{Capture, Engine, Intervention, Positions, ScoreRequest, Tap};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -25,6 +25,13 @@ pub fn shapes() -> Vec<Shape> {
     shapes.push(Shape { yarn: Some(4.0), width: 32, ..Shape::of("qwen2") });
     shapes.push(Shape { window: Some(7), kv_heads: 4, ..Shape::of("llama") });
     shapes.push(Shape { heads: 7, kv_heads: 1, width: 24, hidden: 40, ..Shape::of("qwen2") });
+    for architecture in ["phi3", "llama"] {
+        shapes.push(Shape { long_rope: Some(LongRope::Long), ..Shape::of(architecture) });
+    }
+    shapes.push(Shape { stored: Stored::Granite4, ..Shape::of("granite") });
+    // OLMo 3.
+    let window = Shape { window: Some(5), window_period: 4, ..Shape::of("olmo2") };
+    shapes.push(Shape { layers: 5, window_base: Some(BASE), yarn: Some(8.0), ..window });
     shapes
 }
 

@@ -1,6 +1,9 @@
 //! A writer of Hugging Face folders.
 
-use super::{BASE, EPSILON, Tiny, VOCABULARY, YARN_CONTEXT};
+use super::{
+    BASE, CONTEXT, EPSILON, LONG_ROPE_CONTEXT, QkNorms, Shape, Stored, Tiny, VOCABULARY,
+    YARN_CONTEXT, together,
+};
 use half::{bf16, f16};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -43,14 +46,14 @@ type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let shape = tiny.shape.clone();
-    let gemma = shape.is_gemma();
     let mut files: Vec<Tensors> = vec![BTreeMap::new(); shards];
     let mut names: Vec<String> =
         tiny.tensors.keys().filter(|name| *name != "rope_freqs.weight").cloned().collect();
     names.sort();
-    for (index, name) in names.iter().enumerate() {
+    let mut stored = Vec::new();
+    for name in &names {
         let values = tiny.tensors.get_mut(name).unwrap();
-        let norm = if gemma && name.contains("norm") { 1.0 } else { 0.0 };
+        let norm = if name.contains("norm") { shape.norm_offset } else { 0.0 };
         let mut bytes: Vec<Vec<u8>> = Vec::new();
         for value in values.iter_mut() {
             let (stored, rounded) = dtype.store(*value - norm);
@@ -68,12 +71,28 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
             };
             bytes = (0..rows.len()).flat_map(|row| rows[from(row)].clone()).collect();
         }
-        let shape = if columns == bytes.len() {
+        stored.push((hf_name(name, &shape), columns, bytes));
+    }
+    let gate_and_up = &["mlp.gate_proj.weight", "mlp.up_proj.weight"][..];
+    let attention =
+        &["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"][..];
+    let groups: &[(&[&str], &str)] = match shape.stored {
+        Stored::Apart => &[],
+        Stored::Together => {
+            &[(attention, "self_attn.qkv_proj.weight"), (gate_and_up, "mlp.gate_up_proj.weight")]
+        }
+        Stored::Granite4 => &[
+            (gate_and_up, "shared_mlp.input_linear.weight"),
+            (&["mlp.down_proj.weight"], "shared_mlp.output_linear.weight"),
+        ],
+    };
+    for (index, (name, columns, bytes)) in together(&stored, groups).into_iter().enumerate() {
+        let size = if columns == bytes.len() {
             vec![columns]
         } else {
             vec![bytes.len() / columns, columns]
         };
-        files[index % shards].insert(hf_name(name, gemma), (shape, bytes.concat()));
+        files[index % shards].insert(name, (size, bytes.concat()));
     }
     let mut map = BTreeMap::new();
     for (index, tensors) in files.iter().enumerate() {
@@ -96,19 +115,21 @@ pub fn write(folder: &Path, name: &str, json: &Value) {
     std::fs::write(folder.join(name), json.to_string()).unwrap();
 }
 
-fn columns(name: &str, shape: &super::Shape) -> usize {
+fn columns(name: &str, shape: &Shape) -> usize {
     let part = name.rsplit('.').nth(1).unwrap();
     match part {
         _ if name.ends_with("bias") && part == "attn_q" => shape.heads * shape.width,
         _ if name.ends_with("bias") => shape.kv_heads * shape.width,
         "attn_output" => shape.heads * shape.width,
         "ffn_down" => shape.feed_forward,
-        "attn_q_norm" | "attn_k_norm" => shape.width,
+        "attn_q_norm" | "attn_k_norm" if shape.qk_norms == Some(QkNorms::Head) => shape.width,
+        "attn_q_norm" => shape.heads * shape.width,
+        "attn_k_norm" => shape.kv_heads * shape.width,
         _ => shape.hidden,
     }
 }
 
-fn hf_name(name: &str, gemma: bool) -> String {
+fn hf_name(name: &str, shape: &Shape) -> String {
     let Some(rest) = name.strip_prefix("blk.") else {
         let known = match name {
             "token_embd.weight" => "model.embed_tokens.weight",
@@ -128,7 +149,7 @@ fn hf_name(name: &str, gemma: bool) -> String {
         "attn_output" => "self_attn.o_proj",
         "attn_q_norm" => "self_attn.q_norm",
         "attn_k_norm" => "self_attn.k_norm",
-        "ffn_norm" if gemma => "pre_feedforward_layernorm",
+        "ffn_norm" if shape.norms == [true, true] => "pre_feedforward_layernorm",
         "ffn_norm" | "post_attention_norm" => "post_attention_layernorm",
         "post_ffw_norm" => "post_feedforward_layernorm",
         "ffn_gate" => "mlp.gate_proj",
@@ -154,14 +175,21 @@ fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
     [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes(), &data].concat()
 }
 
-fn config(shape: &super::Shape) -> Value {
-    let gemma = shape.is_gemma();
+fn config(shape: &Shape) -> Value {
+    let [embedding, attention, residual, logits] =
+        shape.multipliers.map_or([None; 4], |factors| factors.map(Some));
     let architecture = match (shape.architecture, shape.window) {
         ("llama", Some(_)) => "mistral",
         (other, _) => other,
     };
     let mut known = personaguard_model::architectures();
     let (_, model_type) = known.find(|(gguf, _)| *gguf == architecture).unwrap();
+    let is_granite_4 = shape.stored == Stored::Granite4;
+    let model_type = if is_granite_4 { "granitemoehybrid" } else { model_type };
+    let long_rope = || {
+        let [short, long] = shape.long_rope_factors();
+        json!({"type": "longrope", "short_factor": short, "long_factor": long})
+    };
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64});
@@ -175,10 +203,18 @@ fn config(shape: &super::Shape) -> Value {
         "intermediate_size": shape.feed_forward,
         "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.width,
-        "max_position_embeddings": 512, "vocab_size": VOCABULARY, "rms_norm_eps": EPSILON,
+        "max_position_embeddings": CONTEXT, "vocab_size": VOCABULARY, "rms_norm_eps": EPSILON,
         "rope_theta": BASE,
-        "rope_scaling": shape.yarn.map(yarn).or(shape.rope_factors.then_some(llama3)),
-        "sliding_window": shape.window, "query_pre_attn_scalar": gemma.then_some(shape.width),
+        "rope_scaling": shape.yarn.map(yarn).or(shape.rope_factors.then_some(llama3))
+            .or(shape.long_rope.map(|_| long_rope())),
+        "original_max_position_embeddings": shape.long_rope.map(|_| LONG_ROPE_CONTEXT),
+        "partial_rotary_factor": shape.rotated.map(|rotated| rotated as f64 / shape.width as f64),
+        "layer_types": is_granite_4.then(|| vec!["attention"; shape.layers]),
+        "position_embedding_type": is_granite_4.then_some("rope"),
+        "num_local_experts": is_granite_4.then_some(0),
+        "sliding_window": shape.window, "query_pre_attn_scalar": shape.gelu.then_some(shape.width),
+        "embedding_multiplier": embedding, "attention_multiplier": attention,
+        "residual_multiplier": residual, "logits_scaling": logits,
         "attn_logit_softcapping": shape.caps.map(|[score, _]| score),
         "final_logit_softcapping": shape.caps.map(|[_, logit]| logit),
         "tie_word_embeddings": shape.tied, "eos_token_id": 256,

@@ -24,6 +24,10 @@ pub struct Shape {
     pub width: usize,
     pub feed_forward: usize,
     pub window: Option<usize>,
+    /// The last of as many blocks has no window; 1 where all have one.
+    pub window_period: usize,
+    /// RoPE base of blocks with a window, where it is another.
+    pub window_base: Option<f64>,
     pub rope_factors: bool,
     /// YaRN of this factor, from [`YARN_CONTEXT`].
     pub yarn: Option<f64>,
@@ -32,10 +36,47 @@ pub struct Shape {
     pub caps: Option<[f32; 2]>,
     /// Whether queries, keys and values have biases.
     pub biases: bool,
-    /// Whether queries and keys are normalised.
-    pub qk_norms: bool,
+    /// Whether queries and keys are normalised, and over what.
+    pub qk_norms: Option<QkNorms>,
+    /// Whether what layers read from the residual stream is normalised, and whether what they add.
+    pub norms: [bool; 2],
+    /// What the reader of a folder adds to factors of norms.
+    pub norm_offset: f32,
+    /// Whether the feed-forward layers have GELU, and not SiLU.
+    pub gelu: bool,
+    /// Factors on embeddings, attention scores and what layers add, and a divisor of logits, in this
+    /// order.
+    pub multipliers: Option<[f32; 4]>,
+    /// LongRoPE, from [`LONG_ROPE_CONTEXT`], with the factors for short contexts or for long ones.
+    pub long_rope: Option<LongRope>,
+    /// How many values of a head RoPE turns; all where it is not said.
+    pub rotated: Option<usize>,
+    pub stored: Stored,
     /// Whether RoPE turns neighbouring values of a GGUF file's heads, and not halves of them.
     pub interleaved: bool,
+}
+
+/// What a norm of queries and keys takes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorms {
+    Head,
+    AllHeads,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongRope {
+    Short,
+    Long,
+}
+
+/// Which matrices files store as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    Apart,
+    /// Queries, keys and values, and gate and up.
+    Together,
+    /// Gate and up of a folder, under Granite 4's names.
+    Granite4,
 }
 
 impl Shape {
@@ -54,19 +95,62 @@ impl Shape {
             kv_heads: 2,
             width: 16,
             feed_forward: 96,
-            window: architecture.starts_with("gemma").then_some(5),
+            window: match architecture {
+                "gemma2" | "gemma3" => Some(5),
+                "phi3" => Some(9),
+                _ => None,
+            },
+            window_period: match architecture {
+                "gemma3" => 6,
+                "gemma2" => 2,
+                _ => 1,
+            },
+            window_base: (architecture == "gemma3").then_some(10_000.0),
             rope_factors: false,
             yarn: None,
             tied: architecture != "qwen3",
             caps: (architecture == "gemma2").then_some([3.0, 4.0]),
             biases: architecture == "qwen2",
-            qk_norms: ["qwen3", "gemma3"].contains(&architecture),
-            interleaved: ["llama", "mistral"].contains(&architecture),
+            qk_norms: match architecture {
+                "qwen3" | "gemma3" => Some(QkNorms::Head),
+                "olmo2" => Some(QkNorms::AllHeads),
+                _ => None,
+            },
+            norms: match architecture {
+                "gemma2" | "gemma3" => [true, true],
+                "olmo2" => [false, true],
+                _ => [true, false],
+            },
+            norm_offset: if architecture.starts_with("gemma") { 1.0 } else { 0.0 },
+            gelu: architecture.starts_with("gemma"),
+            multipliers: (architecture == "granite").then_some([1.5, 0.3, 0.4, 2.5]),
+            long_rope: None,
+            rotated: (architecture == "phi3").then_some(12),
+            stored: if architecture == "phi3" { Stored::Together } else { Stored::Apart },
+            interleaved: ["llama", "mistral", "granite"].contains(&architecture),
         }
     }
 
-    pub fn is_gemma(&self) -> bool {
-        self.architecture.starts_with("gemma")
+    /// How many values of a head RoPE turns.
+    pub fn rotated(&self) -> usize {
+        self.rotated.unwrap_or(self.width)
+    }
+
+    /// LongRoPE's divisors of frequencies for short contexts, and for long ones.
+    pub fn long_rope_factors(&self) -> [Vec<f32>; 2] {
+        let pairs = || (0..self.rotated() / 2).map(|pair| pair as f32);
+        [pairs().map(|pair| 1.0 + 0.1 * pair).collect(), pairs().map(|pair| 2.0 + pair).collect()]
+    }
+
+    /// Factor on embeddings.
+    pub fn embedding_factor(&self) -> f64 {
+        match self.multipliers {
+            Some([embedding, ..]) => f64::from(embedding),
+            None if self.architecture.starts_with("gemma") => {
+                f64::from((self.hidden as f32).sqrt())
+            }
+            None => 1.0,
+        }
     }
 }
 
@@ -75,6 +159,16 @@ pub const EPSILON: f64 = 1e-5;
 pub const BASE: f64 = 50_000.0;
 /// Context of training, in tokens, that YaRN stretches.
 pub const YARN_CONTEXT: u32 = 256;
+/// Longest context, in tokens.
+pub const CONTEXT: u32 = 512;
+/// Context of training, in tokens, in models with LongRoPE.
+pub const LONG_ROPE_CONTEXT: u32 = 64;
+
+/// LongRoPE's factor on rotated values.
+pub fn long_rope_length() -> f64 {
+    let [context, trained] = [CONTEXT, LONG_ROPE_CONTEXT].map(f64::from);
+    (1.0 + (context / trained).ln() / trained.ln()).sqrt()
+}
 
 /// A model: weights by tensor name, `[row][column]`, and the GGUF file.
 pub struct Tiny {
@@ -97,7 +191,7 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
     writer.text("general.name", "tiny");
     for (key, value) in [
         ("block_count", shape.layers),
-        ("context_length", 512),
+        ("context_length", CONTEXT as usize),
         ("embedding_length", shape.hidden),
         ("feed_forward_length", shape.feed_forward),
         ("attention.head_count", shape.heads),
@@ -114,6 +208,12 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         writer.float(&format!("{arch}.attn_logit_softcapping"), score);
         writer.float(&format!("{arch}.final_logit_softcapping"), logit);
     }
+    if let Some([embedding, attention, residual, logits]) = shape.multipliers {
+        writer.float(&format!("{arch}.embedding_scale"), embedding);
+        writer.float(&format!("{arch}.attention.scale"), attention);
+        writer.float(&format!("{arch}.residual_scale"), residual);
+        writer.float(&format!("{arch}.logit_scale"), logits);
+    }
     writer.float(&format!("{arch}.attention.layer_norm_rms_epsilon"), EPSILON as f32);
     writer.float(&format!("{arch}.rope.freq_base"), BASE as f32);
     if let Some(factor) = shape.yarn {
@@ -121,10 +221,22 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         writer.float(&format!("{arch}.rope.scaling.factor"), factor as f32);
         writer.int(&format!("{arch}.rope.scaling.original_context_length"), YARN_CONTEXT);
     }
+    if let Some(rotated) = shape.rotated {
+        writer.int(&format!("{arch}.rope.dimension_count"), rotated as u32);
+    }
+    if shape.long_rope.is_some() {
+        writer.int(&format!("{arch}.rope.scaling.original_context_length"), LONG_ROPE_CONTEXT);
+        writer.float(&format!("{arch}.rope.scaling.attn_factor"), long_rope_length() as f32);
+        for (name, factors) in ["short", "long"].iter().zip(shape.long_rope_factors()) {
+            let name = format!("rope_factors_{name}.weight");
+            writer.tensor_f32(&name, 1, factors.len(), &factors);
+        }
+    }
     writer.byte_tokenizer(VOCABULARY);
     more(&mut writer);
 
     let mut tensors = HashMap::new();
+    let mut stored = Vec::new();
     if shape.rope_factors {
         let factors = llama3_factors(shape.width);
         writer.tensor_f32("rope_freqs.weight", 1, factors.len(), &factors);
@@ -133,7 +245,7 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
     let mut add = |name: String, rows: usize, columns: usize, middle: f32, spread: f32| {
         let values: Vec<f32> =
             (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect();
-        writer.tensor_f32(&name, rows, columns, &values);
+        stored.push((name.clone(), columns, values.clone()));
         tensors.insert(name, values);
     };
     let (inner, kv) = (shape.heads * shape.width, shape.kv_heads * shape.width);
@@ -146,12 +258,17 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         let mut block = |part: &str, rows, columns, middle, spread| {
             add(format!("blk.{layer}.{part}"), rows, columns, middle, spread);
         };
-        block("attn_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        let [before, after] = shape.norms;
+        if before {
+            block("attn_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        }
         block("attn_q.weight", inner, shape.hidden, 0.0, 0.3);
         block("attn_k.weight", kv, shape.hidden, 0.0, 0.3);
         block("attn_v.weight", kv, shape.hidden, 0.0, 0.3);
         block("attn_output.weight", shape.hidden, inner, 0.0, 0.2);
-        block("ffn_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        if before {
+            block("ffn_norm.weight", 1, shape.hidden, 1.0, 0.3);
+        }
         block("ffn_gate.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
         block("ffn_up.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
         block("ffn_down.weight", shape.hidden, shape.feed_forward, 0.0, 0.2);
@@ -160,16 +277,50 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
             block("attn_k.bias", 1, kv, 0.0, 0.5);
             block("attn_v.bias", 1, kv, 0.0, 0.5);
         }
-        if shape.qk_norms {
-            block("attn_q_norm.weight", 1, shape.width, 1.0, 0.3);
-            block("attn_k_norm.weight", 1, shape.width, 1.0, 0.3);
+        if let Some(over) = shape.qk_norms {
+            let [query, key] = match over {
+                QkNorms::Head => [shape.width; 2],
+                QkNorms::AllHeads => [inner, kv],
+            };
+            block("attn_q_norm.weight", 1, query, 1.0, 0.3);
+            block("attn_k_norm.weight", 1, key, 1.0, 0.3);
         }
-        if shape.is_gemma() {
+        if after {
             block("post_attention_norm.weight", 1, shape.hidden, 1.0, 0.3);
             block("post_ffw_norm.weight", 1, shape.hidden, 1.0, 0.3);
         }
     }
+    if shape.stored == Stored::Together {
+        let gate_and_up = (&["ffn_gate.weight", "ffn_up.weight"][..], "ffn_up.weight");
+        let attention = &["attn_q.weight", "attn_k.weight", "attn_v.weight"][..];
+        stored = together(&stored, &[(attention, "attn_qkv.weight"), gate_and_up]);
+    }
+    for (name, columns, values) in stored {
+        writer.tensor_f32(&name, values.len() / columns, columns, &values);
+    }
     Tiny { shape: shape.clone(), tensors, file: writer.finish() }
+}
+
+/// A tensor's name, columns and values.
+pub type Stack<V> = (String, usize, Vec<V>);
+
+/// Stacks tensors whose names end with parts, in their order, in place of the first.
+pub fn together<V: Clone>(tensors: &[Stack<V>], groups: &[(&[&str], &str)]) -> Vec<Stack<V>> {
+    let mut all = Vec::new();
+    for (name, columns, values) in tensors {
+        let group = groups.iter().find(|(parts, _)| parts.iter().any(|part| name.ends_with(part)));
+        let Some((parts, whole)) = group else {
+            all.push((name.clone(), *columns, values.clone()));
+            continue;
+        };
+        let Some(before) = name.strip_suffix(parts[0]) else { continue };
+        let values = parts.iter().flat_map(|part| {
+            let part = format!("{before}{part}");
+            tensors.iter().find(|(name, ..)| *name == part).unwrap().2.clone()
+        });
+        all.push((format!("{before}{whole}"), *columns, values.collect()));
+    }
+    all
 }
 
 /// Llama 3's scaling by its published rule: by 8, beginning at waves of 16 positions, in full from

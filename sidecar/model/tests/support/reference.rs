@@ -1,6 +1,6 @@
 //! A decoder in f64, one position after another, written as in the papers.
 
-use super::{BASE, EPSILON, Tiny, VOCABULARY, YARN_CONTEXT};
+use super::{BASE, EPSILON, LongRope, QkNorms, Tiny, VOCABULARY, YARN_CONTEXT, long_rope_length};
 
 /// Adds to the residual stream after a layer: (layer, position, stream).
 pub type Change<'a> = &'a dyn Fn(usize, usize, &mut [f64]);
@@ -36,16 +36,17 @@ impl Tiny {
         }
     }
 
-    fn rotate(&self, head: &mut [f64], position: usize, base: f64, factors: bool) {
-        let pairs = head.len() / 2;
-        let factors = self.weight("rope_freqs.weight").filter(|_| factors);
+    fn rotate(&self, head: &mut [f64], position: usize, base: f64, scaled: bool) {
+        let rotated = self.shape.rotated();
+        let pairs = rotated / 2;
+        let factors = self.weight("rope_freqs.weight").filter(|_| scaled);
         for pair in 0..pairs {
             let mut angle = position as f64 * base.powf(-(pair as f64) / pairs as f64);
             if let Some(factors) = &factors {
                 angle /= factors[pair];
             }
             let mut length = 1.0;
-            if let Some(factor) = self.shape.yarn {
+            if let Some(factor) = self.shape.yarn.filter(|_| scaled) {
                 // As the paper's authors implement it: the ramp runs over whole pairs, from those
                 // that turn 32 times within the context of training to those that turn once.
                 let turning = |times: f64| {
@@ -53,13 +54,16 @@ impl Tiny {
                         * (f64::from(YARN_CONTEXT) / (2.0 * std::f64::consts::PI * times)).ln()
                         / base.ln()
                 };
-                let (first, last) = (
-                    turning(32.0).floor().max(0.0),
-                    turning(1.0).ceil().min(head.len() as f64 - 1.0),
-                );
+                let (first, last) =
+                    (turning(32.0).floor().max(0.0), turning(1.0).ceil().min(rotated as f64 - 1.0));
                 let kept = 1.0 - ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
                 angle = angle * kept + angle / factor * (1.0 - kept);
                 length = 0.1 * factor.ln() + 1.0;
+            }
+            if let Some(kind) = self.shape.long_rope {
+                let [short, long] = self.shape.long_rope_factors();
+                angle /= f64::from(if kind == LongRope::Long { long } else { short }[pair]);
+                length = long_rope_length();
             }
             let (a, b) = if self.shape.interleaved {
                 (2 * pair, 2 * pair + 1)
@@ -74,14 +78,18 @@ impl Tiny {
 
     pub fn run(&self, tokens: &[u32], change: Change<'_>) -> Run {
         let shape = &self.shape;
-        let gemma = shape.is_gemma();
-        let period = if shape.architecture == "gemma2" { 2 } else { 6 };
+        let [_, attention, residual, divisor] =
+            shape.multipliers.unwrap_or([1.0, 1.0, 1.0, 1.0]).map(f64::from);
+        let attention = match shape.multipliers {
+            Some(_) => attention,
+            None => 1.0 / (shape.width as f64).sqrt(),
+        };
         let capped = |x: f64, which: usize| match shape.caps.map(|caps| f64::from(caps[which])) {
             Some(cap) => cap * (x / cap).tanh(),
             None => x,
         };
         let embedding = self.weight("token_embd.weight").unwrap();
-        let scale = if gemma { f64::from((shape.hidden as f32).sqrt()) } else { 1.0 };
+        let scale = shape.embedding_factor();
         let mut stream: Vec<Vec<f64>> = tokens
             .iter()
             .map(|&token| {
@@ -95,17 +103,26 @@ impl Tiny {
         stream.iter_mut().enumerate().for_each(|(position, x)| change(0, position, x));
         for layer in 0..shape.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
-            let windowed = shape.window.filter(|_| !gemma || (layer + 1) % period != 0);
-            let base =
-                if shape.architecture == "gemma3" && windowed.is_some() { 10_000.0 } else { BASE };
+            let period = shape.window_period;
+            let windowed = shape.window.filter(|_| period == 1 || (layer + 1) % period != 0);
+            let own_base = shape.window_base.filter(|_| windowed.is_some());
+            let (base, scaled) = (own_base.unwrap_or(BASE), own_base.is_none());
             let (mut keys, mut values): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
             for (position, x) in stream.iter_mut().enumerate() {
                 let h = self.norm(&name("attn_norm.weight"), x);
                 let positioned = |part: &str| -> Vec<f64> {
                     let all = self.linear(&name(&format!("attn_{part}")), &h);
-                    let heads = all.chunks(shape.width).map(|head| {
-                        let mut head = self.norm(&name(&format!("attn_{part}_norm.weight")), head);
-                        self.rotate(&mut head, position, base, true);
+                    let together = match shape.qk_norms {
+                        Some(QkNorms::AllHeads) => all.len(),
+                        _ => shape.width,
+                    };
+                    let normed = all.chunks(together).flat_map(|part_of_all| {
+                        self.norm(&name(&format!("attn_{part}_norm.weight")), part_of_all)
+                    });
+                    let normed: Vec<f64> = normed.collect();
+                    let heads = normed.chunks(shape.width).map(|head| {
+                        let mut head = head.to_vec();
+                        self.rotate(&mut head, position, base, scaled);
                         head
                     });
                     heads.flatten().collect()
@@ -118,11 +135,7 @@ impl Tiny {
                 for (head, query) in queries.chunks(shape.width).enumerate() {
                     let at = head / (shape.heads / shape.kv_heads) * shape.width;
                     let score = |p: usize| {
-                        capped(
-                            dot(query, &keys[p][at..at + shape.width])
-                                / (shape.width as f64).sqrt(),
-                            0,
-                        )
+                        capped(dot(query, &keys[p][at..at + shape.width]) * attention, 0)
                     };
                     let weights: Vec<f64> = (first..=position).map(|p| score(p).exp()).collect();
                     let sum: f64 = weights.iter().sum();
@@ -135,7 +148,7 @@ impl Tiny {
                     &name("post_attention_norm.weight"),
                     &self.linear(&name("attn_output"), &mixed),
                 );
-                x.iter_mut().zip(h).for_each(|(x, h)| *x += h);
+                x.iter_mut().zip(h).for_each(|(x, h)| *x += residual * h);
                 let h = self.norm(&name("ffn_norm.weight"), x);
                 let up = self.linear(&name("ffn_up"), &h);
                 let gated: Vec<f64> = self
@@ -145,7 +158,7 @@ impl Tiny {
                     .map(|(&g, up)| {
                         let inner =
                             (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
-                        up * if gemma {
+                        up * if shape.gelu {
                             0.5 * g * (1.0 + inner.tanh())
                         } else {
                             g / (1.0 + (-g).exp())
@@ -154,7 +167,7 @@ impl Tiny {
                     .collect();
                 let h = self
                     .norm(&name("post_ffw_norm.weight"), &self.linear(&name("ffn_down"), &gated));
-                x.iter_mut().zip(h).for_each(|(x, h)| *x += h);
+                x.iter_mut().zip(h).for_each(|(x, h)| *x += residual * h);
             }
             states.push(stream.clone());
             stream.iter_mut().enumerate().for_each(|(position, x)| change(layer + 1, position, x));
@@ -164,7 +177,7 @@ impl Tiny {
         let logits: Vec<Vec<f64>> = stream
             .iter()
             .map(|x| self.linear(output, &self.norm("output_norm.weight", x)))
-            .map(|logits| logits.into_iter().map(|logit| capped(logit, 1)).collect())
+            .map(|logits| logits.into_iter().map(|logit| capped(logit / divisor, 1)).collect())
             .collect();
         assert_eq!(logits[0].len(), VOCABULARY);
         Run { states, logits }

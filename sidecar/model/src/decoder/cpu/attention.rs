@@ -55,16 +55,18 @@ impl AttentionLayer<'_> {
                     vector::add_scaled(values, 1.0, bias);
                 }
             }
+            self.norm(queries, self.block.query_norm.as_deref());
             for query in queries.chunks_exact_mut(head_dim) {
-                self.norm_and_rotate(row, query, self.block.query_norm.as_deref());
+                self.rope.rotate(config.rope.layout, row, query);
                 query.iter_mut().for_each(|value| *value *= config.attention_scale);
             }
             let BatchRow { segment, position, .. } = rows[row];
             let block = &segments[segment].blocks[position / BLOCK_SIZE];
+            self.norm(keys, self.block.key_norm.as_deref());
             for (head, (key, value)) in
                 keys.chunks_exact_mut(head_dim).zip(values.chunks_exact(head_dim)).enumerate()
             {
-                self.norm_and_rotate(row, key, self.block.key_norm.as_deref());
+                self.rope.rotate(config.rope.layout, row, key);
                 #[allow(unsafe_code)]
                 // SAFETY: each position is written by one task, in a block that only its own
                 // sequence writes, and nobody reads the cache in this loop.
@@ -75,14 +77,12 @@ impl AttentionLayer<'_> {
         });
     }
 
-    fn norm_and_rotate(&self, row: usize, head: &mut [f32], norm: Option<&[f32]>) {
-        if let Some(norm) = norm {
-            let mut unnormed = [0.0; MAX_HEAD_DIM];
-            let unnormed = &mut unnormed[..head.len()];
-            unnormed.copy_from_slice(head);
-            vector::rms_norm(unnormed, norm, self.config.norm_epsilon, head);
+    /// Applies a norm to each head, or to all heads as one, by its width.
+    fn norm(&self, heads: &mut [f32], norm: Option<&[f32]>) {
+        let Some(norm) = norm else { return };
+        for part in heads.chunks_exact_mut(norm.len()) {
+            vector::rms_norm_in_place(part, norm, self.config.norm_epsilon);
         }
-        self.rope.rotate(self.config.rope.layout, row, head);
     }
 
     /// Writes the attention of all rows, `[row][query head][value]`, to `out`.

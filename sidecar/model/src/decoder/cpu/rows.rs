@@ -20,13 +20,13 @@ pub(super) fn for_each_row(pool: &ThreadPool, rows: usize, work: impl Fn(usize) 
     });
 }
 
-/// out ← quantized norm(stream).
+/// out ← quantized norm(stream); without a norm, out ← quantized stream.
 pub(super) fn norm_rows(
     pool: &ThreadPool,
     config: &Config,
     rows: usize,
     stream: &[f32],
-    norm: &[f32],
+    norm: Option<&[f32]>,
     out: &mut QuantizedActivations,
 ) {
     out.resize(rows, config.hidden_size);
@@ -35,12 +35,13 @@ pub(super) fn norm_rows(
         #[allow(unsafe_code)]
         // SAFETY: each row belongs to one task.
         unsafe {
-            vector::rms_norm(
-                &stream[row * config.hidden_size..][..config.hidden_size],
-                norm,
-                config.norm_epsilon,
-                writer.values(row),
-            );
+            let state = &stream[row * config.hidden_size..][..config.hidden_size];
+            match norm {
+                Some(norm) => {
+                    vector::rms_norm(state, norm, config.norm_epsilon, writer.values(row));
+                }
+                None => writer.values(row).copy_from_slice(state),
+            }
             writer.quantize(row);
         }
     });
@@ -59,7 +60,7 @@ pub(super) fn quantize_rows(pool: &ThreadPool, activations: &mut QuantizedActiva
     });
 }
 
-/// stream ← stream + delta; with a norm, stream ← stream + norm(delta).
+/// stream ← stream + scale · delta; with a norm, stream ← stream + scale · norm(delta).
 pub(super) fn add_rows(
     pool: &ThreadPool,
     config: &Config,
@@ -79,9 +80,8 @@ pub(super) fn add_rows(
             )
         };
         if let Some(norm) = norm {
-            let unnormed = delta.to_vec();
-            vector::rms_norm(&unnormed, norm, config.norm_epsilon, delta);
+            vector::rms_norm_in_place(delta, norm, config.norm_epsilon);
         }
-        vector::add_scaled(stream, 1.0, delta);
+        vector::add_scaled(stream, config.residual_scale, delta);
     });
 }

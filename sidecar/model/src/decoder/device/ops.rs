@@ -26,7 +26,8 @@ impl RopeTensors {
     }
 }
 
-/// Applies norm and RoPE to `[row][head · value]`.
+/// Applies RoPE to `[row][head · value]`, and before that a norm, of each head or of all as one by
+/// its width.
 pub(super) fn norm_and_rotate(
     config: &Config,
     x: &Tensor,
@@ -35,8 +36,14 @@ pub(super) fn norm_and_rotate(
 ) -> Result<Tensor> {
     let (rows, size) = x.dims2()?;
     let (head_dim, pairs) = (config.head_dim, config.rope.dims / 2);
+    let x = match norm {
+        Some(norm) => {
+            let width = norm.elem_count();
+            rms_norm(&x.reshape((rows, size / width, width))?, norm, config)?
+        }
+        None => x.clone(),
+    };
     let x = x.reshape((rows, size / head_dim, head_dim))?;
-    let x = norm.map_or(Ok(x.clone()), |norm| rms_norm(&x, norm, config))?;
     let turn = |a: &Tensor, b: &Tensor| -> Result<[Tensor; 2]> {
         let (cosines, sines) = (&rope.cosines, &rope.sines);
         Ok([
@@ -63,6 +70,11 @@ pub(super) fn norm_and_rotate(
     turned.reshape((rows, size))
 }
 
+/// x · factor.
+pub(super) fn scaled(x: Tensor, factor: f32) -> Result<Tensor> {
+    if factor == 1.0 { Ok(x) } else { x * f64::from(factor) }
+}
+
 /// cap · tanh(x / cap), where there is a cap.
 pub(super) fn soft_cap(x: Tensor, cap: Option<f32>) -> Result<Tensor> {
     let Some(cap) = cap.map(f64::from) else { return Ok(x) };
@@ -75,12 +87,21 @@ pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, config: &Config) -> Result<T
     x.broadcast_div(&scale)?.broadcast_mul(weight)
 }
 
-/// stream + delta; with a norm, stream + norm(delta).
+/// The same where there is a norm, or x.
+pub(super) fn optional_norm(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    config: &Config,
+) -> Result<Tensor> {
+    weight.map_or(Ok(x.clone()), |weight| rms_norm(x, weight, config))
+}
+
+/// stream + scale · delta; with a norm, stream + scale · norm(delta).
 pub(super) fn add(
     stream: &Tensor,
     delta: &Tensor,
     norm: Option<&Tensor>,
     config: &Config,
 ) -> Result<Tensor> {
-    stream + norm.map_or(Ok(delta.clone()), |norm| rms_norm(delta, norm, config))?
+    stream + scaled(optional_norm(delta, norm, config)?, config.residual_scale)?
 }

@@ -20,7 +20,7 @@ pub(super) struct DeviceWeights {
 /// Weights of one block.
 #[derive(Debug)]
 pub(super) struct DeviceBlock {
-    pub(super) attention_norm: Tensor,
+    pub(super) attention_norm: Option<Tensor>,
     pub(super) query: Linear,
     pub(super) key: Linear,
     pub(super) value: Linear,
@@ -28,7 +28,7 @@ pub(super) struct DeviceBlock {
     pub(super) key_norm: Option<Tensor>,
     pub(super) attention_output: Tensor,
     pub(super) post_attention_norm: Option<Tensor>,
-    pub(super) feed_forward_norm: Tensor,
+    pub(super) feed_forward_norm: Option<Tensor>,
     pub(super) gate: Tensor,
     pub(super) up: Tensor,
     pub(super) down: Tensor,
@@ -86,7 +86,7 @@ struct Upload<'a> {
 impl Upload<'_> {
     fn block(&self, block: &BlockWeights) -> Result<DeviceBlock> {
         Ok(DeviceBlock {
-            attention_norm: self.vector(&block.attention_norm)?,
+            attention_norm: self.optional(block.attention_norm.as_ref())?,
             query: self.linear(&block.query)?,
             key: self.linear(&block.key)?,
             value: self.linear(&block.value)?,
@@ -94,7 +94,7 @@ impl Upload<'_> {
             key_norm: self.optional(block.key_norm.as_ref())?,
             attention_output: self.matrix(&block.attention_output)?.t()?,
             post_attention_norm: self.optional(block.post_attention_norm.as_ref())?,
-            feed_forward_norm: self.vector(&block.feed_forward_norm)?,
+            feed_forward_norm: self.optional(block.feed_forward_norm.as_ref())?,
             gate: self.matrix(&block.gate)?.t()?,
             up: self.matrix(&block.up)?.t()?,
             down: self.matrix(&block.down)?.t()?,

@@ -16,6 +16,29 @@ pub(super) struct Delta {
     pub(super) magnitudes: Vec<f32>,
 }
 
+impl Delta {
+    /// The deltas of parts of the matrix, row below row: names and rows. `None` where its rows are
+    /// others than those of all parts.
+    pub(super) fn split(self, parts: Vec<(String, usize)>) -> Option<Vec<(String, Self)>> {
+        let rows: usize = parts.iter().map(|(_, rows)| rows).sum();
+        let has_magnitudes = !self.magnitudes.is_empty();
+        let is_whole =
+            self.b.len() == rows * self.rank && (!has_magnitudes || self.magnitudes.len() == rows);
+        let mut first = 0;
+        let part = |(name, rows): (String, usize)| {
+            let range = first..first + rows;
+            first += rows;
+            let magnitudes = match has_magnitudes {
+                true => self.magnitudes[range.clone()].to_vec(),
+                false => Vec::new(),
+            };
+            let b = self.b[range.start * self.rank..range.end * self.rank].to_vec();
+            (name, Self { module: self.module.clone(), a: self.a.clone(), b, magnitudes, ..self })
+        };
+        is_whole.then(|| parts.into_iter().map(part).collect())
+    }
+}
+
 /// The delta of a matrix whose shape it has.
 #[derive(Debug)]
 pub(crate) struct MatrixDelta {

@@ -6,9 +6,7 @@ use crate::config::{Config, Rope, SlidingWindow, YarnScaling};
 use crate::error::LoadError;
 
 /// Keys that ask for something this engine does not do.
-const UNSUPPORTED: [(&str, &str); 4] = [
-    ("expert_count", "mixture of experts"),
-    ("attention.key_length_mla", "latent attention"),
+const UNSUPPORTED: [(&str, &str); 2] = [
     ("attention.temperature_scale", "attention scaled by position"),
     ("rope.scaling.yarn_log_multiplier", "its own YaRN magnitude"),
 ];
@@ -18,14 +16,10 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
     let name = header
         .text("general.architecture")
         .ok_or_else(|| LoadError::corrupt("it names no architecture"))?;
-    let architecture = Architecture::from_gguf_name(name)?;
     let metadata = Metadata { header, prefix: name };
-    for (key, what) in UNSUPPORTED {
-        if metadata.int(key).is_some_and(|value| value > 0)
-            || metadata.float(key).is_some_and(|value| value > 0.0)
-        {
-            return Err(LoadError::unsupported(format!("{name} with {what}")));
-        }
+    let architecture = Architecture::from_gguf(name, |key| metadata.is_set(key))?;
+    if let Some((_, what)) = UNSUPPORTED.into_iter().find(|(key, _)| metadata.is_set(key)) {
+        return Err(LoadError::unsupported(format!("{name} with {what}")));
     }
     let hidden_size = metadata.size("embedding_length", 1 << 17)?;
     let heads = metadata.size("attention.head_count", 1 << 12)?;
@@ -54,7 +48,7 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         true => hidden_size / heads,
         false => head_dim,
     };
-    let window = metadata.window(architecture)?;
+    let window = metadata.window(architecture, rope.base)?;
     let context_length = metadata.size("context_length", 1 << 24)?;
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     let config = Config {
@@ -66,14 +60,17 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         feed_forward_size: metadata.size("feed_forward_length", 1 << 20)?,
         context_length,
         norm_epsilon: metadata.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
+        norms: architecture.norms,
         // What makes GGUF files adds the offset.
         norm_offset: 0.0,
         activation: architecture.activation,
         embedding_scale: match architecture.scales_embeddings {
             true => (hidden_size as f32).sqrt(),
-            false => 1.0,
+            false => metadata.factor("embedding_scale", 1.0)?,
         },
-        attention_scale: 1.0 / (scaled_dim as f32).sqrt(),
+        attention_scale: metadata.factor("attention.scale", 1.0 / (scaled_dim as f32).sqrt())?,
+        residual_scale: metadata.factor("residual_scale", 1.0)?,
+        logit_scale: 1.0 / metadata.factor("logit_scale", 1.0)?,
         score_cap: metadata.cap("attn_logit_softcapping", architecture.score_cap)?,
         logit_cap: metadata.cap("final_logit_softcapping", architecture.logit_cap)?,
         rope: metadata.scaled(rope, context_length)?,
@@ -99,6 +96,11 @@ impl Metadata<'_> {
 
     fn float(&self, name: &str) -> Option<f64> {
         self.header.float(&self.key(name))
+    }
+
+    /// Whether there is a positive number, for every block or for some.
+    fn is_set(&self, name: &str) -> bool {
+        self.float(name).is_some_and(|value| value > 0.0) || self.header.differs(&self.key(name))
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -145,6 +147,18 @@ impl Metadata<'_> {
         }
     }
 
+    /// A factor; 0 means the default.
+    fn factor(&self, name: &str, default: f32) -> Result<f32, LoadError> {
+        if self.float(name) == Some(0.0) {
+            return Ok(default);
+        }
+        let Some(factor) = self.positive(name)? else { return Ok(default) };
+        #[allow(clippy::cast_possible_truncation)]
+        Some(factor as f32)
+            .filter(|factor| factor.is_normal())
+            .ok_or_else(|| self.out_of_range(name))
+    }
+
     /// A soft cap; 0 means none.
     fn cap(&self, name: &str, default: Option<f32>) -> Result<Option<f32>, LoadError> {
         if self.float(name) == Some(0.0) {
@@ -154,17 +168,24 @@ impl Metadata<'_> {
         Ok(self.positive(name)?.map(|cap| cap as f32).filter(|cap| cap.is_normal()).or(default))
     }
 
-    fn window(&self, architecture: &Architecture) -> Result<Option<SlidingWindow>, LoadError> {
+    /// `rope_base` is that of blocks without a window.
+    fn window(
+        &self,
+        architecture: &Architecture,
+        rope_base: f64,
+    ) -> Result<Option<SlidingWindow>, LoadError> {
         let defaults = architecture.gguf.window.as_ref();
         let tokens = match self.int("attention.sliding_window") {
+            // Written where there is none.
+            Some(0) => None,
             Some(_) => Some(self.size("attention.sliding_window", 1 << 24)?),
             None => defaults.and_then(|window| window.tokens),
         };
-        let rope_base = self.positive("rope.freq_base_swa")?;
+        let own_base = self.positive("rope.freq_base_swa")?;
         Ok(tokens.zip(defaults).map(|(tokens, defaults)| SlidingWindow {
             tokens,
             period: defaults.period,
-            rope_base: rope_base.or(defaults.rope_base).filter(|_| defaults.period > 1),
+            rope_base: defaults.rope.base(own_base, rope_base),
         }))
     }
 
@@ -174,8 +195,20 @@ impl Metadata<'_> {
         let or = |key: &str, default: f64| {
             Ok(self.positive(&format!("rope.scaling.{key}"))?.unwrap_or(default))
         };
+        const TRAINED: &str = "rope.scaling.original_context_length";
+        let trained_context = match self.int(TRAINED) {
+            Some(0) => context_length,
+            _ => self.size_or(TRAINED, context_length, 1 << 24)?,
+        };
+        let magnitude = self.factor("rope.scaling.attn_factor", 1.0)?;
+        let rope = Rope { trained_context, magnitude, ..rope };
         match self.text("rope.scaling.type").unwrap_or("linear") {
             "none" => Ok(rope),
+            // Its factors are tensors, and divide frequencies whatever the type.
+            "longrope" if self.factor("rope.scaling.factor", 1.0)? == 1.0 => Ok(rope),
+            "longrope" => {
+                Err(LoadError::unsupported("rotary scaling of type longrope with a factor"))
+            }
             // Also where no type is named. Old files have the factor by another name, and 0 for
             // none.
             "linear" => {
@@ -186,14 +219,10 @@ impl Metadata<'_> {
             }
             "yarn" => Ok(rope.with_yarn(&YarnScaling {
                 factor: or("factor", 1.0)?,
-                original_context: self.size_or(
-                    "rope.scaling.original_context_length",
-                    context_length,
-                    1 << 24,
-                )? as f64,
+                original_context: trained_context as f64,
                 beta_fast: or("yarn_beta_fast", YarnScaling::BETA_FAST)?,
                 beta_slow: or("yarn_beta_slow", YarnScaling::BETA_SLOW)?,
-                attention_factor: or("attn_factor", 1.0)?,
+                attention_factor: f64::from(magnitude),
             })),
             other => Err(LoadError::unsupported(format!("rotary scaling of type {other}"))),
         }

@@ -14,7 +14,10 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
     let Some(model_type) = fields.text("model_type") else {
         return Err(LoadError::corrupt("config.json names no model_type"));
     };
-    let architecture = Architecture::from_hf_name(model_type)?;
+    // What a model is built of may stand in the part for text.
+    let text = Fields::inside(json.get("text_config"));
+    let is_set = |key: &str| fields.is_set(key) || text.is_set(key);
+    let architecture = Architecture::from_hf(model_type, is_set)?;
     if fields.get("quantization_config").is_some() {
         return Err(LoadError::unsupported(format!(
             "{model_type} with weights quantized for another program; use the original ones, or a \
@@ -37,14 +40,15 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         Some("gelu_pytorch_tanh") => ActivationFn::GeluTanh,
         Some(other) => return Err(LoadError::unsupported(format!("activation {other}"))),
     };
-    if fields.number("partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
-        return Err(LoadError::unsupported(format!("{model_type} with partly rotated heads")));
-    }
     let rope = rope::read(fields, architecture, head_dim)?;
     let scaled_dim = match architecture.hf.query_pre_attn_scalar {
         Some(default) => fields.number("query_pre_attn_scalar")?.unwrap_or(default),
         #[allow(clippy::cast_precision_loss)]
         None => head_dim as f64,
+    };
+    let multiplier = |key: &str| match architecture.hf.has_multipliers {
+        true => fields.factor(key, 1.0),
+        false => Ok(1.0),
     };
     let layers = fields.size("num_hidden_layers", 1 << 10)?;
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
@@ -57,16 +61,22 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         feed_forward_size: fields.size("intermediate_size", 1 << 20)?,
         context_length: fields.size("max_position_embeddings", 1 << 24)?,
         norm_epsilon: fields.number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+        norms: architecture.norms,
         norm_offset: architecture.hf.norm_offset,
         activation,
         embedding_scale: match architecture.scales_embeddings {
             true => (hidden_size as f32).sqrt(),
-            false => 1.0,
+            false => multiplier("embedding_multiplier")?,
         },
-        attention_scale: (1.0 / scaled_dim.sqrt()) as f32,
+        attention_scale: match architecture.hf.has_multipliers {
+            true => multiplier("attention_multiplier")?,
+            false => (1.0 / scaled_dim.sqrt()) as f32,
+        },
+        residual_scale: multiplier("residual_multiplier")?,
+        logit_scale: 1.0 / multiplier("logits_scaling")?,
         score_cap: fields.cap("attn_logit_softcapping", architecture.score_cap)?,
         logit_cap: fields.cap("final_logit_softcapping", architecture.logit_cap)?,
-        window: window(fields, architecture)?,
+        window: window(fields, architecture, rope.base)?,
         rope,
     };
     check_layer_types(fields, &config)?;
@@ -87,7 +97,7 @@ pub(super) fn text_part(json: Value) -> Value {
     let is_known = |json: &Value| {
         Fields::new(json)
             .text("model_type")
-            .is_some_and(|name| Architecture::from_hf_name(name).is_ok())
+            .is_some_and(|name| Architecture::from_hf(name, |_| false).is_ok())
     };
     let text = json.get("text_config").filter(|text| !is_known(&json) && is_known(text));
     let Some(Value::Object(mut text)) = text.cloned() else { return json };
@@ -117,6 +127,7 @@ pub(super) fn is_tied(json: &Value, architecture: &Architecture) -> bool {
 fn window(
     fields: Fields<'_>,
     architecture: &Architecture,
+    rope_base: f64,
 ) -> Result<Option<SlidingWindow>, LoadError> {
     let Some(defaults) = &architecture.hf.window else {
         return match fields.bool("use_sliding_window") {
@@ -130,10 +141,9 @@ fn window(
         return Ok(None);
     }
     let tokens = fields.size("sliding_window", 1 << 24)?;
-    let Some(rope_base) = defaults.rope_base else {
+    let Some(rope_base) = defaults.rope.base(rope::windowed_base(fields)?, rope_base) else {
         return Ok(Some(SlidingWindow { tokens, period: defaults.period, rope_base: None }));
     };
-    let rope_base = rope::windowed_base(fields)?.unwrap_or(rope_base);
     let period = fields.size_or("_sliding_window_pattern", defaults.period, 1 << 10)?;
     let period = fields.size_or("sliding_window_pattern", period, 1 << 10)?;
     Ok(Some(SlidingWindow { tokens, period, rope_base: Some(rope_base) }))
@@ -142,9 +152,16 @@ fn window(
 /// Some files list which blocks have a sliding window.
 fn check_layer_types(fields: Fields<'_>, config: &Config) -> Result<(), LoadError> {
     let Some(types) = fields.get("layer_types").and_then(Value::as_array) else { return Ok(()) };
-    let expected =
-        |index| if config.is_windowed(index) { "sliding_attention" } else { "full_attention" };
-    let fits = |(index, name): (usize, &Value)| name.as_str() == Some(expected(index));
+    let is_windowed = |index: usize| config.is_windowed(index);
+    // Models that may be hybrids say by another word which blocks have attention. These rotate only
+    // where the file says so.
+    let rotates = fields.text("position_embedding_type") == Some("rope");
+    let fits = |(index, name): (usize, &Value)| match name.as_str() {
+        Some("sliding_attention") => is_windowed(index),
+        Some("full_attention") => !is_windowed(index),
+        Some("attention") => !is_windowed(index) && rotates,
+        _ => false,
+    };
     match types.len() == config.layers && types.iter().enumerate().all(fits) {
         true => Ok(()),
         false => Err(LoadError::unsupported(

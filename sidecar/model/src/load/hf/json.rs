@@ -33,6 +33,13 @@ impl<'a> Fields<'a> {
         self.get(key).and_then(Value::as_bool)
     }
 
+    /// Whether there is a positive number, or what is true.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| {
+            value.as_bool() == Some(true) || value.as_f64().is_some_and(|value| value > 0.0)
+        })
+    }
+
     /// A positive, finite number.
     pub(super) fn number(&self, key: &str) -> Result<Option<f64>, LoadError> {
         match self.get(key).map(Value::as_f64) {
@@ -40,6 +47,30 @@ impl<'a> Fields<'a> {
             Some(Some(value)) if value > 0.0 && value.is_finite() => Ok(Some(value)),
             Some(_) => Err(out_of_range(key)),
         }
+    }
+
+    /// A factor.
+    pub(super) fn factor(&self, key: &str, default: f32) -> Result<f32, LoadError> {
+        let Some(factor) = self.number(key)? else { return Ok(default) };
+        #[allow(clippy::cast_possible_truncation)]
+        Some(factor as f32).filter(|factor| factor.is_normal()).ok_or_else(|| out_of_range(key))
+    }
+
+    /// As many positive numbers, which the file must have.
+    pub(super) fn divisors(&self, key: &str, count: usize) -> Result<Vec<f32>, LoadError> {
+        let Some(list) = self.get(key) else { return Err(missing(key)) };
+        #[allow(clippy::cast_possible_truncation)]
+        let number = |value: &Value| {
+            let number = value.as_f64()? as f32;
+            Some(number).filter(|number| *number > 0.0 && number.is_normal())
+        };
+        let numbers: Option<Vec<f32>> =
+            list.as_array().and_then(|list| list.iter().map(number).collect());
+        numbers.filter(|numbers| numbers.len() == count).ok_or_else(|| {
+            LoadError::corrupt(format!(
+                "{key} in config.json is no list of {count} positive numbers"
+            ))
+        })
     }
 
     /// A soft cap: null means none, and a file without the key has the default.
@@ -79,6 +110,7 @@ pub(super) fn missing(key: &str) -> LoadError {
     LoadError::corrupt(format!("config.json lacks {key}"))
 }
 
-fn out_of_range(key: &str) -> LoadError {
+/// The error for a number that cannot be what it is.
+pub(super) fn out_of_range(key: &str) -> LoadError {
     LoadError::corrupt(format!("{key} in config.json is out of range"))
 }

@@ -15,9 +15,9 @@ fn with(changes: &Value) -> Result<Config, LoadError> {
 #[test]
 fn unsupported_features_are_named() {
     for (changes, name) in [
-        (json!({"model_type": "phi3"}), "phi3"),
+        (json!({"model_type": "phi9"}), "phi9"),
         (json!({"hidden_act": "relu2"}), "relu2"),
-        (json!({"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}), "longrope"),
+        (json!({"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}), "dynamic"),
         (json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0}}), "mscale"),
         (json!({"quantization_config": {"quant_method": "awq"}}), "quantized for another program"),
         (
@@ -26,7 +26,9 @@ fn unsupported_features_are_named() {
         ),
         (json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),
         (json!({"num_attention_heads": 3}), "3 heads"),
-        (json!({"partial_rotary_factor": 0.5}), "partly rotated"),
+        (json!({"partial_rotary_factor": 0.2}), "partly rotated"),
+        (json!({"partial_rotary_factor": 2.0}), "partly rotated"),
+        (json!({"layer_types": ["attention", "attention"]}), "layer_types"),
     ] {
         let error = with(&changes).unwrap_err();
         assert!(
