@@ -176,16 +176,19 @@ async fn operator() -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// A second implementation of injection: the sidecar comes first, its volumes replace those of the
-/// same name, and containers get the variables that they do not have, before their own.
+/// A second implementation of injection: the sidecar comes first, but for what fills its claim, its
+/// volumes replace those of the same name, containers get the variables that they do not have,
+/// before their own, and meshes are told of its port.
 pub(crate) fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
     let mut pod = pod.clone();
     let named = |items: &[Value], name: &Value| items.iter().any(|item| item["name"] == *name);
+    exclude_from_meshes(&mut pod, &injection["container"]);
     let spec = &mut pod["spec"];
-    let mut init = vec![injection["container"].clone()];
-    init.extend_from_slice(list(&spec["initContainers"]));
-    spec["initContainers"] = json!(init);
     let added = list(&injection["volumes"]);
+    let mut init = list(&spec["initContainers"]).to_vec();
+    let place = init.iter().rposition(|it| fills_the_claim(it, list(&spec["volumes"]), added));
+    init.insert(place.map_or(0, |place| place + 1), injection["container"].clone());
+    spec["initContainers"] = json!(init);
     let mut volumes: Vec<Value> = list(&spec["volumes"])
         .iter()
         .filter(|volume| !named(added, &volume["name"]))
@@ -215,6 +218,38 @@ pub(crate) fn injected_by_hand(pod: &Value, injection: &Value) -> Value {
         }
     }
     pod
+}
+
+/// Whether an init container may write to a claim that the sidecar mounts, and then ends.
+fn fills_the_claim(container: &Value, volumes: &[Value], sidecars: &[Value]) -> bool {
+    let claim =
+        |volume: &Value| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned);
+    let shared = |name: &Value| {
+        let mut own = volumes.iter().filter(|volume| volume["name"] == *name).filter_map(claim);
+        own.any(|own| sidecars.iter().filter_map(claim).any(|claim| claim == own))
+    };
+    let mut mounts = list(&container["volumeMounts"]).iter();
+    container["restartPolicy"] != json!("Always")
+        && mounts.any(|mount| mount["readOnly"] != json!(true) && shared(&mount["name"]))
+}
+
+/// Under strict mutual TLS, Istio and Linkerd refuse the kubelet's probes of a native sidecar.
+fn exclude_from_meshes(pod: &mut Value, sidecar: &Value) {
+    if pod["metadata"]["annotations"].is_null() {
+        pod["metadata"]["annotations"] = json!({});
+    }
+    let admin = list(&sidecar["ports"]).iter().find(|port| port["name"] == json!("pg-admin"));
+    let Some(port) = admin.map(|port| port["containerPort"].to_string()) else { return };
+    for key in
+        ["traffic.sidecar.istio.io/excludeInboundPorts", "config.linkerd.io/skip-inbound-ports"]
+    {
+        let annotation = &mut pod["metadata"]["annotations"][key];
+        let own = annotation.as_str().unwrap_or_default().to_owned();
+        if !own.split(',').any(|it| it.trim() == port) {
+            *annotation =
+                json!(if own.is_empty() { port.clone() } else { format!("{own},{port}") });
+        }
+    }
 }
 
 pub(crate) fn labelled(labels: &Value) -> Value {

@@ -56,6 +56,58 @@ async fn odd_pods_get_exactly_the_sidecar_or_stay_identical() {
     cluster.finish(vec![namespace]).await;
 }
 
+/// A sidecar before the init container that fetches its weights would wait for ever.
+#[tokio::test]
+async fn a_sidecar_comes_after_the_init_containers_that_fill_its_claim() {
+    let cluster = Cluster::connect().await;
+    let namespace = cluster.namespace("claim", &json!({})).await;
+    let mut spec = cluster.injection.clone();
+    spec["selectors"] = json!([{}]);
+    let volumes = spec["volumes"].as_array_mut().unwrap();
+    let model = volumes.iter_mut().find(|it| it["name"] == "personaguard-model").unwrap();
+    *model = json!({ "name": "personaguard-model",
+        "persistentVolumeClaim": { "claimName": "models", "readOnly": true } });
+    let spec = cluster.write(&namespace, "case", spec).await;
+    cluster.settle(&namespace).await;
+    let init = |name: &str, volume: &str, more: Value| {
+        let mut container = json!({ "name": name, "image": "app",
+            "volumeMounts": [{ "name": volume, "mountPath": "/models" }] });
+        container.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        container
+    };
+    let reads = json!({ "volumeMounts":
+        [{ "name": "weights", "mountPath": "/models", "readOnly": true }] });
+    for (what, before, after) in [
+        ("it fetches the weights", vec![init("fetch", "weights", json!({}))], vec![]),
+        (
+            "with one that comes before, and one that comes later",
+            vec![init("migrate", "data", json!({})), init("fetch", "weights", json!({}))],
+            vec![init("later", "data", json!({}))],
+        ),
+        ("it only reads", vec![], vec![init("read", "weights", reads)]),
+        (
+            "it runs on",
+            vec![],
+            vec![init("serve", "weights", json!({ "restartPolicy": "Always" }))],
+        ),
+        ("another claim", vec![], vec![init("fetch", "data", json!({}))]),
+    ] {
+        let mut pod = labelled(&json!({}));
+        pod["spec"]["volumes"] = json!([
+            { "name": "weights", "persistentVolumeClaim": { "claimName": "models" } },
+            { "name": "data", "persistentVolumeClaim": { "claimName": "data" } },
+        ]);
+        pod["spec"]["initContainers"] = json!([before, after].concat());
+        let expected =
+            cluster.dry_run(&cluster.control, &injected_by_hand(&pod, &spec)).await.unwrap();
+        let seen = cluster.dry_run(&namespace, &pod).await.unwrap();
+        assert_eq!(seen, expected, "{what}");
+        let sidecar = &seen["spec"]["initContainers"][before.len()];
+        assert_eq!(sidecar["name"], names::CONTAINER, "{what}");
+    }
+    cluster.finish(vec![namespace]).await;
+}
+
 #[tokio::test]
 async fn placement_proxy_takes_over_the_named_port_and_nothing_else() {
     let cluster = Cluster::connect().await;
