@@ -8,6 +8,7 @@ mod error;
 mod event_stream;
 mod front;
 mod headers;
+mod http2;
 mod limits;
 mod listen;
 mod notify;

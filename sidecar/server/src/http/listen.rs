@@ -1,6 +1,7 @@
 //! Sockets: HTTP/1.1 with limits on what a client may keep busy, and a graceful shutdown.
 
 use super::connections::{ConnectionGuard, ConnectionLimiter};
+use super::http2;
 use super::limits::Limits;
 use super::write_timeout::WriteTimeout;
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,16 @@ pub async fn listen(
             },
         };
         match limiter.admit() {
-            Some(guard) => serve(stream, &router, limits, &graceful, guard),
+            Some(guard) => {
+                tokio::spawn(serve(
+                    stream,
+                    router.clone(),
+                    limits,
+                    graceful.watcher(),
+                    guard,
+                    stop.clone(),
+                ));
+            }
             None => {
                 tracing::warn!(
                     limit = limits.connections,
@@ -61,17 +71,32 @@ pub async fn listen(
     }
 }
 
-fn serve(
+async fn serve(
     stream: TcpStream,
-    router: &Router,
+    router: Router,
     limits: Limits,
-    graceful: &GracefulShutdown,
+    watcher: Watcher,
     guard: ConnectionGuard,
+    stop: CancellationToken,
 ) {
     // Tokens are small, and wanted at once.
     let _ = stream.set_nodelay(true);
+    let begun = tokio::select! {
+        () = stop.cancelled() => return,
+        () = guard.evicted() => return,
+        begun = tokio::time::timeout(limits.head_time, http2::is_http2(&stream)) => begun,
+    };
+    match begun {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => {
+            tracing::debug!("a client that began with HTTP/2 was told to use HTTP/1.1");
+            let _ = tokio::time::timeout(limits.write_time, http2::refuse(stream)).await;
+            return;
+        }
+        Ok(Err(_)) | Err(_) => return,
+    }
     let guard = Arc::new(guard);
-    let service = TowerToHyperService::new(router.clone());
+    let service = TowerToHyperService::new(router);
     let connection_guard = Arc::clone(&guard);
     let service = service_fn(move |request: Request<Incoming>| {
         let guard = Arc::clone(&connection_guard);
@@ -87,17 +112,15 @@ fn serve(
         .header_read_timeout(limits.head_time)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(WriteTimeout::new(stream, limits.write_time)), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = guard.evicted() => {
-                tracing::debug!("a connection that waited for its client gave up its slot");
-            }
-            result = connection => if let Err(error) = result {
-                tracing::debug!(%error, "a connection ended early");
-            }
+    let connection = watcher.watch(connection);
+    tokio::select! {
+        () = guard.evicted() => {
+            tracing::debug!("a connection that waited for its client gave up its slot");
         }
-    });
+        result = connection => if let Err(error) = result {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
 }
 
 #[cfg(test)]

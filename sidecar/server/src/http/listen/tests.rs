@@ -55,3 +55,34 @@ async fn number_22_a_client_that_reads_slowly_is_not() {
     assert!(!dropped.is_cancelled(), "let go after {:?}", limits.write_time);
     stop.cancel();
 }
+
+/// Gateways that are made for gRPC begin with HTTP/2. They are told, not left without a word.
+#[tokio::test]
+async fn a_client_that_begins_with_http2_is_told_to_use_http1() {
+    let (listener, stop) =
+        (TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), CancellationToken::new());
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/", get(async || "here"));
+    tokio::spawn(listen(listener, router, Limits::default(), stop.clone(), Duration::ZERO));
+    let mut client = TcpStream::connect(address).await.unwrap();
+    for part in [&b"PR"[..], b"I * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\0\x04\0\0\0\0\0"] {
+        client.write_all(part).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let mut answer = vec![0; 54];
+    client.read_exact(&mut answer).await.unwrap();
+    let (settings, goaway) = answer.split_at(9);
+    assert_eq!(settings, [0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    assert_eq!(goaway[..9], [0, 0, 36, 7, 0, 0, 0, 0, 0], "36 bytes, GOAWAY, stream 0");
+    assert_eq!(goaway[9..17], [0, 0, 0, 0, 0, 0, 0, 13], "no stream, HTTP_1_1_REQUIRED");
+    assert_eq!(&goaway[17..], b"This server speaks HTTP/1.1.");
+    // What only begins alike is HTTP/1.
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"P").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    client.write_all(b"OST / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut head = [0; 12];
+    client.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 405");
+    stop.cancel();
+}
