@@ -6,6 +6,7 @@ mod call_reader;
 mod choices;
 mod coherence;
 mod completions;
+mod embeddings;
 mod grammar;
 mod guarded;
 mod held_text;
@@ -59,6 +60,7 @@ pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
         .route("/v1/chat/completions", post(completions::completions))
         .route("/v1/completions", post(text::completions))
         .route("/v1/responses", post(responses::responses))
+        .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::get))
         .route("/tokenize", post(tokenize::tokenize))

@@ -159,7 +159,7 @@ fn callables(active: &ActiveModel, request: &ChatRequest) -> Option<Arc<Callable
     }))
 }
 
-fn submit_error(error: &SubmitError) -> ApiError {
+pub(super) fn submit_error(error: &SubmitError) -> ApiError {
     match error {
         SubmitError::QueueFull { retry_after } => ApiError::busy(*retry_after),
         SubmitError::ContextTooLong { tokens, context_length } => {

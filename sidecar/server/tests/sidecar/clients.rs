@@ -1,10 +1,17 @@
 //! What client libraries really send, in placement Serve.
 
 use crate::rig::{
-    CONTEXT_LENGTH, Folder, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
+    CONTEXT_LENGTH, Folder, MODEL, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
 };
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use personaguard_terms::Action;
 use serde_json::{Value, json};
+
+async fn ask(rig: &Rig, path: &str, body: Value) -> (u16, Value) {
+    let answer = rig.http.post(format!("{}{path}", rig.url)).json(&body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
 
 async fn prompt_tokens(rig: &Rig, fields: Value) -> u64 {
     let answer = rig.complete(&with(with(chat("Hi"), json!({ "max_tokens": 1 })), fields)).await;
@@ -184,10 +191,7 @@ async fn each_request_has_an_id_of_the_clients_or_ours() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_texts_and_chats_are_told_and_turned_back() {
     let rig = Rig::ready(vec![]).await;
-    let ask = async |path: &str, body: Value| {
-        let answer = rig.http.post(format!("{}{path}", rig.url)).json(&body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
-    };
+    let ask = async |path, body| ask(&rig, path, body).await;
     let (status, told) = ask("/tokenize", json!({ "prompt": "Hi <|im_end|>" })).await;
     assert_eq!((status, &told["max_model_len"]), (200, &json!(CONTEXT_LENGTH)), "{told}");
     assert_eq!(told["count"], told["tokens"].as_array().unwrap().len());
@@ -248,4 +252,50 @@ async fn what_a_model_thinks_is_told_apart_whole_and_streamed() {
     let hidden = rig.complete(&with(thinking, json!({ "include_reasoning": false }))).await;
     assert_eq!(text(&hidden), "");
     assert!(hidden["choices"][0]["message"].get("reasoning").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_have_embeddings_of_length_one_that_tell_them_apart() {
+    let rig = Rig::ready(vec![]).await;
+    let ask = async |path, fields| ask(&rig, path, with(json!({ "model": MODEL }), fields)).await;
+    let embed = async |fields| ask("/v1/embeddings", fields).await;
+    let vectors = |answer: &Value| -> Vec<Vec<f64>> {
+        let data = answer["data"].as_array().unwrap().iter();
+        data.map(|one| serde_json::from_value(one["embedding"].clone()).unwrap()).collect()
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let texts = json!(["The sea is calm.", "The sea is quite calm.", "fn main() {}"]);
+    let (status, answer) = embed(json!({ "input": texts })).await;
+    assert_eq!((status, &answer["object"]), (200, &json!("list")), "{answer}");
+    let all = vectors(&answer);
+    assert!(all.iter().all(|vector| (dot(vector, vector) - 1.0).abs() < 1e-5));
+    assert!(dot(&all[0], &all[1]) > dot(&all[0], &all[2]), "what is alike is near");
+    assert_eq!(answer["data"][2]["index"], 2);
+    // One text, its tokens, and numbers as OpenAI's client asks for them are the same.
+    let (_, one) = embed(json!({ "input": texts[0] })).await;
+    assert!(dot(&vectors(&one)[0], &all[0]) > 0.9999);
+    let (_, tokens) = rig.ask("/tokenize", &json!({ "prompt": texts[0], "model": MODEL })).await;
+    let (_, by_tokens) = embed(json!({ "input": tokens["tokens"] })).await;
+    assert_eq!(by_tokens["usage"]["prompt_tokens"], tokens["count"]);
+    assert!(dot(&vectors(&by_tokens)[0], &all[0]) > 0.9999);
+    let (_, packed) = embed(json!({ "input": texts[0], "encoding_format": "base64" })).await;
+    let bytes = BASE64_STANDARD.decode(packed["data"][0]["embedding"].as_str().unwrap()).unwrap();
+    let unpacked: Vec<f64> = bytes
+        .chunks_exact(4)
+        .map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().unwrap())))
+        .collect();
+    assert!(dot(&unpacked, &all[0]) > 0.9999);
+    for (fields, param) in [
+        (json!({ "input": "" }), json!("input")),
+        (json!({ "input": [] }), json!("input")),
+        (json!({ "input": [{}] }), json!("input")),
+        (json!({ "input": "a", "dimensions": 7 }), json!("dimensions")),
+        (json!({ "input": "a", "encoding_format": "int8" }), json!("encoding_format")),
+        (json!({}), json!("input")),
+    ] {
+        let (status, answer) = embed(fields.clone()).await;
+        assert_eq!((status, &answer["error"]["param"]), (400, &param), "{fields}: {answer}");
+    }
+    let (status, _) = embed(json!({ "input": "sea ".repeat(2 * CONTEXT_LENGTH as usize) })).await;
+    assert_eq!(status, 400);
 }
