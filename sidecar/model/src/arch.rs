@@ -11,10 +11,12 @@ mod granite;
 mod llama;
 mod mistral;
 mod olmo2;
+mod olmoe;
 mod parts;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 
 pub(crate) use description::{Architecture, split_block};
 
@@ -26,11 +28,13 @@ const ALL: &[&Architecture] = &[
     &mistral::ARCHITECTURE,
     &qwen2::ARCHITECTURE,
     &qwen3::ARCHITECTURE,
+    &qwen3moe::ARCHITECTURE,
     &gemma::ARCHITECTURE,
     &gemma2::ARCHITECTURE,
     &gemma3::ARCHITECTURE,
     &granite::ARCHITECTURE,
     &olmo2::ARCHITECTURE,
+    &olmoe::ARCHITECTURE,
     &phi3::ARCHITECTURE,
 ];
 
@@ -75,7 +79,7 @@ fn find(
 ) -> Result<&'static Architecture, LoadError> {
     let found = ALL.iter().copied().find(|architecture| names(architecture).contains(&name));
     let missing = MISSING.iter().filter(|part| {
-        (part.is_certain || found.is_none()) && settings(part).iter().any(|key| is_set(key))
+        found.is_none_or(part.is_missing_in) && settings(part).iter().any(|key| is_set(key))
     });
     let missing: Vec<&str> = missing.map(|part| part.name).collect();
     let with = if missing.is_empty() { "" } else { " with " };

@@ -8,8 +8,8 @@ pub(crate) use rope::{Rope, RopeFactors, RopeLayout, YarnScaling, llama3_factors
 
 /// A decoder-only transformer with gated feed-forward layers.
 ///
-/// What the weights themselves show (biases, norms of queries and keys and whether these are of each
-/// head or of all, a separate output matrix) is not repeated here.
+/// What the weights themselves show (biases, norms of queries and keys and whether these are of
+/// each head or of all, a separate output matrix) is not repeated here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     /// Number of blocks.
@@ -22,8 +22,10 @@ pub(crate) struct Config {
     pub(crate) kv_heads: usize,
     /// Values of a head, a multiple of 8.
     pub(crate) head_dim: usize,
-    /// Values between the two matrices of a feed-forward layer.
+    /// Values between the two matrices of a feed-forward layer, or of each of its experts.
     pub(crate) feed_forward_size: usize,
+    /// Of feed-forward layers that are mixtures of experts.
+    pub(crate) experts: Option<Experts>,
     /// Longest context in tokens.
     pub(crate) context_length: usize,
     pub(crate) norms: NormPlacement,
@@ -45,6 +47,18 @@ pub(crate) struct Config {
     pub(crate) logit_cap: Option<f32>,
     pub(crate) rope: Rope,
     pub(crate) window: Option<SlidingWindow>,
+}
+
+/// Mixture of experts: each token goes through the few gated layers that a router rates highest,
+/// and what these give is summed with the router's softmax as weights.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Experts {
+    /// At least 2.
+    pub(crate) count: usize,
+    /// Experts that a token goes through, at most `count`.
+    pub(crate) used: usize,
+    /// Whether the weights of these are scaled so that their sum is 1.
+    pub(crate) is_normalized: bool,
 }
 
 /// Where a block has norms: of what a layer reads from the residual stream, and of what it adds.

@@ -4,6 +4,7 @@ mod cpu;
 #[cfg(any(test, feature = "cuda"))]
 mod device;
 mod rope;
+mod route;
 mod segment;
 mod taps;
 

@@ -38,10 +38,27 @@ pub(crate) struct BlockWeights {
     pub(crate) attention_output: Matrix,
     pub(crate) post_attention_norm: Option<Vec<f32>>,
     pub(crate) feed_forward_norm: Option<Vec<f32>>,
+    pub(crate) feed_forward: FeedForward,
+    pub(crate) post_feed_forward_norm: Option<Vec<f32>>,
+}
+
+/// A feed-forward layer.
+#[derive(Debug)]
+pub(crate) enum FeedForward {
+    One(Gated),
+    /// A mixture; the router is `[expert][hidden_size]`.
+    Experts {
+        router: Matrix,
+        experts: Vec<Gated>,
+    },
+}
+
+/// down(activation(gate(x)) · up(x)).
+#[derive(Debug)]
+pub(crate) struct Gated {
     pub(crate) gate: Matrix,
     pub(crate) up: Matrix,
     pub(crate) down: Matrix,
-    pub(crate) post_feed_forward_norm: Option<Vec<f32>>,
 }
 
 /// A linear map, with a bias where the architecture has one.
@@ -151,16 +168,45 @@ impl BlockWeights {
             attention_output: tensors.matrix(&name("attn_output"), Some(hidden), query)?,
             post_attention_norm,
             feed_forward_norm,
-            gate: tensors.matrix(&name("ffn_gate"), Some(config.feed_forward_size), hidden)?,
-            up: tensors.matrix(&name("ffn_up"), Some(config.feed_forward_size), hidden)?,
-            down: tensors.matrix(&name("ffn_down"), Some(hidden), config.feed_forward_size)?,
+            feed_forward: FeedForward::take(tensors, index, config)?,
             post_feed_forward_norm,
         })
     }
 
-    fn matrices(&self) -> [&Matrix; 7] {
-        let [query, key, value] =
-            [&self.query, &self.key, &self.value].map(|projection| &projection.matrix);
-        [query, key, value, &self.attention_output, &self.gate, &self.up, &self.down]
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let projections = [&self.query, &self.key, &self.value];
+        let attention = projections.map(|projection| &projection.matrix);
+        let (router, layers) = match &self.feed_forward {
+            FeedForward::One(layer) => (None, std::slice::from_ref(layer)),
+            FeedForward::Experts { router, experts } => (Some(router), experts.as_slice()),
+        };
+        let layers = layers.iter().flat_map(|layer| [&layer.gate, &layer.up, &layer.down]);
+        attention.into_iter().chain([&self.attention_output]).chain(router).chain(layers)
+    }
+}
+
+impl FeedForward {
+    fn take(tensors: &mut Tensors, block: usize, config: &Config) -> Result<Self, LoadError> {
+        let (hidden, inner) = (config.hidden_size, config.feed_forward_size);
+        let mut matrix = |part: &str, rows, columns| {
+            tensors.matrix(&format!("blk.{block}.{part}.weight"), Some(rows), columns)
+        };
+        let Some(experts) = &config.experts else {
+            return Ok(Self::One(Gated {
+                gate: matrix("ffn_gate", inner, hidden)?,
+                up: matrix("ffn_up", inner, hidden)?,
+                down: matrix("ffn_down", hidden, inner)?,
+            }));
+        };
+        let router = matrix("ffn_gate_inp", experts.count, hidden)?;
+        let expert = |expert: usize| {
+            Ok(Gated {
+                gate: matrix(&format!("ffn_gate.{expert}"), inner, hidden)?,
+                up: matrix(&format!("ffn_up.{expert}"), inner, hidden)?,
+                down: matrix(&format!("ffn_down.{expert}"), hidden, inner)?,
+            })
+        };
+        let experts = (0..experts.count).map(expert).collect::<Result<_, LoadError>>()?;
+        Ok(Self::Experts { router, experts })
     }
 }

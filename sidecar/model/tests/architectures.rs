@@ -97,7 +97,7 @@ fn item_19_what_an_unknown_architecture_needs_is_named() {
         load(&writer.finish(), &LoadOptions::default()).unwrap_err().to_string()
     };
     for (name, keys, says) in [
-        ("qwen3moe", &["expert_count"][..], "architecture qwen3moe with a mixture of experts;"),
+        ("dbrx", &["expert_count"][..], "architecture dbrx with a mixture of experts;"),
         ("mamba2", &["ssm.state_size"], "mamba2 with state-space or convolution layers;"),
         ("gemma3n", &["altup.num_inputs"], "gemma3n with inputs to each layer;"),
         (
@@ -118,7 +118,7 @@ fn item_19_what_an_unknown_architecture_needs_is_named() {
     for (name, key, part) in [
         ("qwen2_moe", "num_experts", "a mixture of experts"),
         ("gpt_oss", "num_local_experts", "a mixture of experts"),
-        ("olmoe", "num_experts", "a mixture of experts"),
+        ("mixtral", "num_local_experts", "a mixture of experts"),
         ("deepseek_v3", "n_routed_experts", "a mixture of experts"),
         ("falcon_h1", "mamba_d_state", "state-space or convolution layers"),
         ("t5", "is_encoder_decoder", "an encoder"),
@@ -190,6 +190,41 @@ fn item_19_numbers_of_granite_and_longrope_are_checked() {
     hub(&phi, "short_factor", json!([1.0, 2.0]), "is no list of 6 positive numbers");
     hub(&phi, "long_factor", json!([1, 1, 1, 1, 1, 0]), "is no list of 6 positive numbers");
     hub(&phi, "original_max_position_embeddings", json!(1), "is out of range");
+}
+
+#[test]
+fn item_19_numbers_of_experts_are_checked() {
+    for (key, value, says) in [
+        ("expert_count", 1, "qwen3moe.expert_count is out of range"),
+        ("expert_count", 0, "qwen3moe.expert_count is out of range"),
+        ("expert_count", 7, "ffn_down_exps.weight has 384 rows, and its parts have 448"),
+        ("expert_used_count", 7, "qwen3moe.expert_used_count is out of range"),
+        ("expert_used_count", 0, "qwen3moe.expert_used_count is out of range"),
+        ("expert_weights_scale", 2, "a factor on the weights of experts"),
+        ("attention.clamp_kqv", 8, "qwen3moe with clamped queries"),
+    ] {
+        // Which of the tensors is found first is left to chance.
+        let says = says.split_once("_exps").map_or(says, |(_, says)| says);
+        let error =
+            with_entries("qwen3moe", |writer| writer.int(&format!("qwen3moe.{key}"), value));
+        let other = says.replace("384", "576").replace("448", "672");
+        assert!(error.contains(says) || error.contains(&other), "{error}");
+    }
+    for (key, value, says) in [
+        ("num_experts", json!(1), "num_experts in config.json is out of range"),
+        ("num_experts", json!(7), "tensor blk.0.ffn_gate_inp.weight is 6 × 64"),
+        ("num_experts_per_tok", json!(7), "num_experts_per_tok in config.json is out of range"),
+        ("decoder_sparse_step", json!(2), "a mixture of experts in some blocks only"),
+        ("mlp_only_layers", json!([0]), "a mixture of experts in some blocks only"),
+        ("clip_qkv", json!(8.0), "clamped queries"),
+    ] {
+        let folder = hf::folder(&mut tiny(&Shape::of("olmoe"), 19), Dtype::F32, 1);
+        let path = folder.path().join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config[key] = value;
+        hf::write(folder.path(), "config.json", &config);
+        refused_folder(folder.path(), says);
+    }
 }
 
 /// Norms are where the architecture has them, whatever the weights show.

@@ -214,7 +214,7 @@ fn a_shared_prefix_is_reused_bit_for_bit_and_never_across_interventions() {
 
 #[test]
 fn prompts_that_diverge_anywhere_reuse_what_they_share() {
-    for architecture in ["gemma3", "granite", "olmo2", "phi3"] {
+    for architecture in ["gemma3", "granite", "olmo2", "phi3", "qwen3moe"] {
         let tiny = tiny(&Shape::of(architecture), 23);
         let engine = || engine(&tiny, EngineOptions::default());
         let shared = engine();
@@ -231,7 +231,7 @@ fn prompts_that_diverge_anywhere_reuse_what_they_share() {
 
 #[test]
 fn requests_come_and_go_without_changing_each_others_results() {
-    for architecture in ["qwen3", "granite", "olmo2", "phi3"] {
+    for architecture in ["qwen3", "granite", "olmo2", "phi3", "qwen3moe"] {
         let tiny = tiny(&Shape::of(architecture), 30);
         let alone = |i: usize| {
             let engine = engine(&tiny, EngineOptions::default());
@@ -416,7 +416,7 @@ fn files_are_told_apart_by_digest() {
 
 #[test]
 fn damaged_files_are_refused_without_a_panic() {
-    for architecture in ["gemma3", "phi3"] {
+    for architecture in ["gemma3", "phi3", "olmoe"] {
         let file = tiny(&Shape::of(architecture), 90).file;
         let options = LoadOptions { threads: Some(1), ..LoadOptions::default() };
         for cut in [0, 3, 4, 20, 24, 100, 1000, file.len() / 2, file.len() - 40] {

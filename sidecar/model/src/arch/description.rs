@@ -12,6 +12,8 @@ pub(crate) struct Architecture {
     pub(crate) hf: HfDefaults,
     /// See [`crate::config::Config::norms`].
     pub(crate) norms: NormPlacement,
+    /// Of feed-forward layers that are mixtures of experts.
+    pub(crate) experts: Option<ExpertDefaults>,
     /// Activation function of the feed-forward layers.
     pub(crate) activation: ActivationFn,
     /// Whether embeddings are multiplied by √hidden_size.
@@ -62,6 +64,13 @@ pub(crate) struct HfDefaults {
     pub(crate) block_tensors: &'static [(&'static str, &'static str)],
 }
 
+/// Mixtures of experts as an architecture has them.
+#[derive(Debug)]
+pub(crate) struct ExpertDefaults {
+    /// See [`crate::config::Experts::is_normalized`]; where a GGUF file does not say it.
+    pub(crate) is_normalized: bool,
+}
+
 /// Sliding windows as an architecture has them.
 #[derive(Debug)]
 pub(crate) struct WindowDefaults {
@@ -97,7 +106,7 @@ impl WindowRope {
 
 /// Names of a block's tensors: those of Hugging Face, without `model.layers.N.`, and those of GGUF,
 /// without `blk.N.`.
-const BLOCK_TENSORS: [(&str, &str); 18] = [
+const BLOCK_TENSORS: [(&str, &str); 19] = [
     ("input_layernorm.weight", "attn_norm.weight"),
     ("self_attn.q_proj.weight", "attn_q.weight"),
     ("self_attn.q_proj.bias", "attn_q.bias"),
@@ -113,6 +122,7 @@ const BLOCK_TENSORS: [(&str, &str); 18] = [
     ("pre_feedforward_layernorm.weight", "ffn_norm.weight"),
     ("post_feedforward_layernorm.weight", "post_ffw_norm.weight"),
     ("mlp.gate_up_proj.weight", "ffn_gate_up.weight"),
+    ("mlp.gate.weight", "ffn_gate_inp.weight"),
     ("mlp.gate_proj.weight", "ffn_gate.weight"),
     ("mlp.up_proj.weight", "ffn_up.weight"),
     ("mlp.down_proj.weight", "ffn_down.weight"),

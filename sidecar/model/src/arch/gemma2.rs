@@ -27,6 +27,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         block_tensors: &[("post_attention_layernorm.weight", "post_attention_norm.weight")],
     },
     norms: NormPlacement::BeforeAndAfter,
+    experts: None,
     activation: ActivationFn::GeluTanh,
     scales_embeddings: true,
     score_cap: Some(50.0),

@@ -26,6 +26,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         block_tensors: &[],
     },
     norms: NormPlacement::Before,
+    experts: None,
     activation: ActivationFn::Silu,
     scales_embeddings: false,
     score_cap: None,

@@ -1,11 +1,13 @@
 //! Parts of models that this engine does not have, so that a refusal names what is missing.
 
+use super::description::Architecture;
+
 /// A part, and the settings by which files show it.
 pub(super) struct Part {
     pub(super) name: &'static str,
-    /// Whether every model with such a setting has the part. Granite's files have those of
-    /// state-space layers also where there are none.
-    pub(super) is_certain: bool,
+    /// Whether a model of this architecture with such a setting has the part, and cannot be run.
+    /// Granite's files have those of state-space layers also where there are none.
+    pub(super) is_missing_in: fn(&Architecture) -> bool,
     /// In GGUF files, behind the architecture's name.
     pub(super) gguf: &'static [&'static str],
     /// In `config.json`.
@@ -15,31 +17,31 @@ pub(super) struct Part {
 pub(super) const MISSING: [Part; 5] = [
     Part {
         name: "a mixture of experts",
-        is_certain: true,
+        is_missing_in: |architecture| architecture.experts.is_none(),
         gguf: &["expert_count"],
         hf: &["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"],
     },
     Part {
         name: "latent attention",
-        is_certain: true,
+        is_missing_in: |_| true,
         gguf: &["attention.key_length_mla", "attention.kv_lora_rank"],
         hf: &["kv_lora_rank"],
     },
     Part {
         name: "inputs to each layer",
-        is_certain: true,
+        is_missing_in: |_| true,
         gguf: &["embedding_length_per_layer_input", "altup.num_inputs"],
         hf: &["hidden_size_per_layer_input", "altup_num_inputs"],
     },
     Part {
         name: "state-space or convolution layers",
-        is_certain: false,
+        is_missing_in: |_| false,
         gguf: &["ssm.state_size", "ssm.conv_kernel", "shortconv.l_cache", "wkv.head_size"],
         hf: &["mamba_d_state", "ssm_state_size", "state_size", "conv_L_cache"],
     },
     Part {
         name: "an encoder",
-        is_certain: true,
+        is_missing_in: |_| true,
         gguf: &["decoder_start_token_id"],
         hf: &["is_encoder_decoder"],
     },

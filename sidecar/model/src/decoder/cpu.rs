@@ -1,6 +1,7 @@
 //! The decoder on the processor, by the kernels of this crate.
 
 mod attention;
+mod feed_forward;
 mod matmul;
 mod rows;
 
@@ -15,7 +16,8 @@ use crate::kernel::vector;
 use crate::pool::{DisjointSlice, ThreadPool};
 use crate::weights::{BlockWeights, Weights};
 use attention::AttentionLayer;
-use matmul::{Product, multiply, multiply_gated};
+use feed_forward::FeedForwardScratch;
+use matmul::{Product, multiply};
 use rows::{add_rows, for_each_row, norm_rows, quantize_rows};
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ pub(super) struct CpuScratch {
     rope: RopeTables,
     hidden: QuantizedActivations,
     attention: QuantizedActivations,
-    feed_forward: QuantizedActivations,
+    feed_forward: FeedForwardScratch,
     /// `[row][vocab_size]`.
     logits: Vec<f32>,
 }
@@ -108,7 +110,7 @@ impl CpuDecoder {
         };
         multiply(
             pool,
-            &scratch.hidden,
+            &scratch.hidden.all_rows(),
             &[
                 product(&block.query.matrix, 0),
                 product(&block.key.matrix, query_size),
@@ -129,7 +131,7 @@ impl CpuDecoder {
             stride: config.hidden_size,
             offset: 0,
         };
-        multiply(pool, &scratch.attention, &[product]);
+        multiply(pool, &scratch.attention.all_rows(), &[product]);
         add_rows(
             pool,
             config,
@@ -140,7 +142,7 @@ impl CpuDecoder {
         );
     }
 
-    /// stream ← stream + down(activation(gate(norm(stream))) · up(norm(stream))), likewise.
+    /// stream ← stream + feed_forward(norm(stream)), likewise.
     fn feed_forward_layer(
         &self,
         pool: &ThreadPool,
@@ -157,19 +159,14 @@ impl CpuDecoder {
             block.feed_forward_norm.as_deref(),
             &mut scratch.hidden,
         );
-        scratch.feed_forward.resize(rows, config.feed_forward_size);
-        multiply_gated(
+        feed_forward::run(
             pool,
+            config,
+            &block.feed_forward,
             &scratch.hidden,
-            [&block.gate, &block.up],
-            config.activation,
-            &scratch.feed_forward.writer(),
+            &mut scratch.feed_forward,
+            &mut scratch.delta,
         );
-        quantize_rows(pool, &mut scratch.feed_forward);
-        let delta = DisjointSlice::new(&mut scratch.delta);
-        let product =
-            Product { matrix: &block.down, out: delta, stride: config.hidden_size, offset: 0 };
-        multiply(pool, &scratch.feed_forward, &[product]);
         add_rows(
             pool,
             config,
@@ -205,7 +202,7 @@ impl CpuDecoder {
         let logits = DisjointSlice::new(&mut scratch.logits);
         multiply(
             pool,
-            &scratch.hidden,
+            &scratch.hidden.all_rows(),
             &[Product { matrix, out: logits, stride: matrix.rows, offset: 0 }],
         );
         if config.logit_scale != 1.0 {

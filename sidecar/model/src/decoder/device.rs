@@ -5,6 +5,7 @@
 //! device, with which this is tested on machines without a GPU.
 
 mod attention;
+mod feed_forward;
 mod ops;
 mod taps;
 mod weights;
@@ -13,11 +14,11 @@ use super::rope::{RopeFrequencies, RopeTables};
 use super::segment::{BatchRow, Segment};
 use crate::config::Config;
 use crate::kernel::layout::BLOCK_SIZE;
-use crate::kernel::vector::ActivationFn;
 use crate::pool::ThreadPool;
 use crate::weights::Weights;
 use attention::BatchAttention;
 use candle_core::{DType, Device, Result, Tensor};
+use feed_forward::feed_forward;
 use ops::{RopeTensors, add, matmul, norm_and_rotate, optional_norm, rms_norm, scaled, soft_cap};
 use std::sync::Arc;
 use taps::{TapVectors, Taps};
@@ -108,12 +109,7 @@ impl DeviceDecoder {
             let delta = matmul(&mixed, &block.attention_output)?;
             stream = add(&stream, &delta, block.post_attention_norm.as_ref(), config)?;
             let x = optional_norm(&stream, block.feed_forward_norm.as_ref(), config)?;
-            let gate = matmul(&x, &block.gate)?;
-            let gate = match config.activation {
-                ActivationFn::Silu => gate.silu()?,
-                ActivationFn::GeluTanh => gate.gelu()?,
-            };
-            let delta = matmul(&(gate * matmul(&x, &block.up)?)?, &block.down)?;
+            let delta = feed_forward(config, &block.feed_forward, &x)?;
             stream = add(&stream, &delta, block.post_feed_forward_norm.as_ref(), config)?;
             stream = taps.apply(index + 1, segments, stream)?;
         }

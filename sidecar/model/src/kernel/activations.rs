@@ -55,6 +55,10 @@ impl QuantizedActivations {
         }
     }
 
+    pub(crate) fn all_rows(&self) -> Vec<ActivationRow<'_>> {
+        (0..self.rows).map(|row| self.row(row)).collect()
+    }
+
     /// A handle by which parallel tasks write the rows.
     pub(crate) fn writer(&mut self) -> ActivationWriter<'_> {
         ActivationWriter {

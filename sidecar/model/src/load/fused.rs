@@ -1,5 +1,6 @@
-//! Matrices that some models store as one, row below row: queries, keys and values, and gate and up.
-//! They are taken apart in the list of tensors, so that nothing else knows of them.
+//! Matrices that some models store as one, row below row: queries, keys and values, gate and up,
+//! and those of experts. They are taken apart in the list of tensors, so that nothing else knows of
+//! them.
 
 use super::files::TensorFile;
 use crate::arch::split_block;
@@ -15,10 +16,23 @@ pub(super) fn parts(name: &str, config: &Config) -> Option<Vec<(String, usize)>>
     let parts: &[(&str, usize)] = match part {
         "attn_qkv.weight" => &[("attn_q", query), ("attn_k", kv), ("attn_v", kv)],
         "ffn_gate_up.weight" => &[("ffn_gate", inner), ("ffn_up", inner)],
-        _ => return None,
+        _ => return of_experts(block, part, config),
     };
     let named = |(part, rows): &(&str, usize)| (format!("blk.{block}.{part}.weight"), *rows);
     Some(parts.iter().map(named).collect())
+}
+
+/// The same, of a matrix of all experts.
+fn of_experts(block: &str, part: &str, config: &Config) -> Option<Vec<(String, usize)>> {
+    let experts = config.experts.as_ref()?;
+    let (part, rows) = match part {
+        "ffn_gate_exps.weight" => ("ffn_gate", config.feed_forward_size),
+        "ffn_up_exps.weight" => ("ffn_up", config.feed_forward_size),
+        "ffn_down_exps.weight" => ("ffn_down", config.hidden_size),
+        _ => return None,
+    };
+    let named = |expert| (format!("blk.{block}.{part}.{expert}.weight"), rows);
+    Some((0..experts.count).map(named).collect())
 }
 
 /// Replaces each such matrix by its parts.

@@ -116,7 +116,7 @@ pub fn write(folder: &Path, name: &str, json: &Value) {
 }
 
 fn columns(name: &str, shape: &Shape) -> usize {
-    let part = name.rsplit('.').nth(1).unwrap();
+    let part = name.split('.').nth(2).unwrap_or_default();
     match part {
         _ if name.ends_with("bias") && part == "attn_q" => shape.heads * shape.width,
         _ if name.ends_with("bias") => shape.kv_heads * shape.width,
@@ -152,12 +152,19 @@ fn hf_name(name: &str, shape: &Shape) -> String {
         "ffn_norm" if shape.norms == [true, true] => "pre_feedforward_layernorm",
         "ffn_norm" | "post_attention_norm" => "post_attention_layernorm",
         "post_ffw_norm" => "post_feedforward_layernorm",
+        "ffn_gate_inp" => "mlp.gate",
         "ffn_gate" => "mlp.gate_proj",
         "ffn_up" => "mlp.up_proj",
         "ffn_down" => "mlp.down_proj",
         other => panic!("{other}"),
     };
-    format!("model.layers.{layer}.{part}.{kind}")
+    // Of a mixture, the expert's number comes first.
+    match (kind.split_once('.'), part.strip_prefix("mlp.")) {
+        (Some((expert, kind)), Some(part)) => {
+            format!("model.layers.{layer}.mlp.experts.{expert}.{part}.{kind}")
+        }
+        _ => format!("model.layers.{layer}.{part}.{kind}"),
+    }
 }
 
 fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
@@ -200,7 +207,7 @@ fn config(shape: &Shape) -> Value {
     json!({
         "model_type": model_type,
         "hidden_size": shape.hidden, "num_hidden_layers": shape.layers,
-        "intermediate_size": shape.feed_forward,
+        "intermediate_size": if shape.normalized_experts { 100 } else { shape.feed_forward },
         "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.width,
         "max_position_embeddings": CONTEXT, "vocab_size": VOCABULARY, "rms_norm_eps": EPSILON,
@@ -212,6 +219,10 @@ fn config(shape: &Shape) -> Value {
         "layer_types": is_granite_4.then(|| vec!["attention"; shape.layers]),
         "position_embedding_type": is_granite_4.then_some("rope"),
         "num_local_experts": is_granite_4.then_some(0),
+        "num_experts": shape.experts.map(|[count, _]| count),
+        "num_experts_per_tok": shape.experts.map(|[_, used]| used),
+        "moe_intermediate_size": shape.normalized_experts.then_some(shape.feed_forward),
+        "norm_topk_prob": shape.experts.map(|_| shape.normalized_experts),
         "sliding_window": shape.window, "query_pre_attn_scalar": shape.gelu.then_some(shape.width),
         "embedding_multiplier": embedding, "attention_multiplier": attention,
         "residual_multiplier": residual, "logits_scaling": logits,

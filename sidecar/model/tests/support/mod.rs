@@ -44,14 +44,18 @@ pub struct Shape {
     pub norm_offset: f32,
     /// Whether the feed-forward layers have GELU, and not SiLU.
     pub gelu: bool,
-    /// Factors on embeddings, attention scores and what layers add, and a divisor of logits, in this
-    /// order.
+    /// Factors on embeddings, attention scores and what layers add, and a divisor of logits, in
+    /// this order.
     pub multipliers: Option<[f32; 4]>,
     /// LongRoPE, from [`LONG_ROPE_CONTEXT`], with the factors for short contexts or for long ones.
     pub long_rope: Option<LongRope>,
     /// How many values of a head RoPE turns; all where it is not said.
     pub rotated: Option<usize>,
     pub stored: Stored,
+    /// Of a mixture, their number, and to how many of them a token goes.
+    pub experts: Option<[usize; 2]>,
+    /// Whether the weights of the experts of a token are scaled to a sum of 1.
+    pub normalized_experts: bool,
     /// Whether RoPE turns neighbouring values of a GGUF file's heads, and not halves of them.
     pub interleaved: bool,
 }
@@ -112,8 +116,8 @@ impl Shape {
             caps: (architecture == "gemma2").then_some([3.0, 4.0]),
             biases: architecture == "qwen2",
             qk_norms: match architecture {
-                "qwen3" | "gemma3" => Some(QkNorms::Head),
-                "olmo2" => Some(QkNorms::AllHeads),
+                "qwen3" | "qwen3moe" | "gemma3" => Some(QkNorms::Head),
+                "olmo2" | "olmoe" => Some(QkNorms::AllHeads),
                 _ => None,
             },
             norms: match architecture {
@@ -127,6 +131,8 @@ impl Shape {
             long_rope: None,
             rotated: (architecture == "phi3").then_some(12),
             stored: if architecture == "phi3" { Stored::Together } else { Stored::Apart },
+            experts: ["qwen3moe", "olmoe"].contains(&architecture).then_some([6, 2]),
+            normalized_experts: architecture == "qwen3moe",
             interleaved: ["llama", "mistral", "granite"].contains(&architecture),
         }
     }
@@ -221,6 +227,15 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         writer.float(&format!("{arch}.rope.scaling.factor"), factor as f32);
         writer.int(&format!("{arch}.rope.scaling.original_context_length"), YARN_CONTEXT);
     }
+    if let Some([count, used]) = shape.experts {
+        writer.int(&format!("{arch}.expert_count"), count as u32);
+        writer.int(&format!("{arch}.expert_used_count"), used as u32);
+        if shape.normalized_experts {
+            // What one layer would have in their place.
+            writer.int(&format!("{arch}.feed_forward_length"), 100);
+            writer.int(&format!("{arch}.expert_feed_forward_length"), shape.feed_forward as u32);
+        }
+    }
     if let Some(rotated) = shape.rotated {
         writer.int(&format!("{arch}.rope.dimension_count"), rotated as u32);
     }
@@ -269,9 +284,19 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         if before {
             block("ffn_norm.weight", 1, shape.hidden, 1.0, 0.3);
         }
-        block("ffn_gate.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
-        block("ffn_up.weight", shape.feed_forward, shape.hidden, 0.0, 0.3);
-        block("ffn_down.weight", shape.hidden, shape.feed_forward, 0.0, 0.2);
+        // Without a mixture there is one layer, of no number.
+        let experts = shape.experts.map(|[count, _]| {
+            block("ffn_gate_inp.weight", count, shape.hidden, 0.0, 0.5);
+            (0..count).map(|expert| format!(".{expert}")).collect()
+        });
+        for expert in experts.unwrap_or_else(|| vec![String::new()]) {
+            let mut layer = |part: &str, rows, columns, spread| {
+                block(&format!("{part}{expert}.weight"), rows, columns, 0.0, spread);
+            };
+            layer("ffn_gate", shape.feed_forward, shape.hidden, 0.3);
+            layer("ffn_up", shape.feed_forward, shape.hidden, 0.3);
+            layer("ffn_down", shape.hidden, shape.feed_forward, 0.2);
+        }
         if shape.biases {
             block("attn_q.bias", 1, inner, 0.0, 0.5);
             block("attn_k.bias", 1, kv, 0.0, 0.5);
@@ -294,6 +319,14 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         let gate_and_up = (&["ffn_gate.weight", "ffn_up.weight"][..], "ffn_up.weight");
         let attention = &["attn_q.weight", "attn_k.weight", "attn_v.weight"][..];
         stored = together(&stored, &[(attention, "attn_qkv.weight"), gate_and_up]);
+    }
+    if let Some([count, _]) = shape.experts {
+        for part in ["ffn_gate", "ffn_up", "ffn_down"] {
+            let parts: Vec<String> =
+                (0..count).map(|expert| format!("{part}.{expert}.weight")).collect();
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            stored = together(&stored, &[(&parts, &format!("{part}_exps.weight"))]);
+        }
     }
     for (name, columns, values) in stored {
         writer.tensor_f32(&name, values.len() / columns, columns, &values);

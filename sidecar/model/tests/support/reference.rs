@@ -76,6 +76,21 @@ impl Tiny {
         }
     }
 
+    /// The feed-forward layer of a block, or an expert of it.
+    fn feed_forward(&self, layer: usize, expert: &str, h: &[f64]) -> Vec<f64> {
+        let linear = |part: &str, x: &[f64]| self.linear(&format!("blk.{layer}.{part}{expert}"), x);
+        let activated = |g: f64| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
+            match self.shape.gelu {
+                true => 0.5 * g * (1.0 + inner.tanh()),
+                false => g / (1.0 + (-g).exp()),
+            }
+        };
+        let (gate, up) = (linear("ffn_gate", h), linear("ffn_up", h));
+        let gated: Vec<f64> = gate.into_iter().zip(up).map(|(g, up)| up * activated(g)).collect();
+        linear("ffn_down", &gated)
+    }
+
     pub fn run(&self, tokens: &[u32], change: Change<'_>) -> Run {
         let shape = &self.shape;
         let [_, attention, residual, divisor] =
@@ -150,23 +165,26 @@ impl Tiny {
                 );
                 x.iter_mut().zip(h).for_each(|(x, h)| *x += residual * h);
                 let h = self.norm(&name("ffn_norm.weight"), x);
-                let up = self.linear(&name("ffn_up"), &h);
-                let gated: Vec<f64> = self
-                    .linear(&name("ffn_gate"), &h)
-                    .iter()
-                    .zip(up)
-                    .map(|(&g, up)| {
-                        let inner =
-                            (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
-                        up * if shape.gelu {
-                            0.5 * g * (1.0 + inner.tanh())
-                        } else {
-                            g / (1.0 + (-g).exp())
+                let h = match shape.experts {
+                    None => self.feed_forward(layer, "", &h),
+                    Some([_, used]) => {
+                        let scores = self.linear(&name("ffn_gate_inp"), &h);
+                        let mut best: Vec<usize> = (0..scores.len()).collect();
+                        best.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+                        let all = best.clone();
+                        best.truncate(used);
+                        let summed = if shape.normalized_experts { &best } else { &all };
+                        let sum: f64 = summed.iter().map(|&expert| scores[expert].exp()).sum();
+                        let mut mixed = vec![0.0; h.len()];
+                        for expert in best {
+                            let weight = scores[expert].exp() / sum;
+                            let given = self.feed_forward(layer, &format!(".{expert}"), &h);
+                            mixed.iter_mut().zip(given).for_each(|(m, g)| *m += weight * g);
                         }
-                    })
-                    .collect();
-                let h = self
-                    .norm(&name("post_ffw_norm.weight"), &self.linear(&name("ffn_down"), &gated));
+                        mixed
+                    }
+                };
+                let h = self.norm(&name("post_ffw_norm.weight"), &h);
                 x.iter_mut().zip(h).for_each(|(x, h)| *x += residual * h);
             }
             states.push(stream.clone());

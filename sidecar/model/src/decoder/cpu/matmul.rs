@@ -1,6 +1,6 @@
 //! Matrix products shared out over the threads.
 
-use crate::kernel::activations::{ActivationRow, ActivationWriter, QuantizedActivations};
+use crate::kernel::activations::{ActivationRow, ActivationWriter};
 use crate::kernel::layout::{LANES, TILE_ROWS, Tile};
 use crate::kernel::matrix::Matrix;
 use crate::kernel::vector::{ActivationFn, gated};
@@ -21,17 +21,11 @@ const CACHED_BYTES: usize = 160 << 10;
 /// Tasks per thread: enough that a thread that is slowed down does not hold up the others for long.
 const TASKS_PER_THREAD: usize = 4;
 
-/// Multiplies all rows of activations by each matrix, all of the same width, in one parallel loop.
-pub(super) fn multiply(
-    pool: &ThreadPool,
-    activations: &QuantizedActivations,
-    products: &[Product<'_>],
-) {
-    let rows: Vec<ActivationRow<'_>> =
-        (0..activations.rows).map(|row| activations.row(row)).collect();
+/// Multiplies rows of activations by each matrix, all of the same width, in one parallel loop.
+pub(super) fn multiply(pool: &ThreadPool, rows: &[ActivationRow<'_>], products: &[Product<'_>]) {
     let groups = products.iter().map(|product| product.matrix.groups()).sum();
     share_groups(pool, groups, |first, last| {
-        for panel in panels(&rows, activations.columns) {
+        for panel in panels(rows) {
             let (mut start, rows) = (0, &rows[panel.clone()]);
             for product in products {
                 let end = start + product.matrix.groups();
@@ -63,18 +57,16 @@ fn compute(product: &Product<'_>, group: usize, first_row: usize, rows: &[Activa
     }
 }
 
-/// out ← activation(gate · x) · (up · x), for all rows x of activations.
+/// out ← activation(gate · x) · (up · x), for rows x of activations.
 pub(super) fn multiply_gated(
     pool: &ThreadPool,
-    activations: &QuantizedActivations,
+    rows: &[ActivationRow<'_>],
     [gate, up]: [&Matrix; 2],
     activation: ActivationFn,
     out: &ActivationWriter<'_>,
 ) {
-    let rows: Vec<ActivationRow<'_>> =
-        (0..activations.rows).map(|row| activations.row(row)).collect();
     share_groups(pool, gate.groups(), |first, last| {
-        for panel in panels(&rows, activations.columns) {
+        for panel in panels(rows) {
             for group in first..last {
                 let lanes = LANES.min(gate.rows - group * LANES);
                 for start in panel.clone().step_by(TILE_ROWS) {
@@ -107,10 +99,8 @@ fn share_groups(pool: &ThreadPool, groups: usize, work: impl Fn(usize, usize) + 
 }
 
 /// Ranges of rows whose activations fit into the cache.
-fn panels(
-    rows: &[ActivationRow<'_>],
-    columns: usize,
-) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn panels(rows: &[ActivationRow<'_>]) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    let columns = rows.first().map_or(0, |row| row.values.len());
     let size = (CACHED_BYTES / columns.max(1)).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
     let count = rows.len();
     (0..count).step_by(size).map(move |start| start..(start + size).min(count))

@@ -3,7 +3,7 @@
 use super::ops::matmul;
 use crate::kernel::matrix::Matrix;
 use crate::pool::{DisjointSlice, ThreadPool};
-use crate::weights::{BlockWeights, Projection, Weights};
+use crate::weights::{BlockWeights, FeedForward, Gated, Projection, Weights};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// A decoder's weights. Matrices are transposed, `[columns][rows]`, except the embedding.
@@ -29,10 +29,34 @@ pub(super) struct DeviceBlock {
     pub(super) attention_output: Tensor,
     pub(super) post_attention_norm: Option<Tensor>,
     pub(super) feed_forward_norm: Option<Tensor>,
+    pub(super) feed_forward: DeviceFeedForward,
+    pub(super) post_feed_forward_norm: Option<Tensor>,
+}
+
+/// See [`FeedForward`].
+#[derive(Debug)]
+pub(super) enum DeviceFeedForward {
+    One(DeviceGated),
+    Experts { router: Tensor, experts: Vec<DeviceGated> },
+}
+
+/// See [`Gated`].
+#[derive(Debug)]
+pub(super) struct DeviceGated {
     pub(super) gate: Tensor,
     pub(super) up: Tensor,
     pub(super) down: Tensor,
-    pub(super) post_feed_forward_norm: Option<Tensor>,
+}
+
+impl DeviceFeedForward {
+    fn matrices(&self) -> impl Iterator<Item = &Tensor> {
+        let (router, layers) = match self {
+            Self::One(layer) => (None, std::slice::from_ref(layer)),
+            Self::Experts { router, experts } => (Some(router), experts.as_slice()),
+        };
+        let layers = layers.iter().flat_map(|layer| [&layer.gate, &layer.up, &layer.down]);
+        layers.chain(router)
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +94,7 @@ impl DeviceWeights {
         let of = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
         let block = |b: &DeviceBlock| {
             let projections = [&b.query.matrix, &b.key.matrix, &b.value.matrix];
-            let others = [&b.attention_output, &b.gate, &b.up, &b.down];
+            let others = b.feed_forward.matrices().chain([&b.attention_output]);
             projections.into_iter().chain(others).map(of).sum::<usize>()
         };
         of(&self.embedding) + of(&self.output) + self.blocks.iter().map(block).sum::<usize>()
@@ -95,10 +119,22 @@ impl Upload<'_> {
             attention_output: self.matrix(&block.attention_output)?.t()?,
             post_attention_norm: self.optional(block.post_attention_norm.as_ref())?,
             feed_forward_norm: self.optional(block.feed_forward_norm.as_ref())?,
-            gate: self.matrix(&block.gate)?.t()?,
-            up: self.matrix(&block.up)?.t()?,
-            down: self.matrix(&block.down)?.t()?,
+            feed_forward: match &block.feed_forward {
+                FeedForward::One(layer) => DeviceFeedForward::One(self.gated(layer)?),
+                FeedForward::Experts { router, experts } => DeviceFeedForward::Experts {
+                    router: self.matrix(router)?.t()?,
+                    experts: experts.iter().map(|it| self.gated(it)).collect::<Result<_>>()?,
+                },
+            },
             post_feed_forward_norm: self.optional(block.post_feed_forward_norm.as_ref())?,
+        })
+    }
+
+    fn gated(&self, layer: &Gated) -> Result<DeviceGated> {
+        Ok(DeviceGated {
+            gate: self.matrix(&layer.gate)?.t()?,
+            up: self.matrix(&layer.up)?.t()?,
+            down: self.matrix(&layer.down)?.t()?,
         })
     }
 

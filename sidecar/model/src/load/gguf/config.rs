@@ -2,11 +2,12 @@
 
 use super::header::Header;
 use crate::arch::Architecture;
-use crate::config::{Config, Rope, SlidingWindow, YarnScaling};
+use crate::config::{Config, Experts, Rope, SlidingWindow, YarnScaling};
 use crate::error::LoadError;
 
 /// Keys that ask for something this engine does not do.
-const UNSUPPORTED: [(&str, &str); 2] = [
+const UNSUPPORTED: [(&str, &str); 3] = [
+    ("attention.clamp_kqv", "clamped queries, keys and values"),
     ("attention.temperature_scale", "attention scaled by position"),
     ("rope.scaling.yarn_log_multiplier", "its own YaRN magnitude"),
 ];
@@ -48,6 +49,7 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         true => hidden_size / heads,
         false => head_dim,
     };
+    let experts = metadata.experts(architecture)?;
     let window = metadata.window(architecture, rope.base)?;
     let context_length = metadata.size("context_length", 1 << 24)?;
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
@@ -57,7 +59,8 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         heads,
         kv_heads,
         head_dim,
-        feed_forward_size: metadata.size("feed_forward_length", 1 << 20)?,
+        feed_forward_size: metadata.feed_forward_size(experts.as_ref())?,
+        experts,
         context_length,
         norm_epsilon: metadata.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
         norms: architecture.norms,
@@ -145,6 +148,28 @@ impl Metadata<'_> {
             Some(value) if value > 0.0 && value.is_finite() => Ok(Some(value)),
             Some(_) => Err(self.out_of_range(name)),
         }
+    }
+
+    /// Mixtures of experts, where the architecture has them.
+    fn experts(&self, architecture: &Architecture) -> Result<Option<Experts>, LoadError> {
+        let Some(defaults) = &architecture.experts else { return Ok(None) };
+        let count = self.size("expert_count", 1 << 12)?;
+        if count < 2 {
+            return Err(self.out_of_range("expert_count"));
+        }
+        let used = self.size("expert_used_count", count)?;
+        if self.factor("expert_weights_scale", 1.0)? != 1.0 {
+            return Err(LoadError::unsupported("a factor on the weights of experts"));
+        }
+        let is_normalized = self.header.bool(&self.key("expert_weights_norm"));
+        let is_normalized = is_normalized.unwrap_or(defaults.is_normalized);
+        Ok(Some(Experts { count, used, is_normalized }))
+    }
+
+    fn feed_forward_size(&self, experts: Option<&Experts>) -> Result<usize, LoadError> {
+        const OF_EXPERTS: &str = "expert_feed_forward_length";
+        let is_given = experts.is_some() && self.int(OF_EXPERTS).is_some();
+        self.size(if is_given { OF_EXPERTS } else { "feed_forward_length" }, 1 << 20)
     }
 
     /// A factor; 0 means the default.

@@ -1,9 +1,9 @@
 //! A decoder's description from `config.json`.
 
-use super::json::Fields;
+use super::json::{Fields, out_of_range};
 use super::rope;
 use crate::arch::Architecture;
-use crate::config::{Config, SlidingWindow};
+use crate::config::{Config, Experts, SlidingWindow};
 use crate::error::LoadError;
 use crate::kernel::vector::ActivationFn;
 use serde_json::Value;
@@ -23,6 +23,9 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
             "{model_type} with weights quantized for another program; use the original ones, or a \
              GGUF file"
         )));
+    }
+    if fields.is_set("clip_qkv") {
+        return Err(LoadError::unsupported("clamped queries, keys and values"));
     }
     let hidden_size = fields.size("hidden_size", 1 << 17)?;
     let heads = fields.size("num_attention_heads", 1 << 12)?;
@@ -51,6 +54,7 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         false => Ok(1.0),
     };
     let layers = fields.size("num_hidden_layers", 1 << 10)?;
+    let experts = experts(fields, architecture)?;
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     let config = Config {
         layers,
@@ -58,7 +62,13 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         heads,
         kv_heads,
         head_dim,
-        feed_forward_size: fields.size("intermediate_size", 1 << 20)?,
+        feed_forward_size: match &experts {
+            Some(_) if fields.get("moe_intermediate_size").is_some() => {
+                fields.size("moe_intermediate_size", 1 << 20)?
+            }
+            _ => fields.size("intermediate_size", 1 << 20)?,
+        },
+        experts,
         context_length: fields.size("max_position_embeddings", 1 << 24)?,
         norm_epsilon: fields.number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
         norms: architecture.norms,
@@ -122,6 +132,28 @@ pub(super) fn text_part(json: Value) -> Value {
 /// Whether the output matrix is the embedding, even if the files hold another.
 pub(super) fn is_tied(json: &Value, architecture: &Architecture) -> bool {
     Fields::new(json).bool("tie_word_embeddings").unwrap_or(architecture.hf.tied_embeddings)
+}
+
+/// Mixtures of experts, where the architecture has them.
+fn experts(fields: Fields<'_>, architecture: &Architecture) -> Result<Option<Experts>, LoadError> {
+    if architecture.experts.is_none() {
+        return Ok(None);
+    }
+    let is_empty = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
+    let every = fields.size_or("decoder_sparse_step", 1, 1 << 10)?;
+    if every != 1 || fields.get("mlp_only_layers").is_some_and(|list| !is_empty(list)) {
+        return Err(LoadError::unsupported("a mixture of experts in some blocks only"));
+    }
+    let key = if fields.get("num_experts").is_some() { "num_experts" } else { "num_local_experts" };
+    let count = fields.size(key, 1 << 12)?;
+    if count < 2 {
+        return Err(out_of_range(key));
+    }
+    Ok(Some(Experts {
+        count,
+        used: fields.size("num_experts_per_tok", count)?,
+        is_normalized: fields.bool("norm_topk_prob").unwrap_or(false),
+    }))
 }
 
 fn window(

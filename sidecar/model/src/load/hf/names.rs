@@ -130,7 +130,13 @@ fn without_prefix(name: &str) -> String {
 /// GGUF's name for a tensor of a block; `None` where the architecture has no such tensor.
 pub(crate) fn block_tensor(name: &str, architecture: &Architecture) -> Option<String> {
     let (block, part) = split_block(name)?;
-    Some(format!("blk.{block}.{}", architecture.hf.block_tensor(part)?))
+    let expert = part.strip_prefix("mlp.experts.").filter(|_| architecture.experts.is_some());
+    let Some((expert, part)) = expert.and_then(|rest| rest.split_once('.')) else {
+        return Some(format!("blk.{block}.{}", architecture.hf.block_tensor(part)?));
+    };
+    let expert: usize = expert.parse().ok()?;
+    let (part, kind) = architecture.hf.block_tensor(&format!("mlp.{part}"))?.split_once('.')?;
+    Some(format!("blk.{block}.{part}.{expert}.{kind}"))
 }
 
 /// The number of the block that a tensor belongs to, and the rest of its name.
