@@ -24,7 +24,7 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         if metadata.int(key).is_some_and(|value| value > 0)
             || metadata.float(key).is_some_and(|value| value > 0.0)
         {
-            return Err(LoadError::unsupported(format!("{name} with {what}")));
+            return Err(LoadError::beyond(format!("{name} with {what}")));
         }
     }
     let hidden_size = metadata.size("embedding_length", 1 << 17)?;
@@ -33,10 +33,10 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
     let head_dim = metadata.size_or("attention.key_length", hidden_size / heads, 1 << 12)?;
     let value_dim = metadata.int("attention.value_length");
     if value_dim.is_some_and(|value_dim| usize::try_from(value_dim) != Ok(head_dim)) {
-        return Err(LoadError::unsupported("keys and values of different width"));
+        return Err(LoadError::beyond("keys and values of different width"));
     }
     if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(8) {
-        return Err(LoadError::unsupported(format!(
+        return Err(LoadError::beyond(format!(
             "{heads} heads of {head_dim} values over {kv_heads} key heads"
         )));
     }
@@ -119,9 +119,7 @@ impl Metadata<'_> {
     /// Blocks differ in this.
     fn check_same(&self, name: &str) -> Result<(), LoadError> {
         match self.header.differs(&self.key(name)) {
-            true => {
-                Err(LoadError::unsupported(format!("blocks that differ in {}", self.key(name))))
-            }
+            true => Err(LoadError::beyond(format!("blocks that differ in {}", self.key(name)))),
             false => Ok(()),
         }
     }
@@ -195,7 +193,7 @@ impl Metadata<'_> {
                 beta_slow: or("yarn_beta_slow", YarnScaling::BETA_SLOW)?,
                 attention_factor: or("attn_factor", 1.0)?,
             })),
-            other => Err(LoadError::unsupported(format!("rotary scaling of type {other}"))),
+            other => Err(LoadError::beyond(format!("rotary scaling of type {other}"))),
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
     let head_dim = architecture.hf.head_dim.unwrap_or(hidden_size / heads);
     let head_dim = fields.size_or("head_dim", head_dim, 1 << 12)?;
     if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(8) {
-        return Err(LoadError::unsupported(format!(
+        return Err(LoadError::beyond(format!(
             "{heads} heads of {head_dim} values over {kv_heads} key heads"
         )));
     }
@@ -35,7 +35,7 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         None => architecture.activation,
         Some("silu") => ActivationFn::Silu,
         Some("gelu_pytorch_tanh") => ActivationFn::GeluTanh,
-        Some(other) => return Err(LoadError::unsupported(format!("activation {other}"))),
+        Some(other) => return Err(LoadError::beyond(format!("activation {other}"))),
     };
     if fields.number("partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
         return Err(LoadError::unsupported(format!("{model_type} with partly rotated heads")));
@@ -147,7 +147,7 @@ fn check_layer_types(fields: Fields<'_>, config: &Config) -> Result<(), LoadErro
     let fits = |(index, name): (usize, &Value)| name.as_str() == Some(expected(index));
     match types.len() == config.layers && types.iter().enumerate().all(fits) {
         true => Ok(()),
-        false => Err(LoadError::unsupported(
+        false => Err(LoadError::beyond(
             "layer_types in an order that is not this model type's usual one",
         )),
     }

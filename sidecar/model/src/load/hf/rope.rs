@@ -44,7 +44,7 @@ pub(super) fn read(
             Ok(Rope { factors: Some(factors), ..rope })
         }
         "yarn" => yarn(fields, scaling, rope),
-        other => Err(LoadError::unsupported(format!("rotary scaling of type {other}"))),
+        other => Err(LoadError::beyond(format!("rotary scaling of type {other}"))),
     }
 }
 
