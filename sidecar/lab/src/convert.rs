@@ -140,3 +140,6 @@ pub fn export(path: &Path, architecture: &str, out: &Path) -> Result<String> {
     write_file(out, &bytes)?;
     Ok(sha256_hex(&bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ mod bad_requests;
 mod bypass;
 mod carriers;
 mod choices;
+mod compatibility;
 mod config;
 mod connections;
 mod enforcement;
