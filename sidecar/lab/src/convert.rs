@@ -81,7 +81,10 @@ pub fn import(settings: &ImportSettings) -> Result<Imported> {
     let bytes = read_file(&settings.file)?;
     let (layers, hidden) = (u32::try_from(model.layers())?, model.hidden_size());
     if !(1..=layers).contains(&settings.layer) {
-        bail!("--layer is {}, and the model has layers 1 to {layers}", settings.layer);
+        bail!(
+            "--layer is {}, and the model has layers 1 to {layers}: give one of them",
+            settings.layer
+        );
     }
     let format = Format::of(&settings.file, &bytes)?;
     let wanted =
@@ -103,7 +106,8 @@ pub fn import(settings: &ImportSettings) -> Result<Imported> {
         placement.place(directions).map_err(|why| ImportError::new(format.label(), why))?;
     if matrix.layer(settings.layer).is_none_or(|vector| norm(vector) == 0.0) {
         bail!(
-            "the file has no vector at layer {}, or a zero vector: it has vectors at layers {}",
+            "the file has no vector at layer {}, or a zero vector: give as --layer one that it has, \
+             {}",
             settings.layer,
             layer_ranges(&matrix, |vector| norm(vector) != 0.0)
         );
@@ -136,3 +140,6 @@ pub fn export(path: &Path, architecture: &str, out: &Path) -> Result<String> {
     write_file(out, &bytes)?;
     Ok(sha256_hex(&bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,12 +71,29 @@ impl LoadError {
         Self::Incomplete { what: what.into() }
     }
 
-    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+    /// A file violates its format, and nothing better can be done than to make it anew.
+    pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt {
+            what: format!(
+                "{what}; make the files again, or take them from where they were published"
+            ),
+        }
+    }
+
+    /// A file is another than it should be; `what` says what to do.
+    pub(crate) fn foreign(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
 
     pub(crate) fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported { what: what.into() }
+    }
+
+    /// The files ask for something that this engine does not do, as other models do not.
+    pub(crate) fn beyond(what: impl std::fmt::Display) -> Self {
+        Self::Unsupported {
+            what: format!("{what}; take a model without it: docs/weights.md lists what is read"),
+        }
     }
 
     pub(crate) fn template(what: impl Into<String>) -> Self {

@@ -103,9 +103,9 @@ impl Weights {
             embedding,
         };
         match tensors.any_left() {
-            Some(name) => Err(LoadError::unsupported(format!(
-                "the weights hold a tensor {name} of unknown use"
-            ))),
+            Some(name) => {
+                Err(LoadError::beyond(format!("the weights hold a tensor {name} of unknown use")))
+            }
             None => Ok(weights),
         }
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use support::hf::{self, Dtype};
 use support::loading::{self, folder, load_folder as load, refused};
+use support::tensors::{add_tensor, change_tensors};
 use support::{Shape, tiny};
 
 /// What becomes of templates in these files: the length of the prompt, or why there is none.
@@ -123,27 +124,6 @@ fn item_19_tokens_that_the_weights_do_not_know_are_left_out() {
     assert_eq!(model.tokenizer().encode_with_control("<|more|>").len(), 8);
 }
 
-/// Changes the list of tensors of each file with weights. Offsets stay.
-fn change_tensors(folder: &Path, change: impl Fn(&str, Value) -> Option<(String, Value)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "safetensors") {
-            continue;
-        }
-        let bytes = std::fs::read(&path).unwrap();
-        let (size, rest) = bytes.split_first_chunk::<8>().unwrap();
-        let (header, data) = rest.split_at(u64::from_le_bytes(*size) as usize);
-        let header: serde_json::Map<String, Value> = serde_json::from_slice(header).unwrap();
-        let changed = header.into_iter().filter_map(|(name, value)| match name.as_str() {
-            "__metadata__" => Some((name, value)),
-            _ => change(&name, value),
-        });
-        let header = Value::Object(changed.collect()).to_string();
-        let size = (header.len() as u64).to_le_bytes();
-        std::fs::write(path, [&size[..], header.as_bytes(), data].concat()).unwrap();
-    }
-}
-
 /// What a model answers to some tokens.
 fn answer(path: &Path) -> Result<Vec<u32>, String> {
     let model = load(path).map_err(|error| error.to_string())?;
@@ -188,27 +168,7 @@ fn item_19_tensors_that_are_not_needed_are_passed_over() {
     let sound = answer(folder().path()).unwrap();
     let with = |name: &str, dtype: &str, shape: Value| {
         let folder = folder();
-        let size = match (dtype, shape.as_array().unwrap().as_slice()) {
-            (_, [first, ..]) if first == 0 => 0,
-            ("I64", _) => 32,
-            _ => 4 * shape.as_array().unwrap().iter().filter_map(Value::as_u64).product::<u64>(),
-        };
-        let path = folder.path().join("model-00001-of-00002.safetensors");
-        let bytes = std::fs::read(&path).unwrap();
-        let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
-        let (from, to) = (bytes.len() - 8 - header, bytes.len() as u64 - 8 - header as u64 + size);
-        std::fs::write(&path, [bytes, vec![0; size as usize]].concat()).unwrap();
-        let added = std::cell::Cell::new(false);
-        change_tensors(folder.path(), |known, value| Some((known.to_owned(), value)));
-        let whole = std::fs::read(&path).unwrap();
-        let length = u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
-        let mut json: Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
-        json[name] = json!({"dtype": dtype, "shape": shape, "data_offsets": [from, to]});
-        added.set(true);
-        let header = json.to_string();
-        let size = (header.len() as u64).to_le_bytes();
-        std::fs::write(&path, [&size[..], header.as_bytes(), &whole[8 + length..]].concat())
-            .unwrap();
+        add_tensor(folder.path(), name, dtype, &shape);
         answer(folder.path())
     };
     for (name, dtype, shape) in [

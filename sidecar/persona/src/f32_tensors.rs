@@ -1,7 +1,7 @@
 //! F32 tensors in safetensors files: the checks that every reader here makes, and the byte layout.
 
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 /// Longest safetensors header that is parsed, in bytes.
 const MAX_HEADER: u64 = 16 << 20;
@@ -14,11 +14,16 @@ pub fn open(file: &[u8]) -> Result<SafeTensors<'_>, String> {
     let header = file
         .first_chunk::<8>()
         .map(|length| u64::from_le_bytes(*length))
-        .ok_or("it is shorter than a safetensors header")?;
+        .ok_or("it is shorter than a safetensors header: bytes are missing")?;
     if header > MAX_HEADER {
         return Err(format!("its header has {header} bytes; the limit is {MAX_HEADER}"));
     }
-    SafeTensors::deserialize(file).map_err(|error| error.to_string())
+    SafeTensors::deserialize(file).map_err(|error| match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            "it is not as long as its header says: bytes are missing, or too many".to_owned()
+        }
+        other => other.to_string(),
+    })
 }
 
 /// The values of a tensor, in row-major order.

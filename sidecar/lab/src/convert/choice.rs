@@ -51,7 +51,9 @@ pub(super) fn choose(found: Vec<Found>, wanted: Wanted<'_>) -> Result<Choice, St
     let names = list(found.iter().map(|tensor| tensor.name.clone()));
     let found = match wanted.tensor {
         Some(name) if !found.iter().any(|tensor| is_in(tensor, name)) => {
-            return Err(format!("it has no tensor {name}, but {names}"));
+            return Err(format!(
+                "it has no tensor {name}, but {names}: name one of them with --tensor"
+            ));
         }
         Some(name) => keep(found, name),
         None => ["response_avg", wanted.trait_name].into_iter().fold(found, keep),
@@ -135,7 +137,7 @@ impl Candidate {
 /// Why no tensor fits.
 fn misfit(found: &[Found], hidden: usize) -> String {
     match found {
-        [] => "it holds no tensor".to_owned(),
+        [] => "it holds no tensor: save the matrix of the vectors in it".to_owned(),
         [only] => {
             let shape = &only.shape;
             match only.rows() {

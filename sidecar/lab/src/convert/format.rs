@@ -22,6 +22,9 @@ impl Format {
             ([b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..], _) => {
                 bail!("{name} is a Git LFS pointer, not the vectors: run `git lfs pull`")
             }
+            ([b'<', ..], _) => {
+                bail!("{name} is a web page: take the address that leads to the file itself")
+            }
             (_, "npy" | "npz") => bail!(
                 "{name} is of numpy: save it with \
                  torch.save(torch.from_numpy(numpy.load(…)), \"vectors.pt\")"
@@ -29,7 +32,9 @@ impl Format {
             (_, "safetensors") => Ok(Self::Safetensors),
             (_, "gguf") => Ok(Self::Gguf),
             (_, "pt" | "pth" | "bin") => Ok(Self::Torch),
-            _ => bail!("{name} is not a .pt, .safetensors or .gguf file"),
+            _ => bail!(
+                "{name} is not a .pt, .safetensors or .gguf file: save the vectors as one of them"
+            ),
         }
     }
 

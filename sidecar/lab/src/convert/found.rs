@@ -30,9 +30,13 @@ impl Found {
     /// # Errors
     /// If there are none, or one is not finite.
     pub(super) fn into_rows(self, hidden: usize) -> Result<Vec<Vec<f32>>, String> {
-        let name = &self.name;
-        let values = self.values.map_err(|problem| format!("its tensor {name} {problem}"))?;
-        check_finite(&values).map_err(|problem| format!("its tensor {name} {problem}"))?;
+        let tensor = match self.name.as_str() {
+            "" => "its tensor".to_owned(),
+            name => format!("its tensor {name}"),
+        };
+        let values = self.values.map_err(|problem| format!("{tensor} {problem}"))?;
+        check_finite(&values)
+            .map_err(|problem| format!("{tensor} {problem}: make it again, in single precision"))?;
         Ok(values.chunks_exact(hidden.max(1)).map(<[f32]>::to_vec).collect())
     }
 }

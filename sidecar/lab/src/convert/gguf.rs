@@ -41,7 +41,9 @@ fn import(file: &[u8], hidden: usize) -> Result<Choice, String> {
         return Err(format!("it has more than {MAX_FILE_BYTES} bytes"));
     }
     let (directions, passed_over) = read(file)?;
-    let (block, first) = directions.first_key_value().ok_or("it has no tensor direction.N")?;
+    let (block, first) = directions.first_key_value().ok_or(
+        "it has no tensor direction.N, as repeng and llama.cpp name them: rename its tensors",
+    )?;
     if first.len() != hidden {
         return Err(format!(
             "its direction.{block} has {} values, and the model's layers {hidden}: it belongs to \
@@ -119,7 +121,7 @@ fn read(file: &[u8]) -> Result<(BTreeMap<u32, Vec<f32>>, usize), String> {
         let bytes = file
             .get(start..)
             .and_then(|rest| rest.get(..hidden * float.size()))
-            .ok_or("its tensor data is truncated")?;
+            .ok_or("its tensor data is cut short: bytes are missing, fetch them again")?;
         let values = float.widen(bytes);
         check_finite(&values).map_err(|problem| format!("direction.{block} {problem}"))?;
         if directions.insert(block, values).is_some() {
@@ -138,7 +140,9 @@ fn read_alignment(reader: &mut Reader<'_>, entries: u64) -> Result<usize, String
         match (key.as_str(), kind) {
             ("general.architecture", STRING) => {
                 if reader.string()? != "controlvector" {
-                    return Err("it is a model, not a control vector".to_owned());
+                    return Err(
+                        "it is a model, not a control vector: give the model as --model".to_owned()
+                    );
                 }
             }
             ("general.alignment", UINT32) => {
@@ -192,4 +196,4 @@ fn read_info(reader: &mut Reader<'_>) -> Result<Option<TensorInfo>, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -33,4 +33,4 @@ pub(super) fn safetensors(file: &[u8]) -> Result<Vec<Found>, ImportError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -189,4 +189,4 @@ impl Tensor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

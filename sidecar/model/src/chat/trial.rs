@@ -11,6 +11,11 @@ impl Chat {
     /// # Errors
     /// What failed, and why.
     pub(crate) fn check(&self, tokenizer: &Tokenizer) -> Result<(), String> {
+        self.try_all(tokenizer)
+            .map_err(|error| format!("{error}; mend the template in the model's files"))
+    }
+
+    fn try_all(&self, tokenizer: &Tokenizer) -> Result<(), String> {
         match &self.template {
             Err(TemplateError::Missing) => Ok(()),
             Err(error) => Err(reason(error)),

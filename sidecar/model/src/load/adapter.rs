@@ -23,7 +23,7 @@ pub(crate) use delta::MatrixDelta;
 use names::{Part, TensorName};
 use refusal::unsupported;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const CONFIG: &str = "adapter_config.json";
@@ -36,7 +36,7 @@ const MAX_RANK: usize = 1 << 14;
 /// What an adapter adds to a model's matrices, by GGUF's names for them.
 #[derive(Debug, Default)]
 pub(crate) struct Adapter {
-    deltas: HashMap<String, Delta>,
+    deltas: BTreeMap<String, Delta>,
 }
 
 impl Adapter {
@@ -91,7 +91,8 @@ impl Adapter {
             }
             if rank == 0 || rank > MAX_RANK || (delta.rank != 0 && delta.rank != rank) {
                 return Err(unsupported(format!(
-                    "tensor {name} has rank {rank}, which its other factor contradicts"
+                    "tensor {name} has rank {rank}, which its other factor contradicts: \
+                     they belong to different adapters"
                 )));
             }
             delta.rank = rank;
@@ -100,7 +101,8 @@ impl Adapter {
             let (module, rank) = (&delta.module, delta.rank);
             if delta.magnitudes.is_empty() == scale.has_magnitudes {
                 return Err(unsupported(format!(
-                    "{CONFIG} {} use_dora, and {module} has {} lora_magnitude_vector",
+                    "{CONFIG} {} use_dora, and {module} has {} lora_magnitude_vector: they \
+                     belong to different adapters",
                     if scale.has_magnitudes { "sets" } else { "does not set" },
                     if scale.has_magnitudes { "no" } else { "a" }
                 )));
@@ -111,11 +113,17 @@ impl Adapter {
             scale.check_rank(module, rank)?;
             delta.scale = scale.of(module, rank);
             if !delta.scale.is_finite() {
-                return Err(unsupported(format!("its scale, lora_alpha / {rank}, is no number")));
+                return Err(unsupported(format!(
+                    "its scale, lora_alpha / {rank}, is no number: mend it in \
+                     {CONFIG}"
+                )));
             }
         }
         if adapter.deltas.is_empty() {
-            return Err(unsupported(format!("{WEIGHTS} holds no tensors")));
+            return Err(unsupported(format!(
+                "{WEIGHTS} holds no tensors: save it again, once its parts are \
+                 gathered from all processes"
+            )));
         }
         Ok((adapter.apart(config)?, digest.into()))
     }
@@ -210,7 +218,8 @@ fn near(folder: &Path, name: &str) -> String {
             .to_owned();
     }
     let weights = names.iter().find(|other| name == WEIGHTS && other.ends_with(".safetensors"));
-    weights.map_or_else(String::new, |weights| {
-        format!(", but {weights}: if that is the adapter, rename it")
-    })
+    weights.map_or_else(
+        || ": give what PEFT's save_pretrained wrote".to_owned(),
+        |weights| format!(", but {weights}: if that is the adapter, rename it"),
+    )
 }

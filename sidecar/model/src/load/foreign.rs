@@ -25,7 +25,10 @@ pub(super) fn name(start: &[u8]) -> Option<&'static str> {
              take the address that leads to the file itself",
         )
     } else if text.starts_with("<?xml") || text.starts_with("<error") {
-        Some("is an answer in XML, as of a storage that refused access")
+        Some(
+            "is an answer in XML, as of a storage that refused access: ask for the file with \
+             credentials that may read it",
+        )
     } else if begins(&[b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"]) {
         Some("is a PyTorch checkpoint or another archive: convert it to safetensors or GGUF")
     } else if begins(&[b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ"]) {
@@ -54,19 +57,32 @@ pub(super) fn check(path: &Path, mut file: &File) -> Result<(), LoadError> {
         return Ok(());
     }
     if let Some(what) = name(&start) {
-        return Err(LoadError::corrupt(format!("{shown} {what}")));
+        return Err(LoadError::foreign(format!("{shown} {what}")));
     }
     if start.iter().all(|&byte| byte == 0) {
         return Err(LoadError::incomplete(format!(
             "{shown} begins with zeros, which were never written"
         )));
     }
-    if start.get(8) == Some(&b'{') || start.starts_with(b"{") {
-        return Err(LoadError::corrupt(format!(
+    if text_start(&start) == Some(b'{') {
+        return Err(LoadError::foreign(format!(
+            "{shown} is not a GGUF file but JSON, as a hub answers that refuses: read what it says"
+        )));
+    }
+    if start.get(8) == Some(&b'{') {
+        return Err(LoadError::foreign(format!(
             "{shown} is not a GGUF file: of safetensors, give the folder that holds them"
         )));
     }
-    Err(LoadError::corrupt(format!("{shown} is not a GGUF file")))
+    Err(LoadError::foreign(format!(
+        "{shown} is not a GGUF file: give one, or the folder that holds config.json, \
+         tokenizer.json and the safetensors"
+    )))
+}
+
+/// The first byte of a text.
+fn text_start(start: &[u8]) -> Option<u8> {
+    start.trim_ascii_start().first().copied()
 }
 
 /// Whether a file of a folder is what it should be.
@@ -75,7 +91,7 @@ pub(super) fn check(path: &Path, mut file: &File) -> Result<(), LoadError> {
 /// It is something else, which is named.
 pub(super) fn check_inside(name_of_file: &str, start: &[u8]) -> Result<(), LoadError> {
     match name(&start[..start.len().min(START)]) {
-        Some(what) => Err(LoadError::corrupt(format!("{name_of_file} {what}"))),
+        Some(what) => Err(LoadError::foreign(format!("{name_of_file} {what}"))),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 use crate::error::LoadError;
 use crate::tensor::{DType, TensorInfo};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// Longest header, as in the format's own library.
@@ -55,7 +55,7 @@ pub(super) fn read_chosen(
     file.take(size)
         .read_to_end(&mut header)
         .map_err(|error| corrupt(format!("could not be read: {error}")))?;
-    let mut entries: HashMap<String, serde_json::Value> = serde_json::from_slice(&header)
+    let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&header)
         .map_err(|error| corrupt(format!("has a header that is not JSON: {error}")))?;
     entries.remove("__metadata__");
     let start = size + 8;
@@ -91,7 +91,8 @@ fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError
         "BF16" => DType::Bf16,
         other => {
             return Err(LoadError::unsupported(format!(
-                "tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors"
+                "tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors: save it in \
+                 one of them, as with model.to(torch.bfloat16)"
             )));
         }
     };
@@ -100,7 +101,8 @@ fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError
         [rows, columns] => (rows, columns),
         _ => {
             return Err(LoadError::unsupported(format!(
-                "tensor {tensor} has {} dimensions",
+                "tensor {tensor} has {} dimensions; matrices and vectors are read: split it into \
+                 those",
                 entry.shape.len()
             )));
         }

@@ -61,7 +61,10 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, LoadError> {
         "qwen2" | "deepseek-r1-qwen" => by_pattern(QWEN2),
         "tekken" => by_pattern(TEKKEN),
         "gpt-2" | "default" | "olmo" => Ok(ByteLevel::new(false, true, true).into()),
-        other => Err(LoadError::unsupported(format!("pre-tokenizer {other}"))),
+        other => Err(LoadError::unsupported(format!(
+            "pre-tokenizer {other}: give the model as a folder with its tokenizer.json, which says \
+             how text is split"
+        ))),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadE
     match json.pointer("/model/type").and_then(Value::as_str) {
         Some("BPE") | None => {}
         Some(other) => {
-            return Err(unsupported(&format!("a model of type {other}; supported is BPE")));
+            return Err(unsupported(&format!("a model of type {other}")));
         }
     }
     let is_byte_level = pipeline::has_type(&json, "ByteLevel");
@@ -190,5 +190,8 @@ fn corrupt(what: &str) -> LoadError {
 }
 
 fn unsupported(what: &str) -> LoadError {
-    LoadError::unsupported(format!("tokenizer.json with {what}"))
+    LoadError::unsupported(format!(
+        "tokenizer.json with {what}: take a model whose tokenizer is BPE, byte-level or \
+         SentencePiece"
+    ))
 }

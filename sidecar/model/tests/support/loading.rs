@@ -21,6 +21,19 @@ pub fn folder() -> tempfile::TempDir {
     hf::folder(&mut tiny(&Shape::of("llama"), 1), Dtype::F32, 2)
 }
 
+/// The same, in a folder that is there and empty.
+pub fn folder_at(path: &Path) {
+    copy(folder().path(), path);
+}
+
+/// Copies the files of a folder.
+pub fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
 pub fn load_folder(path: &Path) -> Result<Model, LoadError> {
     Model::load(path, &LoadOptions { threads: Some(1), ..LoadOptions::default() })
 }

@@ -3,10 +3,12 @@
 
 pub use personaguard_tiny_model::gguf;
 
+pub mod adapter;
 pub mod agree;
 pub mod hf;
 pub mod loading;
 pub mod reference;
+pub mod tensors;
 
 use gguf::Writer;
 use rand::rngs::StdRng;

@@ -16,6 +16,7 @@ mod bypass;
 mod carriers;
 mod choices;
 mod clients;
+mod compatibility;
 mod config;
 mod connections;
 mod enforcement;

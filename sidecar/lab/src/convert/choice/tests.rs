@@ -22,7 +22,7 @@ fn item_19_the_tensor_of_the_trait_is_chosen_among_several() {
     let other = choose(both(), Wanted { trait_name: "sad", ..WANTED }).unwrap_err();
     assert!(other.contains("(evil, kind): give --tensor"), "{other}");
     let none = choose(both(), Wanted { tensor: Some("x"), ..WANTED }).unwrap_err();
-    assert_eq!(none, "it has no tensor x, but evil, kind");
+    assert_eq!(none, "it has no tensor x, but evil, kind: name one of them with --tensor");
     let nested = vec![tensor("evil.1", &[2]), tensor("evil.2", &[2]), tensor("kind.1", &[2])];
     assert_eq!(rows(choose(nested, WANTED)), 2);
 }
@@ -49,7 +49,10 @@ fn item_19_a_tensor_that_does_not_fit_is_told_by_its_shape() {
         let message = choose(vec![tensor("v", shape)], WANTED).unwrap_err();
         assert!(message.contains(says), "{message}");
     }
-    assert_eq!(choose(Vec::new(), WANTED), Err("it holds no tensor".to_owned()));
+    assert_eq!(
+        choose(Vec::new(), WANTED),
+        Err("it holds no tensor: save the matrix of the vectors in it".to_owned())
+    );
     let several = vec![tensor("a", &[3, 7]), tensor("b", &[3, 7])];
     assert!(choose(several, WANTED).unwrap_err().contains("none of its 2 tensors"));
     let infinite = Found { values: Ok(vec![f32::INFINITY; 6]), ..tensor("v", &[3, 2]) };

@@ -22,7 +22,7 @@ fn import_gguf(file: &[u8], layers: u32) -> Result<LayerMatrix, String> {
 }
 
 /// A control vector of tensors: name, dimensions, type, bytes.
-fn file_of(tensors: &[(&str, &[u64], u32, Vec<u8>)]) -> Vec<u8> {
+pub(in crate::convert) fn file_of(tensors: &[(&str, &[u64], u32, Vec<u8>)]) -> Vec<u8> {
     let string = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
     let mut file = MAGIC.to_vec();
     file.extend(VERSION.to_le_bytes());

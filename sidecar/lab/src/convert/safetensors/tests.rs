@@ -4,7 +4,7 @@ use ::safetensors::serialize;
 use ::safetensors::tensor::TensorView;
 use personaguard_persona::f32_tensors::to_bytes;
 
-fn file(tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+pub(in crate::convert) fn file(tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
     let views = tensors.iter().map(|(name, dtype, shape, data)| {
         (*name, TensorView::new(*dtype, shape.clone(), data).unwrap())
     });

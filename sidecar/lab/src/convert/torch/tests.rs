@@ -8,7 +8,7 @@ use std::io::Write as _;
 use zip::write::SimpleFileOptions;
 
 /// A tensor as `torch.save` pickles it, in storage `key`: `K` and a byte for each number.
-fn tensor(element: &str, key: u8, shape: &[u8], stride: &[u8]) -> Vec<u8> {
+pub(in crate::convert) fn tensor(element: &str, key: u8, shape: &[u8], stride: &[u8]) -> Vec<u8> {
     let mut pickle =
         b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n".to_vec();
     pickle.extend(element.as_bytes());
@@ -24,11 +24,11 @@ fn tensor(element: &str, key: u8, shape: &[u8], stride: &[u8]) -> Vec<u8> {
     pickle
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(in crate::convert) fn text(text: &str) -> Vec<u8> {
     [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
 }
 
-fn whole(parts: &[&[u8]]) -> Vec<u8> {
+pub(in crate::convert) fn whole(parts: &[&[u8]]) -> Vec<u8> {
     [b"\x80\x02".as_slice(), &parts.concat(), b"."].concat()
 }
 
@@ -47,7 +47,7 @@ fn pickled(element: &str, hidden: u8) -> Vec<u8> {
     pickle
 }
 
-fn archive_of(pickle: &[u8], storages: &[Vec<u8>]) -> Vec<u8> {
+pub(in crate::convert) fn archive_of(pickle: &[u8], storages: &[Vec<u8>]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     zip.start_file("evil/data.pkl", stored).unwrap();

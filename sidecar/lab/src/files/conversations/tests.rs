@@ -1,3 +1,4 @@
+mod compatibility;
 mod files;
 mod messages;
 mod shapes;

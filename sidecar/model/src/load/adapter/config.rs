@@ -73,7 +73,9 @@ impl Scale {
             Some(_) => true,
         };
         if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
-            return Err(unsupported(format!("{CONFIG} is not of peft_type LORA")));
+            return Err(unsupported(format!(
+                "{CONFIG} is not of peft_type LORA: adapters of other kinds cannot be added"
+            )));
         }
         if config.get("bias").is_some_and(|bias| *bias != "none") {
             return Err(unsupported(format!("{CONFIG} also trains biases: {MERGE}")));
@@ -84,7 +86,9 @@ impl Scale {
         check_base(config)?;
         let alpha = config.get("lora_alpha").and_then(Value::as_f64);
         let alpha = alpha.filter(|alpha| alpha.is_finite());
-        let alpha = alpha.ok_or_else(|| unsupported(format!("{CONFIG} has no lora_alpha")))?;
+        let alpha = alpha.ok_or_else(|| {
+            unsupported(format!("{CONFIG} has no lora_alpha: give the one that was saved with it"))
+        })?;
         let alphas = Patterns::read(config, "alpha_pattern")?;
         if let Some(pattern) = alphas.unclear() {
             let pattern: String = pattern.chars().take(80).collect();

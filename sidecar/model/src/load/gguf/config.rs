@@ -20,7 +20,7 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
     let metadata = Metadata { header, prefix: name };
     let architecture = Architecture::from_gguf(name, |key| metadata.is_set(key))?;
     if let Some((_, what)) = UNSUPPORTED.into_iter().find(|(key, _)| metadata.is_set(key)) {
-        return Err(LoadError::unsupported(format!("{name} with {what}")));
+        return Err(LoadError::beyond(format!("{name} with {what}")));
     }
     let hidden_size = metadata.size("embedding_length", 1 << 17)?;
     let heads = metadata.size("attention.head_count", 1 << 12)?;
@@ -28,10 +28,10 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
     let head_dim = metadata.size_or("attention.key_length", hidden_size / heads, 1 << 12)?;
     let value_dim = metadata.int("attention.value_length");
     if value_dim.is_some_and(|value_dim| usize::try_from(value_dim) != Ok(head_dim)) {
-        return Err(LoadError::unsupported("keys and values of different width"));
+        return Err(LoadError::beyond("keys and values of different width"));
     }
     if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(8) {
-        return Err(LoadError::unsupported(format!(
+        return Err(LoadError::beyond(format!(
             "{heads} heads of {head_dim} values over {kv_heads} key heads"
         )));
     }
@@ -124,9 +124,7 @@ impl Metadata<'_> {
     /// Blocks differ in this.
     fn check_same(&self, name: &str) -> Result<(), LoadError> {
         match self.header.differs(&self.key(name)) {
-            true => {
-                Err(LoadError::unsupported(format!("blocks that differ in {}", self.key(name))))
-            }
+            true => Err(LoadError::beyond(format!("blocks that differ in {}", self.key(name)))),
             false => Ok(()),
         }
     }
@@ -159,7 +157,7 @@ impl Metadata<'_> {
         }
         let used = self.size("expert_used_count", count)?;
         if self.factor("expert_weights_scale", 1.0)? != 1.0 {
-            return Err(LoadError::unsupported("a factor on the weights of experts"));
+            return Err(LoadError::beyond("a factor on the weights of experts"));
         }
         let is_normalized = self.header.bool(&self.key("expert_weights_norm"));
         let is_normalized = is_normalized.unwrap_or(defaults.is_normalized);
@@ -231,9 +229,7 @@ impl Metadata<'_> {
             "none" => Ok(rope),
             // Its factors are tensors, and divide frequencies whatever the type.
             "longrope" if self.factor("rope.scaling.factor", 1.0)? == 1.0 => Ok(rope),
-            "longrope" => {
-                Err(LoadError::unsupported("rotary scaling of type longrope with a factor"))
-            }
+            "longrope" => Err(LoadError::beyond("rotary scaling of type longrope with a factor")),
             // Also where no type is named. Old files have the factor by another name, and 0 for
             // none.
             "linear" => {
@@ -249,7 +245,7 @@ impl Metadata<'_> {
                 beta_slow: or("yarn_beta_slow", YarnScaling::BETA_SLOW)?,
                 attention_factor: f64::from(magnitude),
             })),
-            other => Err(LoadError::unsupported(format!("rotary scaling of type {other}"))),
+            other => Err(LoadError::beyond(format!("rotary scaling of type {other}"))),
         }
     }
 

@@ -36,7 +36,8 @@ impl Header {
             }
             version => {
                 return Err(GgufError::Unsupported(format!(
-                    "GGUF version {version}; versions 2 and 3 are read"
+                    "GGUF version {version}; versions 2 and 3 are read: convert the original \
+                     model again"
                 )));
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         )));
     }
     if fields.is_set("clip_qkv") {
-        return Err(LoadError::unsupported("clamped queries, keys and values"));
+        return Err(LoadError::beyond("clamped queries, keys and values"));
     }
     let hidden_size = fields.size("hidden_size", 1 << 17)?;
     let heads = fields.size("num_attention_heads", 1 << 12)?;
@@ -33,7 +33,7 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
     let head_dim = architecture.hf.head_dim.unwrap_or(hidden_size / heads);
     let head_dim = fields.size_or("head_dim", head_dim, 1 << 12)?;
     if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(8) {
-        return Err(LoadError::unsupported(format!(
+        return Err(LoadError::beyond(format!(
             "{heads} heads of {head_dim} values over {kv_heads} key heads"
         )));
     }
@@ -41,7 +41,7 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
         None => architecture.activation,
         Some("silu") => ActivationFn::Silu,
         Some("gelu_pytorch_tanh") => ActivationFn::GeluTanh,
-        Some(other) => return Err(LoadError::unsupported(format!("activation {other}"))),
+        Some(other) => return Err(LoadError::beyond(format!("activation {other}"))),
     };
     let rope = rope::read(fields, architecture, head_dim)?;
     let scaled_dim = match architecture.hf.query_pre_attn_scalar {
@@ -142,7 +142,7 @@ fn experts(fields: Fields<'_>, architecture: &Architecture) -> Result<Option<Exp
     let is_empty = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
     let every = fields.size_or("decoder_sparse_step", 1, 1 << 10)?;
     if every != 1 || fields.get("mlp_only_layers").is_some_and(|list| !is_empty(list)) {
-        return Err(LoadError::unsupported("a mixture of experts in some blocks only"));
+        return Err(LoadError::beyond("a mixture of experts in some blocks only"));
     }
     let key = if fields.get("num_experts").is_some() { "num_experts" } else { "num_local_experts" };
     let count = fields.size(key, 1 << 12)?;
@@ -196,7 +196,7 @@ fn check_layer_types(fields: Fields<'_>, config: &Config) -> Result<(), LoadErro
     };
     match types.len() == config.layers && types.iter().enumerate().all(fits) {
         true => Ok(()),
-        false => Err(LoadError::unsupported(
+        false => Err(LoadError::beyond(
             "layer_types in an order that is not this model type's usual one",
         )),
     }

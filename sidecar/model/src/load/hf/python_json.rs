@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Value, LoadError> {
     let corrupt = |what: String| LoadError::corrupt(format!("{name} {what}"));
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(corrupt("is UTF-16: save it as UTF-8".to_owned()));
+        return Err(LoadError::foreign(format!("{name} is UTF-16: save it as UTF-8")));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {

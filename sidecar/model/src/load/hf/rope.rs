@@ -47,7 +47,7 @@ pub(super) fn read(
         // Early files of Phi-3 call it so.
         "yarn" if scaling.get("long_factor").is_some() => longrope(fields, scaling, &rope),
         "yarn" => yarn(fields, scaling, rope),
-        other => Err(LoadError::unsupported(format!("rotary scaling of type {other}"))),
+        other => Err(LoadError::beyond(format!("rotary scaling of type {other}"))),
     }
 }
 
@@ -84,7 +84,7 @@ fn longrope(fields: Fields<'_>, scaling: Fields<'_>, rope: &Rope) -> Result<Rope
     let mut unsupported =
         ["short_mscale", "long_mscale"].into_iter().filter(|key| scaling.get(key).is_some());
     if let Some(key) = unsupported.next() {
-        return Err(LoadError::unsupported(format!("rotary scaling of type longrope with {key}")));
+        return Err(LoadError::beyond(format!("rotary scaling of type longrope with {key}")));
     }
     let pairs = rope.dims / 2;
     let factors = RopeFactors::ByContext {

@@ -58,6 +58,10 @@ fn plain_text_tokenizer(json: &Value) -> Result<Tokenizer, LoadError> {
         }
         json.insert("added_tokens".into(), Value::Array(Vec::new()));
     }
-    Tokenizer::from_bytes(json.to_string())
-        .map_err(|error| LoadError::unsupported(format!("this tokenizer.json: {error}")))
+    Tokenizer::from_bytes(json.to_string()).map_err(|error| {
+        LoadError::unsupported(format!(
+            "tokenizer.json has a step that is not known here: {error}; give the model as a GGUF \
+             file"
+        ))
+    })
 }

@@ -19,7 +19,7 @@ fn rows() -> Vec<Value> {
     QUESTIONS.iter().map(row).collect()
 }
 
-fn lines() -> String {
+pub(super) fn lines() -> String {
     rows().iter().map(|row| format!("{row}\n")).collect()
 }
 
@@ -32,11 +32,11 @@ fn is_read(name: &str, content: &[u8]) {
     assert_eq!(read, QUESTIONS, "{name}");
 }
 
-fn utf16(text: &str, mark: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
+pub(super) fn utf16(text: &str, mark: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
     format!("{mark}{text}").encode_utf16().flat_map(unit).collect()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     writer.write_all(bytes).unwrap();
     writer.finish().unwrap()
@@ -77,7 +77,7 @@ fn item_19_marks_encodings_line_ends_and_compression_are_read() {
 }
 
 /// A column `messages`, a list of objects with `role` and `content`, as pyarrow writes it.
-fn nested(compression: Compression) -> Vec<u8> {
+pub(super) fn nested(compression: Compression) -> Vec<u8> {
     let schema = parse_message_type(
         "message schema {
             optional group messages (LIST) { repeated group list { optional group element {

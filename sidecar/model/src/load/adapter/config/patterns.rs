@@ -22,7 +22,9 @@ impl Patterns {
         let mut patterns = Self { names: Vec::new(), unclear: None };
         for (pattern, value) in config.get(key).and_then(Value::as_object).into_iter().flatten() {
             let number = value.as_f64().filter(|number| *number > 0.0).ok_or_else(|| {
-                unsupported(format!("{key} has a value that is no positive number"))
+                unsupported(format!(
+                    "{key} has a value that is no positive number: mend it in adapter_config.json"
+                ))
             })?;
             let name = pattern.strip_suffix('$').unwrap_or(pattern).replace("\\.", ".");
             let letters = name.strip_prefix('^').unwrap_or(&name);
