@@ -1,10 +1,12 @@
 //! What client libraries really send, in placement Serve.
 
+use crate::audit::{entries, files, logging_variant, replay};
 use crate::rig::{
     CONTEXT_LENGTH, Folder, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
 };
 use personaguard_terms::Action;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 async fn prompt_tokens(rig: &Rig, fields: Value) -> u64 {
     let answer = rig.complete(&with(with(chat("Hi"), json!({ "max_tokens": 1 })), fields)).await;
@@ -108,6 +110,16 @@ async fn a_schema_by_vllms_names_is_held_to() {
         let answer = rig.complete(&with(chat("Yes or no?"), fields)).await;
         let said: Value = serde_json::from_str(text(&answer)).unwrap();
         assert!(said["a"].is_boolean(), "{said}");
+    }
+    let choices = json!(["yes, always", "no \"never\"/"]);
+    for fields in [
+        json!({ "guided_choice": choices }),
+        json!({ "structured_outputs": { "choice": choices } }),
+        json!({ "guided_regex": "yes, always|no \"never\"/" }),
+    ] {
+        let answer = rig.complete(&with(chat("Yes or no?"), fields.clone())).await;
+        assert!(choices.as_array().unwrap().contains(&json!(text(&answer))), "{fields}: {answer}");
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop");
     }
 }
 
@@ -248,4 +260,24 @@ async fn what_a_model_thinks_is_told_apart_whole_and_streamed() {
     let hidden = rig.complete(&with(thinking, json!({ "include_reasoning": false }))).await;
     assert_eq!(text(&hidden), "");
     assert!(hidden["choices"][0]["message"].get("reasoning").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_the_messages_alone_do_not_make_is_recorded_and_replayed() {
+    let dir = TempDir::new().unwrap();
+    let mut recorded = policy(Action::Alert, Some(1e6));
+    recorded.record_conversations = true;
+    let mut rig = Rig::start(Folder::new(vec![recorded]).await, logging_variant(&dir, None)).await;
+    rig.until_ready().await;
+    rig.complete(&chat("Tell me about the sea.")).await;
+    let cut = json!({ "truncate_prompt_tokens": 9 });
+    let answer = rig.complete(&with(chat("Tell me about the sea."), cut)).await;
+    assert_eq!(answer["usage"]["prompt_tokens"], 9);
+    rig.sidecar.take().unwrap().stop().await;
+    let (audit, conversations) = files(&dir);
+    let said = entries(&conversations, "conversation");
+    let tokens = |entry: &Value| entry["prompt"].as_array().map_or(0, Vec::len);
+    assert_eq!(said.iter().map(tokens).collect::<Vec<_>>(), [0, 9]);
+    let (printed, result) = replay(&rig, &conversations, &audit).await;
+    assert!(result.is_ok() && printed.contains("2 scores"), "{printed}{result:?}");
 }
