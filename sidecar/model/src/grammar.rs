@@ -6,12 +6,14 @@
 mod error;
 mod schema;
 mod schema_size;
+mod text_form;
 mod tokens;
 mod tool_calls;
 
 pub use error::GrammarError;
 pub(crate) use error::NoValidToken;
 pub use schema::MAX_SCHEMA_BYTES;
+pub use text_form::TextForm;
 pub use tool_calls::{CallMode, Callable};
 
 use crate::chat::ToolCallFormat;
@@ -59,6 +61,18 @@ impl GrammarCompiler {
         let prepared = schema::prepare(schema)?;
         schema_size::check([schema])?;
         self.compile(tokenizer, TopLevelGrammar::from_json_schema(prepared))
+    }
+
+    /// See [`crate::Model::text_grammar`].
+    pub(crate) fn text(
+        &self,
+        tokenizer: &Tokenizer,
+        form: &TextForm,
+    ) -> Result<Grammar, GrammarError> {
+        self.compile(tokenizer, form.grammar()?).map_err(|error| match error {
+            GrammarError::Schema(what) => GrammarError::Text(what),
+            other => other,
+        })
     }
 
     /// See [`crate::Model::tool_call_grammar`].

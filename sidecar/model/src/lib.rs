@@ -61,7 +61,7 @@ pub use engine::{
     TokenProbability,
 };
 pub use error::LoadError;
-pub use grammar::{CallMode, Callable, Grammar, GrammarError, MAX_SCHEMA_BYTES};
+pub use grammar::{CallMode, Callable, Grammar, GrammarError, MAX_SCHEMA_BYTES, TextForm};
 pub use model::{Device, LoadOptions, Model};
 pub use residual::{Gate, GatePosition, Intervention, MeanStates, Positions, Tap, VectorError};
 pub use tokenizer::{DecodeStream, Tokenizer};

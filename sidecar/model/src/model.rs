@@ -7,7 +7,7 @@ pub use options::{Device, LoadOptions};
 use crate::chat::{Chat, ChatOptions, TemplateError, ToolCallFormat};
 use crate::decoder::{Decoder, MAX_HEAD_DIM, Placement};
 use crate::error::LoadError;
-use crate::grammar::{CallMode, Callable, Grammar, GrammarCompiler, GrammarError};
+use crate::grammar::{CallMode, Callable, Grammar, GrammarCompiler, GrammarError, TextForm};
 use crate::kernel::layout::BLOCK_SIZE;
 use crate::load;
 use crate::load::ChatTemplates;
@@ -218,6 +218,14 @@ impl Model {
     /// See [`GrammarError`]. A feature of JSON Schema that is not supported is named, not ignored.
     pub fn json_schema_grammar(&self, schema: &Value) -> Result<Grammar, GrammarError> {
         self.grammars.json_schema(&self.tokenizer, schema)
+    }
+
+    /// The grammar of texts of one form. Not for async code.
+    ///
+    /// # Errors
+    /// See [`GrammarError`].
+    pub fn text_grammar(&self, form: &TextForm) -> Result<Grammar, GrammarError> {
+        self.grammars.text(&self.tokenizer, form)
     }
 
     /// The grammar of calls, in this model's format, of at least one function. There are at most

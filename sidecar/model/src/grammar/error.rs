@@ -9,6 +9,9 @@ pub enum GrammarError {
     /// The schema is invalid, or uses a feature that is not supported.
     #[error("the schema cannot be used: {0}")]
     Schema(String),
+    /// A text's form is invalid, or uses a feature that is not supported.
+    #[error("it cannot be used: {0}")]
+    Text(String),
 }
 
 impl GrammarError {

@@ -2,6 +2,7 @@
 
 use super::request::{ChatRequest, Function, ResponseFormat, ToolChoice, Tools};
 use crate::http::ApiError;
+use crate::openai::unsupported;
 use personaguard_model::{CallMode, Callable, Grammar, GrammarError, Model};
 use serde_json::json;
 use std::sync::Arc;
@@ -47,7 +48,9 @@ impl Tools {
             self.callable_functions().iter().map(|function| self.callable(function)).collect();
         let mode = match (self.choice, format) {
             (ToolChoice::Required | ToolChoice::Named(_), _) => CallMode::Required,
-            (ToolChoice::Auto, Some(format)) => CallMode::OrJson(format.schema()),
+            (ToolChoice::Auto, Some(format)) => {
+                CallMode::OrJson(format.schema().ok_or_else(|| not_with_tools(format))?)
+            }
             (ToolChoice::Auto, None) => CallMode::Optional,
         };
         model
@@ -100,4 +103,11 @@ impl Tools {
             }
         }
     }
+}
+
+fn not_with_tools(format: &ResponseFormat) -> ApiError {
+    let param = format.param();
+    let message =
+        format!("'{param}' is not supported with 'tools': give a JSON schema, or no tools.");
+    unsupported(param, &message)
 }

@@ -1,5 +1,6 @@
 //! What client libraries really send, in placement Serve.
 
+use crate::audit::{entries, files, logging_variant, replay};
 use crate::rig::{
     CONTEXT_LENGTH, Folder, MODEL, Rig, Variant, chat, finish_reason, policy, streamed, text, with,
 };
@@ -7,6 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use personaguard_terms::Action;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 async fn ask(rig: &Rig, path: &str, body: Value) -> (u16, Value) {
     let answer = rig.http.post(format!("{}{path}", rig.url)).json(&body).send().await.unwrap();
@@ -115,6 +117,16 @@ async fn a_schema_by_vllms_names_is_held_to() {
         let answer = rig.complete(&with(chat("Yes or no?"), fields)).await;
         let said: Value = serde_json::from_str(text(&answer)).unwrap();
         assert!(said["a"].is_boolean(), "{said}");
+    }
+    let choices = json!(["yes, always", "no \"never\"/"]);
+    for fields in [
+        json!({ "guided_choice": choices }),
+        json!({ "structured_outputs": { "choice": choices } }),
+        json!({ "guided_regex": "yes, always|no \"never\"/" }),
+    ] {
+        let answer = rig.complete(&with(chat("Yes or no?"), fields.clone())).await;
+        assert!(choices.as_array().unwrap().contains(&json!(text(&answer))), "{fields}: {answer}");
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop");
     }
 }
 
@@ -274,7 +286,7 @@ async fn texts_have_embeddings_of_length_one_that_tell_them_apart() {
     // One text, its tokens, and numbers as OpenAI's client asks for them are the same.
     let (_, one) = embed(json!({ "input": texts[0] })).await;
     assert!(dot(&vectors(&one)[0], &all[0]) > 0.9999);
-    let (_, tokens) = rig.ask("/tokenize", &json!({ "prompt": texts[0], "model": MODEL })).await;
+    let (_, tokens) = ask("/tokenize", json!({ "prompt": texts[0] })).await;
     let (_, by_tokens) = embed(json!({ "input": tokens["tokens"] })).await;
     assert_eq!(by_tokens["usage"]["prompt_tokens"], tokens["count"]);
     assert!(dot(&vectors(&by_tokens)[0], &all[0]) > 0.9999);
@@ -298,4 +310,24 @@ async fn texts_have_embeddings_of_length_one_that_tell_them_apart() {
     }
     let (status, _) = embed(json!({ "input": "sea ".repeat(2 * CONTEXT_LENGTH as usize) })).await;
     assert_eq!(status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_the_messages_alone_do_not_make_is_recorded_and_replayed() {
+    let dir = TempDir::new().unwrap();
+    let mut recorded = policy(Action::Alert, Some(1e6));
+    recorded.record_conversations = true;
+    let mut rig = Rig::start(Folder::new(vec![recorded]).await, logging_variant(&dir, None)).await;
+    rig.until_ready().await;
+    rig.complete(&chat("Tell me about the sea.")).await;
+    let cut = json!({ "truncate_prompt_tokens": 9 });
+    let answer = rig.complete(&with(chat("Tell me about the sea."), cut)).await;
+    assert_eq!(answer["usage"]["prompt_tokens"], 9);
+    rig.sidecar.take().unwrap().stop().await;
+    let (audit, conversations) = files(&dir);
+    let said = entries(&conversations, "conversation");
+    let tokens = |entry: &Value| entry["prompt"].as_array().map_or(0, Vec::len);
+    assert_eq!(said.iter().map(tokens).collect::<Vec<_>>(), [0, 9]);
+    let (printed, result) = replay(&rig, &conversations, &audit).await;
+    assert!(result.is_ok() && printed.contains("2 scores"), "{printed}{result:?}");
 }

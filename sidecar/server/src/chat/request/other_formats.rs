@@ -1,16 +1,14 @@
-//! Formats of a response as other servers' fields have them: `guided_json` and `structured_outputs`
-//! as in vLLM, `json_schema` as in llama.cpp.
+//! Formats of a response as other servers' fields have them: `guided_json`, `guided_regex`,
+//! `guided_choice` and `structured_outputs` as in vLLM, `json_schema` as in llama.cpp, and `regex`
+//! as in SGLang.
 
 use super::response_format::ResponseFormat;
 use super::unsupported::refused;
 use crate::http::ApiError;
 use crate::openai::invalid;
+use personaguard_model::TextForm;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-
-const GUIDED: &str = "guided_json";
-const STRUCTURED: &str = "structured_outputs.json";
-const SCHEMA: &str = "json_schema";
 
 /// Parts of `structured_outputs` that do not decide what a response is.
 const HARMLESS: [&str; 5] = [
@@ -35,21 +33,28 @@ pub(super) fn read(fields: &Map<String, Value>) -> Result<Option<ResponseFormat>
     for (name, value) in structured.into_iter().flatten() {
         match (name.as_str(), value) {
             ("json_object", Value::Bool(true)) => found.push(ResponseFormat::JsonObject),
-            (_, Value::Null | Value::Bool(false)) | ("json", _) => {}
+            (_, Value::Null | Value::Bool(false)) | ("json" | "regex" | "choice", _) => {}
             (name, _) if HARMLESS.contains(&name) => {}
             (name, _) => {
                 let name = format!("structured_outputs.{name}");
-                return Err(refused(&name, "give 'json', or a 'response_format'"));
+                return Err(refused(&name, "give 'json', 'regex' or 'choice'"));
             }
         }
     }
-    let json = structured.and_then(|parts| parts.get("json"));
-    for (param, value) in
-        [(GUIDED, fields.get(GUIDED)), (STRUCTURED, json), (SCHEMA, fields.get(SCHEMA))]
-    {
-        if let Some(schema) = value.filter(|value| !value.is_null()) {
-            let schema = Arc::new(self::schema(param, schema)?);
-            found.push(ResponseFormat::JsonSchema { param, name: None, schema });
+    let structured = |part: &str| structured.and_then(|parts| parts.get(part));
+    let asked: [(&'static str, Read, Option<&Value>); 8] = [
+        ("guided_json", schema, fields.get("guided_json")),
+        ("json_schema", schema, fields.get("json_schema")),
+        ("structured_outputs.json", schema, structured("json")),
+        ("guided_regex", regex, fields.get("guided_regex")),
+        ("regex", regex, fields.get("regex")),
+        ("structured_outputs.regex", regex, structured("regex")),
+        ("guided_choice", choice, fields.get("guided_choice")),
+        ("structured_outputs.choice", choice, structured("choice")),
+    ];
+    for (param, read, value) in asked {
+        if let Some(value) = value.filter(|value| !is_nothing(value)) {
+            found.push(read(param, value)?);
         }
     }
     let last = found.pop();
@@ -68,15 +73,38 @@ pub(super) fn only(
     Ok(one.or(other))
 }
 
+/// Reads such a field.
+type Read = fn(&'static str, &Value) -> Result<ResponseFormat, ApiError>;
+
+/// Whether a field asks for nothing. An empty object is a schema, which all JSON fits.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
+}
+
 /// A schema, or the text of one.
-fn schema(param: &str, value: &Value) -> Result<Value, ApiError> {
-    match value {
+fn schema(param: &'static str, value: &Value) -> Result<ResponseFormat, ApiError> {
+    let schema = match value {
         Value::Object(_) => Some(value.clone()),
         Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),
         _ => None,
-    }
-    .ok_or_else(|| {
-        let message = format!("Invalid '{param}': must be a JSON schema, or the text of one.");
-        invalid(param, message)
-    })
+    };
+    let schema = schema.ok_or_else(|| odd(param, "a JSON schema, or the text of one"))?;
+    Ok(ResponseFormat::JsonSchema { param, name: None, schema: Arc::new(schema) })
+}
+
+fn regex(param: &'static str, value: &Value) -> Result<ResponseFormat, ApiError> {
+    let pattern = value.as_str().ok_or_else(|| odd(param, "a regular expression"))?;
+    Ok(ResponseFormat::Text { param, form: TextForm::Regex(pattern.to_owned()) })
+}
+
+fn choice(param: &'static str, value: &Value) -> Result<ResponseFormat, ApiError> {
+    let texts =
+        value.as_array().map(|items| items.iter().map(|item| Some(item.as_str()?.to_owned())));
+    let texts: Option<Vec<_>> = texts.and_then(Iterator::collect);
+    let choices = texts.ok_or_else(|| odd(param, "a list of texts"))?;
+    Ok(ResponseFormat::Text { param, form: TextForm::Choice(choices) })
+}
+
+fn odd(param: &str, expected: &str) -> ApiError {
+    invalid(param, format!("Invalid '{param}': must be {expected}."))
 }

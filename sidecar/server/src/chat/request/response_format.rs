@@ -2,7 +2,7 @@
 
 use crate::http::ApiError;
 use crate::openai::{FormatType, ResponseFormatBody, identifier, invalid, missing, unknown};
-use personaguard_model::{Grammar, GrammarError, Model};
+use personaguard_model::{Grammar, GrammarError, Model, TextForm};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(crate) enum ResponseFormat {
         name: Option<String>,
         schema: Arc<Value>,
     },
+    /// Text of this form, which the field has.
+    Text { param: &'static str, form: TextForm },
 }
 
 /// None where the response may be any text.
@@ -46,27 +48,44 @@ pub(super) fn check(body: ResponseFormatBody) -> Result<Option<ResponseFormat>, 
 }
 
 impl ResponseFormat {
-    /// The schema that a response fits.
-    pub(crate) fn schema(&self) -> Value {
+    /// The schema that a response fits; none where it is not JSON.
+    pub(crate) fn schema(&self) -> Option<Value> {
         match self {
-            Self::JsonObject => json!({ "type": "object" }),
-            Self::JsonSchema { schema, .. } => Value::clone(schema),
+            Self::JsonObject => Some(json!({ "type": "object" })),
+            Self::JsonSchema { schema, .. } => Some(Value::clone(schema)),
+            Self::Text { .. } => None,
+        }
+    }
+
+    /// The field that asks for it.
+    pub(crate) fn param(&self) -> &'static str {
+        match self {
+            Self::JsonObject => "response_format",
+            Self::JsonSchema { param, .. } | Self::Text { param, .. } => param,
         }
     }
 
     /// Compiles it for a model. Takes a while.
     pub(crate) fn compile(&self, model: &Model) -> Result<Grammar, ApiError> {
-        model.json_schema_grammar(&self.schema()).map_err(|error| self.refusal(&error))
+        let compiled = match self {
+            Self::JsonObject => model.json_schema_grammar(&json!({ "type": "object" })),
+            Self::JsonSchema { schema, .. } => model.json_schema_grammar(schema),
+            Self::Text { form, .. } => model.text_grammar(form),
+        };
+        compiled.map_err(|error| self.refusal(&error))
     }
 
     fn refusal(&self, error: &GrammarError) -> ApiError {
+        let param = self.param();
         match self {
-            Self::JsonObject => invalid("response_format", error.to_string()),
-            Self::JsonSchema { param, name, .. } => {
+            Self::JsonObject | Self::Text { .. } => {
+                invalid(param, format!("Invalid '{param}': {error}."))
+            }
+            Self::JsonSchema { name, .. } => {
                 let name = name.as_ref().map(|name| format!(" '{name}'")).unwrap_or_default();
                 let field = param.split('.').next().unwrap_or(param);
                 let message = format!("Invalid schema for {field}{name}: {error}.");
-                ApiError::invalid(*param, "invalid_json_schema", message)
+                ApiError::invalid(param, "invalid_json_schema", message)
             }
         }
     }

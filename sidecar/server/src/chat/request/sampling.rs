@@ -65,8 +65,8 @@ fn repetition_penalty(body: &ChatBody) -> Result<Option<f32>, ApiError> {
 fn logit_bias(body: &Value) -> Result<Vec<(u32, f32)>, ApiError> {
     let odd = || {
         let message = format!(
-            "Invalid 'logit_bias': an object of at most {MAX_BIASES} biases by the numbers of their \
-             tokens, which /tokenize tells."
+            "Invalid 'logit_bias': an object of at most {MAX_BIASES} biases by the numbers of \
+             their tokens, which /tokenize tells."
         );
         invalid("logit_bias", message)
     };

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "nearly every caller makes it on the spot")]
+
 mod fields;
 mod histories;
 

@@ -27,7 +27,7 @@ const TOOLS: &str = "give 'tools' and 'tool_choice'";
 const LOGPROBS: &str = "give 'logprobs' and 'top_logprobs'";
 
 /// Each with what to do instead.
-const FIELDS: [(&str, Off, &str); 56] = [
+const FIELDS: [(&str, Off, &str); 53] = [
     // OpenAI.
     ("audio", Off::Empty, LEAVE_OUT),
     ("function_call", Off::Text(&["none", "auto"]), TOOLS),
@@ -39,9 +39,7 @@ const FIELDS: [(&str, Off, &str); 56] = [
     ("best_of", Off::Number(&[1.0]), "give 'n'"),
     ("chat_template", Off::Empty, "the model's own is used, with 'chat_template_kwargs'"),
     ("echo", Off::False, LEAVE_OUT),
-    ("guided_choice", Off::Empty, FORMATS),
     ("guided_grammar", Off::Empty, FORMATS),
-    ("guided_regex", Off::Empty, FORMATS),
     ("guided_whitespace_pattern", Off::Empty, LEAVE_OUT),
     ("include_stop_str_in_output", Off::False, LEAVE_OUT),
     ("logits_processors", Off::Empty, LEAVE_OUT),
@@ -57,7 +55,6 @@ const FIELDS: [(&str, Off, &str); 56] = [
     ("ebnf", Off::Empty, FORMATS),
     ("lora_path", Off::Empty, "ask for a model that has the adapter"),
     ("no_stop_trim", Off::False, LEAVE_OUT),
-    ("regex", Off::Empty, FORMATS),
     ("return_hidden_states", Off::False, LEAVE_OUT),
     ("session_params", Off::Empty, "this server keeps no sessions"),
     ("stop_regex", Off::Empty, "give 'stop'"),

@@ -176,10 +176,24 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "a format that there is not",
-            replaced("guided_regex", json!("a+")),
+            replaced("guided_grammar", json!("root ::= a")),
             400,
             "unsupported_parameter",
+            json!("guided_grammar"),
+        ),
+        case(
+            "a regular expression that is none",
+            replaced("guided_regex", json!("a(")),
+            400,
+            "invalid_value",
             json!("guided_regex"),
+        ),
+        case(
+            "an empty choice",
+            replaced("structured_outputs", json!({ "choice": ["a", ""] })),
+            400,
+            "invalid_value",
+            json!("structured_outputs.choice"),
         ),
         case(
             "a schema that is none",

@@ -1,6 +1,7 @@
 //! Fields of OpenAI's API and of other servers.
 
 use super::*;
+use personaguard_model::TextForm;
 
 fn sampling(fields: Value) -> Sampling {
     asking(fields.clone()).unwrap_or_else(|error| panic!("{fields}: {error:?}")).sampling
@@ -27,7 +28,9 @@ fn fields_that_change_nothing_are_passed_over() {
         json!({ "structured_outputs": null, "guided_decoding_backend": "auto", "priority": 0 }),
         json!({ "truncate_prompt_tokens": -1, "prompt_logprobs": null, "request_id": "r" }),
         json!({ "drop_params": true, "api_base": "x", "timeout": 600, "max_retries": 2 }),
-        json!({ "return_token_ids": false, "chat_template_kwargs": {}, "separate_reasoning": true }),
+        json!({ "return_token_ids": false, "chat_template_kwargs": {} }),
+        json!({ "separate_reasoning": true, "include_reasoning": true }),
+        json!({ "reasoning_format": "auto" }),
         json!({ "modalities": ["text"], "audio": null, "prediction": null, "max_token": 5 }),
         json!({ "top_logprobs": 0, "logprobs": false, "response_format": { "type": "text" } }),
     ] {
@@ -121,7 +124,21 @@ fn a_schema_may_come_by_other_names() {
             "json_schema": { "name": "n", "strict": true, "schema": schema, "x": 1 } } }),
     ] {
         let format = asking(fields.clone()).unwrap().format;
-        assert_eq!(format.map(|format| format.schema()), Some(schema.clone()), "{fields}");
+        assert_eq!(format.and_then(|format| format.schema()), Some(schema.clone()), "{fields}");
+    }
+    let text = |fields| asking(fields).unwrap().format.unwrap();
+    let form = |param, form| ResponseFormat::Text { param, form };
+    let either = || TextForm::Choice(vec!["yes".to_owned(), "no".to_owned()]);
+    for (fields, format) in [
+        (json!({ "guided_choice": ["yes", "no"] }), form("guided_choice", either())),
+        (
+            json!({ "structured_outputs": { "choice": ["yes", "no"] } }),
+            form("structured_outputs.choice", either()),
+        ),
+        (json!({ "guided_regex": "a+" }), form("guided_regex", TextForm::Regex("a+".to_owned()))),
+        (json!({ "regex": "a+" }), form("regex", TextForm::Regex("a+".to_owned()))),
+    ] {
+        assert_eq!(text(fields), format);
     }
     let any = asking(json!({ "structured_outputs": { "json_object": true } })).unwrap().format;
     assert_eq!(any, Some(ResponseFormat::JsonObject));
@@ -131,8 +148,13 @@ fn a_schema_may_come_by_other_names() {
 fn what_would_change_an_answer_is_refused_by_name_with_what_to_do() {
     for (fields, name, advice) in [
         (json!({ "functions": [{ "name": "f" }] }), "functions", "'tools'"),
-        (json!({ "guided_regex": "a+" }), "guided_regex", "'response_format'"),
-        (json!({ "structured_outputs": { "regex": "a" } }), "structured_outputs.regex", "'json'"),
+        (json!({ "guided_grammar": "a" }), "guided_grammar", "'response_format'"),
+        (
+            json!({ "structured_outputs": { "grammar": "a" } }),
+            "structured_outputs.grammar",
+            "'json'",
+        ),
+        (json!({ "guided_choice": [1] }), "guided_choice", "texts"),
         (json!({ "structured_outputs": 1 }), "structured_outputs", "object"),
         (json!({ "guided_json": "{" }), "guided_json", "JSON schema"),
         (

@@ -81,7 +81,10 @@ fn results_find_their_calls_as_far_as_there_are_any() {
         }
         read(json!([asked, result]))[1].clone()
     };
-    let told = |content: &str, id: &str, name: &str| json!({ "role": "tool", "content": content, "tool_call_id": id, "name": name });
+    let told = |content: &str, id: &str, name: &str| {
+        let role = "tool";
+        json!({ "role": role, "content": content, "tool_call_id": id, "name": name })
+    };
     assert_eq!(result(json!({ "tool_call_id": "a", "content": "x" })), told("x", "a", "f"));
     assert_eq!(result(json!({ "tool_call_id": "a" })), told("", "a", "f"));
     assert_eq!(result(json!({ "content": null })), told("", "a", "f"));
