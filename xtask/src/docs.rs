@@ -2,6 +2,7 @@
 
 mod architectures;
 mod book;
+mod compatibility;
 mod invariants;
 mod links;
 
@@ -13,10 +14,11 @@ use personaguard_cluster::Cache;
 use std::fs;
 
 /// Pages that are generated, as a whole or in part.
+const COMPATIBILITY: &str = "docs/compatibility.md";
 const INVARIANTS: &str = "docs/invariants.md";
 const WEIGHTS: &str = "docs/weights.md";
 
-/// Generate pages from the code, check the links of every page, and build the book.
+/// Generate pages from the code and the lists of the tests, check the links of every page, and build the book.
 ///
 /// The book is written to target/book; its first page is target/book/index.html. mdBook is built
 /// from its crate the first time (a minute on 2 cores).
@@ -56,6 +58,7 @@ fn generate(check: bool) -> Result<()> {
         |page| fs::read_to_string(root.join(page)).with_context(|| format!("reading {page}"));
     let sources = files::read(&root, &["rs"])?;
     let pages = [
+        (COMPATIBILITY, compatibility::page()?),
         (INVARIANTS, invariants::page(&read("ARCHITECTURE.md")?, &sources)?),
         (WEIGHTS, architectures::page(&read(WEIGHTS)?, &sources)?),
     ];

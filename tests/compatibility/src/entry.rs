@@ -2,10 +2,11 @@
 
 use crate::outcome::{Answer, Outcome};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// What the entries have in common.
-pub trait Entry {
+pub trait Entry: DeserializeOwned {
     /// What is sent or read, in words.
     fn what(&self) -> &str;
     /// Who sends or writes such a thing.

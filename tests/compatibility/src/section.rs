@@ -4,7 +4,6 @@ use crate::entry::{Entry, FileEntry};
 use crate::outcome::{Answer, Outcome};
 use crate::record;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +57,7 @@ pub struct Section<E> {
     file: PathBuf,
 }
 
-impl<E: Entry + DeserializeOwned> Section<E> {
+impl<E: Entry> Section<E> {
     pub(crate) fn read(name: &str) -> Result<Self, ListError> {
         Self::read_file(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
     }
