@@ -9,6 +9,7 @@ use std::path::PathBuf;
 pub struct LoadOptions {
     /// Longest context in tokens, prompt and response together. `None`, or a number beyond the
     /// model's own limit, stands for that limit.
+    /// LongRoPE has other factors where it is longer than in training.
     pub context_length: Option<usize>,
     /// Threads that compute, 1..=256. `None` for as many as the process may use, within the CPU
     /// limits of its container.
