@@ -29,6 +29,16 @@ fn without(folder: &Path, names: &[&str]) -> Loaded {
     load(folder)
 }
 
+/// Loads it with a file of this name in place of its weights.
+fn in_place_of_weights(folder: &Path, name: &str) -> Loaded {
+    folder_at(folder);
+    for weights in [INDEX, SHARD, SECOND] {
+        std::fs::remove_file(folder.join(weights)).unwrap();
+    }
+    std::fs::write(folder.join(name), "").unwrap();
+    load(folder)
+}
+
 /// Loads it with a file changed.
 fn changed(folder: &Path, name: &str, change: impl FnOnce(String) -> Vec<u8>) -> Loaded {
     folder_at(folder);
@@ -57,9 +67,9 @@ fn tokenizer(folder: &Path, change: impl FnOnce(&mut Value)) -> Loaded {
 }
 
 /// Loads it with a tensor more.
-fn tensor(folder: &Path, name: &str, dtype: &str, shape: Value) -> Loaded {
+fn tensor(folder: &Path, name: &str, dtype: &str, shape: &Value) -> Loaded {
     folder_at(folder);
-    add_tensor(folder, name, dtype, &shape);
+    add_tensor(folder, name, dtype, shape);
     load(folder)
 }
 
@@ -115,10 +125,10 @@ pub const TABLE: Table = &[
         load(folder)
     }),
     ("buffers_of_rope", |folder| {
-        tensor(folder, "model.layers.0.self_attn.rotary_emb.inv_freq", "F32", json!([8]))
+        tensor(folder, "model.layers.0.self_attn.rotary_emb.inv_freq", "F32", &json!([8]))
     }),
     ("blocks_beyond_the_last", |folder| {
-        tensor(folder, "model.layers.9.self_attn.q_proj.weight", "F32", json!([2, 2]))
+        tensor(folder, "model.layers.9.self_attn.q_proj.weight", "F32", &json!([2, 2]))
     }),
     ("tokens_that_the_weights_lack", |folder| {
         tokenizer(folder, |json| {
@@ -138,18 +148,8 @@ pub const TABLE: Table = &[
     ("no_second_shard", |folder| without(folder, &[SECOND])),
     ("no_index", |folder| without(folder, &[INDEX])),
     ("no_weights", |folder| without(folder, &[INDEX, SHARD, SECOND])),
-    ("pytorch_checkpoint", |folder| {
-        folder_at(folder);
-        [INDEX, SHARD, SECOND].map(|name| std::fs::remove_file(folder.join(name)).unwrap());
-        std::fs::write(folder.join("pytorch_model.bin"), "").unwrap();
-        load(folder)
-    }),
-    ("gguf_in_a_folder", |folder| {
-        folder_at(folder);
-        [INDEX, SHARD, SECOND].map(|name| std::fs::remove_file(folder.join(name)).unwrap());
-        std::fs::write(folder.join("model.gguf"), "").unwrap();
-        load(folder)
-    }),
+    ("pytorch_checkpoint", |folder| in_place_of_weights(folder, "pytorch_model.bin")),
+    ("gguf_in_a_folder", |folder| in_place_of_weights(folder, "model.gguf")),
     ("index_that_leads_out", |folder| {
         with(folder, INDEX, r#"{"weight_map": {"a": "../x.safetensors"}}"#)
     }),
@@ -210,10 +210,10 @@ pub const TABLE: Table = &[
     }),
     ("wrong_shape", |folder| setting(folder, "intermediate_size", Some(json!(128)))),
     ("same_part_twice", |folder| {
-        tensor(folder, "language_model.model.norm.weight", "F32", json!([64]))
+        tensor(folder, "language_model.model.norm.weight", "F32", &json!([64]))
     }),
     ("bias_of_unknown_use", |folder| {
-        tensor(folder, "model.layers.0.mlp.up_proj.bias", "F32", json!([96]))
+        tensor(folder, "model.layers.0.mlp.up_proj.bias", "F32", &json!([96]))
     }),
     ("not_a_number_in_weights", |folder| {
         let mut tiny = tiny(&Shape::of("llama"), 3);
