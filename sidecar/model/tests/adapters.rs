@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use support::adapter::{ALPHA, MODULES, RANK, Tensor, adapt, config, load, write};
-use support::agree::tokens;
+use support::agree::{tokens, vector};
 use support::hf::{self, Dtype};
 use support::{Shape, Tiny, tiny};
 

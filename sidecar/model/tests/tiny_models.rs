@@ -12,7 +12,7 @@ mod support;
 
 use personaguard_model::{
     Capture, Engine, EngineError, EngineOptions, Event, GenerateRequest, Generation, Intervention,
-    LoadError, LoadOptions, Model, Positions, Score, ScoreRequest, SubmitError, Tap,
+    LoadError, LoadOptions, Model, Positions, Sampling, Score, ScoreRequest, SubmitError, Tap,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -97,7 +97,7 @@ async fn a_sidecar_comes_after_the_init_containers_that_fill_its_claim() {
             { "name": "weights", "persistentVolumeClaim": { "claimName": "models" } },
             { "name": "data", "persistentVolumeClaim": { "claimName": "data" } },
         ]);
-        pod["spec"]["initContainers"] = json!([before, after].concat());
+        pod["spec"]["initContainers"] = json!([before.clone(), after].concat());
         let expected =
             cluster.dry_run(&cluster.control, &injected_by_hand(&pod, &spec)).await.unwrap();
         let seen = cluster.dry_run(&namespace, &pod).await.unwrap();
