@@ -18,7 +18,8 @@ const COMPATIBILITY: &str = "docs/compatibility.md";
 const INVARIANTS: &str = "docs/invariants.md";
 const WEIGHTS: &str = "docs/weights.md";
 
-/// Generate pages from the code and the lists of the tests, check the links of every page, and build the book.
+/// Generate pages from the code and the tests' lists, check the links of every page, and build the
+/// book.
 ///
 /// The book is written to target/book; its first page is target/book/index.html. mdBook is built
 /// from its crate the first time (a minute on 2 cores).

@@ -106,8 +106,8 @@ pub fn import(settings: &ImportSettings) -> Result<Imported> {
         placement.place(directions).map_err(|why| ImportError::new(format.label(), why))?;
     if matrix.layer(settings.layer).is_none_or(|vector| norm(vector) == 0.0) {
         bail!(
-            "the file has no vector at layer {}, or a zero vector: give as --layer one that it has, \
-             {}",
+            "the file has no vector at layer {}, or a zero vector: give as --layer one that it \
+             has, {}",
             settings.layer,
             layer_ranges(&matrix, |vector| norm(vector) != 0.0)
         );

@@ -86,7 +86,7 @@ fn find(
     let model = format!("{what} {name}{with}{}", missing.join(" and "));
     match found {
         Some(found) if missing.is_empty() => Ok(found),
-        Some(_) => Err(LoadError::unsupported(model)),
+        Some(_) => Err(LoadError::beyond(model)),
         None => Err(LoadError::unsupported(format!("{model}; supported are {}", list(names)))),
     }
 }

@@ -18,7 +18,7 @@ requests, make every one of these files, and compare each sentence word for word
 | yes | it does there what it does where it comes from |
 | ignored | it is taken and changes nothing |
 | with a warning | it is taken, and the log says what was passed over |
-| no | it is refused with this sentence, which says what to do; of requests with status 400, or the one that is given |
+| no | it is refused with this sentence; requests with status 400, or the one given |
 
 `cargo xtask clients` runs the clients themselves, unchanged, against both placements. In sentences
 `FOLDER` stands for the folder that was given.

@@ -236,7 +236,11 @@ fn recall(memo: &Memo, index: u32) -> Result<Value, String> {
     let found = memo.iter().rev().find(|(at, _)| *at == index);
     match found {
         Some((_, Some(value))) => Ok(value.clone()),
-        Some((_, None)) => Err("its pickle uses one list, dictionary or large value twice: save a copy in place of the second".into()),
+        Some((_, None)) => {
+            Err("its pickle uses one list, dictionary or large value twice: save a \
+                                copy in place of the second"
+                .into())
+        }
         None => Err("its pickle recalls a value that was not memoized".into()),
     }
 }

@@ -91,8 +91,8 @@ fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError
         "BF16" => DType::Bf16,
         other => {
             return Err(LoadError::unsupported(format!(
-                "tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors: save it in \
-                 one of them, as with model.to(torch.bfloat16)"
+                "tensor {tensor} is {other}; F32, F16 and BF16 are read from safetensors: save it \
+                 in one of them, as with model.to(torch.bfloat16)"
             )));
         }
     };

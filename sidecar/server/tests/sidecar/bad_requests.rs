@@ -59,7 +59,7 @@ async fn wrong_paths_and_methods_have_the_error_shape_too() {
     let rig = Rig::ready(vec![]).await;
     for (method, path, status) in [
         ("GET", "/", 404),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/rerank", 404),
         ("GET", "/v1/chat/completions", 405),
         ("PUT", "/v1/models", 405),
         ("POST", "/metrics", 405),
