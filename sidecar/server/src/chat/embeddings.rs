@@ -1,8 +1,11 @@
 //! `POST /v1/embeddings`: the mean of the model's own hidden states after its last block, over all
 //! tokens of a text, of length 1.
 
+use super::models;
+use super::request::token_numbers;
 use super::start::Incoming;
 use super::submit::submit_error;
+use super::tokenize::blocking;
 use crate::http::ApiError;
 use crate::openai::{Usage, invalid, missing, object, typed, unsupported};
 use crate::runtime::ActiveModel;
@@ -71,9 +74,7 @@ enum Input {
 pub(super) async fn embeddings(incoming: Incoming) -> Result<Json<Embeddings>, ApiError> {
     let (active, body) = incoming.body().await?;
     let fields: Fields = typed(object(&body)?)?;
-    if !active.is_called(&fields.model) {
-        return Err(ApiError::model_not_found(&fields.model, &active.name));
-    }
+    models::check(&active, &fields.model)?;
     let width = active.engine.model().hidden_size();
     if fields.dimensions.is_some_and(|dimensions| dimensions != width) {
         let message = format!("This model's embeddings have {width} dimensions: leave it out.");
@@ -120,10 +121,7 @@ fn inputs(input: Value) -> Result<Vec<Input>, ApiError> {
 fn one(input: Value) -> Option<Input> {
     match input {
         Value::String(text) if !text.is_empty() => Some(Input::Text(text)),
-        Value::Array(tokens) if !tokens.is_empty() => {
-            let token = |token: &Value| u32::try_from(token.as_u64()?).ok();
-            tokens.iter().map(token).collect::<Option<_>>().map(Input::Tokens)
-        }
+        Value::Array(tokens) if !tokens.is_empty() => token_numbers(&tokens).map(Input::Tokens),
         _ => None,
     }
 }
@@ -135,9 +133,7 @@ impl Input {
             Self::Text(text) => text,
         };
         let model = Arc::clone(active.engine.model());
-        // A long text takes a while.
-        let done = tokio::task::spawn_blocking(move || model.tokenizer().encode_prompt(&text));
-        done.await.map_err(|_| ApiError::internal("The text could not be read."))
+        blocking(move || model.tokenizer().encode_prompt(&text)).await
     }
 }
 

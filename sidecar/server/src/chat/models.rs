@@ -14,6 +14,14 @@ fn body(active: &ActiveModel, name: &str) -> ModelBody {
     ModelBody::new(name.to_owned(), active.created)
 }
 
+/// Whether a request asks for the model that serves.
+pub(super) fn check(active: &ActiveModel, asked: &str) -> Result<(), ApiError> {
+    match active.is_called(asked) {
+        true => Ok(()),
+        false => Err(ApiError::model_not_found(asked, &active.name)),
+    }
+}
+
 /// The list of models: the names of the one that serves, none before.
 pub(super) async fn list(State(app): State<Arc<AppState>>) -> Json<ModelList> {
     let active = app.active_model();
@@ -34,9 +42,6 @@ pub(super) async fn get(
         ));
     };
     let active = app.active_model().ok_or_else(|| not_ready(&app))?;
-    if active.is_called(&id) {
-        Ok(Json(body(&active, &id)))
-    } else {
-        Err(ApiError::model_not_found(&id, &active.name))
-    }
+    check(&active, &id)?;
+    Ok(Json(body(&active, &id)))
 }

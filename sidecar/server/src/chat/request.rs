@@ -12,7 +12,7 @@ mod tools;
 mod unsupported;
 
 pub(super) use response_format::ResponseFormat;
-pub(super) use text::TextPrompt;
+pub(super) use text::{TextPrompt, token_numbers};
 pub(super) use tools::{Function, ToolChoice, Tools};
 
 use crate::http::ApiError;

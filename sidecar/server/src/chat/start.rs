@@ -1,6 +1,7 @@
 //! From the body of a request to choices that are being written, for every API.
 
 use super::choices::Choices;
+use super::models;
 use super::request::ChatRequest;
 use super::response_head::ResponseHead;
 use super::submit::{ChatJob, submit};
@@ -82,9 +83,7 @@ impl Incoming {
         let request = parse(&body)?;
         drop(body);
         let active = app.active_model().ok_or_else(|| not_ready(&app))?;
-        if !active.is_called(&request.model) {
-            return Err(ApiError::model_not_found(&request.model, &active.name));
-        }
+        models::check(&active, &request.model)?;
         let decision = decide(&app, &active, &request.overrides)?
             .with_system_prompt(system_prompt_key(&request.messages));
         if decision.stop().is_some() {

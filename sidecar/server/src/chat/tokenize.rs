@@ -1,5 +1,6 @@
 //! `POST /tokenize` and `POST /detokenize`, as in vLLM.
 
+use super::models;
 use super::prompt;
 use super::request::ChatRequest;
 use super::start::Incoming;
@@ -97,14 +98,11 @@ fn text_fields(body: &Map<String, Value>) -> Map<String, Value> {
 
 /// The model need not be named: there is one only.
 fn check_model(active: &ActiveModel, asked: Option<String>) -> Result<(), ApiError> {
-    match asked.filter(|asked| !active.is_called(asked)) {
-        Some(asked) => Err(ApiError::model_not_found(&asked, &active.name)),
-        None => Ok(()),
-    }
+    asked.map_or(Ok(()), |asked| models::check(active, &asked))
 }
 
 /// A long text takes a while.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
     let done = tokio::task::spawn_blocking(work).await;

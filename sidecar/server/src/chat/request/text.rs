@@ -55,12 +55,13 @@ fn prompt(prompt: Value, begins: bool) -> Result<TextPrompt, ApiError> {
         Value::Array(items) => match items.as_slice() {
             [one @ (Value::String(_) | Value::Array(_))] => self::prompt(one.clone(), begins),
             [] => Err(odd()),
-            tokens => {
-                let token = |token: &Value| u32::try_from(token.as_u64()?).ok();
-                let tokens = tokens.iter().map(token).collect::<Option<_>>();
-                tokens.map(TextPrompt::Tokens).ok_or_else(odd)
-            }
+            tokens => token_numbers(tokens).map(TextPrompt::Tokens).ok_or_else(odd),
         },
         _ => Err(odd()),
     }
+}
+
+/// Tokens by their numbers; `None` if any is none.
+pub(in crate::chat) fn token_numbers(tokens: &[Value]) -> Option<Vec<u32>> {
+    tokens.iter().map(|token| u32::try_from(token.as_u64()?).ok()).collect()
 }
