@@ -30,7 +30,9 @@ pub(super) fn text(content: &Value) -> Result<String, String> {
         Value::String(text) => Ok(text.clone()),
         Value::Array(parts) => parts.iter().map(part).collect(),
         Value::Object(_) => part(content),
-        Value::Bool(_) | Value::Number(_) => Err("has a content that is not text".to_owned()),
+        Value::Bool(_) | Value::Number(_) => {
+            Err("has a content that is not text: write it as a text".to_owned())
+        }
     }
 }
 
@@ -42,7 +44,7 @@ fn part(part: &Value) -> Result<String, String> {
         (_, Some("refusal")) => Ok(field("refusal").unwrap_or_default().to_owned()),
         (_, kind) if kind.is_none_or(|kind| TEXT.contains(&kind)) => match field("text") {
             Some(text) => Ok(text.to_owned()),
-            None => Err("has a part without a text".to_owned()),
+            None => Err("has a part without a text: give it one, or leave it out".to_owned()),
         },
         (_, kind) => {
             let known = OTHER.into_iter().find(|other| kind == Some(*other));

@@ -29,7 +29,8 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>> {
     let chosen = if training.is_empty() { found } else { training };
     if chosen.is_empty() {
         bail!(
-            "{} holds no data: .jsonl, .json or .parquet files, or these with .gz or .zst",
+            "{} holds no data: give a folder with .jsonl, .json or .parquet files, or these with \
+             .gz or .zst",
             path.display()
         );
     }

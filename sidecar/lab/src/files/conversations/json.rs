@@ -48,8 +48,12 @@ pub(super) fn reason(error: &serde_json::Error) -> String {
         line => format!("line {line}, byte {}", error.column()),
     };
     match error.classify() {
-        Category::Eof => format!("is cut: its JSON ends unfinished at {at}"),
-        _ => format!("is not JSON: {what} at {at}"),
+        Category::Eof => {
+            format!("is cut: its JSON ends unfinished at {at}: fetch it again, or write it anew")
+        }
+        _ => format!(
+            "is not JSON: {what} at {at}: write it as JSON, such as with Python's json.dumps"
+        ),
     }
 }
 

@@ -91,7 +91,7 @@ fn lines(text: Box<dyn Read>, blank: u64) -> Rows {
                         {
                             return Some(Err(error.into()));
                         }
-                        return row(Err(format!("is longer than {MAX_LINE} bytes")));
+                        return row(Err(format!("is longer than {MAX_LINE} bytes: divide it")));
                     }
                     if !text.trim_ascii().is_empty() {
                         return row(json::parse(&text));

@@ -24,22 +24,25 @@ impl Message {
     /// What it lacks. The text continues a sentence whose subject is the message.
     pub(super) fn read(message: &Value) -> Result<Self, String> {
         let Value::Object(fields) = message else {
-            return Err("is not an object with \"role\" and \"content\"".to_owned());
+            return Err(
+                "is not an object with \"role\" and \"content\": write it as one".to_owned()
+            );
         };
         let field = |names: &[&str]| {
             let found = names.iter().filter_map(|name| fields.get(*name));
             let set = found.clone().find(|value| !value.is_null());
             set.or(found.clone().next())
         };
-        let name = field(&ROLE).and_then(Value::as_str).ok_or("has no role")?;
+        let name = field(&ROLE).and_then(Value::as_str).ok_or(NO_ROLE)?;
         let role = Role::of(name).ok_or(
             "has a role that is none of system, developer, user, human, assistant, gpt, model, \
-             tool, function and their like",
+             tool, function and their like: rename it to one of these",
         )?;
         let calls = calls(fields)?;
         let has_content = field(&CONTENT).is_some();
         if !has_content && calls.is_empty() {
-            return Err("has no content".to_owned());
+            let what = "has no content: give it a text as \"content\", or leave the message out";
+            return Err(what.to_owned());
         }
         let mut text = content::text(field(&CONTENT).unwrap_or(&Value::Null))?;
         let mut value = Map::new();
@@ -125,9 +128,14 @@ fn is_learned(fields: &Map<String, Value>) -> Result<bool, String> {
             Some(Value::Number(number)) if key == "weight" => match number.as_f64() {
                 Some(0.0) => return Ok(false),
                 Some(weight) if weight > 0.0 => return Ok(true),
-                _ => return Err("has a negative weight".to_owned()),
+                _ => {
+                    let what = "has a negative weight: 0 leaves an answer out, 1 keeps it";
+                    return Err(what.to_owned());
+                }
             },
-            Some(_) if key == "weight" => return Err("has a weight that is no number".to_owned()),
+            Some(_) if key == "weight" => {
+                return Err("has a weight that is no number: give 0 or 1".to_owned());
+            }
             Some(_) => {}
         }
     }
@@ -142,8 +150,12 @@ fn calls(fields: &Map<String, Value>) -> Result<Vec<Value>, String> {
             calls.iter().map(call).collect::<Option<_>>().ok_or(UNNAMED)?
         }
         Some(Value::String(text)) if text.trim().is_empty() => Vec::new(),
-        Some(Value::String(text)) => called(text).ok_or("has tool_calls that are not JSON")?,
-        Some(_) => return Err("has tool_calls that are not a list".to_owned()),
+        Some(Value::String(text)) => {
+            called(text).ok_or("has tool_calls that are not JSON: write them as a list of calls")?
+        }
+        Some(_) => {
+            return Err("has tool_calls that are not a list: give a list of calls".to_owned());
+        }
     };
     match fields.get("function_call") {
         Some(older @ Value::Object(_)) if listed.is_empty() => {
@@ -153,7 +165,9 @@ fn calls(fields: &Map<String, Value>) -> Result<Vec<Value>, String> {
     }
 }
 
-const UNNAMED: &str = "has a call without a function's name";
+const NO_ROLE: &str =
+    "has no role: give it \"role\", which is \"system\", \"user\", \"assistant\" or \"tool\"";
+const UNNAMED: &str = "has a call without a function's name: give it {\"function\": {\"name\": …}}";
 
 /// Calls that are written as the text of a turn.
 fn called(text: &str) -> Option<Vec<Value>> {

@@ -95,7 +95,8 @@ fn preferred(fields: &mut Map<String, Value>, chosen: &Value) -> Result<Vec<Valu
 
 /// Functions, as OpenAI's API has them: in a list, or in a list that is written as text.
 fn tools(fields: &mut Map<String, Value>) -> Result<Vec<Value>, String> {
-    const OTHER: &str = "has tools that are not a list of functions";
+    const OTHER: &str = "has tools that are not a list of functions: give [{\"type\": \
+                         \"function\", \"function\": {\"name\": …}}, …]";
     let tools = match fields.remove("tools").or_else(|| fields.remove("functions")) {
         Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
         Some(Value::String(text)) => serde_json::from_str(&text).map_err(|_| OTHER)?,
@@ -120,7 +121,7 @@ impl Sample {
     /// As for [`sample`].
     pub(super) fn conversation(self, line: u64) -> Result<(Conversation, bool), String> {
         if self.messages.len() > MAX_MESSAGES {
-            return Err(format!("has more than {MAX_MESSAGES} messages"));
+            return Err(format!("has more than {MAX_MESSAGES} messages: divide it"));
         }
         let mut messages = (1..)
             .zip(&self.messages)
@@ -130,7 +131,8 @@ impl Sample {
             .collect::<Result<Vec<_>, _>>()?;
         let answer = take_answer(&mut messages);
         if !messages.iter().any(|message| message.value["role"] == "user") {
-            return Err("has no user message".to_owned());
+            let what = "has no user message: give what is answered as one, or leave it out";
+            return Err(what.to_owned());
         }
         let conversation = Conversation {
             line,

@@ -52,7 +52,7 @@ fn open(mut file: File) -> Result<Rows> {
         text = Box::new(Cursor::new(head.clone()).chain(text));
     }
     if head.is_empty() {
-        bail!("it is empty");
+        bail!("it is empty: fetch it again, or write it anew");
     }
     if head.starts_with(PARQUET) {
         bail!("it is a compressed Parquet file: unpack it, Parquet compresses by itself");

@@ -29,13 +29,19 @@ pub(super) fn messages_of(fields: &mut Map<String, Value>) -> Result<Option<Vec<
     else {
         return Ok(None);
     };
-    let other = || format!("has {name} that are not a list of messages");
+    let other = || {
+        format!(
+            "has {name} that are not a list of messages: give [{{\"role\": …, \"content\": …}}, …]"
+        )
+    };
     let messages = match fields.remove(name) {
         Some(Value::String(text)) => serde_json::from_str(&text).map_err(|_| other())?,
         found => found.unwrap_or_default(),
     };
     match messages {
-        Value::Array(messages) if messages.is_empty() => Err(format!("has no {name}")),
+        Value::Array(messages) if messages.is_empty() => {
+            Err(format!("has no {name}: leave it out"))
+        }
         Value::Array(messages) => Ok(Some(messages.into_iter().flat_map(turns).collect())),
         Value::Object(columns) => from_columns(columns).map(Some).ok_or_else(other),
         _ => Err(other()),
@@ -130,7 +136,7 @@ pub(super) fn answer(answer: &Value) -> Result<Vec<Value>, String> {
         Value::String(text) => Ok(vec![assistant(text)]),
         Value::Array(messages) => Ok(messages.clone()),
         Value::Object(_) => Ok(vec![answer.clone()]),
-        _ => Err("has an answer that is not text".to_owned()),
+        _ => Err("has an answer that is not text: write it as a text".to_owned()),
     }
 }
 

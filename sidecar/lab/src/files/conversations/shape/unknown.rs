@@ -38,13 +38,15 @@ const LISTS: [&str; 8] =
 pub(super) fn unknown(row: &Value) -> String {
     let fields = match row {
         Value::Object(fields) => fields,
-        Value::Array(_) => return "is a list that holds no messages".to_owned(),
-        Value::Null => return "is null, not a conversation".to_owned(),
-        Value::String(_) => return "is a text without roles: give objects".to_owned(),
-        Value::Bool(_) | Value::Number(_) => return "is a number, not a conversation".to_owned(),
+        Value::Array(_) => return "is a list that holds no messages: leave it out".to_owned(),
+        Value::Null => return "is null, not a conversation: leave it out".to_owned(),
+        Value::String(_) => return "is a text without roles: give {\"messages\": […]}".to_owned(),
+        Value::Bool(_) | Value::Number(_) => {
+            return "is a number, not a conversation: leave it out".to_owned();
+        }
     };
     if fields.is_empty() {
-        return "is an object without fields".to_owned();
+        return "is an object without fields: leave it out".to_owned();
     }
     if fields.contains_key("input_ids") {
         return "is tokens (input_ids): give the text that they were made from".to_owned();
