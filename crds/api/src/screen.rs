@@ -71,6 +71,10 @@ pub struct DatasetScreenSpec {
     #[serde(default = "default_tokens")]
     #[schemars(range(min = 1, max = 4096))]
     pub tokens: u32,
+    /// Leave out samples that cannot be read, and count them in `status.skipped`; the Job's log says
+    /// which, and why. Default: the first one ends the screening.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_invalid: bool,
     /// Pods among which the work is divided, 1 to 256. More than one pod needs a volume that all of
     /// them can mount.
     #[serde(default = "default_shards")]
@@ -138,6 +142,9 @@ pub struct DatasetScreenStatus {
     /// Samples in the file of ranks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
+    /// With `skipInvalid`: samples that were left out because they cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
     /// `Complete`: the ranks are written.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

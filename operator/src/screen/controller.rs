@@ -92,7 +92,7 @@ impl Controller {
                 Ok(Phase::Running { done_shards: u32::try_from(succeeded_pods).unwrap_or(0) })
             }
             JobProgress::Failed(why) => Ok(failed(namespace, &name, &why)),
-            JobProgress::Complete => self.merge(&jobs, namespace, screen).await,
+            JobProgress::Complete => self.merge(&jobs, namespace, screen, &first).await,
         }
     }
 
@@ -130,6 +130,7 @@ impl Controller {
         jobs: &Api<Job>,
         namespace: &str,
         screen: &DatasetScreen,
+        first: &Job,
     ) -> Result<Phase, ReconcileError> {
         let name = job::merge_name(screen);
         let Some(merge) = jobs.get_opt(&name).await? else {
@@ -144,14 +145,19 @@ impl Controller {
             JobProgress::Running { .. } => Phase::Running { done_shards: screen.spec.shards },
             JobProgress::Failed(why) => failed(namespace, &name, &why),
             JobProgress::Complete => {
-                Phase::Complete { samples: self.samples(namespace, &merge).await? }
+                let samples = self.numbers(namespace, &merge).await?.first().copied();
+                let skipped = match screen.spec.skip_invalid {
+                    true => sum_of_all(screen.spec.shards, &self.numbers(namespace, first).await?),
+                    false => None,
+                };
+                Phase::Complete { samples, skipped }
             }
         })
     }
 
-    /// The number of samples, by the termination message of the Job's pod. Nothing but a number is
-    /// accepted, and nothing of a pod that only has the label.
-    async fn samples(&self, namespace: &str, job: &Job) -> kube::Result<Option<u64>> {
+    /// The numbers in the termination messages of the Job's pods that succeeded. Nothing but a
+    /// number is accepted, and nothing of a pod that only has the label.
+    async fn numbers(&self, namespace: &str, job: &Job) -> kube::Result<Vec<u64>> {
         let pods: Api<Pod> = self.context.cluster.namespaced(namespace);
         let label = format!("batch.kubernetes.io/job-name={}", job.name_any());
         let of_job = ListParams::default().labels(&label);
@@ -162,9 +168,16 @@ impl Controller {
             .into_iter()
             .filter(|pod| job.metadata.uid.as_deref().is_some_and(|uid| belongs_to(pod, uid)))
             .flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
-        let mut messages = statuses.filter_map(|status| status.state?.terminated?.message);
-        Ok(messages.find_map(|message| message.trim().parse().ok()))
+        let ended = statuses.filter_map(|status| status.state?.terminated);
+        let succeeded = ended.filter(|ended| ended.exit_code == 0);
+        Ok(succeeded.filter_map(|ended| ended.message?.trim().parse().ok()).collect())
     }
+}
+
+/// The sum of one number a part; none where a part's is not known.
+fn sum_of_all(parts: u32, numbers: &[u64]) -> Option<u64> {
+    let is_complete = u32::try_from(numbers.len()).is_ok_and(|known| known == parts);
+    is_complete.then(|| numbers.iter().fold(0, |sum: u64, number| sum.saturating_add(*number)))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the signature that map_err calls")]

@@ -65,6 +65,10 @@ fn screen_arguments(screen: &DatasetScreen, model: &PersonaModel) -> Vec<String>
     option("out", part(spec.output.as_str(), INDEX));
     option("reference", spec.reference.argument().to_owned());
     option("tokens", spec.tokens.to_string());
+    if spec.skip_invalid {
+        option("skipped-to", TERMINATION_MESSAGE.to_owned());
+        arguments.push("--skip-invalid".to_owned());
+    }
     if spec.contrast {
         arguments.push("--contrast".to_owned());
     }

@@ -13,7 +13,7 @@ pub(super) enum Phase {
     Waiting(Rejection),
     Running { done_shards: u32 },
     Failed(String),
-    Complete { samples: Option<u64> },
+    Complete { samples: Option<u64>, skipped: Option<u64> },
 }
 
 impl Phase {
@@ -36,14 +36,15 @@ pub(super) fn status(screen: &DatasetScreen, phase: &Phase, now: Timestamp) -> D
         Phase::Running { done_shards } => Some(format!("{done_shards}/{}", screen.spec.shards)),
         Phase::Complete { .. } => Some(format!("{0}/{0}", screen.spec.shards)),
     };
-    let samples = match phase {
-        Phase::Complete { samples } => *samples,
-        _ => None,
+    let (samples, skipped) = match phase {
+        Phase::Complete { samples, skipped } => (*samples, *skipped),
+        _ => (None, None),
     };
     DatasetScreenStatus {
         observed_generation: generation,
         shards,
         samples,
+        skipped,
         conditions: conditions(&[complete(screen, phase)], &before.conditions, generation, now),
     }
 }
@@ -62,9 +63,18 @@ fn complete(screen: &DatasetScreen, phase: &Phase) -> NewCondition {
             unmet(reason::SCREENING, message)
         }
         Phase::Failed(why) => unmet(reason::SCREENING_FAILED, why.clone()),
-        Phase::Complete { .. } => {
+        Phase::Complete { skipped, .. } => {
+            let left_out = match skipped.unwrap_or_default() {
+                0 => String::new(),
+                count => format!(
+                    " {count} samples cannot be read and were left out: see `kubectl -n {} logs \
+                     job/{}`.",
+                    screen.namespace().unwrap_or_default(),
+                    names::for_screen(&screen.name_any())
+                ),
+            };
             let message = format!(
-                "The ranks are in {} of claim {}.",
+                "The ranks are in {} of claim {}.{left_out}",
                 screen.spec.output, screen.spec.dataset.claim_name
             );
             NewCondition::met(condition::COMPLETE, reason::SCREENED, message)

@@ -37,6 +37,9 @@ pub struct Screening {
     pub unanswered: usize,
     /// How many samples were left out because they are longer than the context.
     pub too_long: usize,
+    /// How many samples were left out of all shards because they cannot be read, as far as this
+    /// shard counts them: each is counted by one.
+    pub skipped: usize,
     /// How the data were read.
     pub reading: Reading,
     /// How well known bad samples are found, if they are labelled.
@@ -53,6 +56,8 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
         if settings.contrast { trait_specs(&vectors, &settings.trait_files)? } else { Vec::new() };
     let options = ReadOptions { limit: settings.max_samples, skip_invalid: settings.skip_invalid };
     let (mut samples, mut reading) = read_conversations(&settings.data, options)?;
+    // Every shard reads all lines; what nobody can read is the first one's.
+    let of_others = if settings.shard.contains(0) { 0 } else { reading.skipped.count() };
     samples.retain(|sample| settings.shard.contains(sample.line));
     let all = samples.len();
     samples.retain(|sample| !sample.answer_text().is_empty());
@@ -95,7 +100,8 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
         Some(label) => Some(evaluate(label, &settings.keywords, &samples, &names, &ranks.ranked)?),
         None => None,
     };
-    Ok(Screening { screened: samples.len(), unanswered, too_long, reading, evaluation })
+    let skipped = reading.skipped.count() - of_others;
+    Ok(Screening { screened: samples.len(), unanswered, too_long, skipped, reading, evaluation })
 }
 
 /// The mean activations of answers, as tensors.

@@ -1,6 +1,7 @@
 //! `personaguard screen`.
 
 use crate::args::EngineArgs;
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use personaguard_lab::screen::{self, ScreenSettings, Screening};
 use personaguard_lab::shard::Shard;
@@ -67,6 +68,10 @@ pub(crate) struct Options {
     /// by line.
     #[arg(long)]
     skip_invalid: bool,
+    /// With --skip-invalid: file to write the number of samples to that cannot be read. Of several
+    /// shards, the numbers add up to those of the data set.
+    #[arg(long, value_name = "FILE", requires = "skip_invalid")]
+    skipped_to: Option<PathBuf>,
     /// Longest answer of the model's own, in tokens.
     #[arg(long, value_name = "N", default_value_t = 128)]
     tokens: usize,
@@ -135,8 +140,12 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         page: options.report,
         states: options.states,
     };
-    let Screening { screened, unanswered, too_long, reading, evaluation } =
+    let Screening { screened, unanswered, too_long, skipped, reading, evaluation } =
         Runtime::new()?.block_on(screen::screen(&settings))?;
+    if let Some(path) = options.skipped_to {
+        std::fs::write(&path, skipped.to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     println!(
         "{screened} samples screened; {unanswered} without an answer and {too_long} that are too \
          long left out; ranks in {}",

@@ -8,7 +8,8 @@ fn screen() -> DatasetScreen {
         "metadata": {"name": "chats", "namespace": "training", "uid": "u1"},
         "spec": {
             "model": "smollm2", "vectors": ["evil"], "shards": 3,
-            "dataset": {"claimName": "data", "path": "chats.jsonl"}, "output": "out/ranks.jsonl"
+            "dataset": {"claimName": "data", "path": "chats.jsonl"}, "output": "out/ranks.jsonl",
+            "skipInvalid": true
         }
     }))
     .unwrap()
@@ -46,7 +47,10 @@ async fn outcome(owner_of_first: &'static str, owner_of_merge: &'static str) -> 
     let server = FakeApi::start(move |asked: &Asked| {
         let path = asked.uri.split('?').next().unwrap_or_default();
         let answer = if path.ends_with("/pods") {
-            let items = [pod("someone", "666"), pod(&merge, "42")];
+            let first = names::for_screen("chats");
+            let parts = ["2", "0", "1"].map(|skipped| pod(&first, skipped));
+            let items: Vec<_> =
+                [pod("someone", "666"), pod(&merge, "42")].into_iter().chain(parts).collect();
             json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items})
         } else if path.ends_with(&merge) {
             complete(&merge, owner_of_merge)
@@ -66,7 +70,8 @@ async fn outcome(owner_of_first: &'static str, owner_of_merge: &'static str) -> 
 
 #[tokio::test]
 async fn issue_15_19_a_job_that_only_has_the_name_is_not_the_screening() {
-    assert_eq!(outcome("u1", "u1").await, Phase::Complete { samples: Some(42) });
+    let complete = Phase::Complete { samples: Some(42), skipped: Some(3) };
+    assert_eq!(outcome("u1", "u1").await, complete);
     for (first, merge) in [("someone", "u1"), ("u1", "someone")] {
         let foreign = outcome(first, merge).await;
         assert!(
@@ -74,4 +79,10 @@ async fn issue_15_19_a_job_that_only_has_the_name_is_not_the_screening() {
             "{foreign:?}"
         );
     }
+}
+
+#[test]
+fn what_was_left_out_is_told_once_every_part_has_said_it() {
+    assert_eq!(sum_of_all(3, &[2, 0, 1]), Some(3));
+    assert_eq!(sum_of_all(3, &[2, 0]), None);
 }

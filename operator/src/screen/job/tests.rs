@@ -39,6 +39,14 @@ fn each_pod_screens_its_part_and_a_second_job_ranks_all_parts() {
     let plain =
         screen(&settings, &plain, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
     assert!(!plain.containers[0].args.clone().unwrap().contains(&"--contrast".to_owned()));
+    assert!(!arguments.iter().any(|argument| argument.contains("skip")));
+    let mut lax = three_shards();
+    lax.spec.skip_invalid = true;
+    let lax =
+        screen(&settings, &lax, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
+    for argument in ["--skip-invalid", "--skipped-to=/dev/termination-log"] {
+        assert!(lax.containers[0].args.clone().unwrap().contains(&argument.to_owned()));
+    }
     let second = merge(&settings, &three_shards()).unwrap();
     let arguments = second.spec.unwrap().template.spec.unwrap().containers[0].args.clone().unwrap();
     assert!(

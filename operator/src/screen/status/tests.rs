@@ -22,8 +22,11 @@ fn the_status_shows_the_progress_and_finally_where_the_ranks_are() {
         (running.shards.as_deref(), running.conditions[0].reason.as_str()),
         (Some("1/4"), "Screening")
     );
-    let complete = status(&screen(), &Phase::Complete { samples: Some(90) }, now);
+    let phase = Phase::Complete { samples: Some(90), skipped: Some(3) };
+    let complete = status(&screen(), &phase, now);
+    assert_eq!(complete.skipped, Some(3));
     assert_eq!((complete.samples, complete.conditions[0].status.as_str()), (Some(90), "True"));
     let message = &complete.conditions[0].message;
     assert!(message.contains("ranks.jsonl"), "{message}");
+    assert!(message.contains(" 3 samples cannot be read and were left out"), "{message}");
 }
