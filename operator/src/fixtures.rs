@@ -155,6 +155,7 @@ pub(crate) fn breach_at(at: i64, score: f64) -> TraitScores {
     TraitScores {
         policy: "no-villains".into(),
         vector: "evil".into(),
+        score: personaguard_api::Score::default(),
         mode: Mode::Enforce,
         action: ActionKind::Alert,
         scored: 1,

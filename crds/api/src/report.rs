@@ -6,7 +6,7 @@ use crate::sample::Sample;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use kube::KubeSchema;
-use personaguard_terms::{ActionKind, Digest, Mode};
+use personaguard_terms::{ActionKind, Digest, Mode, Score};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,8 @@ pub struct PersonaReportStatus {
     /// Counts since the workload exists, including those of pods that are gone.
     #[serde(default)]
     pub totals: Totals,
-    /// The score furthest past its threshold so far: `evil 5.1 > 4.2`.
+    /// The score furthest past its threshold so far: `evil 5.1 > 4.2`, or `evil/AnswerAvg 5.1 >
+    /// 4.2` where it is not `ResponseAvg`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worst: Option<String>,
     /// Scores of each trait, over all pods.
@@ -160,6 +161,9 @@ pub struct TraitScores {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
+    /// The score that counts: what mean, highest and last breach are of. Absent: `ResponseAvg`.
+    #[serde(default, skip_serializing_if = "Score::is_default")]
+    pub score: Score,
     /// Action that the policy said when last reported.
     pub action: ActionKind,
     /// Whether it was taken: in mode `Audit` nothing is enforced.

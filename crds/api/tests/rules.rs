@@ -149,11 +149,15 @@ fn each_action_has_its_own_field_and_no_other() {
         other[field] = value;
         refused(policy(other), &format!("{field} goes with action {action}"));
     }
-    let regenerate = json!({
+    let mut regenerate = json!({
         "vector": "evil", "threshold": threshold, "score": "PromptLast", "action": "Regenerate",
         "regenerate": {"coefficient": -1.0, "attempts": 2}
     });
-    refused(policy(regenerate), "goes with score ResponseAvg");
+    refused(policy(regenerate.clone()), "goes with score ResponseAvg");
+    for score in ["ResponseAvg", "AnswerAvg", "ReasoningAvg"] {
+        regenerate["score"] = json!(score);
+        taken(policy(regenerate.clone()));
+    }
 }
 
 #[test]

@@ -61,7 +61,10 @@ fn a_trait() -> impl Strategy<Value = Value> {
         prop::sample::select(vec!["evil", "evil", "sycophantic", "unknown"]),
         prop::sample::select(actions),
         option::weighted(0.9, threshold()),
-        option::weighted(0.2, prop::sample::select(vec!["PromptLast", "ResponseAvg"])),
+        option::weighted(
+            0.4,
+            prop::sample::select(vec!["PromptLast", "ResponseAvg", "AnswerAvg", "ReasoningAvg"]),
+        ),
         option::weighted(0.2, (any::<bool>(), any::<bool>())),
     );
     (fields, parameters).prop_map(|((vector, action, threshold, score, requests), given)| {

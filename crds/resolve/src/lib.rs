@@ -238,7 +238,10 @@ fn complete(rule: &TraitRule) -> Result<Action, Rejection> {
     action.check().map_err(refuse)?;
     if rule.action.release() == Release::AtEnd && rule.score == Score::PromptLast {
         // A new answer does not change the score of its prompt.
-        return Err(refuse(&format!("action {} goes with score ResponseAvg", rule.action.name())));
+        return Err(refuse(&format!(
+            "action {} goes with score ResponseAvg, AnswerAvg or ReasoningAvg",
+            rule.action.name()
+        )));
     }
     Ok(action)
 }

@@ -127,10 +127,11 @@ fn of_vector<'a>(
     let missing = |message| Rejection::new(reason::CALIBRATION_MISSING, message);
     if rule.score != personaguard_api::Score::ResponseAvg {
         return Err(missing(format!(
-            "trait `{}` uses score {:?}, and vectors are calibrated for ResponseAvg only: give \
+            "trait `{}` uses score {}, and vectors are calibrated for ResponseAvg only: give \
              threshold.projection in place of .{unit}, or calibrate on the guarded traffic \
              (spec.calibration.from: Traffic)",
-            rule.vector, rule.score
+            rule.vector,
+            rule.score.name()
         )));
     }
     match &vector.calibration {

@@ -116,8 +116,10 @@ fn a_policy_that_calibrates_on_its_traffic_collects_in_audit_and_enforces_what_i
     let mut other = vectors();
     other.get_mut("evil").unwrap().values = vec![2.0, 1.0];
     assert_ne!(basis_of(&on_traffic(Mode::Audit, block.clone(), None), &other), basis);
-    let average = TraitRule { score: Score::ResponseAvg, ..block.clone() };
-    assert_ne!(basis_of(&on_traffic(Mode::Audit, average, None), &uncalibrated), basis);
+    for score in [Score::ResponseAvg, Score::AnswerAvg, Score::ReasoningAvg] {
+        let average = TraitRule { score, ..block.clone() };
+        assert_ne!(basis_of(&on_traffic(Mode::Audit, average, None), &uncalibrated), basis);
+    }
     let mut anew = on_traffic(Mode::Audit, block.clone(), None);
     anew.metadata.uid = Some("anew".into());
     assert_ne!(basis_of(&anew, &uncalibrated), basis);
@@ -159,12 +161,13 @@ fn calibrated_thresholds_need_a_calibration_of_the_same_score() {
         &uncalibrated,
     );
     assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
-    let mut prompt = rule("evil", sigma(3.0), ActionKind::Alert);
-    prompt.score = Score::PromptLast;
-    assert_eq!(
-        refusal(&policy("p", "chat", vec![prompt]), &vectors()).reason,
-        reason::CALIBRATION_MISSING
-    );
+    for score in [Score::PromptLast, Score::AnswerAvg, Score::ReasoningAvg] {
+        let mut other = rule("evil", sigma(3.0), ActionKind::Alert);
+        other.score = score;
+        let refused = refusal(&policy("p", "chat", vec![other]), &vectors());
+        assert_eq!(refused.reason, reason::CALIBRATION_MISSING);
+        assert!(refused.message.contains(score.name()), "{refused}");
+    }
 }
 
 #[test]

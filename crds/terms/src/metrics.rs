@@ -13,6 +13,9 @@ pub mod sidecar {
     pub const TOKENS: &str = "personaguard_tokens_total";
     /// Histogram {policy, trait}: scores of responses, in units of the model's activations.
     pub const TRAIT_SCORE: &str = "personaguard_trait_score";
+    /// Histogram {policy, trait, section: reasoning, answer}: of responses that have reasoning, the
+    /// mean over each section, whichever score counts.
+    pub const TRAIT_SECTION_SCORE: &str = "personaguard_trait_section_score";
     /// Gauge {policy, trait, bound: min, max}: thresholds in force.
     pub const TRAIT_THRESHOLD: &str = "personaguard_trait_threshold";
     /// Counter {policy, trait, action, mode}: responses past the threshold. The action is the

@@ -42,6 +42,36 @@ pub enum Score {
     ResponseAvg,
     /// Projection at the last prompt token, known before the first token is generated.
     PromptLast,
+    /// Mean projection over the tokens of the answer, without those of the reasoning before it.
+    AnswerAvg,
+    /// Mean projection over the tokens of the reasoning.
+    ReasoningAvg,
+}
+
+impl Score {
+    /// Whether it is one of response tokens: of all, or of those of one section.
+    #[must_use]
+    pub fn is_of_response(self) -> bool {
+        self != Self::PromptLast
+    }
+
+    /// What most policies compare.
+    #[must_use]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The name, as policies give it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ResponseAvg => "ResponseAvg",
+            Self::PromptLast => "PromptLast",
+            Self::AnswerAvg => "AnswerAvg",
+            Self::ReasoningAvg => "ReasoningAvg",
+        }
+    }
 }
 
 /// Device on which a model runs.

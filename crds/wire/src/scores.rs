@@ -4,7 +4,7 @@ use crate::invalid::Invalid;
 use crate::limits::{MAX_NAME, MAX_RESPONSE_ID, is_count, is_name, is_score};
 use crate::sample::Sample;
 use jiff::Timestamp;
-use personaguard_terms::{ActionKind, Mode};
+use personaguard_terms::{ActionKind, Mode, Score};
 use serde::{Deserialize, Serialize};
 
 /// Scores of one trait under one policy since the process started.
@@ -15,6 +15,9 @@ pub struct TraitSummary {
     pub policy: String,
     /// Name of the `PersonaVector`.
     pub vector: String,
+    /// The score that counts.
+    #[serde(default, skip_serializing_if = "Score::is_default")]
+    pub score: Score,
     /// The action that the policy says.
     pub action: ActionKind,
     /// Whether it was taken: in mode `Audit` nothing is enforced.

@@ -1,13 +1,14 @@
 //! Breaches that are active: recent enough that their policy has not recovered yet. Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use personaguard_api::{LastBreach, PersonaPolicy, TraitScores};
+use personaguard_api::{LastBreach, PersonaPolicy, Score, TraitScores};
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ActiveBreach {
     pub(crate) policy: String,
     pub(crate) vector: String,
+    pub(crate) score: Score,
     pub(crate) breach: LastBreach,
     /// For how long it stays active, unless there is another one.
     pub(crate) left: Duration,
@@ -16,7 +17,7 @@ pub(crate) struct ActiveBreach {
 impl ActiveBreach {
     /// `evil 5.1 > 4.2`.
     pub(crate) fn comparison(&self) -> String {
-        comparison(&self.vector, &self.breach)
+        comparison(&self.vector, self.score, &self.breach)
     }
 
     /// How far the score is past the threshold.
@@ -46,6 +47,7 @@ pub(crate) fn active_breaches(
         Some(ActiveBreach {
             policy: name.to_owned(),
             vector: scores.vector.clone(),
+            score: scores.score,
             breach: breach.clone(),
             left,
         })
@@ -53,10 +55,12 @@ pub(crate) fn active_breaches(
     active.collect()
 }
 
-/// `evil 5.1 > 4.2`.
-pub(super) fn comparison(vector: &str, breach: &LastBreach) -> String {
+/// `evil 5.1 > 4.2`, with the score where it is not what most policies compare: `evil/AnswerAvg 5.1
+/// > 4.2`.
+pub(super) fn comparison(vector: &str, score: Score, breach: &LastBreach) -> String {
     let sign = if breach.score < breach.threshold { '<' } else { '>' };
-    format!("{vector} {:.1} {sign} {:.1}", breach.score, breach.threshold)
+    let name = if score.is_default() { String::new() } else { format!("/{}", score.name()) };
+    format!("{vector}{name} {:.1} {sign} {:.1}", breach.score, breach.threshold)
 }
 
 pub(super) fn excess(breach: &LastBreach) -> f64 {

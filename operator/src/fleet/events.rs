@@ -22,7 +22,7 @@ pub(super) async fn announce_breaches(
     for new in breaches.iter().filter(tells) {
         let note = format!(
             "{} in {name} under policy {} (pod {}, response {}).",
-            comparison(&new.vector, &new.breach),
+            comparison(&new.vector, new.score, &new.breach),
             new.policy,
             new.pod,
             new.breach.response_id

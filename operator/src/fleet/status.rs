@@ -170,8 +170,7 @@ fn reporting(
 
 /// The breach furthest past its threshold: one of the last breaches, or the worst one before.
 fn worst(before: Option<&str>, traits: &[TraitScores]) -> Option<String> {
-    let new =
-        traits.iter().filter_map(|scores| Some((&scores.vector, scores.last_breach.as_ref()?)));
+    let new = traits.iter().filter_map(|scores| Some((scores, scores.last_breach.as_ref()?)));
     let new = new.max_by(|(_, a), (_, b)| excess(a).total_cmp(&excess(b)));
     let known = before.and_then(|text| {
         let words: Vec<&str> = text.split(' ').collect();
@@ -181,7 +180,7 @@ fn worst(before: Option<&str>, traits: &[TraitScores]) -> Option<String> {
     match (known, new) {
         // The text has one decimal, so only a larger difference counts.
         (Some((text, known)), Some((_, new))) if excess(new) < known + 0.1 => Some(text.to_owned()),
-        (_, Some((vector, new))) => Some(comparison(vector, new)),
+        (_, Some((of, new))) => Some(comparison(&of.vector, of.score, new)),
         (known, None) => known.map(|(text, _)| text.to_owned()),
     }
 }

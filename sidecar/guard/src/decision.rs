@@ -7,6 +7,7 @@ pub use stop::{Breach, Stop};
 
 use crate::plan::{Plan, PlannedPolicy, Rule};
 use crate::running_score::RunningScore;
+use crate::section::{Section, Sections};
 use crate::unscored::UnscoredReason;
 use personaguard_terms::{Action, FailurePolicy, Release, Score};
 use rule_state::RuleState;
@@ -18,6 +19,10 @@ use std::sync::Arc;
 /// [`min_tokens`](PlannedPolicy::min_tokens) on (a shorter response is decided by
 /// [`Decision::finish`]); or, if the policy has a window, `past` of the last `of_last` tokens. A
 /// `PromptLast` rule is decided by [`Decision::add_prompt`].
+///
+/// Of an `AnswerAvg` or `ReasoningAvg` rule, all of that is about the tokens of that section: the
+/// others neither count nor wait for it. Reasoning that is shorter than `min_tokens` is decided
+/// when the answer begins.
 #[derive(Debug)]
 pub struct Decision {
     plan: Arc<Plan>,
@@ -33,7 +38,8 @@ pub struct Decision {
     stop: Option<Stop>,
     redaction: Option<Arc<str>>,
     prompt_scored: bool,
-    tokens_scored: usize,
+    /// Of the tokens that were scored.
+    sections: Sections,
     finished: bool,
     /// Tokens that every rule which holds back has let go.
     cleared: usize,
@@ -63,7 +69,7 @@ impl Decision {
             stop: closed.then_some(Stop::Unscorable),
             redaction: None,
             prompt_scored: false,
-            tokens_scored: 0,
+            sections: Sections::default(),
             finished: false,
             cleared: 0,
             sampled,
@@ -109,24 +115,52 @@ impl Decision {
     }
 
     /// Takes the projections at the next response token, one for each of [`Plan::vectors`].
-    pub fn add_token(&mut self, projections: &[f32]) {
-        self.tokens_scored += 1;
-        self.add(projections, RunningScore::add_token);
-        self.judge_windows(projections);
-        let scored = self.tokens_scored;
+    pub fn add_token(&mut self, projections: &[f32], section: Section) {
+        let (section, revealed) = self.sections.push(section);
+        if let Some(section) = revealed {
+            self.reveal(section);
+        }
+        self.add(projections, |score, projection| score.add_token(projection, section));
+        self.judge_windows(projections, section);
+        let sections = self.sections;
         self.judge(|rule, policy| {
             // A response that may be written again is judged as a whole.
             let whole = rule.action.kind().release() == Release::AtEnd;
-            let due = scored >= policy.min_tokens && !whole;
-            due && rule.score == Score::ResponseAvg && policy.window.is_none()
+            let is_enough = is_decided(sections, rule, policy) && !whole;
+            is_enough && rule.score.is_of_response() && policy.window.is_none()
         });
         self.clear();
+    }
+
+    /// What came so far was reasoning: the tokens of unknown section no longer count as the answer.
+    pub fn set_reasoning(&mut self) {
+        if self.sections.set_reasoning() {
+            self.reveal(Section::Reasoning);
+        }
+    }
+
+    /// Tokens of reasoning, as far as that is known.
+    #[must_use]
+    pub fn reasoning_tokens(&self) -> usize {
+        self.sections.reasoning()
+    }
+
+    /// The tokens of unknown section were of this one.
+    fn reveal(&mut self, section: Section) {
+        self.scores.iter_mut().for_each(|score| score.reveal(section));
+        let other = match section {
+            Section::Unknown => return,
+            Section::Reasoning => Score::AnswerAvg,
+            Section::Answer => Score::ReasoningAvg,
+        };
+        let rules = self.plan.rules.iter().zip(&mut self.rules);
+        rules.filter(|(rule, _)| rule.score == other).for_each(|(_, state)| state.forget_tokens());
     }
 
     /// All tokens of the response were scored.
     pub fn finish(&mut self) {
         self.finished = true;
-        self.judge(|rule, policy| rule.score == Score::ResponseAvg && policy.window.is_none());
+        self.judge(|rule, policy| rule.score.is_of_response() && policy.window.is_none());
         self.clear();
     }
 
@@ -204,6 +238,8 @@ impl Decision {
         match rule.score {
             Score::PromptLast => score.prompt_last(),
             Score::ResponseAvg => score.response_avg(),
+            Score::AnswerAvg => score.answer_avg(),
+            Score::ReasoningAvg => score.reasoning_avg(),
         }
     }
 
@@ -219,7 +255,7 @@ impl Decision {
         &self.plan
     }
 
-    fn add(&mut self, projections: &[f32], add: fn(&mut RunningScore, f32) -> bool) {
+    fn add(&mut self, projections: &[f32], add: impl Fn(&mut RunningScore, f32) -> bool) {
         for vector in 0..self.scores.len() {
             let reason = match projections.get(vector) {
                 None => UnscoredReason::MissingProjection,
@@ -259,11 +295,11 @@ impl Decision {
     }
 
     /// Judges rules by single tokens, where the policy has a window.
-    fn judge_windows(&mut self, projections: &[f32]) {
+    fn judge_windows(&mut self, projections: &[f32], section: Section) {
         let plan = Arc::clone(&self.plan);
         for (index, rule) in plan.rules.iter().enumerate() {
             let window = plan.policies[rule.policy].window;
-            let Some(window) = window.filter(|_| rule.score == Score::ResponseAvg) else {
+            let Some(window) = window.filter(|_| counts(section, rule.score)) else {
                 continue;
             };
             let projection = projections.get(rule.vector).copied().map_or(f64::NAN, f64::from);
@@ -317,21 +353,37 @@ impl Decision {
         if self.rules[index].is_unscored() || !(acts || closed) {
             return usize::MAX;
         }
+        let (tokens, counted) = (self.sections.tokens(), self.sections.of(rule.score));
         match (rule.score, policy.window) {
             // Decided for good at the prompt. A policy that fails closed still waits for each
             // token's own score.
             (Score::PromptLast, _) if !self.prompt_scored => 0,
             (Score::PromptLast, _) if !closed => usize::MAX,
-            (Score::PromptLast, _) => self.tokens_scored,
-            (Score::ResponseAvg, _) if !acts || self.finished => self.tokens_scored,
-            (Score::ResponseAvg, _) if release == Release::AtEnd => 0,
-            (Score::ResponseAvg, Some(window)) => {
-                self.tokens_scored - self.rules[index].tokens_in_doubt(window.of_last)
-            }
-            (Score::ResponseAvg, None) if self.tokens_scored >= policy.min_tokens => {
-                self.tokens_scored
-            }
-            (Score::ResponseAvg, None) => 0,
+            (Score::PromptLast, _) => tokens,
+            _ if !acts || self.finished => tokens,
+            _ if release == Release::AtEnd => 0,
+            _ if counted.is_empty() || self.sections.is_over(rule.score) => tokens,
+            (_, Some(window)) => match self.rules[index].tokens_in_doubt(window.of_last) {
+                0 => tokens,
+                doubtful => counted.end - doubtful,
+            },
+            (_, None) if is_decided(self.sections, rule, policy) => tokens,
+            (_, None) => counted.start,
         }
+    }
+}
+
+/// Whether a running mean decides by now: there are enough tokens that count, or all that will be.
+fn is_decided(sections: Sections, rule: &Rule, policy: &PlannedPolicy) -> bool {
+    sections.of(rule.score).len() >= policy.min_tokens || sections.is_over(rule.score)
+}
+
+/// Whether a token of a section counts for a score.
+fn counts(section: Section, score: Score) -> bool {
+    match score {
+        Score::PromptLast => false,
+        Score::ResponseAvg => true,
+        Score::AnswerAvg => section != Section::Reasoning,
+        Score::ReasoningAvg => section != Section::Answer,
     }
 }

@@ -7,7 +7,7 @@
 //! - [`Overrides`]: what one request asks for on top, within the bounds of the policies.
 //! - [`PolicySampler`]: which policies look at a response.
 //! - [`Decision`]: the state machine of one response. Fed projections, it says how many tokens may
-//!   leave.
+//!   leave. Each token belongs to a [`Section`], by which a policy may tell which of them count.
 //! - [`Holdback`], [`Sentences`]: the tokens between decoder and client, and where text is cut.
 //! - [`BackOff`], [`repetition`]: how far steering is reduced because it costs coherence.
 
@@ -21,6 +21,7 @@ mod refusal;
 mod repetition;
 mod running_score;
 mod sampler;
+mod section;
 mod sentences;
 mod unscored;
 mod vector;
@@ -37,6 +38,7 @@ pub use refusal::Refusal;
 pub use repetition::repetition;
 pub use running_score::RunningScore;
 pub use sampler::PolicySampler;
+pub use section::Section;
 pub use sentences::Sentences;
 pub use unscored::UnscoredReason;
 pub use vector::{ModelFacts, Vectors};

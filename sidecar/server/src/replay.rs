@@ -53,8 +53,16 @@ pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> Result<(), Repla
                 None => "",
             };
             let number = |value: Option<f64>| value.map_or("-".into(), |value| value.to_string());
+            let sections = match score.reasoning_avg {
+                None => String::new(),
+                reasoning => format!(
+                    "  reasoning_avg {}  answer_avg {}",
+                    number(reasoning),
+                    number(score.answer_avg)
+                ),
+            };
             print(&format!(
-                "{id}  {}  prompt_last {}  response_avg {}{comparison}",
+                "{id}  {}  prompt_last {}  response_avg {}{sections}{comparison}",
                 score.vector,
                 number(score.prompt_last),
                 number(score.response_avg)

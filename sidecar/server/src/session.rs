@@ -4,7 +4,9 @@
 mod admission;
 mod extension;
 mod record;
+mod sections;
 
 pub(crate) use admission::{decide, not_ready, system_prompt_key};
 pub(crate) use extension::{ReportOptions, extension, overrides_only};
 pub(crate) use record::{Exchange, Record};
+pub(crate) use sections::{SectionReader, TAGS, begun, begun_at_end};

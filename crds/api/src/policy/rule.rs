@@ -15,9 +15,9 @@ use std::fmt;
 #[schemars(transform = add_action_rules)]
 #[x_kube(
     validation = (
-        "self.action != 'Regenerate' || self.score == 'ResponseAvg'",
+        "self.action != 'Regenerate' || self.score != 'PromptLast'",
         "a new answer does not change the score of its prompt: action Regenerate goes with score \
-         ResponseAvg"
+         ResponseAvg, AnswerAvg or ReasoningAvg"
     ),
     validation = (
         "!has(self.requests) || has(self.threshold) || !(self.requests.block || \
@@ -34,8 +34,10 @@ pub struct TraitRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
     /// The score that is compared with the threshold. `ResponseAvg`: mean projection over the
-    /// response tokens. `PromptLast`: projection at the last prompt token, known before the first
-    /// token is generated.
+    /// response tokens, reasoning and answer together. `AnswerAvg`, `ReasoningAvg`: the same over
+    /// the tokens of one of them, which alone then count as evidence and are held back.
+    /// `PromptLast`: projection at the last prompt token, known before the first token is
+    /// generated.
     #[serde(default)]
     pub score: Score,
     /// What to do.

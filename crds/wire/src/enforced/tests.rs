@@ -47,6 +47,7 @@ fn issue_15_14_whatever_is_loosened_in_the_text_changes_the_digest() {
         ("threshold", |it| it.policies[0].traits[0].max = Some(1e9)),
         ("no threshold", |it| it.policies[0].traits[0].max = None),
         ("infinite threshold", |it| it.policies[0].traits[0].max = Some(f64::INFINITY)),
+        ("score", |it| it.policies[0].traits[0].score = Score::ReasoningAvg),
         ("action", |it| it.policies[0].traits[0].action = Action::Audit),
         ("mode", |it| it.policies[0].mode = Mode::Audit),
         ("selector", |it| {

@@ -9,6 +9,7 @@ fn an_alert_has_the_labels_of_the_rule_and_a_severity_by_its_action() {
     let breach = ActiveBreach {
         policy: "no-villains".into(),
         vector: "evil".into(),
+        score: personaguard_api::Score::default(),
         breach: LastBreach {
             at: Time(at),
             score: 5.14,

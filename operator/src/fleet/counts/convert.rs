@@ -70,6 +70,7 @@ fn scores(summary: &TraitSummary, now: Timestamp) -> TraitScores {
     TraitScores {
         policy: summary.policy.clone(),
         vector: summary.vector.clone(),
+        score: summary.score,
         action: summary.action,
         mode: summary.mode,
         scored: summary.scored,

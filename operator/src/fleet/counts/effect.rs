@@ -1,12 +1,13 @@
 //! What a push changed. Pure.
 
-use personaguard_api::{ActionKind, AuditLogCut, LastBreach, Mode, PodCounts, TraitScores};
+use personaguard_api::{ActionKind, AuditLogCut, LastBreach, Mode, PodCounts, Score, TraitScores};
 
 /// A breach that was not known before.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NewBreach {
     pub(crate) policy: String,
     pub(crate) vector: String,
+    pub(crate) score: Score,
     pub(crate) pod: String,
     pub(crate) action: ActionKind,
     pub(crate) mode: Mode,
@@ -94,6 +95,7 @@ fn new_breaches(before: Option<&PodCounts>, after: &PodCounts) -> Vec<NewBreach>
         (scores.breaches > before).then(|| NewBreach {
             policy: scores.policy.clone(),
             vector: scores.vector.clone(),
+            score: scores.score,
             pod: after.name.clone(),
             action: scores.action,
             mode: scores.mode,

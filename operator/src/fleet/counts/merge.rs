@@ -49,11 +49,12 @@ pub(super) fn merge_into(list: &mut Vec<TraitScores>, scores: &TraitScores, max_
 fn merge(a: &TraitScores, b: &TraitScores) -> TraitScores {
     let (mean, sum_squared_deviations) = merge_moments(a, b);
     let latest = if last_breach_at(b) > last_breach_at(a) { b } else { a };
-    // Action and mode belong together.
+    // Score, action and mode belong together.
     let said = if latest.last_breach.is_some() { latest } else { b };
     TraitScores {
         policy: a.policy.clone(),
         vector: a.vector.clone(),
+        score: said.score,
         action: said.action,
         mode: said.mode,
         scored: sum(a.scored, b.scored),

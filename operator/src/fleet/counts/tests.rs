@@ -23,6 +23,7 @@ fn report(instance: &str, sequence: u64, responses: u64, scores: &[f64]) -> Side
         traits: vec![TraitSummary {
             policy: "no-villains".into(),
             vector: "evil".into(),
+            score: personaguard_api::Score::default(),
             action: ActionKind::Alert,
             mode: Mode::Enforce,
             scored: scores.len() as u64,

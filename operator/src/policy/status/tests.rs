@@ -167,6 +167,7 @@ fn a_breach_is_shown_until_the_policy_recovers() {
     let scores = |minute: i64| TraitScores {
         policy: "no-villains".into(),
         vector: "evil".into(),
+        score: personaguard_api::Score::default(),
         action: ActionKind::Block,
         mode: personaguard_api::Mode::Enforce,
         scored: 2,

@@ -49,6 +49,11 @@ impl RuleState {
         self.recent = self.recent << 1 | u64::from(past);
     }
 
+    /// The tokens so far do not count after all.
+    pub(super) fn forget_tokens(&mut self) {
+        self.recent = 0;
+    }
+
     /// How many of the last tokens are past the threshold.
     pub(super) fn past_of_last(&self, tokens: u32) -> u32 {
         (self.recent & lowest_bits(tokens)).count_ones()

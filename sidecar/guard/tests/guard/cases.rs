@@ -1,7 +1,7 @@
 //! Random policies and responses, and what reaches the client of them.
 
 use crate::fixtures::{VECTORS, bare_policy, bare_rule, plan, redacts, vector_index, vector_name};
-use personaguard_guard::{Decision, Holdback, Plan, Stop, UnscoredReason};
+use personaguard_guard::{Decision, Holdback, Plan, Section, Stop, UnscoredReason};
 use personaguard_terms::{
     Action, Capping, Coherence, Evidence, EvidenceWindow, FailurePolicy, Mode, Positions, Score,
     Steering,
@@ -18,6 +18,40 @@ pub(crate) struct Case {
     pub(crate) tokens: Vec<Vec<f32>>,
     /// Whether the client reads after each token; what it does not read then, it reads later.
     pub(crate) reads: Vec<bool>,
+    pub(crate) sections: Sections,
+}
+
+/// Which tokens are the reasoning: the first ones. It is known from some token on, or, with neither
+/// reasoning nor an answer, never.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sections {
+    /// Tokens whose section is not known when they come.
+    pub(crate) unknown: usize,
+    pub(crate) reasoning: usize,
+}
+
+impl Sections {
+    /// What a server says of a token.
+    fn of(self, token: usize) -> Section {
+        if token < self.unknown {
+            Section::Unknown
+        } else if token < self.reasoning {
+            Section::Reasoning
+        } else {
+            Section::Answer
+        }
+    }
+}
+
+fn sections() -> impl Strategy<Value = Sections> {
+    prop_oneof![
+        1 => Just(Sections { unknown: usize::MAX, reasoning: 0 }),
+        2 => (0..20_usize).prop_map(|reasoning| Sections { unknown: 0, reasoning }),
+        2 => (0..12_usize, 0..20_usize).prop_map(|(unknown, reasoning)| {
+            let unknown = if reasoning == 0 { unknown } else { unknown.min(reasoning) };
+            Sections { unknown, reasoning }
+        }),
+    ]
 }
 
 fn projection() -> impl Strategy<Value = f32> {
@@ -51,7 +85,12 @@ fn rule() -> impl Strategy<Value = ResolvedTrait> {
         2 => Just(redacts()),
         2 => Just(Action::Block),
     ];
-    let score = prop_oneof![3 => Just(Score::ResponseAvg), 1 => Just(Score::PromptLast)];
+    let score = prop_oneof![
+        3 => Just(Score::ResponseAvg),
+        1 => Just(Score::PromptLast),
+        2 => Just(Score::AnswerAvg),
+        2 => Just(Score::ReasoningAvg),
+    ];
     (0..VECTORS, action, score, -12.0..8.0_f64, 0.0..12.0_f64, 0..3).prop_map(
         |(vector, action, score, min, width, sides)| ResolvedTrait {
             vector: vector_name(vector),
@@ -84,8 +123,16 @@ pub(crate) fn reads() -> impl Strategy<Value = Vec<bool>> {
 pub(crate) fn case(mode: impl Strategy<Value = Mode>) -> impl Strategy<Value = Case> {
     let projections = || prop::collection::vec(projection(), VECTORS);
     let policies = prop::collection::vec(policy(mode), 0..4);
-    (policies, projections(), prop::collection::vec(projections(), 0..30), reads())
-        .prop_map(|(policies, prompt, tokens, reads)| Case { policies, prompt, tokens, reads })
+    let tokens = prop::collection::vec(projections(), 0..30);
+    (policies, projections(), tokens, reads(), sections()).prop_map(
+        |(policies, prompt, tokens, reads, sections)| Case {
+            policies,
+            prompt,
+            tokens,
+            reads,
+            sections,
+        },
+    )
 }
 
 /// What reached the client, and how it ended.
@@ -116,7 +163,11 @@ pub(crate) fn run_under(case: &Case, plan: Arc<Plan>) -> Seen {
         if decision.stop().is_some() {
             break;
         }
-        decision.add_token(&pick(token, &order));
+        let section = case.sections.of(index);
+        if section == Section::Answer && case.sections.reasoning > 0 {
+            decision.set_reasoning();
+        }
+        decision.add_token(&pick(token, &order), section);
         held.push(index);
         if case.reads[index] {
             drain(&decision, &mut held, &mut seen);

@@ -1,6 +1,6 @@
 //! Invariants 1, 2 and 9.
 
-use crate::cases::{Case, case, policy, reads, run};
+use crate::cases::{Case, Sections, case, policy, reads, run};
 use crate::fixtures::{VECTORS, plan, plan_with};
 use crate::reference::allowed;
 use personaguard_guard::{Decision, Stop, UnscoredReason};
@@ -45,7 +45,8 @@ proptest! {
         reads in reads(),
     ) {
         let tokens = vec![vec![0.0; VECTORS]; total];
-        let mut case = Case { policies, prompt: vec![0.0; VECTORS], tokens, reads };
+        let sections = Sections::default();
+        let mut case = Case { policies, prompt: vec![0.0; VECTORS], tokens, reads, sections };
         // Rules that only record, so that nothing else stops the response.
         for rule in case.policies.iter_mut().flat_map(|policy| &mut policy.traits) {
             rule.action = Action::Alert;

@@ -16,6 +16,7 @@ mod overrides;
 mod plan;
 mod reference;
 mod sampling;
+mod sections;
 mod sentences;
 mod unscorable;
 mod vectors;

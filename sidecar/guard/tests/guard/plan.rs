@@ -1,7 +1,7 @@
 //! Plans of several policies, and plans that steer further.
 
 use crate::fixtures::{bare_rule, block, plan, policy_of};
-use personaguard_guard::{Decision, Stop, UnscoredReason};
+use personaguard_guard::{Decision, Section, Stop, UnscoredReason};
 use personaguard_terms::{
     Action, Capping, Coefficient, Coherence, ConditionAt, FailurePolicy, Positions, Regeneration,
     Sampling, Steering, SteeringCondition,
@@ -44,7 +44,7 @@ fn an_attempt_is_steered_further_with_each_number_and_never_past_the_limit() {
     let mut decision = Decision::new(plan);
     decision.add_prompt(&[0.0]);
     for projection in [0.0, 9.0, 0.0] {
-        decision.add_token(&[projection]);
+        decision.add_token(&[projection], Section::Unknown);
         assert_eq!(decision.releasable(3), 0);
     }
     decision.finish();
@@ -144,7 +144,7 @@ fn number_9_a_projection_that_is_no_number_is_never_within() {
                 let mut decision = Decision::new(plan(&[block(2, 5.0, failure_policy)]));
                 decision.add_prompt(&[if at == 0 { value } else { 0.0 }]);
                 for token in 1..4 {
-                    decision.add_token(&[if at == token { value } else { 0.0 }]);
+                    decision.add_token(&[if at == token { value } else { 0.0 }], Section::Unknown);
                 }
                 decision.finish();
                 assert_eq!(decision.unscored(), Some(UnscoredReason::NotFinite));

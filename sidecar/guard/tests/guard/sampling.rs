@@ -2,7 +2,7 @@
 
 use crate::cases::{case, measured, pick};
 use crate::fixtures::{block, plan};
-use personaguard_guard::Decision;
+use personaguard_guard::{Decision, Section};
 use personaguard_terms::{Action, FailurePolicy, Mode, Sampling};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -29,7 +29,9 @@ proptest! {
         let mut all = Decision::new(Arc::clone(&plan));
         for decision in [&mut some, &mut all] {
             decision.add_prompt(&pick(&case.prompt, &order));
-            case.tokens.iter().for_each(|token| decision.add_token(&pick(token, &order)));
+            for token in &case.tokens {
+                decision.add_token(&pick(token, &order), Section::Unknown);
+            }
             decision.finish();
         }
         for (index, rule) in plan.rules.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use crate::cases::reads;
 use crate::fixtures::{plan, redact};
-use personaguard_guard::{Decision, Holdback, Sentences, Stop};
+use personaguard_guard::{Decision, Holdback, Section, Sentences, Stop};
 use personaguard_terms::EvidenceWindow;
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ proptest! {
         let (mut held, mut sentences) = (Holdback::default(), Sentences::default());
         let mut left = Vec::new();
         for (index, piece) in pieces.iter().enumerate().take(at + 1) {
-            decision.add_token(&[if index == at { 2.0 } else { 0.0 }]);
+            decision.add_token(&[if index == at { 2.0 } else { 0.0 }], Section::Unknown);
             held.push(index);
             sentences.push(piece);
             let limit = sentences.floor(decision.releasable(held.pushed()));

@@ -5,6 +5,7 @@ use super::call_reader::CallReader;
 use super::piece::{self, Piece};
 use super::reasoning::{ReasoningReader, Sorted};
 use crate::openai::Usage;
+use crate::session::SectionReader;
 use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Holdback, Sentences, Stop};
 use personaguard_model::{End, Prefill, Token, Tokenizer};
@@ -27,6 +28,8 @@ pub(super) struct Attempt {
     tail: Option<Piece>,
     /// Whether the policy's own text has left.
     is_replaced: bool,
+    /// Which tokens count as reasoning, whatever the client is shown of it.
+    sections: SectionReader,
     /// Where reasoning is told apart.
     reasoning: Option<ReasoningReader>,
     /// Where functions may be called.
@@ -36,6 +39,7 @@ pub(super) struct Attempt {
 impl Attempt {
     pub(super) fn new(
         decision: Decision,
+        sections: SectionReader,
         reasoning: Option<ReasoningReader>,
         calls: Option<CallReader>,
     ) -> Self {
@@ -50,6 +54,7 @@ impl Attempt {
             sentences: Sentences::default(),
             tail: None,
             is_replaced: false,
+            sections,
             reasoning,
             calls,
         }
@@ -60,16 +65,18 @@ impl Attempt {
         self.decision.add_prompt(&prompt.projections);
     }
 
-    /// Takes a token; with a tokenizer, its log probability is reported.
-    pub(super) fn add_token(&mut self, token: Token, logprobs: Option<&Tokenizer>, retain: Retain) {
+    pub(super) fn add_token(&mut self, token: Token, tokenizer: &Tokenizer, retain: Retain) {
         self.usage = self.usage.with_completion(self.usage.completion_tokens + 1);
-        self.decision.add_token(&token.projections);
+        // By the token's own text, which a stop string that may have begun does not delay.
+        self.sections.push(&String::from_utf8_lossy(tokenizer.token_bytes(token.id)));
+        let section = self.sections.section(self.sections.bytes());
+        self.decision.add_token(&token.projections, section);
         self.sentences.push(&token.text);
         if retain.text {
             self.tokens.push(token.id);
             self.text.push_str(&token.text);
         }
-        let logprob = logprobs.map(|tokenizer| piece::logprob(&token, tokenizer));
+        let logprob = retain.logprobs.then(|| piece::logprob(&token, tokenizer));
         self.held.push(Piece { text: token.text, logprob });
         if retain.projections {
             self.projections.push(token.projections);
@@ -203,4 +210,6 @@ pub(super) struct Retain {
     pub(super) projections: bool,
     /// Ids and text, for the conversation log and the check of coherence.
     pub(super) text: bool,
+    /// Log probabilities, until the token leaves.
+    pub(super) logprobs: bool,
 }

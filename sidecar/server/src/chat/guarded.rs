@@ -10,7 +10,7 @@ use super::scores::score_report;
 use crate::http::ApiError;
 use crate::openai::{FinishReason, ScoreReport, Usage};
 use crate::runtime::ActiveModel;
-use crate::session::{Exchange, Record, ReportOptions};
+use crate::session::{Exchange, Record, ReportOptions, SectionReader};
 use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Stop};
 use personaguard_model::{Event, FinishReason as EndReason, Generation};
@@ -37,6 +37,8 @@ pub(super) struct Setup {
     pub(super) coherence: Option<CoherenceCheck>,
     pub(super) with_logprobs: bool,
     pub(super) report: ReportOptions,
+    /// How sections are told apart for the policies.
+    pub(super) sections: SectionReader,
     /// Where reasoning is told apart.
     pub(super) reasoning: Option<ReasoningReader>,
     /// What can be called, if anything.
@@ -69,7 +71,7 @@ pub(super) enum Output {
 
 impl GuardedGeneration {
     pub(super) fn new(generation: Generation, decision: Decision, setup: Setup) -> Self {
-        let attempt = Attempt::new(decision, setup.reasoning.clone(), setup.call_reader());
+        let attempt = setup.attempt(decision);
         Self { generation: Some(generation), attempt, setup, is_closed: false }
     }
 
@@ -125,12 +127,12 @@ impl GuardedGeneration {
         let retain = Retain {
             projections: self.setup.report.tokens,
             text: self.setup.prompt.is_some() || self.setup.coherence.is_some(),
+            logprobs: self.setup.with_logprobs,
         };
         match event {
             Some(Event::Prefill(prompt)) => self.attempt.add_prompt(&prompt),
             Some(Event::Token(token)) => {
-                let tokenizer = || self.setup.active.engine.model().tokenizer();
-                let tokenizer = self.setup.with_logprobs.then(tokenizer);
+                let tokenizer = self.setup.active.engine.model().tokenizer();
                 self.attempt.add_token(token, tokenizer, retain);
             }
             Some(Event::End(end)) => {
@@ -172,20 +174,20 @@ impl GuardedGeneration {
 
     /// After an attempt: begins another one, or takes the best of them all.
     fn retry(&mut self) {
-        let call_reader = self.setup.call_reader();
-        let Setup { retry, record, active, reasoning, .. } = &mut self.setup;
-        let Some(further) = retry else { return };
-        if let Some((generation, decision)) = further.next(active, &self.attempt) {
-            record.again();
-            let next = Attempt::new(decision, reasoning.clone(), call_reader);
-            record.discard(further.keep(std::mem::replace(&mut self.attempt, next)));
+        let Some(mut further) = self.setup.retry.take() else { return };
+        if let Some((generation, decision)) = further.next(&self.setup.active, &self.attempt) {
+            let next = self.setup.attempt(decision);
+            let before = std::mem::replace(&mut self.attempt, next);
+            self.setup.record.again();
+            self.setup.record.discard(further.keep(before));
+            self.setup.retry = Some(further);
             self.generation = Some(generation);
             return;
         }
-        if let Some(best) = retry.take().and_then(Retry::best)
+        if let Some(best) = further.best()
             && best.distance() <= self.attempt.distance()
         {
-            record.discard(self.attempt.usage.completion_tokens);
+            self.setup.record.discard(self.attempt.usage.completion_tokens);
             self.attempt = best;
         }
     }
@@ -218,7 +220,8 @@ impl GuardedGeneration {
         let Setup { report, record, .. } = &self.setup;
         let scores =
             score_report(&attempt.decision, &attempt.projections, *report, record.attempts());
-        Ok(Output::End { finish_reason, usage: attempt.usage, scores })
+        let usage = attempt.usage.with_reasoning(attempt.decision.reasoning_tokens());
+        Ok(Output::End { finish_reason, usage, scores })
     }
 
     fn failure(&self) -> ApiError {
@@ -232,6 +235,11 @@ impl GuardedGeneration {
 }
 
 impl Setup {
+    fn attempt(&self, decision: Decision) -> Attempt {
+        let (sections, reasoning) = (self.sections.clone(), self.reasoning.clone());
+        Attempt::new(decision, sections, reasoning, self.call_reader())
+    }
+
     fn call_reader(&self) -> Option<CallReader> {
         self.callables.as_ref().map(|callables| CallReader::new(Arc::clone(callables)))
     }

@@ -3,20 +3,8 @@
 
 use super::held_text::HeldText;
 use super::piece::Piece;
-use personaguard_model::Model;
+use crate::session::{TAGS, begun_at_end};
 use std::collections::VecDeque;
-
-/// What reasoning begins and ends with.
-const TAGS: [(&str, &str); 6] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<seed:think>", "</seed:think>"),
-    ("[THINK]", "[/THINK]"),
-];
-/// Tokens at the end of a prompt in which a tag may stand.
-const TAIL: usize = 16;
 
 /// A piece of what a model writes.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,14 +32,6 @@ enum State {
     /// Reasoning has ended, and nothing but space has come.
     Thought,
     Saying,
-}
-
-/// The tag that ends the reasoning which a prompt begins, if it begins any: some templates write
-/// the first tag themselves.
-pub(super) fn begun(model: &Model, prompt: &[u32]) -> Option<&'static str> {
-    let tail = &prompt[prompt.len().saturating_sub(TAIL)..];
-    let text = model.tokenizer().decode_with_control(tail);
-    TAGS.iter().find(|(open, _)| text.trim_end().ends_with(open)).map(|(_, close)| *close)
 }
 
 impl ReasoningReader {
@@ -145,11 +125,6 @@ impl ReasoningReader {
         self.state = State::Saying;
         self.ready.extend(self.held.take_all().into_iter().map(Sorted::Said));
     }
-}
-
-/// How many bytes at the end of a text may begin a tag.
-fn begun_at_end(text: &str, tag: &str) -> usize {
-    (1..tag.len()).rev().find(|&length| text.ends_with(&tag[..length])).unwrap_or(0)
 }
 
 #[cfg(test)]

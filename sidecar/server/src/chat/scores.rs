@@ -35,6 +35,7 @@ fn policies(decision: &Decision) -> Vec<PolicyInfo> {
 
 fn scores(decision: &Decision) -> Vec<TraitScore> {
     let plan = decision.plan();
+    let has_reasoning = decision.reasoning_tokens() > 0;
     let score = |(index, rule): (usize, &personaguard_guard::Rule)| {
         let (vector, score) = (&plan.vectors[rule.vector], decision.running_score(rule.vector));
         TraitScore {
@@ -44,6 +45,8 @@ fn scores(decision: &Decision) -> Vec<TraitScore> {
             layer: vector.layer.0,
             prompt_last: score.and_then(RunningScore::prompt_last),
             response_avg: score.and_then(RunningScore::response_avg),
+            reasoning_avg: has_reasoning.then(|| score?.reasoning_avg()).flatten(),
+            answer_avg: has_reasoning.then(|| score?.answer_avg()).flatten(),
             score: rule.score,
             threshold: threshold(rule.bounds),
             breached: decision.is_breached(index),

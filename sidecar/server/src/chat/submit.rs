@@ -3,13 +3,13 @@
 use super::call::Callables;
 use super::coherence::CoherenceCheck;
 use super::guarded::{GuardedGeneration, Prompt, Setup};
-use super::reasoning::{ReasoningReader, begun};
+use super::reasoning::ReasoningReader;
 use super::request::{ChatRequest, Reasoning};
 use super::retry::Retry;
 use super::{grammar, prompt};
 use crate::http::ApiError;
 use crate::runtime::{ActiveModel, AppState, interventions};
-use crate::session::Record;
+use crate::session::{Record, SectionReader, begun};
 use personaguard_guard::{Decision, Plan};
 use personaguard_model::{GenerateRequest, SubmitError, VectorError};
 use std::sync::Arc;
@@ -68,15 +68,19 @@ impl ChatJob {
         }
     }
 
-    /// Only a chat has reasoning, and only an answer that may have any words.
-    fn reasoning_reader(&self, prompt: &[u32]) -> Option<ReasoningReader> {
+    /// How reasoning is told apart: for the policies, and for the client. Only a chat has
+    /// reasoning, and only an answer that may have any words.
+    fn reasoning_readers(&self, prompt: &[u32]) -> (SectionReader, Option<ReasoningReader>) {
         let request = &self.request;
-        let is_told_apart = request.text.is_none() && request.reasoning != Reasoning::InContent;
-        is_told_apart.then(|| {
-            let model = self.active.engine.model();
-            let begun = request.is_free().then(|| begun(model, prompt)).flatten();
-            ReasoningReader::new(begun, request.reasoning == Reasoning::Apart)
-        })
+        if request.text.is_some() {
+            return (SectionReader::undivided(), None);
+        }
+        let model = self.active.engine.model();
+        let begun = request.is_free().then(|| begun(model, prompt)).flatten();
+        let is_told_apart = request.reasoning != Reasoning::InContent;
+        let is_shown = request.reasoning == Reasoning::Apart;
+        let reader = is_told_apart.then(|| ReasoningReader::new(begun, is_shown));
+        (SectionReader::of_model(begun), reader)
     }
 
     fn submit_choice(
@@ -95,12 +99,14 @@ impl ChatJob {
             messages: self.request.messages.clone(),
             tokens: unexplained.to_vec(),
         });
+        let (sections, reasoning) = self.reasoning_readers(&generate.prompt);
         let setup = Setup {
             retry: Retry::new(&generate, decision.plan()),
             coherence: CoherenceCheck::new(app, Arc::clone(&active), &decision, &generate.prompt),
             with_logprobs: self.request.logprobs.is_some(),
             report: self.request.report,
-            reasoning: self.reasoning_reader(&generate.prompt),
+            sections,
+            reasoning,
             active,
             record,
             callables,

@@ -69,6 +69,11 @@ pub(crate) struct TraitScore {
     pub(crate) layer: u32,
     pub(crate) prompt_last: Option<f64>,
     pub(crate) response_avg: Option<f64>,
+    /// Of each section, where the response has reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning_avg: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_avg: Option<f64>,
     /// The score that is compared with the threshold.
     pub(crate) score: Score,
     pub(crate) threshold: Option<ThresholdInfo>,

@@ -11,6 +11,9 @@ pub(crate) struct Usage {
     /// Where this server has read the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_tokens_details: Option<PromptDetails>,
+    /// Where this server has written the response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetails>,
 }
 
 /// The field `prompt_tokens_details`.
@@ -19,10 +22,22 @@ struct PromptDetails {
     cached_tokens: usize,
 }
 
+/// The field `completion_tokens_details`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: usize,
+}
+
 impl Usage {
     pub(crate) fn new(prompt_tokens: usize, completion_tokens: usize) -> Self {
         let total_tokens = prompt_tokens + completion_tokens;
-        Self { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details: None }
+        Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            prompt_tokens_details: None,
+            completion_tokens_details: None,
+        }
     }
 
     /// The same, with so many tokens of the prompt from the prefix cache.
@@ -36,6 +51,18 @@ impl Usage {
     pub(crate) fn with_completion(self, completion_tokens: usize) -> Self {
         let total_tokens = self.prompt_tokens + completion_tokens;
         Self { completion_tokens, total_tokens, ..self }
+    }
+
+    /// The same, with so many tokens of reasoning among those of the response.
+    #[must_use]
+    pub(crate) fn with_reasoning(self, reasoning_tokens: usize) -> Self {
+        let details = CompletionDetails { reasoning_tokens };
+        Self { completion_tokens_details: Some(details), ..self }
+    }
+
+    /// Tokens of reasoning.
+    pub(crate) fn reasoning_tokens(self) -> usize {
+        self.completion_tokens_details.unwrap_or_default().reasoning_tokens
     }
 
     /// Tokens of the prompt that came from the prefix cache.
@@ -53,6 +80,12 @@ impl Usage {
                 .into_iter()
                 .flatten()
                 .min_by_key(|details| details.cached_tokens),
+            completion_tokens_details: self
+                .completion_tokens_details
+                .or(other.completion_tokens_details)
+                .map(|_| CompletionDetails {
+                    reasoning_tokens: self.reasoning_tokens() + other.reasoning_tokens(),
+                }),
             ..Self::new(
                 self.prompt_tokens.max(other.prompt_tokens),
                 self.completion_tokens + other.completion_tokens,

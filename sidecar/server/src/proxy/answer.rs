@@ -39,10 +39,21 @@ pub(super) struct Unreadable(pub(super) &'static str);
 pub(super) struct ChoiceDelta {
     pub(super) choice: usize,
     pub(super) text: String,
+    /// Bytes at the beginning of the text that the server calls reasoning.
+    pub(super) reasoning: usize,
     /// It makes sense as a whole only: a tool call.
     pub(super) is_whole: bool,
     pub(super) finish: Option<Finish>,
     pub(super) token_ids: TokenIds,
+}
+
+impl ChoiceDelta {
+    fn say(&mut self, text: &str, is_reasoning: bool) {
+        if is_reasoning && self.reasoning == self.text.len() {
+            self.reasoning += text.len();
+        }
+        self.text.push_str(text);
+    }
 }
 
 /// Which part of a response a payload is.

@@ -3,7 +3,7 @@
 use super::answer::{ChoiceDelta, TokenIds, is_repeated};
 use super::scored_text::ScoredText;
 use crate::openai::Usage;
-use crate::session::{Exchange, Record};
+use crate::session::{Exchange, Record, SectionReader};
 use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Sentences, Stop, UnscoredReason};
 use personaguard_model::Score;
@@ -35,6 +35,7 @@ pub(super) struct ScoredChoice {
     decision: Decision,
     record: Record,
     text: ScoredText,
+    sections: SectionReader,
     sentences: Sentences,
     /// Tokens that the decision was given: up to the one that breached.
     judged: usize,
@@ -55,13 +56,14 @@ pub(super) struct ScoredChoice {
 }
 
 impl ScoredChoice {
-    pub(super) fn new(decision: Decision, record: Record) -> Self {
+    pub(super) fn new(decision: Decision, record: Record, sections: SectionReader) -> Self {
         // Where nothing is measured, nothing waits for a pass.
         let is_open = decision.plan().vectors.is_empty();
         Self {
             decision,
             record,
             text: ScoredText::default(),
+            sections,
             sentences: Sentences::default(),
             judged: 0,
             prompt_tokens: 0,
@@ -87,6 +89,9 @@ impl ScoredChoice {
         }
         // Tokens of a repeated prompt are not told from those that follow.
         self.text.push(text, if skip == 0 { &added.token_ids } else { &TokenIds::Unknown });
+        let (reasoning, said) = text.split_at(added.reasoning.saturating_sub(skip));
+        self.sections.push_reasoning(reasoning);
+        self.sections.push(said);
         if self.decision.plan().redacts() {
             if is_whole { self.sentences.extend_whole(text) } else { self.sentences.extend(text) }
         }
@@ -94,6 +99,11 @@ impl ScoredChoice {
             self.complete();
         }
         TextSpan { from, to: self.text.len(), is_last: self.is_complete, skip }
+    }
+
+    /// How sections are told apart.
+    pub(super) fn set_sections(&mut self, sections: SectionReader) {
+        self.sections = sections;
     }
 
     /// Whether it has said this before.
@@ -167,9 +177,13 @@ impl ScoredChoice {
         if !std::mem::replace(&mut self.is_prompted, true) {
             self.decision.add_prompt(&score.prompt);
         }
-        for projections in &score.response {
+        let ends = self.text.reaches(to, tokens.len(), bytes);
+        for (projections, end) in score.response.iter().zip(ends) {
             if self.decision.stop().is_none() {
-                self.decision.add_token(projections);
+                if self.sections.has_reasoned() {
+                    self.decision.set_reasoning();
+                }
+                self.decision.add_token(projections, self.sections.section(end));
                 self.judged += 1;
             }
         }

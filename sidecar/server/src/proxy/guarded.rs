@@ -14,7 +14,7 @@ use super::transcript::{PromptContext, Transcript};
 use super::{unguarded, whole};
 use crate::http::{ApiError, Received, discard, is_encoded, receive};
 use crate::runtime::ActiveModel;
-use crate::session::{decide, not_ready, overrides_only, system_prompt_key};
+use crate::session::{SectionReader, begun, decide, not_ready, overrides_only, system_prompt_key};
 use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -103,6 +103,12 @@ async fn guarded(
         let echoes = request.echoes(active.engine.model());
         transcript.set_echo(Echo::new(echoes, request.n));
     }
+    transcript.set_sections(match (api, prompts.as_slice()) {
+        (Api::Chat | Api::Messages | Api::Responses, [prompt]) => {
+            SectionReader::of_server(begun(active.engine.model(), prompt))
+        }
+        _ => SectionReader::undivided(),
+    });
     if let Some(name) = &request.model {
         context.names.learn(name);
     }

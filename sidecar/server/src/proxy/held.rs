@@ -316,4 +316,6 @@ fn is_empty(payload: &Value) -> bool {
 }
 
 #[cfg(test)]
+mod section_tests;
+#[cfg(test)]
 pub(super) mod tests;

@@ -132,19 +132,32 @@ impl ScoredText {
         self.left.as_ref().map_or(self.text.len(), |left| left.to)
     }
 
+    /// How far each of so many tokens reaches at most, of those that follow what was scored, up to
+    /// byte `to`, and stand for so many bytes each.
+    pub(super) fn reaches(&self, to: usize, tokens: usize, bytes: &[usize]) -> Vec<usize> {
+        if !self.is_known(to, tokens, bytes) {
+            return vec![to; tokens];
+        }
+        let ends = bytes.iter().scan(self.scored, |end, bytes| {
+            *end += bytes;
+            Some(*end)
+        });
+        ends.collect()
+    }
+
+    /// Whether the tokens spell the text byte for byte.
+    fn is_known(&self, to: usize, tokens: usize, bytes: &[usize]) -> bool {
+        bytes.len() == tokens && self.scored + bytes.iter().sum::<usize>() == to
+    }
+
     /// The text up to byte `to` was scored as these tokens, which stand for so many bytes each.
     /// Tokenizers that change what they read leave open where tokens end.
     pub(super) fn advance(&mut self, to: usize, tokens: &[u32], bytes: &[usize]) {
-        let is_known =
-            bytes.len() == tokens.len() && self.scored + bytes.iter().sum::<usize>() == to;
-        let mut end = self.scored;
-        if is_known {
-            self.ends.extend(bytes.iter().map(|bytes| {
-                end += bytes;
-                end
-            }));
+        if self.is_known(to, tokens.len(), bytes) {
+            let ends = self.reaches(to, tokens.len(), bytes);
+            self.ends.extend(ends);
         } else if let Some(rest) = tokens.len().checked_sub(1) {
-            self.ends.extend(std::iter::repeat_n(end, rest).chain([to]));
+            self.ends.extend(std::iter::repeat_n(self.scored, rest).chain([to]));
         }
         self.tokens.extend(tokens);
         self.left = None;

@@ -4,7 +4,7 @@ use super::answer::{self, ChoiceDelta, Finish, Naming, Part, TokenIds, Unreadabl
 use super::choice::{Release, ScoredChoice, TextSpan};
 use super::echo::Echo;
 use crate::runtime::AppState;
-use crate::session::Record;
+use crate::session::{Record, SectionReader};
 use crate::telemetry::labels::Outcome;
 use personaguard_guard::{Decision, Plan, Stop, UnscoredReason};
 use personaguard_model::Score;
@@ -62,6 +62,8 @@ pub(super) struct Transcript {
     prompt: Option<PromptContext>,
     choices: BTreeMap<usize, ScoredChoice>,
     echo: Echo,
+    /// How the sections of each choice are told apart.
+    sections: SectionReader,
     /// Set once the server has shown that it can give the tokens of its text.
     knows_tokens: Arc<AtomicBool>,
     bytes: usize,
@@ -79,6 +81,7 @@ impl Transcript {
             prompt: None,
             choices: BTreeMap::new(),
             echo: Echo::default(),
+            sections: SectionReader::undivided(),
             knows_tokens: Arc::default(),
             bytes: 0,
             failed: None,
@@ -110,7 +113,8 @@ impl Transcript {
         self.choices.entry(index).or_insert_with(|| {
             let id = format!("chatcmpl-{}", uuid::Uuid::new_v4().simple());
             let record = Record::new(Arc::clone(&self.app), self.span.clone(), id);
-            let mut choice = ScoredChoice::new(self.decision.fresh(), record);
+            let sections = self.sections.clone();
+            let mut choice = ScoredChoice::new(self.decision.fresh(), record, sections);
             if let Some(prompt) = &self.prompt {
                 choice.set_prompt(prompt.messages.clone(), prompt.tokens_of(index));
             }
@@ -124,6 +128,14 @@ impl Transcript {
     /// What the choices repeat before what the model writes.
     pub(super) fn set_echo(&mut self, echo: Echo) {
         self.echo = echo;
+    }
+
+    /// How sections are told apart, before anything was said.
+    pub(super) fn set_sections(&mut self, sections: SectionReader) {
+        for choice in self.choices.values_mut() {
+            choice.set_sections(sections.clone());
+        }
+        self.sections = sections;
     }
 
     /// What to set once the server has shown that it can give the tokens of its text.

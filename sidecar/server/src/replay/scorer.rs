@@ -4,7 +4,7 @@ use super::error::ScoringError;
 use crate::audit::entry::{Change, Conversation, VectorScore};
 use crate::config::Config;
 use crate::runtime::interventions::{capping, gate, steering};
-use personaguard_guard::RunningScore;
+use personaguard_guard::{RunningScore, Section};
 use personaguard_model::{
     ChatOptions, Engine, EngineOptions, Intervention, LoadOptions, Model, ScoreRequest, Tap,
 };
@@ -84,13 +84,20 @@ impl Scorer {
         let scores = scores.map(|(index, (name, vector))| {
             let mut score = RunningScore::default();
             score.add_prompt(read.prompt[index]);
-            read.response.iter().for_each(|token| _ = score.add_token(token[index]));
+            for (at, token) in read.response.iter().enumerate() {
+                let is_reasoning = at < conversation.reasoning_tokens;
+                let section = if is_reasoning { Section::Reasoning } else { Section::Answer };
+                score.add_token(token[index], section);
+            }
+            let has_reasoning = conversation.reasoning_tokens > 0;
             VectorScore {
                 vector: name.clone(),
                 sha256: personaguard_persona::layer_digest(&vector.values),
                 layer: vector.layer.0,
                 prompt_last: score.prompt_last(),
                 response_avg: score.response_avg(),
+                reasoning_avg: has_reasoning.then(|| score.reasoning_avg()).flatten(),
+                answer_avg: has_reasoning.then(|| score.answer_avg()).flatten(),
                 tokens: score.tokens(),
             }
         });

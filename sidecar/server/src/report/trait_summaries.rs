@@ -1,7 +1,7 @@
 //! What is kept of each trait of each policy.
 
 use personaguard_guard::{Plan, Rule};
-use personaguard_terms::{ActionKind, Mode};
+use personaguard_terms::{ActionKind, Mode, Score};
 use personaguard_wire::{Sample, TraitSummary};
 
 /// Traits that are kept, over all policies that ever were in force. Beyond it, the one unused for
@@ -17,7 +17,9 @@ impl TraitSummaries {
     pub(super) fn of(&mut self, plan: &Plan, rule: &Rule) -> &mut TraitSummary {
         let (policy, vector) = (&plan.policies[rule.policy].name, &plan.vectors[rule.vector].name);
         let mode = plan.policies[rule.policy].mode;
-        self.get(policy, vector, rule.declared_action, mode)
+        let summary = self.get(policy, vector, rule.declared_action, mode);
+        summary.score = rule.score;
+        summary
     }
 
     fn get(
@@ -60,6 +62,7 @@ fn empty(policy: &str, vector: &str, action: ActionKind, mode: Mode) -> TraitSum
     TraitSummary {
         policy: policy.to_owned(),
         vector: vector.to_owned(),
+        score: Score::default(),
         action,
         mode,
         scored: 0,

@@ -105,6 +105,8 @@ impl Record {
             model: decision.plan().model.clone(),
             messages,
             prompt,
+            // A pass over all of a text may have gone further than the decision.
+            reasoning_tokens: decision.reasoning_tokens().min(tokens.len()),
             tokens,
             text,
             changes: entry::changes(decision.plan()),
@@ -144,6 +146,12 @@ impl Record {
         for rule in &plan.rules {
             if let Some(score) = decision.score(rule) {
                 metrics.policies.observe_score(plan, rule, score);
+            }
+            let sections = decision
+                .running_score(rule.vector)
+                .filter(|_| decision.is_sampled(rule.policy) && decision.reasoning_tokens() > 0);
+            if let Some(sections) = sections {
+                metrics.policies.observe_sections(plan, rule, sections);
             }
         }
         let unguarded = decision.unscored().filter(|_| decision.stop() != Some(Stop::Unscorable));

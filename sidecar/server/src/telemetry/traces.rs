@@ -106,6 +106,7 @@ fn evaluation(
         KeyValue::new("gen_ai.evaluation.score.value", score),
         KeyValue::new("gen_ai.evaluation.score.label", label),
         KeyValue::new("gen_ai.response.id", response_id.to_owned()),
+        KeyValue::new("personaguard.score", rule.score.name()),
         KeyValue::new("personaguard.policy", plan.policies[rule.policy].name.clone()),
     ]
 }

@@ -33,6 +33,7 @@ mod reports;
 mod requests;
 mod rig;
 mod scrape;
+mod sections;
 mod serve_faults;
 mod serve_other_apis;
 mod silence;

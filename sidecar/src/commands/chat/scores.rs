@@ -25,10 +25,18 @@ pub(super) fn lines(answer: &Answer) -> String {
             }
             _ => "no threshold".to_owned(),
         };
+        let sections = match &score["reasoning_avg"] {
+            Value::Null => String::new(),
+            reasoning => format!(
+                " (reasoning {}, answer {})",
+                number(reasoning),
+                number(&score["answer_avg"])
+            ),
+        };
         // Writing to a String cannot fail.
         let _ = write!(
             lines,
-            "\n  {name:<16} answer {:>7}  prompt {:>7}  {bound}  {} by {}{}",
+            "\n  {name:<16} response {:>7}{sections}  prompt {:>7}  {bound}  {} by {}{}",
             number(&score["response_avg"]),
             number(&score["prompt_last"]),
             text("action"),

@@ -22,7 +22,10 @@ pub struct Conversation {
     pub prompt: Vec<u32>,
     /// Tokens that the model wrote and that were scored, whether they left or not.
     pub tokens: Vec<u32>,
-    /// The same as text.
+    /// How many of them, from the first on, are reasoning.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub reasoning_tokens: usize,
+    /// All of them as text.
     pub text: String,
     /// What was done to the residual stream.
     pub changes: Vec<Change>,
@@ -31,4 +34,9 @@ pub struct Conversation {
 impl Conversation {
     /// Value of [`Conversation::kind`].
     pub const KIND: &str = "conversation";
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(tokens: &usize) -> bool {
+    *tokens == 0
 }

@@ -32,6 +32,8 @@ struct Fields<'a> {
     decision: Option<&'static str>,
     prompt_tokens: usize,
     completion_tokens: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_tokens: Option<usize>,
     attempts: u32,
     unguarded: Option<&'static str>,
     model: Option<&'a Digest>,
@@ -78,6 +80,7 @@ pub fn response(entry: ResponseEntry<'_>, decision: &Decision) -> serde_json::Re
         decision: decision.stop().map(stop_name),
         prompt_tokens: entry.prompt_tokens,
         completion_tokens: entry.completion_tokens,
+        reasoning_tokens: Some(decision.reasoning_tokens()).filter(|tokens| *tokens > 0),
         attempts: entry.attempts,
         unguarded: entry.unguarded,
         model: plan.model.as_ref(),

@@ -80,7 +80,8 @@ fn usage(usage: Usage) -> Value {
     let (input, output) = (usage.prompt_tokens, usage.completion_tokens);
     json!({
         "input_tokens": input, "input_tokens_details": { "cached_tokens": usage.cached_tokens() },
-        "output_tokens": output, "output_tokens_details": { "reasoning_tokens": 0 },
+        "output_tokens": output,
+        "output_tokens_details": { "reasoning_tokens": usage.reasoning_tokens() },
         "total_tokens": input + output,
     })
 }

@@ -63,7 +63,7 @@ fn choice(choice: Value) -> Result<(Value, ChoiceDelta), Unreadable> {
     if let Some(probabilities) = logprobs::keep(probabilities, said.content()) {
         kept.insert("logprobs".to_owned(), probabilities);
     }
-    (delta.text, delta.is_whole) = said.into_text();
+    said.add_to(&mut delta);
     Ok((Value::Object(kept), delta))
 }
 

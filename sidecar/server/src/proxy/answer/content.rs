@@ -1,7 +1,7 @@
 //! What a message says: content, reasoning, refusals and calls.
 
-use super::Unreadable;
 use super::tool_calls;
+use super::{ChoiceDelta, Unreadable};
 use crate::proxy::shape::Shape;
 use serde_json::{Map, Value, json};
 
@@ -18,9 +18,11 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// All of it, and whether it makes sense as a whole only.
-    pub(super) fn into_text(self) -> (String, bool) {
-        (self.reasoning.concat() + &self.content + &self.refusal + &self.calls, self.is_whole)
+    /// Adds all of it to what a choice says.
+    pub(super) fn add_to(self, delta: &mut ChoiceDelta) {
+        delta.say(&self.reasoning.concat(), true);
+        delta.say(&(self.content + &self.refusal + &self.calls), false);
+        delta.is_whole = self.is_whole;
     }
 
     /// Its content alone.
@@ -183,7 +185,9 @@ fn plain(choice: &Value) -> Option<(&'static str, String)> {
         said.message(choice.get(place).cloned().unwrap_or_default()).ok()?;
     }
     said.text(choice.get("text").cloned().unwrap_or_default()).ok()?;
-    let (text, is_whole) = said.into_text();
+    let mut delta = ChoiceDelta::default();
+    said.add_to(&mut delta);
+    let ChoiceDelta { text, is_whole, .. } = delta;
     let is_all = |place: &&str| choice.pointer(place).and_then(Value::as_str) == Some(&text);
     let place = ["/delta/content", "/message/content", "/text"].into_iter().find(is_all)?;
     (!is_whole).then_some((place, text))

@@ -107,7 +107,7 @@ fn block(block: &Value, delta: &mut ChoiceDelta) -> Result<Value, Unreadable> {
     let mut say = |field: &str| match &block[field] {
         Value::Null => Ok(String::new()),
         Value::String(said) => {
-            delta.text.push_str(said);
+            delta.say(said, kind == "thinking");
             Ok(said.clone())
         }
         _ => Err(Unreadable("a block of an answer is not text")),
@@ -120,7 +120,7 @@ fn block(block: &Value, delta: &mut ChoiceDelta) -> Result<Value, Unreadable> {
             delta.is_whole = true;
             let input = block["input"].clone();
             if !(input.is_null() || input == json!({})) {
-                delta.text.push_str(&input.to_string());
+                delta.say(&input.to_string(), false);
             }
             let id = call_reference(&block["id"], Some(&name));
             Ok(json!({ "type": kind, "id": id, "name": name, "input": input }))
@@ -140,7 +140,7 @@ fn added(added: &Value, delta: &mut ChoiceDelta) -> Result<Option<Value>, Unread
         _ => return Err(Unreadable("an event adds what is not text")),
     };
     let said = added[field].as_str().ok_or(Unreadable("an event adds what is not text"))?;
-    delta.text.push_str(said);
+    delta.say(said, kind == "thinking_delta");
     delta.is_whole = kind == "input_json_delta";
     Ok(Some(json!({ "type": kind, field: said })))
 }

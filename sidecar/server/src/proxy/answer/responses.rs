@@ -20,14 +20,14 @@ struct Fresh<'a> {
 
 impl Fresh<'_> {
     /// A text that may repeat what was said.
-    fn repeat(&mut self, value: &Value) -> Result<Value, Unreadable> {
+    fn repeat(&mut self, value: &Value, is_reasoning: bool) -> Result<Value, Unreadable> {
         match value {
             Value::Null => Ok(Value::Null),
             Value::String(text) => {
                 if (self.is_known)(text) || is_repeated(&self.delta.text, text) {
                     self.repeats |= !text.is_empty();
                 } else {
-                    self.delta.text.push_str(text);
+                    self.delta.say(text, is_reasoning);
                 }
                 Ok(value.clone())
             }
@@ -104,7 +104,7 @@ pub(super) fn event(
             let Value::String(text) = field("delta") else {
                 return Err(Unreadable("an event adds what is not text"));
             };
-            fresh.delta.text.push_str(&text);
+            fresh.delta.say(&text, name.starts_with("reasoning"));
             fresh.delta.is_whole = name.contains("call");
             kept.insert("delta".to_owned(), text.into());
         }
@@ -117,7 +117,10 @@ pub(super) fn event(
             for said in ["text", "refusal", "name", "arguments", "input"] {
                 let value = field(said);
                 if !value.is_null() {
-                    kept.insert(said.to_owned(), fresh.repeat(&value)?);
+                    kept.insert(
+                        said.to_owned(),
+                        fresh.repeat(&value, name.starts_with("reasoning"))?,
+                    );
                 }
             }
         }
@@ -220,7 +223,7 @@ fn item(item: Value, fresh: &mut Fresh<'_>) -> Result<Value, Unreadable> {
             "call_id" => call_reference(&value, function.as_deref()),
             "role" => json!("assistant"),
             "status" => STATUS.of(value),
-            "name" | "arguments" | "input" => fresh.repeat(&value)?,
+            "name" | "arguments" | "input" => fresh.repeat(&value, false)?,
             "content" | "summary" => match value {
                 Value::Array(parts) => {
                     let parts = parts.iter().map(|value| part(value, fresh));
@@ -241,13 +244,15 @@ fn part(part: &Value, fresh: &mut Fresh<'_>) -> Result<Value, Unreadable> {
     let kind = part["type"].as_str().unwrap_or_default();
     match kind {
         "output_text" => {
-            let text = fresh.repeat(&part["text"])?;
+            let text = fresh.repeat(&part["text"], false)?;
             Ok(json!({ "type": kind, "text": text, "annotations": [] }))
         }
         "reasoning_text" | "summary_text" | "text" => {
-            Ok(json!({ "type": kind, "text": fresh.repeat(&part["text"])? }))
+            // A bare text is called nothing.
+            let text = fresh.repeat(&part["text"], kind != "text")?;
+            Ok(json!({ "type": kind, "text": text }))
         }
-        "refusal" => Ok(json!({ "type": kind, "refusal": fresh.repeat(&part["refusal"])? })),
+        "refusal" => Ok(json!({ "type": kind, "refusal": fresh.repeat(&part["refusal"], false)? })),
         _ => Err(Unreadable("a part of the answer is not text")),
     }
 }

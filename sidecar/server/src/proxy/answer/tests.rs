@@ -36,6 +36,43 @@ fn everything_that_leaves_is_read() {
     }
 }
 
+/// What is called reasoning is told as such: the bytes that a text begins with.
+#[test]
+fn reasoning_is_told_apart_in_every_api() {
+    let thought = |api, part, payload: &Value| {
+        let (deltas, _) = taken(api, part, payload).unwrap();
+        deltas.iter().map(|delta| delta.text[..delta.reasoning].to_owned()).collect::<String>()
+    };
+    let message =
+        json!({ "choices": [{ "message": { "content": "b", "reasoning_content": "a" } }] });
+    assert_eq!(thought(Api::Chat, Part::Whole, &message), "a");
+    let delta = json!({ "choices": [{ "delta": { "thinking": "a" } }] });
+    assert_eq!(thought(Api::Chat, Part::Event, &delta), "a");
+    let delta = json!({ "choices": [{ "delta": { "content": "a", "refusal": "b" } }] });
+    assert_eq!(thought(Api::Chat, Part::Event, &delta), "");
+    let block = |kind: &str, text: &str| {
+        json!({ "type": kind, (if kind == "text" { "text" }
+        else { "thinking" }): text })
+    };
+    let blocks = [block("thinking", "a"), block("text", "b"), block("thinking", "c")];
+    let body = json!({ "content": blocks });
+    assert_eq!(thought(Api::Messages, Part::Whole, &body), "a");
+    let delta = json!({ "type": "content_block_delta", "index": 0,
+        "delta": { "type": "thinking_delta", "thinking": "a" } });
+    assert_eq!(thought(Api::Messages, Part::Event, &delta), "a");
+    let item = |kind: &str, part: Value| json!({ "type": kind, "content": [part] });
+    let output = [
+        item("reasoning", json!({ "type": "reasoning_text", "text": "a" })),
+        item("message", json!({ "type": "output_text", "text": "b" })),
+    ];
+    let body = json!({ "output": output });
+    assert_eq!(thought(Api::Responses, Part::Whole, &body), "a");
+    for (name, reasoning) in [("reasoning_text", "a"), ("output_text", "")] {
+        let delta = json!({ "type": format!("response.{name}.delta"), "delta": "a" });
+        assert_eq!(thought(Api::Responses, Part::Event, &delta), reasoning);
+    }
+}
+
 #[test]
 fn a_text_that_is_told_in_several_fields_is_scored_once() {
     let all = json!({ "delta": { "reasoning": "so", "reasoning_content": "so",

@@ -26,6 +26,21 @@ pub(in crate::proxy) fn plan_with(
     min_tokens: usize,
     unscorable: &str,
 ) -> Arc<Plan> {
+    plan_of("ResponseAvg", action, failure_policy, min_tokens, unscorable)
+}
+
+/// A plan that blocks by this score.
+pub(super) fn plan_by(score: &str, min_tokens: usize) -> Arc<Plan> {
+    plan_of(score, "Block", "Open", min_tokens, "Refuse")
+}
+
+fn plan_of(
+    score: &str,
+    action: &str,
+    failure_policy: &str,
+    min_tokens: usize,
+    unscorable: &str,
+) -> Arc<Plan> {
     let digest = "ab".repeat(32);
     let action = if action == "Redact" { "{Redact: {text: '[removed]'}}" } else { action };
     let config = format!(
@@ -41,7 +56,7 @@ policies:
   failurePolicy: {failure_policy}
   unscorableRequests: {unscorable}
   evidence: {{minTokens: {min_tokens}}}
-  traits: [{{vector: evil, score: ResponseAvg, max: {MAX}, action: {action}}}]
+  traits: [{{vector: evil, score: {score}, max: {MAX}, action: {action}}}]
 "
     );
     let config = GuardConfig::from_yaml(config.as_bytes()).unwrap();

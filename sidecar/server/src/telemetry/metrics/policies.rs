@@ -3,14 +3,14 @@
 mod series;
 
 use super::register::register;
-use personaguard_guard::{Plan, Rule};
+use personaguard_guard::{Plan, Rule, RunningScore};
 use personaguard_terms::metrics::sidecar as names;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use series::{BoundLabels, BreachLabels, PolicyLabels, Series, TraitLabels};
+use series::{BoundLabels, BreachLabels, PolicyLabels, SectionLabels, Series, TraitLabels};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,7 @@ pub struct PolicyMetrics {
     generation: Family<PolicyLabels, Gauge>,
     unsampled: Family<PolicyLabels, Counter>,
     score: Family<TraitLabels, Histogram, fn() -> Histogram>,
+    section_score: Family<SectionLabels, Histogram, fn() -> Histogram>,
     threshold: Family<BoundLabels, FloatGauge>,
     breaches: Family<BreachLabels, Counter>,
     steering_scale: FloatGauge,
@@ -55,6 +56,12 @@ impl PolicyMetrics {
                 r,
                 names::TRAIT_SCORE,
                 "Scores of responses, in units of the model's activations",
+                Family::new_with_constructor(score_histogram),
+            ),
+            section_score: register(
+                r,
+                names::TRAIT_SECTION_SCORE,
+                "Scores of the reasoning and of the answer, of responses that have both",
                 Family::new_with_constructor(score_histogram),
             ),
             threshold: register(
@@ -106,6 +113,9 @@ impl PolicyMetrics {
         }
         for gone in series.traits.difference(&next.traits) {
             self.score.remove(gone);
+            for section in [SectionLabels::REASONING, SectionLabels::ANSWER] {
+                self.section_score.remove(&SectionLabels::of(gone, section));
+            }
         }
         for gone in series.bounds.difference(&next.bounds) {
             self.threshold.remove(gone);
@@ -123,6 +133,24 @@ impl PolicyMetrics {
         let labels = TraitLabels::of(plan, rule);
         if self.series().traits.contains(&labels) {
             self.score.get_or_create(&labels).observe(score);
+        }
+    }
+
+    /// The reasoning and the answer of a response, along the vector of a plan's rule.
+    pub fn observe_sections(&self, plan: &Plan, rule: &Rule, score: &RunningScore) {
+        let labels = TraitLabels::of(plan, rule);
+        if !self.series().traits.contains(&labels) {
+            return;
+        }
+        let sections = [
+            (SectionLabels::REASONING, score.reasoning_avg()),
+            (SectionLabels::ANSWER, score.answer_avg()),
+        ];
+        for (section, score) in sections {
+            if let Some(score) = score {
+                let labels = SectionLabels::of(&labels, section);
+                self.section_score.get_or_create(&labels).observe(score);
+            }
         }
     }
 

@@ -17,6 +17,13 @@ pub(super) struct TraitLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct SectionLabels {
+    policy: String,
+    r#trait: String,
+    section: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(super) struct BoundLabels {
     policy: String,
     r#trait: String,
@@ -37,6 +44,16 @@ impl TraitLabels {
             policy: plan.policies[rule.policy].name.clone(),
             r#trait: plan.vectors[rule.vector].trait_name.clone(),
         }
+    }
+}
+
+impl SectionLabels {
+    pub(super) const REASONING: &'static str = "reasoning";
+    pub(super) const ANSWER: &'static str = "answer";
+
+    pub(super) fn of(labels: &TraitLabels, section: &'static str) -> Self {
+        let TraitLabels { policy, r#trait } = labels.clone();
+        Self { policy, r#trait, section }
     }
 }
 
