@@ -7,14 +7,17 @@ mod description;
 mod gemma;
 mod gemma2;
 mod gemma3;
+mod gpt_oss;
 mod granite;
 mod llama;
 mod mistral;
+mod mixtral;
 mod olmo2;
 mod olmoe;
 mod parts;
 mod phi3;
 mod qwen2;
+mod qwen2moe;
 mod qwen3;
 mod qwen3moe;
 
@@ -22,16 +25,20 @@ pub(crate) use description::{Architecture, split_block};
 
 use crate::error::LoadError;
 use parts::{MISSING, Part};
+use std::collections::HashSet;
 
 const ALL: &[&Architecture] = &[
     &llama::ARCHITECTURE,
     &mistral::ARCHITECTURE,
+    &mixtral::ARCHITECTURE,
     &qwen2::ARCHITECTURE,
+    &qwen2moe::ARCHITECTURE,
     &qwen3::ARCHITECTURE,
     &qwen3moe::ARCHITECTURE,
     &gemma::ARCHITECTURE,
     &gemma2::ARCHITECTURE,
     &gemma3::ARCHITECTURE,
+    &gpt_oss::ARCHITECTURE,
     &granite::ARCHITECTURE,
     &olmo2::ARCHITECTURE,
     &olmoe::ARCHITECTURE,
@@ -77,11 +84,17 @@ fn find(
     settings: fn(&Part) -> &'static [&'static str],
     is_set: impl Fn(&str) -> bool,
 ) -> Result<&'static Architecture, LoadError> {
-    let found = ALL.iter().copied().find(|architecture| names(architecture).contains(&name));
-    let missing = MISSING.iter().filter(|part| {
-        found.is_none_or(part.is_missing_in) && settings(part).iter().any(|key| is_set(key))
-    });
-    let missing: Vec<&str> = missing.map(|part| part.name).collect();
+    let missing = |found: Option<&Architecture>| -> Vec<&str> {
+        let missing = MISSING.iter().filter(|part| {
+            found.is_none_or(part.is_missing_in) && settings(part).iter().any(|key| is_set(key))
+        });
+        missing.map(|part| part.name).collect()
+    };
+    // Mixtures of experts may have the name of what they are made of.
+    let of_this_name =
+        ALL.iter().copied().filter(|architecture| names(architecture).contains(&name));
+    let found = of_this_name.min_by_key(|found| missing(Some(found)).len());
+    let missing = missing(found);
     let with = if missing.is_empty() { "" } else { " with " };
     let model = format!("{what} {name}{with}{}", missing.join(" and "));
     match found {
@@ -93,8 +106,11 @@ fn find(
 
 /// All names, as in "a, b and c".
 fn list(names: fn(&Architecture) -> &'static [&'static str]) -> String {
-    let names: Vec<&str> =
+    let mut names: Vec<&str> =
         ALL.iter().flat_map(|architecture| names(architecture)).copied().collect();
+    // Some have the same name.
+    let mut listed = HashSet::new();
+    names.retain(|name| listed.insert(*name));
     match names.as_slice() {
         [] => String::new(),
         [only] => (*only).to_owned(),

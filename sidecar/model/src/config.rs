@@ -9,7 +9,7 @@ pub(crate) use rope::{Rope, RopeFactors, RopeLayout, YarnScaling, llama3_factors
 /// A decoder-only transformer with gated feed-forward layers.
 ///
 /// What the weights themselves show (biases, norms of queries and keys and whether these are of
-/// each head or of all, a separate output matrix) is not repeated here.
+/// each head or of all, sinks, a separate output matrix) is not repeated here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     /// Number of blocks.
@@ -59,6 +59,9 @@ pub(crate) struct Experts {
     pub(crate) used: usize,
     /// Whether the weights of these are scaled so that their sum is 1.
     pub(crate) is_normalized: bool,
+    /// Whether there is another gated layer, which every token goes through, and whose weight is
+    /// σ(⟨gate, x⟩).
+    pub(crate) has_shared: bool,
 }
 
 /// Where a block has norms: of what a layer reads from the residual stream, and of what it adds.

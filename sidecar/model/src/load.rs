@@ -4,7 +4,7 @@ pub(crate) mod adapter;
 mod chat_templates;
 mod files;
 mod foreign;
-mod fused;
+pub(crate) mod fused;
 pub(crate) mod gguf;
 pub(crate) mod hf;
 mod safetensors;

@@ -21,7 +21,17 @@ pub(crate) enum DType {
     Q6K,
     Iq4Nl,
     Iq4Xs,
+    /// 4-bit floats, 32 with one power of two as their scale (OCX Microscaling Formats, 1.0).
+    Mxfp4,
+    /// The codes of the same without their scales, two neighbours a byte: safetensors files hold
+    /// them apart.
+    Mxfp4Codes,
+    /// The scales of the same.
+    Mxfp4Scales,
 }
+
+/// Largest exponent of an MXFP4 scale that is taken: it is held in F16.
+const MAX_EXPONENT: u8 = 143;
 
 impl DType {
     /// Values per block, and bytes per block.
@@ -40,7 +50,15 @@ impl DType {
             Self::Q5K => (256, 176),
             Self::Q6K => (256, 210),
             Self::Iq4Xs => (256, 136),
+            Self::Mxfp4 => (32, 17),
+            Self::Mxfp4Codes => (32, 16),
+            Self::Mxfp4Scales => (32, 1),
         }
+    }
+
+    /// Whether a tensor of this type holds only codes or only scales of a matrix.
+    pub(crate) fn is_a_part(self) -> bool {
+        matches!(self, Self::Mxfp4Codes | Self::Mxfp4Scales)
     }
 
     /// Bytes of a row of `columns` values, a multiple of the block's values.
@@ -76,6 +94,10 @@ impl DType {
             Self::Q2K => &[80, 82],
             Self::Q3K => &[108],
             Self::Q6K => &[208],
+            Self::Mxfp4 | Self::Mxfp4Scales => {
+                return raw.chunks_exact(width).all(|block| block[0] <= MAX_EXPONENT);
+            }
+            Self::Mxfp4Codes => return true,
         };
         raw.chunks_exact(width).all(|block| {
             scales.iter().all(|&at| f16::from_le_bytes([block[at], block[at + 1]]).is_finite())
@@ -88,12 +110,22 @@ pub(crate) fn not_finite(name: &str) -> LoadError {
     LoadError::corrupt(format!("tensor {name} holds a number that is not finite (NaN or infinity)"))
 }
 
+/// In which order the values of a matrix, or of each of several, lie in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Row after row.
+    Rows,
+    /// Column after column.
+    Columns,
+}
+
 /// Shape, storage type and place of a tensor in its file. A vector has one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TensorInfo {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) dtype: DType,
+    pub(crate) order: Order,
     /// Bytes from the start of the file.
     pub(crate) offset: u64,
     pub(crate) bytes: usize,

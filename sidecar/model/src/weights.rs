@@ -1,5 +1,6 @@
 //! A decoder's weights.
 
+mod rows;
 mod stream;
 mod tensors;
 
@@ -35,7 +36,9 @@ pub(crate) struct BlockWeights {
     /// As wide as a head, or as all heads together; so is the norm of keys.
     pub(crate) query_norm: Option<Vec<f32>>,
     pub(crate) key_norm: Option<Vec<f32>>,
-    pub(crate) attention_output: Matrix,
+    /// Of each head: the score of attention that goes to nothing.
+    pub(crate) attention_sinks: Option<Vec<f32>>,
+    pub(crate) attention_output: Projection,
     pub(crate) post_attention_norm: Option<Vec<f32>>,
     pub(crate) feed_forward_norm: Option<Vec<f32>>,
     pub(crate) feed_forward: FeedForward,
@@ -46,19 +49,32 @@ pub(crate) struct BlockWeights {
 #[derive(Debug)]
 pub(crate) enum FeedForward {
     One(Gated),
-    /// A mixture; the router is `[expert][hidden_size]`.
-    Experts {
-        router: Matrix,
-        experts: Vec<Gated>,
-    },
+    Experts(Mixture),
+}
+
+/// A mixture of experts.
+#[derive(Debug)]
+pub(crate) struct Mixture {
+    /// `[expert][hidden_size]`.
+    pub(crate) router: Projection,
+    pub(crate) experts: Vec<Gated>,
+    pub(crate) shared: Option<Shared>,
+}
+
+/// A layer beside the experts that every token goes through.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) layer: Gated,
+    /// Its weight in a token is σ(⟨gate, x⟩).
+    pub(crate) gate: Vec<f32>,
 }
 
 /// down(activation(gate(x)) · up(x)).
 #[derive(Debug)]
 pub(crate) struct Gated {
-    pub(crate) gate: Matrix,
-    pub(crate) up: Matrix,
-    pub(crate) down: Matrix,
+    pub(crate) gate: Projection,
+    pub(crate) up: Projection,
+    pub(crate) down: Projection,
 }
 
 /// A linear map, with a bias where the architecture has one.
@@ -81,6 +97,7 @@ impl Weights {
         let digests =
             files.iter_mut().map(|file| tensors.read(file, pool)).collect::<Result<_, _>>()?;
         tensors.adapter().check_all_taken()?;
+        tensors.check_whole()?;
         Ok((Self::assemble(tensors, config)?, digests))
     }
 
@@ -152,20 +169,18 @@ impl BlockWeights {
         let post_attention_norm = norm("post_attention_norm", after)?;
         let feed_forward_norm = norm("ffn_norm", before)?;
         let post_feed_forward_norm = norm("post_ffw_norm", after)?;
-        let mut projection = |part: &str, rows| -> Result<Projection, LoadError> {
-            Ok(Projection {
-                matrix: tensors.matrix(&name(part), Some(rows), hidden)?,
-                bias: tensors.optional_vector(&format!("blk.{index}.{part}.bias"), rows)?,
-            })
+        let mut projection = |part: &str, rows, columns| {
+            Projection::take(tensors, &format!("blk.{index}.{part}"), Some(rows), columns)
         };
         Ok(Self {
-            query: projection("attn_q", query)?,
-            key: projection("attn_k", kv)?,
-            value: projection("attn_v", kv)?,
+            query: projection("attn_q", query, hidden)?,
+            key: projection("attn_k", kv, hidden)?,
+            value: projection("attn_v", kv, hidden)?,
+            attention_output: projection("attn_output", hidden, query)?,
             attention_norm,
             query_norm: tensors.optional_norm(&name("attn_q_norm"), [config.head_dim, query])?,
             key_norm: tensors.optional_norm(&name("attn_k_norm"), [config.head_dim, kv])?,
-            attention_output: tensors.matrix(&name("attn_output"), Some(hidden), query)?,
+            attention_sinks: tensors.optional_vector(&name("attn_sinks"), config.heads)?,
             post_attention_norm,
             feed_forward_norm,
             feed_forward: FeedForward::take(tensors, index, config)?,
@@ -174,39 +189,70 @@ impl BlockWeights {
     }
 
     fn matrices(&self) -> impl Iterator<Item = &Matrix> {
-        let projections = [&self.query, &self.key, &self.value];
-        let attention = projections.map(|projection| &projection.matrix);
-        let (router, layers) = match &self.feed_forward {
-            FeedForward::One(layer) => (None, std::slice::from_ref(layer)),
-            FeedForward::Experts { router, experts } => (Some(router), experts.as_slice()),
+        let attention = [&self.query, &self.key, &self.value, &self.attention_output];
+        let (router, layers, shared) = match &self.feed_forward {
+            FeedForward::One(layer) => (None, std::slice::from_ref(layer), None),
+            FeedForward::Experts(Mixture { router, experts, shared }) => {
+                (Some(router), experts.as_slice(), shared.as_ref().map(|shared| &shared.layer))
+            }
         };
-        let layers = layers.iter().flat_map(|layer| [&layer.gate, &layer.up, &layer.down]);
-        attention.into_iter().chain([&self.attention_output]).chain(router).chain(layers)
+        let layers = layers.iter().chain(shared);
+        let layers = layers.flat_map(|layer| [&layer.gate, &layer.up, &layer.down]);
+        attention.into_iter().chain(router).chain(layers).map(|projection| &projection.matrix)
+    }
+}
+
+impl Projection {
+    /// `rows` is `None` for any number of them.
+    fn take(
+        tensors: &mut Tensors,
+        name: &str,
+        rows: Option<usize>,
+        columns: usize,
+    ) -> Result<Self, LoadError> {
+        let matrix = tensors.matrix(&format!("{name}.weight"), rows, columns)?;
+        let bias = tensors.optional_vector(&format!("{name}.bias"), matrix.rows)?;
+        Ok(Self { matrix, bias })
     }
 }
 
 impl FeedForward {
     fn take(tensors: &mut Tensors, block: usize, config: &Config) -> Result<Self, LoadError> {
-        let (hidden, inner) = (config.hidden_size, config.feed_forward_size);
-        let mut matrix = |part: &str, rows, columns| {
-            tensors.matrix(&format!("blk.{block}.{part}.weight"), Some(rows), columns)
-        };
+        let (hidden, inner) = (config.hidden_size, Some(config.feed_forward_size));
+        let name = |part: &str| format!("blk.{block}.{part}");
         let Some(experts) = &config.experts else {
-            return Ok(Self::One(Gated {
-                gate: matrix("ffn_gate", inner, hidden)?,
-                up: matrix("ffn_up", inner, hidden)?,
-                down: matrix("ffn_down", hidden, inner)?,
-            }));
+            return Ok(Self::One(Gated::take(tensors, &name("ffn"), "", inner, hidden)?));
         };
-        let router = matrix("ffn_gate_inp", experts.count, hidden)?;
-        let expert = |expert: usize| {
-            Ok(Gated {
-                gate: matrix(&format!("ffn_gate.{expert}"), inner, hidden)?,
-                up: matrix(&format!("ffn_up.{expert}"), inner, hidden)?,
-                down: matrix(&format!("ffn_down.{expert}"), hidden, inner)?,
-            })
+        let router = Projection::take(tensors, &name("ffn_gate_inp"), Some(experts.count), hidden)?;
+        let of_number = |number: usize| {
+            Gated::take(tensors, &name("ffn"), &format!(".{number}"), inner, hidden)
         };
-        let experts = (0..experts.count).map(expert).collect::<Result<_, LoadError>>()?;
-        Ok(Self::Experts { router, experts })
+        let layers = (0..experts.count).map(of_number).collect::<Result<_, LoadError>>()?;
+        let shared = match experts.has_shared {
+            true => Some(Shared {
+                layer: Gated::take(tensors, &name("ffn"), "_shexp", None, hidden)?,
+                gate: tensors.vector(&name("ffn_gate_inp_shexp.weight"), hidden)?,
+            }),
+            false => None,
+        };
+        Ok(Self::Experts(Mixture { router, experts: layers, shared }))
+    }
+}
+
+impl Gated {
+    /// Of any size between its matrices where `inner` is `None`.
+    fn take(
+        tensors: &mut Tensors,
+        before: &str,
+        after: &str,
+        inner: Option<usize>,
+        hidden: usize,
+    ) -> Result<Self, LoadError> {
+        let gate = Projection::take(tensors, &format!("{before}_gate{after}"), inner, hidden)?;
+        let inner = gate.matrix.rows;
+        let up = Projection::take(tensors, &format!("{before}_up{after}"), Some(inner), hidden)?;
+        let down =
+            Projection::take(tensors, &format!("{before}_down{after}"), Some(hidden), inner)?;
+        Ok(Self { gate, up, down })
     }
 }

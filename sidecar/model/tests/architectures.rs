@@ -51,7 +51,7 @@ fn features_that_are_not_supported_are_named() {
         writer
     };
     refused(architecture("mamba"), "architecture mamba; supported are llama, ");
-    for (kind, name) in [(16, "IQ2_XXS"), (29, "IQ1_M"), (39, "MXFP4"), (200, "type 200")] {
+    for (kind, name) in [(16, "IQ2_XXS"), (29, "IQ1_M"), (40, "NVFP4"), (200, "type 200")] {
         let mut writer = architecture("llama");
         writer.tensor("blk.0.attn_q.weight", 2, 256, kind, &[0; 256]);
         refused(writer, name);
@@ -116,9 +116,9 @@ fn item_19_what_an_unknown_architecture_needs_is_named() {
         refused_folder(folder.path(), says);
     };
     for (name, key, part) in [
-        ("qwen2_moe", "num_experts", "a mixture of experts"),
-        ("gpt_oss", "num_local_experts", "a mixture of experts"),
-        ("mixtral", "num_local_experts", "a mixture of experts"),
+        ("llama4_text", "num_local_experts", "a mixture of experts"),
+        ("phimoe", "num_local_experts", "a mixture of experts"),
+        ("glm4_moe", "n_routed_experts", "a mixture of experts"),
         ("deepseek_v3", "n_routed_experts", "a mixture of experts"),
         ("falcon_h1", "mamba_d_state", "state-space or convolution layers"),
         ("t5", "is_encoder_decoder", "an encoder"),

@@ -33,6 +33,8 @@ pub(crate) struct GgufDefaults {
     pub(crate) rope_base: f64,
     /// `None` where no block has a sliding window, whatever the file says.
     pub(crate) window: Option<WindowDefaults>,
+    /// Whether YaRN's bounds are rounded to whole pairs. No key of the file says it.
+    pub(crate) rounds_yarn: bool,
     /// Number of blocks of the one model whose attention scale is 1 / √(hidden_size / heads)
     /// instead of 1 / √head_dim. No key of the file tells it apart.
     pub(crate) layers_scaled_by_hidden_size: Option<usize>,
@@ -69,6 +71,13 @@ pub(crate) struct HfDefaults {
 pub(crate) struct ExpertDefaults {
     /// See [`crate::config::Experts::is_normalized`]; where a GGUF file does not say it.
     pub(crate) is_normalized: bool,
+    /// The same, where a folder does not say it.
+    pub(crate) is_normalized_in_hf: bool,
+    /// See [`crate::config::Experts::has_shared`].
+    pub(crate) has_shared: bool,
+    /// Whether `feed_forward_length` of a GGUF file, where it is the only one, is of all experts
+    /// together that a token goes through.
+    pub(crate) is_length_of_all: bool,
 }
 
 /// Sliding windows as an architecture has them.
@@ -106,7 +115,7 @@ impl WindowRope {
 
 /// Names of a block's tensors: those of Hugging Face, without `model.layers.N.`, and those of GGUF,
 /// without `blk.N.`.
-const BLOCK_TENSORS: [(&str, &str); 19] = [
+const BLOCK_TENSORS: [(&str, &str); 23] = [
     ("input_layernorm.weight", "attn_norm.weight"),
     ("self_attn.q_proj.weight", "attn_q.weight"),
     ("self_attn.q_proj.bias", "attn_q.bias"),
@@ -118,14 +127,18 @@ const BLOCK_TENSORS: [(&str, &str); 19] = [
     ("self_attn.q_norm.weight", "attn_q_norm.weight"),
     ("self_attn.k_norm.weight", "attn_k_norm.weight"),
     ("self_attn.o_proj.weight", "attn_output.weight"),
+    ("self_attn.o_proj.bias", "attn_output.bias"),
     ("post_attention_layernorm.weight", "ffn_norm.weight"),
     ("pre_feedforward_layernorm.weight", "ffn_norm.weight"),
     ("post_feedforward_layernorm.weight", "post_ffw_norm.weight"),
     ("mlp.gate_up_proj.weight", "ffn_gate_up.weight"),
     ("mlp.gate.weight", "ffn_gate_inp.weight"),
     ("mlp.gate_proj.weight", "ffn_gate.weight"),
+    ("mlp.gate_proj.bias", "ffn_gate.bias"),
     ("mlp.up_proj.weight", "ffn_up.weight"),
+    ("mlp.up_proj.bias", "ffn_up.bias"),
     ("mlp.down_proj.weight", "ffn_down.weight"),
+    ("mlp.down_proj.bias", "ffn_down.bias"),
 ];
 
 impl GgufDefaults {

@@ -11,6 +11,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         rope_layout: RopeLayout::NeoX,
         rope_base: 10_000.0,
         window: Some(WindowDefaults { period: 2, tokens: Some(4096), rope: WindowRope::Same }),
+        rounds_yarn: true,
         // Gemma 2 27B.
         layers_scaled_by_hidden_size: Some(46),
         block_tensors: &[],

@@ -11,6 +11,7 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         rope_base: 10_000.0,
         // Most GGUF files of Mistral models say that they are Llama.
         window: Some(WindowDefaults { period: 1, tokens: None, rope: WindowRope::Same }),
+        rounds_yarn: true,
         layers_scaled_by_hidden_size: None,
         block_tensors: &[],
     },

@@ -12,6 +12,11 @@ pub(super) const ARCHITECTURE: Architecture = Architecture {
         ..llama::ARCHITECTURE.gguf
     },
     hf: HfDefaults { names: &["olmoe"], ..llama::ARCHITECTURE.hf },
-    experts: Some(ExpertDefaults { is_normalized: false }),
+    experts: Some(ExpertDefaults {
+        is_normalized: false,
+        is_normalized_in_hf: false,
+        has_shared: false,
+        is_length_of_all: false,
+    }),
     ..llama::ARCHITECTURE
 };

@@ -68,18 +68,18 @@ impl Rope {
 
     /// The same, scaled by YaRN (arXiv 2309.00071, section 3). Waves that turn more than
     /// `beta_fast` times within the context of training stay as they are; those that turn less than
-    /// `beta_slow` times are stretched by `factor`; in between the two are interpolated. The
-    /// magnitude is `attention_factor` · (0.1 ln(factor) + 1).
+    /// `beta_slow` times are stretched by `factor`; in between the two are interpolated, from a
+    /// whole pair to a whole pair where bounds are rounded. The magnitude is `attention_factor` · (0.1 ln(factor) + 1).
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     pub(crate) fn with_yarn(self, yarn: &YarnScaling) -> Self {
-        let &YarnScaling { factor, original_context, beta_fast, beta_slow, attention_factor } =
-            yarn;
+        let &YarnScaling { factor, original_context, attention_factor, .. } = yarn;
         // The (fractional) number of the pair that turns this many times.
         let pair = |turns: f64| {
             self.dims as f64 * (original_context / (turns * 2.0 * PI)).ln() / (2.0 * self.base.ln())
         };
-        let low = pair(beta_fast).floor().max(0.0);
-        let high = pair(beta_slow).ceil().min(self.dims as f64 - 1.0);
+        let [low, high] = [pair(yarn.beta_fast), pair(yarn.beta_slow)];
+        let [low, high] = if yarn.rounds { [low.floor(), high.ceil()] } else { [low, high] };
+        let (low, high) = (low.max(0.0), high.min(self.dims as f64 - 1.0));
         let divisor = |pair: usize| {
             let stretched = ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
             (1.0 / (stretched / factor + 1.0 - stretched)) as f32
@@ -98,6 +98,7 @@ pub(crate) struct YarnScaling {
     pub(crate) beta_fast: f64,
     pub(crate) beta_slow: f64,
     pub(crate) attention_factor: f64,
+    pub(crate) rounds: bool,
 }
 
 impl YarnScaling {

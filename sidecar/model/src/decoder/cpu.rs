@@ -102,19 +102,14 @@ impl CpuDecoder {
             &mut scratch.hidden,
         );
         let projected = DisjointSlice::new(&mut scratch.projected);
-        let product = |matrix, offset| Product {
-            matrix,
-            out: projected,
-            stride: query_size + 2 * kv_size,
-            offset,
-        };
+        let stride = query_size + 2 * kv_size;
         multiply(
             pool,
             &scratch.hidden.all_rows(),
             &[
-                product(&block.query.matrix, 0),
-                product(&block.key.matrix, query_size),
-                product(&block.value.matrix, query_size + kv_size),
+                Product::of(&block.query, projected, stride, 0),
+                Product::of(&block.key, projected, stride, query_size),
+                Product::of(&block.value, projected, stride, query_size + kv_size),
             ],
         );
         let is_windowed = config.is_windowed(index);
@@ -125,12 +120,7 @@ impl CpuDecoder {
         layer.attend(pool, segments, rows, &scratch.projected, &mut scratch.attention);
         quantize_rows(pool, &mut scratch.attention);
         let delta = DisjointSlice::new(&mut scratch.delta);
-        let product = Product {
-            matrix: &block.attention_output,
-            out: delta,
-            stride: config.hidden_size,
-            offset: 0,
-        };
+        let product = Product::of(&block.attention_output, delta, config.hidden_size, 0);
         multiply(pool, &scratch.attention.all_rows(), &[product]);
         add_rows(
             pool,
@@ -203,7 +193,7 @@ impl CpuDecoder {
         multiply(
             pool,
             &scratch.hidden.all_rows(),
-            &[Product { matrix, out: logits, stride: matrix.rows, offset: 0 }],
+            &[Product { matrix, bias: None, out: logits, stride: matrix.rows, offset: 0 }],
         );
         if config.logit_scale != 1.0 {
             scratch.logits.iter_mut().for_each(|logit| *logit *= config.logit_scale);

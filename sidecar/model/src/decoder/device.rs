@@ -105,8 +105,10 @@ impl DeviceDecoder {
             let key =
                 norm_and_rotate(config, &block.key.forward(&x)?, block.key_norm.as_ref(), rope)?;
             let value = block.value.forward(&x)?;
-            let mixed = attention.attend(config, is_windowed, cache, &query, &key, &value)?;
-            let delta = matmul(&mixed, &block.attention_output)?;
+            let sinks = block.attention_sinks.as_ref();
+            let mixed =
+                attention.attend(config, is_windowed, cache, sinks, [&query, &key, &value])?;
+            let delta = block.attention_output.forward(&mixed)?;
             stream = add(&stream, &delta, block.post_attention_norm.as_ref(), config)?;
             let x = optional_norm(&stream, block.feed_forward_norm.as_ref(), config)?;
             let delta = feed_forward(config, &block.feed_forward, &x)?;

@@ -20,5 +20,10 @@ pub(super) fn route(scores: &[f32], experts: &Experts) -> Vec<(usize, f32)> {
     chosen.into_iter().map(|expert| (expert, powers[expert] / sum)).collect()
 }
 
+/// σ(x) = 1 / (1 + e^(−x)): the weight of the layer that every token goes through.
+pub(super) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
 #[cfg(test)]
 mod tests;

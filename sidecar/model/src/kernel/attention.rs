@@ -28,8 +28,13 @@ pub(crate) struct SoftmaxState {
 }
 
 impl SoftmaxState {
-    pub(crate) fn new() -> Self {
-        Self { max: f32::NEG_INFINITY, sum: 0.0 }
+    /// With a sink, some of the attention goes to nothing, as if to a token of that score whose
+    /// value is zero.
+    pub(crate) fn new(sink: Option<f32>) -> Self {
+        match sink {
+            None => Self { max: f32::NEG_INFINITY, sum: 0.0 },
+            Some(score) => Self { max: score, sum: 1.0 },
+        }
     }
 
     /// Turns the weighted sum in `out` into the weighted mean.

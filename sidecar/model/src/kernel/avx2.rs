@@ -14,7 +14,7 @@ mod registers;
 use super::activations::ActivationRow;
 use super::format::WeightFormat;
 use super::layout::{QUANT_BLOCK, TILE_ROWS, Tile};
-use codes::{Five, Four};
+use codes::{Five, Float, Four};
 use float::float;
 use integer::{signed, six, unsigned};
 
@@ -60,6 +60,7 @@ unsafe fn rows_of<const C: usize>(
         match format {
             WeightFormat::U4 => unsigned::<C, Four, 8, false>(codes, scales, blocks, rows, out),
             WeightFormat::U4Min => unsigned::<C, Four, 0, true>(codes, scales, blocks, rows, out),
+            WeightFormat::E2m1 => unsigned::<C, Float, 12, false>(codes, scales, blocks, rows, out),
             WeightFormat::U5 => unsigned::<C, Five, 16, false>(codes, scales, blocks, rows, out),
             WeightFormat::U5Min => unsigned::<C, Five, 0, true>(codes, scales, blocks, rows, out),
             WeightFormat::U6 => six::<C>(codes, scales, blocks, rows, out),

@@ -2,6 +2,9 @@
 
 use super::layout::{LANES, QUANT_BLOCK};
 
+/// Twice the floating-point numbers of 4 bits: one of sign, two of exponent, one of mantissa.
+pub(crate) const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
 /// Format of a matrix's weights. Quantized weights are codes, in blocks of `QUANT_BLOCK` columns of
 /// `LANES` rows, with scales in f16; [`super::pack`] describes their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +13,8 @@ pub(crate) enum WeightFormat {
     U4,
     /// 4 bits: scale · code + minimum.
     U4Min,
+    /// 4 bits, floating-point: scale · [`E2M1`]\[code\].
+    E2m1,
     /// 5 bits: scale · (code − 16).
     U5,
     /// 5 bits: scale · code + minimum.
@@ -36,7 +41,7 @@ impl WeightFormat {
     /// Bytes of the codes of one block of [`LANES`] rows.
     pub(crate) const fn code_bytes(self) -> usize {
         match self {
-            Self::U4 | Self::U4Min => 128,
+            Self::U4 | Self::U4Min | Self::E2m1 => 128,
             Self::U5 | Self::U5Min => 160,
             Self::U6 => 192,
             Self::I8 => 256,
@@ -49,7 +54,7 @@ impl WeightFormat {
     /// minima or second scales of all rows.
     pub(crate) const fn scale_bytes(self) -> usize {
         match self {
-            Self::U4 | Self::U5 | Self::I8 => 16,
+            Self::U4 | Self::E2m1 | Self::U5 | Self::I8 => 16,
             Self::U4Min | Self::U5Min | Self::U6 => 32,
             Self::F16 | Self::Bf16 | Self::F32 => 0,
         }

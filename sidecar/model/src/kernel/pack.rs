@@ -22,6 +22,7 @@ pub(crate) fn format_of(dtype: DType) -> WeightFormat {
         DType::F16 => WeightFormat::F16,
         DType::Bf16 => WeightFormat::Bf16,
         DType::Q4_0 => WeightFormat::U4,
+        DType::Mxfp4 | DType::Mxfp4Codes | DType::Mxfp4Scales => WeightFormat::E2m1,
         DType::Q4_1 | DType::Q4K => WeightFormat::U4Min,
         DType::Q5_0 => WeightFormat::U5,
         DType::Q5_1 | DType::Q5K => WeightFormat::U5Min,
@@ -103,7 +104,12 @@ fn pack_row(dtype: DType, row: &[u8], columns: usize, lane: usize, out: &mut [u8
                 lane,
             );
             let scales = &mut scales[block_out * format.scale_bytes()..][..format.scale_bytes()];
-            let count = format.scale_bytes() / (2 * LANES);
+            // Codes by themselves have no scales, and scales by themselves have zeros for codes:
+            // a matrix may be packed from one and then from the other.
+            let count = match dtype {
+                DType::Mxfp4Codes => 0,
+                _ => format.scale_bytes() / (2 * LANES),
+            };
             for (index, scale) in unpacked.scales.iter().take(count).enumerate() {
                 scales[(index * LANES + lane) * 2..][..2]
                     .copy_from_slice(&f16::from_f32(*scale).to_le_bytes());

@@ -2,7 +2,7 @@
 //! processor.
 
 use super::activations::ActivationRow;
-use super::format::WeightFormat;
+use super::format::{E2M1, WeightFormat};
 use super::layout::{LANES, QUANT_BLOCK, Tile};
 use half::{bf16, f16};
 
@@ -96,19 +96,21 @@ fn code_at(format: WeightFormat, codes: &[u8], lane: usize, column: usize) -> i3
     let (column_group, byte) = (column / 4, lane * 4 + column % 4);
     let nibble = || {
         let packed = codes[column_group % 4 * 32 + byte];
-        i32::from(if column_group < 4 { packed & 15 } else { packed >> 4 })
+        if column_group < 4 { packed & 15 } else { packed >> 4 }
     };
+    let low = || i32::from(nibble());
     match format {
-        WeightFormat::U4 => nibble() - 8,
-        WeightFormat::U4Min => nibble(),
+        WeightFormat::U4 => low() - 8,
+        WeightFormat::U4Min => low(),
+        WeightFormat::E2m1 => i32::from(E2M1[usize::from(nibble())]),
         WeightFormat::U5 | WeightFormat::U5Min => {
             let high = i32::from(codes[128 + byte] >> column_group & 1);
-            nibble() + 16 * high - if format == WeightFormat::U5 { 16 } else { 0 }
+            low() + 16 * high - if format == WeightFormat::U5 { 16 } else { 0 }
         }
         WeightFormat::U6 => {
             let high =
                 i32::from(codes[128 + column_group / 4 * 32 + byte] >> (column_group % 4 * 2) & 3);
-            nibble() + 16 * high - 32
+            low() + 16 * high - 32
         }
         _ => i32::from(codes[column_group * 32 + byte].cast_signed()),
     }

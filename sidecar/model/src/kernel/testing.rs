@@ -55,6 +55,8 @@ pub(super) fn random_blocks(
             }
             DType::Q3K => half(108),
             DType::Q6K => half(208),
+            DType::Mxfp4 | DType::Mxfp4Scales => block[0] = rng.random_range(118..=123),
+            DType::Mxfp4Codes => {}
             DType::F32 => block.copy_from_slice(&rng.random_range(-1_f32..1.0).to_le_bytes()),
             DType::Bf16 => block
                 .copy_from_slice(&half::bf16::from_f32(rng.random_range(-1.0..1.0)).to_le_bytes()),

@@ -192,6 +192,16 @@ pub(crate) enum ActivationFn {
     /// GELU in its tanh approximation (arXiv 1606.08415): x / 2 · (1 + tanh(√(2/π) (x + 0.044715
     /// x³))).
     GeluTanh,
+    /// gpt-oss's: x · σ(1.702 x) with x of at most [`Self::LIMIT`], and in place of the factor,
+    /// which is kept within ± [`Self::LIMIT`], one more than it.
+    ClampedSwiglu,
+}
+
+impl ActivationFn {
+    /// Bound of [`Self::ClampedSwiglu`].
+    pub(crate) const LIMIT: f32 = 7.0;
+    /// Slope of the sigmoid in [`Self::ClampedSwiglu`].
+    pub(crate) const SLOPE: f32 = 1.702;
 }
 
 dispatched! {
@@ -209,6 +219,15 @@ dispatched! {
                     let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
                     // tanh(y) = 1 − 2 / (e^2y + 1), so (1 + tanh) / 2 = 1 − 1 / (e^2y + 1)
                     *gate = x * (1.0 - 1.0 / (exp(2.0 * inner) + 1.0)) * up;
+                }
+            }
+            ActivationFn::ClampedSwiglu => {
+                const LIMIT: f32 = ActivationFn::LIMIT;
+                for (gate, up) in gate.iter_mut().zip(up) {
+                    // `clamp` keeps NaN, `min` does not.
+                    let x = gate.clamp(f32::NEG_INFINITY, LIMIT);
+                    let sigmoid = 1.0 / (1.0 + exp(-ActivationFn::SLOPE * x));
+                    *gate = x * sigmoid * (up.clamp(-LIMIT, LIMIT) + 1.0);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Matrices that some models store as one, row below row: queries, keys and values, gate and up,
 //! and those of experts. They are taken apart in the list of tensors, so that nothing else knows of
-//! them.
+//! them; but for gate and up that take turns, which are taken apart when they are read.
 
 use super::files::TensorFile;
 use crate::arch::split_block;
@@ -22,17 +22,36 @@ pub(super) fn parts(name: &str, config: &Config) -> Option<Vec<(String, usize)>>
     Some(parts.iter().map(named).collect())
 }
 
-/// The same, of a matrix of all experts.
+/// The same, of a matrix of all experts, or of their biases.
 fn of_experts(block: &str, part: &str, config: &Config) -> Option<Vec<(String, usize)>> {
     let experts = config.experts.as_ref()?;
-    let (part, rows) = match part {
-        "ffn_gate_exps.weight" => ("ffn_gate", config.feed_forward_size),
-        "ffn_up_exps.weight" => ("ffn_up", config.feed_forward_size),
-        "ffn_down_exps.weight" => ("ffn_down", config.hidden_size),
+    let (part, kind) = part.split_once("_exps.")?;
+    let inner = config.feed_forward_size;
+    let parts: &[(&str, usize)] = match part {
+        "ffn_gate" | "ffn_up" => &[(part, inner)],
+        "ffn_down" => &[(part, config.hidden_size)],
+        "ffn_gate_up" => &[("ffn_gate", inner), ("ffn_up", inner)],
+        PAIRS => &[(PAIRS, 2 * inner)],
         _ => return None,
     };
-    let named = |expert| (format!("blk.{block}.{part}.{expert}.weight"), rows);
-    Some((0..experts.count).map(named).collect())
+    let of_expert = |expert: usize| {
+        let named = move |&(part, rows): &(&str, usize)| {
+            let rows = if kind == "bias" { 1 } else { rows };
+            (format!("blk.{block}.{part}.{expert}.{kind}"), rows)
+        };
+        parts.iter().map(named)
+    };
+    Some((0..experts.count).flat_map(of_expert).collect())
+}
+
+/// The engine's name for a matrix of gate and up, row by row in turn.
+const PAIRS: &str = "ffn_gate_up_pairs";
+
+/// The names of gate and up whose rows, or values, stand in the tensor `name` in turn.
+pub(crate) fn in_turn(name: &str) -> Option<[String; 2]> {
+    let (block, part) = split_block(name)?;
+    let rest = part.strip_prefix(PAIRS)?;
+    Some(["ffn_gate", "ffn_up"].map(|part| format!("blk.{block}.{part}{rest}")))
 }
 
 /// Replaces each such matrix by its parts.

@@ -2,7 +2,7 @@
 //! <https://github.com/huggingface/safetensors#format>.
 
 use crate::error::LoadError;
-use crate::tensor::{DType, TensorInfo};
+use crate::tensor::{DType, Order, TensorInfo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -66,7 +66,10 @@ pub(super) fn read_chosen(
             .map_err(|error| broken(&format!("that is not described: {error}")))?;
         let described = Described { dtype: &entry.dtype, shape: &entry.shape };
         let chosen = match choose(&tensor, described)? {
-            Some(chosen) => Some((chosen, info(&entry, &tensor, start)?)),
+            Some(chosen) => {
+                let info = info(&entry, &tensor, &chosen, start)?;
+                Some((chosen, info))
+            }
             None => None,
         };
         let [from, to] = entry.data_offsets;
@@ -84,7 +87,23 @@ pub(super) fn read_chosen(
     Ok(found)
 }
 
-fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError> {
+/// `chosen` is the engine's name for the tensor.
+fn info(entry: &Entry, tensor: &str, chosen: &str, start: u64) -> Result<TensorInfo, LoadError> {
+    let shape = entry.shape.as_slice();
+    let packed = match (entry.dtype.as_str(), shape) {
+        ("U8", &[experts, rows, blocks, 16]) if chosen.ends_with("_exps.codes") => {
+            Some((DType::Mxfp4Codes, experts, rows, blocks))
+        }
+        ("U8", &[experts, rows, blocks]) if chosen.ends_with("_exps.scales") => {
+            Some((DType::Mxfp4Scales, experts, rows, blocks))
+        }
+        _ => None,
+    };
+    if let Some((dtype, experts, rows, blocks)) = packed {
+        let size = experts.checked_mul(rows).zip(blocks.checked_mul(dtype.block().0));
+        let (rows, columns) = size.ok_or_else(|| impossible(tensor))?;
+        return sized(entry, tensor, start, dtype, Order::Rows, [rows, columns]);
+    }
     let dtype = match entry.dtype.as_str() {
         "F32" => DType::F32,
         "F16" => DType::F16,
@@ -96,27 +115,46 @@ fn info(entry: &Entry, tensor: &str, start: u64) -> Result<TensorInfo, LoadError
             )));
         }
     };
-    let (rows, columns) = match *entry.shape.as_slice() {
-        [columns] => (1, columns),
-        [rows, columns] => (rows, columns),
+    let (rows, columns, order) = match *shape {
+        [columns] => (1, columns, Order::Rows),
+        [rows, columns] => (rows, columns, Order::Rows),
+        [experts, columns, rows] if chosen.ends_with("_exps.weight") => {
+            let rows = experts.checked_mul(rows).ok_or_else(|| impossible(tensor))?;
+            (rows, columns, Order::Columns)
+        }
         _ => {
             return Err(LoadError::unsupported(format!(
                 "tensor {tensor} has {} dimensions; matrices and vectors are read: split it into \
                  those",
-                entry.shape.len()
+                shape.len()
             )));
         }
     };
-    let (_, width) = dtype.block();
-    let bytes = rows.checked_mul(columns).and_then(|values| values.checked_mul(width));
-    match bytes {
+    sized(entry, tensor, start, dtype, order, [rows, columns])
+}
+
+fn sized(
+    entry: &Entry,
+    tensor: &str,
+    start: u64,
+    dtype: DType,
+    order: Order,
+    [rows, columns]: [usize; 2],
+) -> Result<TensorInfo, LoadError> {
+    let bytes = columns.checked_mul(dtype.block().1).map(|_| dtype.row_bytes(columns));
+    match bytes.and_then(|row_bytes| row_bytes.checked_mul(rows)) {
         Some(bytes) if bytes > 0 => Ok(TensorInfo {
             rows,
             columns,
             dtype,
+            order,
             offset: start.saturating_add(entry.data_offsets[0]),
             bytes,
         }),
-        _ => Err(LoadError::corrupt(format!("tensor {tensor} has an impossible size"))),
+        _ => Err(impossible(tensor)),
     }
+}
+
+fn impossible(tensor: &str) -> LoadError {
+    LoadError::corrupt(format!("tensor {tensor} has an impossible size"))
 }

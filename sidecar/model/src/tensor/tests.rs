@@ -1,6 +1,6 @@
 use super::*;
 
-const ALL: [DType; 15] = [
+const ALL: [DType; 18] = [
     DType::F32,
     DType::F16,
     DType::Bf16,
@@ -16,6 +16,9 @@ const ALL: [DType; 15] = [
     DType::Q6K,
     DType::Iq4Nl,
     DType::Iq4Xs,
+    DType::Mxfp4,
+    DType::Mxfp4Codes,
+    DType::Mxfp4Scales,
 ];
 
 /// Every byte of a block in turn becomes that of a NaN. The block is refused exactly where it holds
@@ -33,6 +36,8 @@ fn number_9_a_block_is_refused_exactly_where_its_numbers_are_none() {
             DType::Q2K => &[81, 83],
             DType::Q3K => &[109],
             DType::Q6K => &[209],
+            // Scales of one byte, see below.
+            DType::Mxfp4 | DType::Mxfp4Codes | DType::Mxfp4Scales => &[],
             _ => &[1],
         };
         for at in 0..width {
@@ -45,4 +50,18 @@ fn number_9_a_block_is_refused_exactly_where_its_numbers_are_none() {
             assert_eq!(dtype.is_finite(&raw), !numbers.contains(&at), "{dtype:?} at {at}");
         }
     }
+}
+
+/// The scale of MXFP4 is an exponent: 255 stands for NaN, and large ones are beyond F16.
+#[test]
+fn number_9_exponents_beyond_what_can_be_held_are_refused() {
+    for dtype in [DType::Mxfp4, DType::Mxfp4Scales] {
+        let (_, width) = dtype.block();
+        for exponent in 0..=u8::MAX {
+            let mut raw = vec![0; 3 * width];
+            raw[width] = exponent;
+            assert_eq!(dtype.is_finite(&raw), exponent <= 143, "{dtype:?} {exponent}");
+        }
+    }
+    assert!(DType::Mxfp4Codes.is_finite(&[0xff; 32]));
 }

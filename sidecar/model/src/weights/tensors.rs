@@ -1,20 +1,24 @@
 //! Tensors by name, packed as they are read.
 
+use super::rows;
 use super::stream::{CHUNK, HashingReader, read_and_hash};
 use crate::error::LoadError;
 use crate::kernel::layout::LANES;
 use crate::kernel::matrix::Matrix;
 use crate::kernel::pack;
 use crate::load::adapter::Adapter;
-use crate::load::{Sha256Digest, TensorFile};
+use crate::load::{Sha256Digest, TensorFile, fused};
 use crate::pool::ThreadPool;
-use crate::tensor::{DType, TensorInfo, decode_floats, not_finite};
+use crate::tensor::{DType, Order, TensorInfo, decode_floats, not_finite};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Tensors by name, each of which is taken out once.
 pub(super) struct Tensors {
     matrices: HashMap<String, Matrix>,
     vectors: HashMap<String, Vec<f32>>,
+    /// Matrices of which only codes or only scales were read, and which of these.
+    halves: HashMap<String, String>,
     adapter: Adapter,
     norm_offset: f32,
 }
@@ -22,7 +26,8 @@ pub(super) struct Tensors {
 impl Tensors {
     /// No tensors yet. `norm_offset` is added to the factors of norms.
     pub(super) fn new(adapter: Adapter, norm_offset: f32) -> Self {
-        Self { matrices: HashMap::new(), vectors: HashMap::new(), adapter, norm_offset }
+        let (matrices, vectors, halves) = Default::default();
+        Self { matrices, vectors, halves, adapter, norm_offset }
     }
 
     pub(super) fn adapter(&self) -> &Adapter {
@@ -53,18 +58,91 @@ impl Tensors {
             return Err(LoadError::corrupt(format!("tensor {name} overlaps another")));
         }
         reader.skip_to(info.offset)?;
+        let in_turn = fused::in_turn(name);
         if info.rows == 1 {
             let raw = reader.read(info.bytes)?;
             let vector = decode_floats(name, info.dtype, &raw)?;
             if vector.iter().any(|value| !value.is_finite()) {
                 return Err(not_finite(name));
             }
-            self.vectors.insert(name.to_owned(), vector);
-        } else {
-            let matrix = self.read_matrix(reader, name, info, pool)?;
-            self.matrices.insert(name.to_owned(), matrix);
+            match in_turn {
+                None => drop(self.vectors.insert(name.to_owned(), vector)),
+                Some(names) => self.vectors.extend(names.into_iter().zip(rows::deal(&vector, 1))),
+            }
+            return Ok(());
         }
-        Ok(())
+        let is_plain = info.order == Order::Rows && in_turn.is_none() && !info.dtype.is_a_part();
+        if is_plain {
+            let matrix = self.read_matrix(reader, name, info, pool)?;
+            return self.put(name.to_owned(), matrix);
+        }
+        let raw = reader.read(info.bytes)?;
+        if !info.dtype.is_finite(&raw) {
+            return Err(not_finite(name));
+        }
+        let row_bytes = info.dtype.row_bytes(info.columns);
+        let raw = match info.order {
+            Order::Rows => raw.as_slice().into(),
+            Order::Columns => Cow::Owned(rows::transposed(&raw, info)),
+        };
+        match in_turn {
+            None => self.pack(name.to_owned(), info, &raw, pool),
+            Some(names) => {
+                let mut dealt = names.into_iter().zip(rows::deal(&raw, row_bytes));
+                dealt.try_for_each(|(name, raw)| self.pack(name, info, &raw, pool))
+            }
+        }
+    }
+
+    /// Packs rows of a matrix, whole or only its codes or scales.
+    fn pack(
+        &mut self,
+        name: String,
+        info: &TensorInfo,
+        raw: &[u8],
+        pool: &ThreadPool,
+    ) -> Result<(), LoadError> {
+        let rows = raw.len() / info.dtype.row_bytes(info.columns);
+        let new = || Matrix::new(pack::format_of(info.dtype), rows, info.columns);
+        if !info.dtype.is_a_part() {
+            let mut matrix = new();
+            pack::pack(pool, info.dtype, raw, &mut matrix, 0);
+            return self.put(name, matrix);
+        }
+        let whole = name.rsplit_once('.').map_or(name.as_str(), |(before, _)| before);
+        let whole = format!("{whole}.weight");
+        let mut matrix = match self.halves.remove(&whole) {
+            Some(_) => self.matrices.remove(&whole).ok_or_else(|| missing(&whole))?,
+            None => {
+                self.halves.insert(whole.clone(), name.clone());
+                new()
+            }
+        };
+        if (matrix.rows, matrix.columns) != (rows, info.columns) {
+            return Err(LoadError::corrupt(format!(
+                "the codes and the scales of tensor {whole} are of different shapes"
+            )));
+        }
+        pack::pack(pool, info.dtype, raw, &mut matrix, 0);
+        self.put(whole, matrix)
+    }
+
+    fn put(&mut self, name: String, matrix: Matrix) -> Result<(), LoadError> {
+        match self.matrices.insert(name.clone(), matrix) {
+            None => Ok(()),
+            Some(_) => Err(LoadError::corrupt(format!("tensor {name} is there twice"))),
+        }
+    }
+
+    /// # Errors
+    /// Of a matrix there are codes without scales, or scales without codes.
+    pub(super) fn check_whole(&self) -> Result<(), LoadError> {
+        match self.halves.values().min() {
+            None => Ok(()),
+            Some(half) => Err(LoadError::incomplete(format!(
+                "of codes and scales of a matrix, the weights hold only {half}"
+            ))),
+        }
     }
 
     fn read_matrix(
@@ -138,6 +216,11 @@ impl Tensors {
             ))),
             other => Ok(other),
         }
+    }
+
+    /// Takes a vector of this length.
+    pub(super) fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, LoadError> {
+        self.optional_vector(name, length)?.ok_or_else(|| missing(name))
     }
 
     /// Takes a vector of this length, if there is one, by whose values something is divided.

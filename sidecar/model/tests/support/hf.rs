@@ -2,7 +2,7 @@
 
 use super::{
     BASE, CONTEXT, EPSILON, LONG_ROPE_CONTEXT, QkNorms, Shape, Stored, Tiny, VOCABULARY,
-    YARN_CONTEXT, together,
+    YARN_CONTEXT, gpt_oss, together,
 };
 use half::{bf16, f16};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "F32",
             Self::F16 => "F16",
@@ -26,7 +26,7 @@ impl Dtype {
     }
 
     /// A value's bytes, and the value after rounding.
-    fn store(self, value: f32) -> (Vec<u8>, f32) {
+    pub fn store(self, value: f32) -> (Vec<u8>, f32) {
         match self {
             Self::F32 => (value.to_le_bytes().to_vec(), value),
             Self::F16 => {
@@ -39,8 +39,8 @@ impl Dtype {
     }
 }
 
-/// Tensors of a file by name: shape and bytes.
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+/// Tensors of a file by name: type, shape and bytes.
+type Tensors = BTreeMap<String, (&'static str, Vec<usize>, Vec<u8>)>;
 
 /// Writes the model as a folder. The model's own tensors are rounded as the folder's are.
 pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir {
@@ -51,6 +51,11 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
         tiny.tensors.keys().filter(|name| *name != "rope_freqs.weight").cloned().collect();
     names.sort();
     let mut stored = Vec::new();
+    let mut whole = Vec::new();
+    let is_gpt_oss = shape.architecture == "gpt-oss";
+    let of_experts = |name: &str| {
+        is_gpt_oss && name.split('.').nth(3).is_some_and(|part| part.parse::<usize>().is_ok())
+    };
     for name in &names {
         let values = tiny.tensors.get_mut(name).unwrap();
         let norm = if name.contains("norm") { shape.norm_offset } else { 0.0 };
@@ -64,20 +69,26 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
         if shape.interleaved && (name.contains("attn_q.") || name.contains("attn_k.")) {
             // Hugging Face rotates value i with i + width / 2, GGUF's llama value 2i with 2i + 1.
             let half = shape.width / 2;
-            let rows: Vec<_> = bytes.chunks(columns).map(<[Vec<u8>]>::to_vec).collect();
+            let row = if name.ends_with("bias") { 1 } else { columns };
+            let rows: Vec<_> = bytes.chunks(row).map(<[Vec<u8>]>::to_vec).collect();
             let from = |row: usize| {
                 let (head, at) = (row / shape.width, row % shape.width);
                 head * shape.width + if at < half { 2 * at } else { 2 * (at - half) + 1 }
             };
             bytes = (0..rows.len()).flat_map(|row| rows[from(row)].clone()).collect();
         }
-        stored.push((hf_name(name, &shape), columns, bytes));
+        if !of_experts(name) {
+            stored.push((hf_name(name, &shape), columns, bytes));
+        }
+    }
+    if is_gpt_oss {
+        whole = gpt_oss::experts(tiny, dtype);
     }
     let gate_and_up = &["mlp.gate_proj.weight", "mlp.up_proj.weight"][..];
     let attention =
         &["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"][..];
     let groups: &[(&[&str], &str)] = match shape.stored {
-        Stored::Apart => &[],
+        Stored::Apart | Stored::ExpertsApart | Stored::ExpertsTogether => &[],
         Stored::Together => {
             &[(attention, "self_attn.qkv_proj.weight"), (gate_and_up, "mlp.gate_up_proj.weight")]
         }
@@ -92,7 +103,10 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
         } else {
             vec![bytes.len() / columns, columns]
         };
-        files[index % shards].insert(name, (size, bytes.concat()));
+        files[index % shards].insert(name, (dtype.name(), size, bytes.concat()));
+    }
+    for (index, (name, tensor)) in whole.into_iter().enumerate() {
+        files[index % shards].insert(name, tensor);
     }
     let mut map = BTreeMap::new();
     for (index, tensors) in files.iter().enumerate() {
@@ -101,7 +115,7 @@ pub fn folder(tiny: &mut Tiny, dtype: Dtype, shards: usize) -> tempfile::TempDir
             _ => format!("model-{:05}-of-{shards:05}.safetensors", index + 1),
         };
         map.extend(tensors.keys().map(|name| (name.clone(), file.clone())));
-        std::fs::write(folder.path().join(file), safetensors(tensors, dtype)).unwrap();
+        std::fs::write(folder.path().join(file), safetensors(tensors)).unwrap();
     }
     if shards > 1 {
         write(folder.path(), "model.safetensors.index.json", &json!({ "weight_map": map }));
@@ -118,10 +132,16 @@ pub fn write(folder: &Path, name: &str, json: &Value) {
 fn columns(name: &str, shape: &Shape) -> usize {
     let part = name.split('.').nth(2).unwrap_or_default();
     match part {
-        _ if name.ends_with("bias") && part == "attn_q" => shape.heads * shape.width,
-        _ if name.ends_with("bias") => shape.kv_heads * shape.width,
-        "attn_output" => shape.heads * shape.width,
-        "ffn_down" => shape.feed_forward,
+        "attn_q" if name.ends_with("bias") => shape.heads * shape.width,
+        "attn_k" | "attn_v" if name.ends_with("bias") => shape.kv_heads * shape.width,
+        "attn_output" if name.ends_with("weight") => shape.heads * shape.width,
+        "ffn_down" if name.ends_with("weight") => shape.feed_forward,
+        "ffn_gate" | "ffn_up" if name.ends_with("bias") => shape.feed_forward,
+        "ffn_gate_inp" if name.ends_with("bias") => {
+            shape.experts.map_or(shape.hidden, |[count, _]| count)
+        }
+        "ffn_down_shexp" => shape.shared_expert.unwrap_or(shape.hidden),
+        "attn_sinks" => shape.heads,
         "attn_q_norm" | "attn_k_norm" if shape.qk_norms == Some(QkNorms::Head) => shape.width,
         "attn_q_norm" => shape.heads * shape.width,
         "attn_k_norm" => shape.kv_heads * shape.width,
@@ -152,30 +172,38 @@ fn hf_name(name: &str, shape: &Shape) -> String {
         "ffn_norm" if shape.norms == [true, true] => "pre_feedforward_layernorm",
         "ffn_norm" | "post_attention_norm" => "post_attention_layernorm",
         "post_ffw_norm" => "post_feedforward_layernorm",
+        "ffn_gate_inp" if shape.architecture == "mixtral" => "block_sparse_moe.gate",
+        "ffn_gate_inp" if shape.architecture == "gpt-oss" => "mlp.router",
         "ffn_gate_inp" => "mlp.gate",
+        "ffn_gate" if shape.architecture == "mixtral" => "block_sparse_moe.w1",
+        "ffn_up" if shape.architecture == "mixtral" => "block_sparse_moe.w3",
+        "ffn_down" if shape.architecture == "mixtral" => "block_sparse_moe.w2",
+        "ffn_gate_shexp" => "mlp.shared_expert.gate_proj",
+        "ffn_up_shexp" => "mlp.shared_expert.up_proj",
+        "ffn_down_shexp" => "mlp.shared_expert.down_proj",
+        "ffn_gate_inp_shexp" => "mlp.shared_expert_gate",
+        "attn_sinks" => return format!("model.layers.{layer}.self_attn.sinks"),
         "ffn_gate" => "mlp.gate_proj",
         "ffn_up" => "mlp.up_proj",
         "ffn_down" => "mlp.down_proj",
         other => panic!("{other}"),
     };
     // Of a mixture, the expert's number comes first.
-    match (kind.split_once('.'), part.strip_prefix("mlp.")) {
-        (Some((expert, kind)), Some(part)) => {
-            format!("model.layers.{layer}.mlp.experts.{expert}.{part}.{kind}")
+    match (kind.split_once('.'), part.split_once('.')) {
+        (Some((expert, kind)), Some((before, part))) => {
+            format!("model.layers.{layer}.{before}.experts.{expert}.{part}.{kind}")
         }
         _ => format!("model.layers.{layer}.{part}.{kind}"),
     }
 }
 
-fn safetensors(tensors: &Tensors, dtype: Dtype) -> Vec<u8> {
+fn safetensors(tensors: &Tensors) -> Vec<u8> {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     header.insert("__metadata__".into(), json!({"format": "pt"}));
-    for (name, (shape, bytes)) in tensors {
+    for (name, (dtype, shape, bytes)) in tensors {
         let offsets = [data.len(), data.len() + bytes.len()];
-        header.insert(
-            name.clone(),
-            json!({"dtype": dtype.name(), "shape": shape, "data_offsets": offsets}),
-        );
+        header
+            .insert(name.clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": offsets}));
         data.extend(bytes);
     }
     let header = Value::Object(header).to_string();
@@ -190,7 +218,9 @@ fn config(shape: &Shape) -> Value {
         (other, _) => other,
     };
     let mut known = personaguard_model::architectures();
-    let (_, model_type) = known.find(|(gguf, _)| *gguf == architecture).unwrap();
+    let is_it = |(gguf, hf): &(&str, &str)| [*gguf, *hf].contains(&architecture);
+    let (_, model_type) = known.find(is_it).unwrap();
+    let says_experts = ["mixtral", "gpt-oss"].contains(&architecture);
     let is_granite_4 = shape.stored == Stored::Granite4;
     let model_type = if is_granite_4 { "granitemoehybrid" } else { model_type };
     let long_rope = || {
@@ -201,13 +231,14 @@ fn config(shape: &Shape) -> Value {
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64});
     let yarn = |factor: f64| {
-        json!({"type": "yarn", "factor": factor,
+        let truncate = (!shape.rounded_yarn).then_some(false);
+        json!({"type": "yarn", "factor": factor, "truncate": truncate,
         "original_max_position_embeddings": YARN_CONTEXT})
     };
     json!({
         "model_type": model_type,
         "hidden_size": shape.hidden, "num_hidden_layers": shape.layers,
-        "intermediate_size": if shape.normalized_experts { 100 } else { shape.feed_forward },
+        "intermediate_size": if shape.has_expert_size() { 100 } else { shape.feed_forward },
         "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
         "head_dim": shape.width,
         "max_position_embeddings": CONTEXT, "vocab_size": VOCABULARY, "rms_norm_eps": EPSILON,
@@ -218,11 +249,16 @@ fn config(shape: &Shape) -> Value {
         "partial_rotary_factor": shape.rotated.map(|rotated| rotated as f64 / shape.width as f64),
         "layer_types": is_granite_4.then(|| vec!["attention"; shape.layers]),
         "position_embedding_type": is_granite_4.then_some("rope"),
-        "num_local_experts": is_granite_4.then_some(0),
-        "num_experts": shape.experts.map(|[count, _]| count),
+        "num_local_experts": shape.experts.filter(|_| says_experts).map(|[count, _]| count)
+            .or(is_granite_4.then_some(0)),
+        "num_experts": shape.experts.filter(|_| !says_experts).map(|[count, _]| count),
+        "hidden_act": shape.clamped.then_some("silu"),
+        "swiglu_limit": shape.clamped.then_some(7.0),
+        "quantization_config": shape.mxfp4.then(|| json!({"quant_method": "mxfp4"})),
         "num_experts_per_tok": shape.experts.map(|[_, used]| used),
-        "moe_intermediate_size": shape.normalized_experts.then_some(shape.feed_forward),
-        "norm_topk_prob": shape.experts.map(|_| shape.normalized_experts),
+        "moe_intermediate_size": shape.has_expert_size().then_some(shape.feed_forward),
+        "norm_topk_prob": shape.experts.filter(|_| !says_experts)
+            .map(|_| shape.normalized_experts),
         "sliding_window": shape.window, "query_pre_attn_scalar": shape.gelu.then_some(shape.width),
         "embedding_multiplier": embedding, "attention_multiplier": attention,
         "residual_multiplier": residual, "logits_scaling": logits,

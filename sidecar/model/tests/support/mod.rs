@@ -5,8 +5,10 @@ pub use personaguard_tiny_model::gguf;
 
 pub mod adapter;
 pub mod agree;
+pub mod gpt_oss;
 pub mod hf;
 pub mod loading;
+pub mod mxfp4;
 pub mod reference;
 pub mod tensors;
 
@@ -58,6 +60,18 @@ pub struct Shape {
     pub experts: Option<[usize; 2]>,
     /// Whether the weights of the experts of a token are scaled to a sum of 1.
     pub normalized_experts: bool,
+    /// Of a mixture, the size of a layer beside the experts that every token goes through.
+    pub shared_expert: Option<usize>,
+    /// Whether the matrices of experts are in MXFP4.
+    pub mxfp4: bool,
+    /// Whether the output of attention, the router and experts have biases.
+    pub further_biases: bool,
+    /// Whether some attention goes to nothing.
+    pub sinks: bool,
+    /// Whether the feed-forward layers have gpt-oss's activation.
+    pub clamped: bool,
+    /// Whether YaRN's bounds are whole pairs.
+    pub rounded_yarn: bool,
     /// Whether RoPE turns neighbouring values of a GGUF file's heads, and not halves of them.
     pub interleaved: bool,
 }
@@ -83,6 +97,10 @@ pub enum Stored {
     Together,
     /// Gate and up of a folder, under Granite 4's names.
     Granite4,
+    /// Gate and up of a GGUF file's experts.
+    ExpertsTogether,
+    /// The matrices of a GGUF file's experts one by one, as in old files.
+    ExpertsApart,
 }
 
 impl Shape {
@@ -93,7 +111,7 @@ impl Shape {
             architecture,
             layers: match architecture {
                 "gemma3" => 7,
-                "gemma2" => 4,
+                "gemma2" | "gpt-oss" => 4,
                 _ => 3,
             },
             hidden: 64,
@@ -102,21 +120,21 @@ impl Shape {
             width: 16,
             feed_forward: 96,
             window: match architecture {
-                "gemma2" | "gemma3" => Some(5),
+                "gemma2" | "gemma3" | "gpt-oss" => Some(5),
                 "phi3" => Some(9),
                 _ => None,
             },
             window_period: match architecture {
                 "gemma3" => 6,
-                "gemma2" => 2,
+                "gemma2" | "gpt-oss" => 2,
                 _ => 1,
             },
             window_base: (architecture == "gemma3").then_some(10_000.0),
             rope_factors: false,
-            yarn: None,
+            yarn: (architecture == "gpt-oss").then_some(8.0),
             tied: architecture != "qwen3",
             caps: (architecture == "gemma2").then_some([3.0, 4.0]),
-            biases: architecture == "qwen2",
+            biases: ["qwen2", "qwen2moe", "gpt-oss"].contains(&architecture),
             qk_norms: match architecture {
                 "qwen3" | "qwen3moe" | "gemma3" => Some(QkNorms::Head),
                 "olmo2" | "olmoe" => Some(QkNorms::AllHeads),
@@ -133,9 +151,17 @@ impl Shape {
             long_rope: None,
             rotated: (architecture == "phi3").then_some(12),
             stored: if architecture == "phi3" { Stored::Together } else { Stored::Apart },
-            experts: ["qwen3moe", "olmoe"].contains(&architecture).then_some([6, 2]),
-            normalized_experts: architecture == "qwen3moe",
-            interleaved: ["llama", "mistral", "granite"].contains(&architecture),
+            experts: ["qwen2moe", "qwen3moe", "olmoe", "mixtral", "gpt-oss"]
+                .contains(&architecture)
+                .then_some([6, 2]),
+            normalized_experts: ["qwen3moe", "mixtral", "gpt-oss"].contains(&architecture),
+            shared_expert: (architecture == "qwen2moe").then_some(160),
+            mxfp4: false,
+            further_biases: architecture == "gpt-oss",
+            sinks: architecture == "gpt-oss",
+            clamped: architecture == "gpt-oss",
+            rounded_yarn: architecture != "gpt-oss",
+            interleaved: ["llama", "mistral", "mixtral", "granite"].contains(&architecture),
         }
     }
 
@@ -148,6 +174,16 @@ impl Shape {
     pub fn long_rope_factors(&self) -> [Vec<f32>; 2] {
         let pairs = || (0..self.rotated() / 2).map(|pair| pair as f32);
         [pairs().map(|pair| 1.0 + 0.1 * pair).collect(), pairs().map(|pair| 2.0 + pair).collect()]
+    }
+
+    /// What GGUF files call the architecture.
+    pub fn gguf_name(&self) -> &'static str {
+        if self.architecture == "mixtral" { "llama" } else { self.architecture }
+    }
+
+    /// Whether files give experts a size of their own.
+    pub fn has_expert_size(&self) -> bool {
+        ["qwen2moe", "qwen3moe"].contains(&self.architecture)
     }
 
     /// Factor on embeddings.
@@ -194,7 +230,7 @@ pub fn tiny(shape: &Shape, seed: u64) -> Tiny {
 pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Tiny {
     let mut random = StdRng::seed_from_u64(seed);
     let mut writer = Writer::default();
-    let arch = shape.architecture;
+    let arch = shape.gguf_name();
     writer.text("general.architecture", arch);
     writer.text("general.name", "tiny");
     for (key, value) in [
@@ -232,7 +268,7 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
     if let Some([count, used]) = shape.experts {
         writer.int(&format!("{arch}.expert_count"), count as u32);
         writer.int(&format!("{arch}.expert_used_count"), used as u32);
-        if shape.normalized_experts {
+        if shape.has_expert_size() {
             // What one layer would have in their place.
             writer.int(&format!("{arch}.feed_forward_length"), 100);
             writer.int(&format!("{arch}.expert_feed_forward_length"), shape.feed_forward as u32);
@@ -260,8 +296,12 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         tensors.insert("rope_freqs.weight".to_owned(), factors);
     }
     let mut add = |name: String, rows: usize, columns: usize, middle: f32, spread: f32| {
-        let values: Vec<f32> =
-            (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect();
+        let values: Vec<f32> = match shape.mxfp4 && mxfp4::is_packed(&name) {
+            true => mxfp4::values(rows * columns, &mut random),
+            false => {
+                (0..rows * columns).map(|_| middle + random.random_range(-spread..spread)).collect()
+            }
+        };
         stored.push((name.clone(), columns, values.clone()));
         tensors.insert(name, values);
     };
@@ -298,6 +338,27 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
             layer("ffn_gate", shape.feed_forward, shape.hidden, 0.3);
             layer("ffn_up", shape.feed_forward, shape.hidden, 0.3);
             layer("ffn_down", shape.hidden, shape.feed_forward, 0.2);
+            if shape.further_biases {
+                // Large enough to come to the bounds of the activation.
+                block(&format!("ffn_gate{expert}.bias"), 1, shape.feed_forward, 0.0, 8.0);
+                block(&format!("ffn_up{expert}.bias"), 1, shape.feed_forward, 0.0, 8.0);
+                block(&format!("ffn_down{expert}.bias"), 1, shape.hidden, 0.0, 0.5);
+            }
+        }
+        if shape.further_biases {
+            block("attn_output.bias", 1, shape.hidden, 0.0, 0.5);
+        }
+        if let Some([count, _]) = shape.experts.filter(|_| shape.further_biases) {
+            block("ffn_gate_inp.bias", 1, count, 0.0, 0.5);
+        }
+        if let Some(size) = shape.shared_expert {
+            block("ffn_gate_shexp.weight", size, shape.hidden, 0.0, 0.3);
+            block("ffn_up_shexp.weight", size, shape.hidden, 0.0, 0.3);
+            block("ffn_down_shexp.weight", shape.hidden, size, 0.0, 0.2);
+            block("ffn_gate_inp_shexp.weight", 1, shape.hidden, 0.0, 0.3);
+        }
+        if shape.sinks {
+            block("attn_sinks.weight", 1, shape.heads, 1.0, 2.0);
         }
         if shape.biases {
             block("attn_q.bias", 1, inner, 0.0, 0.5);
@@ -322,16 +383,30 @@ pub fn tiny_with(shape: &Shape, seed: u64, more: impl FnOnce(&mut Writer)) -> Ti
         let attention = &["attn_q.weight", "attn_k.weight", "attn_v.weight"][..];
         stored = together(&stored, &[(attention, "attn_qkv.weight"), gate_and_up]);
     }
-    if let Some([count, _]) = shape.experts {
-        for part in ["ffn_gate", "ffn_up", "ffn_down"] {
-            let parts: Vec<String> =
-                (0..count).map(|expert| format!("{part}.{expert}.weight")).collect();
+    if let Some([count, _]) = shape.experts.filter(|_| shape.stored != Stored::ExpertsApart) {
+        let kinds: &[&str] = if shape.further_biases { &["weight", "bias"] } else { &["weight"] };
+        let groups: &[&[&str]] = match shape.stored {
+            Stored::ExpertsTogether => &[&["ffn_gate", "ffn_up"], &["ffn_down"]],
+            _ => &[&["ffn_gate"], &["ffn_up"], &["ffn_down"]],
+        };
+        for (group, kind) in groups.iter().flat_map(|group| kinds.iter().map(move |k| (group, k))) {
+            let of = |expert| group.iter().map(move |part| format!("{part}.{expert}.{kind}"));
+            let parts: Vec<String> = (0..count).flat_map(of).collect();
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-            stored = together(&stored, &[(&parts, &format!("{part}_exps.weight"))]);
+            let whole = if group.len() == 2 { "ffn_gate_up" } else { group[0] };
+            stored = together(&stored, &[(&parts, &format!("{whole}_exps.{kind}"))]);
         }
     }
     for (name, columns, values) in stored {
-        writer.tensor_f32(&name, values.len() / columns, columns, &values);
+        let rows = values.len() / columns;
+        let name = match arch {
+            "gpt-oss" => name.replace("ffn_norm", "post_attention_norm"),
+            _ => name,
+        };
+        match shape.mxfp4 && mxfp4::is_packed(&name) {
+            true => writer.tensor(&name, rows, columns, 39, &mxfp4::blocks(&values)),
+            false => writer.tensor_f32(&name, rows, columns, &values),
+        }
     }
     Tiny { shape: shape.clone(), tensors, file: writer.finish() }
 }

@@ -54,8 +54,11 @@ impl Tiny {
                         * (f64::from(YARN_CONTEXT) / (2.0 * std::f64::consts::PI * times)).ln()
                         / base.ln()
                 };
-                let (first, last) =
-                    (turning(32.0).floor().max(0.0), turning(1.0).ceil().min(rotated as f64 - 1.0));
+                let (first, last) = match self.shape.rounded_yarn {
+                    true => (turning(32.0).floor(), turning(1.0).ceil()),
+                    false => (turning(32.0), turning(1.0)),
+                };
+                let (first, last) = (first.max(0.0), last.min(rotated as f64 - 1.0));
                 let kept = 1.0 - ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
                 angle = angle * kept + angle / factor * (1.0 - kept);
                 length = 0.1 * factor.ln() + 1.0;
@@ -79,15 +82,19 @@ impl Tiny {
     /// The feed-forward layer of a block, or an expert of it.
     fn feed_forward(&self, layer: usize, expert: &str, h: &[f64]) -> Vec<f64> {
         let linear = |part: &str, x: &[f64]| self.linear(&format!("blk.{layer}.{part}{expert}"), x);
-        let activated = |g: f64| {
+        let activated = |g: f64, up: f64| {
+            if self.shape.clamped {
+                let (g, up) = (g.min(7.0), up.clamp(-7.0, 7.0));
+                return g / (1.0 + (-1.702 * g).exp()) * (up + 1.0);
+            }
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044_715 * g.powi(3));
-            match self.shape.gelu {
+            up * match self.shape.gelu {
                 true => 0.5 * g * (1.0 + inner.tanh()),
                 false => g / (1.0 + (-g).exp()),
             }
         };
         let (gate, up) = (linear("ffn_gate", h), linear("ffn_up", h));
-        let gated: Vec<f64> = gate.into_iter().zip(up).map(|(g, up)| up * activated(g)).collect();
+        let gated: Vec<f64> = gate.into_iter().zip(up).map(|(g, up)| activated(g, up)).collect();
         linear("ffn_down", &gated)
     }
 
@@ -153,7 +160,10 @@ impl Tiny {
                         capped(dot(query, &keys[p][at..at + shape.width]) * attention, 0)
                     };
                     let weights: Vec<f64> = (first..=position).map(|p| score(p).exp()).collect();
-                    let sum: f64 = weights.iter().sum();
+                    let mut sum: f64 = weights.iter().sum();
+                    if let Some(sinks) = self.weight(&name("attn_sinks.weight")) {
+                        sum += sinks[head].exp();
+                    }
                     for d in 0..shape.width {
                         let value = |(p, w): (usize, &f64)| w / sum * values[first + p][at + d];
                         mixed.push(weights.iter().enumerate().map(value).sum());
@@ -179,6 +189,12 @@ impl Tiny {
                         for expert in best {
                             let weight = scores[expert].exp() / sum;
                             let given = self.feed_forward(layer, &format!(".{expert}"), &h);
+                            mixed.iter_mut().zip(given).for_each(|(m, g)| *m += weight * g);
+                        }
+                        if shape.shared_expert.is_some() {
+                            let gate = self.weight(&name("ffn_gate_inp_shexp.weight")).unwrap();
+                            let weight = 1.0 / (1.0 + (-dot(&gate, &h)).exp());
+                            let given = self.feed_forward(layer, "_shexp", &h);
                             mixed.iter_mut().zip(given).for_each(|(m, g)| *m += weight * g);
                         }
                         mixed

@@ -27,7 +27,7 @@ pub(super) struct AttentionLayer<'a> {
 }
 
 impl AttentionLayer<'_> {
-    /// Applies biases, norms and RoPE, and writes keys and values to the cache. `projected` is
+    /// Applies norms and RoPE, and writes keys and values to the cache. `projected` is
     /// `[row][queries, keys, values]`.
     pub(super) fn prepare(
         &self,
@@ -46,15 +46,6 @@ impl AttentionLayer<'_> {
             let values = unsafe { projected.slice_mut(row * row_size, row_size) };
             let (queries, rest) = values.split_at_mut(query_size);
             let (keys, values) = rest.split_at_mut(rest.len() / 2);
-            for (values, bias) in [
-                (&mut *queries, &self.block.query.bias),
-                (&mut *keys, &self.block.key.bias),
-                (&mut *values, &self.block.value.bias),
-            ] {
-                if let Some(bias) = bias {
-                    vector::add_scaled(values, 1.0, bias);
-                }
-            }
             self.norm(queries, self.block.query_norm.as_deref());
             for query in queries.chunks_exact_mut(head_dim) {
                 self.rope.rotate(config.rope.layout, row, query);
@@ -159,7 +150,9 @@ impl AttentionLayer<'_> {
             let end = rows[row].position + 1;
             (end.saturating_sub(window), end)
         };
-        let mut states = vec![SoftmaxState::new(); pairs.len()];
+        let sinks = self.block.attention_sinks.as_deref();
+        let new = |&(_, head): &(usize, usize)| SoftmaxState::new(sinks.map(|sinks| sinks[head]));
+        let mut states: Vec<SoftmaxState> = pairs.iter().map(new).collect();
         let first = pairs.iter().map(|&(row, _)| sees(row).0 / BLOCK_SIZE).min().unwrap_or(0);
         let last =
             pairs.iter().map(|&(row, _)| sees(row).1.div_ceil(BLOCK_SIZE)).max().unwrap_or(0);

@@ -5,14 +5,29 @@ use crate::kernel::layout::{LANES, TILE_ROWS, Tile};
 use crate::kernel::matrix::Matrix;
 use crate::kernel::vector::{ActivationFn, gated};
 use crate::pool::{DisjointSlice, ThreadPool};
+use crate::weights::Projection;
 
 /// A product with a matrix, and where it goes: the values of row r start at `out[r · stride +
 /// offset]`.
 pub(super) struct Product<'a> {
     pub(super) matrix: &'a Matrix,
+    /// What is added to each row.
+    pub(super) bias: Option<&'a [f32]>,
     pub(super) out: DisjointSlice<'a, f32>,
     pub(super) stride: usize,
     pub(super) offset: usize,
+}
+
+impl<'a> Product<'a> {
+    pub(super) fn of(
+        projection: &'a Projection,
+        out: DisjointSlice<'a, f32>,
+        stride: usize,
+        offset: usize,
+    ) -> Self {
+        let Projection { matrix, bias } = projection;
+        Self { matrix, bias: bias.as_deref(), out, stride, offset }
+    }
 }
 
 /// Bytes of activations that stay in a core's L2 cache while weights stream through it.
@@ -53,18 +68,28 @@ fn compute(product: &Product<'_>, group: usize, first_row: usize, rows: &[Activa
                 product.out.slice_mut(row * product.stride + product.offset + group * LANES, lanes)
             };
             out.copy_from_slice(&sums[..lanes]);
+            add_bias(out, product.bias, group);
         }
     }
 }
 
-/// out ← activation(gate · x) · (up · x), for rows x of activations.
+/// Adds the part of a bias that belongs to a group of rows.
+fn add_bias(out: &mut [f32], bias: Option<&[f32]>, group: usize) {
+    if let Some(bias) = bias {
+        out.iter_mut().zip(&bias[group * LANES..]).for_each(|(out, bias)| *out += bias);
+    }
+}
+
+/// out ← activation(gate(x)) · up(x), for rows x of activations.
 pub(super) fn multiply_gated(
     pool: &ThreadPool,
     rows: &[ActivationRow<'_>],
-    [gate, up]: [&Matrix; 2],
+    [gate, up]: [&Projection; 2],
     activation: ActivationFn,
     out: &ActivationWriter<'_>,
 ) {
+    let biases = [gate.bias.as_deref(), up.bias.as_deref()];
+    let (gate, up) = (&gate.matrix, &up.matrix);
     share_groups(pool, gate.groups(), |first, last| {
         for panel in panels(rows) {
             for group in first..last {
@@ -74,6 +99,10 @@ pub(super) fn multiply_gated(
                     let (mut gates, mut ups) = (Tile::default(), Tile::default());
                     gate.dot_tile(group, rows, &mut gates);
                     up.dot_tile(group, rows, &mut ups);
+                    for (tile, bias) in [(&mut gates, biases[0]), (&mut ups, biases[1])] {
+                        let rows = tile.iter_mut().take(rows.len());
+                        rows.for_each(|row| add_bias(&mut row[..lanes], bias, group));
+                    }
                     gated(
                         activation,
                         &mut gates.as_flattened_mut()[..rows.len() * LANES],

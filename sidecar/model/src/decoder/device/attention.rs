@@ -87,21 +87,21 @@ impl BatchAttention {
     }
 
     /// Writes keys and values, `[row][KV head · value]`, to the cache. Returns the attention of
-    /// `query`, `[row][query head · value]`, in the same shape.
+    /// `query`, `[row][query head · value]`, in the same shape. `sinks` are scores, `[query head]`,
+    /// of attention that goes to nothing.
     pub(super) fn attend(
         &self,
         config: &Config,
         is_windowed: bool,
         (keys, values): &(Tensor, Tensor),
-        query: &Tensor,
-        key: &Tensor,
-        value: &Tensor,
+        sinks: Option<&Tensor>,
+        [query, key, value]: [&Tensor; 3],
     ) -> Result<Tensor> {
         let dtype = keys.dtype();
         keys.scatter_set(&self.slots, &key.to_dtype(dtype)?.contiguous()?, 0)?;
         values.scatter_set(&self.slots, &value.to_dtype(dtype)?.contiguous()?, 0)?;
         let query = query.to_dtype(dtype)?;
-        let of = |group: &Group| group.attend(config, is_windowed, keys, values, &query);
+        let of = |group: &Group| group.attend(config, is_windowed, [keys, values], sinks, &query);
         let mixed = self.groups.iter().map(of).collect::<Result<Vec<_>>>()?;
         let mixed = Tensor::cat(&mixed, 0)?;
         self.order.as_ref().map_or(Ok(mixed.clone()), |order| mixed.index_select(order, 0))
@@ -164,8 +164,8 @@ impl Group {
         &self,
         config: &Config,
         is_windowed: bool,
-        keys: &Tensor,
-        values: &Tensor,
+        [keys, values]: [&Tensor; 2],
+        sinks: Option<&Tensor>,
         query: &Tensor,
     ) -> Result<Tensor> {
         let (heads, width, shared) =
@@ -188,8 +188,19 @@ impl Group {
         let mask = self.windowed_mask.as_ref().filter(|_| is_windowed).unwrap_or(&self.mask);
         let scores =
             scores.reshape((segments, heads, shared, tokens, context))?.broadcast_add(mask)?;
-        let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
+        let sinks = sinks.map(|sinks| sinks.reshape((1, heads, shared, 1, 1))).transpose()?;
+        let max = scores.max_keepdim(D::Minus1)?;
+        let max = match &sinks {
+            Some(sinks) => max.broadcast_maximum(sinks)?,
+            None => max,
+        };
+        let weights = scores.broadcast_sub(&max)?.exp()?;
+        let sum = weights.sum_keepdim(D::Minus1)?;
+        let sum = match &sinks {
+            Some(sinks) => (sum + sinks.broadcast_sub(&max)?.exp()?)?,
+            None => sum,
+        };
+        let weights = weights.broadcast_div(&sum)?;
         let weights = weights
             .reshape((segments, heads, shared * tokens, context))?
             .to_dtype(values.dtype())?;

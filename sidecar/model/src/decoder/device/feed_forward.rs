@@ -1,10 +1,9 @@
 //! One feed-forward layer, or a mixture of experts, in tensors. Which experts a row goes through is
 //! chosen on the host.
 
-use super::ops::matmul;
-use super::weights::{DeviceFeedForward, DeviceGated};
-use crate::config::Config;
-use crate::decoder::route::route;
+use super::weights::{DeviceFeedForward, DeviceGated, DeviceMixture};
+use crate::config::{Config, Experts};
+use crate::decoder::route::{route, sigmoid};
 use crate::kernel::vector::ActivationFn;
 use candle_core::{Result, Tensor};
 
@@ -14,14 +13,16 @@ pub(super) fn feed_forward(
     layer: &DeviceFeedForward,
     x: &Tensor,
 ) -> Result<Tensor> {
-    let (router, layers, experts) = match (layer, &config.experts) {
-        (DeviceFeedForward::One(layer), _) => return gated(config, layer, x),
-        (DeviceFeedForward::Experts { router, experts }, Some(settings)) => {
-            (router, experts, settings)
-        }
-        (DeviceFeedForward::Experts { .. }, None) => candle_core::bail!("experts unasked for"),
-    };
-    let scores: Vec<Vec<f32>> = matmul(x, router)?.to_vec2()?;
+    match (layer, &config.experts) {
+        (DeviceFeedForward::One(layer), _) => gated(config, layer, x),
+        (DeviceFeedForward::Experts(mixture), Some(experts)) => mix(config, experts, mixture, x),
+        (DeviceFeedForward::Experts(_), None) => candle_core::bail!("experts unasked for"),
+    }
+}
+
+/// The same, of a mixture of experts.
+fn mix(config: &Config, experts: &Experts, mixture: &DeviceMixture, x: &Tensor) -> Result<Tensor> {
+    let scores: Vec<Vec<f32>> = mixture.router.forward(x)?.to_vec2()?;
     let mut chosen = vec![(Vec::new(), Vec::new()); experts.count];
     for (row, scores) in (0_u32..).zip(&scores) {
         for (expert, weight) in route(scores, experts) {
@@ -30,8 +31,16 @@ pub(super) fn feed_forward(
             weights.push(weight);
         }
     }
-    let mut sum = x.zeros_like()?;
-    for (layer, (rows, weights)) in layers.iter().zip(chosen) {
+    let mut sum = match &mixture.shared {
+        None => x.zeros_like()?,
+        Some(shared) => {
+            let weights: Vec<f32> = x.matmul(&shared.gate)?.flatten_all()?.to_vec1()?;
+            let weights: Vec<f32> = weights.into_iter().map(sigmoid).collect();
+            let weights = Tensor::from_vec(weights, (scores.len(), 1), x.device())?;
+            gated(config, &shared.layer, x)?.broadcast_mul(&weights)?
+        }
+    };
+    for (layer, (rows, weights)) in mixture.experts.iter().zip(chosen) {
         let count = rows.len();
         if count == 0 {
             continue;
@@ -46,10 +55,17 @@ pub(super) fn feed_forward(
 
 /// down(activation(gate(x)) · up(x)).
 fn gated(config: &Config, layer: &DeviceGated, x: &Tensor) -> Result<Tensor> {
-    let gate = matmul(x, &layer.gate)?;
-    let gate = match config.activation {
-        ActivationFn::Silu => gate.silu()?,
-        ActivationFn::GeluTanh => gate.gelu()?,
+    let (gate, up) = (layer.gate.forward(x)?, layer.up.forward(x)?);
+    let product = match config.activation {
+        ActivationFn::Silu => gate.silu()? * up,
+        ActivationFn::GeluTanh => gate.gelu()? * up,
+        ActivationFn::ClampedSwiglu => {
+            let limit = f64::from(ActivationFn::LIMIT);
+            let gate = gate.minimum(limit)?;
+            let slope = f64::from(ActivationFn::SLOPE);
+            let sigmoid = ((gate.affine(-slope, 0.0)?.exp()? + 1.0)?).recip()?;
+            (gate * sigmoid)? * (up.clamp(-limit, limit)? + 1.0)?
+        }
     };
-    matmul(&(gate * matmul(x, &layer.up)?)?, &layer.down)
+    layer.down.forward(&product?)
 }

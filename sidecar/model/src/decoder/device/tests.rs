@@ -68,7 +68,9 @@ fn run(engine: &Engine, request: GenerateRequest) -> (Vec<u32>, Vec<f32>) {
 /// together, prefixes reused.
 #[test]
 fn requests_together_on_the_device_are_those_alone_on_the_cpu() {
-    for shape in ["gemma3", "llama", "olmo2", "phi3", "qwen3moe"].map(Shape::of) {
+    for shape in
+        ["gemma3", "llama", "olmo2", "phi3", "qwen3moe", "gpt-oss", "qwen2moe"].map(Shape::of)
+    {
         let tiny = tiny(&shape, 7);
         let here = engine(&tiny, &Placement::Cpu);
         let there = on_device(&tiny);

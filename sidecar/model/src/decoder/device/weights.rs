@@ -3,7 +3,7 @@
 use super::ops::matmul;
 use crate::kernel::matrix::Matrix;
 use crate::pool::{DisjointSlice, ThreadPool};
-use crate::weights::{BlockWeights, FeedForward, Gated, Projection, Weights};
+use crate::weights::{BlockWeights, FeedForward, Gated, Mixture, Projection, Shared, Weights};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// A decoder's weights. Matrices are transposed, `[columns][rows]`, except the embedding.
@@ -26,7 +26,9 @@ pub(super) struct DeviceBlock {
     pub(super) value: Linear,
     pub(super) query_norm: Option<Tensor>,
     pub(super) key_norm: Option<Tensor>,
-    pub(super) attention_output: Tensor,
+    /// `[query head]`.
+    pub(super) attention_sinks: Option<Tensor>,
+    pub(super) attention_output: Linear,
     pub(super) post_attention_norm: Option<Tensor>,
     pub(super) feed_forward_norm: Option<Tensor>,
     pub(super) feed_forward: DeviceFeedForward,
@@ -37,25 +39,43 @@ pub(super) struct DeviceBlock {
 #[derive(Debug)]
 pub(super) enum DeviceFeedForward {
     One(DeviceGated),
-    Experts { router: Tensor, experts: Vec<DeviceGated> },
+    Experts(DeviceMixture),
+}
+
+/// See [`Mixture`].
+#[derive(Debug)]
+pub(super) struct DeviceMixture {
+    pub(super) router: Linear,
+    pub(super) experts: Vec<DeviceGated>,
+    pub(super) shared: Option<DeviceShared>,
+}
+
+/// See [`Shared`].
+#[derive(Debug)]
+pub(super) struct DeviceShared {
+    pub(super) layer: DeviceGated,
+    /// `[hidden_size][1]`, in F32.
+    pub(super) gate: Tensor,
 }
 
 /// See [`Gated`].
 #[derive(Debug)]
 pub(super) struct DeviceGated {
-    pub(super) gate: Tensor,
-    pub(super) up: Tensor,
-    pub(super) down: Tensor,
+    pub(super) gate: Linear,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
 }
 
 impl DeviceFeedForward {
-    fn matrices(&self) -> impl Iterator<Item = &Tensor> {
-        let (router, layers) = match self {
-            Self::One(layer) => (None, std::slice::from_ref(layer)),
-            Self::Experts { router, experts } => (Some(router), experts.as_slice()),
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let (router, layers, shared) = match self {
+            Self::One(layer) => (None, std::slice::from_ref(layer), None),
+            Self::Experts(DeviceMixture { router, experts, shared }) => {
+                (Some(router), experts.as_slice(), shared.as_ref().map(|shared| &shared.layer))
+            }
         };
-        let layers = layers.iter().flat_map(|layer| [&layer.gate, &layer.up, &layer.down]);
-        layers.chain(router)
+        let layers = layers.iter().chain(shared);
+        layers.flat_map(|layer| [&layer.gate, &layer.up, &layer.down]).chain(router)
     }
 }
 
@@ -93,9 +113,9 @@ impl DeviceWeights {
     pub(super) fn bytes(&self) -> usize {
         let of = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
         let block = |b: &DeviceBlock| {
-            let projections = [&b.query.matrix, &b.key.matrix, &b.value.matrix];
-            let others = b.feed_forward.matrices().chain([&b.attention_output]);
-            projections.into_iter().chain(others).map(of).sum::<usize>()
+            let attention = [&b.query, &b.key, &b.value, &b.attention_output];
+            let all = attention.into_iter().chain(b.feed_forward.linears());
+            all.map(|linear| of(&linear.matrix)).sum::<usize>()
         };
         of(&self.embedding) + of(&self.output) + self.blocks.iter().map(block).sum::<usize>()
     }
@@ -116,15 +136,13 @@ impl Upload<'_> {
             value: self.linear(&block.value)?,
             query_norm: self.optional(block.query_norm.as_ref())?,
             key_norm: self.optional(block.key_norm.as_ref())?,
-            attention_output: self.matrix(&block.attention_output)?.t()?,
+            attention_sinks: self.optional(block.attention_sinks.as_ref())?,
+            attention_output: self.linear(&block.attention_output)?,
             post_attention_norm: self.optional(block.post_attention_norm.as_ref())?,
             feed_forward_norm: self.optional(block.feed_forward_norm.as_ref())?,
             feed_forward: match &block.feed_forward {
                 FeedForward::One(layer) => DeviceFeedForward::One(self.gated(layer)?),
-                FeedForward::Experts { router, experts } => DeviceFeedForward::Experts {
-                    router: self.matrix(router)?.t()?,
-                    experts: experts.iter().map(|it| self.gated(it)).collect::<Result<_>>()?,
-                },
+                FeedForward::Experts(mixture) => DeviceFeedForward::Experts(self.mixture(mixture)?),
             },
             post_feed_forward_norm: self.optional(block.post_feed_forward_norm.as_ref())?,
         })
@@ -132,9 +150,23 @@ impl Upload<'_> {
 
     fn gated(&self, layer: &Gated) -> Result<DeviceGated> {
         Ok(DeviceGated {
-            gate: self.matrix(&layer.gate)?.t()?,
-            up: self.matrix(&layer.up)?.t()?,
-            down: self.matrix(&layer.down)?.t()?,
+            gate: self.linear(&layer.gate)?,
+            up: self.linear(&layer.up)?,
+            down: self.linear(&layer.down)?,
+        })
+    }
+
+    fn mixture(&self, mixture: &Mixture) -> Result<DeviceMixture> {
+        let shared = |shared: &Shared| -> Result<DeviceShared> {
+            Ok(DeviceShared {
+                layer: self.gated(&shared.layer)?,
+                gate: self.vector(&shared.gate)?.unsqueeze(1)?,
+            })
+        };
+        Ok(DeviceMixture {
+            router: self.linear(&mixture.router)?,
+            experts: mixture.experts.iter().map(|it| self.gated(it)).collect::<Result<_>>()?,
+            shared: mixture.shared.as_ref().map(shared).transpose()?,
         })
     }
 

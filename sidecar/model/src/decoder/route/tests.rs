@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn a_token_goes_to_the_experts_that_are_rated_highest() {
     let route = |scores: &[f32], used, is_normalized| {
-        route(scores, &Experts { count: scores.len(), used, is_normalized })
+        route(scores, &Experts { count: scores.len(), used, is_normalized, has_shared: false })
     };
     for broken in [f32::NAN, -f32::NAN, f32::INFINITY] {
         let weights = route(&[1.0, broken, 2.0], 1, true);

@@ -10,9 +10,13 @@ fn random(count: usize, rng: &mut StdRng) -> Vec<f32> {
 #[test]
 fn blocks_in_turn_give_the_softmax_over_all_tokens() {
     let mut rng = StdRng::seed_from_u64(4);
-    for (width, count, cap) in
-        [(8, 1, None), (64, 3, Some(2.0)), (24, 5, None), (128, 6, None), (16, 2, Some(0.5))]
-    {
+    for (width, count, cap, sink) in [
+        (8, 1, None, None),
+        (64, 3, Some(2.0), Some(-0.5)),
+        (24, 5, None, Some(4.0)),
+        (128, 6, None, None),
+        (16, 2, Some(0.5), None),
+    ] {
         let queries = random(count * width, &mut rng);
         let tokens = 3 * BLOCK_SIZE;
         // `[token][value]` in f16, as the cache would round them.
@@ -21,7 +25,7 @@ fn blocks_in_turn_give_the_softmax_over_all_tokens() {
         let (keys, values) =
             (round(random(tokens * width, &mut rng)), round(random(tokens * width, &mut rng)));
         let visible: Vec<(usize, usize)> = (0..count).map(|m| (3 * m, 70 + m)).collect();
-        let mut states = vec![SoftmaxState::new(); count];
+        let mut states = vec![SoftmaxState::new(sink); count];
         let mut out = vec![0.0; count * width];
         for block in 0..3 {
             let first = block * BLOCK_SIZE;
@@ -58,7 +62,8 @@ fn blocks_in_turn_give_the_softmax_over_all_tokens() {
                     .sum();
                 cap.map(f64::from).map_or(score, |cap| cap * (score / cap).tanh())
             };
-            let weight: f64 = range.clone().map(|t| score(t).exp()).sum();
+            let nothing = sink.map_or(0.0, |sink| f64::from(sink).exp());
+            let weight: f64 = range.clone().map(|t| score(t).exp()).sum::<f64>() + nothing;
             for d in 0..width {
                 let expected: f64 = range
                     .clone()

@@ -1,7 +1,7 @@
 //! Unsigned codes of 4, 5 and 6 bits, unpacked to bytes.
 #![allow(unsafe_code, clippy::cast_possible_wrap, clippy::cast_possible_truncation)]
 
-use crate::kernel::format::WeightFormat;
+use crate::kernel::format::{E2M1, WeightFormat};
 use std::arch::x86_64::*;
 
 /// How the unsigned codes of one block are packed.
@@ -22,6 +22,8 @@ pub(super) trait Codes {
 
 /// 4 bits.
 pub(super) struct Four;
+/// 4 bits of floating-point numbers, looked up: 12 more than twice each, which is 24 at most.
+pub(super) struct Float;
 /// 5 bits.
 pub(super) struct Five;
 /// 6 bits.
@@ -45,6 +47,30 @@ impl Codes for Four {
     unsafe fn load(block: *const u8, group: usize) -> __m256i {
         // SAFETY: the caller's block is of this kind.
         unsafe { nibbles(block, group) }
+    }
+}
+
+impl Codes for Float {
+    const BYTES: usize = WeightFormat::E2m1.code_bytes();
+    const FORMATS: [WeightFormat; 2] = [WeightFormat::E2m1, WeightFormat::E2m1];
+    const FLUSH: usize = 4;
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load(block: *const u8, group: usize) -> __m256i {
+        const TABLE: [i8; 16] = {
+            let mut table = E2M1;
+            let mut code = 0;
+            while code < table.len() {
+                table[code] += 12;
+                code += 1;
+            }
+            table
+        };
+        // SAFETY: the caller's block is of this kind; the table has 16 bytes.
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(TABLE.as_ptr().cast()));
+            _mm256_shuffle_epi8(table, nibbles(block, group))
+        }
     }
 }
 

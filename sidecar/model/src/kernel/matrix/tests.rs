@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 fn kernels_agree_with_the_scalar_reference_whatever_the_batch() {
     let pool = ThreadPool::new(1).unwrap();
     let mut rng = StdRng::seed_from_u64(3);
-    for (dtype, _) in QUANTIZED.into_iter().chain(FLOATS) {
+    let all = QUANTIZED.into_iter().chain(FLOATS).map(|(dtype, _)| dtype);
+    for dtype in all.chain([DType::Iq4Xs, DType::Mxfp4]) {
         for columns in [256, 768, 1536] {
             let raw = random_blocks(dtype, 16, columns, &mut rng);
             let matrix = pack_all(&pool, dtype, &raw, 16, columns);
@@ -43,12 +44,15 @@ fn kernels_agree_with_the_scalar_reference_whatever_the_batch() {
 #[test]
 fn extreme_codes_do_not_overflow_sixteen_bits() {
     let pool = ThreadPool::new(1).unwrap();
-    for dtype in [DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1, DType::Q6K, DType::Q8_0] {
-        for byte in [0xff, 0x80, 0x7f] {
+    for dtype in
+        [DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1, DType::Q6K, DType::Q8_0, DType::Mxfp4]
+    {
+        for byte in [0xff, 0x80, 0x7f, 0x77] {
             let (values, bytes) = dtype.block();
             let mut block = vec![byte; bytes];
             let one = f16::ONE.to_le_bytes();
             match dtype {
+                DType::Mxfp4 => block[0] = 127,
                 DType::Q6K => block[208..210].copy_from_slice(&one),
                 DType::Q4_1 | DType::Q5_1 => block[..4].copy_from_slice(&[one, one].concat()),
                 _ => block[..2].copy_from_slice(&one),

@@ -79,3 +79,44 @@ fn codebook_quants_hold_what_the_file_says() {
         }
     }
 }
+
+/// The numbers of MXFP4 by its specification; codes and scales by themselves, in either order, are
+/// the same as blocks.
+#[test]
+fn floats_of_four_bits_hold_what_the_file_says() {
+    const NUMBERS: [f32; 16] =
+        [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
+    let pool = ThreadPool::new(2).unwrap();
+    let mut rng = StdRng::seed_from_u64(12);
+    let (rows, columns) = (21, 512);
+    let raw = random_blocks(DType::Mxfp4, rows, columns, &mut rng);
+    let whole = pack_all(&pool, DType::Mxfp4, &raw, rows, columns);
+    let blocks = raw.as_chunks::<17>().0;
+    let scales: Vec<u8> = blocks.iter().map(|block| block[0]).collect();
+    let codes = blocks.iter().flat_map(|block| {
+        let code = |at: usize| if at < 16 { block[1 + at] & 15 } else { block[at - 15] >> 4 };
+        (0..16).map(move |at| code(2 * at) | code(2 * at + 1) << 4)
+    });
+    let codes: Vec<u8> = codes.collect();
+    let parts = [(DType::Mxfp4Codes, &codes), (DType::Mxfp4Scales, &scales)];
+    for order in [[0, 1], [1, 0]] {
+        let mut matrix = Matrix::new(WeightFormat::E2m1, rows, columns);
+        for (dtype, raw) in order.map(|index| parts[index]) {
+            pack(&pool, dtype, raw, &mut matrix, 0);
+        }
+        for group in 0..matrix.groups() {
+            assert_eq!(matrix.group(group), whole.group(group));
+        }
+    }
+    let mut row = vec![0.0; columns];
+    for index in 0..rows {
+        whole.dequantize_row(index, &mut row);
+        for (column, found) in row.iter().enumerate() {
+            let block = &blocks[index * columns / 32 + column / 32];
+            let byte = block[1 + column % 16];
+            let code = if column % 32 < 16 { byte & 15 } else { byte >> 4 };
+            let expected = NUMBERS[usize::from(code)] * 2.0_f32.powi(i32::from(block[0]) - 127);
+            assert!(*found == expected, "{index} {column}: {found} for {expected}");
+        }
+    }
+}

@@ -87,6 +87,21 @@ impl UnpackedBlock {
                 let high = u16::from_le_bytes([block[2], block[3]]) >> (2 * part) & 3;
                 [half(0) * (f32::from(low) + f32::from(high) * 16.0 - 32.0), 0.0]
             }
+            DType::Mxfp4 => {
+                for (column, code) in codes.iter_mut().enumerate() {
+                    let packed = block[1 + column % 16];
+                    *code = if column < 16 { packed & 15 } else { packed >> 4 };
+                }
+                [half_power(block[0]), 0.0]
+            }
+            DType::Mxfp4Codes => {
+                for (column, code) in codes.iter_mut().enumerate() {
+                    let packed = block[column / 2];
+                    *code = if column.is_multiple_of(2) { packed & 15 } else { packed >> 4 };
+                }
+                [0.0; 2]
+            }
+            DType::Mxfp4Scales => [half_power(block[0]), 0.0],
             DType::F32 | DType::F16 | DType::Bf16 | DType::Q4_0 | DType::Q4_1 => {
                 unreachable!("copied without unpacking")
             }
@@ -119,6 +134,12 @@ impl UnpackedBlock {
             }
         }
     }
+}
+
+/// Half of the power of two with this exponent of 8 bits: [`crate::kernel::format::E2M1`] has twice
+/// the numbers.
+fn half_power(exponent: u8) -> f32 {
+    2.0_f32.powi(i32::from(exponent) - 128)
 }
 
 /// Looks up 32 codes of 4 bits in the codebook of IQ4_NL and IQ4_XS: signed numbers of 8 bits.

@@ -29,15 +29,32 @@ proptest! {
     }
 
     #[test]
-    fn gates_are_close(x in -20.0_f32..20.0, up in -3.0_f32..3.0) {
+    fn gates_are_close(x in -20.0_f32..20.0, up in -12.0_f32..12.0) {
         let (wide, wide_up) = (f64::from(x), f64::from(up));
         let silu = wide / (1.0 + (-wide).exp()) * wide_up;
         let inner = 0.797_884_560_8 * (wide + 0.044_715 * wide.powi(3));
         let gelu = 0.5 * wide * (1.0 + inner.tanh()) * wide_up;
-        for (kind, expected) in [(ActivationFn::Silu, silu), (ActivationFn::GeluTanh, gelu)] {
+        let bounded = wide.min(7.0);
+        let clamped = bounded / (1.0 + (-1.702 * bounded).exp()) * (wide_up.clamp(-7.0, 7.0) + 1.0);
+        for (kind, expected) in [
+            (ActivationFn::Silu, silu),
+            (ActivationFn::GeluTanh, gelu),
+            (ActivationFn::ClampedSwiglu, clamped),
+        ] {
             let mut gate = [x];
             gated(kind, &mut gate, &[up]);
             prop_assert!((f64::from(gate[0]) - expected).abs() < 1e-5 * (1.0 + expected.abs()));
+        }
+    }
+}
+
+#[test]
+fn gates_keep_what_is_no_number() {
+    for kind in [ActivationFn::Silu, ActivationFn::GeluTanh, ActivationFn::ClampedSwiglu] {
+        for (gate, up) in [(f32::NAN, 1.0), (1.0, f32::NAN)] {
+            let mut gates = [gate];
+            gated(kind, &mut gates, &[up]);
+            assert!(gates[0].is_nan(), "{kind:?} {gate} {up}");
         }
     }
 }

@@ -12,6 +12,9 @@ const UNSUPPORTED: [(&str, &str); 3] = [
     ("rope.scaling.yarn_log_multiplier", "its own YaRN magnitude"),
 ];
 
+/// The one value of `expert_gating_func` that is no softmax.
+const SIGMOID: i64 = 2;
+
 /// Reads the description of the model with this header, and which architecture it is of.
 pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), LoadError> {
     let name = header
@@ -59,7 +62,7 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         heads,
         kv_heads,
         head_dim,
-        feed_forward_size: metadata.feed_forward_size(experts.as_ref())?,
+        feed_forward_size: metadata.feed_forward_size(architecture, experts.as_ref())?,
         experts,
         context_length,
         norm_epsilon: metadata.positive("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
@@ -76,7 +79,7 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         logit_scale: 1.0 / metadata.factor("logit_scale", 1.0)?,
         score_cap: metadata.cap("attn_logit_softcapping", architecture.score_cap)?,
         logit_cap: metadata.cap("final_logit_softcapping", architecture.logit_cap)?,
-        rope: metadata.scaled(rope, context_length)?,
+        rope: metadata.scaled(rope, context_length, architecture.gguf.rounds_yarn)?,
         window,
     };
     Ok((architecture, config))
@@ -159,15 +162,29 @@ impl Metadata<'_> {
         if self.factor("expert_weights_scale", 1.0)? != 1.0 {
             return Err(LoadError::beyond("a factor on the weights of experts"));
         }
+        if self.int("expert_gating_func") == Some(SIGMOID) {
+            return Err(LoadError::beyond("experts that are rated by a sigmoid"));
+        }
         let is_normalized = self.header.bool(&self.key("expert_weights_norm"));
         let is_normalized = is_normalized.unwrap_or(defaults.is_normalized);
-        Ok(Some(Experts { count, used, is_normalized }))
+        Ok(Some(Experts { count, used, is_normalized, has_shared: defaults.has_shared }))
     }
 
-    fn feed_forward_size(&self, experts: Option<&Experts>) -> Result<usize, LoadError> {
+    fn feed_forward_size(
+        &self,
+        architecture: &Architecture,
+        experts: Option<&Experts>,
+    ) -> Result<usize, LoadError> {
         const OF_EXPERTS: &str = "expert_feed_forward_length";
-        let is_given = experts.is_some() && self.int(OF_EXPERTS).is_some();
-        self.size(if is_given { OF_EXPERTS } else { "feed_forward_length" }, 1 << 20)
+        if experts.is_some() && self.int(OF_EXPERTS).is_some_and(|length| length != 0) {
+            return self.size(OF_EXPERTS, 1 << 20);
+        }
+        let size = self.size("feed_forward_length", 1 << 20)?;
+        let of_all = architecture.experts.as_ref().is_some_and(|experts| experts.is_length_of_all);
+        Ok(match experts {
+            Some(experts) if of_all => (size / experts.used).max(1),
+            _ => size,
+        })
     }
 
     /// A factor; 0 means the default.
@@ -196,6 +213,7 @@ impl Metadata<'_> {
         &self,
         architecture: &Architecture,
         rope_base: f64,
+        layers: usize,
     ) -> Result<Option<SlidingWindow>, LoadError> {
         let defaults = architecture.gguf.window.as_ref();
         let tokens = match self.int("attention.sliding_window") {
@@ -214,7 +232,12 @@ impl Metadata<'_> {
 
     /// The same RoPE, scaled as the file says.
     #[allow(clippy::cast_precision_loss)]
-    fn scaled(&self, rope: Rope, context_length: usize) -> Result<Rope, LoadError> {
+    fn scaled(
+        &self,
+        rope: Rope,
+        context_length: usize,
+        rounds_yarn: bool,
+    ) -> Result<Rope, LoadError> {
         let or = |key: &str, default: f64| {
             Ok(self.positive(&format!("rope.scaling.{key}"))?.unwrap_or(default))
         };
@@ -244,6 +267,7 @@ impl Metadata<'_> {
                 beta_fast: or("yarn_beta_fast", YarnScaling::BETA_FAST)?,
                 beta_slow: or("yarn_beta_slow", YarnScaling::BETA_SLOW)?,
                 attention_factor: f64::from(magnitude),
+                rounds: rounds_yarn,
             })),
             other => Err(LoadError::beyond(format!("rotary scaling of type {other}"))),
         }

@@ -21,6 +21,7 @@ pub(super) fn dtype(code: u32, tensor: &str) -> Result<DType, GgufError> {
         20 => DType::Iq4Nl,
         23 => DType::Iq4Xs,
         30 => DType::Bf16,
+        39 => DType::Mxfp4,
         other => {
             let name = match other {
                 9 => "Q8_1",
@@ -35,13 +36,12 @@ pub(super) fn dtype(code: u32, tensor: &str) -> Result<DType, GgufError> {
                 29 => "IQ1_M",
                 34 => "TQ1_0",
                 35 => "TQ2_0",
-                39 => "MXFP4",
                 40 => "NVFP4",
                 _ => "unknown",
             };
             return Err(GgufError::Unsupported(format!(
                 "tensor {tensor} has quantization type {other} ({name}); use a file in Q4_0 to \
-                 Q8_0, a K-quant, IQ4_NL, IQ4_XS, F16, BF16 or F32"
+                 Q8_0, a K-quant, IQ4_NL, IQ4_XS, MXFP4, F16, BF16 or F32"
             )));
         }
     })

@@ -6,7 +6,7 @@
 use super::dtype::dtype;
 use super::reader::BoundedReader;
 pub(crate) use super::reader::{GgufError, MetadataValue};
-use crate::tensor::TensorInfo;
+use crate::tensor::{Order, TensorInfo};
 use std::collections::HashMap;
 use std::io::{BufRead, Seek};
 
@@ -188,7 +188,7 @@ fn tensor(
     else {
         return Err(broken("has an impossible size"));
     };
-    Ok((name, TensorInfo { rows, columns, dtype, offset, bytes }))
+    Ok((name, TensorInfo { rows, columns, dtype, order: Order::Rows, offset, bytes }))
 }
 
 #[cfg(test)]

@@ -18,7 +18,10 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
     let text = Fields::inside(json.get("text_config"));
     let is_set = |key: &str| fields.is_set(key) || text.is_set(key);
     let architecture = Architecture::from_hf(model_type, is_set)?;
-    if fields.get("quantization_config").is_some() {
+    if let Some(quantization) = fields.get("quantization_config")
+        && !(Fields::new(quantization).text("quant_method") == Some("mxfp4")
+            && has_packed_experts(architecture))
+    {
         return Err(LoadError::unsupported(format!(
             "{model_type} with weights quantized for another program; use the original ones, or a \
              GGUF file"
@@ -39,6 +42,16 @@ pub(super) fn read(json: &Value) -> Result<(&'static Architecture, Config), Load
     }
     let activation = match fields.text("hidden_activation").or_else(|| fields.text("hidden_act")) {
         None => architecture.activation,
+        // Which of the two does not depend on what the file says.
+        Some("silu") if architecture.activation == ActivationFn::ClampedSwiglu => {
+            match fields.number("swiglu_limit")? {
+                None => ActivationFn::ClampedSwiglu,
+                Some(limit) if limit == f64::from(ActivationFn::LIMIT) => {
+                    ActivationFn::ClampedSwiglu
+                }
+                Some(limit) => return Err(LoadError::beyond(format!("swiglu_limit {limit}"))),
+            }
+        }
         Some("silu") => ActivationFn::Silu,
         Some("gelu_pytorch_tanh") => ActivationFn::GeluTanh,
         Some(other) => return Err(LoadError::beyond(format!("activation {other}"))),
@@ -136,9 +149,7 @@ pub(super) fn is_tied(json: &Value, architecture: &Architecture) -> bool {
 
 /// Mixtures of experts, where the architecture has them.
 fn experts(fields: Fields<'_>, architecture: &Architecture) -> Result<Option<Experts>, LoadError> {
-    if architecture.experts.is_none() {
-        return Ok(None);
-    }
+    let Some(defaults) = &architecture.experts else { return Ok(None) };
     let is_empty = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
     let every = fields.size_or("decoder_sparse_step", 1, 1 << 10)?;
     if every != 1 || fields.get("mlp_only_layers").is_some_and(|list| !is_empty(list)) {
@@ -149,11 +160,19 @@ fn experts(fields: Fields<'_>, architecture: &Architecture) -> Result<Option<Exp
     if count < 2 {
         return Err(out_of_range(key));
     }
+    let used = ["num_experts_per_tok", "experts_per_token"];
+    let used = used.into_iter().find(|key| fields.get(key).is_some()).unwrap_or(used[0]);
     Ok(Some(Experts {
         count,
-        used: fields.size("num_experts_per_tok", count)?,
-        is_normalized: fields.bool("norm_topk_prob").unwrap_or(false),
+        used: fields.size(used, count)?,
+        is_normalized: fields.bool("norm_topk_prob").unwrap_or(defaults.is_normalized_in_hf),
+        has_shared: defaults.has_shared,
     }))
+}
+
+/// Whether experts of this architecture may be stored as MXFP4.
+fn has_packed_experts(architecture: &Architecture) -> bool {
+    architecture.hf.block_tensors.iter().any(|(_, engine)| engine.ends_with(".codes"))
 }
 
 fn window(

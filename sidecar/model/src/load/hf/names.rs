@@ -130,12 +130,14 @@ fn without_prefix(name: &str) -> String {
 /// GGUF's name for a tensor of a block; `None` where the architecture has no such tensor.
 pub(crate) fn block_tensor(name: &str, architecture: &Architecture) -> Option<String> {
     let (block, part) = split_block(name)?;
-    let expert = part.strip_prefix("mlp.experts.").filter(|_| architecture.experts.is_some());
-    let Some((expert, part)) = expert.and_then(|rest| rest.split_once('.')) else {
+    let expert = part.split_once(".experts.").filter(|_| architecture.experts.is_some());
+    let expert = expert.and_then(|(before, rest)| Some((before, rest.split_once('.')?)));
+    let Some((before, (expert, part))) = expert else {
         return Some(format!("blk.{block}.{}", architecture.hf.block_tensor(part)?));
     };
     let expert: usize = expert.parse().ok()?;
-    let (part, kind) = architecture.hf.block_tensor(&format!("mlp.{part}"))?.split_once('.')?;
+    let engine = architecture.hf.block_tensor(&format!("{before}.{part}"))?;
+    let (part, kind) = engine.split_once('.')?;
     Some(format!("blk.{block}.{part}.{expert}.{kind}"))
 }
 

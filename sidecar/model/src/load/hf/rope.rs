@@ -111,8 +111,7 @@ fn longrope(fields: Fields<'_>, scaling: Fields<'_>, rope: &Rope) -> Result<Rope
 fn yarn(fields: Fields<'_>, scaling: Fields<'_>, rope: Rope) -> Result<Rope, LoadError> {
     let mut unsupported =
         ["mscale", "mscale_all_dim"].into_iter().filter(|key| scaling.get(key).is_some());
-    let truncate = scaling.bool("truncate") == Some(false);
-    if let Some(key) = unsupported.next().or(truncate.then_some("truncate: false")) {
+    if let Some(key) = unsupported.next() {
         return Err(LoadError::unsupported(format!("rotary scaling of type yarn with {key}")));
     }
     let or = |key: &str, default: f64| Ok(scaling.number(key)?.unwrap_or(default));
@@ -129,6 +128,7 @@ fn yarn(fields: Fields<'_>, scaling: Fields<'_>, rope: Rope) -> Result<Rope, Loa
         beta_fast: or("beta_fast", YarnScaling::BETA_FAST)?,
         beta_slow: or("beta_slow", YarnScaling::BETA_SLOW)?,
         attention_factor: 1.0,
+        rounds: scaling.bool("truncate").unwrap_or(true),
     });
     #[allow(clippy::cast_possible_truncation)]
     Ok(match scaling.number("attention_factor")? {
