@@ -94,12 +94,17 @@ pub(crate) struct SlidingWindow {
     pub(crate) rope_base: Option<f64>,
 }
 
+impl SlidingWindow {
+    /// Whether block `index`, counted from 0, is under a window of this period.
+    pub(crate) fn is_in(index: usize, period: usize) -> bool {
+        period == 1 || !(index + 1).is_multiple_of(period)
+    }
+}
+
 impl Config {
     /// Whether block `index`, counted from 0, has a sliding window.
     pub(crate) fn is_windowed(&self, index: usize) -> bool {
-        self.window
-            .as_ref()
-            .is_some_and(|window| window.period == 1 || !(index + 1).is_multiple_of(window.period))
+        self.window.as_ref().is_some_and(|window| SlidingWindow::is_in(index, window.period))
     }
 
     /// Values of all query heads of one token.

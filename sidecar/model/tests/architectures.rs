@@ -11,13 +11,16 @@
 
 mod support;
 
-use personaguard_model::{Engine, EngineOptions, LoadError, LoadOptions, Model};
+use personaguard_model::{
+    Engine, EngineOptions, Event, GenerateRequest, LoadError, LoadOptions, Model, Tap,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::agree::agrees;
+use support::agree::{agrees, tokens, vector};
 use support::hf::{self, Dtype};
 use support::loading::{load, refused as refused_folder};
-use support::{LONG_ROPE_CONTEXT, LongRope, Shape, Stored, gguf, tiny, tiny_with};
+use support::tensors::change_tensors;
+use support::{BASE, LONG_ROPE_CONTEXT, LongRope, Shape, Stored, Tiny, gguf, tiny, tiny_with};
 
 /// Also in a folder, and only where no context may be longer.
 #[tokio::test]
@@ -241,4 +244,135 @@ fn item_19_a_norm_that_is_missing_is_named() {
         let error = load(&file, &LoadOptions::default()).unwrap_err().to_string();
         assert!(error.contains(&format!("tensor {norm} is missing")), "{error}");
     }
+}
+
+/// Tokens and projections of the answers to some prompts.
+fn answers(engine: &Engine) -> Vec<(Vec<u32>, Vec<f32>)> {
+    let prompts = (0..3).map(|index| tokens(5 + 30 * index, index as u64));
+    prompts
+        .map(|prompt| {
+            let taps = Arc::new([Tap::new(3, &vector(64, 1)).unwrap()]);
+            let request = GenerateRequest { prompt, max_tokens: 12, taps, ..Default::default() };
+            let mut generation = engine.submit(request).unwrap();
+            let (mut ids, mut read) = (Vec::new(), Vec::new());
+            while let Some(event) = generation.blocking_next() {
+                if let Event::Token(token) = event {
+                    ids.push(token.id);
+                    read.extend(token.projections);
+                }
+            }
+            (ids, read)
+        })
+        .collect()
+}
+
+/// In both formats the same numbers, which are close to those that the weights stand for: of
+/// activations, matrices in few bits see 8 bits.
+#[test]
+fn item_19_experts_in_mxfp4_are_the_same_in_both_formats_and_close_to_the_reference() {
+    let shape = Shape { mxfp4: true, ..Shape::of("gpt-oss") };
+    let mut tiny = tiny(&shape, 47);
+    let folders = [1, 3].map(|shards| hf::folder(&mut tiny, Dtype::F32, shards));
+    let options = LoadOptions { threads: Some(2), ..LoadOptions::default() };
+    let start = |model: Model| Engine::start(Arc::new(model), EngineOptions::default()).unwrap();
+    let of_file = start(load(&tiny.file, &options).unwrap());
+    let expected = answers(&of_file);
+    for folder in &folders {
+        let of_folder = start(Model::load(folder.path(), &options).unwrap());
+        assert_eq!(answers(&of_folder), expected);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(agrees(&tiny, &of_file, 3e-2));
+}
+
+/// A folder of gpt-oss, changed, is refused.
+fn gpt_oss_refused(
+    mxfp4: bool,
+    change: impl Fn(&str, Value) -> Option<(String, Value)>,
+    says: &str,
+) {
+    let shape = Shape { mxfp4, ..Shape::of("gpt-oss") };
+    let folder = hf::folder(&mut tiny(&shape, 47), Dtype::F32, 1);
+    change_tensors(folder.path(), change);
+    refused_folder(folder.path(), says);
+}
+
+#[test]
+fn item_19_codes_and_scales_that_do_not_belong_together_are_refused() {
+    let without = |part: &'static str| {
+        move |name: &str, value| {
+            let is_it = name.starts_with("model.layers.1.") && name.ends_with(part);
+            (!is_it).then(|| (name.to_owned(), value))
+        }
+    };
+    gpt_oss_refused(
+        true,
+        without("down_proj_scales"),
+        "the weights hold only blk.1.ffn_down.0.codes",
+    );
+    gpt_oss_refused(true, without("gate_up_proj_blocks"), "hold only blk.1.ffn_gate.0.scales");
+    let shape = |part: &'static str, shape: Value| {
+        move |name: &str, mut value: Value| {
+            if name == format!("model.layers.0.mlp.experts.{part}") {
+                value["shape"] = shape.clone();
+            }
+            Some((name.to_owned(), value))
+        }
+    };
+    for (part, dims, says) in [
+        ("down_proj_scales", json!([6, 96, 2]), "ffn_down_exps.scales has 576 rows"),
+        ("down_proj_scales", json!([6, 192]), "is U8; F32, F16 and BF16 are read"),
+        ("down_proj_blocks", json!([6, 64, 3, 8]), "is U8; F32, F16 and BF16 are read"),
+        ("gate_up_proj_blocks", json!([6, 64, 6, 16]), "has 384 rows, and its parts have 1152"),
+    ] {
+        gpt_oss_refused(true, shape(part, dims), says);
+    }
+    gpt_oss_refused(false, shape("down_proj", json!([6, 64, 96])), "its parts have 384 together");
+    gpt_oss_refused(false, shape("down_proj", json!([6, 2, 48, 64])), "has 4 dimensions");
+    let folder = hf::folder(&mut tiny(&Shape::of("gpt-oss"), 47), Dtype::F32, 1);
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["swiglu_limit"] = json!(5.0);
+    hf::write(folder.path(), "config.json", &config);
+    refused_folder(folder.path(), "swiglu_limit 5");
+}
+
+/// A number for all blocks, or a truth for each, as the file may have it.
+#[tokio::test]
+async fn item_19_a_file_may_say_which_blocks_have_a_window() {
+    let options = LoadOptions { threads: Some(2), ..LoadOptions::default() };
+    let start = |tiny: &Tiny| {
+        let model = load(&tiny.file, &options).unwrap();
+        Engine::start(Arc::new(model), EngineOptions::default()).unwrap()
+    };
+    let olmo = |period| Shape {
+        window: Some(5),
+        window_period: period,
+        window_base: Some(BASE),
+        layers: 5,
+        ..Shape::of("olmo2")
+    };
+    let key = "olmo2.attention.sliding_window_pattern";
+    for (period, pattern) in [(4, [1, 1, 1, 0, 1]), (3, [1, 1, 0, 1, 1]), (1, [1; 5])] {
+        let tiny = tiny_with(&olmo(period), 23, |writer| writer.bools(key, &pattern));
+        agrees(&tiny, &start(&tiny), 1e-4).await;
+        let number = if period == 1 { 0 } else { period as u32 };
+        let tiny = tiny_with(&olmo(period), 23, |writer| writer.int(key, number));
+        agrees(&tiny, &start(&tiny), 1e-4).await;
+    }
+    let none = Shape { window: None, ..olmo(1) };
+    for pattern in [[0; 5].as_slice(), &[0; 8]] {
+        let tiny = tiny_with(&none, 23, |writer| {
+            writer.int("olmo2.attention.sliding_window", 5);
+            writer.bools(key, pattern);
+        });
+        agrees(&tiny, &start(&tiny), 1e-4).await;
+    }
+    let error = tiny_with(&olmo(4), 23, |writer| writer.bools(key, &[0, 1, 1, 0, 1]));
+    let error = load(&error.file, &options).unwrap_err().to_string();
+    assert!(error.contains("sliding windows in an unusual order of blocks"), "{error}");
+    let error = with_entries("granite", |writer| {
+        writer.int("granite.rope.scaling.finetuned", 0);
+    });
+    assert!(error.contains("granite without rotary position embedding"), "{error}");
 }

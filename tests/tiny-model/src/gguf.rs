@@ -56,6 +56,14 @@ impl Writer {
         values.iter().for_each(|value| self.metadata.extend(value.to_le_bytes()));
     }
 
+    /// An array of booleans.
+    pub fn bools(&mut self, key: &str, values: &[u8]) {
+        self.entry(key, 9);
+        self.metadata.extend(7_u32.to_le_bytes());
+        self.metadata.extend((values.len() as u64).to_le_bytes());
+        self.metadata.extend(values);
+    }
+
     /// A byte-level BPE without merges: 256 bytes, then control tokens.
     pub fn byte_tokenizer(&mut self, vocabulary: usize) {
         let printable = (33..=126_u32).chain(161..=172).chain(174..=255).chain(256..=323);

@@ -53,7 +53,12 @@ pub(super) fn read(header: &Header) -> Result<(&'static Architecture, Config), L
         false => head_dim,
     };
     let experts = metadata.experts(architecture)?;
-    let window = metadata.window(architecture, rope.base)?;
+    if architecture.gguf.names.contains(&"granite")
+        && header.bool(&metadata.key("rope.scaling.finetuned")) == Some(false)
+    {
+        return Err(LoadError::beyond(format!("{name} without rotary position embedding")));
+    }
+    let window = metadata.window(architecture, rope.base, layers)?;
     let context_length = metadata.size("context_length", 1 << 24)?;
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     let config = Config {
@@ -223,11 +228,39 @@ impl Metadata<'_> {
             None => defaults.and_then(|window| window.tokens),
         };
         let own_base = self.positive("rope.freq_base_swa")?;
-        Ok(tokens.zip(defaults).map(|(tokens, defaults)| SlidingWindow {
-            tokens,
-            period: defaults.period,
-            rope_base: defaults.rope.base(own_base, rope_base),
-        }))
+        let Some((tokens, defaults)) = tokens.zip(defaults) else { return Ok(None) };
+        let rope_base = defaults.rope.base(own_base, rope_base);
+        let period = self.window_period(defaults.period, layers)?;
+        Ok(period.map(|period| SlidingWindow { tokens, period, rope_base }))
+    }
+
+    /// See [`SlidingWindow::period`]; `None` where no block has a window. A file may give another
+    /// number than the default, where 0 puts all blocks under the window and 1 none, or say it of
+    /// each block.
+    fn window_period(&self, default: usize, layers: usize) -> Result<Option<usize>, LoadError> {
+        const PATTERN: &str = "attention.sliding_window_pattern";
+        if let Some(windowed) = self.header.ints(&self.key(PATTERN)) {
+            let fits = |period: &usize| {
+                windowed.len() >= layers
+                    && windowed.iter().take(layers).enumerate().all(|(block, windowed)| {
+                        (*windowed != 0) == SlidingWindow::is_in(block, *period)
+                    })
+            };
+            if windowed.iter().all(|&windowed| windowed == 0) {
+                return Ok(None);
+            }
+            let period = std::iter::once(default).chain(1..=layers).find(fits);
+            return match period {
+                Some(period) => Ok(Some(period)),
+                None => Err(LoadError::beyond("sliding windows in an unusual order of blocks")),
+            };
+        }
+        match self.int(PATTERN) {
+            None => Ok(Some(default)),
+            Some(0) => Ok(Some(1)),
+            Some(1) => Ok(None),
+            Some(_) => self.size(PATTERN, 1 << 10).map(Some),
+        }
     }
 
     /// The same RoPE, scaled as the file says.

@@ -100,8 +100,8 @@ impl<'a, R: BufRead + Seek> BoundedReader<'a, R> {
             .or_else(|error| Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
-    /// A metadata value of the type numbered `kind`. `None` for a value that nothing here needs: an
-    /// array of booleans or of F64.
+    /// A metadata value of the type numbered `kind`; booleans of an array are 0 and 1. `None` for a
+    /// value that nothing here needs: an array of F64.
     pub(super) fn value(&mut self, kind: u32) -> Result<Option<MetadataValue>, GgufError> {
         Ok(Some(match kind {
             6 => MetadataValue::Float(f64::from(self.f32()?)),
@@ -130,7 +130,7 @@ impl<'a, R: BufRead + Seek> BoundedReader<'a, R> {
                 (0..count).map(|_| self.f32()).collect::<Result<_, _>>()?,
             )),
             9 => return Err(GgufError::Corrupt("metadata holds an array of arrays".into())),
-            7 | 12 => {
+            12 => {
                 for _ in 0..count {
                     self.value(element)?;
                 }
@@ -159,6 +159,7 @@ impl<'a, R: BufRead + Seek> BoundedReader<'a, R> {
             3 => i64::from(i16::from_le_bytes(self.array()?)),
             4 => i64::from(self.u32()?),
             5 => i64::from(i32::from_le_bytes(self.array()?)),
+            7 => i64::from(self.array::<1>()? != [0]),
             10 => i64::try_from(self.u64()?).unwrap_or(i64::MAX),
             11 => i64::from_le_bytes(self.array()?),
             other => return Err(GgufError::Corrupt(format!("metadata of unknown type {other}"))),
