@@ -14,6 +14,7 @@ pub(crate) use segment::Segment;
 use crate::config::Config;
 use crate::kv::{Block, Layout, Precision};
 use crate::pool::ThreadPool;
+use crate::residual::LastNorm;
 use crate::weights::Weights;
 use cpu::{CpuDecoder, CpuScratch};
 use rope::RopeFrequencies;
@@ -26,6 +27,7 @@ pub(crate) struct Decoder {
     vocab_size: usize,
     bytes: usize,
     cache_layout: Layout,
+    last_norm: LastNorm,
     backend: Backend,
 }
 
@@ -86,6 +88,10 @@ impl Decoder {
         let vocab_size = weights.embedding.rows;
         let precision = if weights.are_all_f32() { Precision::F32 } else { Precision::F16 };
         let cache_layout = Layout::new(&config, precision);
+        let last_norm = LastNorm {
+            factors: weights.final_norm.as_slice().into(),
+            epsilon: config.norm_epsilon,
+        };
         let (backend, bytes) = match placement {
             Placement::Cpu => {
                 let bytes = weights.bytes();
@@ -104,11 +110,16 @@ impl Decoder {
                 (Backend::Device(decoder), bytes)
             }
         };
-        Ok(Self { config, vocab_size, bytes, cache_layout, backend })
+        Ok(Self { config, vocab_size, bytes, cache_layout, last_norm, backend })
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The norm behind the last block.
+    pub(crate) fn last_norm(&self) -> &LastNorm {
+        &self.last_norm
     }
 
     /// Number of tokens that the weights know.

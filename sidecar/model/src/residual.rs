@@ -13,6 +13,6 @@ pub use intervention::{Gate, GatePosition, Intervention};
 pub(crate) use plan::{GateInput, ResidualPlan};
 pub use positions::Positions;
 pub use states::MeanStates;
-pub(crate) use states::StateSums;
+pub(crate) use states::{LastNorm, StateSums};
 pub use tap::Tap;
 pub use vector::VectorError;

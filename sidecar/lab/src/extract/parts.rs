@@ -98,10 +98,10 @@ impl Parts {
                     .with_context(|| format!("it lacks activations of {name:?}"))?,
                 prompt_mean: rows("prompt_mean")?.unwrap_or_default(),
                 prompt_last: rows("prompt_last")?.unwrap_or_default(),
+                ..MeanStates::default()
             };
             if let Some(response_mean) = rows("rescored")? {
-                let states =
-                    MeanStates { response_mean, prompt_mean: Vec::new(), prompt_last: Vec::new() };
+                let states = MeanStates { response_mean, ..MeanStates::default() };
                 self.rescored.insert(name.clone(), states);
             }
             let answer = ScoredAnswer { request: request.clone(), tokens, states };

@@ -98,8 +98,10 @@ impl Sequence {
         };
         let plan = ResidualPlan::new(taps, interventions, model.layers());
         let root = PrefixHash::root(&plan.prompt_fingerprint());
-        let states =
-            (capture != Capture::None).then(|| StateSums::new(model.layers(), model.hidden_size()));
+        let of_prompt = capture == Capture::PromptAndResponse;
+        let last_norm = of_prompt.then(|| model.decoder().last_norm().clone());
+        let states = (capture != Capture::None)
+            .then(|| StateSums::new(model.layers(), model.hidden_size(), last_norm));
         // To sum up the prompt's hidden states, every token must be computed.
         let found = match capture {
             Capture::PromptAndResponse => PrefixMatch::default(),

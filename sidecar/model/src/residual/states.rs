@@ -1,8 +1,11 @@
 //! Sums and means of hidden states, from which persona vectors are extracted.
 
+use crate::kernel::vector;
+use std::sync::Arc;
+
 /// Mean hidden states, `[layer][hidden_size]` with layers 0..=L, read before any intervention at
 /// that layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MeanStates {
     /// Mean over response tokens; zeros where the response is empty.
     pub response_mean: Vec<Vec<f32>>,
@@ -10,13 +13,24 @@ pub struct MeanStates {
     pub prompt_mean: Vec<Vec<f32>>,
     /// Hidden states at the last prompt token; empty where only the response's were asked for.
     pub prompt_last: Vec<Vec<f32>>,
+    /// Mean over prompt tokens of what the last norm makes of the states after the last block,
+    /// `[hidden_size]`; empty where only the response's were asked for.
+    pub prompt_normed: Vec<f32>,
+}
+
+/// The norm behind the last block.
+#[derive(Clone, Debug)]
+pub(crate) struct LastNorm {
+    pub(crate) factors: Arc<[f32]>,
+    pub(crate) epsilon: f32,
 }
 
 impl MeanStates {
     /// Whether every value is finite.
     pub(crate) fn is_finite(&self) -> bool {
         let states = [&self.response_mean, &self.prompt_mean, &self.prompt_last];
-        states.into_iter().flatten().flatten().all(|value| value.is_finite())
+        let mut all = states.into_iter().flatten().flatten().chain(&self.prompt_normed);
+        all.all(|value| value.is_finite())
     }
 }
 
@@ -26,16 +40,44 @@ pub(crate) struct StateSums {
     response: Vec<Vec<f64>>,
     prompt: Vec<Vec<f64>>,
     prompt_last: Vec<Vec<f32>>,
+    /// Of the prompt, behind the last norm; `None` where the prompt's states are not wanted.
+    normed: Option<NormedSum>,
+}
+
+/// A sum of normed states.
+#[derive(Debug)]
+struct NormedSum {
+    norm: LastNorm,
+    /// One normed state.
+    one: Vec<f32>,
+    sum: Vec<f64>,
+}
+
+impl NormedSum {
+    fn new(norm: LastNorm, hidden_size: usize) -> Self {
+        Self { norm, one: vec![0.0; hidden_size], sum: vec![0.0; hidden_size] }
+    }
+
+    fn add(&mut self, state: &[f32]) {
+        vector::rms_norm(state, &self.norm.factors, self.norm.epsilon, &mut self.one);
+        add(&mut self.sum, &self.one);
+    }
+}
+
+fn add(sum: &mut [f64], values: &[f32]) {
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value));
 }
 
 impl StateSums {
-    /// For a model of `layers` blocks.
-    pub(crate) fn new(layers: usize, hidden_size: usize) -> Self {
+    /// For a model of `layers` blocks. `last_norm` is `None` where the prompt's states are not
+    /// wanted.
+    pub(crate) fn new(layers: usize, hidden_size: usize, last_norm: Option<LastNorm>) -> Self {
         let sums = vec![vec![0.0; hidden_size]; layers + 1];
         Self {
             response: sums.clone(),
             prompt: sums,
             prompt_last: vec![vec![0.0; hidden_size]; layers + 1],
+            normed: last_norm.map(|norm| NormedSum::new(norm, hidden_size)),
         }
     }
 
@@ -47,9 +89,12 @@ impl StateSums {
         prompt_tokens: usize,
         state: &[f32],
     ) {
-        let sums = if position < prompt_tokens { &mut self.prompt } else { &mut self.response };
-        for (sum, value) in sums[layer].iter_mut().zip(state) {
-            *sum += f64::from(*value);
+        let is_prompt = position < prompt_tokens;
+        let sums = if is_prompt { &mut self.prompt } else { &mut self.response };
+        add(&mut sums[layer], state);
+        if let Some(normed) = self.normed.as_mut().filter(|_| is_prompt && layer + 1 == sums.len())
+        {
+            normed.add(state);
         }
         if position + 1 == prompt_tokens {
             self.prompt_last[layer].copy_from_slice(state);
@@ -65,11 +110,14 @@ impl StateSums {
     ) -> MeanStates {
         let response_mean = mean(&self.response, response_tokens);
         match prompt_tokens {
-            None => MeanStates { response_mean, prompt_mean: Vec::new(), prompt_last: Vec::new() },
+            None => MeanStates { response_mean, ..MeanStates::default() },
             Some(prompt_tokens) => MeanStates {
                 response_mean,
                 prompt_mean: mean(&self.prompt, prompt_tokens),
                 prompt_last: self.prompt_last,
+                prompt_normed: mean(self.normed.map(|normed| normed.sum).as_slice(), prompt_tokens)
+                    .pop()
+                    .unwrap_or_default(),
             },
         }
     }

@@ -118,6 +118,12 @@ pub async fn agrees(tiny: &Tiny, engine: &Engine, tolerance: f64) {
             let off = relative(&found, &projections);
             assert!(off < tolerance, "{shape:?} layer {layer}: projections off by {off}");
         }
+        let mut normed = vec![0.0; shape.hidden];
+        for x in &expected.normed[..41] {
+            normed.iter_mut().zip(x).for_each(|(sum, x)| *sum += x / 41.0);
+        }
+        let off = relative(&states.prompt_normed, &normed);
+        assert!(off < tolerance, "{shape:?}: prompt_normed off by {off}");
         for (position, (&token, found)) in response.iter().zip(&score.logprobs).enumerate() {
             let expected = logprobs(&expected.logits[40 + position])[token as usize];
             assert!(

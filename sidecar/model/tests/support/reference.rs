@@ -8,6 +8,8 @@ pub type Change<'a> = &'a dyn Fn(usize, usize, &mut [f64]);
 pub struct Run {
     /// `[layer][position][hidden]`, before any change.
     pub states: Vec<Vec<Vec<f64>>>,
+    /// `[position][hidden]`: behind the last norm, before any change of the last layer.
+    pub normed: Vec<Vec<f64>>,
     /// `[position][vocabulary]`.
     pub logits: Vec<Vec<f64>>,
 }
@@ -208,13 +210,15 @@ impl Tiny {
         }
         let output =
             if self.tensors.contains_key("output.weight") { "output" } else { "token_embd" };
+        let normed = states[shape.layers].iter().map(|x| self.norm("output_norm.weight", x));
+        let normed = normed.collect();
         let logits: Vec<Vec<f64>> = stream
             .iter()
             .map(|x| self.linear(output, &self.norm("output_norm.weight", x)))
             .map(|logits| logits.into_iter().map(|logit| capped(logit / divisor, 1)).collect())
             .collect();
         assert_eq!(logits[0].len(), VOCABULARY);
-        Run { states, logits }
+        Run { states, normed, logits }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: the mean of the model's own hidden states after its last block, over all
+//! `POST /v1/embeddings`: the mean of the model's own hidden states behind its last norm, over all
 //! tokens of a text, of length 1.
 
 use super::models;
@@ -149,7 +149,7 @@ async fn embed(active: &ActiveModel, prompt: Vec<u32>) -> Result<Vec<f32>, ApiEr
         ScoreError::Submit(error) => submit_error(&error),
         ScoreError::Engine(_) => failed(),
     })?;
-    let mean = score.states.and_then(|mut states| states.prompt_mean.pop()).ok_or_else(failed)?;
+    let mean = score.states.map(|states| states.prompt_normed).ok_or_else(failed)?;
     let norm = mean.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if norm == 0.0 {
         return Ok(mean);
