@@ -120,7 +120,8 @@ impl Tokenizer {
         [bos.as_deref(), eos.as_deref()]
     }
 
-    /// Text of tokens; control tokens have none. Bytes that are not UTF-8 become U+FFFD.
+    /// Text of tokens; control tokens have none, but for those between the messages of an answer,
+    /// where it may have several. Bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn decode(&self, tokens: &[u32]) -> String {
         let bytes: Vec<u8> =
@@ -143,10 +144,19 @@ impl Tokenizer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Bytes of one token, which may be a part of a character; none for a control token.
+    /// Bytes of one token, which may be a part of a character; none for a control token, but for
+    /// those as in [`Self::decode`].
     #[must_use]
     pub fn token_bytes(&self, token: u32) -> &[u8] {
         self.parts.vocabulary.token_bytes(token)
+    }
+
+    /// The same, but none for any control token: what can be a part of a constrained text.
+    pub(crate) fn text_bytes(&self, token: u32) -> &[u8] {
+        match self.parts.special.shown.binary_search(&token) {
+            Ok(_) => &[],
+            Err(_) => self.token_bytes(token),
+        }
     }
 
     /// A decoder that takes tokens one by one.

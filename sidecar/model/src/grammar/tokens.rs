@@ -30,7 +30,7 @@ pub(super) fn parser_factory(tokenizer: &Tokenizer) -> Option<ParserFactory> {
     // Control tokens are empty: they cannot be part of any text. One more token ends the responses
     // of a model that has none for this.
     let words: Vec<Vec<u8>> =
-        (0..=vocab_size).map(|token| tokenizer.token_bytes(token).to_vec()).collect();
+        (0..=vocab_size).map(|token| tokenizer.text_bytes(token).to_vec()).collect();
     let ends = match tokenizer.end_tokens() {
         [] => &[vocab_size],
         ends => ends,

@@ -4,7 +4,9 @@ use super::bpe::{self, ByteLevelBpe};
 use super::kind::{BYTE, CONTROL, NORMAL, USER_DEFINED};
 use super::parts::Parts;
 use super::scheme::Scheme;
-use super::special::{SpecialTokens, TokenMatcher, is_bracketed, is_control_text, turn_ends};
+use super::special::{
+    SpecialTokens, TokenMatcher, is_bracketed, is_control_text, shown_in_answers, turn_ends,
+};
 use super::spm::{self, SentencePiece};
 use super::vocabulary::Vocabulary;
 use crate::error::LoadError;
@@ -42,9 +44,11 @@ pub(super) fn read(header: &Header, rows: usize) -> Result<Parts, LoadError> {
     let (scheme, is_spm, prefix_after_special) = scheme(header, tokens, &left_out, &kinds.used)?;
     let ends_turn = turn_ends(tokens);
     let ends = |token: usize| kinds.is_control(token) && ends_turn(&tokens[token]);
+    let is_shown = shown_in_answers(tokens);
     let mut vocabulary = Vocabulary::with_capacity(tokens.len());
     for (token, text) in tokens.iter().enumerate() {
         vocabulary.push(|bytes| match kinds.stated(token) {
+            _ if is_shown(text) => bytes.extend(text.as_bytes()),
             CONTROL => {}
             _ if ends(token) => {}
             USER_DEFINED => bytes.extend(text.as_bytes()),
@@ -56,8 +60,10 @@ pub(super) fn read(header: &Header, rows: usize) -> Result<Parts, LoadError> {
     end_tokens.extend((0..).zip(0..tokens.len()).filter(|(_, at)| ends(*at)).map(|(id, _)| id));
     end_tokens.sort_unstable();
     end_tokens.dedup();
+    let control = TokenMatcher::new(tokens, |token| kinds.is_control(token));
     let special = SpecialTokens {
-        control: TokenMatcher::new(tokens, |token| kinds.is_control(token)),
+        shown: control.with_text(is_shown),
+        control,
         user_defined: TokenMatcher::new(tokens, |token| kinds.used[token] == USER_DEFINED),
         end_tokens,
         bos,

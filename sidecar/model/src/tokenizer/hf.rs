@@ -5,7 +5,7 @@ mod pipeline;
 mod scheme;
 
 use super::parts::Parts;
-use super::special::{SpecialTokens, TokenMatcher, is_control_text, turn_ends};
+use super::special::{SpecialTokens, TokenMatcher, is_control_text, shown_in_answers, turn_ends};
 use super::vocabulary::Vocabulary;
 use super::{bpe, spm};
 use crate::error::LoadError;
@@ -50,12 +50,13 @@ pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadE
         .map(|(text, id)| boundary_text(files, &texts, text, id));
     let named_ends = named_ends(files, &texts, eos.as_deref());
     let ends_turn = turn_ends(&texts);
+    let is_shown = shown_in_answers(&texts);
     let mut special = vec![None; texts.len()];
     let mut is_silent = vec![false; texts.len()];
     for token in &mut added {
         let id = token.id as usize;
         let ends = named_ends.contains(&token.id) || ends_turn(&token.content);
-        is_silent[id] = token.special || ends;
+        is_silent[id] = (token.special || ends) && !is_shown(&token.content);
         // Finetunes often add theirs as plain ones.
         let bounds = ends || bos.as_ref() == Some(&token.content);
         token.special |= bounds || is_control_text(&token.content);
@@ -81,8 +82,10 @@ pub(super) fn read(files: &HfTokenizerFiles, rows: usize) -> Result<Parts, LoadE
         edges_by_id.entry(token.id).or_insert(token.edges);
     }
     let edges = |id: u32| edges_by_id.get(&id).copied().unwrap_or_default();
+    let control = TokenMatcher::new(&texts, |id| special[id] == Some(true)).with_edges(edges);
     let special = SpecialTokens {
-        control: TokenMatcher::new(&texts, |id| special[id] == Some(true)).with_edges(edges),
+        shown: control.with_text(is_shown),
+        control,
         user_defined: TokenMatcher::new(&texts, |id| special[id] == Some(false)).with_edges(edges),
         end_tokens: end_tokens(named_ends, &added, ends_turn),
         bos: bos.as_deref().and_then(|bos| id_of(&texts, bos)),

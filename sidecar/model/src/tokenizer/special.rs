@@ -24,6 +24,10 @@ const TURN_ENDS: [&str; 14] = [
 /// Closes a message, which is a turn unless a vocabulary has others for that.
 const MESSAGE_END: &str = "<|end|>";
 
+/// Control tokens between the messages of an answer, and between their heads and their texts.
+const MESSAGE_PARTS: [&str; 5] =
+    ["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", MESSAGE_END];
+
 /// Further tokens that set off turns, and parts of them.
 const TURN_PARTS: [&str; 8] = [
     "<start_of_turn>",
@@ -54,10 +58,20 @@ const TAGS: [&str; 9] = [
 
 /// The tokens that end a response in a vocabulary with these texts.
 pub(super) fn turn_ends(tokens: &[String]) -> impl Fn(&str) -> bool {
-    let has = |text: &str| tokens.iter().any(|token| token == text);
-    // In gpt-oss an answer is several messages.
-    let several_messages = has("<|return|>") && has("<|call|>");
+    let several_messages = has_several_messages(tokens);
     move |text| TURN_ENDS.contains(&text) && (text != MESSAGE_END || !several_messages)
+}
+
+/// The control tokens that have a text in answers, in a vocabulary with these texts: where an
+/// answer is several messages, they tell reasoning and answer apart.
+pub(super) fn shown_in_answers(tokens: &[String]) -> impl Fn(&str) -> bool {
+    let several_messages = has_several_messages(tokens);
+    move |text| several_messages && MESSAGE_PARTS.contains(&text)
+}
+
+/// Whether an answer may be several messages, as in gpt-oss.
+fn has_several_messages(tokens: &[String]) -> bool {
+    ["<|return|>", "<|call|>"].iter().all(|text| tokens.iter().any(|token| token == text))
 }
 
 /// Whether a token with this text is a control token, whatever its file says that it is.
@@ -85,6 +99,8 @@ pub(super) struct SpecialTokens {
     pub(super) control: TokenMatcher,
     /// Tokens that are found in any text before it is split into words.
     pub(super) user_defined: TokenMatcher,
+    /// Control tokens that have a text in answers, in ascending order.
+    pub(super) shown: Vec<u32>,
     /// Tokens that end a response, in ascending order.
     pub(super) end_tokens: Vec<u32>,
     /// The token that begins a sequence.
@@ -149,6 +165,12 @@ impl TokenMatcher {
             .filter(|_| !ids.is_empty());
         let longest = texts.iter().map(String::len).max().unwrap_or(0);
         Self { finder, ids, texts, longest, edges: Vec::new() }
+    }
+
+    /// Those of the tokens whose texts are `wanted`, in ascending order.
+    pub(super) fn with_text(&self, wanted: impl Fn(&str) -> bool) -> Vec<u32> {
+        let all = self.ids.iter().zip(&self.texts);
+        all.filter(|(_, text)| wanted(text)).map(|(&id, _)| id).collect()
     }
 
     /// The text of one of the tokens.

@@ -1,10 +1,17 @@
 //! Takes apart what a model thinks and what it says: reasoning models write `<think>…</think>`
-//! before their answer.
+//! before their answer, or messages on channels.
 
 use super::held_text::HeldText;
 use super::piece::Piece;
 use crate::session::{TAGS, begun_at_end};
 use std::collections::VecDeque;
+
+/// Heads of the messages that gpt-oss answers with, where it has thought and where it has not.
+const HEADS: [&str; 3] = [
+    "<|start|>assistant<|channel|>final<|message|>",
+    "<|channel|>final<|message|>",
+    "<|channel|>commentary<|message|>",
+];
 
 /// A piece of what a model writes.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +96,7 @@ impl ReasoningReader {
                 if TAGS.iter().any(|(open, _)| open.starts_with(begins)) {
                     return false;
                 }
-                self.say();
-                false
+                self.say_without_head()
             }
             State::Thinking(close, has_left) => {
                 let end = text.find(close);
@@ -110,15 +116,26 @@ impl ReasoningReader {
             }
             State::Thought => {
                 let space = text.len() - text.trim_start().len();
-                let is_space = space == text.len();
                 self.held.take(space);
-                if !is_space {
-                    self.say();
-                }
-                false
+                !self.held.text().is_empty() && self.say_without_head()
             }
             State::Saying => false,
         }
+    }
+
+    /// Says what is held, but for a head, which may be incomplete.
+    fn say_without_head(&mut self) -> bool {
+        let begins = self.held.text().trim_start();
+        let space = self.held.text().len() - begins.len();
+        if let Some(head) = HEADS.iter().find(|head| begins.starts_with(*head)) {
+            self.held.take(space + head.len());
+            self.state = State::Thought;
+            return true;
+        }
+        if !HEADS.iter().any(|head| head.starts_with(begins)) {
+            self.say();
+        }
+        false
     }
 
     fn say(&mut self) {

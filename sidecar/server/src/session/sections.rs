@@ -5,13 +5,15 @@ use personaguard_guard::Section;
 use personaguard_model::Model;
 
 /// What reasoning begins and ends with.
-pub(crate) const TAGS: [(&str, &str); 6] = [
+pub(crate) const TAGS: [(&str, &str); 7] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
     ("<reasoning>", "</reasoning>"),
     ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
+    // gpt-oss.
+    ("<|channel|>analysis<|message|>", "<|end|>"),
 ];
 /// Tokens at the end of a prompt in which a tag may stand.
 const TAIL: usize = 16;

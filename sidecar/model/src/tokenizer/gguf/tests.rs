@@ -122,3 +122,23 @@ fn item_19_sentencepiece_puts_a_space_after_special_tokens_too() {
     assert_eq!(tokenizer(true).encode_continuation("aa"), [2, 2]);
     assert_eq!(tokenizer(false).encode_with_control("<s>a<s>a"), [0, 2, 0, 2]);
 }
+
+/// As gpt-oss's: readers of an answer need them, and no text has them.
+#[test]
+fn item_19_what_stands_between_messages_of_an_answer_is_shown_and_stays_control() {
+    let texts = ["<|return|>", "<|call|>", "<|channel|>", "<|message|>", "<|end|>", "<|start|>"];
+    let tokens = texts.map(|text| (text, CONTROL));
+    let end = [("tokenizer.ggml.eos_token_id", MetadataValue::Int(256))];
+    let tokenizer = bytes_and(&tokens, &end, usize::MAX);
+    assert_eq!(tokenizer.end_tokens(), [256, 257]);
+    assert_eq!(tokenizer.decode(&[258, 65, 259, 260, 256]), "<|channel|>b<|message|><|end|>");
+    let text = "<|channel|>final<|message|>";
+    assert_eq!(tokenizer.encode(text).len(), text.len());
+    assert_eq!(tokenizer.encode_with_control("<|channel|><|message|>"), [258, 259]);
+    for token in 256..262 {
+        assert!(tokenizer.text_bytes(token).is_empty(), "no constrained text has {token}");
+    }
+    // Elsewhere such tokens have no text.
+    let tokenizer = bytes_and(&tokens[2..], &[], usize::MAX);
+    assert!((256..260).all(|token| tokenizer.token_bytes(token).is_empty()));
+}

@@ -24,6 +24,8 @@ fn sorted(begun: Option<&'static str>, pieces: &[&str]) -> (String, String) {
 #[test]
 fn reasoning_is_taken_apart_at_any_cut_into_pieces() {
     let close = Some("</think>");
+    let thought_and_final = "<|channel|>analysis<|message|>Hm.<|end|>".to_owned()
+        + "<|start|>assistant<|channel|>final<|message|>Yes.";
     for (begun, text, thought, said) in [
         (None, "<think>\nHm, so.\n</think>\n\nYes.", "Hm, so.", "Yes."),
         (None, "\n<think>a < b</think>c", "a < b", "c"),
@@ -38,6 +40,10 @@ fn reasoning_is_taken_apart_at_any_cut_into_pieces() {
         (close, "cut off </th", "cut off </th", ""),
         (close, "a</think>\n", "a", ""),
         (None, "<think>é</think>ü", "é", "ü"),
+        (None, &thought_and_final, "Hm.", "Yes."),
+        (None, "<|channel|>final<|message|>Yes.", "", "Yes."),
+        (None, "<|channel|>analysis<|message|>Hm.<|end|><|start|>assi", "Hm.", ""),
+        (None, "<|channel|>analysis<|message|>cut o", "cut o", ""),
     ] {
         let whole = sorted(begun, &[text]);
         assert_eq!(whole, (thought.to_owned(), said.to_owned()), "{text}");
