@@ -102,7 +102,12 @@ fn item_19_what_an_unknown_architecture_needs_is_named() {
     for (name, keys, says) in [
         ("dbrx", &["expert_count"][..], "architecture dbrx with a mixture of experts;"),
         ("mamba2", &["ssm.state_size"], "mamba2 with state-space or convolution layers;"),
-        ("gemma3n", &["altup.num_inputs"], "gemma3n with inputs to each layer;"),
+        (
+            "gemma3n",
+            &["altup.num_inputs", "embedding_length_per_layer_input", "attention.shared_kv_layers"],
+            "gemma3n with inputs to each layer and several residual streams (AltUp) and keys and \
+             values that blocks share;",
+        ),
         (
             "deepseek2",
             &["expert_count", "attention.kv_lora_rank"],
@@ -123,6 +128,7 @@ fn item_19_what_an_unknown_architecture_needs_is_named() {
         ("phimoe", "num_local_experts", "a mixture of experts"),
         ("glm4_moe", "n_routed_experts", "a mixture of experts"),
         ("deepseek_v3", "n_routed_experts", "a mixture of experts"),
+        ("gemma3n_text", "altup_num_inputs", "several residual streams (AltUp)"),
         ("falcon_h1", "mamba_d_state", "state-space or convolution layers"),
         ("t5", "is_encoder_decoder", "an encoder"),
     ] {

@@ -14,7 +14,7 @@ pub(super) struct Part {
     pub(super) hf: &'static [&'static str],
 }
 
-pub(super) const MISSING: [Part; 5] = [
+pub(super) const MISSING: [Part; 7] = [
     Part {
         name: "a mixture of experts",
         is_missing_in: |architecture| architecture.experts.is_none(),
@@ -30,8 +30,20 @@ pub(super) const MISSING: [Part; 5] = [
     Part {
         name: "inputs to each layer",
         is_missing_in: |_| true,
-        gguf: &["embedding_length_per_layer_input", "altup.num_inputs"],
-        hf: &["hidden_size_per_layer_input", "altup_num_inputs"],
+        gguf: &["embedding_length_per_layer_input"],
+        hf: &["hidden_size_per_layer_input"],
+    },
+    Part {
+        name: "several residual streams (AltUp)",
+        is_missing_in: |_| true,
+        gguf: &["altup.num_inputs"],
+        hf: &["altup_num_inputs"],
+    },
+    Part {
+        name: "keys and values that blocks share",
+        is_missing_in: |_| true,
+        gguf: &["attention.shared_kv_layers"],
+        hf: &["num_kv_shared_layers"],
     },
     Part {
         name: "state-space or convolution layers",
