@@ -19,8 +19,9 @@ pub const TOOL_CALL_END: &str = "</tool_call>";
 
 /// Messages with a call in them, and the tools: rendered, they show how a template writes calls.
 pub(super) fn sample_conversation() -> (Value, Value) {
-    let parameters =
-        json!({ "type": "object", "properties": { "sample_key": { "type": "integer" } } });
+    // Some templates need descriptions of all.
+    let parameter = json!({ "type": "integer", "description": "sample_note" });
+    let parameters = json!({ "type": "object", "properties": { "sample_key": parameter } });
     let function =
         json!({ "name": "sample_name", "description": "sample_words", "parameters": parameters });
     let call = json!({ "name": "sample_name", "arguments": { "sample_key": 1 } });
