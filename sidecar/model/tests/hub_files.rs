@@ -187,7 +187,7 @@ fn item_19_tensors_that_are_not_needed_are_passed_over() {
         assert_eq!(with(name, dtype, shape).as_ref(), Ok(&sound), "{name}");
     }
     for (name, dtype, shape, message) in [
-        ("model.layers.0.mlp.up_proj.bias", "F32", json!([96]), "of unknown use"),
+        ("model.layers.0.self_attn.g_proj.bias", "F32", json!([96]), "of unknown use"),
         ("lm_head.bias", "F32", json!([260]), "of unknown use"),
         ("model.layers.0.extra", "F64", json!([2]), "is F64"),
         ("language_model.model.norm.weight", "F32", json!([64]), "are the same part"),

@@ -69,7 +69,8 @@ impl Rope {
     /// The same, scaled by YaRN (arXiv 2309.00071, section 3). Waves that turn more than
     /// `beta_fast` times within the context of training stay as they are; those that turn less than
     /// `beta_slow` times are stretched by `factor`; in between the two are interpolated, from a
-    /// whole pair to a whole pair where bounds are rounded. The magnitude is `attention_factor` · (0.1 ln(factor) + 1).
+    /// whole pair to a whole pair where bounds are rounded. The magnitude is `attention_factor` ·
+    /// (0.1 ln(factor) + 1).
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     pub(crate) fn with_yarn(self, yarn: &YarnScaling) -> Self {
         let &YarnScaling { factor, original_context, attention_factor, .. } = yarn;

@@ -3,7 +3,7 @@
 use crate::Table;
 use crate::support::gguf::Writer;
 use crate::support::loading::load_folder as load;
-use crate::support::{Shape, VOCABULARY, tiny, tiny_with};
+use crate::support::{Shape, Stored, VOCABULARY, tiny, tiny_with};
 use personaguard_model::{LoadError, Model};
 use std::path::Path;
 
@@ -17,6 +17,20 @@ fn bytes(folder: &Path, bytes: &[u8]) -> Result<Model, LoadError> {
 /// Loads a small Llama with further entries in its header. Of two for one key, the later counts.
 fn with(folder: &Path, more: impl FnOnce(&mut Writer)) -> Result<Model, LoadError> {
     bytes(folder, &tiny_with(&Shape::of("llama"), 19, more).file)
+}
+
+/// Loads a small model of this shape.
+fn shape(folder: &Path, shape: Shape) -> Result<Model, LoadError> {
+    bytes(folder, &tiny(&shape, 19).file)
+}
+
+/// Loads a small OLMo 3 that says which blocks have a window.
+fn windows(folder: &Path, windowed: &[u8]) -> Result<Model, LoadError> {
+    let olmo = tiny_with(&Shape::of("olmo2"), 19, |writer| {
+        writer.int("olmo2.attention.sliding_window", 5);
+        writer.bools("olmo2.attention.sliding_window_pattern", windowed);
+    });
+    bytes(folder, &olmo.file)
 }
 
 fn whole() -> Vec<u8> {
@@ -91,7 +105,54 @@ pub const TABLE: Table = &[
     ("no_architecture", |folder| with(folder, |w| drop_text(w, "general.architecture"))),
     ("other_architecture", |folder| with(folder, |w| w.text("general.architecture", "t5"))),
     ("projector", |folder| with(folder, |w| w.text("general.architecture", "clip"))),
-    ("experts", |folder| with(folder, |w| w.int("llama.expert_count", 8))),
+    ("experts", |folder| {
+        let qwen = tiny_with(&Shape::of("qwen3"), 19, |w| w.int("qwen3.expert_count", 8));
+        bytes(folder, &qwen.file)
+    }),
+    ("mixtral", |folder| shape(folder, Shape::of("mixtral"))),
+    ("experts_apart", |folder| {
+        shape(folder, Shape { stored: Stored::ExpertsApart, ..Shape::of("mixtral") })
+    }),
+    ("gate_and_up_of_experts", |folder| {
+        shape(folder, Shape { stored: Stored::ExpertsTogether, ..Shape::of("qwen3moe") })
+    }),
+    ("gpt_oss", |folder| shape(folder, Shape { mxfp4: true, ..Shape::of("gpt-oss") })),
+    ("further_biases", |folder| {
+        shape(folder, Shape { biases: true, further_biases: true, ..Shape::of("llama") })
+    }),
+    ("list_of_windows", |folder| windows(folder, &[1, 1, 0])),
+    ("unusual_list_of_windows", |folder| windows(folder, &[0, 1, 1])),
+    ("granite_without_rope", |folder| {
+        let more = |w: &mut Writer| w.int("granite.rope.scaling.finetuned", 0);
+        bytes(folder, &tiny_with(&Shape::of("granite"), 19, more).file)
+    }),
+    ("experts_by_sigmoid", |folder| {
+        let more = |w: &mut Writer| w.int("qwen3moe.expert_gating_func", 2);
+        bytes(folder, &tiny_with(&Shape::of("qwen3moe"), 19, more).file)
+    }),
+    ("gemma_3n", |folder| {
+        with(folder, |w| {
+            w.text("general.architecture", "gemma3n");
+            for key in [
+                "altup.num_inputs",
+                "embedding_length_per_layer_input",
+                "attention.shared_kv_layers",
+            ] {
+                w.int(&format!("gemma3n.{key}"), 4);
+            }
+        })
+    }),
+    ("scale_that_is_no_number", |folder| {
+        let shape = Shape { mxfp4: true, ..Shape::of("gpt-oss") };
+        let mut file = tiny(&shape, 19).file;
+        // The last tensor that is written is of the last block.
+        let of_block = 17 * 2;
+        let part = file
+            .windows(of_block)
+            .rposition(|blocks| [0, 17].iter().all(|&at| (121..=123).contains(&blocks[at])));
+        file[part.unwrap()] = 255;
+        bytes(folder, &file)
+    }),
     ("latent_attention", |folder| with(folder, |w| w.int("llama.attention.key_length_mla", 192))),
     ("no_block_count", |folder| with(folder, |w| w.text("llama.block_count", "three"))),
     ("no_blocks", |folder| with(folder, |w| w.int("llama.block_count", 0))),
@@ -109,7 +170,7 @@ pub const TABLE: Table = &[
     ("dynamic_scaling", |folder| with(folder, |w| w.text("llama.rope.scaling.type", "dynamic"))),
     ("wrong_shape", |folder| with(folder, |w| w.int("llama.feed_forward_length", 128))),
     ("tensor_of_unknown_use", |folder| {
-        with(folder, |w| w.tensor_f32("blk.0.ffn_up.bias", 1, 96, &[0.0; 96]))
+        with(folder, |w| w.tensor_f32("blk.0.ffn_up.scale", 1, 96, &[0.0; 96]))
     }),
     ("tensor_twice", |folder| {
         with(folder, |w| w.tensor_f32("output_norm.weight", 1, 64, &[1.0; 64]))

@@ -22,6 +22,13 @@ fn with(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> Loaded {
     load(folder)
 }
 
+/// Loads a small model of this shape, in two shards.
+fn shape(folder: &Path, shape: Shape, dtype: Dtype) -> Loaded {
+    let made = hf::folder(&mut tiny(&shape, 19), dtype, 2);
+    copy(made.path(), folder);
+    load(folder)
+}
+
 /// Loads it without these files.
 fn without(folder: &Path, names: &[&str]) -> Loaded {
     folder_at(folder);
@@ -105,6 +112,10 @@ pub const TABLE: Table = &[
         copy(made.path(), folder);
         load(folder)
     }),
+    ("mixtral", |folder| shape(folder, Shape::of("mixtral"), Dtype::Bf16)),
+    ("qwen2_moe", |folder| shape(folder, Shape::of("qwen2moe"), Dtype::Bf16)),
+    ("gpt_oss", |folder| shape(folder, Shape { mxfp4: true, ..Shape::of("gpt-oss") }, Dtype::Bf16)),
+    ("gpt_oss_in_half_precision", |folder| shape(folder, Shape::of("gpt-oss"), Dtype::Bf16)),
     ("names_behind_a_prefix", |folder| {
         folder_at(folder);
         change_tensors(folder, |name, value| Some((format!("_orig_mod.{name}"), value)));
@@ -213,7 +224,7 @@ pub const TABLE: Table = &[
         tensor(folder, "language_model.model.norm.weight", "F32", &json!([64]))
     }),
     ("bias_of_unknown_use", |folder| {
-        tensor(folder, "model.layers.0.mlp.up_proj.bias", "F32", &json!([96]))
+        tensor(folder, "model.layers.0.self_attn.g_proj.bias", "F32", &json!([96]))
     }),
     ("not_a_number_in_weights", |folder| {
         let mut tiny = tiny(&Shape::of("llama"), 3);
