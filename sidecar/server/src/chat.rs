@@ -1,5 +1,6 @@
 //! Placement Serve: the OpenAI-compatible API of the model that is served here.
 
+mod anthropic;
 mod attempt;
 mod call;
 mod call_reader;
@@ -60,6 +61,8 @@ pub fn router(app: Arc<AppState>, limits: Limits) -> Router {
         .route("/v1/chat/completions", post(completions::completions))
         .route("/v1/completions", post(text::completions))
         .route("/v1/responses", post(responses::responses))
+        .route("/v1/messages", post(anthropic::messages))
+        .route("/v1/messages/count_tokens", post(anthropic::count_tokens))
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{id}", get(models::get))

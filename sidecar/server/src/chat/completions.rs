@@ -8,7 +8,7 @@ use axum::response::Response;
 /// Answers a chat.
 pub(super) async fn completions(incoming: Incoming) -> Response {
     let answer = async |incoming: Incoming| {
-        let Started { head, choices, is_stream, include_usage } =
+        let Started { head, choices, is_stream, include_usage, .. } =
             incoming.start("chatcmpl-", ChatRequest::parse).await?;
         Ok(if is_stream {
             stream::response(head, choices, include_usage)

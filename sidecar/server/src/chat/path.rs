@@ -1,7 +1,8 @@
 //! Paths as clients spell them: base URLs end with a slash, or lack their `/v1`, or have it twice.
 
 /// First segments of the API's paths that are under `/v1`.
-const UNDER_V1: [&str; 5] = ["chat", "completions", "embeddings", "models", "responses"];
+const UNDER_V1: [&str; 6] =
+    ["chat", "completions", "embeddings", "messages", "models", "responses"];
 /// Those that are not, as in vLLM.
 const AT_ROOT: [&str; 2] = ["tokenize", "detokenize"];
 

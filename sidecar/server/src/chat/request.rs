@@ -1,6 +1,7 @@
 //! A request to `chat/completions`, checked: what it asks for makes sense. Whether it fits the
 //! model is found out later.
 
+mod anthropic;
 mod messages;
 mod other_formats;
 mod response_format;
@@ -101,6 +102,12 @@ impl ChatRequest {
     pub(super) fn parse_responses(body: &[u8]) -> Result<Self, ApiError> {
         let fields = responses::as_chat(object(body)?)?;
         Self::check(fields, None).map_err(responses::by_its_fields)
+    }
+
+    /// Reads and checks a body of Anthropic's `messages`.
+    pub(super) fn parse_messages(body: &[u8]) -> Result<Self, ApiError> {
+        let fields = anthropic::as_chat(object(body)?)?;
+        Self::check(fields, None).map_err(anthropic::by_its_fields)
     }
 
     fn check(mut fields: Map<String, Value>, text: Option<TextPrompt>) -> Result<Self, ApiError> {

@@ -30,6 +30,7 @@ pub(super) struct Incoming {
 pub(super) struct Started {
     pub(super) head: ResponseHead,
     pub(super) choices: Choices,
+    pub(super) prompt_tokens: usize,
     pub(super) is_stream: bool,
     /// In a stream: whether a last chunk brings the usage.
     pub(super) include_usage: bool,
@@ -55,11 +56,18 @@ impl Incoming {
         self,
         answer: impl FnOnce(Self) -> A,
     ) -> Response {
+        self.answered(answer).await.unwrap_or_else(IntoResponse::into_response)
+    }
+
+    /// The same, for an API with errors of another shape.
+    pub(super) async fn answered<A: Future<Output = Result<Response, ApiError>>>(
+        self,
+        answer: impl FnOnce(Self) -> A,
+    ) -> Result<Response, ApiError> {
         let app = Arc::clone(&self.app);
-        answer(self).await.unwrap_or_else(|error| {
+        answer(self).await.inspect_err(|error| {
             app.metrics.responses.observe_end(Outcome::Rejected, Duration::ZERO);
             tracing::info!(status = error.status.as_u16(), code = error.code(), "request refused");
-            error.into_response()
         })
     }
 
@@ -99,7 +107,8 @@ impl Incoming {
         let span = chat_span(&active.name, &headers);
         let (is_stream, include_usage) = (request.stream, request.include_usage);
         let job = ChatJob { app, active, request, decision, span, id: head.id.clone() };
-        let choices = Choices::new(submit(job).await?);
-        Ok(Started { head, choices, is_stream, include_usage })
+        let (prompt_tokens, generations) = submit(job).await?;
+        let choices = Choices::new(generations);
+        Ok(Started { head, choices, prompt_tokens, is_stream, include_usage })
     }
 }

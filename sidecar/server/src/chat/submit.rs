@@ -27,9 +27,9 @@ pub(super) struct ChatJob {
     pub(super) id: String,
 }
 
-/// Submits each choice to the engine. The prompt is read for the first; the others take it from the
-/// prefix cache.
-pub(super) async fn submit(job: ChatJob) -> Result<Vec<GuardedGeneration>, ApiError> {
+/// Submits each choice to the engine, and says how many tokens the prompt has. It is read for the
+/// first choice; the others take it from the prefix cache.
+pub(super) async fn submit(job: ChatJob) -> Result<(usize, Vec<GuardedGeneration>), ApiError> {
     let records: Vec<_> = (0..job.request.n).map(|choice| job.record(choice)).collect();
     let generate = prepare(&job.active, &job.request, job.decision.plan()).await?;
     let callables = callables(&job.active, &job.request);
@@ -47,7 +47,7 @@ pub(super) async fn submit(job: ChatJob) -> Result<Vec<GuardedGeneration>, ApiEr
             }
         }
     }
-    Ok(generations)
+    Ok((generate.prompt.len(), generations))
 }
 
 impl ChatJob {

@@ -17,7 +17,7 @@ async fn unknown_path() -> ApiError {
         StatusCode::NOT_FOUND,
         "unknown_url",
         "No such path. This server has /v1/chat/completions, /v1/completions, /v1/responses, \
-         /v1/embeddings, /v1/models, /tokenize and /detokenize.",
+         /v1/messages, /v1/embeddings, /v1/models, /tokenize and /detokenize.",
     )
 }
 

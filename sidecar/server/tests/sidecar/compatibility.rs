@@ -13,6 +13,10 @@ fn sound(path: &str) -> Value {
         "/v1/responses" => {
             json!({ "model": MODEL, "input": "Hi", "max_output_tokens": 8, "temperature": 0 })
         }
+        "/v1/messages" => {
+            json!({ "model": MODEL, "messages": [{ "role": "user", "content": "Hi" }],
+                "max_tokens": 8, "temperature": 0 })
+        }
         "/v1/chat/completions" => chat("Hi"),
         _ => json!({ "model": MODEL }),
     }
@@ -32,10 +36,8 @@ fn body(entry: &RequestEntry, path: &str) -> String {
 
 /// What was written, without what differs from answer to answer.
 fn written(answer: &Value) -> Value {
-    match answer.get("choices") {
-        Some(choices) => choices.clone(),
-        None => answer["output"][0]["content"].clone(),
-    }
+    let said = answer.get("choices").or_else(|| answer.get("content"));
+    said.unwrap_or(&answer["output"][0]["content"]).clone()
 }
 
 async fn send(rig: &Rig, path: &str, body: String) -> (u16, Value) {

@@ -35,6 +35,7 @@ mod rig;
 mod scrape;
 mod sections;
 mod serve_faults;
+mod serve_messages;
 mod serve_other_apis;
 mod silence;
 mod steering;

@@ -20,6 +20,7 @@ fn slashes_and_versions_are_forgiven() {
         ("/models/a", "/v1/models/a"),
         ("/v1/models/%ff", "/v1/models/%ff"),
         ("/v1/models/v1", "/v1/models/v1"),
+        ("/messages/count_tokens", "/v1/messages/count_tokens"),
         ("/v1/tokenize", "/tokenize"),
         ("/tokenize/", "/tokenize"),
         ("/v1/embeddings", "/v1/embeddings"),

@@ -1,0 +1,110 @@
+//! `POST /v1/messages`: a chat by Anthropic's API. Nothing is kept.
+
+mod body;
+mod error;
+mod events;
+
+use super::call::Part;
+use super::guarded::Output;
+use super::models;
+use super::prompt;
+use super::request::ChatRequest;
+use super::start::{Incoming, Started};
+use crate::http::{ApiError, event_stream};
+use crate::openai::{FinishReason, ScoreReport, Usage};
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use body::{TextBlock, message, tool_use};
+use events::Events;
+use futures::StreamExt as _;
+use futures::stream;
+use serde_json::json;
+
+/// Answers a request.
+pub(super) async fn messages(incoming: Incoming) -> Response {
+    let answer = async |incoming: Incoming| {
+        let started = incoming.start("msg_", ChatRequest::parse_messages).await?;
+        if started.is_stream { Ok(streamed(started)) } else { whole(started).await }
+    };
+    incoming.answered(answer).await.unwrap_or_else(error::response)
+}
+
+/// Counts the tokens of a prompt.
+pub(super) async fn count_tokens(incoming: Incoming) -> Response {
+    let count = async {
+        let (active, body) = incoming.body().await?;
+        let request = ChatRequest::parse_messages(&body)?;
+        models::check(&active, &request.model)?;
+        let tokens = prompt::tokens(active.engine.model(), &request).await?;
+        Ok(Json(json!({ "input_tokens": tokens.len() })).into_response())
+    };
+    count.await.unwrap_or_else(error::response)
+}
+
+/// How the only choice ended.
+#[derive(Debug)]
+struct End {
+    finish_reason: FinishReason,
+    usage: Usage,
+    scores: Option<ScoreReport>,
+}
+
+async fn whole(started: Started) -> Result<Response, ApiError> {
+    let Started { head, mut choices, .. } = started;
+    let (mut content, mut text) = (Vec::new(), None::<(TextBlock, String)>);
+    let mut end = None;
+    while let Some((_, output)) = choices.next().await {
+        let (block, piece) = match output? {
+            Output::Part(Part::Thought(piece)) => (TextBlock::Thinking, piece),
+            Output::Part(Part::Text(piece)) => (TextBlock::Text, piece.text),
+            Output::Part(Part::Call(called)) => {
+                content.extend(text.take().map(|(block, text)| block.block(&text)));
+                content.push(tool_use(&called.into_body()));
+                continue;
+            }
+            Output::End { finish_reason, usage, scores } => {
+                end = Some(End { finish_reason, usage, scores });
+                continue;
+            }
+        };
+        match &mut text {
+            Some((begun, text)) if *begun == block => text.push_str(&piece),
+            _ if piece.is_empty() => {}
+            _ => {
+                content.extend(text.replace((block, piece)).map(|(block, text)| block.block(&text)))
+            }
+        }
+    }
+    content.extend(text.map(|(block, text)| block.block(&text)));
+    let usage = end.as_ref().map(|end| end.usage).unwrap_or_default();
+    Ok(Json(message(&head, &content, end.as_ref(), usage)).into_response())
+}
+
+fn streamed(started: Started) -> Response {
+    let Started { head, choices, prompt_tokens, .. } = started;
+    let first = (Events::new(&head, prompt_tokens), Some(choices));
+    let events = stream::unfold(first, |(mut events, mut choices)| async move {
+        while events.is_empty() {
+            let writing = choices.as_mut()?;
+            match writing.next().await {
+                Some((_, Ok(Output::Part(Part::Thought(text))))) => {
+                    events.text(TextBlock::Thinking, &text);
+                }
+                Some((_, Ok(Output::Part(Part::Text(piece))))) => {
+                    events.text(TextBlock::Text, &piece.text);
+                }
+                Some((_, Ok(Output::Part(Part::Call(called))))) => events.call(&called.into_body()),
+                Some((_, Ok(Output::End { finish_reason, usage, scores }))) => {
+                    events.end(&End { finish_reason, usage, scores });
+                }
+                Some((_, Err(error))) => {
+                    events.fail(&error);
+                    choices = None;
+                }
+                None => choices = None,
+            }
+        }
+        Some((events.next()?, (events, choices)))
+    });
+    event_stream(events.boxed())
+}

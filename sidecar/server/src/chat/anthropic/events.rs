@@ -1,0 +1,104 @@
+//! The events of a streamed message.
+
+use super::End;
+use super::body::{TextBlock, message, stop_reason, tool_use, usage};
+use super::error;
+use crate::chat::response_head::ResponseHead;
+use crate::http::ApiError;
+use crate::openai::{ToolCall, Usage};
+use axum::response::sse::Event;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+/// Events that are ready, and how far the message is.
+pub(super) struct Events {
+    ready: VecDeque<Value>,
+    /// The number of the next block, or of the one that has begun.
+    number: u64,
+    /// The block of text that has begun, if one has.
+    text: Option<TextBlock>,
+}
+
+impl Events {
+    /// A message begins.
+    pub(super) fn new(head: &ResponseHead, prompt_tokens: usize) -> Self {
+        let message = message(head, &[], None, Usage::new(prompt_tokens, 0));
+        let begun = json!({ "type": "message_start", "message": message });
+        Self { ready: VecDeque::from([begun]), number: 0, text: None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// The next event, under its name.
+    pub(super) fn next(&mut self) -> Option<Result<Event, axum::Error>> {
+        let event = self.ready.pop_front()?;
+        let name = event["type"].as_str().unwrap_or_default().to_owned();
+        Some(Event::default().event(name).json_data(event))
+    }
+
+    fn begin(&mut self, block: Value) {
+        let kind = "content_block_start";
+        let event = json!({ "type": kind, "index": self.number, "content_block": block });
+        self.ready.push_back(event);
+    }
+
+    fn delta(&mut self, delta: Value) {
+        let kind = "content_block_delta";
+        let event = json!({ "type": kind, "index": self.number, "delta": delta });
+        self.ready.push_back(event);
+    }
+
+    fn end_block(&mut self) {
+        self.ready.push_back(json!({ "type": "content_block_stop", "index": self.number }));
+        self.number += 1;
+    }
+
+    fn end_text(&mut self) {
+        if self.text.take().is_some() {
+            self.end_block();
+        }
+    }
+
+    /// More text of such a block.
+    pub(super) fn text(&mut self, block: TextBlock, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.text != Some(block) {
+            self.end_text();
+            self.begin(block.block(""));
+            self.text = Some(block);
+        }
+        self.delta(block.delta(text));
+    }
+
+    /// A call: it comes as a whole.
+    pub(super) fn call(&mut self, called: &ToolCall) {
+        self.end_text();
+        let mut block = tool_use(called);
+        let input = std::mem::replace(&mut block["input"], json!({}));
+        self.begin(block);
+        self.delta(json!({ "type": "input_json_delta", "partial_json": input.to_string() }));
+        self.end_block();
+    }
+
+    /// The message ended.
+    pub(super) fn end(&mut self, end: &End) {
+        self.end_text();
+        let delta = json!({ "stop_reason": stop_reason(end), "stop_sequence": null });
+        let mut event =
+            json!({ "type": "message_delta", "delta": delta, "usage": usage(end.usage) });
+        if let Some(scores) = &end.scores {
+            event["personaguard"] = json!(scores);
+        }
+        self.ready.push_back(event);
+        self.ready.push_back(json!({ "type": "message_stop" }));
+    }
+
+    /// The message failed.
+    pub(super) fn fail(&mut self, error: &ApiError) {
+        self.ready.push_back(error::body(error));
+    }
+}
