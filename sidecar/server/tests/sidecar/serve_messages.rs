@@ -80,9 +80,11 @@ fn input_tokens(message: &Value) -> u64 {
 }
 
 fn tools() -> Value {
+    let pier = json!({ "enum": ["north", "south"] });
+    let schema = json!({ "type": "object", "properties": { "pier": pier }, "required": ["pier"],
+        "additionalProperties": false });
     json!([{ "name": "list_boats", "description": "Lists boats", "cache_control": null,
-        "input_schema": { "type": "object", "properties": { "pier": { "enum": ["north", "south"] } },
-            "required": ["pier"], "additionalProperties": false } }])
+        "input_schema": schema }])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +151,10 @@ async fn functions_are_called_and_their_results_read() {
     assert_eq!(streamed["stop_reason"], "tool_use");
     // The next turn, with what was thought, and an answer beside the result.
     let thought = json!({ "type": "thinking", "thinking": "Boats.", "signature": "" });
-    let result = |content: Value| json!({ "type": "tool_result", "tool_use_id": call["id"], "content": content });
+    let result = |content: Value| {
+        let id = &call["id"];
+        json!({ "type": "tool_result", "tool_use_id": id, "content": content })
+    };
     for content in [json!("Ada"), json!([{ "type": "text", "text": "Ada" }]), json!(null)] {
         let messages = json!([
             asking()["messages"][0],
