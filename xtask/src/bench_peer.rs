@@ -3,6 +3,7 @@
 
 mod server;
 
+use crate::llama_server::{self, PEER, compiler_flags};
 use crate::progress::Progress;
 use crate::{model, python, workspace};
 use anyhow::{Context, Result, ensure};
@@ -12,9 +13,6 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// llama.cpp's Python package, which is built from source.
-const PEER: &str = "llama-cpp-python>=0.3.16,<0.4";
-const PACKAGE: &str = "llama-cpp-python";
 const SCRIPT: &str = include_str!("bench_peer/llama.py");
 const OTHER_FILES: &str = include_str!("bench_peer/files.py");
 /// Writes the random model of `--other-files`, which llama.cpp's package then quantises.
@@ -76,7 +74,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
             workspace::binaries().join("personaguard")
         }
     };
-    let server = server::ensure_built(&cache, &python, &progress);
+    let server = llama_server::ensure(&cache, &python, &progress);
     progress.done();
     if let Err(error) = &server {
         eprintln!(
@@ -131,15 +129,8 @@ fn turn(
     Ok((a, b))
 }
 
-/// Compiler flags for llama.cpp: without AMX, with which it crashes (SIGSEGV at `ldtilecfg`,
-/// 0.3.36).
-pub(super) fn compiler_flags() -> [String; 2] {
-    let flags = if cfg!(target_arch = "x86_64") { "-mno-amx-int8 -mno-amx-tile" } else { "" };
-    ["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={flags}"))
-}
-
 /// A Python that has llama.cpp, which is built if the cache lacks it.
-pub(crate) fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+fn peer(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let folder = cache.join("bench-peer");
     let python = folder.join("bin/python");
     let importable = || Command::new(&python).args(["-c", "import llama_cpp"]).output();

@@ -1,33 +1,31 @@
 //! `cargo xtask clients`: both placements with other projects' clients, and Proxy in front of other
 //! projects' model servers.
 
+mod node;
+mod table;
+
+pub(crate) use table::section;
+
 use crate::progress::Progress;
-use crate::{bench_peer, model, python, vectors, workspace};
-use anyhow::{Context, Result};
+use crate::{llama_server, model, python, vectors, workspace};
+use anyhow::Result;
 use clap::Args;
 use personaguard_cluster::Cache;
 use std::path::PathBuf;
 use std::process::Command;
+use table::PACKAGES;
 
-/// Servers and clients, besides llama.cpp itself.
-const PACKAGES: [&str; 7] = [
-    "litellm[proxy]>=1,<2",
-    "openai>=2,<3",
-    "uvicorn",
-    "fastapi",
-    "sse-starlette",
-    "starlette-context",
-    "pydantic-settings",
-];
-const SCRIPT: &str = include_str!("clients/clients.py");
+const SCRIPT: &str = "xtask/src/clients/main.py";
 
-/// Test both placements with the stock clients `openai` (plain, streaming, tools, async, two
-/// choices) and `litellm`.
+/// Test both placements with stock clients: openai, anthropic, litellm, LangChain and the AI SDK.
 ///
-/// Placement Proxy stands in front of llama.cpp's server, and of LiteLLM's proxy in front of that.
+/// Each asks in all its ways (plain, streamed, async, tools, structured output, two choices …), of
+/// placement Serve and of Proxy in front of llama.cpp's server; openai also in front of LiteLLM's
+/// proxy. What it makes of answers must be the same without a policy, under Audit, and under a
+/// Block that is not reached; past the threshold it must see a refusal.
 ///
-/// llama.cpp is built from its Python package in the cache (minutes, once; needs cmake and a C++
-/// compiler).
+/// The newest clients are installed in the cache from PyPI and npm, and llama.cpp's server is built
+/// there (10 minutes, once; needs cmake and a C++ compiler). Without npm, the AI SDK is left out.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Weight file (GGUF). Default: the demo's model.
@@ -50,11 +48,10 @@ pub(crate) fn check(options: &Options) -> Result<()> {
         Some(file) => file.clone(),
         None => model::ensure(&cache, &progress)?,
     };
-    let python = bench_peer::peer(&cache, &progress)?;
-    progress.step("installing LiteLLM's proxy and the clients");
-    python::install(&python, &PACKAGES)
-        .context("the servers and clients cannot be installed from PyPI")?;
-    progress.done();
+    let packages = PACKAGES.map(|package| package.wanted);
+    let python = python::environment(&cache, "clients/python", &packages, &progress)?;
+    let node = node::ensure(&cache, &progress)?;
+    let llama = llama_server::ensure(&cache, &python, &progress)?;
     let program = match &options.program {
         Some(program) => program.clone(),
         None => {
@@ -63,11 +60,9 @@ pub(crate) fn check(options: &Options) -> Result<()> {
         }
     };
     let vectors = vectors::ensure(&cache, &weights, options.vectors.as_deref(), &progress)?;
-    workspace::show(
-        Command::new(&python)
-            .args(["-c", SCRIPT])
-            .arg(program)
-            .arg(weights)
-            .arg(vectors.join("evil.safetensors")),
-    )
+    // No compiled files beside the sources.
+    let mut script = Command::new(&python);
+    script.arg("-B").arg(workspace::root().join(SCRIPT));
+    script.arg(program).arg(weights).arg(vectors.join("evil.safetensors")).arg(llama);
+    workspace::show(script.args(node))
 }

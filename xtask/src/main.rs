@@ -13,6 +13,7 @@ mod files;
 mod fuzz;
 mod images;
 mod kube;
+mod llama_server;
 mod model;
 mod progress;
 mod python;

@@ -28,17 +28,44 @@ pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         "creating a Python environment with {wanted} in {} (for clients in the demo and the tests)",
         folder.display()
     ));
-    let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+    create(&folder, progress)?;
+    install(&python, &PACKAGES).context("the clients cannot be downloaded from PyPI")?;
+    std::fs::write(stamp, wanted)?;
+    progress.done();
+    Ok(python)
+}
+
+/// An environment of its own in the cache, with the newest versions of these packages.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn environment(
+    cache: &Cache,
+    name: &str,
+    packages: &[&str],
+    progress: &Progress,
+) -> Result<PathBuf> {
+    let folder = cache.join(name);
+    let python = folder.join("bin/python");
+    progress.step(&format!("installing {} in {}", packages.join(", "), folder.display()));
+    if !python.is_file() {
+        create(&folder, progress)?;
+    }
+    let packages: Vec<_> = std::iter::once("--upgrade").chain(packages.iter().copied()).collect();
+    install(&python, &packages).context("the packages cannot be downloaded from PyPI")?;
+    progress.done();
+    Ok(python)
+}
+
+fn create(folder: &Path, progress: &Progress) -> Result<()> {
+    let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder));
     if make().is_err() {
         install_packages(&[("python3-venv", "creates the Python environment")], &|text| {
             progress.step(text);
         })?;
         make()?;
     }
-    install(&python, &PACKAGES).context("the clients cannot be downloaded from PyPI")?;
-    std::fs::write(stamp, wanted)?;
-    progress.done();
-    Ok(python)
+    Ok(())
 }
 
 /// The same environment with the checkers of the project's scripts, `ruff` and `mypy`, as modules.

@@ -1,5 +1,6 @@
 //! The page of what is taken from clients and files, from the list by which the tests ask.
 
+use crate::clients;
 use anyhow::Result;
 use personaguard_compatibility::{Answer, Entry, FILES, Section, files, requests};
 use std::fmt::Write as _;
@@ -20,8 +21,17 @@ requests, make every one of these files, and compare each sentence word for word
 | with a warning | it is taken, and the log says what was passed over |
 | no | it is refused with this sentence; requests with status 400, or the one given |
 
-`cargo xtask clients` runs the clients themselves, unchanged, against both placements. In sentences
-`FOLDER` stands for the folder that was given.
+In sentences `FOLDER` stands for the folder that was given.
+";
+const CLIENTS: &str = "
+## Clients
+
+`cargo xtask clients` runs these, unchanged, against placement Serve, and against Proxy in front of
+llama.cpp's server; `openai` also against Proxy in front of LiteLLM's proxy. Each answer must be
+what it is without a policy, as long as none cuts it: under `Audit`, though all are past the
+threshold, and under `Block` with a threshold that none reaches. Past the threshold of `Block` or
+`Redact` it must be what the client has for refusals, with no word but the policy's.
+
 ";
 
 /// The page.
@@ -30,6 +40,8 @@ requests, make every one of these files, and compare each sentence word for word
 /// The list cannot be read.
 pub(super) fn page() -> Result<String> {
     let mut page = HEAD.to_owned();
+    page.push_str(CLIENTS);
+    page.push_str(&clients::section()?);
     page.push_str("\n## Requests\n");
     for section in requests()? {
         add(&mut page, &section, "sent by")?;

@@ -1,0 +1,39 @@
+//! Node.js and the packages of the clients that run in it, in the cache.
+
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use personaguard_cluster::{Cache, find_program, run};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What is installed, with exact versions: npm would take older ones where the machine's own
+/// Node.js is old.
+const FILES: [(&str, &str); 3] = [
+    ("package.json", include_str!("package.json")),
+    ("package-lock.json", include_str!("package-lock.json")),
+    ("ai_sdk.mjs", include_str!("ai_sdk.mjs")),
+];
+
+/// The folder with Node.js, the packages and the script; none where the machine has no npm.
+///
+/// # Errors
+/// The packages cannot be downloaded.
+pub(super) fn ensure(cache: &Cache, progress: &Progress) -> Result<Option<PathBuf>> {
+    let Some(npm) = find_program("npm") else { return Ok(None) };
+    let folder = cache.join("clients/node");
+    fs::create_dir_all(&folder)?;
+    for (name, text) in FILES {
+        fs::write(folder.join(name), text)?;
+    }
+    progress.step("installing Node.js and the AI SDK from npm (200 MB, once)");
+    run(Command::new(npm).current_dir(&folder).args([
+        "ci",
+        "--prefer-offline",
+        "--no-audit",
+        "--no-fund",
+    ]))
+    .context("Node.js and the AI SDK cannot be downloaded from npm")?;
+    progress.done();
+    Ok(Some(folder))
+}
