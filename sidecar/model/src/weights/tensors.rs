@@ -74,7 +74,7 @@ impl Tensors {
         let is_plain = info.order == Order::Rows && in_turn.is_none() && !info.dtype.is_a_part();
         if is_plain {
             let matrix = self.read_matrix(reader, name, info, pool)?;
-            return self.put(name.to_owned(), matrix);
+            return self.put(name, matrix);
         }
         let raw = reader.read(info.bytes)?;
         if !info.dtype.is_finite(&raw) {
@@ -107,7 +107,7 @@ impl Tensors {
         if !info.dtype.is_a_part() {
             let mut matrix = new();
             pack::pack(pool, info.dtype, raw, &mut matrix, 0);
-            return self.put(name, matrix);
+            return self.put(&name, matrix);
         }
         let whole = name.rsplit_once('.').map_or(name.as_str(), |(before, _)| before);
         let whole = format!("{whole}.weight");
@@ -124,11 +124,11 @@ impl Tensors {
             )));
         }
         pack::pack(pool, info.dtype, raw, &mut matrix, 0);
-        self.put(whole, matrix)
+        self.put(&whole, matrix)
     }
 
-    fn put(&mut self, name: String, matrix: Matrix) -> Result<(), LoadError> {
-        match self.matrices.insert(name.clone(), matrix) {
+    fn put(&mut self, name: &str, matrix: Matrix) -> Result<(), LoadError> {
+        match self.matrices.insert(name.to_owned(), matrix) {
             None => Ok(()),
             Some(_) => Err(LoadError::corrupt(format!("tensor {name} is there twice"))),
         }

@@ -7,6 +7,9 @@ use super::{Tiny, mxfp4};
 /// A tensor's name, and its type, shape and bytes.
 type Named = (String, (&'static str, Vec<usize>, Vec<u8>));
 
+/// The rows of a matrix.
+type Rows<'a> = Vec<&'a [f32]>;
+
 /// All tensors of experts.
 pub fn experts(tiny: &Tiny, dtype: Dtype) -> Vec<Named> {
     (0..tiny.shape.layers).flat_map(|layer| of_block(tiny, layer, dtype)).collect()
@@ -19,7 +22,7 @@ fn of_block(tiny: &Tiny, layer: usize, dtype: Dtype) -> Vec<Named> {
         &tiny.tensors[&format!("blk.{layer}.{part}.{expert}.{kind}")]
     };
     // Rows of one expert.
-    let gate_and_up = |expert: usize| -> Vec<&[f32]> {
+    let gate_and_up = |expert: usize| -> Rows<'_> {
         let gate = part("ffn_gate", expert, "weight").chunks(hidden);
         gate.zip(part("ffn_up", expert, "weight").chunks(hidden))
             .flat_map(|(gate, up)| [gate, up])
@@ -48,7 +51,7 @@ fn of_block(tiny: &Tiny, layer: usize, dtype: Dtype) -> Vec<Named> {
             ),
         ),
     ];
-    let matrices: [(&str, usize, usize, Vec<Vec<&[f32]>>); 2] = [
+    let matrices: [(&str, usize, usize, Vec<Rows<'_>>); 2] = [
         ("gate_up_proj", 2 * inner, hidden, (0..count).map(gate_and_up).collect()),
         ("down_proj", hidden, inner, (0..count).map(down).collect()),
     ];
