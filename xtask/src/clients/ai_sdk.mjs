@@ -98,8 +98,12 @@ async function stopped() {
     found[name] = [whole.text, whole.finishReason];
     const stream = streamText({ ...asking, onError: () => {} });
     let text = "";
-    for await (const piece of stream.textStream) text += piece;
-    found[`${name}, streamed`] = [text, await stream.finishReason];
+    try {
+      for await (const piece of stream.textStream) text += piece;
+      found[`${name}, streamed`] = [text, await stream.finishReason];
+    } catch (error) {
+      found[`${name}, streamed`] = { raised: error.name, text };
+    }
     const forced = { tools: { weather }, toolChoice: "required", stopWhen: isStepCount(1) };
     // It has errors of its own where a call or an object is due, and none comes.
     const raised = async (more) => {

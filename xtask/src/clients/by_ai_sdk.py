@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from cases import Broken, plain
+from cases import Broken, Ends, plain
 from servers import KEY, MODEL
 
 # The folder with Node.js and the packages is the script's last argument, where there is one.
@@ -46,7 +46,7 @@ def unchanged(url: str) -> dict[str, Any]:
     return {name: read(value) for name, value in run("unchanged", url).items()}
 
 
-def stopped(url: str, text: str) -> dict[str, tuple[Any, Any]]:
+def stopped(url: str, text: str) -> Ends:
     """What becomes of answers past a threshold, with what it must be."""
     no_object = "AI_NoObjectGeneratedError" if text else "AI_NoOutputGeneratedError"
     errors = {"call": "AI_ToolChoiceViolationError", "object": no_object}

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import anthropic
-from cases import CALL_TOKENS, MAX_TOKENS, MESSAGES, SCHEMA, Cases, wait
+from cases import CALL_TOKENS, MAX_TOKENS, MESSAGES, SCHEMA, Cases, Ends, NoCallError, wait
 from pydantic import BaseModel
 from servers import KEY, MODEL
 
@@ -90,7 +90,9 @@ def system_and_blocks(url: str) -> Any:
 @case
 def call_and_result(url: str) -> Any:
     asked = client(url).messages.create(**CALLING)
-    (called,) = [block for block in asked.content if block.type == "tool_use"]
+    called = next((block for block in asked.content if block.type == "tool_use"), None)
+    if called is None:
+        raise NoCallError
     assert asked.stop_reason == "tool_use" and isinstance(called.input["city"], str), asked
     with client(url).messages.stream(**CALLING) as stream:
         (streamed,) = [b for b in stream.get_final_message().content if b.type == "tool_use"]
@@ -137,7 +139,7 @@ def errors(url: str) -> Any:
         return type(error).__name__
 
 
-def stopped(url: str, text: str) -> dict[str, tuple[Any, Any]]:
+def stopped(url: str, text: str) -> Ends:
     """What becomes of answers past a threshold, with what it must be."""
     through, cut = client(url), (text, "refusal")
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from cases import CALL_TOKENS, MAX_TOKENS, QUESTION, Cases, wait
+from cases import CALL_TOKENS, MAX_TOKENS, QUESTION, Cases, Ends, attempt, wait
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
@@ -146,15 +146,18 @@ def embeddings(url: str) -> Any:
     return [round(number, 4) for number in embed.embed_query("The sea.")[:8]]
 
 
-def stopped(url: str, text: str) -> dict[str, tuple[Any, Any]]:
+def stopped(url: str, text: str) -> Ends:
     """What becomes of answers past a threshold, with what it must be."""
     reasons = {"chat": "content_filter", "response": "incomplete", "message": "refusal"}
-    found: dict[str, tuple[Any, Any]] = {}
+    found: Ends = {}
     for name, model in models(url).items():
         whole = model.invoke(QUESTION)
         found[name] = ((whole.text, ending(whole)), (text, reasons[name]))
-        streamed = "".join(chunk.text for chunk in model.stream(QUESTION))
-        found[f"{name}, streamed"] = (streamed, text)
+
+        def stream(model: Any = model) -> str:
+            return "".join(chunk.text for chunk in model.stream(QUESTION))
+
+        found[f"{name}, streamed"] = (attempt(stream), text)
         later = wait(model.ainvoke(QUESTION))
         found[f"{name}, async"] = (later.text, text)
         asked = model.bind_tools([weather], tool_choice="any").invoke(QUESTION)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it fetches one otherwise, when it is imported
 import litellm
-from cases import CALL_TOKENS, MAX_TOKENS, MESSAGES, QUESTION, TOOL, Cases, wait
+from cases import CALL_TOKENS, MAX_TOKENS, MESSAGES, QUESTION, TOOL, Cases, Ends, wait
 from pydantic import BaseModel
 from servers import KEY, MODEL
 
@@ -120,10 +120,10 @@ def message_that_calls(url: str) -> Any:
     return json.loads(called.function.arguments), answer.choices[0].message.content
 
 
-def stopped(url: str, text: str) -> dict[str, tuple[Any, Any]]:
+def stopped(url: str, text: str) -> Ends:
     """What becomes of answers past a threshold, with what it must be."""
     cut = (text, "content_filter")
-    found: dict[str, tuple[Any, Any]] = {}
+    found: Ends = {}
     for name, asking in [
         ("chat", fixed(url)),
         ("call", fixed(url, **calling())),

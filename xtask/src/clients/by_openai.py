@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import openai
-from cases import CALL_TOKENS, MAX_TOKENS, MESSAGES, QUESTION, TOOL, Cases, wait
+from cases import CALL_TOKENS, MAX_TOKENS, MESSAGES, QUESTION, TOOL, Cases, Ends, NoCallError, wait
 from pydantic import BaseModel
 from servers import KEY, MODEL
 
@@ -150,7 +150,9 @@ def log_probabilities(url: str) -> Any:
 @case
 def call(url: str) -> Any:
     choice = client(url).chat.completions.create(**CALLING).choices[0]
-    assert choice.message.tool_calls and choice.finish_reason == "tool_calls", choice
+    if not choice.message.tool_calls:
+        raise NoCallError
+    assert choice.finish_reason == "tool_calls", choice
     function = choice.message.tool_calls[0].function
     assert isinstance(json.loads(function.arguments)["city"], str), choice
     name, arguments = "", ""
@@ -222,6 +224,15 @@ def response(url: str) -> Any:
 
 
 @case
+def response_events(url: str) -> Any:
+    text = ""
+    with client(url).responses.stream(**RESPONSE) as stream:
+        for event in stream:
+            text += event.delta if event.type == "response.output_text.delta" else ""
+    return text
+
+
+@case
 def response_parsed(url: str) -> Any:
     asking = {**RESPONSE, "max_output_tokens": CALL_TOKENS, "text_format": Advice}
     return client(url).responses.parse(**asking).output_parsed
@@ -261,7 +272,7 @@ def errors(url: str) -> Any:
     through = client(url)
     kinds = []
     odd = {"response_format": {"type": "odd"}}
-    wrong: list[Any] = [{"messages": []}, {"messages": "Hi"}, odd]
+    wrong: list[Any] = [{"messages": "Hi"}, odd]
     for fields in wrong:
         try:
             through.chat.completions.create(**{**FIXED, **fields})
@@ -274,12 +285,11 @@ def errors(url: str) -> Any:
 def response_stream(through: openai.OpenAI) -> tuple[str, Any]:
     """The text of a streamed response, and the response that its last event has."""
     text, final = "", None
-    with through.responses.stream(**RESPONSE) as stream:
-        for event in stream:
-            if event.type == "response.output_text.delta":
-                text += event.delta
-            elif event.type in ("response.completed", "response.incomplete"):
-                final = event.response
+    for event in through.responses.create(**RESPONSE, stream=True):
+        if event.type == "response.output_text.delta":
+            text += event.delta
+        elif event.type in ("response.completed", "response.incomplete"):
+            final = event.response
     assert final is not None
     return text, final
 
@@ -291,10 +301,10 @@ def finished(choice: Any) -> tuple[str, str]:
     return "".join(words), choice.finish_reason
 
 
-def stopped(url: str, text: str) -> dict[str, tuple[Any, Any]]:
+def stopped(url: str, text: str) -> Ends:
     """What becomes of answers past a threshold, with what it must be."""
     through, cut = client(url), (text, "content_filter")
-    found: dict[str, tuple[Any, Any]] = {}
+    found: Ends = {}
     for name, asking in [("chat", FIXED), ("call", CALLING)]:
         found[name] = (finished(through.chat.completions.create(**asking).choices[0]), cut)
 

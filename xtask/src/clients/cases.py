@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 Case = Callable[[str], Any]
+# What is found past a threshold, and what it must be.
+Ends = dict[str, tuple[Any, Any]]
 # One for all: clients keep connections for as long as they live, which belong to their loop.
 LOOP = asyncio.new_event_loop()
 
@@ -70,8 +72,13 @@ class Cases:
 
 
 def outcome(case: Case, url: str) -> Any:
+    return attempt(lambda: plain(case(url)))
+
+
+def attempt(work: Callable[[], Any]) -> Any:
+    """What it gives, or what it raises."""
     try:
-        return plain(case(url))
+        return work()
     except AssertionError as error:
         return Broken(broken=str(error))
     except Exception as error:
@@ -92,11 +99,17 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+class NoCallError(Exception):
+    """The server let the model call nothing, though it was told to."""
+
+
+def raised(value: Any) -> bool:
+    return isinstance(value, dict) and "raised" in value
+
+
 def refused(outcomes: dict[str, Any]) -> list[str]:
     """The names of cases that raised an error."""
-    return [
-        name for name, value in outcomes.items() if isinstance(value, dict) and "raised" in value
-    ]
+    return [name for name, value in outcomes.items() if raised(value)]
 
 
 def compare(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:

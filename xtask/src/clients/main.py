@@ -17,7 +17,7 @@ import by_langchain
 import by_litellm
 import by_openai
 import servers
-from cases import compare, refused
+from cases import compare, raised, refused
 from servers import NEVER_PASSED, PASSED, REMOVED, Sidecars
 
 CLIENTS: dict[str, ModuleType] = {
@@ -66,10 +66,12 @@ def check(place: str, upstream: str | None, sidecars: Sidecars, names: list[str]
         url, metrics = sidecars.start(f"{place}-{policy}", upstream, action, PASSED)
         for name in names:
             ends = CLIENTS[name].stopped(url, text)
+            # What the client cannot read of this server anyway is no matter of a policy.
+            beyond = {case.split(",")[0] for case in refused(expected[name])}
             failed = [
                 f"{case}: {found!r}, and not {wanted!r}"
                 for case, (found, wanted) in ends.items()
-                if found != wanted
+                if found != wanted and not (raised(found) and case.split(",")[0] in beyond)
             ]
             add(name, place, policy, len(ends), failed)
         if not servers.metric(metrics, "personaguard_trait_breaches_total"):
