@@ -11,6 +11,9 @@ use crate::remote::{self, RemoteFile, with_names};
 use crate::wanted::Wanted;
 use std::path::{Path, PathBuf};
 
+/// Room for what is recorded beside the files, in bytes.
+const RECORDS: u64 = 1 << 20;
+
 /// What is to be fetched, and where to.
 #[derive(Clone, Debug)]
 pub struct Fetch {
@@ -196,7 +199,7 @@ impl Fetch {
     /// Whether the files fit, as far as their sizes are known and they are not there yet.
     fn check_room(&self, folder: &Folder, files: &[RemoteFile]) -> Result<(), FetchError> {
         let all: u64 = files.iter().filter_map(|file| file.bytes).sum();
-        if let Some(most) = self.max_bytes.filter(|most| all > *most) {
+        if let Some(most) = self.max_bytes.filter(|most| all.saturating_add(RECORDS) > *most) {
             return Err(FetchError::NoSpace(format!(
                 "{} has {all} bytes, and its volume {most}: raise sizeLimit of source.hub",
                 self.wanted

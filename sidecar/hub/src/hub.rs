@@ -5,6 +5,7 @@ mod refusal;
 use crate::error::FetchError;
 use crate::pace::Pace;
 use crate::wanted::Wanted;
+use personaguard_terms::names::PUBLIC_HUB;
 use refusal::refusal;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -13,16 +14,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The public hub.
-pub const PUBLIC: &str = "https://huggingface.co";
-
 /// Most redirects that are followed.
 const MAX_REDIRECTS: usize = 8;
 
 /// How a hub is reached.
 #[derive(Clone, Default)]
 pub struct HubSettings {
-    /// URL of the hub; empty: [`PUBLIC`].
+    /// URL of the hub; empty: the public one.
     pub endpoint: String,
     /// Token, for repositories that not everybody may read.
     pub token: Option<String>,
@@ -71,7 +69,7 @@ impl Hub {
     /// A setting is malformed, or the file of authorities cannot be read.
     pub fn new(settings: HubSettings) -> Result<Self, FetchError> {
         let HubSettings { endpoint, token, proxy, ca_file, pace } = settings;
-        let endpoint = if endpoint.is_empty() { PUBLIC } else { endpoint.as_str() };
+        let endpoint = if endpoint.is_empty() { PUBLIC_HUB } else { endpoint.as_str() };
         let invalid = |what: String| FetchError::Invalid(what);
         let url = Url::parse(endpoint).ok().filter(|url| {
             matches!(url.scheme(), "https" | "http") && url.has_host() && url.password().is_none()

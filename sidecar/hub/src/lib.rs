@@ -4,8 +4,8 @@
 //! A file has its name only once it is whole and its digest is right. What was fetched is recorded
 //! beside it; with that record nothing is asked of the network any more.
 //!
-//! Imports run one way: `error`, `event` · `digest`, `token`, `pace`, `wanted` · `hub` · `remote`, `choice`,
-//! `folder` · `download` · `fetch`.
+//! Imports run one way, from the bottom up: `error`, `event` · `digest`, `token`, `pace`, `wanted`
+//! · `hub` · `remote`, `choice`, `folder` · `download` · `fetch`.
 
 mod choice;
 mod digest;
@@ -24,7 +24,7 @@ pub use error::FetchError;
 pub use event::Event;
 pub use fetch::{Fetch, Fetched};
 pub use folder::distrust;
-pub use hub::{Hub, HubSettings, PUBLIC};
+pub use hub::{Hub, HubSettings};
 pub use pace::Pace;
 pub use token::token_from;
 pub use wanted::Wanted;

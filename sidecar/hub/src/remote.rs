@@ -86,11 +86,12 @@ pub(crate) async fn file(
     let etag = tag.map(|tag| tag.trim_start_matches("W/").trim_matches('"').to_owned());
     let etag = etag.filter(|tag| !tag.is_empty());
     let is_strong = tag.is_some_and(|tag| tag.starts_with('"'));
+    let bytes = number(LINKED_SIZE).or(own_length);
     Ok(RemoteFile {
         name: name.to_owned(),
-        bytes: number(LINKED_SIZE).or(own_length),
+        bytes,
         own_etag: headers.get(ETAG).filter(|_| is_strong && !redirects).cloned(),
-        digest: etag.as_deref().and_then(ContentDigest::of_etag),
+        digest: etag.as_deref().and_then(|etag| ContentDigest::of_etag(etag, bytes)),
         etag,
         commit: text(COMMIT).filter(|commit| is_commit(commit)).map(str::to_owned),
     })
@@ -112,7 +113,7 @@ pub(crate) async fn with_names(hub: &Hub, wanted: &Wanted, error: FetchError) ->
         let ggufs = ggufs(&listing.names);
         return FetchError::NotFound(match ggufs.is_empty() {
             true => format!("{what}, and no other GGUF file: take another repository"),
-            false => format!("{what}, but {}", listed(&ggufs)),
+            false => format!("{what}, but {}: take one of these", listed(&ggufs)),
         });
     }
     match about::<Refs>(hub, wanted, &["refs"]).await {

@@ -1,11 +1,10 @@
 //! Where the token of a hub is found.
 
 use crate::error::FetchError;
+use personaguard_terms::names::HUB_TOKEN_ENV as TOKEN;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Variable with the token itself.
-const TOKEN: &str = "HF_TOKEN";
 /// Variable with the path of a file that holds it.
 const TOKEN_PATH: &str = "HF_TOKEN_PATH";
 /// Variable with the folder in which the hub's own tools keep it.

@@ -39,7 +39,7 @@ pub(super) fn refusal(hub: &Hub, response: &Response, wanted: &Wanted) -> FetchE
         )
     };
     match (status, code) {
-        (_, "RepoNotFound") => FetchError::NotFound(unknown()),
+        (StatusCode::NOT_FOUND, "RepoNotFound") => FetchError::NotFound(unknown()),
         (StatusCode::NOT_FOUND, "RevisionNotFound") => FetchError::NotFound(format!(
             "{repo} has no revision {}: give a commit, a branch or a tag that it has",
             wanted.revision()
@@ -50,6 +50,7 @@ pub(super) fn refusal(hub: &Hub, response: &Response, wanted: &Wanted) -> FetchE
             }
             None => FetchError::NotFound(format!("{} is not at {shown}", wanted)),
         },
+        (_, "RepoNotFound") => FetchError::Refused(unknown()),
         (StatusCode::UNAUTHORIZED, _) if !hub.has_token() => FetchError::Refused(unknown()),
         (StatusCode::UNAUTHORIZED, _) => FetchError::Refused(format!(
             "{shown} does not know the token: it has ended, or is another hub's; give a new one \

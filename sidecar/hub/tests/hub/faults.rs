@@ -1,6 +1,6 @@
 //! Faults of the network and of the hub, and what a fetch makes of them.
 
-use crate::{FILE, Rig, files, sha256, weights};
+use crate::rig::{FILE, Rig, files, sha256, weights};
 use personaguard_hub::{Event, FetchError};
 use personaguard_local_hub::Fault;
 

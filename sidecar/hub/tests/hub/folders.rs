@@ -1,17 +1,18 @@
 //! Folders: which files are fetched, in which version, and their digest.
 
-use crate::{Rig, files, sha256};
+use crate::rig::{Rig, files, sha256};
 use personaguard_hub::FetchError;
 use personaguard_local_hub::{COMMIT, Fault};
 use std::fmt::Write as _;
 
-const CONFIG: &[u8] = br#"{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1,
+pub(crate) const CONFIG: &[u8] =
+    br#"{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1,
     "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 16,
     "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "tie_word_embeddings": true}"#;
-const TOKENIZER: &[u8] = br#"{"model": {"type": "BPE"}}"#;
+pub(crate) const TOKENIZER: &[u8] = br#"{"model": {"type": "BPE"}}"#;
 
 /// A safetensors file with one tensor of a model.
-fn tensors(name: &str) -> Vec<u8> {
+pub(crate) fn tensors(name: &str) -> Vec<u8> {
     let header =
         format!(r#"{{"{name}":{{"dtype":"F32","shape":[16,64],"data_offsets":[0,4096]}}}}"#);
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

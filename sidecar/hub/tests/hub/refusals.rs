@@ -1,8 +1,8 @@
 //! What a hub refuses, and what a person is told to do.
 
-use crate::{FILE, Rig, files, weights};
+use crate::rig::{FILE, Rig, files, weights};
 use personaguard_hub::{FetchError, Hub, HubSettings, Wanted};
-use personaguard_local_hub::{Fault, REPO};
+use personaguard_local_hub::{Fault, LocalHub, REPO, Server};
 
 async fn said_of(repo: &str, revision: &str, file: Option<&str>) -> String {
     let mut rig = Rig::with_file(&weights(1)).await;
@@ -13,7 +13,9 @@ async fn said_of(repo: &str, revision: &str, file: Option<&str>) -> String {
 #[tokio::test]
 async fn what_is_not_there_is_told_with_what_is() {
     let said = said_of(REPO, "main", Some("q5/model.gguf")).await;
-    assert_eq!(said, format!("{REPO} has no file q5/model.gguf at main, but {FILE}"));
+    let expected =
+        format!("{REPO} has no file q5/model.gguf at main, but {FILE}: take one of these");
+    assert_eq!(said, expected);
     for file in [Some(FILE), None] {
         let said = said_of(REPO, "v9", file).await;
         assert!(said.contains("has no revision v9") && said.contains("tags: main)"), "{said}");
@@ -65,19 +67,39 @@ async fn a_page_or_a_pointer_in_place_of_weights_is_called_that() {
 #[tokio::test]
 async fn a_proxy_that_answers_by_itself_is_not_taken_for_a_hub() {
     let mut rig = Rig::new(&[("config.json", b"{}")], None).await;
-    let portal = personaguard_local_hub::LocalHub::start(&[]).await;
+    let portal = LocalHub::start(&[]).await;
     rig.settings.endpoint = format!("{}/storage", portal.endpoint);
     let said = rig.error().await;
     assert!(said.contains("refuses") || said.contains("is not at"), "{said}");
 }
 
 #[tokio::test]
-async fn redirects_lead_out_of_encryption_for_nobody_and_not_in_circles() {
+async fn redirects_in_circles_are_not_followed_for_ever() {
     let rig = Rig::with_file(&weights(1)).await;
     let around = format!("{}/storage/q4%2Fmodel.gguf", rig.hub.endpoint);
     rig.hub.fail(vec![Fault::Redirect(around); 20]);
     let said = rig.error().await;
     assert!(said.contains("redirects again and again"), "{said}");
+}
+
+#[tokio::test]
+async fn own_authorities_are_trusted_and_nobody_is_led_out_of_encryption() {
+    let mut rig = Rig::with_file(&weights(1)).await;
+    let (hub, pem) = LocalHub::start_with_tls(&[(FILE, &weights(1))]).await;
+    rig.settings.endpoint.clone_from(&hub.endpoint);
+    let said = rig.error().await;
+    assert!(
+        said.contains("cannot be reached") && said.to_lowercase().contains("certificate"),
+        "{said}"
+    );
+    let authorities = rig.folder.path().join("ca.crt");
+    std::fs::write(&authorities, pem).unwrap();
+    rig.settings.ca_file = Some(authorities);
+    // The hub is trusted, but its storage has no encryption.
+    let error = rig.run().await.unwrap_err();
+    assert!(matches!(error, FetchError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains("redirects to an address without encryption"), "{error}");
+    assert!(hub.seen().iter().all(|it| it.server == Server::Hub));
 }
 
 #[test]

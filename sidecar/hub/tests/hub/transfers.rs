@@ -1,6 +1,6 @@
 //! What goes over the wire where nothing fails.
 
-use crate::{FILE, Rig, files, sha256, weights};
+use crate::rig::{FILE, Rig, files, sha256, weights};
 use personaguard_hub::{Event, distrust};
 use personaguard_local_hub::{COMMIT, Server};
 use std::time::Duration;
