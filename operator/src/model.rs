@@ -75,6 +75,13 @@ fn ready(sidecars: &[(String, PodCounts)], serving: usize) -> NewCondition {
         let message = format!("{serving} sidecars serve it.{}", others.unwrap_or_default());
         return NewCondition::met(condition::READY, reason::SERVED, message);
     }
+    let loading = sidecars.iter().filter(|(_, pod)| pod.state == PodState::Loading);
+    let mut told =
+        loading.filter_map(|(namespace, pod)| Some((namespace, pod, pod.failure.as_ref()?)));
+    if let Some((namespace, pod, failure)) = told.next() {
+        let message = format!("{namespace}/{} is {}", pod.name, failure.message);
+        return NewCondition::unknown(condition::READY, failure.reason.as_str(), message);
+    }
     let message = "No sidecar has reported serving it yet: apply a PersonaPolicy that names it, \
                    and create a pod that the policy selects.";
     NewCondition::unknown(condition::READY, reason::NOT_SERVED_YET, message)

@@ -6,6 +6,7 @@ pub(crate) mod conditions;
 mod content;
 mod exempt;
 mod failed_creation;
+pub(crate) mod hub_parts;
 mod job_progress;
 mod own_server;
 pub(crate) mod pod_parts;

@@ -5,6 +5,7 @@ mod bench;
 mod calibrate;
 mod chat;
 mod extract;
+mod fetch;
 mod merge_ranks;
 mod replay;
 mod screen;
@@ -32,6 +33,7 @@ enum Command {
     Serve(serve::Options),
     Chat(chat::Options),
     Extract(extract::Options),
+    Fetch(fetch::Options),
     Calibrate(calibrate::Options),
     Screen(screen::Options),
     MergeRanks(merge_ranks::Options),
@@ -53,6 +55,7 @@ impl Cli {
             Command::Serve(options) => serve::run(options),
             Command::Chat(options) => chat::run(&options),
             Command::Extract(options) => extract::run(options),
+            Command::Fetch(options) => fetch::run(&options),
             Command::Calibrate(options) => calibrate::run(options),
             Command::Screen(options) => screen::run(options),
             Command::MergeRanks(options) => merge_ranks::run(options),

@@ -26,8 +26,9 @@ pub use audit_log::{AuditLogCut, AuditLogHead, AuditLogStatus};
 pub use injection::{PersonaInjection, PersonaInjectionSpec};
 pub use manifests::manifests;
 pub use model::{
-    ImagePullPolicy, ImageSource, LoadedWeights, ModelSource, PersistentVolumeClaimSource,
-    PersonaModel, PersonaModelSpec, PersonaModelStatus, Resources, Runtime,
+    HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, LoadedWeights, ModelSource,
+    PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec, PersonaModelStatus, Resources,
+    Runtime,
 };
 pub use personaguard_terms::*;
 pub use policy::{

@@ -1,5 +1,12 @@
 //! `PersonaModel`: where a model's weights come from, and how a sidecar runs it.
 
+mod source;
+
+pub use source::{
+    HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, ModelSource,
+    PersistentVolumeClaimSource,
+};
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -46,7 +53,8 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaModelSpec {
-    /// Where the weights come from. Exactly one of `image` and `persistentVolumeClaim`.
+    /// Where the weights come from. Exactly one of `image`, `persistentVolumeClaim` and
+    /// `hub`.
     pub source: ModelSource,
     /// SHA-256 of the weight file. A sidecar serves no other file.
     pub sha256: Digest,
@@ -62,72 +70,6 @@ pub struct PersonaModelSpec {
     /// How sidecars run the model.
     #[serde(default)]
     pub runtime: Runtime,
-}
-
-/// Where the weights come from. Exactly one field.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = (
-    "has(self.image) != has(self.persistentVolumeClaim)",
-    "give exactly one source: image or persistentVolumeClaim"
-))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ModelSource {
-    /// An OCI image whose file system holds the weights, mounted read-only as an image volume.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageSource>,
-    /// A PersistentVolumeClaim, which must exist under this name in every guarded namespace. It is
-    /// mounted read-only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
-}
-
-impl ModelSource {
-    /// Path of the weight file inside the source.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        match (&self.image, &self.persistent_volume_claim) {
-            (Some(image), _) => &image.path,
-            (None, Some(claim)) => &claim.path,
-            (None, None) => "",
-        }
-    }
-}
-
-/// Weights in an OCI image.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ImageSource {
-    /// Image reference, as in a pod: `registry.example/models/smollm2:1`.
-    #[schemars(length(min = 1, max = 500))]
-    pub reference: String,
-    /// When the kubelet pulls the image. Default: `Always` for the tag `latest`, otherwise
-    /// `IfNotPresent`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pull_policy: Option<ImagePullPolicy>,
-    /// Path of the weight file inside the image, without a leading slash: `model.gguf`.
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s]+(/[^/\s]+)*$"))]
-    pub path: String,
-}
-
-/// When the kubelet pulls an image.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum ImagePullPolicy {
-    Always,
-    IfNotPresent,
-    Never,
-}
-
-/// Weights in a PersistentVolumeClaim of the guarded namespace.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PersistentVolumeClaimSource {
-    /// Name of the claim.
-    #[schemars(length(min = 1, max = 253))]
-    pub claim_name: String,
-    /// Path of the weight file inside the volume, without a leading slash.
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^/\s]+(/[^/\s]+)*$"))]
-    pub path: String,
 }
 
 /// How a sidecar runs the model.

@@ -253,7 +253,7 @@ pub struct PodCounts {
     /// Policies that it has acknowledged.
     #[serde(default)]
     pub policies: Vec<PolicyAcknowledgement>,
-    /// Why it cannot serve the model, if it cannot.
+    /// Why it cannot serve the model, or does not serve it yet, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Why it does not apply the present config, if it does not.

@@ -322,6 +322,24 @@ fn a_model_has_one_source_and_gpus_only_with_cuda() {
 }
 
 #[test]
+fn a_hub_is_a_source_with_a_volume_of_one_kind() {
+    let hub = json!({"repo": "acme/tiny", "revision": "main", "file": "tiny.gguf"});
+    taken(with(&model(), "/spec/source", json!({"hub": hub})));
+    let mut both = model();
+    both["spec"]["source"]["hub"] = hub.clone();
+    refused(both, "give exactly one source: image, persistentVolumeClaim or hub");
+    for (field, value) in [("claimName", "models"), ("sizeLimit", "5Gi")] {
+        let mut one = hub.clone();
+        one[field] = json!(value);
+        taken(with(&model(), "/spec/source", json!({"hub": one})));
+    }
+    let mut two = hub;
+    two["claimName"] = json!("models");
+    two["sizeLimit"] = json!("5Gi");
+    refused(with(&model(), "/spec/source", json!({"hub": two})), "sizeLimit is that of the pod's");
+}
+
+#[test]
 fn names_that_become_labels_are_short() {
     let long = json!("a".repeat(64));
     taken(vector());

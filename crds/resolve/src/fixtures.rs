@@ -17,6 +17,7 @@ pub(crate) fn model() -> PersonaModel {
             path: "model.gguf".into(),
         }),
         persistent_volume_claim: None,
+        hub: None,
     };
     let runtime = Runtime { device: Device::Cpu, ..Runtime::default() };
     PersonaModel::new(

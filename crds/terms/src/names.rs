@@ -103,6 +103,27 @@ pub const CA_FILE: &str = "ca.crt";
 /// of its model in the config.
 pub const MODEL_IDENTITY_ENV: &str = "PERSONAGUARD_MODEL_IDENTITY";
 
+/// Environment variable by which a sidecar knows the repository that its weights are fetched from.
+pub const HUB_REPO_ENV: &str = "PERSONAGUARD_HUB_REPO";
+/// The same of the revision.
+pub const HUB_REVISION_ENV: &str = "PERSONAGUARD_HUB_REVISION";
+/// The same of the file; without it, the folder is fetched.
+pub const HUB_FILE_ENV: &str = "PERSONAGUARD_HUB_FILE";
+/// The same of the proxy by which the hub is reached.
+pub const HUB_PROXY_ENV: &str = "PERSONAGUARD_HUB_PROXY";
+/// The same of the authorities that the hub may present besides the public ones.
+pub const HUB_CA_FILE_ENV: &str = "PERSONAGUARD_HUB_CA_FILE";
+/// The same of the largest size of the weights.
+pub const HUB_MAX_SIZE_ENV: &str = "PERSONAGUARD_HUB_MAX_SIZE";
+/// Environment variable with a hub's URL, as the hub's own tools know it.
+pub const HUB_ENDPOINT_ENV: &str = "HF_ENDPOINT";
+/// Environment variable with a hub's token, as the hub's own tools know it.
+pub const HUB_TOKEN_ENV: &str = "HF_TOKEN";
+/// The hub where a model names none.
+pub const PUBLIC_HUB: &str = "https://huggingface.co";
+/// Where authorities are mounted that a hub or its proxy may present (file `ca.crt`).
+pub const HUB_CA_DIR: &str = "/etc/personaguard/hub-ca";
+
 /// Prefix of the config-folder files for pods that were made for former weights of the model.
 pub const FORMER_PREFIX: &str = "former-";
 

@@ -59,7 +59,8 @@ pub struct ModelObservation {
     /// Digest of the weight file that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Why the model is not served, in state `Failed`.
+    /// Why the model is not served, in state `Failed`; in state `Loading`, how far its weights have
+    /// been fetched, while they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }

@@ -21,6 +21,25 @@ fn condition(serving: usize, failing: usize) -> (String, String) {
 }
 
 #[test]
+fn while_weights_are_fetched_the_status_says_how_far_it_is() {
+    let mut pod = report("chat-0", &[]);
+    pod.state = PodState::Loading;
+    let message = "fetching tiny.gguf of acme/tiny at main: 30% of 8.2 GB".to_owned();
+    pod.failure = Some(Failure { reason: "FetchingWeights".into(), message });
+    let of = |sidecars: &[(String, PodCounts)]| {
+        let status = status(&model(), sidecars, Timestamp::UNIX_EPOCH);
+        status.conditions.into_iter().next().unwrap()
+    };
+    let mut sidecars = vec![("support".to_owned(), pod)];
+    let ready = of(&sidecars);
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", "FetchingWeights"));
+    assert!(ready.message.starts_with("support/chat-0 is fetching tiny.gguf"), "{}", ready.message);
+    // One that serves says more.
+    sidecars.push(("support".to_owned(), report("chat-1", &[])));
+    assert_eq!(of(&sidecars).status, "True");
+}
+
+#[test]
 fn issue_15_17_one_pod_does_not_decide_for_the_cluster() {
     for (serving, failing, expected) in [
         (0, 0, "Unknown"),

@@ -69,19 +69,26 @@ pub(crate) fn token_volume(name: &str) -> Value {
 
 /// Volume with the weights.
 pub(crate) fn weights_volume(name: &str, source: &ModelSource) -> Value {
-    match (&source.image, &source.persistent_volume_claim) {
-        (Some(image), _) => {
+    match (&source.image, &source.persistent_volume_claim, &source.hub) {
+        (Some(image), _, _) => {
             let mut volume = json!({ "name": name, "image": { "reference": image.reference } });
             if let Some(policy) = image.pull_policy {
                 volume["image"]["pullPolicy"] = json!(policy);
             }
             volume
         }
-        (None, Some(claim)) => {
+        (None, Some(claim), _) => {
             let claim = json!({ "claimName": claim.claim_name, "readOnly": true });
             json!({ "name": name, "persistentVolumeClaim": claim })
         }
+        (None, None, Some(hub)) => match hub.own_size() {
+            Some(size) => json!({ "name": name, "emptyDir": { "sizeLimit": size } }),
+            // It is filled by the pod that comes first.
+            None => {
+                json!({ "name": name, "persistentVolumeClaim": { "claimName": hub.claim_name } })
+            }
+        },
         // The API server refuses such a model.
-        (None, None) => json!({ "name": name, "emptyDir": {} }),
+        (None, None, None) => json!({ "name": name, "emptyDir": {} }),
     }
 }

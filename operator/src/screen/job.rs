@@ -1,6 +1,7 @@
 //! The Jobs of a screening: one that screens, each pod a part of the data, and one that ranks the
 //! parts together. Pure.
 
+use crate::objects::hub_parts;
 use crate::objects::pod_parts::{
     job_security_context, pull_secrets, resources, restricted_security_context, weights_volume,
 };
@@ -33,11 +34,14 @@ pub(super) fn screen(
     model: &PersonaModel,
 ) -> serde_json::Result<Job> {
     let spec = &screen.spec;
-    let volumes = json!([
-        weights_volume(MODEL, &model.spec.source),
-        { "name": VECTORS, "configMap": { "name": names::for_screen(&screen.name_any()) } },
-        data_volume(screen)
-    ]);
+    let vectors = json!({ "name": names::for_screen(&screen.name_any()) });
+    let source = &model.spec.source;
+    let mut volumes = vec![
+        weights_volume(MODEL, source),
+        json!({ "name": VECTORS, "configMap": vectors }),
+        data_volume(screen),
+    ];
+    volumes.extend(source.hub.iter().flat_map(hub_parts::volumes));
     let mounts = json!([
         { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
         { "name": VECTORS, "mountPath": VECTORS_DIR, "readOnly": true },
@@ -46,7 +50,9 @@ pub(super) fn screen(
     let resources = resources(&model.spec.runtime, spec.resources.as_ref());
     let container = container(settings, &screen_arguments(screen, model), &resources, &mounts);
     let mut job =
-        job(settings, screen, &names::for_screen(&screen.name_any()), &container, &volumes);
+        job(settings, screen, &names::for_screen(&screen.name_any()), &container, &json!(volumes));
+    let fetch = hub_parts::init_containers(settings, model, MODEL, spec.resources.as_ref());
+    job["spec"]["template"]["spec"]["initContainers"] = json!(fetch);
     job["spec"]["completionMode"] = json!("Indexed");
     job["spec"]["completions"] = json!(spec.shards);
     job["spec"]["parallelism"] = json!(spec.shards.min(MAX_PARALLEL));

@@ -105,8 +105,8 @@ pub(super) async fn advance(
 
 fn failed(namespace: &str, job: &str, why: &str) -> Rejection {
     let message = format!(
-        "Job {namespace}/{job} failed: {why}. See `kubectl -n {namespace} logs job/{job}`; delete \
-         the Job to try again."
+        "Job {namespace}/{job} failed: {why}. See `kubectl -n {namespace} logs job/{job} \
+         --all-containers`; delete the Job to try again."
     );
     Rejection::new(reason::EXTRACTION_FAILED, message)
 }

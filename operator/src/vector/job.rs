@@ -1,6 +1,7 @@
 //! The Jobs that extract a vector: one that generates the answers, each pod a part of them, and if
 //! there are several pods, one that makes the vector from the parts. Pure.
 
+use crate::objects::hub_parts;
 use crate::objects::pod_parts::{
     job_security_context, pull_secrets, resources, restricted_security_context, token_volume,
     weights_volume,
@@ -150,10 +151,17 @@ impl ExtractionJobs<'_> {
                 "enableServiceLinks": false,
                 "securityContext": job_security_context(self.settings.run_as_user.0),
                 "imagePullSecrets": pull_secrets(&self.settings.sidecar_image_pull_secrets),
+                "initContainers": self.init_containers(),
                 "containers": [self.container(arguments)],
                 "volumes": self.volumes()
             }
         })
+    }
+
+    fn init_containers(&self) -> Option<Vec<Value>> {
+        let extraction = self.extraction();
+        let own = extraction.resources.as_ref();
+        hub_parts::init_containers(self.settings, self.model, MODEL, own)
     }
 
     fn container(&self, arguments: &[String]) -> Value {
@@ -191,7 +199,10 @@ impl ExtractionJobs<'_> {
         let ca = json!({ "name": CA, "downwardAPI": { "items": [{
             "path": names::CA_FILE, "fieldRef": { "fieldPath": authorities }
         }] } });
-        json!([weights_volume(MODEL, &self.model.spec.source), token_volume(TOKEN), ca, work])
+        let source = &self.model.spec.source;
+        let mut volumes = vec![weights_volume(MODEL, source), token_volume(TOKEN), ca, work];
+        volumes.extend(source.hub.iter().flat_map(hub_parts::volumes));
+        Value::Array(volumes)
     }
 }
 

@@ -62,7 +62,8 @@ pub use engine::{
 };
 pub use error::LoadError;
 pub use grammar::{CallMode, Callable, Grammar, GrammarError, MAX_SCHEMA_BYTES, TextForm};
-pub use model::{Device, LoadOptions, Model};
+pub use load::foreign_file;
+pub use model::{Device, LoadOptions, Model, digest_of};
 pub use residual::{Gate, GatePosition, Intervention, MeanStates, Positions, Tap, VectorError};
 pub use tokenizer::{DecodeStream, Tokenizer};
 

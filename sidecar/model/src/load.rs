@@ -12,6 +12,7 @@ mod safetensors;
 use crate::error::LoadError;
 pub(crate) use chat_templates::ChatTemplates;
 pub(crate) use files::{ModelFiles, Sha256Digest, TensorFile};
+pub use foreign::foreign_file;
 use gguf::Header;
 use hf::HfTokenizerFiles;
 use std::fs::File;

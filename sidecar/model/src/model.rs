@@ -14,7 +14,7 @@ use crate::load::ChatTemplates;
 use crate::load::adapter::Adapter;
 use crate::pool::ThreadPool;
 use crate::tokenizer::Tokenizer;
-use crate::weights::Weights;
+use crate::weights::{self, Weights};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
@@ -251,6 +251,17 @@ impl Model {
     pub(crate) fn pool(&self) -> &ThreadPool {
         &self.pool
     }
+}
+
+/// What [`Model::digest`] of a file or folder is, without loading its weights.
+///
+/// # Errors
+/// See [`LoadError`].
+pub fn digest_of(path: &Path) -> Result<String, LoadError> {
+    let mut files = load::open(path)?;
+    let digests: Vec<_> =
+        files.tensors.iter_mut().map(weights::digest).collect::<Result<_, _>>()?;
+    Ok(files.digest.digest(&digests))
 }
 
 fn check_digest(digest: &str, options: &LoadOptions) -> Result<(), LoadError> {

@@ -144,6 +144,11 @@ impl Weights {
     }
 }
 
+/// SHA-256 of a file with weights.
+pub(crate) fn digest(file: &mut TensorFile) -> Result<Sha256Digest, LoadError> {
+    stream::read_and_hash(&mut file.file, |_| Ok(()))
+}
+
 fn rope_factors(tensors: &mut Tensors, pairs: usize) -> Result<Option<RopeFactors>, LoadError> {
     let [any, short, long] =
         ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"]

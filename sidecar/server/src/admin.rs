@@ -78,8 +78,11 @@ async fn readyz(State(admin): State<Admin>) -> Response {
             }),
         ),
         ModelState::Loading => {
-            let message = state.config_error.as_deref().unwrap_or("the weights are being loaded");
-            let reason = if state.config_error.is_some() { "ConfigRejected" } else { "Loading" };
+            let (reason, message) = match (&state.config_error, &state.fetching) {
+                (Some(error), _) => ("ConfigRejected", error.as_str()),
+                (None, Some(fetching)) => (fetching.reason.as_str(), fetching.message.as_str()),
+                (None, None) => ("Loading", "the weights are being loaded"),
+            };
             let body = json!({
                 "status": "loading", "model": state.model_name, "reason": reason, "message": message
             });

@@ -3,6 +3,7 @@
 
 mod active_model;
 mod app_state;
+mod fetching;
 pub mod interventions;
 mod memory;
 mod memory_watch;
@@ -13,6 +14,7 @@ mod weights;
 
 pub use active_model::ActiveModel;
 pub use app_state::AppState;
+pub use fetching::WeightsHub;
 pub(crate) use memory_watch::watch_memory;
 pub use model_state::{ModelState, Snapshot};
 pub use reloader::ModelReloader;

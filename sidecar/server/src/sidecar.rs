@@ -5,7 +5,7 @@ use crate::config::Source;
 use crate::http::{Limits, listen};
 use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
-use crate::runtime::{AppState, ModelReloader, watch_memory};
+use crate::runtime::{AppState, ModelReloader, WeightsHub, watch_memory};
 use crate::{admin, chat, connections};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ const ADMIN_GRACE: Duration = Duration::from_secs(1);
 pub struct Setup {
     /// Where the config comes from.
     pub source: Source,
+    /// Where weights are fetched from that are not there yet.
+    pub weights: Option<WeightsHub>,
     /// Socket of the API, which also has health and metrics.
     pub api: TcpListener,
     /// Socket of health and metrics alone.
@@ -51,7 +53,7 @@ impl Sidecar {
     /// Starts all parts. The sockets answer at once; the model is loaded meanwhile.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
-        let Setup { source, api, admin, reports, upstream, logs, limits, grace } = setup;
+        let Setup { source, weights, api, admin, reports, upstream, logs, limits, grace } = setup;
         let app = Arc::new(AppState::new(logs));
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let proxies = upstream.is_some();
@@ -66,7 +68,7 @@ impl Sidecar {
             let listen = listen(admin, router, limits, stop.clone(), ADMIN_GRACE);
             listeners.push(tokio::spawn(listen));
         }
-        let reloader = ModelReloader::new(Arc::clone(&app), source);
+        let reloader = ModelReloader::new(Arc::clone(&app), source, weights);
         let mut background = vec![tokio::spawn(reloader.run(stop_background.clone()))];
         background.push(tokio::spawn(watch_memory(Arc::clone(&app), stop_background.clone())));
         if let Some(target) = reports {

@@ -86,6 +86,7 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
     let url = format!("http://{}", api.local_addr()?);
     let sidecar = Sidecar::start(Setup {
         source: Source { folder, model_file, labels: None, identity: None },
+        weights: None,
         api,
         admin: None,
         reports: None,

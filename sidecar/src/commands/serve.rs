@@ -1,13 +1,16 @@
 //! `personaguard serve`.
 
+use crate::args::HubArgs;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use personaguard_hub::Wanted;
 use personaguard_ops::listen;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;
+use personaguard_server::runtime::WeightsHub;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
 use personaguard_terms::names;
@@ -67,6 +70,29 @@ pub(crate) struct Options {
     /// the one in the config.
     #[arg(long, env = "PERSONAGUARD_MODEL", value_name = "FILE")]
     model: Option<PathBuf>,
+    /// Repository of a model hub, OWNER/NAME, from which the weights are fetched to where the
+    /// config or --model says, unless they are there: see `personaguard fetch`.
+    #[arg(
+        long,
+        env = names::HUB_REPO_ENV,
+        value_name = "REPO",
+        requires = "hub_revision",
+        help_heading = "Model hub"
+    )]
+    hub_repo: Option<String>,
+    /// Commit, branch or tag of that repository.
+    #[arg(
+        long,
+        env = names::HUB_REVISION_ENV,
+        value_name = "NAME",
+        help_heading = "Model hub"
+    )]
+    hub_revision: Option<String>,
+    /// GGUF file of that repository. Default: its folder.
+    #[arg(long, env = names::HUB_FILE_ENV, value_name = "FILE", help_heading = "Model hub")]
+    hub_file: Option<String>,
+    #[command(flatten)]
+    hub: HubArgs,
     /// Address of the API: /v1/chat/completions, /v1/models, /healthz, /readyz, /metrics.
     #[arg(long, env = "PERSONAGUARD_LISTEN", value_name = "ADDR", default_value_t = loopback())]
     listen: SocketAddr,
@@ -188,6 +214,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         audit: log(options.audit_log.as_ref())?,
         conversations: log(options.conversation_log.as_ref())?,
     };
+    let weights = weights_hub(&options)?;
     let setup = Setup {
         source: Source {
             folder: options.config.clone(),
@@ -195,6 +222,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             labels: options.pod_labels,
             identity: options.model_identity.filter(|identity| !identity.is_empty()),
         },
+        weights,
         api: bind(options.listen, "--listen")?,
         admin,
         reports: options.report_url.filter(|url| !url.is_empty()).map(|url| ReportTarget {
@@ -237,6 +265,15 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn weights_hub(options: &Options) -> anyhow::Result<Option<WeightsHub>> {
+    let (Some(repo), Some(revision)) = (&options.hub_repo, &options.hub_revision) else {
+        return Ok(None);
+    };
+    let wanted = Wanted::new(repo, revision, options.hub_file.as_deref())?;
+    let max_bytes = options.hub.max_bytes();
+    Ok(Some(WeightsHub { hub: options.hub.hub()?, wanted, max_bytes }))
 }
 
 fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

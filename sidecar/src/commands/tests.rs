@@ -20,6 +20,10 @@ fn what_the_documentation_shows_is_understood() {
         "verify --base ./base --adapter ./my-lora --vectors a.safetensors",
         "serve --config policy --model m.gguf --log-format text",
         "serve --config policy --upstream http://127.0.0.1:8000",
+        "serve --config policy --model w/m.gguf --hub-repo acme/tiny --hub-revision main \
+         --hub-file m.gguf",
+        "fetch acme/tiny --revision main --file m.gguf --to w --hub-max-size 20Gi",
+        "fetch acme/tiny --to w --hub-endpoint https://hub.example --hub-proxy http://p:3128",
         "audit verify audit.jsonl",
         "chat",
         "bench --model m.gguf --threads 2",

@@ -17,8 +17,8 @@ pub use section::{ListError, Section};
 /// Sections about requests, in the order of the page.
 pub const REQUESTS: [&str; 5] = ["body", "messages", "parameters", "tools", "other_apis"];
 /// Sections about files, in the order of the page.
-pub const FILES: [&str; 6] =
-    ["gguf", "hub_folders", "chat_templates", "adapters", "vectors", "training_data"];
+pub const FILES: [&str; 7] =
+    ["gguf", "hub_folders", "hub", "chat_templates", "adapters", "vectors", "training_data"];
 
 /// The sections about requests.
 ///

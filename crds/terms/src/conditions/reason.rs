@@ -278,6 +278,13 @@ reasons! {
     WEIGHTS_INVALID = "WeightsInvalid" on [READY(PersonaModel)]:
         "A sidecar cannot read the weights.",
         "Replace the file.";
+    FETCHING_WEIGHTS = "FetchingWeights" on [READY(PersonaModel)]:
+        "Status Unknown: a sidecar fetches the weights from the model hub; the message says how \
+         far it is.",
+        "Wait.";
+    WEIGHTS_NOT_FETCHED = "WeightsNotFetched" on [READY(PersonaModel)]:
+        "A sidecar cannot fetch the weights from the model hub. It tries again.",
+        "The message says what to do; see [weights](weights.md#from-a-model-hub).";
     MODEL_UNSUPPORTED = "ModelUnsupported" on [READY(PersonaModel)]:
         "The architecture of the model, or one of its settings, is not supported.",
         "See [weights](operations.md#weights).";

@@ -17,8 +17,9 @@ pub(super) fn pod_counts(
 ) -> PodCounts {
     let mut traits: Vec<_> = report.traits.iter().map(|summary| scores(summary, now)).collect();
     traits.sort_by(|a, b| (&a.policy, &a.vector).cmp(&(&b.policy, &b.vector)));
+    // A sidecar that loads may say how far it is.
     let failure = report.model.failure.clone();
-    let failure = failure.filter(|_| report.model.state == PodState::Failed);
+    let failure = failure.filter(|_| report.model.state != PodState::Ready);
     let mut policies: Vec<PolicyAcknowledgement> =
         report.policies.iter().cloned().map(Into::into).collect();
     for refused in policies.iter_mut().flat_map(|policy| &mut policy.refused) {

@@ -1,17 +1,20 @@
 //! The sidecar as the API server injects it. Pure.
 
+use crate::objects::hub_parts;
 use crate::objects::pod_parts::{
     resources, restricted_security_context, token_volume, weights_volume,
 };
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use kube::ResourceExt;
-use personaguard_api::{PersonaModel, names};
+use personaguard_api::{HubSource, PersonaModel, names};
 use personaguard_ops::listen;
 use serde_json::{Value, json};
 
-/// For how long a sidecar may load its weights.
+/// For how long a sidecar may load its weights, and for how long it may fetch them as well. What
+/// it has fetched by then is not lost: its container is started anew, and goes on.
 const STARTUP_SECONDS: u32 = 1800;
+const FETCH_SECONDS: u32 = 7200;
 
 /// Names of volumes.
 const POD: &str = "personaguard-pod";
@@ -29,6 +32,8 @@ pub(super) fn container(
 ) -> serde_json::Result<Container> {
     let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
     let runtime = &model.spec.runtime;
+    let hub = model.spec.source.hub.as_ref();
+    let startup = if hub.is_some() { FETCH_SECONDS } else { STARTUP_SECONDS };
     let own = runtime.resources.as_ref().or(settings.sidecar_resources.as_ref());
     serde_json::from_value(json!({
         "name": names::CONTAINER,
@@ -37,11 +42,11 @@ pub(super) fn container(
         // A native sidecar: it starts before the app, and ends after it.
         "restartPolicy": "Always",
         "args": ["serve"],
-        "env": environment(settings, identity, takeover.is_some()),
+        "env": environment(settings, hub, identity, takeover.is_some()),
         "ports": ports(takeover),
         "startupProbe": {
             "httpGet": probe("/readyz"),
-            "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": STARTUP_SECONDS
+            "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": startup
         },
         "livenessProbe": {
             "httpGet": probe("/healthz"),
@@ -53,17 +58,34 @@ pub(super) fn container(
         },
         "resources": resources(runtime, own),
         "securityContext": restricted_security_context(settings.run_as_user.0),
-        "volumeMounts": [
-            { "name": names::CONFIG_VOLUME, "mountPath": names::CONFIG_DIR, "readOnly": true },
-            { "name": POD, "mountPath": names::POD_INFO_DIR, "readOnly": true },
-            { "name": TOKEN, "mountPath": names::TOKEN_DIR, "readOnly": true },
-            { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
-            { "name": SCRATCH, "mountPath": "/tmp" }
-        ]
+        "volumeMounts": mounts(hub)
     }))
 }
 
-fn environment(settings: &Settings, identity: &str, proxy: bool) -> Vec<Value> {
+fn mounts(hub: Option<&HubSource>) -> Vec<Value> {
+    let read_only =
+        |name: &str, path: &str| json!({ "name": name, "mountPath": path, "readOnly": true });
+    let mut mounts = vec![
+        read_only(names::CONFIG_VOLUME, names::CONFIG_DIR),
+        read_only(POD, names::POD_INFO_DIR),
+        read_only(TOKEN, names::TOKEN_DIR),
+        match hub {
+            // It writes there what it fetches.
+            Some(_) => json!({ "name": MODEL, "mountPath": names::MODEL_DIR }),
+            None => read_only(MODEL, names::MODEL_DIR),
+        },
+        json!({ "name": SCRATCH, "mountPath": "/tmp" }),
+    ];
+    mounts.extend(hub.into_iter().flat_map(hub_parts::mounts));
+    mounts
+}
+
+fn environment(
+    settings: &Settings,
+    hub: Option<&HubSource>,
+    identity: &str,
+    proxy: bool,
+) -> Vec<Value> {
     let variable = |name: &str, value: &str| json!({ "name": name, "value": value });
     let report_url =
         format!("https://{}:{}{}", settings.report_host(), names::REPORT_PORT, names::REPORT_PATH);
@@ -81,6 +103,7 @@ fn environment(settings: &Settings, identity: &str, proxy: bool) -> Vec<Value> {
         variable("PERSONAGUARD_LOG_FILES", "4"),
         variable("PERSONAGUARD_POD_LABELS", &format!("{}/labels", names::POD_INFO_DIR)),
     ];
+    environment.extend(hub.into_iter().flat_map(hub_parts::source_environment));
     if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
         environment.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
     }
@@ -110,13 +133,15 @@ fn tcp_port(name: &str, number: u16) -> Value {
 pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
     let config = names::for_model(&model.name_any());
     let labels = json!({ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } });
-    serde_json::from_value(json!([
-        { "name": names::CONFIG_VOLUME, "configMap": { "name": config } },
-        { "name": POD, "downwardAPI": { "items": [labels] } },
+    let mut volumes = vec![
+        json!({ "name": names::CONFIG_VOLUME, "configMap": { "name": config } }),
+        json!({ "name": POD, "downwardAPI": { "items": [labels] } }),
         token_volume(TOKEN),
         weights_volume(MODEL, &model.spec.source),
-        { "name": SCRATCH, "emptyDir": { "sizeLimit": "64Mi" } }
-    ]))
+        json!({ "name": SCRATCH, "emptyDir": { "sizeLimit": "64Mi" } }),
+    ];
+    volumes.extend(model.spec.source.hub.iter().flat_map(hub_parts::volumes));
+    serde_json::from_value(Value::Array(volumes))
 }
 
 /// Variables for the app's own containers, unless they have them already.

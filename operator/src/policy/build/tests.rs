@@ -89,6 +89,35 @@ fn the_sidecar_is_native_unprivileged_and_probed() {
 }
 
 #[test]
+fn a_sidecar_whose_weights_come_from_a_hub_may_write_them_and_has_time_to() {
+    let mut model = model();
+    model.spec.source = serde_json::from_value(json!({ "hub": {
+        "repo": "acme/tiny", "revision": "main", "file": "tiny.gguf",
+        "caConfigMap": { "name": "trust", "key": "ca.pem" }
+    } }))
+    .unwrap();
+    let mut inputs = inputs(vec![policy("no-villains", 1, "evil")]);
+    inputs.model = Some(Arc::new(model));
+    let desired = built(&inputs);
+    let data = object(desired.config).data.unwrap();
+    let config = GuardConfig::from_yaml(data["config.yaml"].as_bytes()).unwrap();
+    assert_eq!(config.model.file, "/var/lib/personaguard/model/acme--tiny@main/tiny.gguf");
+    let injection = object(desired.injection);
+    let (container, volumes) = (json(&injection.spec.container), json(&injection.spec.volumes));
+    let named = |list: &serde_json::Value, name: &str| {
+        let found = list.as_array().unwrap().iter().find(|it| it["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}")).clone()
+    };
+    let mounts = &container["volumeMounts"];
+    assert!(named(mounts, "personaguard-model").get("readOnly").is_none());
+    assert_eq!(named(mounts, "personaguard-hub-ca")["readOnly"], true);
+    assert_eq!(named(&volumes, "personaguard-model")["emptyDir"]["sizeLimit"], "20Gi");
+    assert_eq!(named(&volumes, "personaguard-hub-ca")["configMap"]["name"], "trust");
+    assert_eq!(named(&container["env"], "PERSONAGUARD_HUB_REPO")["value"], "acme/tiny");
+    assert_eq!(container["startupProbe"]["failureThreshold"], 7200);
+}
+
+#[test]
 fn a_gpu_is_requested_with_cuda_only() {
     let mut cuda = model();
     cuda.spec.runtime.device = personaguard_api::Device::Cuda;

@@ -131,8 +131,11 @@ fn sidecar_problem(pods: &[SelectedPod<'_>], uid: Option<&str>) -> Option<(Strin
     pods.iter().find_map(|SelectedPod { pod, report, .. }| {
         let report = (*report)?;
         if let Some(failure) = &report.failure {
-            let message =
-                format!("The sidecar of pod {} cannot serve: {}", pod.name, failure.message);
+            let state = match report.state {
+                PodState::Loading => "does not serve yet",
+                PodState::Ready | PodState::Failed => "cannot serve",
+            };
+            let message = format!("The sidecar of pod {} {state}: {}", pod.name, failure.message);
             return Some((failure.reason.clone(), message));
         }
         let own = report.policies.iter().filter(|known| Some(known.uid.as_str()) == uid);

@@ -10,7 +10,8 @@ pub(super) const START: usize = 512;
 
 /// What a file is that begins so, and what to do about it; `None` for one that may be what it
 /// should be.
-pub(super) fn name(start: &[u8]) -> Option<&'static str> {
+#[must_use]
+pub fn foreign_file(start: &[u8]) -> Option<&'static str> {
     let text =
         String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_lowercase();
     let begins = |magics: &[&[u8]]| magics.iter().any(|magic| start.starts_with(magic));
@@ -56,7 +57,7 @@ pub(super) fn check(path: &Path, mut file: &File) -> Result<(), LoadError> {
     if start.starts_with(b"GGUF") || (start.len() < 4 && b"GGUF".starts_with(&start)) {
         return Ok(());
     }
-    if let Some(what) = name(&start) {
+    if let Some(what) = foreign_file(&start) {
         return Err(LoadError::foreign(format!("{shown} {what}")));
     }
     if start.iter().all(|&byte| byte == 0) {
@@ -90,7 +91,7 @@ fn text_start(start: &[u8]) -> Option<u8> {
 /// # Errors
 /// It is something else, which is named.
 pub(super) fn check_inside(name_of_file: &str, start: &[u8]) -> Result<(), LoadError> {
-    match name(&start[..start.len().min(START)]) {
+    match foreign_file(&start[..start.len().min(START)]) {
         Some(what) => Err(LoadError::foreign(format!("{name_of_file} {what}"))),
         None => Ok(()),
     }

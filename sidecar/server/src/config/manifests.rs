@@ -61,11 +61,25 @@ fn weight_file(
     if let Some(file) = given {
         return Ok(file.to_owned());
     }
-    let beside = Path::new(model.spec.source.path()).file_name().map(|name| folder.join(name));
+    let source = &model.spec.source;
+    let path = source.path();
+    let beside = Path::new(&path).file_name().map(|name| folder.join(name));
     beside.filter(|file| file.exists()).ok_or_else(|| {
-        ConfigError::Rejected(
-            "the manifests do not say where the weights are on this computer: give --model FILE"
-                .to_owned(),
-        )
+        let todo = source.hub.as_ref().map_or_else(
+            || "give --model FILE".to_owned(),
+            |hub| {
+                let file = hub.file.as_ref().map(|file| format!(" --file {file}"));
+                format!(
+                    "fetch them (personaguard fetch {} --revision {}{} --to DIR), and give the \
+                     path that it prints as --model",
+                    hub.repo,
+                    hub.revision,
+                    file.unwrap_or_default()
+                )
+            },
+        );
+        ConfigError::Rejected(format!(
+            "the manifests do not say where the weights are on this computer: {todo}"
+        ))
     })
 }

@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub model_name: String,
     /// The model.
     pub model: ModelState,
+    /// How far the weights have been fetched, while they are and were not served before.
+    pub fetching: Option<Failure>,
     /// What happens to traffic while no model serves; `None` before a config was read.
     pub failure_policy: Option<FailurePolicy>,
     /// If the config folder as it is now is not applied: why.
@@ -35,7 +37,7 @@ impl Snapshot {
     /// What the operator is told about the model.
     pub(super) fn observation(&self) -> ModelObservation {
         let (state, digest, failure) = match &self.model {
-            ModelState::Loading => (PodState::Loading, None, None),
+            ModelState::Loading => (PodState::Loading, None, self.fetching.clone()),
             ModelState::Ready(model) => (PodState::Ready, Some(model.digest.clone()), None),
             ModelState::Failed(failure) => (PodState::Failed, None, Some(failure.clone())),
         };

@@ -5,6 +5,7 @@ mod retry;
 
 use super::active_model::ActiveModel;
 use super::app_state::AppState;
+use super::fetching::WeightsHub;
 use super::model_state::ModelState;
 use super::weights::{LoadedWeights, WeightsKey};
 use crate::config::{self, Config, ConfigError, Fingerprint, Source};
@@ -26,6 +27,7 @@ const POLL: Duration = Duration::from_millis(200);
 pub struct ModelReloader {
     app: Arc<AppState>,
     source: Arc<Source>,
+    hub: Option<Arc<WeightsHub>>,
     seen: Option<Fingerprint>,
     config: Option<Arc<Config>>,
     loaded: Option<LoadedWeights>,
@@ -34,12 +36,13 @@ pub struct ModelReloader {
 }
 
 impl ModelReloader {
-    /// A reloader that has read nothing yet.
+    /// A reloader that has read nothing yet. Weights that are not there are fetched from `hub`.
     #[must_use]
-    pub fn new(app: Arc<AppState>, source: Source) -> Self {
+    pub fn new(app: Arc<AppState>, source: Source, hub: Option<WeightsHub>) -> Self {
         Self {
             app,
             source: Arc::new(source),
+            hub: hub.map(Arc::new),
             seen: None,
             config: None,
             loaded: None,
@@ -162,7 +165,7 @@ impl ModelReloader {
             tracing::info!(
                 model = %config.guard.model.name, file = %key.file.display(), "loading weights"
             );
-            self.loading = Some(Loading::start(key));
+            self.loading = Some(Loading::start(key, self.hub.clone(), &self.app));
         }
     }
 

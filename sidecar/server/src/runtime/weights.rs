@@ -23,7 +23,7 @@ const LEAST_CONTEXT: usize = 512;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WeightsKey {
     pub(super) file: PathBuf,
-    sha256: Digest,
+    pub(super) sha256: Digest,
     context_length: u32,
     threads: Option<u32>,
     device: Device,

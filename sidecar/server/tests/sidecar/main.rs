@@ -23,6 +23,7 @@ mod enforcement;
 mod failures;
 mod faults;
 mod formats;
+mod hub;
 mod invariants;
 mod limits;
 mod other_apis;

@@ -14,6 +14,7 @@ use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;
+use personaguard_server::runtime::WeightsHub;
 use personaguard_server::sidecar::{Setup, Sidecar};
 use personaguard_server::telemetry::traces::{from_environment, is_exported};
 use personaguard_terms::{
@@ -270,6 +271,7 @@ pub(crate) struct Variant {
     pub(crate) identity: Option<String>,
     pub(crate) upstream: Option<(Upstream, Timeouts)>,
     pub(crate) logs: audit::Logs,
+    pub(crate) weights: Option<WeightsHub>,
 }
 
 impl Rig {
@@ -289,6 +291,7 @@ impl Rig {
                 labels: variant.labels,
                 identity: variant.identity,
             },
+            weights: variant.weights,
             api,
             admin: None,
             reports: variant.reports,

@@ -299,6 +299,7 @@ async fn serves_until_it_is_killed() {
             labels: None,
             identity: None,
         },
+        weights: None,
         api: bind("port").await.unwrap(),
         admin: Some(bind("admin").await.unwrap()),
         reports: None,

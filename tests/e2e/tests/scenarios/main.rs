@@ -22,6 +22,7 @@ mod s18_calibration;
 mod s19_actions;
 mod s20_tampering;
 mod s21_never_met;
+mod s22_hub;
 mod s31_unreadable;
 mod s32_edits_in_force;
 mod s33_refused_write;

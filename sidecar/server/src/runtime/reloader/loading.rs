@@ -1,5 +1,7 @@
 //! A load of weights that is under way.
 
+use crate::runtime::app_state::AppState;
+use crate::runtime::fetching::WeightsHub;
 use crate::runtime::message::failure;
 use crate::runtime::weights::WeightsKey;
 use personaguard_model::Model;
@@ -7,12 +9,15 @@ use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A load that is under way.
 #[derive(Debug)]
 pub(super) struct Loading {
     key: WeightsKey,
     task: JoinHandle<Result<Arc<Model>, Failure>>,
+    /// Ends a fetch when nobody waits for it any more.
+    _stop: DropGuard,
 }
 
 /// How a load ended.
@@ -22,12 +27,21 @@ pub(super) struct Outcome {
 }
 
 impl Loading {
-    pub(super) fn start(key: WeightsKey) -> Self {
+    /// Loads the weights; fetches them from `hub` before, unless they are there.
+    pub(super) fn start(
+        key: WeightsKey,
+        hub: Option<Arc<WeightsHub>>,
+        app: &Arc<AppState>,
+    ) -> Self {
+        let stop = CancellationToken::new();
         let task = spawn_blocking({
-            let key = key.clone();
-            move || key.load()
+            let (key, app, stop) = (key.clone(), Arc::clone(app), stop.clone());
+            move || match hub {
+                Some(hub) => hub.fetch_and_load(&key, &app, &stop),
+                None => key.load(),
+            }
         });
-        Self { key, task }
+        Self { key, task, _stop: stop.drop_guard() }
     }
 }
 
