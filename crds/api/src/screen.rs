@@ -71,8 +71,8 @@ pub struct DatasetScreenSpec {
     #[serde(default = "default_tokens")]
     #[schemars(range(min = 1, max = 4096))]
     pub tokens: u32,
-    /// Leave out samples that cannot be read, and count them in `status.skipped`; the Job's log says
-    /// which, and why. Default: the first one ends the screening.
+    /// Leave out samples that cannot be read, and count them in `status.skipped`; the Job's log
+    /// says which, and why. Default: the first one ends the screening.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_invalid: bool,
     /// Pods among which the work is divided, 1 to 256. More than one pod needs a volume that all of
