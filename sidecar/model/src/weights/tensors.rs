@@ -86,9 +86,9 @@ impl Tensors {
             Order::Columns => Cow::Owned(rows::transposed(&raw, info)),
         };
         match in_turn {
-            None => self.pack(name.to_owned(), info, &raw, pool),
+            None => self.pack(name, info, &raw, pool),
             Some(names) => {
-                let mut dealt = names.into_iter().zip(rows::deal(&raw, row_bytes));
+                let mut dealt = names.iter().zip(rows::deal(&raw, row_bytes));
                 dealt.try_for_each(|(name, raw)| self.pack(name, info, &raw, pool))
             }
         }
@@ -97,7 +97,7 @@ impl Tensors {
     /// Packs rows of a matrix, whole or only its codes or scales.
     fn pack(
         &mut self,
-        name: String,
+        name: &str,
         info: &TensorInfo,
         raw: &[u8],
         pool: &ThreadPool,
@@ -107,14 +107,14 @@ impl Tensors {
         if !info.dtype.is_a_part() {
             let mut matrix = new();
             pack::pack(pool, info.dtype, raw, &mut matrix, 0);
-            return self.put(&name, matrix);
+            return self.put(name, matrix);
         }
-        let whole = name.rsplit_once('.').map_or(name.as_str(), |(before, _)| before);
+        let whole = name.rsplit_once('.').map_or(name, |(before, _)| before);
         let whole = format!("{whole}.weight");
         let mut matrix = match self.halves.remove(&whole) {
             Some(_) => self.matrices.remove(&whole).ok_or_else(|| missing(&whole))?,
             None => {
-                self.halves.insert(whole.clone(), name.clone());
+                self.halves.insert(whole.clone(), name.to_owned());
                 new()
             }
         };
