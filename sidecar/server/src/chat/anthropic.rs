@@ -71,7 +71,8 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
             Some((begun, text)) if *begun == block => text.push_str(&piece),
             _ if piece.is_empty() => {}
             _ => {
-                content.extend(text.replace((block, piece)).map(|(block, text)| block.block(&text)))
+                let before = text.replace((block, piece));
+                content.extend(before.map(|(block, text)| block.block(&text)));
             }
         }
     }

@@ -38,13 +38,13 @@ impl Events {
         Some(Event::default().event(name).json_data(event))
     }
 
-    fn begin(&mut self, block: Value) {
+    fn begin(&mut self, block: &Value) {
         let kind = "content_block_start";
         let event = json!({ "type": kind, "index": self.number, "content_block": block });
         self.ready.push_back(event);
     }
 
-    fn delta(&mut self, delta: Value) {
+    fn delta(&mut self, delta: &Value) {
         let kind = "content_block_delta";
         let event = json!({ "type": kind, "index": self.number, "delta": delta });
         self.ready.push_back(event);
@@ -68,10 +68,10 @@ impl Events {
         }
         if self.text != Some(block) {
             self.end_text();
-            self.begin(block.block(""));
+            self.begin(&block.block(""));
             self.text = Some(block);
         }
-        self.delta(block.delta(text));
+        self.delta(&block.delta(text));
     }
 
     /// A call: it comes as a whole.
@@ -79,8 +79,8 @@ impl Events {
         self.end_text();
         let mut block = tool_use(called);
         let input = std::mem::replace(&mut block["input"], json!({}));
-        self.begin(block);
-        self.delta(json!({ "type": "input_json_delta", "partial_json": input.to_string() }));
+        self.begin(&block);
+        self.delta(&json!({ "type": "input_json_delta", "partial_json": input.to_string() }));
         self.end_block();
     }
 

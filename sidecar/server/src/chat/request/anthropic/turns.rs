@@ -36,6 +36,9 @@ pub(super) fn messages(system: Option<Value>, turns: Value) -> Result<Vec<Value>
     Ok(messages)
 }
 
+/// A block, and the path by which errors name it.
+type Block = (String, Map<String, Value>);
+
 /// Whether the last message is the beginning of the answer that is asked for.
 pub(super) fn ends_within_an_answer(messages: &[Value]) -> bool {
     messages.last().is_some_and(|last| {
@@ -43,8 +46,8 @@ pub(super) fn ends_within_an_answer(messages: &[Value]) -> bool {
     })
 }
 
-/// Blocks with the paths by which errors name them. A text is one block.
-fn blocks(path: &str, content: Value) -> Result<Vec<(String, Map<String, Value>)>, ApiError> {
+/// The blocks of a turn. A text is one block.
+fn blocks(path: &str, content: Value) -> Result<Vec<Block>, ApiError> {
     let items = match content {
         Value::Null => return Ok(Vec::new()),
         Value::String(text) => vec![json!({ "type": "text", "text": text })],
@@ -131,7 +134,8 @@ fn assistant(path: &str, content: Value) -> Result<Value, ApiError> {
     for (path, mut block) in blocks(path, content)? {
         match kind(&block) {
             "thinking" => {
-                thought.push_str(block.get("thinking").and_then(Value::as_str).unwrap_or_default())
+                let more = block.get("thinking").and_then(Value::as_str);
+                thought.push_str(more.unwrap_or_default());
             }
             // Only Anthropic's servers can read it.
             "redacted_thinking" => {}
