@@ -212,6 +212,27 @@ async fn a4_an_answer_within_the_threshold_leaves_as_it_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_begins_without_output_is_scored() {
+    let mut lenient = policy(Action::Block, Some(1e6));
+    lenient.failure_policy = FailurePolicy::Closed;
+    let front = Front::ready(vec![lenient]).await;
+    // As llama.cpp's server begins it.
+    let begun = json!({ "type": "response.created", "response": { "id": "resp_1",
+        "object": "response", "status": "in_progress" } });
+    let events = Api::Responses.events(ANSWER);
+    let (_, rest) = events.split_once("\n\n").unwrap();
+    let events = format!("event: response.created\ndata: {begun}\n\n{rest}");
+    front.upstream.play(stream(events.as_bytes(), 50));
+    assert_eq!(parsed(&ask(&front, Api::Responses, true).await), parsed(&events));
+    // One that ends without cannot be read.
+    let end = json!({ "type": "response.completed", "response": begun["response"] });
+    let events = format!("event: response.completed\ndata: {end}\n\n");
+    front.upstream.play(stream(events.as_bytes(), 50));
+    let refused = ask(&front, Api::Responses, true).await;
+    assert!(refused.contains("cannot be scored"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a4_a_breach_blocks_whole_and_streamed() {
     let front = Front::ready(vec![policy(Action::Block, Some(-1e6))]).await;
     for api in BOTH {

@@ -76,7 +76,12 @@ pub(super) fn event(
     match name {
         "created" | "queued" | "in_progress" | "completed" | "incomplete" | "failed"
         | "cancelled" => {
-            let response = response(naming, field("response"), &mut fresh)?;
+            let so_far = field("response");
+            // llama.cpp's server leaves it out where there is none yet.
+            if matches!(name, "completed" | "incomplete") {
+                has_output(&so_far)?;
+            }
+            let response = response(naming, so_far, &mut fresh)?;
             kept.insert("response".to_owned(), response);
             fresh.delta.finish = match name {
                 "completed" => Some(Finish::Stop),
@@ -151,7 +156,9 @@ pub(super) fn whole(
         return Ok(Vec::new());
     }
     let mut fresh = Fresh { is_known, delta: ChoiceDelta::default(), repeats: false };
-    let whole = response(naming, Value::Object(std::mem::take(fields)), &mut fresh)?;
+    let whole = Value::Object(std::mem::take(fields));
+    has_output(&whole)?;
+    let whole = response(naming, whole, &mut fresh)?;
     if let Value::Object(kept) = whole {
         *fields = kept;
     }
@@ -162,14 +169,18 @@ pub(super) fn whole(
     Ok(vec![fresh.delta])
 }
 
+fn has_output(response: &Value) -> Result<(), Unreadable> {
+    match &response["output"] {
+        Value::Array(_) => Ok(()),
+        _ => Err(Unreadable("a response has no output")),
+    }
+}
+
 /// A response as it may leave. Of what the request said, only what clients insist on stays.
 fn response(naming: &Naming, response: Value, fresh: &mut Fresh<'_>) -> Result<Value, Unreadable> {
     let Value::Object(fields) = response else {
         return Err(Unreadable("a response is not an object"));
     };
-    if !fields.get("output").is_some_and(Value::is_array) {
-        return Err(Unreadable("a response has no output"));
-    }
     let mut kept = Map::new();
     for (name, value) in fields {
         let value = match name.as_str() {
