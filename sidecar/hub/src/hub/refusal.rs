@@ -48,7 +48,7 @@ pub(super) fn refusal(hub: &Hub, response: &Response, wanted: &Wanted) -> FetchE
             Some(file) => {
                 FetchError::NotFound(format!("{repo} has no file {file} at {}", wanted.revision()))
             }
-            None => FetchError::NotFound(format!("{} is not at {shown}", wanted)),
+            None => FetchError::NotFound(format!("{wanted} is not at {shown}")),
         },
         (_, "RepoNotFound") => FetchError::Refused(unknown()),
         (StatusCode::UNAUTHORIZED, _) if !hub.has_token() => FetchError::Refused(unknown()),
