@@ -20,8 +20,7 @@ const SPARSE: [&str; 4] = ["arguments", "parameters", "tools", "functions"];
 /// If it is not a Parquet file, or one whose end is missing.
 pub(super) fn rows(file: File) -> Result<Rows> {
     let reader = SerializedFileReader::new(file).context(
-        "it begins like a Parquet file and does not end like one: its end is missing, so \
-                  fetch it again",
+        "it is cut: it begins like a Parquet file and does not end like one: fetch it again",
     )?;
     let rows = RowIter::from_file_into(Box::new(reader) as Box<dyn FileReader>);
     let row = |(number, row): (u64, Result<record::Row, ParquetError>)| {

@@ -65,7 +65,7 @@ fn fields_divide_a_response_and_no_field_or_tag_takes_back_an_answer() {
         (&["a", "{b}"], "aa"),
         // An answer that is smuggled into the field behind a tag.
         (&["{a</th}", "{ink>b}"], "rrrrrrrrra"),
-        (&["{a</thinking>b}", "c"], "rrrrrrrrrrrrraa"),
+        (&["{a</thinking>b}", "c"], "rrrrrrrrrrrraa"),
         // Both: a tag in the text, and then a field.
         (&["<think>a", "{b}", "c"], "rrrrrrrrra"),
     ] {
