@@ -1,0 +1,94 @@
+"""The tensors that the model's graph and the plugin share.
+
+They are made once and only written in place: graphs that were compiled or captured keep reading
+the same memory.
+"""
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+import torch
+
+from personaguard_vllm.columns import COLUMNS
+from personaguard_vllm.plan import MAX_CHANGES
+
+
+class Field(IntEnum):
+    """What a plan says about one change, in order."""
+
+    COLUMN = 0
+    ON_PROMPT = 1
+    ON_RESPONSE = 2
+    IS_CAP = 3
+    ADD = 4
+    """The coefficient times the vector's norm: what is added to the projection."""
+    LOW = 5
+    HIGH = 6
+    GATE = 7
+    """0 without a condition, 1 read at each token, 2 at the prompt's last token."""
+    GATE_COLUMN = 8
+    GATE_ABOVE = 9
+
+
+class Flag(IntEnum):
+    """What a row of the batch is."""
+
+    PROMPT = 0
+    RESPONSE = 1
+    PROMPT_LAST = 2
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """All of them, for `requests` requests and `tokens` rows of a batch."""
+
+    units: torch.Tensor
+    """[columns, hidden], F32: the vectors, normalised; zero where there is none."""
+    gram: torch.Tensor
+    """[columns, columns], F32: their products with one another."""
+    layers: torch.Tensor
+    """[columns], int64: the layer of each; 0 where there is none."""
+    plans: torch.Tensor
+    """[requests + 1, changes, fields], F32. The last one changes nothing."""
+    prompt_last: torch.Tensor
+    """[requests + 1, columns], F32: each request's projections at its prompt's end."""
+    readings: torch.Tensor
+    """[tokens, columns], F32: the projections, for each row of the batch."""
+    rows: torch.Tensor
+    """[tokens], int64: the rows of the batch that are read or changed, first."""
+    owners: torch.Tensor
+    """[tokens], int64: whose plan holds for each row of the batch."""
+    flags: torch.Tensor
+    """[tokens], int64: what each row of the batch is (`Flag`)."""
+    counts: torch.Tensor
+    """[2 + layers of the model + 1], int64, on the CPU: how many of `rows` hold; how many changes
+    the longest plan has, 0 where none acts in this step; and for each layer, from 0 on, whether it
+    has a vector."""
+
+    @property
+    def nobody(self) -> int:
+        """Number of the plan that changes nothing."""
+        return self.plans.shape[0] - 1
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def make(layers: int, hidden: int, requests: int, tokens: int, device: torch.device) -> Buffers:
+    """New buffers, in which nothing is wanted and nothing changed."""
+
+    def zeros(*shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.zeros(shape, dtype=kind, device=device)
+
+    return Buffers(
+        units=zeros(COLUMNS, hidden),
+        gram=zeros(COLUMNS, COLUMNS),
+        layers=zeros(COLUMNS, kind=torch.int64),
+        plans=zeros(requests + 1, MAX_CHANGES, len(Field)),
+        prompt_last=zeros(requests + 1, COLUMNS),
+        readings=zeros(tokens, COLUMNS),
+        rows=zeros(tokens, kind=torch.int64),
+        owners=torch.full((tokens,), requests, dtype=torch.int64, device=device),
+        flags=zeros(tokens, kind=torch.int64),
+        counts=torch.zeros(3 + layers, dtype=torch.int64),
+    )

@@ -1,0 +1,144 @@
+"""The plugin in one worker: follows requests and steps, and tells what was measured.
+
+Knows neither model runner: those call `schedule`, `prepare` and `finish` around each step.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from personaguard_vllm import frames
+from personaguard_vllm.buffers import Buffers
+from personaguard_vllm.endings import Endings
+from personaguard_vllm.frames import FrameError, Kind, Part
+from personaguard_vllm.link import Link
+from personaguard_vllm.requests import Requests, Tracked
+from personaguard_vllm.rows import Told, plan_step
+from personaguard_vllm.steps import New, Scheduled
+from personaguard_vllm.store import Store
+from personaguard_vllm.table import Table
+from personaguard_vllm.vectors import SetError, number_of
+
+
+class Guard:
+    """One for each worker. Only that of rank 0 is connected to the sidecar."""
+
+    def __init__(self, buffers: Buffers, store: Store, layers: tuple[int, ...]) -> None:
+        self.buffers = buffers
+        self.layers = layers
+        self.endings = Endings()
+        self.requests = Requests(Table(buffers), store, self.endings)
+        self._table = self.requests.table
+        self._store = store
+        self._link: Link | None = None
+        self._steps = 0
+        self._told: list[tuple[Told, Tracked]] = []
+        self._watch: Callable[[list[Part]], None] | None = None
+
+    def connect(self, path: Path, hello: dict[str, Any]) -> None:
+        """From here on the sidecar can know of this engine."""
+        content = frames.text_frame(Kind.HELLO, hello)
+        self._link = Link(path, content, self._counts, self._receive)
+        self._link.open()
+
+    def watch(self, watcher: Callable[[list[Part]], None] | None) -> None:
+        """Hands what is measured to `watcher` too, within the step: for the test at start."""
+        self._watch = watcher
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._link is not None:
+            self._link.close()
+
+    def schedule(self, ended: Iterable[str], new: Iterable[New]) -> None:
+        """At the beginning of a step: which requests are over, and which begin."""
+        for engine_id in ended:
+            self.requests.remove(engine_id)
+        for request in new:
+            self.requests.add(request.id, request.prompt, request.extra)
+
+    def prepare(self, scheduled: Iterable[Scheduled], tokens: int) -> None:
+        """Right before the forward pass: writes what it is to do."""
+        spans, by_owner = [], {}
+        for rows in scheduled:
+            span = self.requests.span(rows.id, rows.start, rows.count, rows.first)
+            tracked = self.requests.find(rows.id)
+            if span is not None and tracked is not None:
+                spans.append(span)
+                by_owner[span.owner] = tracked
+        step = plan_step(spans, tokens, self.buffers.nobody)
+        self._table.write(step)
+        self._told = [(told, by_owner[told.span.owner]) for told in step.told]
+
+    def skip(self) -> None:
+        """Right before a forward pass that computes no request."""
+        self._told = []
+        self._table.clear()
+
+    def finish(self) -> None:
+        """After the forward pass was launched: takes the projections, to be told."""
+        told, self._told = self._told, []
+        if not told:
+            return
+        self._steps += 1
+        if self._link is None and self._watch is None:
+            return
+        rows = torch.cat([torch.arange(part.row, part.row + part.count) for part, _ in told])
+        readings = self.buffers.readings
+        parts = _later(readings.index_select(0, rows.to(readings.device)), told)
+        if self._watch is not None:
+            self._watch(parts())
+        if self._link is not None:
+            self._link.tell(lambda: frames.rows_frames(parts()))
+
+    def _counts(self, dropped: int) -> bytes:
+        foreign, steps = self.requests.foreign, self._steps
+        return frames.text_frame(
+            Kind.COUNTS, {"foreign": foreign, "dropped": dropped, "steps": steps}
+        )
+
+    def _receive(self, message: bytes) -> bytes | None:
+        """What the sidecar sends, in the socket's thread."""
+        kind, payload = message[0], message[1:]
+        if kind == Kind.ABORT:
+            self.endings.add(frames.read_id(payload))
+            return None
+        if kind != Kind.VECTORS:
+            raise FrameError(f"there is no message of kind {kind}")
+        answer: dict[str, Any] = {"set": number_of(payload), "error": None}
+        try:
+            self._store.put(payload)
+        except SetError as error:
+            answer["error"] = str(error)
+        except OSError as error:
+            answer["error"] = f"the vectors cannot be kept: {error}"
+        return frames.text_frame(Kind.VECTORS_ANSWER, answer)
+
+
+def _later(readings: torch.Tensor, told: list[tuple[Told, Tracked]]) -> Callable[[], list[Part]]:
+    """What is told, made once the device has computed the readings.
+
+    Copying from a GPU begins now, on the engine's stream, and is awaited by who asks.
+    """
+    event: torch.cuda.Event | None = None
+    if readings.is_cuda:
+        host = torch.empty(readings.shape, dtype=readings.dtype, pin_memory=True)
+        host.copy_(readings, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        readings = host
+
+    def parts() -> list[Part]:
+        if event is not None:
+            event.synchronize()
+        values, made, at = readings.numpy(), [], 0
+        for told_part, request in told:
+            own = values[at : at + told_part.count, list(request.columns)]
+            at += told_part.count
+            plan = request.plan
+            made.append(Part(plan.id, plan.set_number, request.prompt, told_part.first, own))
+        return made
+
+    return parts

@@ -1,0 +1,120 @@
+"""The engine's requests, as far as the plugin follows them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from personaguard_vllm.columns import NoRoomError
+from personaguard_vllm.endings import Endings
+from personaguard_vllm.plan import PLAN, Plan, PlanError, parse
+from personaguard_vllm.rows import Span
+from personaguard_vllm.store import Store
+from personaguard_vllm.table import Table
+from personaguard_vllm.vectors import SetError, Vector, VectorSet
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A request with a plan."""
+
+    plan: Plan
+    line: int
+    """Number of its plan in the buffers."""
+    prompt: int
+    vectors: tuple[Vector, ...]
+    columns: tuple[int, ...]
+    """Columns of its set's vectors, by slot."""
+
+
+class Requests:
+    """All of them, by the engine's id."""
+
+    def __init__(self, table: Table, store: Store, endings: Endings) -> None:
+        self.foreign = 0
+        """Requests without a plan, since the engine's start: they passed the sidecar by."""
+        self.table = table
+        self._store = store
+        self._endings = endings
+        self._tracked: dict[str, Tracked] = {}
+        self._others: set[str] = set()
+
+    def find(self, engine_id: str) -> Tracked | None:
+        return self._tracked.get(engine_id)
+
+    def add(self, engine_id: str, prompt: int, extra: dict[str, Any] | None) -> None:
+        """A request that the engine begins to compute, or takes up again after preemption."""
+        known = self._tracked.get(engine_id)
+        if engine_id in self._others or (known is not None and known.prompt == prompt):
+            return
+        # A prompt that has grown is that of a session whose input streams in.
+        self.remove(engine_id)
+        text = (extra or {}).get(PLAN)
+        if text is None:
+            self._others.add(engine_id)
+            self.foreign += 1
+            return
+        try:
+            plan = parse(text)
+            self.track(engine_id, prompt, plan, self._store.get(plan.set_number))
+        except (PlanError, SetError, NoRoomError):
+            # Refused before, where the request came in, unless the set has gone since.
+            self._others.add(engine_id)
+            self._endings.add_request(engine_id)
+
+    def track(self, engine_id: str, prompt: int, plan: Plan, used: VectorSet) -> None:
+        """A request with a plan that has been read.
+
+        Raises:
+            PlanError: the plan does not fit the set.
+            NoRoomError: running requests use too many vectors.
+        """
+        check(plan, used)
+        columns = self.table.hold(used.vectors)
+        line = self.table.add(plan, used.vectors, columns)
+        self._tracked[engine_id] = Tracked(plan, line, prompt, used.vectors, columns)
+
+    def remove(self, engine_id: str) -> None:
+        """A request that has ended."""
+        self._others.discard(engine_id)
+        self._endings.discard_request(engine_id)
+        tracked = self._tracked.pop(engine_id, None)
+        if tracked is None:
+            return
+        self._endings.discard(tracked.plan.id)
+        self.table.remove(tracked.line)
+        self.table.release(tracked.vectors)
+
+    def is_ending(self, engine_id: str) -> bool:
+        """Whether its next token is to be its last."""
+        tracked = self._tracked.get(engine_id)
+        return self._endings.has(engine_id, None if tracked is None else tracked.plan.id)
+
+    def span(self, engine_id: str, start: int, count: int, first: int) -> Span | None:
+        """The rows of a request in a step; `None` if it has no plan."""
+        tracked = self._tracked.get(engine_id)
+        if tracked is None:
+            return None
+        plan = tracked.plan
+        return Span(
+            tracked.line,
+            start,
+            count,
+            first,
+            tracked.prompt,
+            plan.changes_prompt,
+            bool(plan.changes),
+        )
+
+
+def check(plan: Plan, used: VectorSet) -> None:
+    """Whether a plan fits the set that it names.
+
+    Raises:
+        PlanError: it names a slot that is not there, or a condition that is known too late.
+    """
+    vectors = used.vectors
+    if any(slot >= len(vectors) for slot in plan.slots()):
+        raise PlanError(f"a slot is not in the set, which has {len(vectors)}")
+    for change in plan.changes:
+        gate = change.gate
+        if gate is not None and vectors[gate.slot].layer > vectors[change.slot].layer:
+            raise PlanError("a condition is read at a layer above the one that it changes")

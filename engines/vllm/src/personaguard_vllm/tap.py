@@ -1,0 +1,95 @@
+"""Puts the operator after blocks of the model."""
+
+from typing import Any
+
+import torch
+
+# Imported for what it registers: `torch.ops.personaguard.tap`.
+from personaguard_vllm import op as _op  # noqa: F401
+from personaguard_vllm.buffers import Buffers
+from personaguard_vllm.refusal import UnsupportedError
+from personaguard_vllm.supported import BLOCKS
+
+
+class Tap(torch.nn.Module):
+    """The operator with its buffers. It is part of the block: tracing knows what is persistent."""
+
+    def __init__(self, buffers: Buffers, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        for name, tensor in buffers.tensors().items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, hidden: torch.Tensor, residual: torch.Tensor | None) -> None:
+        torch.ops.personaguard.tap(
+            hidden,
+            residual,
+            self.units,
+            self.gram,
+            self.layers,
+            self.plans,
+            self.prompt_last,
+            self.readings,
+            self.rows,
+            self.owners,
+            self.flags,
+            self.counts,
+            self.layer,
+        )
+
+
+def find_blocks(model: torch.nn.Module, count: int) -> torch.nn.ModuleList:
+    """The model's blocks.
+
+    Raises:
+        UnsupportedError: there are none of a known class.
+    """
+    lists = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList)
+        and name.split(".")[-1] == "layers"
+        and len(module) == count
+    ]
+    if len(lists) != 1:
+        raise UnsupportedError(
+            f"this model has {len(lists)} lists of {count} blocks, not one; it "
+            "cannot be guarded yet"
+        )
+    kind = type(lists[0][0]).__name__
+    if kind not in BLOCKS:
+        known = ", ".join(sorted(BLOCKS))
+        raise UnsupportedError(
+            f"the blocks of this model are of class {kind}; those that can be guarded are {known}"
+        )
+    return lists[0]
+
+
+def attach(blocks: torch.nn.ModuleList, layers: tuple[int, ...], buffers: Buffers) -> None:
+    """Taps these layers, 1-based.
+
+    Raises:
+        UnsupportedError: the model has no such layer.
+    """
+    if layers[-1] > len(blocks):
+        raise UnsupportedError(
+            f"PERSONAGUARD_LAYERS has {layers[-1]}, and this model has {len(blocks)} layers"
+        )
+    for layer in layers:
+        block = blocks[layer - 1]
+        block.personaguard = Tap(buffers, layer)
+        block.__class__ = _tapped(type(block))
+
+
+def _tapped(kind: Any) -> type:
+    """A subclass whose blocks end with the operator. Only tapped blocks get it."""
+
+    def forward(self: Any, *arguments: Any, **named: Any) -> Any:
+        output = kind.forward(self, *arguments, **named)
+        if isinstance(output, tuple):
+            self.personaguard(output[0], output[1])
+        else:
+            self.personaguard(output, None)
+        return output
+
+    return type(f"Tapped{kind.__name__}", (kind,), {"forward": forward})

@@ -1,0 +1,59 @@
+"""Follows the steps of the first model runner."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from personaguard_vllm.guard import Guard
+from personaguard_vllm.steps import Scheduled, end_token, new_requests
+
+
+def attach(runner: Any, guard: Guard) -> None:
+    """Wraps the runner's own methods. Its class, which other runners share, stays as it is."""
+    execute, forward, dummy = runner.execute_model, runner._model_forward, runner._dummy_run
+    sample = runner._sample
+    end = end_token(runner.model_config.hf_config)
+    in_step = False
+
+    def execute_model(scheduler_output: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal in_step
+        guard.schedule(scheduler_output.finished_req_ids, new_requests(scheduler_output))
+        in_step = True
+        try:
+            return execute(scheduler_output, *arguments, **named)
+        finally:
+            in_step = False
+
+    def model_forward(*arguments: Any, **named: Any) -> Any:
+        if not in_step:
+            guard.skip()
+            return forward(*arguments, **named)
+        batch = runner.input_batch
+        guard.prepare(_scheduled(runner), int(runner.query_start_loc.np[batch.num_reqs]))
+        output = forward(*arguments, **named)
+        guard.finish()
+        return output
+
+    def dummy_run(*arguments: Any, **named: Any) -> Any:
+        guard.skip()
+        return dummy(*arguments, **named)
+
+    def sampled(*arguments: Any, **named: Any) -> Any:
+        output = sample(*arguments, **named)
+        if guard.endings and end is not None:
+            for row, engine_id in enumerate(runner.input_batch.req_ids):
+                if guard.requests.is_ending(engine_id):
+                    output.sampled_token_ids[row] = end
+        return output
+
+    runner.execute_model = execute_model
+    runner._model_forward = model_forward
+    runner._dummy_run = dummy_run
+    runner._sample = sampled
+
+
+def _scheduled(runner: Any) -> Iterator[Scheduled]:
+    batch, starts = runner.input_batch, runner.query_start_loc.np
+    for number in range(batch.num_reqs):
+        start, end = int(starts[number]), int(starts[number + 1])
+        first = int(batch.num_computed_tokens_cpu[number])
+        yield Scheduled(batch.req_ids[number], start, end - start, first)

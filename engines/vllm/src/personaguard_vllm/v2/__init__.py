@@ -1,0 +1,1 @@
+"""vLLM's second model runner, the default on GPUs."""

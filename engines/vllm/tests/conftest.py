@@ -1,0 +1,71 @@
+"""The stock engine with the plugin, started once for all tests that need it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODEL = "PERSONAGUARD_TEST_MODEL"
+LAYERS = (15, 21)
+SLOTS = 8
+
+# Before vLLM is imported: it reads these once.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    VLLM_CPU_KVCACHE_SPACE="1",
+    VLLM_ENABLE_V1_MULTIPROCESSING="0",
+    VLLM_LOGGING_LEVEL="WARNING",
+    VLLM_NO_USAGE_STATS="1",
+)
+
+
+@dataclass
+class Engine:
+    """The engine, the folder of its model, and the sidecar that it is connected to."""
+
+    llm: Any
+    model: Path
+    sidecar: Any
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2 as a hub folder."""
+    from smollm2 import convert
+
+    source = os.environ.get(MODEL)
+    if source is None:
+        pytest.skip(f"{MODEL} does not name SmolLM2's GGUF file; cargo xtask test vllm does")
+    target = Path(os.environ.get(f"{MODEL}_FOLDER", tmp_path_factory.mktemp("model") / "smollm2"))
+    convert(Path(source), target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One engine in this process, with chunks of 64 tokens and room for few of them."""
+    from sidecar import Sidecar
+    from vllm import LLM
+
+    path = tmp_path_factory.mktemp("socket") / "engine.sock"
+    sidecar = Sidecar(path)
+    os.environ["PERSONAGUARD_SOCKET"] = str(path)
+    os.environ["PERSONAGUARD_LAYERS"] = ",".join(map(str, LAYERS))
+    llm = LLM(
+        str(model_folder),
+        dtype="float32",
+        enforce_eager=True,
+        enable_prefix_caching=True,
+        enable_chunked_prefill=True,
+        max_model_len=512,
+        max_num_batched_tokens=64,
+        max_num_seqs=24,
+        block_size=32,
+        num_gpu_blocks_override=32,
+        disable_log_stats=False,
+    )
+    sidecar.wait(lambda: sidecar.hello != {})
+    yield Engine(llm, model_folder, sidecar)
