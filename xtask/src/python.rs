@@ -57,7 +57,11 @@ pub(crate) fn environment(
     Ok(python)
 }
 
-fn create(folder: &Path, progress: &Progress) -> Result<()> {
+/// Makes an empty environment in `folder`, in place of one that is there.
+///
+/// # Errors
+/// Python 3 is missing and cannot be installed.
+pub(crate) fn create(folder: &Path, progress: &Progress) -> Result<()> {
     let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder));
     if make().is_err() {
         install_packages(&[("python3-venv", "creates the Python environment")], &|text| {

@@ -5,6 +5,7 @@ mod count;
 mod e2e;
 mod scripts;
 mod summary;
+mod vllm;
 
 use crate::progress::Progress;
 use crate::workspace::{cargo, show};
@@ -19,10 +20,10 @@ use std::time::Instant;
 use summary::Summary;
 
 /// Run every test: format, structure, Python scripts, alerting rules, licences, lints, unit tests,
-/// charts, and the end-to-end tests on a local cluster of their own.
+/// the plugin in vLLM, charts, and the end-to-end tests on a local cluster of their own.
 ///
-/// The first run takes about 40 minutes on 2 cores, most of it for building Kubernetes and
-/// Personaguard; what was built is kept. The end-to-end tests need root. Every step runs, also
+/// The first run takes about 45 minutes on 2 cores, most of it for building Kubernetes and
+/// Personaguard; what was built and installed is kept (vLLM for processors: 6 GB). The end-to-end tests need root. Every step runs, also
 /// after one that failed.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -59,6 +60,8 @@ enum Step {
     Unit,
     /// The pages: generated ones are current, links lead somewhere, the book builds
     Docs,
+    /// The plugin for vLLM: its operator, and the stock engine with it
+    Vllm,
     /// The charts: helm lint
     Charts,
     /// The scenarios on a real cluster
@@ -104,6 +107,7 @@ impl Step {
             Self::Structure => structure::check(&structure::Options::default()),
             Self::Python => scripts::check(cache, progress),
             Self::Deny => deny(cache, progress),
+            Self::Vllm => vllm::run(cache, progress, count),
             Self::Docs => docs::check(cache, progress),
             Self::Charts => charts::lint(cache, progress),
             Self::Rules => charts::rules(cache, progress),

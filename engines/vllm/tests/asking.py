@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from conftest import LAYERS, SLOTS, Engine
-
 from personaguard_vllm.plan import PLAN
 from personaguard_vllm.vectors import Vector
 
@@ -38,8 +37,12 @@ def parameters(plan: dict[str, Any] | None = None, **more: Any) -> Any:
     """Greedy sampling of 12 tokens with log-probabilities, under a plan."""
     from vllm import SamplingParams
 
-    settings: dict[str, Any] = {"temperature": 0.0, "max_tokens": 12, "ignore_eos": True,
-                                "logprobs": 1} | more
+    settings: dict[str, Any] = {
+        "temperature": 0.0,
+        "max_tokens": 12,
+        "ignore_eos": True,
+        "logprobs": 1,
+    } | more
     if plan is not None:
         settings["extra_args"] = {PLAN: json.dumps(plan)}
     return SamplingParams(**settings)

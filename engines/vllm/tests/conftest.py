@@ -47,8 +47,9 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One engine in this process, with chunks of 64 tokens and room for few of them."""
-    from sidecar import Sidecar
     from vllm import LLM
+
+    from sidecar import Sidecar
 
     path = tmp_path_factory.mktemp("socket") / "engine.sock"
     sidecar = Sidecar(path)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-
 from personaguard_vllm.plan import Change, Positions
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from personaguard_vllm import frames
 from personaguard_vllm.frames import Kind, Part
 from personaguard_vllm.vectors import Vector, encode

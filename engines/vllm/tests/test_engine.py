@@ -96,6 +96,22 @@ def test_steering_and_capping_have_the_effect_of_a_reference_forward(
         np.testing.assert_allclose(logprobs(answer), of_tokens, atol=2e-4)
 
 
+def test_the_last_token_of_an_answer_is_measured_by_asking_again(
+    engine: Engine, vectors: list, reference: asking.Reference
+) -> None:
+    change = {"slot": 4, "add": 1.5, "positions": "response"}
+    tokens = prompt(40, seed=61)
+    [answer] = ask(engine, [(tokens, parameters(plan(1, change)))])
+    fed = tokens + list(answer.token_ids)
+    own = plan(1, change) | {"prompt": len(tokens)}
+    ask(engine, [(fed, parameters(own, max_tokens=1))])
+    seen, _ = reference.run(fed, _changing([change], vectors, len(tokens)))
+    right, told = expected(seen, vectors), engine.sidecar.told(own["id"])
+    scale = np.sqrt((right**2).mean(axis=0))
+    assert np.abs(told[len(fed) - 1] - right[-1]).max() < 1e-3 * scale.max()
+    assert {part.prompt for part in engine.sidecar.parts(own["id"])} == {len(tokens)}
+
+
 def test_neighbours_of_steered_requests_keep_their_bits(engine: Engine, vectors: list) -> None:
     del vectors
 
@@ -224,8 +240,13 @@ def _changing(case: list[dict], given: list, length: int) -> object:
             else:
                 bounds = [entry["low"], entry["high"]]
                 value = new @ unit
-                bounded = np.clip(value, *(np.inf * sign if bound is None else bound
-                                           for sign, bound in zip((-1, 1), bounds, strict=True)))
+                bounded = np.clip(
+                    value,
+                    *(
+                        np.inf * sign if bound is None else bound
+                        for sign, bound in zip((-1, 1), bounds, strict=True)
+                    ),
+                )
                 new[acts] -= ((value - bounded)[:, None] * unit)[acts]
         return new
 
@@ -234,8 +255,6 @@ def _changing(case: list[dict], given: list, length: int) -> object:
 
 def _preemptions(engine: Engine) -> int:
     found = [
-        metric.value
-        for metric in engine.llm.get_metrics()
-        if metric.name == "vllm:num_preemptions"
+        metric.value for metric in engine.llm.get_metrics() if metric.name == "vllm:num_preemptions"
     ]
     return int(sum(found))

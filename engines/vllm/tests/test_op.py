@@ -5,14 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import Row, changed, projections
-
 from personaguard_vllm import buffers
 from personaguard_vllm.plan import Change, Gate, Plan, Positions
 from personaguard_vllm.rows import Span, plan_step
 from personaguard_vllm.table import Table
 from personaguard_vllm.tap import Tap
 from personaguard_vllm.vectors import Vector
+from reference import Row, changed, projections
 
 HIDDEN, LAYERS, TOKENS = 24, 3, 40
 _NUMBER = st.floats(-4, 4, width=32).filter(lambda number: abs(number) > 1e-3)
@@ -68,7 +67,7 @@ def _vectors() -> tuple[list[np.ndarray], list[int]]:
 def _fill(
     table: Table, plans: list[list[Change]], shapes: list[tuple[int, int, int]]
 ) -> tuple[list[Span], int]:
-    """Lays out requests one after the other; tokens before the first and after the last are none's."""
+    """Lays out requests in a row. The tokens before the first and after the last are none's."""
     values, layers = _vectors()
     vectors = tuple(
         Vector(layer, value.tobytes()) for layer, value in zip(layers, values, strict=True)
@@ -119,8 +118,10 @@ def _check(model: torch.nn.Module, table: Table, plans: list, shapes: list, apar
             expected = seen.changed(given_row, layer, vectors, layers, changes)
         np.testing.assert_allclose(after[row], expected, rtol=2e-4, atol=2e-4)
         if position >= span.prompt - 1:
-            columns = [table._columns.find(Vector(n, v.tobytes()).name) for n, v in
-                       zip(layers, vectors, strict=True)]
+            columns = [
+                table._columns.find(Vector(n, v.tobytes()).name)
+                for n, v in zip(layers, vectors, strict=True)
+            ]
             told = table.buffers.readings[row, columns].numpy()
             np.testing.assert_allclose(told, read, rtol=2e-4, atol=2e-4)
 

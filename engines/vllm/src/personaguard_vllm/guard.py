@@ -138,7 +138,7 @@ def _later(readings: torch.Tensor, told: list[tuple[Told, Tracked]]) -> Callable
             own = values[at : at + told_part.count, list(request.columns)]
             at += told_part.count
             plan = request.plan
-            made.append(Part(plan.id, plan.set_number, request.prompt, told_part.first, own))
+            made.append(Part(plan.id, plan.set_number, request.response, told_part.first, own))
         return made
 
     return parts

@@ -69,6 +69,8 @@ class Plan:
     id: str
     set_number: int
     changes: tuple[Change, ...]
+    prompt: int | None = None
+    """Where the response begins, if before the end of what the engine takes for the prompt."""
 
     @property
     def changes_prompt(self) -> bool:
@@ -92,7 +94,7 @@ def parse(text: Any) -> Plan:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise PlanError("the plan is not JSON") from error
-    fields = _object(value, {"id", "set", "changes"}, "the plan")
+    fields = _object(value, {"id", "set", "changes", "prompt"}, "the plan")
     name, number = fields.get("id"), fields.get("set")
     if not isinstance(name, str) or not _ID.fullmatch(name):
         raise PlanError("`id` is not 1 to 64 letters, digits, hyphens and underscores")
@@ -101,7 +103,10 @@ def parse(text: Any) -> Plan:
     changes = fields.get("changes")
     if not isinstance(changes, list) or len(changes) > MAX_CHANGES:
         raise PlanError(f"`changes` is not a list of at most {MAX_CHANGES}")
-    return Plan(name, int(number), tuple(map(_change, changes)))
+    prompt = fields.get("prompt")
+    if prompt is not None and not (type(prompt) is int and 1 <= prompt < 2**31):
+        raise PlanError("`prompt` is not a whole number from 1 on")
+    return Plan(name, int(number), tuple(map(_change, changes)), prompt)
 
 
 def _change(value: Any) -> Change:

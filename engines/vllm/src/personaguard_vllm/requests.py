@@ -20,9 +20,15 @@ class Tracked:
     line: int
     """Number of its plan in the buffers."""
     prompt: int
+    """Tokens that the engine takes for the prompt."""
     vectors: tuple[Vector, ...]
     columns: tuple[int, ...]
     """Columns of its set's vectors, by slot."""
+
+    @property
+    def response(self) -> int:
+        """Position at which the response begins."""
+        return self.prompt if self.plan.prompt is None else self.plan.prompt
 
 
 class Requests:
@@ -68,6 +74,8 @@ class Requests:
             NoRoomError: running requests use too many vectors.
         """
         check(plan, used)
+        if plan.prompt is not None and plan.prompt >= prompt:
+            raise PlanError(f"`prompt` is {plan.prompt}, and the request has {prompt} tokens")
         columns = self.table.hold(used.vectors)
         line = self.table.add(plan, used.vectors, columns)
         self._tracked[engine_id] = Tracked(plan, line, prompt, used.vectors, columns)
@@ -99,7 +107,7 @@ class Requests:
             start,
             count,
             first,
-            tracked.prompt,
+            tracked.response,
             plan.changes_prompt,
             bool(plan.changes),
         )

@@ -23,3 +23,17 @@ fn tests_that_ran_before_a_failure_are_counted() {
     assert!(error.to_string().contains("101"), "{error}");
     assert_eq!(count, Count { passed: 1, failed: 1 });
 }
+
+#[test]
+fn pytests_closing_lines_are_added_up() {
+    let mut count = Count::default();
+    for line in [
+        "..F                                      [100%]",
+        "FAILED tests/test_op.py::test_one - assert 3 in 5",
+        "1 failed, 12 passed, 3 warnings in 4.56s",
+        "===== 2 passed, 1 error in 61.20s (0:01:01) =====",
+    ] {
+        count.add_pytest(line);
+    }
+    assert_eq!(count, Count { passed: 14, failed: 2 });
+}

@@ -1,0 +1,86 @@
+//! The tests of `engines/vllm`: the plugin alone, and in the stock engine.
+
+use super::count::Count;
+use crate::progress::Progress;
+use crate::workspace::root;
+use crate::{model, python};
+use anyhow::{Context, Result};
+use personaguard_cluster::{Cache, run as finish};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Installs what the requirements name; far faster than pip at that size.
+const INSTALLER: &str = "uv==0.13.9";
+const REQUIREMENTS: &str = "engines/vllm/requirements.txt";
+
+/// Runs them in an environment of their own in the cache.
+pub(super) fn run(cache: &Cache, progress: &Progress, count: &mut Count) -> Result<()> {
+    let weights = model::ensure(cache, progress)?;
+    let folder = cache.join("vllm");
+    let python = environment(&folder, progress)?;
+    progress.step("building the plugin's wheel");
+    plugin(&folder, &python)?;
+    progress.announce("testing the plugin (the engine takes a minute to start)");
+    count.pytest(
+        Command::new(python)
+            .current_dir(root().join("engines/vllm"))
+            .args(["-m", "pytest", "-p", "no:cacheprovider"])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PERSONAGUARD_TEST_MODEL", weights)
+            .env("PERSONAGUARD_TEST_MODEL_FOLDER", folder.join("smollm2")),
+    )
+}
+
+/// The environment's Python, with vLLM for processors and PyTorch in fixed versions: 6 GB.
+fn environment(folder: &Path, progress: &Progress) -> Result<PathBuf> {
+    let target = folder.join("env");
+    let python = target.join("bin/python");
+    let stamp = target.join(".requirements");
+    let wanted = fs::read_to_string(root().join(REQUIREMENTS))?;
+    if python.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(python);
+    }
+    progress.step(&format!(
+        "installing vLLM for processors from PyPI in {} (3 GB of download, 6 GB on disk)",
+        target.display()
+    ));
+    python::create(&target, progress)?;
+    python::install(&python, &["--no-cache-dir", INSTALLER])?;
+    uv(&python, |command| {
+        command.args(["--no-deps", "-r"]).arg(root().join(REQUIREMENTS));
+    })
+    .context("vLLM cannot be installed from PyPI")?;
+    fs::write(stamp, wanted)?;
+    progress.done();
+    Ok(python)
+}
+
+/// Installs the plugin as its users do: from a wheel, which tells vLLM of its entry point. It is
+/// built from a copy, as building leaves files beside the sources.
+fn plugin(folder: &Path, python: &Path) -> Result<()> {
+    let (copy, wheels) = (folder.join("source"), folder.join("wheels"));
+    for old in [&copy, &wheels] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
+    }
+    finish(Command::new("cp").arg("-r").arg(root().join("engines/vllm")).arg(&copy))?;
+    finish(
+        Command::new(python)
+            .args(["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w"])
+            .args([&wheels, &copy]),
+    )
+    .context("the plugin's wheel cannot be built")?;
+    let wheel = fs::read_dir(&wheels)?.flatten().next().context("no wheel was built")?.path();
+    uv(python, |command| {
+        command.args(["--no-deps", "--reinstall"]).arg(&wheel);
+    })
+}
+
+fn uv(python: &Path, arguments: impl FnOnce(&mut Command)) -> Result<()> {
+    let mut command = Command::new(python);
+    command.args(["-m", "uv", "pip", "install", "--quiet", "--no-cache", "--python"]).arg(python);
+    arguments(&mut command);
+    finish(&mut command)
+}
