@@ -106,7 +106,7 @@ def test_a_sidecar_that_does_not_read_costs_messages_not_time(
     assert peer.recv(5) == b"hello"
     while made._peer is None:
         time.sleep(0.01)
-    content, count = bytes(4096), 3 * link.QUEUE
+    content, count = bytes(4096), 4 * link.QUEUE
     started = time.monotonic()
     for _ in range(count):
         made.tell(lambda: content)

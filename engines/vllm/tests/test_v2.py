@@ -38,7 +38,6 @@ class _Runner:
     def __init__(self, guard: Guard) -> None:
         self.model_state = _State()
         self.sampler = _Sampler()
-        self.model_config = SimpleNamespace(hf_config=SimpleNamespace(eos_token_id=[2, 3]))
         self._guard = guard
         self.batch: Any = None
 
@@ -67,8 +66,11 @@ def _output(ended: set[str], *new: tuple[str, int, str | None]) -> Any:
             req_id=name,
             prompt_len=prompt,
             sampling_params=SimpleNamespace(
+                ignore_eos=False,
+                min_tokens=0,
+                eos_token_id=2,
                 extra_args=text
-                and {"personaguard": json.dumps({"id": text, "set": "1", "changes": []})}
+                and {"personaguard": json.dumps({"id": text, "set": "1", "changes": []})},
             ),
         )
         for name, prompt, text in new

@@ -15,13 +15,13 @@ class Endings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ids: dict[str, None] = {}
-        self._requests: set[str] = set()
+        self._requests: dict[str, int | None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._ids or self._requests)
 
-    def has(self, engine_id: str, plan_id: str | None) -> bool:
-        return engine_id in self._requests or plan_id in self._ids
+    def has(self, plan_id: str) -> bool:
+        return plan_id in self._ids
 
     def add(self, plan_id: str) -> None:
         with self._lock:
@@ -33,8 +33,12 @@ class Endings:
         with self._lock:
             self._ids.pop(plan_id, None)
 
-    def add_request(self, engine_id: str) -> None:
-        self._requests.add(engine_id)
+    def refused(self, engine_id: str) -> int | None:
+        """The end token of a request whose plan was refused."""
+        return self._requests.get(engine_id)
 
-    def discard_request(self, engine_id: str) -> None:
-        self._requests.discard(engine_id)
+    def add_refused(self, engine_id: str, end: int | None) -> None:
+        self._requests[engine_id] = end
+
+    def discard_refused(self, engine_id: str) -> None:
+        self._requests.pop(engine_id, None)

@@ -57,7 +57,7 @@ class Guard:
         for engine_id in ended:
             self.requests.remove(engine_id)
         for request in new:
-            self.requests.add(request.id, request.prompt, request.extra)
+            self.requests.add(request)
 
     def prepare(self, scheduled: Iterable[Scheduled], tokens: int) -> None:
         """Right before the forward pass: writes what it is to do."""
@@ -92,6 +92,18 @@ class Guard:
             self._watch(parts())
         if self._link is not None:
             self._link.tell(lambda: frames.rows_frames(parts()))
+
+    def end(self, engine_ids: Iterable[str], tokens: torch.Tensor) -> None:
+        """After sampling: makes the end token the next one of requests that are to end.
+
+        `tokens` has a row for each request. Whatever was masked or forbidden before does not hold.
+        """
+        if not self.endings:
+            return
+        for row, engine_id in enumerate(engine_ids):
+            end = self.requests.ending(engine_id)
+            if end is not None:
+                tokens[row] = end
 
     def _counts(self, dropped: int) -> bytes:
         foreign, steps = self.requests.foreign, self._steps

@@ -19,7 +19,7 @@ from personaguard_vllm import frames
 from personaguard_vllm.frames import FrameError
 
 _LOG = logging.getLogger("vllm.personaguard")
-QUEUE = 4096
+QUEUE = 1024
 # A sidecar that does not read for so long has hung; it is connected to anew.
 STALLED_S = 10
 RETRY_S = 0.2

@@ -1,12 +1,12 @@
 """The engine's requests, as far as the plugin follows them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from personaguard_vllm.columns import NoRoomError
 from personaguard_vllm.endings import Endings
 from personaguard_vllm.plan import PLAN, Plan, PlanError, parse
 from personaguard_vllm.rows import Span
+from personaguard_vllm.steps import New
 from personaguard_vllm.store import Store
 from personaguard_vllm.table import Table
 from personaguard_vllm.vectors import SetError, Vector, VectorSet
@@ -24,6 +24,8 @@ class Tracked:
     vectors: tuple[Vector, ...]
     columns: tuple[int, ...]
     """Columns of its set's vectors, by slot."""
+    end: int | None
+    """The token that ends it, if one does at any time."""
 
     @property
     def response(self) -> int:
@@ -46,44 +48,46 @@ class Requests:
     def find(self, engine_id: str) -> Tracked | None:
         return self._tracked.get(engine_id)
 
-    def add(self, engine_id: str, prompt: int, extra: dict[str, Any] | None) -> None:
+    def add(self, request: New) -> None:
         """A request that the engine begins to compute, or takes up again after preemption."""
-        known = self._tracked.get(engine_id)
-        if engine_id in self._others or (known is not None and known.prompt == prompt):
+        known = self._tracked.get(request.id)
+        if request.id in self._others or (known is not None and known.prompt == request.prompt):
             return
         # A prompt that has grown is that of a session whose input streams in.
-        self.remove(engine_id)
-        text = (extra or {}).get(PLAN)
+        self.remove(request.id)
+        text = (request.extra or {}).get(PLAN)
         if text is None:
-            self._others.add(engine_id)
+            self._others.add(request.id)
             self.foreign += 1
             return
         try:
             plan = parse(text)
-            self.track(engine_id, prompt, plan, self._store.get(plan.set_number))
+            self.track(request, plan, self._store.get(plan.set_number))
         except (PlanError, SetError, NoRoomError):
             # Refused before, where the request came in, unless the set has gone since.
-            self._others.add(engine_id)
-            self._endings.add_request(engine_id)
+            self._others.add(request.id)
+            self._endings.add_refused(request.id, request.end)
 
-    def track(self, engine_id: str, prompt: int, plan: Plan, used: VectorSet) -> None:
+    def track(self, request: New, plan: Plan, used: VectorSet) -> None:
         """A request with a plan that has been read.
 
         Raises:
-            PlanError: the plan does not fit the set.
+            PlanError: the plan does not fit the set, or the request.
             NoRoomError: running requests use too many vectors.
         """
         check(plan, used)
+        prompt = request.prompt
         if plan.prompt is not None and plan.prompt >= prompt:
             raise PlanError(f"`prompt` is {plan.prompt}, and the request has {prompt} tokens")
         columns = self.table.hold(used.vectors)
         line = self.table.add(plan, used.vectors, columns)
-        self._tracked[engine_id] = Tracked(plan, line, prompt, used.vectors, columns)
+        tracked = Tracked(plan, line, prompt, used.vectors, columns, request.end)
+        self._tracked[request.id] = tracked
 
     def remove(self, engine_id: str) -> None:
         """A request that has ended."""
         self._others.discard(engine_id)
-        self._endings.discard_request(engine_id)
+        self._endings.discard_refused(engine_id)
         tracked = self._tracked.pop(engine_id, None)
         if tracked is None:
             return
@@ -91,10 +95,12 @@ class Requests:
         self.table.remove(tracked.line)
         self.table.release(tracked.vectors)
 
-    def is_ending(self, engine_id: str) -> bool:
-        """Whether its next token is to be its last."""
+    def ending(self, engine_id: str) -> int | None:
+        """The token that is to be the request's next and last, if it is to end."""
         tracked = self._tracked.get(engine_id)
-        return self._endings.has(engine_id, None if tracked is None else tracked.plan.id)
+        if tracked is None:
+            return self._endings.refused(engine_id)
+        return tracked.end if self._endings.has(tracked.plan.id) else None
 
     def span(self, engine_id: str, start: int, count: int, first: int) -> Span | None:
         """The rows of a request in a step; `None` if it has no plan."""

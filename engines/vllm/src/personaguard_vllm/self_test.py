@@ -16,6 +16,7 @@ from personaguard_vllm.guard import Guard
 from personaguard_vllm.plan import MAX_SLOTS, Plan
 from personaguard_vllm.refusal import UnsupportedError
 from personaguard_vllm.settings import Settings
+from personaguard_vllm.steps import New
 from personaguard_vllm.vectors import Vector, VectorSet
 
 TOKENS = 16
@@ -47,7 +48,8 @@ def measure(worker: Any, config: Any, guard: Guard) -> dict[int, float]:
 def _run(worker: Any, config: Any, guard: Guard, used: VectorSet) -> list[float]:
     prompt = known_prompt(config.model_config.get_vocab_size())
     seen: list[Part] = []
-    guard.requests.track(_REQUEST, len(prompt), Plan(_REQUEST, used.number, ()), used)
+    own = New(_REQUEST, len(prompt), None, None)
+    guard.requests.track(own, Plan(_REQUEST, used.number, ()), used)
     guard.watch(seen.extend)
     try:
         worker.execute_model(_beginning(prompt, worker.model_runner.kv_cache_config))

@@ -12,6 +12,8 @@ class New:
     id: str
     prompt: int
     extra: dict[str, Any] | None
+    end: int | None
+    """The token that ends it at any time; `None` if none does."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ def new_requests(scheduler_output: Any) -> Iterator[New]:
     """Requests that the scheduler names for the first time, again after preemption (second model
     runner), or with a longer prompt."""
     for data in scheduler_output.scheduled_new_reqs:
-        yield New(data.req_id, data.prompt_len, getattr(data.sampling_params, "extra_args", None))
+        parameters = data.sampling_params
+        extra = getattr(parameters, "extra_args", None)
+        yield New(data.req_id, data.prompt_len, extra, _end(parameters))
 
 
-def end_token(config: Any) -> int | None:
-    """The token that ends an answer, by the model's configuration; the first of several."""
-    end = getattr(config, "eos_token_id", None)
-    if isinstance(end, list):
-        end = end[0] if end else None
+def _end(parameters: Any) -> int | None:
+    """A token that is made the next one must also end the request. Otherwise only one of several
+    workers would go on from it, and what they computed then would not fit together."""
+    if parameters is None or parameters.ignore_eos or parameters.min_tokens:
+        return None
+    end: int | None = parameters.eos_token_id
     return end

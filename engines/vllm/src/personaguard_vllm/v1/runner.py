@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from personaguard_vllm.guard import Guard
-from personaguard_vllm.steps import Scheduled, end_token, new_requests
+from personaguard_vllm.steps import Scheduled, new_requests
 
 
 def attach(runner: Any, guard: Guard) -> None:
     """Wraps the runner's own methods. Its class, which other runners share, stays as it is."""
     execute, forward, dummy = runner.execute_model, runner._model_forward, runner._dummy_run
     sample = runner._sample
-    end = end_token(runner.model_config.hf_config)
     in_step = False
 
     def execute_model(scheduler_output: Any, *arguments: Any, **named: Any) -> Any:
@@ -39,10 +38,7 @@ def attach(runner: Any, guard: Guard) -> None:
 
     def sampled(*arguments: Any, **named: Any) -> Any:
         output = sample(*arguments, **named)
-        if guard.endings and end is not None:
-            for row, engine_id in enumerate(runner.input_batch.req_ids):
-                if guard.requests.is_ending(engine_id):
-                    output.sampled_token_ids[row] = end
+        guard.end(runner.input_batch.req_ids, output.sampled_token_ids)
         return output
 
     runner.execute_model = execute_model

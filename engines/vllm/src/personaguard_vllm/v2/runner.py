@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from personaguard_vllm.guard import Guard
-from personaguard_vllm.steps import Scheduled, end_token, new_requests
+from personaguard_vllm.steps import Scheduled, new_requests
 
 
 def attach(runner: Any, guard: Guard) -> None:
@@ -27,7 +27,6 @@ def attach(runner: Any, guard: Guard) -> None:
     runner.model_state.__class__ = _following(type(runner.model_state))
     if runner.sampler is not None:
         runner.sampler.personaguard = guard
-        runner.sampler.personaguard_end = end_token(runner.model_config.hf_config)
         runner.sampler.__class__ = _ending(type(runner.sampler))
 
 
@@ -54,11 +53,7 @@ def _ending(kind: Any) -> type:
 
     def call(self: Any, logits: Any, input_batch: Any, *arguments: Any, **named: Any) -> Any:
         output = kind.__call__(self, logits, input_batch, *arguments, **named)
-        guard, end = self.personaguard, self.personaguard_end
-        if guard.endings and end is not None:
-            for row, engine_id in enumerate(input_batch.req_ids):
-                if guard.requests.is_ending(engine_id):
-                    output.sampled_token_ids[row] = end
+        self.personaguard.end(input_batch.req_ids, output.sampled_token_ids)
         return output
 
     return type(f"Guarded{kind.__name__}", (kind,), {"__call__": call})
