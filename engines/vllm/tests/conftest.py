@@ -36,10 +36,11 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2 as a hub folder."""
     from smollm2 import convert
 
-    source = os.environ.get(MODEL)
-    if source is None:
+    source = os.environ.get(MODEL, "")
+    if not source:
         pytest.skip(f"{MODEL} does not name SmolLM2's GGUF file; cargo xtask test vllm does")
-    target = Path(os.environ.get(f"{MODEL}_FOLDER", tmp_path_factory.mktemp("model") / "smollm2"))
+    folder = os.environ.get(f"{MODEL}_FOLDER")
+    target = Path(folder) if folder else tmp_path_factory.mktemp("model") / "smollm2"
     convert(Path(source), target)
     return target
 

@@ -1,6 +1,7 @@
 """The stock engine with the plugin, against transformers and against itself."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import asking
 import numpy as np
@@ -83,7 +84,7 @@ def test_steering_and_capping_have_the_effect_of_a_reference_forward(
         "positions": "response",
         "when": {"slot": 0, "at": "token", "above": 0.0},
     }
-    cases = [[steer], [steer, low], [everywhere], [gated]]
+    cases: list[list[dict]] = [[steer], [steer, low], [everywhere], [gated]]
     plans = [plan(1, *case) for case in cases]
     # All in one batch: each row follows its own plan.
     requests = [(prompt(40, seed=7), parameters(own)) for own in plans]
@@ -99,7 +100,7 @@ def test_steering_and_capping_have_the_effect_of_a_reference_forward(
 def test_the_last_token_of_an_answer_is_measured_by_asking_again(
     engine: Engine, vectors: list, reference: asking.Reference
 ) -> None:
-    change = {"slot": 4, "add": 1.5, "positions": "response"}
+    change: dict = {"slot": 4, "add": 1.5, "positions": "response"}
     tokens = prompt(40, seed=61)
     [answer] = ask(engine, [(tokens, parameters(plan(1, change)))])
     fed = tokens + list(answer.token_ids)
@@ -220,7 +221,7 @@ def test_the_plugin_connects_again(engine: Engine, vectors: list) -> None:
     assert len(engine.sidecar.told(own["id"])) == 12
 
 
-def _changing(case: list[dict], given: list, length: int) -> object:
+def _changing(case: list[dict], given: list, length: int) -> Any:
     """The changes of a plan as the definitions of steering and capping have them."""
 
     def change(layer: int, stream: np.ndarray) -> np.ndarray:

@@ -154,7 +154,8 @@ def _table() -> Table:
 @given(_batches(), st.booleans())
 def test_rows_are_read_and_changed_as_defined(batch: tuple, apart: bool) -> None:
     table = _table()
-    _check(_Model(table.buffers), table, *batch, apart)
+    plans, shapes = batch
+    _check(_Model(table.buffers), table, plans, shapes, apart)
 
 
 def test_a_compiled_graph_follows_what_is_written_later() -> None:
@@ -164,11 +165,12 @@ def test_a_compiled_graph_follows_what_is_written_later() -> None:
     steer = Change(1, Positions.RESPONSE, 1.5)
     cap = Change(3, Positions.ALL, None, -0.5, 0.5)
     gated = Change(4, Positions.RESPONSE, -2.0, gate=Gate(2, False, 0.0))
-    for plans, shapes in [
+    cases: list[tuple[list, list]] = [
         ([[]], [(0, 4, 4)]),
         ([[steer], [], [cap]], [(3, 3, 4), (0, 5, 5), (0, 6, 3)]),
         ([[gated, cap], [steer, cap]], [(8, 1, 6), (2, 1, 2)]),
-    ]:
+    ]
+    for plans, shapes in cases:
         _check(model, table, plans, shapes, True)
         for line in range(len(plans)):
             table.remove(line)
