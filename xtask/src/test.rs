@@ -22,9 +22,9 @@ use summary::Summary;
 /// Run every test: format, structure, Python scripts, alerting rules, licences, lints, unit tests,
 /// the plugin in vLLM, charts, and the end-to-end tests on a local cluster of their own.
 ///
-/// The first run takes about 45 minutes on 2 cores, most of it for building Kubernetes and
-/// Personaguard; what was built and installed is kept (vLLM for processors: 6 GB). The end-to-end tests need root. Every step runs, also
-/// after one that failed.
+/// The first run takes about 75 minutes on 2 cores, most of it for building Kubernetes and
+/// Personaguard; what was built and installed is kept (vLLM for processors: 6 GB). The end-to-end
+/// tests need root. Every step runs, also after one that failed.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Run these steps only; can be given several times.

@@ -20,8 +20,8 @@ fn with(folder: &Path, more: impl FnOnce(&mut Writer)) -> Result<Model, LoadErro
 }
 
 /// Loads a small model of this shape.
-fn shape(folder: &Path, shape: Shape) -> Result<Model, LoadError> {
-    bytes(folder, &tiny(&shape, 19).file)
+fn shape(folder: &Path, shape: &Shape) -> Result<Model, LoadError> {
+    bytes(folder, &tiny(shape, 19).file)
 }
 
 /// Loads a small OLMo 3 that says which blocks have a window.
@@ -109,16 +109,16 @@ pub const TABLE: Table = &[
         let qwen = tiny_with(&Shape::of("qwen3"), 19, |w| w.int("qwen3.expert_count", 8));
         bytes(folder, &qwen.file)
     }),
-    ("mixtral", |folder| shape(folder, Shape::of("mixtral"))),
+    ("mixtral", |folder| shape(folder, &Shape::of("mixtral"))),
     ("experts_apart", |folder| {
-        shape(folder, Shape { stored: Stored::ExpertsApart, ..Shape::of("mixtral") })
+        shape(folder, &Shape { stored: Stored::ExpertsApart, ..Shape::of("mixtral") })
     }),
     ("gate_and_up_of_experts", |folder| {
-        shape(folder, Shape { stored: Stored::ExpertsTogether, ..Shape::of("qwen3moe") })
+        shape(folder, &Shape { stored: Stored::ExpertsTogether, ..Shape::of("qwen3moe") })
     }),
-    ("gpt_oss", |folder| shape(folder, Shape { mxfp4: true, ..Shape::of("gpt-oss") })),
+    ("gpt_oss", |folder| shape(folder, &Shape { mxfp4: true, ..Shape::of("gpt-oss") })),
     ("further_biases", |folder| {
-        shape(folder, Shape { biases: true, further_biases: true, ..Shape::of("llama") })
+        shape(folder, &Shape { biases: true, further_biases: true, ..Shape::of("llama") })
     }),
     ("list_of_windows", |folder| windows(folder, &[1, 1, 0])),
     ("unusual_list_of_windows", |folder| windows(folder, &[0, 1, 1])),
@@ -144,7 +144,7 @@ pub const TABLE: Table = &[
     }),
     ("scale_that_is_no_number", |folder| {
         let shape = Shape { mxfp4: true, ..Shape::of("gpt-oss") };
-        let mut file = tiny(&shape, 19).file;
+        let mut file = tiny(shape, 19).file;
         // The last tensor that is written is of the last block.
         let of_block = 17 * 2;
         let part = file

@@ -23,8 +23,8 @@ fn with(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> Loaded {
 }
 
 /// Loads a small model of this shape, in two shards.
-fn shape(folder: &Path, shape: Shape, dtype: Dtype) -> Loaded {
-    let made = hf::folder(&mut tiny(&shape, 19), dtype, 2);
+fn shape(folder: &Path, shape: &Shape, dtype: Dtype) -> Loaded {
+    let made = hf::folder(&mut tiny(shape, 19), dtype, 2);
     copy(made.path(), folder);
     load(folder)
 }
@@ -112,10 +112,12 @@ pub const TABLE: Table = &[
         copy(made.path(), folder);
         load(folder)
     }),
-    ("mixtral", |folder| shape(folder, Shape::of("mixtral"), Dtype::Bf16)),
-    ("qwen2_moe", |folder| shape(folder, Shape::of("qwen2moe"), Dtype::Bf16)),
-    ("gpt_oss", |folder| shape(folder, Shape { mxfp4: true, ..Shape::of("gpt-oss") }, Dtype::Bf16)),
-    ("gpt_oss_in_half_precision", |folder| shape(folder, Shape::of("gpt-oss"), Dtype::Bf16)),
+    ("mixtral", |folder| shape(folder, &Shape::of("mixtral"), Dtype::Bf16)),
+    ("qwen2_moe", |folder| shape(folder, &Shape::of("qwen2moe"), Dtype::Bf16)),
+    ("gpt_oss", |folder| {
+        shape(folder, &Shape { mxfp4: true, ..Shape::of("gpt-oss") }, Dtype::Bf16)
+    }),
+    ("gpt_oss_in_half_precision", |folder| shape(folder, &Shape::of("gpt-oss"), Dtype::Bf16)),
     ("names_behind_a_prefix", |folder| {
         folder_at(folder);
         change_tensors(folder, |name, value| Some((format!("_orig_mod.{name}"), value)));
