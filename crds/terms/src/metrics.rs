@@ -53,6 +53,10 @@ pub mod sidecar {
     pub const REQUESTS_WAITING: &str = "personaguard_requests_waiting";
     /// Counter {result: accepted, rejected, failed}: pushes to the operator.
     pub const REPORTS: &str = "personaguard_report_pushes_total";
+    /// Counter: requests that reached the engine past the sidecar, in placement Engine.
+    pub const ENGINE_FOREIGN: &str = "personaguard_engine_foreign_requests_total";
+    /// Counter: messages of the plugin in the engine that were lost, in placement Engine.
+    pub const ENGINE_DROPPED: &str = "personaguard_engine_dropped_messages_total";
     /// Counter {result: applied, rejected}: changes of the config folder.
     pub const CONFIG_RELOADS: &str = "personaguard_config_reloads_total";
 }

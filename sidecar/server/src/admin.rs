@@ -56,8 +56,8 @@ async fn healthz() -> Response {
 async fn readyz(State(admin): State<Admin>) -> Response {
     let state = admin.app.snapshot();
     let (status, body) = match &state.model {
-        ModelState::Ready(active) => {
-            (StatusCode::OK, json!({ "status": "ready", "model": active.name }))
+        ModelState::Ready(served) => {
+            (StatusCode::OK, json!({ "status": "ready", "model": served.in_force().name }))
         }
         ModelState::Failed(failure)
             if admin.proxies && state.failure_policy == Some(FailurePolicy::Open) =>

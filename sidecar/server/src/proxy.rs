@@ -1,9 +1,9 @@
-//! Placement Proxy: in front of another model server.
+//! Placements Proxy and Engine: in front of another model server.
 //!
 //! Every request is forwarded. What it is for, its path says ([`path`]):
 //! - A model writes the answer, in an API that is read here. The response is scored by
-//!   teacher-forced passes of the same model, and judged by the same plan as in placement Serve. No
-//!   policy: bytes pass both ways, nothing is read ([`forward`]). Nothing has to wait: bytes pass
+//!   teacher-forced passes of the same model, or by the plugin in the engine that writes it
+//!   ([`scoring`]), and judged by the same plan as in placement Serve. No policy: bytes pass both ways, nothing is read ([`forward`]). Nothing has to wait: bytes pass
 //!   at once, a copy of the text is scored afterwards ([`observed`]). A policy enforces: text waits
 //!   until it was scored, and nothing but text and what says nothing leaves ([`held`], [`stream`],
 //!   [`whole`]).
@@ -26,17 +26,23 @@ mod guarded;
 mod headers;
 mod held;
 mod keep_alive;
+mod last_token;
+mod linked;
+mod measured;
 mod names;
 mod observed;
 mod passive;
 mod path;
 mod request;
 mod respond;
+mod row_scorer;
 mod scored_text;
 mod scorer;
+mod scoring;
 mod shape;
 mod stream;
 mod timeouts;
+mod token_count;
 mod transcript;
 mod unguarded;
 mod unknown;
@@ -96,8 +102,11 @@ async fn quiet(
     passive: Option<Passive>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let holds_back = match context.app.active_model() {
-        Some(active) => active.plan.holds_back() || active.plan.refuses_unscorable(),
+    let holds_back = match context.app.served() {
+        Some(served) => {
+            let plan = &served.in_force().plan;
+            plan.holds_back() || plan.refuses_unscorable()
+        }
         None => context.app.snapshot().failure_policy != Some(FailurePolicy::Open),
     };
     match passive {

@@ -39,7 +39,8 @@ pub fn replay(options: &Replay, mut print: impl FnMut(&str)) -> Result<(), Repla
         identity: None,
     };
     let config = config::load(&source).map_err(ReplayError::Config)?;
-    let scorer = Scorer::load(&config).map_err(ReplayError::Model)?;
+    let file = config.weight_file().map_err(ReplayError::Config)?;
+    let scorer = Scorer::load(&config, file).map_err(ReplayError::Model)?;
     let mut recorded = options.audit.as_deref().map(Recorded::read).transpose()?;
     for conversation in conversations(&options.conversations)? {
         let id = &conversation.response_id;

@@ -2,10 +2,11 @@
 
 use crate::audit::Logs;
 use crate::config::Source;
+use crate::engine_link::{EngineLink, EngineSocket};
 use crate::http::{Limits, listen};
 use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
-use crate::runtime::{AppState, ModelReloader, WeightsHub, watch_memory};
+use crate::runtime::{AppState, Linker, ModelReloader, WeightsHub, watch_memory};
 use crate::{admin, chat, connections};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +30,25 @@ pub struct Setup {
     pub admin: Option<TcpListener>,
     /// Where reports go.
     pub reports: Option<ReportTarget>,
-    /// In placement Proxy: the server behind this one.
-    pub upstream: Option<(Upstream, Timeouts)>,
+    /// Who writes the answers, and where their scores come from.
+    pub placement: Placement,
     /// Logs on disk.
     pub logs: Logs,
     /// Limits on requests.
     pub limits: Limits,
     /// Time for running requests to end when the sidecar stops.
     pub grace: Duration,
+}
+
+/// Who writes the answers, and where their scores come from.
+#[derive(Debug)]
+pub enum Placement {
+    /// Our own engine does both.
+    Serve,
+    /// Another server writes, our own engine scores.
+    Proxy(Upstream, Timeouts),
+    /// Another server writes, and the plugin in it, which connects to this socket, scores.
+    Engine(Upstream, Timeouts, EngineSocket),
 }
 
 /// A running sidecar.
@@ -53,24 +65,43 @@ impl Sidecar {
     /// Starts all parts. The sockets answer at once; the model is loaded meanwhile.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
-        let Setup { source, weights, api, admin, reports, upstream, logs, limits, grace } = setup;
+        let Setup { source, weights, api, admin, reports, placement, logs, limits, grace } = setup;
         let app = Arc::new(AppState::new(logs));
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
-        let proxies = upstream.is_some();
-        let port = upstream.as_ref().and_then(|(upstream, _)| upstream.port());
-        let router = match upstream {
-            None => chat::router(Arc::clone(&app), limits),
-            Some((upstream, times)) => proxy::router(Arc::clone(&app), limits, &upstream, times),
+        let proxies = !matches!(placement, Placement::Serve);
+        let port = match &placement {
+            Placement::Serve => None,
+            Placement::Proxy(upstream, _) | Placement::Engine(upstream, ..) => upstream.port(),
         };
+        let mut background =
+            vec![tokio::spawn(watch_memory(Arc::clone(&app), stop_background.clone()))];
+        let router = match &placement {
+            Placement::Serve => chat::router(Arc::clone(&app), limits),
+            Placement::Proxy(upstream, times) | Placement::Engine(upstream, times, _) => {
+                proxy::router(Arc::clone(&app), limits, upstream, *times)
+            }
+        };
+        match placement {
+            Placement::Serve | Placement::Proxy(..) => {
+                let reloader = ModelReloader::new(Arc::clone(&app), source, weights);
+                background.push(tokio::spawn(reloader.run(stop_background.clone())));
+            }
+            Placement::Engine(_, _, socket) => {
+                let link = Arc::new(EngineLink::default());
+                let linker = Linker::new(Arc::clone(&app), Arc::clone(&link), source);
+                background.push(tokio::spawn(linker.run(stop_background.clone())));
+                let counts = Arc::clone(&app);
+                let on_counted = move |foreign, dropped| counts.passed_by(foreign, dropped);
+                let serve = socket.serve(link, on_counted, stop_background.clone());
+                background.push(tokio::spawn(serve));
+            }
+        }
         let mut listeners = vec![tokio::spawn(listen(api, router, limits, stop.clone(), grace))];
         if let Some(admin) = admin {
             let router = admin::router(Arc::clone(&app), proxies);
             let listen = listen(admin, router, limits, stop.clone(), ADMIN_GRACE);
             listeners.push(tokio::spawn(listen));
         }
-        let reloader = ModelReloader::new(Arc::clone(&app), source, weights);
-        let mut background = vec![tokio::spawn(reloader.run(stop_background.clone()))];
-        background.push(tokio::spawn(watch_memory(Arc::clone(&app), stop_background.clone())));
         if let Some(target) = reports {
             let pusher = reports_of(&app, target);
             background.push(tokio::spawn(pusher.run(stop_background.clone())));

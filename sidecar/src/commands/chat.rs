@@ -9,7 +9,7 @@ use client::{Client, Turn};
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
 use personaguard_server::runtime::ModelState;
-use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_server::sidecar::{Placement, Setup, Sidecar};
 use personaguard_server::telemetry::{LogFormat, init_logs};
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
         api,
         admin: None,
         reports: None,
-        upstream: None,
+        placement: Placement::Serve,
         logs: Default::default(),
         limits: Limits::default(),
         grace: Duration::from_secs(1),
@@ -101,9 +101,11 @@ async fn serve(folder: PathBuf, model_file: Option<PathBuf>) -> anyhow::Result<(
     loop {
         let state = states.borrow_and_update().clone();
         match (&state.model, &state.config_error) {
-            (ModelState::Ready(active), _) => {
+            (ModelState::Ready(served), _) => {
                 spinner.finish_and_clear();
-                for refused in active.plan.policies.iter().flat_map(|policy| &policy.refused) {
+                for refused in
+                    served.in_force().plan.policies.iter().flat_map(|policy| &policy.refused)
+                {
                     eprintln!("{} is not measured: {}", refused.vector, refused.failure.message);
                 }
                 return Ok((sidecar, url));

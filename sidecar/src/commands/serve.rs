@@ -7,11 +7,12 @@ use personaguard_hub::Wanted;
 use personaguard_ops::listen;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
+use personaguard_server::engine_link::EngineSocket;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;
 use personaguard_server::runtime::WeightsHub;
-use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_server::sidecar::{Placement, Setup, Sidecar};
 use personaguard_server::telemetry::{self, init_logs, traces};
 use personaguard_terms::names;
 use std::net::SocketAddr;
@@ -37,6 +38,11 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 ///   personaguard serve --config ./policy --model ./model.gguf --upstream http://127.0.0.1:8000 \
 ///     --listen 0.0.0.0:8790
+///
+/// In front of vLLM with the plugin personaguard-vllm, without weights of its own:
+///
+///   personaguard serve --config ./policy --upstream http://127.0.0.1:8000 \
+///     --engine-socket /run/personaguard/engine.sock --listen 0.0.0.0:8790
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
@@ -45,6 +51,16 @@ pub(crate) struct Options {
     /// that change activations.
     #[arg(long, env = "PERSONAGUARD_UPSTREAM", value_name = "URL")]
     upstream: Option<Upstream>,
+    /// With --upstream: the server is vLLM with the plugin personaguard-vllm, which connects to
+    /// this Unix socket. It measures and steers its own answers; no weights are loaded here.
+    #[arg(
+        long,
+        env = "PERSONAGUARD_ENGINE_SOCKET",
+        value_name = "FILE",
+        requires = "upstream",
+        conflicts_with = "model"
+    )]
+    engine_socket: Option<PathBuf>,
     /// With --upstream: longest time in seconds without a byte from that server, after which the
     /// answer counts as failed.
     #[arg(
@@ -215,6 +231,17 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         conversations: log(options.conversation_log.as_ref())?,
     };
     let weights = weights_hub(&options)?;
+    let times = Timeouts {
+        upstream: Duration::from_secs(options.upstream_timeout_seconds),
+        score: Duration::from_secs(options.score_deadline_seconds),
+    };
+    let placement = match (options.upstream, options.engine_socket) {
+        (None, _) => Placement::Serve,
+        (Some(upstream), None) => Placement::Proxy(upstream, times),
+        (Some(upstream), Some(path)) => {
+            Placement::Engine(upstream, times, EngineSocket::bind(&path)?)
+        }
+    };
     let setup = Setup {
         source: Source {
             folder: options.config.clone(),
@@ -230,14 +257,7 @@ async fn serve(options: Options) -> anyhow::Result<()> {
             token_file: options.token_file,
             ca_file: options.config.join(names::CA_FILE),
         }),
-        upstream: options.upstream.map(|upstream| {
-            let seconds = Duration::from_secs;
-            let (upstream_time, score) = (
-                seconds(options.upstream_timeout_seconds),
-                seconds(options.score_deadline_seconds),
-            );
-            (upstream, Timeouts { upstream: upstream_time, score })
-        }),
+        placement,
         limits: Limits {
             body_bytes: options.max_body_bytes,
             connections: options.max_connections,

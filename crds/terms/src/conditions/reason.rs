@@ -288,6 +288,15 @@ reasons! {
     MODEL_UNSUPPORTED = "ModelUnsupported" on [READY(PersonaModel)]:
         "The architecture of the model, or one of its settings, is not supported.",
         "See [weights](operations.md#weights).";
+    ENGINE_NOT_CONNECTED = "EngineNotConnected" on [READY(PersonaModel)]:
+        "Placement Engine: the plugin in the model server has not connected to the sidecar, or has \
+         not acknowledged the vectors.",
+        "Start the model server with the plugin and the sidecar's socket; its log says whether the \
+         plugin was loaded.";
+    ENGINE_REFUSES = "EngineRefuses" on [READY(PersonaModel)]:
+        "Placement Engine: the plugin in the model server cannot measure what the policies ask \
+         for.",
+        "Do what the message says: fewer layers or traits, or the plugin's own settings.";
 
     // Data sets.
     SCREENING = "Screening" on [COMPLETE]:

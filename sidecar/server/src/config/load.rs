@@ -33,7 +33,7 @@ fn load_once(source: &Source) -> Result<Config, ConfigError> {
     let mut config = if folder.join(names::CONFIG_FILE).exists() {
         mounted::load(&folder, source.identity.as_deref())?
     } else {
-        manifests::load(&folder, source.model_file.as_deref())?
+        manifests::load(&folder)?
     };
     if let Some(labels) = &source.labels {
         let labels = labels::read(labels)?;
@@ -41,7 +41,7 @@ fn load_once(source: &Source) -> Result<Config, ConfigError> {
         config.guard.unresolved.retain(|policy| policy.selects(&labels));
     }
     if let Some(file) = &source.model_file {
-        config.model_file.clone_from(file);
+        config.model_file = Ok(file.clone());
     }
     Ok(config)
 }

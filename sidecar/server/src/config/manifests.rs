@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Reads a folder of manifests: one PersonaModel, and the vectors and policies that name it.
-pub(super) fn load(folder: &Path, model_file: Option<&Path>) -> Result<Config, ConfigError> {
+pub(super) fn load(folder: &Path) -> Result<Config, ConfigError> {
     let Manifests { models, vectors, policies } = read(folder)?;
     let [model] = models.as_slice() else {
         return Err(ConfigError::Rejected(format!(
@@ -45,22 +45,14 @@ pub(super) fn load(folder: &Path, model_file: Option<&Path>) -> Result<Config, C
     }
     let vectors = resolution.values.into_iter().map(|(name, values)| (name, Ok(Arc::from(values))));
     Ok(Config {
-        model_file: weight_file(folder, model, model_file)?,
+        model_file: weight_file(folder, model),
         guard: resolution.config,
         vectors: vectors.collect(),
     })
 }
 
-/// The weight file: the one given, or the one in the folder with the file name of the model's
-/// source.
-fn weight_file(
-    folder: &Path,
-    model: &PersonaModel,
-    given: Option<&Path>,
-) -> Result<PathBuf, ConfigError> {
-    if let Some(file) = given {
-        return Ok(file.to_owned());
-    }
+/// The weight file in the folder with the file name of the model's source; else what to do.
+fn weight_file(folder: &Path, model: &PersonaModel) -> Result<PathBuf, String> {
     let source = &model.spec.source;
     let path = source.path();
     let beside = Path::new(&path).file_name().map(|name| folder.join(name));
@@ -78,8 +70,6 @@ fn weight_file(
                 )
             },
         );
-        ConfigError::Rejected(format!(
-            "the manifests do not say where the weights are on this computer: {todo}"
-        ))
+        format!("the manifests do not say where the weights are on this computer: {todo}")
     })
 }

@@ -23,7 +23,7 @@ pub(super) fn load(folder: &Path, identity: Option<&str>) -> Result<Config, Conf
     let guard = GuardConfig::from_yaml(&bytes)
         .map_err(|error| ConfigError::Invalid { path, message: error.to_string() })?;
     let vectors = read_vectors(folder.join(vectors), &guard)?;
-    let model_file = folder.join(&guard.model.file);
+    let model_file = Ok(folder.join(&guard.model.file));
     Ok(Config { guard, vectors, model_file })
 }
 

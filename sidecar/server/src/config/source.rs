@@ -1,8 +1,9 @@
 //! Where a config comes from, and what it is once it was read.
 
+use super::error::ConfigError;
 use personaguard_guard::Vectors;
 use personaguard_wire::GuardConfig;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -25,6 +26,17 @@ pub struct Config {
     pub guard: GuardConfig,
     /// The values of the vectors.
     pub vectors: Vectors,
+    /// The weight file; or what to do where the folder does not say it. A model that another engine
+    /// runs needs none here.
+    pub model_file: Result<PathBuf, String>,
+}
+
+impl Config {
     /// The weight file.
-    pub model_file: PathBuf,
+    ///
+    /// # Errors
+    /// Nobody says where it is.
+    pub fn weight_file(&self) -> Result<&Path, ConfigError> {
+        self.model_file.as_deref().map_err(|todo| ConfigError::Rejected(todo.clone()))
+    }
 }

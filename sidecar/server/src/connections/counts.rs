@@ -38,6 +38,19 @@ impl ConnectionCounts {
         before.iter().zip(after).any(|(before, after)| *before == 0 && after > 0)
     }
 
+    /// Requests reached the app past the sidecar, as the app itself has seen. Returns whether the
+    /// count rose from zero.
+    pub(crate) fn passed_by(&self, requests: u64) -> bool {
+        let mut kinds = self.lock();
+        let [_, past_sidecar] = &mut *kinds;
+        let before = past_sidecar.count();
+        let requests = usize::try_from(requests).unwrap_or(usize::MAX).min(MAX_COUNTED);
+        past_sidecar.ended.extend(std::iter::repeat_n(Instant::now(), requests));
+        let excess = past_sidecar.ended.len().saturating_sub(MAX_COUNTED);
+        past_sidecar.ended.drain(..excess);
+        before == 0 && requests > 0
+    }
+
     /// The counts for a report.
     pub(crate) fn read(&self) -> Connections {
         let [app, past_sidecar] = self.lock().each_ref().map(Kind::count);

@@ -5,7 +5,7 @@ use super::scored_text::ScoredText;
 use crate::openai::Usage;
 use crate::session::{Exchange, Record, SectionReader};
 use crate::telemetry::labels::Outcome;
-use personaguard_guard::{Decision, Sentences, Stop, UnscoredReason};
+use personaguard_guard::{Decision, Section, Sentences, Stop, UnscoredReason};
 use personaguard_model::Score;
 use serde_json::Value;
 use std::sync::Arc;
@@ -50,6 +50,10 @@ pub(super) struct ScoredChoice {
     is_ended: bool,
     /// Nothing more is scored, and the failure policy lets it pass.
     is_open: bool,
+    /// Its tokens come measured, and not all of them have.
+    awaits_rows: bool,
+    /// Its tokens, where the engine that measures them tells them.
+    told_tokens: Option<Vec<u32>>,
     outcome: Outcome,
     /// Messages and tokens of the prompt, where the conversation is to be logged.
     prompt: Option<(Vec<Value>, Vec<u32>)>,
@@ -72,6 +76,8 @@ impl ScoredChoice {
             is_complete: false,
             is_ended: false,
             is_open,
+            awaits_rows: false,
+            told_tokens: None,
             outcome: Outcome::Stop,
             prompt: None,
         }
@@ -192,6 +198,56 @@ impl ScoredChoice {
         self.settle();
     }
 
+    /// Its tokens are measured by the engine that writes them.
+    pub(super) fn expect_rows(&mut self) {
+        self.awaits_rows = true;
+    }
+
+    /// Whether anything of it is still to be scored.
+    pub(super) fn awaits(&self) -> bool {
+        !self.is_open && !self.is_ended && self.decision.stop().is_none()
+    }
+
+    /// Takes the projections at the last token of the prompt.
+    pub(super) fn measured_prompt(&mut self, tokens: usize, projections: &[f32]) {
+        (self.is_prompted, self.prompt_tokens) = (true, tokens);
+        self.decision.add_prompt(projections);
+        self.settle();
+    }
+
+    /// Takes the projections at the next token, and the byte that its text reaches to at most,
+    /// where that is known.
+    pub(super) fn measured_token(&mut self, projections: &[f32], reach: Option<usize>) {
+        if self.decision.stop().is_none() {
+            let section = reach.map_or(Section::Unknown, |end| self.sections.section(end));
+            if reach.is_some() && self.sections.has_reasoned() {
+                self.decision.set_reasoning();
+            }
+            self.decision.add_token(projections, section);
+            self.judged += 1;
+        }
+        self.settle();
+    }
+
+    /// The text up to byte `to` is of the first `tokens`, which were all judged.
+    pub(super) fn measured_text(&mut self, to: usize, tokens: usize) {
+        let new = tokens.saturating_sub(self.text.tokens().len());
+        self.text.advance(to, &vec![0; new], &[]);
+        self.settle();
+    }
+
+    /// All of its tokens were judged.
+    pub(super) fn measured_all(&mut self, tokens: usize, told: Option<Vec<u32>>) {
+        self.measured_text(self.text.len(), tokens);
+        (self.awaits_rows, self.told_tokens, self.is_complete) = (false, told, true);
+        self.end();
+    }
+
+    /// Bytes of its text.
+    pub(super) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
     /// The rest cannot be scored.
     pub(super) fn fail(&mut self, fault: UnscoredReason) {
         self.decision.fail(fault);
@@ -203,6 +259,7 @@ impl ScoredChoice {
         if self.is_complete
             && self.is_prompted
             && self.text.is_scored()
+            && !self.awaits_rows
             && self.decision.stop().is_none()
         {
             self.decision.finish();
@@ -288,10 +345,15 @@ impl ScoredChoice {
         };
         let tokens = self.text.tokens();
         if let Some((messages, prompt)) = self.prompt.take() {
+            let told = self.told_tokens.as_deref().unwrap_or(match self.awaits_rows {
+                // Only how many there are is known.
+                true => &[],
+                false => tokens,
+            });
             let exchange = Exchange {
                 messages,
                 prompt,
-                tokens: tokens[..self.judged.min(tokens.len())].to_vec(),
+                tokens: told[..self.judged.min(told.len())].to_vec(),
                 text: self.text.scored_text().to_owned(),
             };
             self.record.exchange(exchange, &self.decision);

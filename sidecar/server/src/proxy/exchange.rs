@@ -2,7 +2,7 @@
 
 use super::answer::Naming;
 use super::headers::Asked;
-use super::scorer::Scorer;
+use super::scoring::Scorer;
 use super::transcript::Transcript;
 use crate::http::BodyBudget;
 use std::time::Duration;

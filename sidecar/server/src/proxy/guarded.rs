@@ -9,13 +9,15 @@ use super::headers::Asked;
 use super::path::Api;
 use super::request::ProxiedRequest;
 use super::respond::respond;
-use super::scorer::Scorer;
+use super::scorer::PassScorer;
+use super::scoring::Scorer;
 use super::transcript::{PromptContext, Transcript};
-use super::{unguarded, whole};
+use super::{linked, unguarded, whole};
 use crate::http::{ApiError, Received, discard, is_encoded, receive};
-use crate::runtime::ActiveModel;
+use crate::runtime::{ActiveModel, Served};
 use crate::session::{SectionReader, begun, decide, not_ready, overrides_only, system_prompt_key};
 use crate::telemetry::traces::chat_span;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -30,10 +32,13 @@ pub(super) async fn answer(
     api: Api,
     request: Request,
 ) -> Result<Response, ApiError> {
-    match context.app.active_model() {
+    match context.app.served() {
         None => unready(context, request).await,
-        Some(active) if active.plan.policies.is_empty() => context.forwarder.send(request).await,
-        Some(active) => guarded(context, api, active, request).await,
+        Some(served) if served.in_force().plan.policies.is_empty() => {
+            context.forwarder.send(request).await
+        }
+        Some(Served::Own(active)) => guarded(context, api, active, request).await,
+        Some(Served::Linked(linked)) => linked::answer(context, api, linked, request).await,
     }
 }
 
@@ -115,7 +120,7 @@ async fn guarded(
     request.forget_text();
     let naming = Naming::new(api, request.model.clone().unwrap_or_else(|| active.name.clone()));
     let deadline = active.scoring_deadline.unwrap_or(context.timeouts.score);
-    let scorer = Scorer { active, prompts, per_prompt: request.n, deadline };
+    let scorer = PassScorer { active, prompts, per_prompt: request.n, deadline };
     if gates_prompt(transcript.plan()) {
         scorer.step(&mut transcript, true).await;
         match transcript.stop() {
@@ -138,7 +143,7 @@ async fn guarded(
     let bodies = context.limits.bodies;
     let exchange = GuardedExchange {
         transcript,
-        scorer,
+        scorer: Scorer::Passes(scorer),
         naming,
         expected,
         is_stream: request.stream,
@@ -151,11 +156,16 @@ async fn guarded(
 }
 
 fn read(api: Api, parts: &Parts, received: &Received) -> Result<ProxiedRequest, Unreadable> {
+    ProxiedRequest::read(api, readable(parts, received)?)
+}
+
+/// The body of a request, where it can be read.
+pub(super) fn readable<'a>(parts: &Parts, received: &'a Received) -> Result<&'a Bytes, Unreadable> {
     match received {
         Received::Whole(_) if is_encoded(&parts.headers) => {
             Err(Unreadable("the body is compressed (Content-Encoding)"))
         }
-        Received::Whole(bytes) => ProxiedRequest::read(api, bytes),
+        Received::Whole(bytes) => Ok(bytes),
         Received::TooLong(..) => Err(Unreadable(
             "the body is longer than spec.runtime.maxRequestBytes of the PersonaModel",
         )),
@@ -170,9 +180,14 @@ fn rewrite(
 ) {
     if let (Received::Whole(bytes), Ok(request)) = (received, request) {
         bytes.clone_from(&request.body);
-        parts.headers.remove(header::CONTENT_LENGTH);
-        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        is_json(parts);
     }
+}
+
+/// The body was written anew, as JSON.
+pub(super) fn is_json(parts: &mut Parts) {
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 }
 
 /// Whether the prompts leave room for an answer in the context of the model that scores.
@@ -206,7 +221,7 @@ async fn tokenize(
 }
 
 /// A request that cannot be scored: refused, or passed on and counted, as the policies say.
-async fn unscored(
+pub(super) async fn unscored(
     context: &Context,
     mut transcript: Transcript,
     Unreadable(why): Unreadable,

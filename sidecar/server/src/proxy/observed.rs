@@ -4,7 +4,7 @@
 use super::answer::{Naming, Part, is_last};
 use super::exchange::GuardedExchange;
 use super::forward::stalled;
-use super::scorer::Scorer;
+use super::scoring::Scorer;
 use super::transcript::Transcript;
 use crate::http::BodyGuard;
 use crate::http::sse::{Event, Splitter};
@@ -139,7 +139,7 @@ impl Tee {
     }
 
     fn end(&mut self, other: Option<Outcome>) {
-        let Some((mut transcript, scorer)) = self.work.take() else { return };
+        let Some((mut transcript, mut scorer)) = self.work.take() else { return };
         let missed = match &mut self.copy {
             Copy::Events(splitter) => {
                 let rest = splitter.rest();
@@ -158,7 +158,7 @@ impl Tee {
         // Without a runtime the process is at its end.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                while scorer.step(&mut transcript, true).await {}
+                scorer.finish(&mut transcript).await;
                 if let Some(fault) = missed {
                     transcript.fail(fault);
                 }

@@ -46,7 +46,7 @@ pub(super) async fn answer(
         return Ok(kept);
     }
     let text = if parts.status.is_success() {
-        let ours = context.app.active_model().map(|active| active.name.clone());
+        let ours = context.app.served().map(|served| served.in_force().name.clone());
         let is_known = |name: &str| ours.as_deref() == Some(name) || context.names.knows(name);
         filtered(passive, &bytes, &is_known).ok_or_else(unreadable)?
     } else {

@@ -4,6 +4,7 @@
 
 mod chat;
 mod completions;
+mod linked;
 mod loose;
 mod messages;
 mod responses;
@@ -12,6 +13,8 @@ use super::answer::{MAX_CHOICES, Unreadable};
 use super::path::Api;
 use crate::openai::lenient;
 use bytes::Bytes;
+pub(super) use linked::LinkedRequest;
+
 use chat::ChatPrompt;
 use completions::TextPrompt;
 use loose::{boolean, integer};

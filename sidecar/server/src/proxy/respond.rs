@@ -7,15 +7,19 @@ use crate::http::{ApiError, KEEP_ALIVE, is_encoded};
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
-use personaguard_guard::UnscoredReason;
+use personaguard_guard::{Stop, UnscoredReason};
+use std::pin::pin;
 
 pub(super) async fn respond(
     forwarder: &Forwarder,
     exchange: GuardedExchange,
     request: Request,
 ) -> Result<Response, ApiError> {
-    if !(exchange.is_stream && exchange.transcript.plan().holds_back()) {
+    if !exchange.transcript.plan().holds_back() {
         return finish(exchange, forwarder.send(request).await).await;
+    }
+    if !exchange.is_stream {
+        return whole(forwarder, exchange, request).await;
     }
     let forwarder = forwarder.clone();
     let mut answer = Box::pin(async move { forwarder.send(request).await });
@@ -23,6 +27,27 @@ pub(super) async fn respond(
         Ok(answer) => finish(exchange, answer).await,
         // It reads the prompt: the client's stream begins without it.
         Err(_) => Ok(early::response(async move { finish(exchange, answer.await).await })),
+    }
+}
+
+/// A response that comes when all of it is written: where it is scored meanwhile, a policy may stop
+/// it before.
+async fn whole(
+    forwarder: &Forwarder,
+    mut exchange: GuardedExchange,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut answer = pin!(forwarder.send(request));
+    loop {
+        tokio::select! {
+            answer = &mut answer => return finish(exchange, answer).await,
+            () = exchange.scorer.woken() => {}
+        }
+        while exchange.scorer.step(&mut exchange.transcript, false).await {}
+        // What was redacted keeps its beginning, which is still to come.
+        if matches!(exchange.transcript.stop(), Some(Stop::Blocked | Stop::Unscorable)) {
+            return whole::stopped(exchange).await;
+        }
     }
 }
 

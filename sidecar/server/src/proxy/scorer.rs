@@ -15,7 +15,7 @@ const PASS_TOKENS: usize = 128;
 /// Scores one answer. Passes over a growing conversation cost its new tokens only: the engine keeps
 /// what it computed.
 #[derive(Debug)]
-pub(super) struct Scorer {
+pub(super) struct PassScorer {
     pub(super) active: Arc<ActiveModel>,
     /// Tokens of each prompt: one, but for `completions` with several.
     pub(super) prompts: Vec<Vec<u32>>,
@@ -45,7 +45,7 @@ struct Pass {
     result: Result<Score, UnscoredReason>,
 }
 
-impl Scorer {
+impl PassScorer {
     /// Makes the passes that are due, for several choices together. False where none is.
     /// Cancel-safe: passes that were not finished changed nothing.
     pub(super) async fn step(&self, transcript: &mut Transcript, force: bool) -> bool {
@@ -82,6 +82,11 @@ impl Scorer {
             }
         }
         true
+    }
+
+    /// Tokens of all prompts.
+    pub(super) fn prompt_tokens(&self) -> usize {
+        self.prompts.iter().map(Vec::len).sum()
     }
 
     fn prompt(&self, due: Due) -> &[u32] {

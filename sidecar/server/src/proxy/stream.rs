@@ -7,7 +7,7 @@ use super::forward::stalled;
 use super::headers::{allowed, set_type};
 use super::held::HeldStream;
 use super::keep_alive::keep_alive;
-use super::scorer::Scorer;
+use super::scoring::Scorer;
 use crate::http::{ApiError, KEEP_ALIVE};
 use crate::telemetry::labels::Outcome;
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -109,7 +109,12 @@ impl Pump {
                 } else {
                     end
                 };
-                match timeout_at(until, upstream.next()).await {
+                let next = tokio::select! {
+                    biased;
+                    () = self.scorer.woken() => continue,
+                    next = timeout_at(until, upstream.next()) => next,
+                };
+                match next {
                     Ok(Some(Ok(bytes))) => {
                         self.last_heard = Instant::now();
                         self.held.push(&bytes);
@@ -132,6 +137,8 @@ impl Pump {
                         return Some(Ok(self.held.error(&error)));
                     }
                 }
+            } else if self.scorer.expects_more(&self.held.transcript) {
+                self.scorer.woken().await;
             } else {
                 // Everything came and was scored, and still something waits: that would be a bug,
                 // and nothing leaves.

@@ -3,6 +3,8 @@
 use super::answer::{self, ChoiceDelta, Finish, Naming, Part, TokenIds, Unreadable};
 use super::choice::{Release, ScoredChoice, TextSpan};
 use super::echo::Echo;
+use super::measured::Measured;
+use super::token_count::TokenCount;
 use crate::runtime::AppState;
 use crate::session::{Record, SectionReader};
 use crate::telemetry::labels::Outcome;
@@ -66,6 +68,8 @@ pub(super) struct Transcript {
     sections: SectionReader,
     /// Set once the server has shown that it can give the tokens of its text.
     knows_tokens: Arc<AtomicBool>,
+    /// The tokens behind the text, where the engine that writes it measures them.
+    count: Option<TokenCount>,
     bytes: usize,
     /// Why no choice can be scored, those to come included.
     failed: Option<UnscoredReason>,
@@ -83,6 +87,7 @@ impl Transcript {
             echo: Echo::default(),
             sections: SectionReader::undivided(),
             knows_tokens: Arc::default(),
+            count: None,
             bytes: 0,
             failed: None,
         };
@@ -170,6 +175,9 @@ impl Transcript {
         part: Part,
         payload: &mut Value,
     ) -> Result<Vec<(usize, TextSpan)>, Unreadable> {
+        if let Some(count) = &mut self.count {
+            count.read(part, payload);
+        }
         let first = self.choices.get(&0);
         let is_known = |text: &str| first.is_some_and(|choice| choice.has_said(text));
         let added = answer::read(naming, part, payload, &is_known)?;
@@ -180,7 +188,14 @@ impl Transcript {
         if added.iter().any(|added| added.token_ids != TokenIds::Unknown) {
             self.knows_tokens.store(true, Ordering::Relaxed);
         }
-        Ok(added.into_iter().map(|added| self.add(&added)).collect())
+        let spans = added.into_iter().map(|added| self.add(&added)).collect();
+        if let Some(count) = &mut self.count {
+            if self.choices.len() > 1 {
+                return Err(Unreadable("there are more answers than were asked for"));
+            }
+            count.mark(self.choices.get(&0).map_or(0, ScoredChoice::text_len));
+        }
+        Ok(spans)
     }
 
     fn add(&mut self, added: &ChoiceDelta) -> (usize, TextSpan) {
@@ -197,7 +212,37 @@ impl Transcript {
 
     /// Nothing more comes.
     pub(super) fn complete(&mut self) {
+        if let Some(count) = &mut self.count {
+            count.complete();
+        }
         self.choices.values_mut().for_each(ScoredChoice::complete);
+    }
+
+    /// Its only choice is measured, token by token, by the engine that writes it.
+    pub(super) fn expect_rows(&mut self, count: TokenCount) {
+        self.count = Some(count);
+        self.choice(0).expect_rows();
+    }
+
+    /// The tokens behind the text, where the engine that writes it measures them.
+    pub(super) fn count(&self) -> Option<&TokenCount> {
+        self.count.as_ref()
+    }
+
+    /// The same, to be told of what the server has not counted.
+    pub(super) fn count_mut(&mut self) -> Option<&mut TokenCount> {
+        self.count.as_mut()
+    }
+
+    /// Its choice with its tokens, where the engine that writes it measures them.
+    pub(super) fn measured(&mut self) -> Option<Measured<'_>> {
+        let choice = self.choices.get_mut(&0)?;
+        self.count.as_mut().map(|count| Measured { count, choice })
+    }
+
+    /// Whether it waits for the engine to measure more.
+    pub(super) fn awaits_rows(&self) -> bool {
+        self.count.is_some() && self.choices.get(&0).is_some_and(ScoredChoice::awaits)
     }
 
     /// The next passes to make, one for each choice; by `force` also those for a few words only.

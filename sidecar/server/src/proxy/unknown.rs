@@ -4,7 +4,7 @@ use super::context::Context;
 use super::passive::is_written;
 use super::unguarded;
 use crate::http::{ApiError, discard};
-use crate::runtime::{ActiveModel, AppState};
+use crate::runtime::{AppState, Served};
 use crate::session::not_ready;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -18,14 +18,15 @@ use std::sync::Arc;
 
 /// Refuses the request, or lets it pass and counts what a model seems to have written.
 pub(super) async fn answer(context: &Context, request: Request) -> Result<Response, ApiError> {
-    match context.app.active_model() {
+    let served = context.app.served();
+    match served.as_ref().map(|served| &served.in_force().plan) {
         None if context.app.snapshot().failure_policy != Some(FailurePolicy::Open) => {
             return Err(not_ready(&context.app));
         }
-        Some(active) if active.plan.policies.is_empty() => {
+        Some(plan) if plan.policies.is_empty() => {
             return context.forwarder.send(request).await;
         }
-        Some(active) if active.plan.refuses_unscorable() => {
+        Some(plan) if plan.refuses_unscorable() => {
             discard(request.into_body()).await;
             return Err(ApiError::request(
                 StatusCode::FORBIDDEN,
@@ -38,7 +39,7 @@ pub(super) async fn answer(context: &Context, request: Request) -> Result<Respon
                  `unscorableRequests: Pass` in the PersonaPolicy.",
             ));
         }
-        Some(active) if Decision::new(Arc::clone(&active.plan)).stop().is_some() => {
+        Some(plan) if Decision::new(Arc::clone(plan)).stop().is_some() => {
             return Err(ApiError::unscorable());
         }
         _ => {}
@@ -51,8 +52,8 @@ pub(super) async fn answer(context: &Context, request: Request) -> Result<Respon
 /// have written the answer all the same, it is counted.
 pub(super) async fn pass(context: &Context, request: Request) -> Result<Response, ApiError> {
     let response = context.forwarder.send(request).await?;
-    let is_guarded = |active: Arc<ActiveModel>| !active.plan.policies.is_empty();
-    Ok(match context.app.active_model().is_some_and(is_guarded) {
+    let is_guarded = |served: Served| !served.in_force().plan.policies.is_empty();
+    Ok(match context.app.served().is_some_and(is_guarded) {
         true => watched(&context.app, response, PASSIVE),
         false => response,
     })

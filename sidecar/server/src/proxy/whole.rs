@@ -7,7 +7,7 @@ use super::exchange::GuardedExchange;
 use super::forward::stalled;
 use super::headers::{allowed, set_type};
 use super::request::ProxiedRequest;
-use super::scorer::Scorer;
+use super::scorer::PassScorer;
 use super::stream::events;
 use super::transcript::Transcript;
 use crate::http::{ApiError, Broken, Patience, Received, collect};
@@ -47,7 +47,7 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
         exchange.transcript.fail(UnscoredReason::NotUnderstood);
     }
     exchange.transcript.complete();
-    while exchange.scorer.step(&mut exchange.transcript, true).await {}
+    exchange.scorer.finish(&mut exchange.transcript).await;
     if exchange.transcript.stop() == Some(Stop::Unscorable) {
         return refused(exchange);
     }
@@ -69,6 +69,21 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
         true => response,
         false => ApiError::unrecorded().into_response(),
     }
+}
+
+/// The response that a policy has stopped before it came.
+pub(super) async fn stopped(mut exchange: GuardedExchange) -> Result<Response, ApiError> {
+    exchange.transcript.close(None);
+    if exchange.transcript.stop() == Some(Stop::Unscorable) {
+        return Err(ApiError::unscorable());
+    }
+    if !exchange.transcript.settled().await {
+        return Err(ApiError::unrecorded());
+    }
+    let text = exchange.transcript.redaction(0).unwrap_or_default();
+    let prompt_tokens = exchange.scorer.prompt_tokens();
+    let body = whole(&exchange.naming, exchange.expected, &text, prompt_tokens);
+    Ok(axum::Json(body).into_response())
 }
 
 fn refused(mut exchange: GuardedExchange) -> Response {
@@ -111,14 +126,14 @@ pub(super) fn cut(
 pub(super) fn blocked(
     naming: Naming,
     request: &ProxiedRequest,
-    scorer: &Scorer,
+    scorer: &PassScorer,
     text: Option<&str>,
 ) -> Response {
     let choices = scorer.prompts.len() * request.n;
     if request.stream {
         return events(naming, choices, text);
     }
-    let prompt_tokens = scorer.prompts.iter().map(Vec::len).sum();
+    let prompt_tokens = scorer.prompt_tokens();
     let body = whole(&naming, choices, text.unwrap_or_default(), prompt_tokens);
     axum::Json(body).into_response()
 }

@@ -11,6 +11,7 @@ use personaguard_model::{
 use personaguard_terms::Layer;
 use personaguard_wire::Part;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 struct LoadedVector {
@@ -26,7 +27,7 @@ pub(super) struct Scorer {
 }
 
 impl Scorer {
-    pub(super) fn load(config: &Config) -> Result<Self, ScoringError> {
+    pub(super) fn load(config: &Config, file: &Path) -> Result<Self, ScoringError> {
         let served = &config.guard.model;
         let options = LoadOptions {
             context_length: Some(served.context_length as usize),
@@ -34,7 +35,7 @@ impl Scorer {
             expected_sha256: Some(served.sha256.to_string()),
             ..LoadOptions::default()
         };
-        let model = Model::load(&config.model_file, &options).map_err(ScoringError::Load)?;
+        let model = Model::load(file, &options).map_err(ScoringError::Load)?;
         let model = Arc::new(model);
         let options = EngineOptions { max_concurrent: 1, ..EngineOptions::default() };
         let engine = Engine::start(Arc::clone(&model), options).map_err(ScoringError::Start)?;

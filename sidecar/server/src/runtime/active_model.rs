@@ -1,45 +1,37 @@
-//! A model that serves under a plan.
+//! A model that our own engine runs, under a plan.
 
+use super::in_force::InForce;
 use super::interventions;
 use super::message::failure_of;
 use crate::config::Config;
-use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler};
+use personaguard_guard::ModelFacts;
 use personaguard_model::{Engine, Intervention, Tap};
 use personaguard_terms::Digest;
 use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A model that serves under a plan. A request keeps the one it began with.
+/// What is in force, with the engine that serves it, or scores what another server says.
 #[derive(Debug)]
 pub struct ActiveModel {
-    /// Name, as answers have it.
-    pub name: String,
-    /// Other names by which clients may ask for it.
-    pub aliases: Vec<String>,
-    /// Digest of the weight file.
-    pub digest: Digest,
+    pub(super) in_force: InForce,
     /// When the weights were loaded, in seconds since the epoch.
     pub created: i64,
     /// The engine.
     pub engine: Engine,
-    /// Longest request body in bytes, where the config says it.
-    pub max_request_bytes: Option<usize>,
-    /// Longest time for scoring one piece of a response, where the config says it.
-    pub scoring_deadline: Option<Duration>,
-    /// What is measured and enforced.
-    pub plan: Arc<Plan>,
-    /// The same for responses that no policy looks at.
-    pub unsampled_plan: Arc<Plan>,
-    /// Picks the policies that look at a response.
-    pub sampler: PolicySampler,
-    /// How far steering is reduced.
-    pub back_off: BackOff,
     /// The read-outs of the plan's vectors, in their order.
     pub taps: Arc<[Tap]>,
     /// The plan's steering and caps.
     pub interventions: Arc<[Intervention]>,
+}
+
+impl Deref for ActiveModel {
+    type Target = InForce;
+
+    fn deref(&self) -> &InForce {
+        &self.in_force
+    }
 }
 
 impl ActiveModel {
@@ -49,65 +41,16 @@ impl ActiveModel {
         let digest = Digest::try_from(model.digest().to_owned())
             .map_err(|error| failure_of(reason::WEIGHTS_INVALID, &error))?;
         let facts = ModelFacts {
-            digest: digest.clone(),
+            digest,
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
             hidden: model.hidden_size(),
         };
-        let plan = Plan::new(&config.guard, &config.vectors, &facts);
+        let in_force = InForce::new(config, &facts);
         // The plan has checked what these refuse.
-        let taps = interventions::taps(&plan)
+        let taps = interventions::taps(&in_force.plan)
             .map_err(|error| failure_of(reason::ARTIFACT_INVALID, &error))?;
-        let interventions = interventions::interventions(&plan)
+        let interventions = interventions::interventions(&in_force.plan)
             .map_err(|error| failure_of(reason::ARTIFACT_INVALID, &error))?;
-        let deadline = config.guard.model.scoring_deadline_seconds;
-        Ok(Self {
-            name: config.guard.model.name.clone(),
-            aliases: config.guard.model.aliases.clone(),
-            digest,
-            created,
-            max_request_bytes: config.guard.model.max_request_bytes.map(|bytes| bytes as usize),
-            scoring_deadline: deadline.map(|seconds| Duration::from_secs(seconds.into())),
-            unsampled_plan: Arc::new(plan.unsampled_plan()),
-            sampler: PolicySampler::default(),
-            back_off: BackOff::default(),
-            plan: Arc::new(plan),
-            taps,
-            interventions,
-            engine,
-        })
-    }
-
-    /// Whether clients may ask for it by this name.
-    pub(crate) fn is_called(&self, name: &str) -> bool {
-        self.names().any(|own| own == name)
-    }
-
-    /// The names by which clients may ask for it, its own first.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
-    }
-
-    /// Logs what is in force, and every policy and trait that is not.
-    pub(super) fn log(&self) {
-        for policy in &self.plan.policies {
-            if let Some(failure) = &policy.unresolved {
-                tracing::error!(
-                    policy = %policy.name, reason = %failure.reason,
-                    message_to_user = %failure.message, failure_policy = ?policy.failure_policy,
-                    "a policy is not enforced"
-                );
-            }
-            for refused in &policy.refused {
-                let failure = &refused.failure;
-                tracing::error!(
-                    policy = %policy.name, vector = %refused.vector, reason = %failure.reason,
-                    message_to_user = %failure.message, "a trait is not enforced"
-                );
-            }
-        }
-        tracing::info!(
-            model = %self.name, digest = %self.digest.short(),
-            policies = self.plan.policies.len(), traits = self.plan.rules.len(), "serving"
-        );
+        Ok(Self { in_force, created, taps, interventions, engine })
     }
 }

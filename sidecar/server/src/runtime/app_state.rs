@@ -3,12 +3,14 @@
 use super::active_model::ActiveModel;
 use super::message::clip;
 use super::model_state::{ModelState, Snapshot};
+use super::served::Served;
 use crate::audit::{self, Log, Logs};
 use crate::connections::ConnectionCounts;
 use crate::report::{Ledger, ProcessKey};
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::ReloadResult;
-use personaguard_wire::{AuditLog, LogHead, SidecarReport};
+use personaguard_terms::{FailurePolicy, Mode};
+use personaguard_wire::{AuditLog, GuardConfig, LogHead, SidecarReport};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -60,12 +62,21 @@ impl AppState {
         self.snapshot.subscribe()
     }
 
-    /// The model, if it serves.
+    /// What serves, if anything does.
+    #[must_use]
+    pub fn served(&self) -> Option<Served> {
+        match &self.snapshot.borrow().model {
+            ModelState::Ready(served) => Some(served.clone()),
+            ModelState::Loading | ModelState::Failed(_) => None,
+        }
+    }
+
+    /// The model, if our own engine runs it.
     #[must_use]
     pub fn active_model(&self) -> Option<Arc<ActiveModel>> {
-        match &self.snapshot.borrow().model {
-            ModelState::Ready(model) => Some(Arc::clone(model)),
-            ModelState::Loading | ModelState::Failed(_) => None,
+        match self.served()? {
+            Served::Own(active) => Some(active),
+            Served::Linked(_) => None,
         }
     }
 
@@ -83,6 +94,20 @@ impl AppState {
         let (bytes, limit) = engine.map_or((0, 0), |engine| (engine.kv_bytes(), engine.kv_limit()));
         self.metrics.process.set_kv_cache(bytes, limit);
         self.metrics.encode()
+    }
+
+    /// The plugin in the model server has seen requests that did not come from here, and lost
+    /// messages. Where no policy is in force, none passes anything by.
+    pub(crate) fn passed_by(&self, foreign: u64, dropped: u64) {
+        self.metrics.engine.count_dropped(dropped);
+        let guards = |served: Served| !served.in_force().plan.policies.is_empty();
+        if foreign == 0 || !self.served().is_none_or(guards) {
+            return;
+        }
+        self.metrics.engine.count_foreign(foreign);
+        if self.connections.passed_by(foreign) {
+            self.ledger.notify();
+        }
     }
 
     /// The id of this process.
@@ -109,9 +134,41 @@ impl AppState {
         }
     }
 
+    /// A config was read that is to be enforced: what happens to traffic until it is.
+    pub(super) fn expect(&self, config: &GuardConfig) {
+        let policy = failure_policy(config);
+        if self.snapshot.borrow().failure_policy != Some(policy) {
+            self.update(|snapshot| snapshot.failure_policy = Some(policy));
+        }
+    }
+
+    /// This serves from now on.
+    pub(super) fn put_in_force(&self, served: Served) {
+        let in_force = served.in_force();
+        in_force.log();
+        self.metrics.policies.apply(&in_force.plan);
+        self.ledger.apply(&in_force.plan);
+        let name = in_force.name.clone();
+        self.set_model(&name, ModelState::Ready(served));
+    }
+
+    /// How the model of this name stands.
+    pub(super) fn set_model(&self, name: &str, model: ModelState) {
+        if let ModelState::Failed(failure) = &model {
+            tracing::error!(
+                model = %name, reason = %failure.reason, error = %failure.message,
+                "the model is not served"
+            );
+        }
+        self.update(|snapshot| {
+            name.clone_into(&mut snapshot.model_name);
+            snapshot.model = model;
+        });
+    }
+
     pub(super) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         self.snapshot.send_modify(|snapshot| change(Arc::make_mut(snapshot)));
-        self.metrics.process.set_model_ready(self.active_model().is_some());
+        self.metrics.process.set_model_ready(self.served().is_some());
         self.ledger.notify();
     }
 
@@ -124,6 +181,13 @@ impl AppState {
         self.metrics.process.count_reload(ReloadResult::Rejected);
         self.update(|snapshot| snapshot.config_error = Some(clip(error)));
     }
+}
+
+/// The failure policy of all policies together. One in mode `Audit` changes nothing.
+fn failure_policy(config: &GuardConfig) -> FailurePolicy {
+    let enforced = config.policies.iter().filter(|policy| policy.mode == Mode::Enforce);
+    let unresolved = config.unresolved.iter().map(|policy| policy.failure_policy);
+    enforced.map(|policy| policy.failure_policy).chain(unresolved).max().unwrap_or_default()
 }
 
 /// Where the audit log stands.

@@ -1,6 +1,7 @@
 //! From a plan to what the engine reads from the residual stream, and what it does to it.
 
-use personaguard_guard::{Plan, PlannedCap, PlannedSteering};
+use super::planned_change::{ChangeKind, PlannedChange, planned_changes};
+use personaguard_guard::Plan;
 use personaguard_model::{self as model, Gate, GatePosition, Intervention, Tap, VectorError};
 use personaguard_terms::{Coefficient, ConditionAt, Layer, Positions};
 use std::sync::Arc;
@@ -13,39 +14,24 @@ pub fn taps(plan: &Plan) -> Result<Arc<[Tap]>, VectorError> {
     plan.vectors.iter().map(|vector| Tap::new(vector.layer.0 as usize, &vector.values)).collect()
 }
 
-/// A plan's steering, then its caps: caps at one layer apply after steering.
+/// A plan's steering, then its caps.
 ///
 /// # Errors
 /// If a vector is unfit. None in a plan is.
 pub fn interventions(plan: &Plan) -> Result<Arc<[Intervention]>, VectorError> {
-    let steering = plan.steering.iter().flat_map(|steering| {
-        let own = steering.at.is_empty().then(|| measured(plan, steering.vector));
-        let others = steering.at.iter().map(|at| (at.layer, &*at.values));
-        others.chain(own).map(|target| steer(steering, target))
-    });
-    steering.chain(plan.caps.iter().map(|planned| cap(plan, planned))).collect()
+    planned_changes(plan).map(intervention).collect()
 }
 
-/// Layer and values of a vector.
-type Target<'a> = (Layer, &'a [f32]);
-
-fn measured(plan: &Plan, vector: usize) -> Target<'_> {
-    (plan.vectors[vector].layer, &plan.vectors[vector].values)
-}
-
-fn steer(
-    planned: &PlannedSteering,
-    (layer, values): Target<'_>,
-) -> Result<Intervention, VectorError> {
-    let gate =
-        planned.gate.map(|planned| gate(planned.vector, planned.at, planned.above, planned.until));
-    steering(layer, values, planned.coefficient, planned.positions, gate)
-}
-
-fn cap(plan: &Plan, planned: &PlannedCap) -> Result<Intervention, VectorError> {
-    let at = planned.at.as_ref().map(|at| (at.layer, &*at.values));
-    let (layer, values) = at.unwrap_or_else(|| measured(plan, planned.vector));
-    capping(layer, values, planned.floor, planned.ceiling, planned.positions)
+fn intervention(change: PlannedChange<'_>) -> Result<Intervention, VectorError> {
+    let PlannedChange { layer, values, positions, kind } = change;
+    match kind {
+        ChangeKind::Steer(coefficient, planned) => {
+            let gate = planned
+                .map(|planned| gate(planned.vector, planned.at, planned.above, planned.until));
+            steering(layer, values, coefficient, positions, gate)
+        }
+        ChangeKind::Cap { floor, ceiling } => capping(layer, values, floor, ceiling, positions),
+    }
 }
 
 /// Adds a vector times a coefficient, while the gate is open.

@@ -1,10 +1,9 @@
 //! What is loaded and in force at one moment.
 
-use super::active_model::ActiveModel;
+use super::served::Served;
 use personaguard_terms::FailurePolicy;
 use personaguard_wire::PodState;
 use personaguard_wire::{Failure, ModelObservation, PolicyAcknowledgement};
-use std::sync::Arc;
 
 /// What is loaded and in force at one moment.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +27,7 @@ pub enum ModelState {
     #[default]
     Loading,
     /// It serves.
-    Ready(Arc<ActiveModel>),
+    Ready(Served),
     /// It cannot be served.
     Failed(Failure),
 }
@@ -38,7 +37,9 @@ impl Snapshot {
     pub(super) fn observation(&self) -> ModelObservation {
         let (state, digest, failure) = match &self.model {
             ModelState::Loading => (PodState::Loading, None, self.fetching.clone()),
-            ModelState::Ready(model) => (PodState::Ready, Some(model.digest.clone()), None),
+            ModelState::Ready(served) => {
+                (PodState::Ready, Some(served.in_force().digest.clone()), None)
+            }
             ModelState::Failed(failure) => (PodState::Failed, None, Some(failure.clone())),
         };
         ModelObservation { name: self.model_name.clone(), state, digest, failure }
@@ -48,7 +49,7 @@ impl Snapshot {
     pub(super) fn acknowledgements(&self) -> Vec<PolicyAcknowledgement> {
         match &self.model {
             ModelState::Loading | ModelState::Failed(_) => Vec::new(),
-            ModelState::Ready(model) => model.plan.acknowledgements(),
+            ModelState::Ready(served) => served.in_force().plan.acknowledgements(),
         }
     }
 }

@@ -5,34 +5,36 @@ mod retry;
 
 use super::active_model::ActiveModel;
 use super::app_state::AppState;
+use super::config_follower::{ConfigFollower, Followed};
 use super::fetching::WeightsHub;
 use super::model_state::ModelState;
+use super::served::Served;
 use super::weights::{LoadedWeights, WeightsKey};
-use crate::config::{self, Config, ConfigError, Fingerprint, Source};
+use crate::config::{Config, Source};
 use loading::{Loading, Outcome, finished};
-use personaguard_terms::{FailurePolicy, Mode, with_causes};
-use personaguard_wire::{Failure, GuardConfig};
+use personaguard_wire::Failure;
 use retry::Retry;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-
-/// How often the config folder is looked at.
-const POLL: Duration = Duration::from_millis(200);
 
 /// Follows the config folder and the weight file: reads, loads, applies, retries. It never fails:
 /// what is wrong is in the [`Snapshot`](super::Snapshot).
 #[derive(Debug)]
 pub struct ModelReloader {
     app: Arc<AppState>,
-    source: Arc<Source>,
+    follower: ConfigFollower,
     hub: Option<Arc<WeightsHub>>,
-    seen: Option<Fingerprint>,
-    config: Option<Arc<Config>>,
+    wanted: Option<Wanted>,
     loaded: Option<LoadedWeights>,
     loading: Option<Loading>,
     retry: Option<Retry>,
+}
+
+/// A config, and the weights that it is for.
+#[derive(Clone, Debug)]
+struct Wanted {
+    config: Arc<Config>,
+    key: WeightsKey,
 }
 
 impl ModelReloader {
@@ -41,10 +43,9 @@ impl ModelReloader {
     pub fn new(app: Arc<AppState>, source: Source, hub: Option<WeightsHub>) -> Self {
         Self {
             app,
-            source: Arc::new(source),
+            follower: ConfigFollower::new(source),
             hub: hub.map(Arc::new),
-            seen: None,
-            config: None,
+            wanted: None,
             loaded: None,
             loading: None,
             retry: None,
@@ -53,8 +54,7 @@ impl ModelReloader {
 
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(POLL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = ConfigFollower::ticks();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -65,59 +65,35 @@ impl ModelReloader {
     }
 
     async fn tick(&mut self) {
-        let source = Arc::clone(&self.source);
-        let Ok(now) = spawn_blocking(move || config::fingerprint(&source)).await else { return };
-        if self.seen.as_ref() != Some(&now) {
-            self.seen = Some(now);
-            self.read().await;
-        } else if self.loading.is_none() && self.retry_is_due() {
-            self.load();
+        match self.follower.look(&self.app).await {
+            Followed::Read(config) => self.take(Arc::from(config)),
+            Followed::Same if self.loading.is_none() && self.retry_is_due() => self.load(),
+            Followed::Same | Followed::Rejected => {}
         }
     }
 
     fn retry_is_due(&self) -> bool {
-        match (&self.retry, &self.config) {
-            (Some(retry), Some(config)) => retry.is_due(&config.model_file),
+        match (&self.retry, &self.wanted) {
+            (Some(retry), Some(wanted)) => retry.is_due(&wanted.key.file),
             _ => false,
         }
     }
 
-    async fn read(&mut self) {
-        let source = Arc::clone(&self.source);
-        let read = spawn_blocking(move || config::load(&source)).await;
-        let read = read.unwrap_or_else(|error| {
-            Err(ConfigError::Rejected(format!("a bug: reading the config failed: {error}")))
-        });
-        match read {
-            Err(error) => self.reject(&error),
-            Ok(config) => self.take(Arc::new(config)),
-        }
-    }
-
-    fn reject(&mut self, error: &ConfigError) {
-        let message = with_causes(error);
-        tracing::error!(
-            error = message,
-            "the config folder is not applied; the previous config stays in force"
-        );
-        self.app.config_rejected(&message);
-        // A folder that changed while it was read is read again at the next tick.
-        if matches!(error, ConfigError::Unsteady) {
-            self.seen = None;
-        }
-    }
-
     fn take(&mut self, config: Arc<Config>) {
-        if self.config.as_ref() == Some(&config) {
+        if self.wanted.as_ref().is_some_and(|wanted| wanted.config == config) {
             if self.app.snapshot().config_error.is_some() {
                 self.app.config_applied();
             }
             return;
         }
-        if let Some(loaded) = self.loaded.as_ref().filter(|it| it.key != WeightsKey::of(&config)) {
+        let key = match WeightsKey::of(&config) {
+            Ok(key) => key,
+            Err(error) => return self.app.config_rejected(&error.to_string()),
+        };
+        if let Some(loaded) = self.loaded.as_ref().filter(|it| it.key != key) {
             return self.hold(&loaded.key.file.display().to_string());
         }
-        self.config = Some(config);
+        self.wanted = Some(Wanted { config, key });
         self.retry = None;
         self.app.config_applied();
         self.apply();
@@ -138,19 +114,18 @@ impl ModelReloader {
     /// Serves the config with the weights in memory, if they are the right ones. Otherwise loads
     /// those that are.
     fn apply(&mut self) {
-        let Some(config) = self.config.clone() else { return };
-        let policy = failure_policy(&config.guard);
-        self.app.update(|snapshot| snapshot.failure_policy = Some(policy));
+        let Some(wanted) = self.wanted.clone() else { return };
+        self.app.expect(&wanted.config.guard);
         match &mut self.loaded {
-            Some(loaded) if loaded.key == WeightsKey::of(&config) => {
-                let result = loaded.activate(&config);
-                self.publish(&config, result);
+            Some(loaded) if loaded.key == wanted.key => {
+                let result = loaded.activate(&wanted.config);
+                self.publish(&wanted, result);
             }
             _ => {
                 // Before the new weights take memory. Requests that run keep the old ones until
                 // they end.
                 self.loaded = None;
-                self.set_model(&config, ModelState::Loading);
+                self.app.set_model(&wanted.config.guard.model.name, ModelState::Loading);
                 self.load();
             }
         }
@@ -159,59 +134,39 @@ impl ModelReloader {
     /// Loads the weights of the config. One load at a time: when it ends with weights that are no
     /// longer wanted, the next one begins.
     fn load(&mut self) {
-        let Some(config) = &self.config else { return };
+        let Some(Wanted { config, key }) = &self.wanted else { return };
         if self.loading.is_none() {
-            let key = WeightsKey::of(config);
             tracing::info!(
                 model = %config.guard.model.name, file = %key.file.display(), "loading weights"
             );
-            self.loading = Some(Loading::start(key, self.hub.clone(), &self.app));
+            let loading = Loading::start(key.clone(), self.hub.clone(), &self.app);
+            self.loading = Some(loading);
         }
     }
 
     fn finish_loading(&mut self, Outcome { key, result }: Outcome) {
-        let Some(config) = self.config.clone() else { return };
-        if key != WeightsKey::of(&config) {
+        let Some(wanted) = self.wanted.clone() else { return };
+        if key != wanted.key {
             return self.load();
         }
+        let config = &wanted.config;
         let result = result
             .and_then(|model| LoadedWeights::new(key, model, config.guard.model.max_concurrent))
-            .and_then(|loaded| self.loaded.insert(loaded).activate(&config));
-        self.publish(&config, result);
+            .and_then(|loaded| self.loaded.insert(loaded).activate(config));
+        self.publish(&wanted, result);
     }
 
-    fn publish(&mut self, config: &Config, result: Result<ActiveModel, Failure>) {
+    fn publish(&mut self, wanted: &Wanted, result: Result<ActiveModel, Failure>) {
         match result {
             Ok(model) => {
-                model.log();
                 self.retry = None;
-                self.app.metrics.policies.apply(&model.plan);
-                self.app.ledger.apply(&model.plan);
-                self.set_model(config, ModelState::Ready(Arc::new(model)));
+                self.app.put_in_force(Served::Own(Arc::new(model)));
             }
             Err(failure) => {
-                tracing::error!(
-                    model = %config.guard.model.name, reason = %failure.reason,
-                    error = %failure.message, "the model is not served"
-                );
                 self.loaded = None;
-                self.retry.get_or_insert_default().fail(&config.model_file);
-                self.set_model(config, ModelState::Failed(failure));
+                self.retry.get_or_insert_default().fail(&wanted.key.file);
+                self.app.set_model(&wanted.config.guard.model.name, ModelState::Failed(failure));
             }
         }
     }
-
-    fn set_model(&self, config: &Config, model: ModelState) {
-        self.app.update(|snapshot| {
-            snapshot.model_name.clone_from(&config.guard.model.name);
-            snapshot.model = model;
-        });
-    }
-}
-
-/// The failure policy of all policies together. One in mode `Audit` changes nothing.
-fn failure_policy(config: &GuardConfig) -> FailurePolicy {
-    let enforced = config.policies.iter().filter(|policy| policy.mode == Mode::Enforce);
-    let unresolved = config.unresolved.iter().map(|policy| policy.failure_policy);
-    enforced.map(|policy| policy.failure_policy).chain(unresolved).max().unwrap_or_default()
 }

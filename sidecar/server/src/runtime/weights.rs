@@ -3,7 +3,7 @@
 use super::active_model::ActiveModel;
 use super::memory::{ContainerMemory, Needs, anonymous, working_bytes};
 use super::message::failure_of;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::http::Limits;
 use personaguard_model::{self as model, Engine, EngineOptions, LoadError, LoadOptions, Model};
 use personaguard_terms::conditions::reason;
@@ -30,15 +30,19 @@ pub(super) struct WeightsKey {
 }
 
 impl WeightsKey {
-    pub(super) fn of(config: &Config) -> Self {
+    /// Those that a config is for.
+    ///
+    /// # Errors
+    /// It does not say where they are.
+    pub(super) fn of(config: &Config) -> Result<Self, ConfigError> {
         let ServedModel { sha256, context_length, threads, device, .. } = &config.guard.model;
-        Self {
-            file: config.model_file.clone(),
+        Ok(Self {
+            file: config.weight_file()?.to_owned(),
             sha256: sha256.clone(),
             context_length: *context_length,
             threads: *threads,
             device: *device,
-        }
+        })
     }
 
     /// Reads and checks the weights. Takes seconds, and blocks.

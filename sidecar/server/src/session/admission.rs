@@ -1,7 +1,7 @@
 //! Whether a request may be answered, and under which decision.
 
 use crate::http::ApiError;
-use crate::runtime::{ActiveModel, AppState, ModelState};
+use crate::runtime::{AppState, InForce, ModelState};
 use crate::telemetry::labels::OverrideResult;
 use personaguard_guard::{Decision, OverrideError, Overrides};
 use personaguard_persona::sha256_hex;
@@ -26,7 +26,7 @@ pub(crate) fn not_ready(app: &AppState) -> ApiError {
 /// How a response is decided on: by the policies that sample it, and the overrides of the request.
 pub(crate) fn decide(
     app: &AppState,
-    active: &ActiveModel,
+    active: &InForce,
     overrides: &Overrides,
 ) -> Result<Decision, ApiError> {
     if active.plan.fails_closed() && app.logs.is_audit_failing() {

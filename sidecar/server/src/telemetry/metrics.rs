@@ -4,11 +4,13 @@
 //! Label values come from fixed lists and from the policies in force, so that the config bounds the
 //! number of series. Series of a policy end with it.
 
+mod engine;
 mod policies;
 mod process;
 mod register;
 mod responses;
 
+pub use engine::EngineMetrics;
 pub use policies::PolicyMetrics;
 pub use process::ProcessMetrics;
 pub use responses::ResponseMetrics;
@@ -25,6 +27,8 @@ pub struct Metrics {
     pub policies: PolicyMetrics,
     /// The process: model, config, logs and reports.
     pub process: ProcessMetrics,
+    /// The plugin in the model server.
+    pub engine: EngineMetrics,
     registry: Registry,
 }
 
@@ -36,6 +40,7 @@ impl Default for Metrics {
             responses: ResponseMetrics::new(&mut registry),
             policies: PolicyMetrics::new(&mut registry),
             process: ProcessMetrics::new(&mut registry),
+            engine: EngineMetrics::new(&mut registry),
             registry,
         }
     }

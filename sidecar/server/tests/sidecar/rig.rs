@@ -11,11 +11,12 @@ use personaguard_ops::traces::Exporter;
 use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
+use personaguard_server::engine_link::EngineSocket;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;
 use personaguard_server::runtime::WeightsHub;
-use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_server::sidecar::{Placement, Setup, Sidecar};
 use personaguard_server::telemetry::traces::{from_environment, is_exported};
 use personaguard_terms::{
     API_VERSION, Action, Capping, Coefficient, Coherence, Digest, Evidence, FailurePolicy, Layer,
@@ -270,6 +271,8 @@ pub(crate) struct Variant {
     pub(crate) labels: Option<PathBuf>,
     pub(crate) identity: Option<String>,
     pub(crate) upstream: Option<(Upstream, Timeouts)>,
+    /// The upstream server's engine has the plugin, which connects here.
+    pub(crate) engine_socket: Option<EngineSocket>,
     pub(crate) logs: audit::Logs,
     pub(crate) weights: Option<WeightsHub>,
 }
@@ -295,7 +298,13 @@ impl Rig {
             api,
             admin: None,
             reports: variant.reports,
-            upstream: variant.upstream,
+            placement: match (variant.upstream, variant.engine_socket) {
+                (None, _) => Placement::Serve,
+                (Some((upstream, times)), None) => Placement::Proxy(upstream, times),
+                (Some((upstream, times)), Some(socket)) => {
+                    Placement::Engine(upstream, times, socket)
+                }
+            },
             logs: variant.logs,
             limits: variant.limits,
             grace: Duration::from_secs(60),

@@ -10,7 +10,7 @@ use personaguard_server::audit::Logs;
 use personaguard_server::config::Source;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::Timeouts;
-use personaguard_server::sidecar::{Setup, Sidecar};
+use personaguard_server::sidecar::{Placement, Setup, Sidecar};
 use personaguard_terms::{Action, Digest, FailurePolicy, Layer};
 use personaguard_wire::{Failure, UnresolvedPolicy};
 use rand::rngs::StdRng;
@@ -303,7 +303,8 @@ async fn serves_until_it_is_killed() {
         api: bind("port").await.unwrap(),
         admin: Some(bind("admin").await.unwrap()),
         reports: None,
-        upstream: upstream.map(|upstream| (upstream, Timeouts::default())),
+        placement: upstream
+            .map_or(Placement::Serve, |upstream| Placement::Proxy(upstream, Timeouts::default())),
         logs: Logs::default(),
         limits: Limits::default(),
         grace: Duration::from_secs(25),

@@ -1,0 +1,192 @@
+//! What the plugin says, and what it is told.
+
+use super::frame::{Frame, written};
+use super::reader::Reader;
+use super::vector_set::{MAX_SLOTS, VectorSet};
+use serde::{Deserialize, Deserializer};
+
+/// The version of the protocol.
+pub(super) const PROTOCOL: u32 = 1;
+/// Longest id of a request in bytes.
+const MAX_ID: usize = 64;
+/// Widest residual stream, and most blocks, that are believed.
+const MAX_HIDDEN: usize = 1 << 16;
+const MAX_LAYERS: u32 = 1 << 12;
+
+mod kind {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const LOADED: u8 = 2;
+    pub(super) const ROWS: u8 = 3;
+    pub(super) const COUNTS: u8 = 4;
+    pub(super) const VECTORS: u8 = 65;
+    pub(super) const ABORT: u8 = 66;
+}
+
+/// A message that makes no sense; the connection ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Malformed(pub(super) &'static str);
+
+/// Which engine it is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Hello {
+    protocol: u32,
+    /// Versions of plugin and engine.
+    pub(crate) plugin: String,
+    pub(crate) vllm: String,
+    /// The model by the name that the engine has for it.
+    pub(crate) model: String,
+    /// Width of the residual stream.
+    pub(crate) hidden: usize,
+    /// Blocks.
+    pub(crate) layers: u32,
+    /// Vectors at most.
+    pub(crate) slots: usize,
+}
+
+/// Which vectors are in place.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Loaded {
+    #[serde(deserialize_with = "set_number")]
+    pub(crate) set: u64,
+    /// Why they are not.
+    pub(crate) error: Option<String>,
+}
+
+/// What the plugin has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Counts {
+    /// Requests that did not come from here.
+    pub(super) foreign: u64,
+    /// Messages that were lost because nobody read them.
+    pub(super) dropped: u64,
+}
+
+/// Rows of one request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part<'a> {
+    pub(super) id: &'a str,
+    /// Tokens of the prompt.
+    pub(super) prompt: u32,
+    /// Position of the first row.
+    pub(super) first: u32,
+    /// Rows one after another, little-endian.
+    pub(super) values: &'a [u8],
+}
+
+/// What one step of the engine measured.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rows<'a> {
+    pub(super) set: u64,
+    pub(super) slots: usize,
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// A message of the plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Message<'a> {
+    Hello(Hello),
+    Loaded(Loaded),
+    Rows(Rows<'a>),
+    Counts(Counts),
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn read(frame: &'a Frame) -> Result<Self, Malformed> {
+        match frame.kind {
+            kind::HELLO => hello(&frame.payload).map(Self::Hello),
+            kind::LOADED => loaded(&frame.payload).map(Self::Loaded),
+            kind::ROWS => rows(&frame.payload).map(Self::Rows),
+            kind::COUNTS => json(&frame.payload).map(Self::Counts),
+            _ => Err(Malformed("there is no message of such a kind")),
+        }
+    }
+}
+
+fn json<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Malformed> {
+    serde_json::from_slice(payload).map_err(|_| Malformed("a message is not the JSON it should be"))
+}
+
+fn hello(payload: &[u8]) -> Result<Hello, Malformed> {
+    let hello: Hello = json(payload)?;
+    if hello.protocol != PROTOCOL {
+        return Err(Malformed(
+            "the plugin speaks another version of the protocol: use plugin and \
+                              sidecar of one version",
+        ));
+    }
+    let is_sound = (1..=MAX_HIDDEN).contains(&hello.hidden)
+        && (1..=MAX_LAYERS).contains(&hello.layers)
+        && hello.slots <= MAX_SLOTS
+        && [&hello.plugin, &hello.vllm].iter().all(|version| version.len() <= 64);
+    if is_sound { Ok(hello) } else { Err(Malformed("the engine's shape makes no sense")) }
+}
+
+fn loaded(payload: &[u8]) -> Result<Loaded, Malformed> {
+    let mut loaded: Loaded = json(payload)?;
+    if let Some(error) = &mut loaded.error {
+        // It travels in reports.
+        *error = error.chars().filter(|c| !c.is_control()).take(300).collect();
+    }
+    Ok(loaded)
+}
+
+fn rows(payload: &[u8]) -> Result<Rows<'_>, Malformed> {
+    let mut reader = Reader(payload);
+    let (set, slots, count) = (reader.u64()?, usize::from(reader.u8()?), reader.u16()?);
+    if slots > MAX_SLOTS {
+        return Err(Malformed("a row has more projections than there are vectors"));
+    }
+    let mut parts = Vec::new();
+    for _ in 0..count {
+        parts.push(part(&mut reader, slots)?);
+    }
+    reader.end()?;
+    Ok(Rows { set, slots, parts })
+}
+
+fn part<'a>(reader: &mut Reader<'a>, slots: usize) -> Result<Part<'a>, Malformed> {
+    let length = usize::from(reader.u8()?);
+    let id = reader.bytes(length)?;
+    let id = std::str::from_utf8(id).ok().filter(|id| (1..=MAX_ID).contains(&id.len()));
+    let id = id.ok_or(Malformed("the id of a request is none"))?;
+    let (prompt, first, rows) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    if first.checked_add(rows).is_none() {
+        return Err(Malformed("a position is past any"));
+    }
+    let bytes = (rows as usize).checked_mul(slots * size_of::<f32>());
+    let values = reader.bytes(bytes.ok_or(Malformed("more rows than fit"))?)?;
+    Ok(Part { id, prompt, first, values })
+}
+
+/// A number, or a text of its digits: not every reader of JSON keeps 64 bits.
+fn set_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Number(u64),
+        Digits(String),
+    }
+    match Told::deserialize(deserializer)? {
+        Told::Number(number) => Ok(number),
+        Told::Digits(digits) => digits.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+/// Vectors that are to be measured from now on.
+pub(super) fn vectors(set: &VectorSet) -> Vec<u8> {
+    let mut payload = Vec::new();
+    payload.extend(set.number.to_le_bytes());
+    payload.push(u8::try_from(set.slots.len()).unwrap_or(u8::MAX));
+    payload.extend(u32::try_from(set.hidden).unwrap_or(u32::MAX).to_le_bytes());
+    for slot in &set.slots {
+        payload.extend(slot.layer.0.to_le_bytes());
+        payload.extend(slot.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    written(kind::VECTORS, &payload)
+}
+
+/// The request is to end.
+pub(super) fn abort(id: &str) -> Vec<u8> {
+    written(kind::ABORT, id.as_bytes())
+}

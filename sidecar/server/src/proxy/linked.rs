@@ -1,0 +1,122 @@
+//! Placement Engine: a request whose answer is measured, and changed, in the engine that writes it.
+
+use super::answer::Naming;
+use super::context::Context;
+use super::exchange::GuardedExchange;
+use super::guarded::{is_json, readable, unscored};
+use super::headers::Asked;
+use super::last_token::LastToken;
+use super::path::Api;
+use super::request::LinkedRequest;
+use super::respond::respond;
+use super::row_scorer::RowScorer;
+use super::scoring::Scorer;
+use super::token_count::{CountedRequest, TokenCount};
+use super::transcript::{PromptContext, Transcript};
+use crate::engine_link::RequestPlan;
+use crate::http::{ApiError, Received, receive};
+use crate::runtime::{Beyond, LinkedModel};
+use crate::session::{SectionReader, TAGS, decide, overrides_only, system_prompt_key};
+use crate::telemetry::traces::chat_span;
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::Response;
+use personaguard_guard::{Decision, Overrides};
+use std::sync::Arc;
+
+pub(super) async fn answer(
+    context: &Context,
+    api: Api,
+    linked: Arc<LinkedModel>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let in_force = &linked.in_force;
+    if Decision::new(Arc::clone(&in_force.plan)).stop().is_some() {
+        return Err(ApiError::unscorable());
+    }
+    let (mut parts, body) = request.into_parts();
+    let span = chat_span(&in_force.name, &parts.headers);
+    let limits = context.limits.with_body_bytes(in_force.max_request_bytes);
+    let received = receive(body, limits).await?;
+    let mut read = readable(&parts, &received).and_then(|body| LinkedRequest::read(api, body));
+    let overrides = match &mut read {
+        Ok(request) => {
+            request.check()?;
+            request.take_extension().map_or(Ok(Overrides::new()), overrides_only)?
+        }
+        Err(_) => Overrides::new(),
+    };
+    let mut decision = decide(&context.app, in_force, &overrides)?;
+    if let Ok(request) = &read {
+        decision = decision.with_system_prompt(system_prompt_key(request.messages()));
+    }
+    let mut transcript = Transcript::new(Arc::clone(&context.app), decision, span);
+    let request = match read {
+        Ok(request) => request,
+        Err(unreadable) => {
+            let request = Request::from_parts(parts, received.into_body());
+            return unscored(context, transcript, unreadable, request).await;
+        }
+    };
+    // Bodies that are held count until they are sent.
+    drop(received);
+    if transcript.wants_conversation() {
+        let messages = request.messages().to_vec();
+        transcript.set_prompt(PromptContext { messages, prompts: Vec::new(), per_prompt: 1 });
+    }
+    let model = request.model().map(str::to_owned);
+    if let Some(name) = &model {
+        context.names.learn(name);
+    }
+    // A prompt may begin reasoning; where nobody tells where that ends, tokens count for both
+    // sections.
+    transcript.set_sections(match api {
+        Api::Chat => SectionReader::of_server(Some(TAGS[0].1)),
+        _ => SectionReader::undivided(),
+    });
+    let holds = transcript.plan().holds_back();
+    let unfit = |error: Beyond| ApiError::beyond_policy(error.to_string());
+    let changes = linked.changes(transcript.plan()).map_err(unfit)?;
+    let columns = linked.columns(transcript.plan()).map_err(unfit)?;
+    let measured = linked.link.expect(linked.vectors.number);
+    // Without vectors nothing is measured, and the plugin knows of no set.
+    let plan = (!linked.vectors.slots.is_empty()).then(|| {
+        let set = linked.vectors.number.to_string();
+        RequestPlan { id: measured.id(), set, changes: &changes, prompt: None }.text()
+    });
+    let salt = linked.cache_salt(&changes, request.cache_salt());
+    transcript.expect_rows(TokenCount::new(CountedRequest {
+        api,
+        asked: request.asked_counts(),
+        is_observed: !holds,
+        keeps_stop: request.keeps_stop(),
+    }));
+    let last_token = LastToken::beside(&parts.uri).filter(|_| request.is_text());
+    let last_token = last_token.map(|uri| LastToken {
+        forwarder: context.forwarder.clone(),
+        linked: Arc::clone(&linked),
+        uri,
+        headers: parts.headers.clone(),
+        model: model.clone(),
+        changes: changes.clone(),
+        salt: salt.clone(),
+    });
+    let is_stream = request.is_stream();
+    let body = request.body(plan, salt.as_deref(), holds);
+    is_json(&mut parts);
+    // A compressed response could not be read.
+    parts.headers.remove(header::ACCEPT_ENCODING);
+    let deadline = in_force.scoring_deadline.unwrap_or(context.timeouts.score);
+    let exchange = GuardedExchange {
+        transcript,
+        scorer: Scorer::Rows(Box::new(RowScorer::new(measured, columns, deadline, last_token))),
+        naming: Naming::new(api, model.unwrap_or_else(|| in_force.name.clone())),
+        expected: 1,
+        is_stream,
+        silence: context.timeouts.upstream,
+        asked: Asked::by(&parts.headers),
+        bodies: context.limits.bodies,
+    };
+    let request = Request::from_parts(parts, Received::Whole(body).into_body());
+    respond(&context.forwarder, exchange, request).await
+}

@@ -1,0 +1,402 @@
+//! Placement Engine: in front of vLLM with the plugin, which measures what it writes.
+
+use crate::rig::{
+    Folder, HIDDEN, LAYER, Rig, Variant, cap, chat, policy, redact, steer, steering, text, with,
+};
+use crate::vllm::{End, Script, Vllm, message};
+use personaguard_server::engine_link::EngineSocket;
+use personaguard_server::proxy::Timeouts;
+use personaguard_server::runtime::ModelState;
+use personaguard_terms::{Action, Coefficient, FailurePolicy, Layer, Mode, Score};
+use personaguard_wire::ResolvedPolicy;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A sidecar in front of vLLM.
+pub(crate) struct Front {
+    pub(crate) rig: Rig,
+    pub(crate) vllm: Vllm,
+}
+
+/// How long text waits for its scores in these tests, where nothing else is said.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Front {
+    /// Without the plugin.
+    pub(crate) async fn alone(policies: Vec<ResolvedPolicy>, score: Duration) -> Self {
+        let mut folder = Folder::new(policies).await;
+        // No weights are needed here.
+        folder.config.model.file = "nowhere.gguf".to_owned();
+        folder.write();
+        let path = folder.path().join("engine.sock");
+        let socket = EngineSocket::bind(&path).unwrap();
+        let vllm = Vllm::start(&path).await;
+        let times = Timeouts { score, ..Timeouts::default() };
+        let variant = Variant {
+            upstream: Some((vllm.url.parse().unwrap(), times)),
+            engine_socket: Some(socket),
+            ..Variant::default()
+        };
+        Self { rig: Rig::start(folder, variant).await, vllm }
+    }
+
+    pub(crate) async fn of(policies: Vec<ResolvedPolicy>, score: Duration) -> Self {
+        let front = Self::alone(policies, score).await;
+        front.connect().await;
+        front
+    }
+
+    pub(crate) async fn ready(policies: Vec<ResolvedPolicy>) -> Self {
+        Self::of(policies, PATIENCE).await
+    }
+
+    pub(crate) async fn connect(&self) {
+        self.vllm.connect(HIDDEN).await;
+        self.until_serving().await;
+    }
+
+    async fn until_serving(&self) {
+        self.rig.until("it serves", async || self.rig.sidecar().app().served().is_some()).await;
+    }
+
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let metrics = self.rig.sidecar().app().encode_metrics();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        value.unwrap_or(0.0)
+    }
+
+    async fn until_metric(&self, series: &str, value: f64) {
+        self.rig.until(series, async || (self.metric(series) - value).abs() < 0.01).await;
+    }
+
+    /// The text of a stream, how it ended, and all bytes of it.
+    pub(crate) async fn stream(&self, fields: Value) -> (String, String) {
+        let body = with(with(question(), json!({ "stream": true })), fields);
+        let response = self.rig.post(&body).await;
+        let all = response.text().await.unwrap_or_default();
+        let events = all.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+        let said = events.filter_map(|event| {
+            let event: Value = serde_json::from_str(event).ok()?;
+            event["choices"][0]["delta"]["content"].as_str().map(str::to_owned)
+        });
+        (said.collect(), all)
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, String) {
+        let url = format!("{}{path}", self.rig.url);
+        let response = self.rig.http.post(url).json(body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The plans that the engine was told, since the last call, with the bodies that they came in.
+    pub(crate) fn take_plans(&self) -> Vec<(Value, Value)> {
+        let bodies = self.vllm.take_bodies().into_iter();
+        bodies
+            .map(|body| {
+                let plan = body["vllm_xargs"]["personaguard"].as_str().unwrap();
+                (serde_json::from_str(plan).unwrap(), body)
+            })
+            .collect()
+    }
+}
+
+pub(crate) fn question() -> Value {
+    chat("How should I treat my neighbour?")
+}
+
+pub(crate) fn closed(policy: ResolvedPolicy) -> ResolvedPolicy {
+    ResolvedPolicy { failure_policy: FailurePolicy::Closed, ..policy }
+}
+
+pub(crate) fn block() -> ResolvedPolicy {
+    closed(policy(Action::Block, Some(1.0)))
+}
+
+pub(crate) const GOOD: [f32; 12] = [0.0; 12];
+/// The mean passes 1 with the seventh token.
+const EVIL: [f32; 12] = [0.0, 0.0, 0.0, 0.0, 4.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engines_own_scores_decide() {
+    let front = Front::ready(vec![block()]).await;
+    front.vllm.play(Script::of(&GOOD));
+    let (said, all) = front.stream(json!({})).await;
+    assert_eq!(said, Script::of(&GOOD).text(12));
+    assert!(all.ends_with("data: [DONE]\n\n") && !all.contains("usage"), "{all}");
+    let whole = front.rig.complete(&question()).await;
+    assert_eq!(text(&whole), Script::of(&GOOD).text(12));
+    assert_eq!(whole["usage"]["completion_tokens"], 13);
+    assert!(front.vllm.take_aborted().is_empty());
+    let score = "personaguard_trait_score_sum{policy=\"no-villains\",trait=\"evil\"}";
+    front.until_metric("personaguard_responses_total{outcome=\"stop\"}", 2.0).await;
+    assert!(front.metric(score).abs() < 1e-6);
+    front.vllm.play(Script::of(&EVIL));
+    let whole = front.rig.complete(&question()).await;
+    assert_eq!(
+        (text(&whole), &whole["choices"][0]["finish_reason"]),
+        ("", &json!("content_filter"))
+    );
+    front.vllm.play(Script { pace: Some(Duration::from_millis(30)), ..Script::of(&EVIL) });
+    let before = front.vllm.written();
+    let (said, all) = front.stream(json!({})).await;
+    assert_eq!(said, Script::of(&EVIL).text(6), "tokens before the breach may leave");
+    assert!(all.contains("content_filter"), "{all}");
+    front.rig.until("it is told to end", async || !front.vllm.take_aborted().is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(front.vllm.written() - before < 12, "no tokens are paid for after a breach");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_weights_are_loaded_and_none_are_needed() {
+    let front = Front::ready(vec![block()]).await;
+    assert!(!front.rig.folder.path().join("nowhere.gguf").exists());
+    assert!(front.rig.sidecar().app().active_model().is_none(), "our own engine runs nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_once_the_plugin_has_its_vectors() {
+    let front = Front::alone(vec![block()], PATIENCE).await;
+    let state = || front.rig.sidecar().app().snapshot().model.clone();
+    let reason = || match state() {
+        ModelState::Failed(failure) => failure.reason,
+        other => format!("{other:?}"),
+    };
+    front.rig.until("it is told", async || reason() == "EngineNotConnected").await;
+    let refused = front.rig.post(&question()).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.text().await.unwrap().contains("EngineNotConnected"));
+    let failure = front.rig.sidecar().app().report().model.failure.unwrap();
+    assert_eq!(failure.reason, "EngineNotConnected");
+    front.vllm.refuse(Some("layer 3 is not tapped"));
+    front.vllm.connect(HIDDEN).await;
+    front.rig.until("it is refused", async || reason() == "EngineRefuses").await;
+    let failure = front.rig.sidecar().app().report().model.failure.unwrap();
+    assert!(failure.message.contains("layer 3 is not tapped"), "{}", failure.message);
+    // A new start of the engine, with other settings.
+    front.vllm.refuse(None);
+    front.connect().await;
+    let acknowledged = front.rig.sidecar().app().report().policies;
+    assert_eq!(acknowledged.len(), 1);
+    assert_eq!(front.vllm.sets().last().unwrap().1, [LAYER]);
+    front.vllm.disconnect();
+    front.rig.until("it is gone", async || reason() == "EngineNotConnected").await;
+    assert!(front.rig.sidecar().app().report().policies.is_empty(), "nothing is enforced now");
+    front.connect().await;
+    front.vllm.play(Script::of(&GOOD));
+    assert_eq!(text(&front.rig.complete(&question()).await), Script::of(&GOOD).text(12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_width_or_layer_that_the_engine_lacks_is_a_vector_refused() {
+    let front = Front::alone(vec![block()], PATIENCE).await;
+    front.vllm.connect(HIDDEN + 1).await;
+    front.until_serving().await;
+    let app = front.rig.sidecar().app();
+    let refused = &app.report().policies[0].refused;
+    assert_eq!(refused[0].vector, "evil");
+    assert_eq!(front.rig.post(&question()).await.status(), 503, "it fails closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_vectors_are_in_force_once_they_are_acknowledged() {
+    let mut front = Front::ready(vec![block()]).await;
+    let first = front.vllm.sets();
+    front.rig.folder.config.policies[0].traits[0].max = Some(2.0);
+    front.rig.folder.config.policies[0].generation = 4;
+    front.rig.folder.write();
+    let generation = || front.rig.sidecar().app().report().policies.first().map(|it| it.generation);
+    front.rig.until("another threshold", async || generation() == Some(4)).await;
+    assert_eq!(front.vllm.sets(), first, "the vectors are the same");
+    front.rig.folder.config.vectors.get_mut("evil").unwrap().layer = Layer(2);
+    front.rig.folder.config.policies[0].generation = 5;
+    front.rig.folder.write();
+    let generation = || front.rig.sidecar().app().report().policies.first().map(|it| it.generation);
+    front.rig.until("another layer", async || generation() == Some(5)).await;
+    let sets = front.vllm.sets();
+    assert_eq!((sets.len(), &sets[1].1), (2, &vec![2]));
+    assert_ne!(sets[0].0, sets[1].0);
+    front.vllm.play(Script::of(&GOOD));
+    assert_eq!(text(&front.rig.complete(&question()).await), Script::of(&GOOD).text(12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_is_told_what_the_policy_changes() {
+    let changes = async |policies: Vec<ResolvedPolicy>, fields: Value| {
+        let front = Front::ready(policies).await;
+        front.vllm.play(Script::of(&GOOD));
+        for salt in [Value::Null, json!("mine"), json!("mine"), json!("other")] {
+            let body = with(with(question(), json!({ "cache_salt": salt })), fields.clone());
+            assert_eq!(front.post("/v1/chat/completions", &body).await.0, 200);
+        }
+        let plans = front.take_plans();
+        let salts: Vec<_> = plans.iter().map(|(_, body)| body["cache_salt"].clone()).collect();
+        let ids: BTreeSet<_> = plans.iter().map(|(plan, _)| plan["id"].to_string()).collect();
+        assert_eq!(ids.len(), 4, "each request has an id of its own");
+        assert_eq!(plans[0].0["set"], front.vllm.sets()[0].0.to_string());
+        (plans[0].0["changes"].clone(), salts)
+    };
+    let of = |action: Action| policy(action, None);
+    let (none, salts) = changes(vec![block()], json!({})).await;
+    assert_eq!((none, &salts[1], &salts[3]), (json!([]), &json!("mine"), &json!("other")));
+    assert_eq!(salts[0], Value::Null);
+    let (steered, salts) = changes(vec![of(steer())], json!({})).await;
+    assert_eq!(steered, json!([{ "slot": 0, "add": -2.0, "positions": "response" }]));
+    let distinct: BTreeSet<_> = salts.iter().map(Value::to_string).collect();
+    assert_eq!((distinct.len(), &salts[1]), (3, &salts[2]), "by the client's own salt too");
+    assert!(!salts.contains(&json!("mine")), "nobody shares what was steered");
+    let (capped, other_salts) = changes(vec![of(cap())], json!({})).await;
+    let response = json!([{ "slot": 0, "low": null, "high": 0.0, "positions": "response" }]);
+    assert_eq!(capped, response);
+    assert_ne!(salts[1], other_salts[1]);
+    let mut conditional = of(steer());
+    steering(&mut conditional).when = Some(
+        serde_json::from_value(json!({ "vector": "evil", "at": "Token", "above": 3.0 })).unwrap(),
+    );
+    let (conditional, _) = changes(vec![conditional], json!({})).await;
+    let when = json!({ "slot": 0, "at": "token", "above": 3.0 });
+    assert_eq!(
+        conditional,
+        json!([{ "slot": 0, "add": -2.0, "positions": "response", "when": when }])
+    );
+    let mut asked = of(steer());
+    asked.traits[0].requests = Some(
+        serde_json::from_value(json!({
+            "block": false, "threshold": false, "coefficient": { "min": -4.0, "max": 0.0 },
+        }))
+        .unwrap(),
+    );
+    let coefficient = Coefficient::try_from(-3.0).unwrap();
+    let fields =
+        json!({ "personaguard": { "traits": { "evil": { "coefficient": coefficient } } } });
+    let (asked, _) = changes(vec![asked], fields).await;
+    assert_eq!(asked[0]["add"], -3.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_sidecar_says_what_is_measured() {
+    let front = Front::ready(vec![policy(Action::Alert, Some(1.0))]).await;
+    front.vllm.play(Script::of(&GOOD));
+    let forged = json!({ "vllm_xargs": { "personaguard": "{\"id\":\"x\",\"changes\":[]}" } });
+    for fields in [
+        forged.clone(),
+        json!({ "extra_body": forged }),
+        json!({ "n": 2 }),
+        json!({ "best_of": 2 }),
+        json!({ "use_beam_search": true }),
+    ] {
+        let (status, said) =
+            front.post("/v1/chat/completions", &with(question(), fields.clone())).await;
+        assert_eq!(status, 400, "{fields}");
+        let error: Value = serde_json::from_str(&said).unwrap();
+        let param = error["error"]["param"].as_str().unwrap();
+        assert!(error["error"]["message"].as_str().unwrap().contains(param), "{said}");
+    }
+    assert!(front.vllm.take_bodies().is_empty(), "none of them came through");
+    let own = with(question(), json!({ "vllm_xargs": { "session_id": "s" } }));
+    assert_eq!(front.post("/v1/chat/completions", &own).await.0, 200);
+    assert_eq!(front.vllm.take_bodies()[0]["vllm_xargs"]["session_id"], "s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_waits_not_a_byte_is_changed() {
+    let audited = ResolvedPolicy { mode: Mode::Audit, ..policy(Action::Block, Some(1.0)) };
+    let front = Front::ready(vec![audited]).await;
+    front.vllm.play(Script { late: Some(Duration::from_millis(20)), ..Script::of(&EVIL) });
+    let (said, through) = front.stream(json!({})).await;
+    assert_eq!(said, Script::of(&EVIL).text(12));
+    let direct = front.rig.http.post(format!("{}/v1/chat/completions", front.vllm.url));
+    let mut body = front.take_plans().remove(0).1;
+    assert!(body.get("stream_options").is_none() && body.get("return_token_ids").is_none());
+    body["cache_salt"] = Value::Null;
+    assert_eq!(direct.json(&body).send().await.unwrap().text().await.unwrap(), through);
+    let breaches = "personaguard_trait_breaches_total{policy=\"no-villains\",trait=\"evil\",\
+                    action=\"Block\",mode=\"Audit\"}";
+    front.until_metric(breaches, 1.0).await;
+    let whole = front.rig.complete(&question()).await;
+    assert_eq!(text(&whole), Script::of(&EVIL).text(12));
+    front.until_metric(breaches, 2.0).await;
+    let score = "personaguard_trait_score_sum{policy=\"no-villains\",trait=\"evil\"}";
+    let mean = f64::from(EVIL.iter().sum::<f32>()) / 12.0;
+    assert!((front.metric(score) - 2.0 * mean).abs() < 0.01, "all tokens were measured");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_past_its_threshold_is_not_answered() {
+    let mut gate = block();
+    gate.traits[0].score = Score::PromptLast;
+    let front = Front::ready(vec![gate]).await;
+    front.vllm.play(Script { prompt_score: 3.0, ..Script::of(&GOOD) });
+    let (said, all) = front.stream(json!({})).await;
+    assert_eq!(said, "");
+    assert!(all.contains("content_filter"), "{all}");
+    front.vllm.play(Script { prompt_score: 0.5, ..Script::of(&GOOD) });
+    assert_eq!(front.stream(json!({})).await.0, Script::of(&GOOD).text(12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentences_before_the_breaching_one_stay() {
+    let front = Front::ready(vec![closed(policy(redact(), Some(1.0)))]).await;
+    let mut script = Script::of(&EVIL);
+    script.tokens[3].0 = "end. ".to_owned();
+    front.vllm.play(script);
+    let (said, _) = front.stream(json!({})).await;
+    assert_eq!(said, "w0 w1 w2 end. [removed]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_client_asks_of_counts_it_gets() {
+    let front = Front::ready(vec![block()]).await;
+    front.vllm.play(Script::of(&GOOD));
+    let usage = async |options: Value| {
+        let (_, all) = front.stream(json!({ "stream_options": options })).await;
+        all.matches("\"usage\"").count()
+    };
+    assert_eq!(usage(Value::Null).await, 0);
+    assert_eq!(usage(json!({ "include_usage": true })).await, 1);
+    let each = json!({ "include_usage": true, "continuous_usage_stats": true });
+    assert!(usage(each).await > 12);
+    let (_, all) = front.stream(json!({})).await;
+    assert!(!all.contains("token_ids") && !all.contains("\"delta\":{}"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apis_without_counts_wait_for_the_end() {
+    let front = Front::ready(vec![block()]).await;
+    let messages = json!({
+        "model": "m", "max_tokens": 64, "messages": [{ "role": "user", "content": "Hi" }],
+    });
+    let responses = json!({ "model": "m", "input": "Hi" });
+    for (path, body, stream) in [
+        ("/v1/messages", &messages, false),
+        ("/v1/messages", &messages, true),
+        ("/v1/responses", &responses, false),
+    ] {
+        let body = with(body.clone(), json!({ "stream": stream }));
+        front.vllm.play(Script::of(&GOOD));
+        let (status, said) = front.post(path, &body).await;
+        assert!(status == 200 && said.contains("w11 "), "{path}: {said}");
+        front.vllm.play(Script::of(&EVIL));
+        let (status, said) = front.post(path, &body).await;
+        assert!(status == 200 && !said.contains("w0"), "{path}: {said}");
+        // No tokens to read on from.
+        front.vllm.play(Script { end: End::Length, ..Script::of(&GOOD) });
+        let (_, said) = front.post(path, &body).await;
+        assert!(said.contains("guard_") && !said.contains("w0"), "{path}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_pass_it_by_are_counted() {
+    let front = Front::ready(vec![block()]).await;
+    let counts = |foreign: u64| {
+        let counts = json!({ "foreign": foreign, "dropped": 1, "steps": 9 });
+        front.vllm.say(message(4, counts.to_string().as_bytes()));
+    };
+    counts(2);
+    front.until_metric("personaguard_engine_foreign_requests_total", 2.0).await;
+    counts(3);
+    front.until_metric("personaguard_engine_foreign_requests_total", 3.0).await;
+    assert!((front.metric("personaguard_engine_dropped_messages_total") - 1.0).abs() < 0.01);
+    assert_eq!(front.rig.sidecar().app().report().connections.past_sidecar, 3);
+}
