@@ -36,19 +36,18 @@ def test_projections_are_those_of_transformers_whole_chunked_cached_and_batched(
 ) -> None:
     # 20 tokens are computed at once, 150 in chunks of 64; the second time from the prefix cache.
     lengths = [20, 150]
-    neighbours = [(prompt(30 + number, seed=100 + number), parameters()) for number in range(14)]
-    for batch in ([], neighbours):
-        for _ in range(2):
-            plans = [plan(1) for _ in lengths]
-            requests = [
-                (prompt(length, seed=length), parameters(own))
-                for length, own in zip(lengths, plans, strict=True)
-            ]
-            answers = ask(engine, requests + batch)
-            for (tokens, _), own, answer in zip(requests, plans, answers, strict=False):
-                fed = tokens + list(answer.token_ids)[:-1]
-                right = expected(reference.run(fed)[0], vectors)
-                assert_told(engine.sidecar.told(own["id"]), right, len(tokens), len(fed))
+    neighbours = [(prompt(8 + number, seed=100 + number), parameters()) for number in range(16)]
+    for batch in ([], [], neighbours):
+        plans = [plan(1) for _ in lengths]
+        requests = [
+            (prompt(length, seed=length), parameters(own))
+            for length, own in zip(lengths, plans, strict=True)
+        ]
+        answers = ask(engine, requests + batch)
+        for (tokens, _), own, answer in zip(requests, plans, answers, strict=False):
+            fed = tokens + list(answer.token_ids)[:-1]
+            right = expected(reference.run(fed)[0], vectors)
+            assert_told(engine.sidecar.told(own["id"]), right, len(tokens), len(fed))
 
 
 def test_projections_after_preemption_are_told_again(
