@@ -48,6 +48,7 @@ mod unguarded;
 mod unknown;
 mod upstream_error;
 mod whole;
+mod writes;
 
 pub use forward::{Upstream, UpstreamError};
 pub use timeouts::Timeouts;
@@ -88,7 +89,7 @@ pub fn router(
 
 async fn handle(State(context): State<Context>, request: Request) -> Response {
     let response = match path::route(request.method(), request.uri().path()) {
-        Route::Writes(api) => guarded::answer(&context, api, request).await,
+        Route::Writes(api) => writes::answer(&context, api, request).await,
         Route::Passive(passive) => quiet(&context, Some(passive), request).await,
         Route::Preflight => quiet(&context, None, request).await,
         Route::Unknown => unknown::answer(&context, request).await,

@@ -3,7 +3,8 @@
 use super::foreign::OnCounted;
 use super::frame::{Broken, read};
 use super::link::{Connected, EngineLink};
-use super::message::{Hello, Malformed, Message};
+use super::malformed::Malformed;
+use super::message::{Hello, Message};
 use personaguard_terms::with_causes;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;

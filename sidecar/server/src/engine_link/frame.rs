@@ -1,6 +1,6 @@
 //! Messages as they are cut from the socket's bytes.
 
-use super::message::Malformed;
+use super::malformed::Malformed;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 

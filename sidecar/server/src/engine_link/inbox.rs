@@ -1,6 +1,5 @@
 //! Rows that have come and wait for the response that they belong to.
 
-use super::link::EngineLink;
 use super::message::{Part, Rows};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,8 +40,9 @@ pub(super) struct Inbox {
     waiting: AtomicUsize,
 }
 
+/// What has come for one request.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     wanted: Wanted,
     set: u64,
     state: Mutex<State>,
@@ -87,7 +87,8 @@ impl Inbox {
         }
     }
 
-    fn register(&self, id: &str, set: u64, wanted: Wanted) -> Arc<Entry> {
+    /// From now on rows of this request are kept.
+    pub(super) fn register(&self, id: &str, set: u64, wanted: Wanted) -> Arc<Entry> {
         let entry =
             Arc::new(Entry { wanted, set, state: Mutex::default(), changed: Notify::new() });
         lock(&self.requests).insert(id.to_owned(), Arc::clone(&entry));
@@ -95,7 +96,40 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    /// What has come for a request since the last call.
+    pub(super) fn taken(&self, entry: &Entry) -> Taken {
+        let mut state = lock(&entry.state);
+        self.waiting.fetch_sub(std::mem::take(&mut state.waiting), Ordering::Relaxed);
+        let fault = state.taken.fault;
+        Taken { rows: std::mem::take(&mut state.taken.rows), fault }
+    }
+
+    /// Nobody waits for rows of this request any more.
+    pub(super) fn forget(&self, id: &str, entry: &Entry) {
+        lock(&self.requests).remove(id);
+        // Rows are added under the lock of the state, and only where there was no fault.
+        entry.fail(RowFault::Lost);
+        drop(self.taken(entry));
+    }
+}
+
 impl Entry {
+    /// No more rows count.
+    pub(super) fn fail(&self, fault: RowFault) {
+        lock(&self.state).taken.fault.get_or_insert(fault);
+    }
+
+    /// Tokens of the prompt, once a row came.
+    pub(super) fn prompt_tokens(&self) -> usize {
+        lock(&self.state).prompt.map_or(0, |(prompt, _)| prompt as usize)
+    }
+
+    /// Waits until something has come that was not looked at.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Takes what is new of a part. False where nothing is.
     fn add(&self, rows: &Rows<'_>, part: &Part<'_>, all_waiting: &AtomicUsize) -> bool {
         let mut state = lock(&self.state);
@@ -160,75 +194,6 @@ impl Entry {
 fn floats(row: &[u8]) -> Vec<f32> {
     let (numbers, _) = row.as_chunks();
     numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
-
-/// A request whose rows are waited for, until it is dropped. Unless it has ended by then, the
-/// engine is told to end it.
-#[derive(Debug)]
-pub(crate) struct MeasuredRequest {
-    id: String,
-    link: Arc<EngineLink>,
-    entry: Arc<Entry>,
-    has_ended: bool,
-}
-
-impl MeasuredRequest {
-    pub(super) fn new(link: Arc<EngineLink>, set: u64, wanted: Wanted) -> Self {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let entry = link.inbox().register(&id, set, wanted);
-        if link.state().hello.is_none() {
-            lock(&entry.state).taken.fault = Some(RowFault::Lost);
-        }
-        Self { id, link, entry, has_ended: false }
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Tokens of the prompt, once a row came.
-    pub(crate) fn prompt_tokens(&self) -> usize {
-        lock(&self.entry.state).prompt.map_or(0, |(prompt, _)| prompt as usize)
-    }
-
-    /// What has come since the last call.
-    pub(crate) fn take(&self) -> Taken {
-        let mut state = lock(&self.entry.state);
-        self.release(std::mem::take(&mut state.waiting));
-        let fault = state.taken.fault;
-        Taken { rows: std::mem::take(&mut state.taken.rows), fault }
-    }
-
-    fn release(&self, waiting: usize) {
-        self.link.inbox().waiting.fetch_sub(waiting, Ordering::Relaxed);
-    }
-
-    /// Waits until something has come that was not looked at.
-    pub(crate) async fn changed(&self) {
-        self.entry.changed.notified().await;
-    }
-
-    /// The model server has said that it wrote everything.
-    pub(crate) fn has_ended(&mut self) {
-        self.has_ended = true;
-    }
-}
-
-impl Drop for MeasuredRequest {
-    fn drop(&mut self) {
-        let inbox = self.link.inbox();
-        lock(&inbox.requests).remove(&self.id);
-        // The inbox adds to it under the lock of the state, and only to one that it still finds.
-        let waiting = {
-            let mut state = lock(&self.entry.state);
-            state.taken.fault = Some(RowFault::Lost);
-            std::mem::take(&mut state.waiting)
-        };
-        self.release(waiting);
-        if !self.has_ended {
-            self.link.abort(&self.id);
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,6 +1,6 @@
 //! The link to the plugin, whoever holds the other end at the moment.
 
-use super::inbox::{Inbox, MeasuredRequest, Wanted};
+use super::inbox::Inbox;
 use super::message::{self, Counts, Message};
 use super::vector_set::VectorSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,16 +77,6 @@ impl EngineLink {
     /// The engine is to end a request.
     pub(super) fn abort(&self, id: &str) {
         self.send(message::abort(id));
-    }
-
-    /// Waits for all rows of a request, which are those of this set of vectors.
-    pub(crate) fn expect(self: &Arc<Self>, set: u64) -> MeasuredRequest {
-        MeasuredRequest::new(Arc::clone(self), set, Wanted::All)
-    }
-
-    /// Waits for the row of a request at one position.
-    pub(crate) fn expect_at(self: &Arc<Self>, set: u64, position: u32) -> MeasuredRequest {
-        MeasuredRequest::new(Arc::clone(self), set, Wanted::At(position))
     }
 
     fn send(&self, message: Vec<u8>) {

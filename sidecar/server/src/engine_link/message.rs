@@ -1,6 +1,7 @@
 //! What the plugin says, and what it is told.
 
 use super::frame::{Frame, written};
+use super::malformed::Malformed;
 use super::reader::Reader;
 use super::vector_set::{MAX_SLOTS, VectorSet};
 use serde::{Deserialize, Deserializer};
@@ -21,11 +22,6 @@ mod kind {
     pub(super) const VECTORS: u8 = 65;
     pub(super) const ABORT: u8 = 66;
 }
-
-/// A message that makes no sense; the connection ends with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Malformed(pub(super) &'static str);
 
 /// Which engine it is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,6 +1,6 @@
 //! Numbers and pieces out of a payload, none of which may be there.
 
-use super::message::Malformed;
+use super::malformed::Malformed;
 
 const SHORT: Malformed = Malformed("a message ends within a field");
 

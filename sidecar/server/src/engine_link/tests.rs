@@ -1,7 +1,8 @@
 use super::frame::{Broken, Frame, MAX_MESSAGE, read, written};
 use super::inbox::{RowFault, Taken};
 use super::link::EngineLink;
-use super::message::{Hello, Loaded, Malformed, Message, Part, Rows};
+use super::malformed::Malformed;
+use super::message::{Hello, Loaded, Message, Part, Rows};
 use super::{MeasuredRequest, VectorSet};
 use personaguard_terms::Layer;
 use proptest::prelude::*;
@@ -27,7 +28,7 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 fn measured() -> (Arc<EngineLink>, u64, MeasuredRequest) {
     let link = Arc::new(EngineLink::default());
     let number = link.connected(hello()).number;
-    let request = link.expect(SET);
+    let request = MeasuredRequest::new(&link, SET);
     (link, number, request)
 }
 
@@ -95,14 +96,14 @@ fn what_is_no_sequel_is_a_fault() {
 #[test]
 fn a_plugin_that_is_gone_measures_nothing() {
     let link = Arc::new(EngineLink::default());
-    assert_eq!(taken(&link.expect(SET)), (vec![], Some(RowFault::Lost)));
+    assert_eq!(taken(&MeasuredRequest::new(&link, SET)), (vec![], Some(RowFault::Lost)));
 }
 
 #[test]
 fn a_former_connection_says_nothing_more() {
     let (link, number, _) = measured();
     let _new = link.connected(hello());
-    let request = link.expect(SET);
+    let request = MeasuredRequest::new(&link, SET);
     tell(&link, number, request.id(), 2, &[9.0]);
     link.disconnected(number);
     assert_eq!(taken(&request), (vec![], None));
@@ -112,7 +113,7 @@ fn a_former_connection_says_nothing_more() {
 #[test]
 fn one_row_can_be_waited_for_alone() {
     let (link, number, _) = measured();
-    let request = link.expect_at(SET, 9);
+    let request = MeasuredRequest::at(9, &link, SET);
     tell(&link, number, request.id(), 6, &[1.0, 1.0]);
     assert_eq!(taken(&request), (vec![], None));
     tell(&link, number, request.id(), 8, &[1.0, 4.0, 1.0]);
@@ -130,26 +131,26 @@ fn what_nobody_reads_does_not_fill_the_memory() {
     let Taken { rows, fault } = request.take();
     assert_eq!((rows.len(), fault), (1 << 20, Some(RowFault::TooMany)));
     // Of all requests together no more wait than of eight such.
-    let others: Vec<_> = (0..9).map(|_| link.expect(SET)).collect();
+    let others: Vec<_> = (0..9).map(|_| MeasuredRequest::new(&link, SET)).collect();
     for other in &others {
         tell(&link, number, other.id(), 2, &vec![0.0; 1 << 20]);
     }
     let refused = others.iter().filter(|other| other.take().fault == Some(RowFault::TooMany));
     assert_eq!(refused.count(), 1);
     drop(others);
-    tell(&link, number, link.expect(SET).id(), 2, &many);
+    tell(&link, number, MeasuredRequest::new(&link, SET).id(), 2, &many);
 }
 
 #[test]
 fn a_request_that_is_given_up_is_ended_in_the_engine() {
     let link = Arc::new(EngineLink::default());
     let mut connected = link.connected(hello());
-    let request = link.expect(SET);
+    let request = MeasuredRequest::new(&link, SET);
     let id = request.id().to_owned();
     drop(request);
     let told = connected.outgoing.try_recv().unwrap();
     assert_eq!(told, [&(id.len() as u32 + 1).to_le_bytes(), &[66][..], id.as_bytes()].concat());
-    let mut ended = link.expect(SET);
+    let mut ended = MeasuredRequest::new(&link, SET);
     ended.has_ended();
     drop(ended);
     assert!(connected.outgoing.try_recv().is_err());

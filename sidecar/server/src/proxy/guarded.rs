@@ -12,10 +12,10 @@ use super::respond::respond;
 use super::scorer::PassScorer;
 use super::scoring::Scorer;
 use super::transcript::{PromptContext, Transcript};
-use super::{linked, unguarded, whole};
+use super::whole;
 use crate::http::{ApiError, Received, discard, is_encoded, receive};
-use crate::runtime::{ActiveModel, Served};
-use crate::session::{SectionReader, begun, decide, not_ready, overrides_only, system_prompt_key};
+use crate::runtime::ActiveModel;
+use crate::session::{SectionReader, begun, decide, overrides_only, system_prompt_key};
 use crate::telemetry::traces::chat_span;
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -23,38 +23,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use personaguard_guard::{Decision, Overrides, Plan, Stop, UnscoredReason};
-use personaguard_terms::{FailurePolicy, Score};
+use personaguard_terms::Score;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(super) async fn answer(
-    context: &Context,
-    api: Api,
-    request: Request,
-) -> Result<Response, ApiError> {
-    match context.app.served() {
-        None => unready(context, request).await,
-        Some(served) if served.in_force().plan.policies.is_empty() => {
-            context.forwarder.send(request).await
-        }
-        Some(Served::Own(active)) => guarded(context, api, active, request).await,
-        Some(Served::Linked(linked)) => linked::answer(context, api, linked, request).await,
-    }
-}
-
-/// No model is loaded that could score.
-async fn unready(context: &Context, request: Request) -> Result<Response, ApiError> {
-    if context.app.snapshot().failure_policy != Some(FailurePolicy::Open) {
-        return Err(not_ready(&context.app));
-    }
-    let response = context.forwarder.send(request).await?;
-    if response.status().is_success() {
-        unguarded::count(&context.app, UnscoredReason::ModelNotReady);
-    }
-    Ok(response)
-}
-
-async fn guarded(
     context: &Context,
     api: Api,
     active: Arc<ActiveModel>,

@@ -2,7 +2,7 @@
 //! measured by one more request: the answer as a prompt.
 
 use super::forward::Forwarder;
-use crate::engine_link::{Change, RequestPlan};
+use crate::engine_link::{Change, MeasuredRequest, RequestPlan};
 use crate::runtime::LinkedModel;
 use axum::body::Body;
 use axum::extract::Request;
@@ -40,7 +40,7 @@ impl LastToken {
         let tokens = [prompt, response].concat();
         let position = u32::try_from(tokens.len().checked_sub(1)?).ok()?;
         let set = self.linked.vectors.number;
-        let mut measured = self.linked.link.expect_at(set, position);
+        let mut measured = MeasuredRequest::at(position, &self.linked.link, set);
         let plan = RequestPlan {
             id: measured.id(),
             set: set.to_string(),

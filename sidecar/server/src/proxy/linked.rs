@@ -13,7 +13,7 @@ use super::row_scorer::RowScorer;
 use super::scoring::Scorer;
 use super::token_count::{CountedRequest, TokenCount};
 use super::transcript::{PromptContext, Transcript};
-use crate::engine_link::RequestPlan;
+use crate::engine_link::{MeasuredRequest, RequestPlan};
 use crate::http::{ApiError, Received, receive};
 use crate::runtime::{Beyond, LinkedModel};
 use crate::session::{SectionReader, TAGS, decide, overrides_only, system_prompt_key};
@@ -78,7 +78,7 @@ pub(super) async fn answer(
     let unfit = |error: Beyond| ApiError::beyond_policy(error.to_string());
     let changes = linked.changes(transcript.plan()).map_err(unfit)?;
     let columns = linked.columns(transcript.plan()).map_err(unfit)?;
-    let measured = linked.link.expect(linked.vectors.number);
+    let measured = MeasuredRequest::new(&linked.link, linked.vectors.number);
     // Without vectors nothing is measured, and the plugin knows of no set.
     let plan = (!linked.vectors.slots.is_empty()).then(|| {
         let set = linked.vectors.number.to_string();
