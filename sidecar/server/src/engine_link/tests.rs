@@ -258,7 +258,9 @@ fn messages_that_make_no_sense_are_refused() {
 proptest! {
     /// Whatever comes, it is read or refused, and a request gets finite work from it.
     #[test]
-    fn no_bytes_break_the_reader(kind in 0u8..6, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_bytes_break_the_reader(
+        kind in 0u8..6, payload in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
         let frame = Frame { kind, payload };
         let (link, number, request) = measured();
         if let Ok(message) = Message::read(&frame) {
@@ -273,7 +275,8 @@ proptest! {
         slots in 1usize..=16, rows in 0usize..5, prompt in 1u32..9, cut in 0usize..400,
     ) {
         let values = vec![1.5_f32; slots * rows];
-        let mut payload = [&SET.to_le_bytes()[..], &[slots as u8], &1u16.to_le_bytes(), &[2]].concat();
+        let head = [&SET.to_le_bytes()[..], &[slots as u8], &1u16.to_le_bytes(), &[2]];
+        let mut payload = head.concat();
         payload.extend(b"ab");
         [prompt, prompt - 1, rows as u32].iter().for_each(|it| payload.extend(it.to_le_bytes()));
         payload.extend(bytes(&values));
