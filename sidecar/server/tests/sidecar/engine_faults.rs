@@ -5,7 +5,7 @@ use crate::rig::{HIDDEN, policy, steer, steering, with};
 use crate::vllm::{End, Fault, Script};
 use personaguard_terms::FailurePolicy;
 use personaguard_wire::ResolvedPolicy;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ fn count(api: Api, asked: AskedCounts) -> TokenCount {
     TokenCount::new(CountedRequest { api, asked, is_observed: false, keeps_stop: false })
 }
 
-fn chunk(text: &str, tokens: u64, finish: Value) -> Value {
+fn chunk(text: &str, tokens: u64, finish: &Value) -> Value {
     json!({
         "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": finish }],
         "usage": { "prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens },
@@ -27,11 +27,11 @@ fn text_leaves_with_the_last_of_its_tokens() {
     tell(
         &mut count,
         &[
-            (chunk("", 0, none.clone()), 0),
-            (chunk("ab", 1, none.clone()), 2),
+            (chunk("", 0, &none), 0),
+            (chunk("ab", 1, &none), 2),
             // Three at once, of which a parser has kept one for itself.
-            (chunk("cd", 4, none.clone()), 4),
-            (chunk("", 5, json!("stop")), 4),
+            (chunk("cd", 4, &none), 4),
+            (chunk("", 5, &json!("stop")), 4),
         ],
     );
     assert_eq!([0, 1, 3, 4].map(|token| count.reach(token)), [2, 4, 4, 4].map(Some));
@@ -57,7 +57,7 @@ fn the_last_token_counts_unless_it_only_ends_the_response() {
             keeps_stop,
         };
         let mut count = TokenCount::new(request);
-        let mut last = chunk("ab", 3, json!(finish));
+        let mut last = chunk("ab", 3, &json!(finish));
         last["choices"][0]["stop_reason"] = stop;
         tell(&mut count, &[(last, 2)]);
         count.complete();
@@ -78,10 +78,10 @@ fn the_last_token_counts_unless_it_only_ends_the_response() {
 fn the_plugin_is_late_only_where_the_engine_has_gone_on() {
     let mut count = count(Api::Chat, AskedCounts::default());
     assert!(!count.is_ahead(None), "it reads the prompt");
-    tell(&mut count, &[(chunk("a", 1, Value::Null), 1)]);
+    tell(&mut count, &[(chunk("a", 1, &Value::Null), 1)]);
     assert!(count.is_ahead(None), "the prompt is measured before anything is written");
     assert!(!count.is_ahead(Some(0)), "the first token is measured with the second");
-    tell(&mut count, &[(chunk("b", 2, Value::Null), 2)]);
+    tell(&mut count, &[(chunk("b", 2, &Value::Null), 2)]);
     assert!(count.is_ahead(Some(0)) && !count.is_ahead(Some(1)));
     count.complete();
     assert!(count.is_ahead(Some(2)));
@@ -90,13 +90,13 @@ fn the_plugin_is_late_only_where_the_engine_has_gone_on() {
 #[test]
 fn text_without_a_count_waits_for_one() {
     let mut count = count(Api::Chat, AskedCounts::default());
-    let mut bare = chunk("cd", 0, Value::Null);
+    let mut bare = chunk("cd", 0, &Value::Null);
     bare.as_object_mut().unwrap().remove("usage");
-    let fallen = chunk("ef", 0, Value::Null);
-    tell(&mut count, &[(chunk("ab", 1, Value::Null), 2), (bare, 4), (fallen, 6)]);
+    let fallen = chunk("ef", 0, &Value::Null);
+    tell(&mut count, &[(chunk("ab", 1, &Value::Null), 2), (bare, 4), (fallen, 6)]);
     assert_eq!(count.next_mark(9), Some(Mark { to: 2, tokens: 1 }));
     assert_eq!((count.next_mark(9), count.marked()), (None, 2));
-    tell(&mut count, &[(chunk("", 4, Value::Null), 6)]);
+    tell(&mut count, &[(chunk("", 4, &Value::Null), 6)]);
     assert_eq!(count.next_mark(9), Some(Mark { to: 6, tokens: 4 }));
 }
 
@@ -144,10 +144,10 @@ fn what_the_client_did_not_ask_for_stays() {
     for (asked, in_chunk, in_end) in
         [(AskedCounts::default(), false, false), (last, false, true), (each, true, true)]
     {
-        assert_eq!(has_usage(&read(asked, chunk("a", 1, Value::Null))), in_chunk, "{asked:?}");
+        assert_eq!(has_usage(&read(asked, chunk("a", 1, &Value::Null))), in_chunk, "{asked:?}");
         assert_eq!(has_usage(&read(asked, end.clone())), in_end, "{asked:?}");
     }
-    let mut bare = chunk("", 1, Value::Null);
+    let mut bare = chunk("", 1, &Value::Null);
     bare["choices"][0]["delta"] = json!({});
     assert_eq!(read(each, bare)["choices"], json!([]), "it came for its tokens alone");
 }
@@ -155,13 +155,13 @@ fn what_the_client_did_not_ask_for_stays() {
 #[test]
 fn tokens_are_known_where_all_of_them_are_told() {
     let mut count = count(Api::Chat, AskedCounts::default());
-    let mut first = chunk("a", 1, Value::Null);
+    let mut first = chunk("a", 1, &Value::Null);
     first["prompt_token_ids"] = json!([1, 2, 3, 4, 5]);
     first["choices"][0]["token_ids"] = json!([7]);
-    let mut second = chunk("b", 2, json!("length"));
+    let mut second = chunk("b", 2, &json!("length"));
     second["choices"][0]["token_ids"] = json!([8]);
     tell(&mut count, &[(first.clone(), 1)]);
     assert_eq!(count.all_tokens(), Some((&[1, 2, 3, 4, 5][..], &[7][..])));
-    tell(&mut count, &[(second, 2), (chunk("c", 3, Value::Null), 3)]);
+    tell(&mut count, &[(second, 2), (chunk("c", 3, &Value::Null), 3)]);
     assert_eq!(count.all_tokens(), None, "one is missing");
 }

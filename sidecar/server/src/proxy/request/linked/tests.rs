@@ -1,13 +1,13 @@
 use super::*;
 
-fn request(api: Api, body: Value) -> LinkedRequest {
+fn request(api: Api, body: &Value) -> LinkedRequest {
     LinkedRequest::read(api, body.to_string().as_bytes()).unwrap()
 }
 
-fn chat(fields: Value) -> LinkedRequest {
+fn chat(fields: &Value) -> LinkedRequest {
     let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Hi" }] });
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    request(Api::Chat, body)
+    request(Api::Chat, &body)
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn only_the_sidecar_tells_what_is_measured() {
         json!({ "use_beam_search": true }),
         json!({ "echo": 1 }),
     ] {
-        let refused = chat(bad.clone()).check();
+        let refused = chat(&bad).check();
         assert_eq!(refused.unwrap_err().status.as_u16(), 400, "{bad}");
     }
     for good in [
@@ -36,9 +36,9 @@ fn only_the_sidecar_tells_what_is_measured() {
         json!({ "vllm_xargs": null, "extra_body": {}, "n": null, "best_of": 1 }),
         json!({ "n": "1", "use_beam_search": false, "echo": false }),
     ] {
-        assert!(chat(good.clone()).check().is_ok(), "{good}");
+        assert!(chat(&good).check().is_ok(), "{good}");
     }
-    let prompts = |prompt: Value| request(Api::Completions, json!({ "prompt": prompt })).check();
+    let prompts = |prompt: Value| request(Api::Completions, &json!({ "prompt": prompt })).check();
     for several in [json!(["a", "b"]), json!([[1], [2]])] {
         assert!(prompts(several.clone()).is_err(), "{several}");
     }
@@ -49,7 +49,7 @@ fn only_the_sidecar_tells_what_is_measured() {
 
 #[test]
 fn the_engine_gets_the_plan_beside_what_the_client_says() {
-    let asked = chat(json!({
+    let asked = chat(&json!({
         "stream": true, "stream_options": { "include_usage": false, "other": 1 },
         "vllm_xargs": { "mine": 1 }, "cache_salt": "own", "personaguard": { "traits": {} },
     }));
@@ -73,7 +73,7 @@ fn the_engine_gets_the_plan_beside_what_the_client_says() {
 fn where_nothing_is_held_back_only_the_plan_is_added() {
     let plain = json!({ "messages": [{ "role": "user", "content": "Hi" }], "stream": true });
     for api in [Api::Chat, Api::Completions, Api::Messages, Api::Responses] {
-        let asked = request(api, plain.clone());
+        let asked = request(api, &plain);
         let body: Value =
             serde_json::from_slice(&asked.body(Some("plan".to_owned()), None, false)).unwrap();
         let mut expected = plain.clone();
@@ -81,16 +81,16 @@ fn where_nothing_is_held_back_only_the_plan_is_added() {
         assert_eq!(body, expected);
     }
     // The other two APIs count by themselves.
-    let body = request(Api::Messages, plain.clone()).body(Some("plan".to_owned()), None, true);
+    let body = request(Api::Messages, &plain).body(Some("plan".to_owned()), None, true);
     assert!(!String::from_utf8_lossy(&body).contains("stream_options"));
 }
 
 #[test]
 fn a_prompt_with_more_than_text_is_told_from_one_without() {
-    assert!(chat(json!({})).is_text());
+    assert!(chat(&json!({})).is_text());
     let part = |kind: &str| {
         let content = json!([{ "type": "text", "text": "a" }, { "type": kind }]);
-        chat(json!({ "messages": [{ "role": "user", "content": content }] }))
+        chat(&json!({ "messages": [{ "role": "user", "content": content }] }))
     };
     assert!(part("text").is_text());
     for kind in ["image_url", "input_audio", "video_url", "anything"] {
