@@ -1,9 +1,10 @@
-//! The tests of `engines/vllm`: the plugin alone, and in the stock engine.
+//! The tests of `engines/vllm`: the plugin alone, in the stock engine, and with the sidecar in
+//! front of that.
 
 use super::count::Count;
 use crate::progress::Progress;
 use crate::workspace::root;
-use crate::{model, python};
+use crate::{model, python, workspace};
 use anyhow::{Context, Result};
 use personaguard_cluster::{Cache, run as finish};
 use std::fs;
@@ -21,6 +22,7 @@ pub(super) fn run(cache: &Cache, progress: &Progress, count: &mut Count) -> Resu
     let python = environment(&folder, progress)?;
     progress.step("building the plugin's wheel");
     plugin(&folder, &python)?;
+    workspace::build(progress)?;
     progress.announce("testing the plugin (the engine takes a minute to start)");
     count.pytest(
         Command::new(python)
@@ -28,6 +30,7 @@ pub(super) fn run(cache: &Cache, progress: &Progress, count: &mut Count) -> Resu
             .args(["-m", "pytest", "-p", "no:cacheprovider"])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PERSONAGUARD_TEST_MODEL", weights)
+            .env("PERSONAGUARD_TEST_PROGRAM", workspace::binaries().join("personaguard"))
             .env("PERSONAGUARD_TEST_MODEL_FOLDER", folder.join("smollm2")),
     )
 }
