@@ -144,7 +144,7 @@ pub const TABLE: Table = &[
     }),
     ("scale_that_is_no_number", |folder| {
         let shape = Shape { mxfp4: true, ..Shape::of("gpt-oss") };
-        let mut file = tiny(shape, 19).file;
+        let mut file = tiny(&shape, 19).file;
         // The last tensor that is written is of the last block.
         let of_block = 17 * 2;
         let part = file
