@@ -128,9 +128,9 @@ async fn the_engines_own_scores_decide() {
     assert_eq!(text(&whole), Script::of(&GOOD).text(12));
     assert_eq!(whole["usage"]["completion_tokens"], 13);
     assert!(front.vllm.take_aborted().is_empty());
-    let score = "personaguard_trait_score_sum{policy=\"no-villains\",trait=\"evil\"}";
     front.until_metric("personaguard_responses_total{outcome=\"stop\"}", 2.0).await;
-    assert!(front.metric(score).abs() < 1e-6);
+    let scores = front.rig.sidecar().app().report().traits.remove(0);
+    assert!(scores.scored == 2 && scores.mean.abs() < 1e-6, "{scores:?}");
     front.vllm.play(Script::of(&EVIL));
     let whole = front.rig.complete(&question()).await;
     assert_eq!(
@@ -316,9 +316,10 @@ async fn where_nothing_waits_not_a_byte_is_changed() {
     let whole = front.rig.complete(&question()).await;
     assert_eq!(text(&whole), Script::of(&EVIL).text(12));
     front.until_metric(breaches, 2.0).await;
-    let score = "personaguard_trait_score_sum{policy=\"no-villains\",trait=\"evil\"}";
+    let scores = || front.rig.sidecar().app().report().traits.remove(0);
+    front.rig.until("both answers are scored", async || scores().scored == 2).await;
     let mean = f64::from(EVIL.iter().sum::<f32>()) / 12.0;
-    assert!((front.metric(score) - 2.0 * mean).abs() < 0.01, "all tokens were measured");
+    assert!((scores().mean - mean).abs() < 0.01, "all tokens were measured: {:?}", scores());
 }
 
 #[tokio::test(flavor = "multi_thread")]

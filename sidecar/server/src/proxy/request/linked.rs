@@ -52,7 +52,8 @@ impl LinkedRequest {
             ("echo", "a prompt that is repeated before the answer cannot be told from it"),
         ] {
             if self.is_set(field) {
-                let message = format!("A policy guards this service, and {what}: leave it out.");
+                let message =
+                    format!("A policy guards this service, and {what}: leave out '{field}'.");
                 return Err(unsupported(field, &message));
             }
         }
