@@ -44,13 +44,12 @@ spec:
 apiVersion: personaguard.dev/v1alpha1
 kind: PersonaPolicy
 metadata: {{name: steady, namespace: default}}
-spec: {{mode: Enforce, selector: {{}}, model: smollm2, placement: Proxy, port: http,
-  failurePolicy: Closed,
+spec: {{mode: Enforce, selector: {{}}, model: smollm2, failurePolicy: Closed,
   traits: [{{vector: odd, {rule}}}]}}
 """
 NEVER = "threshold: {projection: 1000000}, action: Block"
 ALWAYS = "threshold: {projection: -1000000}, action: Block"
-STEERED = "threshold: {projection: 1000000}, action: Steer, steer: {coefficient: 1.5}"
+STEERED = "threshold: {projection: 1000000}, action: Steer, steer: {coefficient: 6}"
 
 
 @dataclass

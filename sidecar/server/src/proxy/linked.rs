@@ -88,6 +88,7 @@ pub(super) async fn answer(
     transcript.expect_rows(TokenCount::new(CountedRequest {
         api,
         asked: request.asked_counts(),
+        is_stream: request.is_stream(),
         is_observed: !holds,
         keeps_stop: request.keeps_stop(),
     }));

@@ -21,6 +21,8 @@ pub(super) struct AskedCounts {
 pub(super) struct CountedRequest {
     pub(super) api: Api,
     pub(super) asked: AskedCounts,
+    /// A stream was asked for.
+    pub(super) is_stream: bool,
     /// Text leaves as it comes, and is not held until its tokens are measured.
     pub(super) is_observed: bool,
     /// The text of what ended the response may be part of it.
@@ -219,7 +221,8 @@ impl TokenCount {
     pub(super) fn due(&self, received: usize) -> usize {
         match (self.needed(), self.told) {
             (Some(needed), _) => needed,
-            (None, Some(told)) if self.counts_in_chunks() => told,
+            // Before the first chunk none has text.
+            (None, told) if self.counts_in_chunks() && self.request.is_stream => told.unwrap_or(0),
             // The last may be the one that ends the response.
             _ => received.saturating_sub(1),
         }

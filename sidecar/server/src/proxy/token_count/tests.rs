@@ -2,7 +2,9 @@ use super::*;
 use serde_json::json;
 
 fn count(api: Api, asked: AskedCounts) -> TokenCount {
-    TokenCount::new(CountedRequest { api, asked, is_observed: false, keeps_stop: false })
+    let request =
+        CountedRequest { api, asked, is_stream: true, is_observed: false, keeps_stop: false };
+    TokenCount::new(request)
 }
 
 fn chunk(text: &str, tokens: u64, finish: &Value) -> Value {
@@ -24,6 +26,7 @@ fn tell(count: &mut TokenCount, payloads: &[(Value, usize)]) {
 fn text_leaves_with_the_last_of_its_tokens() {
     let mut count = count(Api::Chat, AskedCounts::default());
     let none = Value::Null;
+    assert_eq!(count.due(9), 0, "what is measured before any text comes waits for it");
     tell(
         &mut count,
         &[
@@ -53,6 +56,7 @@ fn the_last_token_counts_unless_it_only_ends_the_response() {
         let request = CountedRequest {
             api: Api::Chat,
             asked: AskedCounts::default(),
+            is_stream: true,
             is_observed: false,
             keeps_stop,
         };
