@@ -49,7 +49,7 @@ spec: {{mode: Enforce, selector: {{}}, model: smollm2, failurePolicy: Closed,
 """
 NEVER = "threshold: {projection: 1000000}, action: Block"
 ALWAYS = "threshold: {projection: -1000000}, action: Block"
-STEERED = "threshold: {projection: 1000000}, action: Steer, steer: {coefficient: 6}"
+STEERED = "threshold: {projection: 1000000}, action: Steer, steer: {coefficient: 3}"
 
 
 @dataclass
@@ -133,7 +133,7 @@ def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     row = torch.nn.functional.normalize(
         torch.randn(576, generator=torch.Generator().manual_seed(5)), dim=0
     )
-    save_file({"odd": row * 40}, home / "row.safetensors")
+    save_file({"odd": row * 80}, home / "row.safetensors")
     made = [program, "vector", "import", str(home / "row.safetensors"), "--model", str(weights)]
     made += ["--trait", "odd", "--layer", str(LAYER), "--out", str(folder / "odd.safetensors")]
     subprocess.run(made, check=True)
