@@ -17,7 +17,7 @@ import by_langchain
 import by_litellm
 import by_openai
 import servers
-from cases import compare, raised, refused
+from cases import Broken, compare, raised, refused
 from servers import NEVER_PASSED, PASSED, REMOVED, Sidecars
 
 CLIENTS: dict[str, ModuleType] = {
@@ -54,11 +54,14 @@ def check(place: str, upstream: str | None, sidecars: Sidecars, names: list[str]
             line = f"{name}, {place}, no policy: {case}: {expected[name][case]}"
             print(f"refused by the server itself: {line}", flush=True)
             problems.extend([] if upstream else [line])
+        broken = [case for case, value in expected[name].items() if isinstance(value, Broken)]
+        if broken and upstream:
+            print(f"broken by the server itself: {name}, {place}: {', '.join(broken)}", flush=True)
     for policy, (action, threshold) in UNCHANGED.items():
         url, metrics = sidecars.start(f"{place}-{policy}", upstream, action, threshold)
         for name in names:
             found = CLIENTS[name].unchanged(url)
-            add(name, place, policy, len(found), compare(found, expected[name]))
+            add(name, place, policy, len(found), compare(found, expected[name], bool(upstream)))
         unguarded = servers.metric(metrics, "personaguard_unguarded_responses_total")
         if unguarded:
             problems.append(f"{place}, {policy}: {unguarded} answers were not scored")
