@@ -12,6 +12,7 @@ mod grammar;
 mod guarded;
 mod held_text;
 mod models;
+mod named_events;
 mod path;
 mod piece;
 mod prompt;

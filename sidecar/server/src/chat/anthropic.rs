@@ -7,24 +7,27 @@ mod events;
 use super::call::Part;
 use super::guarded::Output;
 use super::models;
+use super::named_events::{End, streamed};
 use super::prompt;
 use super::request::ChatRequest;
 use super::start::{Incoming, Started};
-use crate::http::{ApiError, event_stream};
-use crate::openai::{FinishReason, ScoreReport, Usage};
+use crate::http::ApiError;
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use body::{TextBlock, message, tool_use};
 use events::Events;
-use futures::StreamExt as _;
-use futures::stream;
 use serde_json::json;
 
 /// Answers a request.
 pub(super) async fn messages(incoming: Incoming) -> Response {
     let answer = async |incoming: Incoming| {
         let started = incoming.start("msg_", ChatRequest::parse_messages).await?;
-        if started.is_stream { Ok(streamed(started)) } else { whole(started).await }
+        if started.is_stream {
+            let Started { head, choices, prompt_tokens, .. } = started;
+            Ok(streamed(Events::new(&head, prompt_tokens), choices))
+        } else {
+            whole(started).await
+        }
     };
     incoming.answered(answer).await.unwrap_or_else(error::response)
 }
@@ -39,14 +42,6 @@ pub(super) async fn count_tokens(incoming: Incoming) -> Response {
         Ok(Json(json!({ "input_tokens": tokens.len() })).into_response())
     };
     count.await.unwrap_or_else(error::response)
-}
-
-/// How the only choice ended.
-#[derive(Debug)]
-struct End {
-    finish_reason: FinishReason,
-    usage: Usage,
-    scores: Option<ScoreReport>,
 }
 
 async fn whole(started: Started) -> Result<Response, ApiError> {
@@ -79,33 +74,4 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
     content.extend(text.map(|(block, text)| block.block(&text)));
     let usage = end.as_ref().map(|end| end.usage).unwrap_or_default();
     Ok(Json(message(&head, &content, end.as_ref(), usage)).into_response())
-}
-
-fn streamed(started: Started) -> Response {
-    let Started { head, choices, prompt_tokens, .. } = started;
-    let first = (Events::new(&head, prompt_tokens), Some(choices));
-    let events = stream::unfold(first, |(mut events, mut choices)| async move {
-        while events.is_empty() {
-            let writing = choices.as_mut()?;
-            match writing.next().await {
-                Some((_, Ok(Output::Part(Part::Thought(text))))) => {
-                    events.text(TextBlock::Thinking, &text);
-                }
-                Some((_, Ok(Output::Part(Part::Text(piece))))) => {
-                    events.text(TextBlock::Text, &piece.text);
-                }
-                Some((_, Ok(Output::Part(Part::Call(called))))) => events.call(&called.into_body()),
-                Some((_, Ok(Output::End { finish_reason, usage, scores }))) => {
-                    events.end(&End { finish_reason, usage, scores });
-                }
-                Some((_, Err(error))) => {
-                    events.fail(&error);
-                    choices = None;
-                }
-                None => choices = None,
-            }
-        }
-        Some((events.next()?, (events, choices)))
-    });
-    event_stream(events.boxed())
 }

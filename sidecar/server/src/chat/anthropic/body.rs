@@ -1,6 +1,6 @@
 //! The bodies of `messages`.
 
-use super::End;
+use crate::chat::named_events::End;
 use crate::chat::response_head::ResponseHead;
 use crate::openai::{FinishReason, ToolCall, Usage};
 use serde_json::{Value, json};

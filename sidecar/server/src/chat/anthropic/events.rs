@@ -1,12 +1,11 @@
 //! The events of a streamed message.
 
-use super::End;
 use super::body::{TextBlock, message, stop_reason, tool_use, usage};
 use super::error;
+use crate::chat::named_events::{End, NamedEvents};
 use crate::chat::response_head::ResponseHead;
 use crate::http::ApiError;
 use crate::openai::{ToolCall, Usage};
-use axum::response::sse::Event;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
@@ -25,17 +24,6 @@ impl Events {
         let message = message(head, &[], None, Usage::new(prompt_tokens, 0));
         let begun = json!({ "type": "message_start", "message": message });
         Self { ready: VecDeque::from([begun]), number: 0, text: None }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty()
-    }
-
-    /// The next event, under its name.
-    pub(super) fn next(&mut self) -> Option<Result<Event, axum::Error>> {
-        let event = self.ready.pop_front()?;
-        let name = event["type"].as_str().unwrap_or_default().to_owned();
-        Some(Event::default().event(name).json_data(event))
     }
 
     fn begin(&mut self, block: &Value) {
@@ -60,9 +48,18 @@ impl Events {
             self.end_block();
         }
     }
+}
 
-    /// More text of such a block.
-    pub(super) fn text(&mut self, block: TextBlock, text: &str) {
+impl NamedEvents for Events {
+    type Text = TextBlock;
+    const THOUGHT: TextBlock = TextBlock::Thinking;
+    const SAID: TextBlock = TextBlock::Text;
+
+    fn ready(&mut self) -> &mut VecDeque<Value> {
+        &mut self.ready
+    }
+
+    fn text(&mut self, block: TextBlock, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -74,8 +71,7 @@ impl Events {
         self.delta(&block.delta(text));
     }
 
-    /// A call: it comes as a whole.
-    pub(super) fn call(&mut self, called: &ToolCall) {
+    fn call(&mut self, called: &ToolCall) {
         self.end_text();
         let mut block = tool_use(called);
         let input = std::mem::replace(&mut block["input"], json!({}));
@@ -84,8 +80,7 @@ impl Events {
         self.end_block();
     }
 
-    /// The message ended.
-    pub(super) fn end(&mut self, end: &End) {
+    fn end(&mut self, end: &End) {
         self.end_text();
         let delta = json!({ "stop_reason": stop_reason(end), "stop_sequence": null });
         let mut event =
@@ -97,8 +92,7 @@ impl Events {
         self.ready.push_back(json!({ "type": "message_stop" }));
     }
 
-    /// The message failed.
-    pub(super) fn fail(&mut self, error: &ApiError) {
+    fn fail(&mut self, error: &ApiError) {
         self.ready.push_back(error::body(error));
     }
 }

@@ -1,6 +1,6 @@
 //! The bodies of `responses`.
 
-use super::End;
+use crate::chat::named_events::End;
 use crate::chat::response_head::ResponseHead;
 use crate::openai::{FinishReason, ScoreReport, ToolCall, Usage};
 use serde::Serialize;

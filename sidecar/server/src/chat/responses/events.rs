@@ -1,12 +1,11 @@
 //! The events of a streamed response.
 
-use super::End;
 use super::body::{ResponseBody, call};
 use super::text_item::TextItem;
+use crate::chat::named_events::{End, NamedEvents};
 use crate::chat::response_head::ResponseHead;
 use crate::http::ApiError;
 use crate::openai::ToolCall;
-use axum::response::sse::Event;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
@@ -34,17 +33,6 @@ impl Events {
         events
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty()
-    }
-
-    /// The next event, under its name.
-    pub(super) fn next(&mut self) -> Option<Result<Event, axum::Error>> {
-        let event = self.ready.pop_front()?;
-        let name = event["type"].as_str().unwrap_or_default().to_owned();
-        Some(Event::default().event(name).json_data(event))
-    }
-
     fn push(&mut self, mut event: Value) {
         event["sequence_number"] = self.number.into();
         self.number += 1;
@@ -59,8 +47,31 @@ impl Events {
         self.push(event);
     }
 
-    /// More text of such an item.
-    pub(super) fn text(&mut self, item: TextItem, text: &str) {
+    fn end_text(&mut self) {
+        let Some((item, text)) = self.text.take() else { return };
+        self.push_text(item, &format!("response.{}.done", item.kind()), "text", json!(text));
+        self.push_text(item, "response.content_part.done", "part", item.part(&text));
+        let item = item.item(&self.head.id, &text);
+        self.done(item);
+    }
+
+    fn done(&mut self, item: Value) {
+        let (kind, at) = ("response.output_item.done", self.output.len());
+        self.push(json!({ "type": kind, "output_index": at, "item": item }));
+        self.output.push(item);
+    }
+}
+
+impl NamedEvents for Events {
+    type Text = TextItem;
+    const THOUGHT: TextItem = TextItem::Reasoning;
+    const SAID: TextItem = TextItem::Message;
+
+    fn ready(&mut self) -> &mut VecDeque<Value> {
+        &mut self.ready
+    }
+
+    fn text(&mut self, item: TextItem, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -80,22 +91,7 @@ impl Events {
         self.push_text(item, &format!("response.{}.delta", item.kind()), "delta", json!(text));
     }
 
-    fn end_text(&mut self) {
-        let Some((item, text)) = self.text.take() else { return };
-        self.push_text(item, &format!("response.{}.done", item.kind()), "text", json!(text));
-        self.push_text(item, "response.content_part.done", "part", item.part(&text));
-        let item = item.item(&self.head.id, &text);
-        self.done(item);
-    }
-
-    fn done(&mut self, item: Value) {
-        let (kind, at) = ("response.output_item.done", self.output.len());
-        self.push(json!({ "type": kind, "output_index": at, "item": item }));
-        self.output.push(item);
-    }
-
-    /// A call: it comes as a whole.
-    pub(super) fn call(&mut self, called: &ToolCall) {
+    fn call(&mut self, called: &ToolCall) {
         self.end_text();
         let item = call(called);
         let (at, arguments) = (self.output.len(), item["arguments"].clone());
@@ -111,16 +107,14 @@ impl Events {
         self.done(item);
     }
 
-    /// The response ended.
-    pub(super) fn end(&mut self, end: &End) {
+    fn end(&mut self, end: &End) {
         self.end_text();
         let body = ResponseBody::new(&self.head, self.output.clone(), Some(end));
         let event = json!({ "type": body.last_event(), "response": body });
         self.push(event);
     }
 
-    /// The response failed.
-    pub(super) fn fail(&mut self, error: &ApiError) {
+    fn fail(&mut self, error: &ApiError) {
         let said = json!(error.body);
         self.push(json!({ "type": "error", "code": said["error"]["code"],
             "message": said["error"]["message"], "param": Value::Null }));
