@@ -48,6 +48,8 @@ fn choice(choice: Value) -> Result<(Value, ChoiceDelta), Unreadable> {
                 reason
             }
             "stop_reason" | "matched_stop" => Shape::Number.of(value),
+            // LiteLLM writes it into each choice; what it may hold says something.
+            "provider_specific_fields" => Shape::Object(&[]).of(value),
             "token_ids" => {
                 delta.token_ids = TokenIds::read(&value);
                 continue;

@@ -114,6 +114,23 @@ fn what_nobody_scores_stays_behind() {
 }
 
 #[test]
+fn what_litellm_adds_leaves_without_words() {
+    let own = json!({
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "good" },
+            "provider_specific_fields": {} }],
+        "usage": { "prompt_tokens": 3, "cost": null,
+            "completion_tokens_details": { "text_tokens": 12, "image_tokens": null } },
+    });
+    let (_, kept) = taken(Api::Chat, Part::Whole, &own).unwrap();
+    assert_eq!((&kept["choices"], &kept["usage"]), (&own["choices"], &own["usage"]));
+    let mut hostile = own;
+    hostile["choices"][0]["provider_specific_fields"] = json!({ "secret": "secret" });
+    hostile["usage"]["cost"] = json!("secret");
+    let (_, kept) = taken(Api::Chat, Part::Whole, &hostile).unwrap();
+    assert!(!kept.to_string().contains("secret"), "{kept}");
+}
+
+#[test]
 fn log_probabilities_leave_with_their_text() {
     let token = |text: &str| {
         json!({ "token": text, "logprob": -0.5, "bytes": text.as_bytes(),

@@ -14,6 +14,8 @@ pub(super) const USAGE: Shape = Shape::Object(&[
     ("prompt_cache_hit_tokens", Shape::Number),
     ("prompt_cache_miss_tokens", Shape::Number),
     ("reasoning_tokens", Shape::Number),
+    // Of LiteLLM and OpenRouter.
+    ("cost", Shape::Number),
     ("prompt_tokens_details", DETAILS),
     ("completion_tokens_details", DETAILS),
     ("input_tokens_details", DETAILS),
@@ -38,6 +40,10 @@ pub(super) const TIMINGS: Shape = Shape::Object(&[
 const DETAILS: Shape = Shape::Object(&[
     ("cached_tokens", Shape::Number),
     ("audio_tokens", Shape::Number),
+    ("image_tokens", Shape::Number),
+    ("text_tokens", Shape::Number),
+    ("cache_creation_tokens", Shape::Number),
+    ("cache_write_tokens", Shape::Number),
     ("reasoning_tokens", Shape::Number),
     ("tool_output_tokens", Shape::Number),
     ("accepted_prediction_tokens", Shape::Number),
