@@ -63,6 +63,8 @@ pub struct TokenProbability {
 pub struct End {
     /// Why it ended.
     pub reason: FinishReason,
+    /// The stop string that ended it, if one did.
+    pub stop: Option<String>,
     /// Text that was held back (see [`Token::text`]) and belongs to the response after all.
     pub text: String,
     /// Tokens of the prompt.

@@ -13,7 +13,7 @@ use crate::kernel::layout::BLOCK_SIZE;
 use crate::kv::{Block, Cache, PrefixHash, PrefixMatch, Reservation};
 use crate::model::Model;
 use crate::residual::{MeanStates, ResidualPlan, StateSums};
-use generate::GenerateTask;
+use generate::{Ending, GenerateTask};
 use score::ScoreTask;
 use std::ops::Range;
 use std::sync::Arc;
@@ -215,7 +215,7 @@ impl Sequence {
                     projections: read(0),
                 });
                 if task.only_reads() {
-                    self.end(FinishReason::Length, String::new(), 0);
+                    self.end(Ending::of(FinishReason::Length, String::new()), 0);
                     return 0..0;
                 }
                 count - 1..count
@@ -224,8 +224,8 @@ impl Sequence {
                 let response_tokens = self.computed - self.prompt_tokens;
                 match task.on_token_computed(model, read(0), response_tokens) {
                     None => count - 1..count,
-                    Some((reason, text)) => {
-                        self.end(reason, text, response_tokens);
+                    Some(ending) => {
+                        self.end(ending, response_tokens);
                         0..0
                     }
                 }
@@ -259,9 +259,9 @@ impl Sequence {
             Task::Generate(task) => match task.sampler.sample(logits, end_tokens) {
                 Err(error) => self.fail(error),
                 Ok(token) if task.sampler.is_end(token.id, end_tokens) => {
-                    let text = task.filter.finish();
+                    let ending = task.stopped();
                     // The token that ends the sequence counts, although it is not computed.
-                    self.end(FinishReason::Stop, text, self.computed - self.prompt_tokens + 1);
+                    self.end(ending, self.computed - self.prompt_tokens + 1);
                 }
                 Ok(token) => {
                     self.tokens.push(token.id);
@@ -304,12 +304,13 @@ impl Sequence {
     }
 
     /// Ends a generation whose response has `completion_tokens` tokens.
-    fn end(&mut self, reason: FinishReason, text: String, completion_tokens: usize) {
+    fn end(&mut self, ending: Ending, completion_tokens: usize) {
         let Ok(states) = self.take_means() else { return self.fail(EngineError::NotFinite) };
         let states = states.map(Box::new);
         let prompt_tokens = self.prompt_tokens;
         if let Task::Generate(task) = &self.task {
-            task.send_end(End { reason, text, prompt_tokens, completion_tokens, states });
+            let Ending { reason, text, stop } = ending;
+            task.send_end(End { reason, stop, text, prompt_tokens, completion_tokens, states });
         }
         self.is_finished = true;
     }

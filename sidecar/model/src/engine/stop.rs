@@ -16,8 +16,8 @@ pub(super) struct StopFilter {
 pub(super) enum StopMatch {
     /// It did not. This text is certain to belong to the response.
     None(String),
-    /// It did. This text came before the stop string.
-    Found(String),
+    /// It did: this one, and this text came before it.
+    Found { text: String, stop: String },
 }
 
 impl StopFilter {
@@ -39,10 +39,11 @@ impl StopFilter {
 
     fn push_text(&mut self, text: &str) -> StopMatch {
         self.held_back.push_str(text);
-        let found = self.stops.iter().filter_map(|stop| self.held_back.find(stop.as_str())).min();
-        if let Some(at) = found {
+        let found = self.stops.iter().filter_map(|stop| Some((self.held_back.find(stop)?, stop)));
+        if let Some((at, stop)) = found.min_by_key(|(at, _)| *at) {
+            let stop = stop.clone();
             self.held_back.truncate(at);
-            return StopMatch::Found(std::mem::take(&mut self.held_back));
+            return StopMatch::Found { text: std::mem::take(&mut self.held_back), stop };
         }
         let rest = self.held_back.split_off(self.certain_length());
         StopMatch::None(std::mem::replace(&mut self.held_back, rest))

@@ -7,7 +7,7 @@ mod events;
 use super::call::Part;
 use super::guarded::Output;
 use super::models;
-use super::named_events::{End, streamed};
+use super::named_events::streamed;
 use super::prompt;
 use super::request::ChatRequest;
 use super::start::{Incoming, Started};
@@ -57,8 +57,8 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
                 content.push(tool_use(&called.into_body()));
                 continue;
             }
-            Output::End { finish_reason, usage, scores } => {
-                end = Some(End { finish_reason, usage, scores });
+            Output::End(ended) => {
+                end = Some(ended);
                 continue;
             }
         };

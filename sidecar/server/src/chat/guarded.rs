@@ -61,12 +61,18 @@ pub(super) enum Output {
     /// Something that may leave.
     Part(Part),
     /// The choice is complete.
-    End {
-        finish_reason: FinishReason,
-        usage: Usage,
-        /// The field `personaguard`, where it was asked for.
-        scores: Option<ScoreReport>,
-    },
+    End(End),
+}
+
+/// How a choice ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) finish_reason: FinishReason,
+    /// The stop string that ended it, if one did.
+    pub(super) stop: Option<String>,
+    pub(super) usage: Usage,
+    /// The field `personaguard`, where it was asked for.
+    pub(super) scores: Option<ScoreReport>,
 }
 
 impl GuardedGeneration {
@@ -221,7 +227,8 @@ impl GuardedGeneration {
         let scores =
             score_report(&attempt.decision, &attempt.projections, *report, record.attempts());
         let usage = attempt.usage.with_reasoning(attempt.decision.reasoning_tokens());
-        Ok(Output::End { finish_reason, usage, scores })
+        let stop = attempt.stop.clone().filter(|_| finish_reason == FinishReason::Stop);
+        Ok(Output::End(End { finish_reason, stop, usage, scores }))
     }
 
     fn failure(&self) -> ApiError {

@@ -2,22 +2,14 @@
 
 use super::call::Part;
 use super::choices::Choices;
-use super::guarded::Output;
+use super::guarded::{End, Output};
 use crate::http::{ApiError, event_stream};
-use crate::openai::{FinishReason, ScoreReport, ToolCall, Usage};
+use crate::openai::ToolCall;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use std::collections::VecDeque;
-
-/// How the only choice ended.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) finish_reason: FinishReason,
-    pub(super) usage: Usage,
-    pub(super) scores: Option<ScoreReport>,
-}
 
 /// What an API makes of an answer that is being written.
 pub(super) trait NamedEvents: Send + 'static {
@@ -58,9 +50,7 @@ pub(super) fn streamed<E: NamedEvents>(events: E, choices: Choices) -> Response 
                     events.text(E::SAID, &piece.text);
                 }
                 Some((_, Ok(Output::Part(Part::Call(called))))) => events.call(&called.into_body()),
-                Some((_, Ok(Output::End { finish_reason, usage, scores }))) => {
-                    events.end(&End { finish_reason, usage, scores });
-                }
+                Some((_, Ok(Output::End(end)))) => events.end(&end),
                 Some((_, Err(error))) => {
                     events.fail(&error);
                     choices = None;

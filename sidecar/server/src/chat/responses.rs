@@ -6,7 +6,7 @@ mod text_item;
 
 use super::call::{Call, Part};
 use super::guarded::Output;
-use super::named_events::{End, streamed};
+use super::named_events::streamed;
 use super::request::ChatRequest;
 use super::start::{Incoming, Started};
 use crate::http::ApiError;
@@ -38,8 +38,8 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
             Output::Part(Part::Thought(piece)) => thought.push_str(&piece),
             Output::Part(Part::Text(piece)) => text.push_str(&piece.text),
             Output::Part(Part::Call(called)) => calls.push(called),
-            Output::End { finish_reason, usage, scores } => {
-                end = Some(End { finish_reason, usage, scores });
+            Output::End(ended) => {
+                end = Some(ended);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::call::Part;
 use super::choices::Choices;
-use super::guarded::Output;
+use super::guarded::{End, Output};
 use super::response_head::ResponseHead;
 use crate::http::{ApiError, event_stream};
 use crate::openai::{ChunkChoice, Delta, Logprobs, Object, ScoreReport, Usage};
@@ -53,7 +53,7 @@ impl Chunks {
     async fn advance(&mut self) {
         match self.choices.next().await {
             Some((index, Ok(Output::Part(part)))) => self.push(with_part(index, part), None),
-            Some((index, Ok(Output::End { finish_reason, usage, scores }))) => {
+            Some((index, Ok(Output::End(End { finish_reason, usage, scores, .. })))) => {
                 self.usage = self.usage.with_choice(usage);
                 let scores = self.head.place(scores);
                 let last = ChunkChoice {

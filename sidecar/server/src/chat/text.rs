@@ -2,7 +2,7 @@
 
 use super::call::Part;
 use super::choices::Choices;
-use super::guarded::Output;
+use super::guarded::{End, Output};
 use super::request::ChatRequest;
 use super::response_head::ResponseHead;
 use super::start::{Incoming, Started};
@@ -38,7 +38,7 @@ async fn whole(started: Started) -> Result<Response, ApiError> {
     while let Some((index, output)) = choices.next().await {
         match output? {
             Output::Part(part) => said[index].0.push_str(&text(part)),
-            Output::End { finish_reason, usage: own, scores: own_scores } => {
+            Output::End(End { finish_reason, usage: own, scores: own_scores, .. }) => {
                 usage = usage.with_choice(own);
                 said[index].1 = Some(finish_reason);
                 scores = head.place(own_scores).beside;
@@ -92,7 +92,7 @@ async fn next(
                 let event = chunk(vec![choice(index, &text, None)], None, None);
                 Some((event, Phase::Writing(choices), usage))
             }
-            Some((index, Ok(Output::End { finish_reason, usage: own, scores }))) => {
+            Some((index, Ok(Output::End(End { finish_reason, usage: own, scores, .. })))) => {
                 let last = vec![choice(index, "", Some(finish_reason))];
                 let event = chunk(last, None, head.place(scores).beside);
                 Some((event, Phase::Writing(choices), usage.with_choice(own)))

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Part};
 use super::choices::Choices;
-use super::guarded::Output;
+use super::guarded::{End, Output};
 use super::response_head::ResponseHead;
 use crate::openai::{
     Choice, FinishReason, Logprobs, Message, Object, ScoreReport, TokenLogprob, Usage,
@@ -18,7 +18,7 @@ pub(super) async fn response(head: &ResponseHead, mut choices: Choices) -> Respo
     while let Some((index, output)) = choices.next().await {
         match output {
             Ok(Output::Part(part)) => builders[index].add(part),
-            Ok(Output::End { finish_reason, usage: own, scores }) => {
+            Ok(Output::End(End { finish_reason, usage: own, scores, .. })) => {
                 usage = usage.with_choice(own);
                 ended.push((index, finish_reason, scores));
             }

@@ -58,7 +58,9 @@ fn made(events: &[Value]) -> Value {
                 }
             }
             "message_delta" => {
-                message["stop_reason"] = event["delta"]["stop_reason"].clone();
+                for field in ["stop_reason", "stop_sequence"] {
+                    message[field] = event["delta"][field].clone();
+                }
                 message["usage"] = event["usage"].clone();
             }
             "message_stop" => {}
@@ -163,6 +165,23 @@ async fn functions_are_called_and_their_results_read() {
         ]);
         let next = with(asking(), json!({ "messages": messages, "tools": tools() }));
         assert!(input_tokens(&message(&rig, &next).await) > input_tokens(&whole));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sequence_that_stopped_it_is_named() {
+    let rig = Rig::ready(vec![policy(Action::Block, Some(1e6))]).await;
+    let said = message(&rig, &asking()).await;
+    let said = said["content"][0]["text"].as_str().unwrap();
+    let stop: String = said.chars().skip(4).take(3).collect();
+    let asked = with(asking(), json!({ "stop_sequences": ["never said", stop] }));
+    let whole = message(&rig, &asked).await;
+    let streamed = made(&events(&rig, &asked).await);
+    for stopped in [&whole, &streamed] {
+        let end = (&stopped["stop_reason"], &stopped["stop_sequence"]);
+        assert_eq!(end, (&json!("stop_sequence"), &json!(stop)));
+        let before = said.split(&stop).next().unwrap();
+        assert_eq!(stopped["content"][0]["text"].as_str().unwrap_or_default(), before);
     }
 }
 

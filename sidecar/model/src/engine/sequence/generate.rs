@@ -20,6 +20,22 @@ pub(super) struct GenerateTask {
     events: mpsc::Sender<Event>,
 }
 
+/// How a response ends.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) reason: FinishReason,
+    /// The text that was held back.
+    pub(super) text: String,
+    /// The stop string that ended it.
+    pub(super) stop: Option<String>,
+}
+
+impl Ending {
+    pub(super) fn of(reason: FinishReason, text: String) -> Self {
+        Self { reason, text, stop: None }
+    }
+}
+
 impl GenerateTask {
     pub(super) fn new(
         sampling: Sampling,
@@ -69,31 +85,38 @@ impl GenerateTask {
     }
 
     /// Reports the token that was computed, number `response_tokens` of the response. If the
-    /// response ends with it, returns why, and the text that was held back.
+    /// response ends with it, returns how.
     pub(super) fn on_token_computed(
         &mut self,
         model: &Model,
         projections: Vec<f32>,
         response_tokens: usize,
-    ) -> Option<(FinishReason, String)> {
+    ) -> Option<Ending> {
         let Some(SampledToken { id, logprob, top }) = self.sampled.take() else {
-            return Some((FinishReason::Stop, self.filter.finish()));
+            return Some(self.stopped());
         };
         let found = match self.sampler.is_too_short(response_tokens) {
             true => self.filter.pass(model.tokenizer(), id),
             false => self.filter.push(model.tokenizer(), id),
         };
-        let (text, is_stopped) = match found {
-            StopMatch::None(text) => (text, false),
-            StopMatch::Found(text) => (text, true),
+        let (text, stop) = match found {
+            StopMatch::None(text) => (text, None),
+            StopMatch::Found { text, stop } => (text, Some(stop)),
         };
         self.send(Event::Token(Token { id, text, logprob, top, projections }));
-        if is_stopped {
-            return Some((FinishReason::Stop, String::new()));
+        if let Some(stop) = stop {
+            let reason = FinishReason::Stop;
+            return Some(Ending { reason, text: String::new(), stop: Some(stop) });
         }
         if self.sampler.is_complete() {
-            return Some((FinishReason::Stop, self.filter.finish()));
+            return Some(self.stopped());
         }
-        (response_tokens >= self.max_tokens).then(|| (FinishReason::Length, self.filter.finish()))
+        let reason = FinishReason::Length;
+        (response_tokens >= self.max_tokens).then(|| Ending::of(reason, self.filter.finish()))
+    }
+
+    /// The response ends without a stop string.
+    pub(super) fn stopped(&mut self) -> Ending {
+        Ending::of(FinishReason::Stop, self.filter.finish())
     }
 }

@@ -9,7 +9,10 @@ fn text_is_held_back_while_it_may_be_a_stop_string() {
     assert_eq!(filter.push_text("T\n"), StopMatch::None("ENT".into()));
     assert_eq!(filter.finish(), "\n");
     assert_eq!(filter.push_text("b\n"), StopMatch::None("b".into()));
-    assert_eq!(filter.push_text("\nc"), StopMatch::Found(String::new()));
+    assert_eq!(
+        filter.push_text("\nc"),
+        StopMatch::Found { text: String::new(), stop: "\n\n".into() }
+    );
 }
 
 proptest! {
@@ -26,7 +29,7 @@ proptest! {
         for piece in characters.chunks(cut) {
             match filter.push_text(&piece.iter().collect::<String>()) {
                 StopMatch::None(text) => out.push_str(&text),
-                StopMatch::Found(text) => {
+                StopMatch::Found { text, .. } => {
                     out.push_str(&text);
                     stopped = true;
                     break;

@@ -1,6 +1,6 @@
 //! The bodies of `messages`.
 
-use crate::chat::named_events::End;
+use crate::chat::guarded::End;
 use crate::chat::response_head::ResponseHead;
 use crate::openai::{FinishReason, ToolCall, Usage};
 use serde_json::{Value, json};
@@ -47,7 +47,8 @@ pub(super) fn message(
 ) -> Value {
     let mut message = json!({
         "id": head.id, "type": "message", "role": "assistant", "model": head.model,
-        "content": content, "stop_reason": end.map(stop_reason), "stop_sequence": null,
+        "content": content, "stop_reason": end.map(stop_reason),
+        "stop_sequence": end.and_then(|end| end.stop.as_deref()),
         "usage": self::usage(usage),
     });
     if let Some(scores) = end.and_then(|end| end.scores.as_ref()) {
@@ -58,6 +59,7 @@ pub(super) fn message(
 
 pub(super) fn stop_reason(end: &End) -> &'static str {
     match end.finish_reason {
+        FinishReason::Stop if end.stop.is_some() => "stop_sequence",
         FinishReason::Stop => "end_turn",
         FinishReason::Length => "max_tokens",
         FinishReason::ToolCalls => "tool_use",

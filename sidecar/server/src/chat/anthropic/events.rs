@@ -2,7 +2,8 @@
 
 use super::body::{TextBlock, message, stop_reason, tool_use, usage};
 use super::error;
-use crate::chat::named_events::{End, NamedEvents};
+use crate::chat::guarded::End;
+use crate::chat::named_events::NamedEvents;
 use crate::chat::response_head::ResponseHead;
 use crate::http::ApiError;
 use crate::openai::{ToolCall, Usage};
@@ -82,7 +83,7 @@ impl NamedEvents for Events {
 
     fn end(&mut self, end: &End) {
         self.end_text();
-        let delta = json!({ "stop_reason": stop_reason(end), "stop_sequence": null });
+        let delta = json!({ "stop_reason": stop_reason(end), "stop_sequence": end.stop });
         let mut event =
             json!({ "type": "message_delta", "delta": delta, "usage": usage(end.usage) });
         if let Some(scores) = &end.scores {

@@ -1,6 +1,6 @@
 //! The bodies of `responses`.
 
-use crate::chat::named_events::End;
+use crate::chat::guarded::End;
 use crate::chat::response_head::ResponseHead;
 use crate::openai::{FinishReason, ScoreReport, ToolCall, Usage};
 use serde::Serialize;

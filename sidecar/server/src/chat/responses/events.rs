@@ -2,7 +2,8 @@
 
 use super::body::{ResponseBody, call};
 use super::text_item::TextItem;
-use crate::chat::named_events::{End, NamedEvents};
+use crate::chat::guarded::End;
+use crate::chat::named_events::NamedEvents;
 use crate::chat::response_head::ResponseHead;
 use crate::http::ApiError;
 use crate::openai::ToolCall;
