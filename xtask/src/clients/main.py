@@ -17,7 +17,7 @@ import by_langchain
 import by_litellm
 import by_openai
 import servers
-from cases import Broken, compare, raised, refused
+from cases import Ends, broken, compare, raised, refused
 from servers import NEVER_PASSED, PASSED, REMOVED, Sidecars
 
 CLIENTS: dict[str, ModuleType] = {
@@ -42,6 +42,24 @@ def add(client: str, place: str, policy: str, checks: int, failed: list[str]) ->
     print(f"{client}, {place}, {policy}: {checks - len(failed)} of {checks}", flush=True)
 
 
+def unlike(ends: Ends, expected: dict[str, Any]) -> list[str]:
+    """Which ends are not as they must be. What the client cannot read of this server anyway is no
+    matter of a policy, but for the words.
+    """
+    refuses, breaks = refused(expected), broken(expected)
+
+    def is_beyond(case: str, found: Any, wanted: Any) -> bool:
+        name = case.split(",")[0]
+        has_same_words = isinstance(found, list) and found[:1] == list(wanted[:1])
+        return (raised(found) and name in refuses) or (has_same_words and name in breaks)
+
+    return [
+        f"{case}: {found!r}, and not {wanted!r}"
+        for case, (found, wanted) in ends.items()
+        if found != wanted and not is_beyond(case, found, wanted)
+    ]
+
+
 def check(place: str, upstream: str | None, sidecars: Sidecars, names: list[str]) -> None:
     """All of these clients, against a placement. Without a server behind it, a sidecar without a
     policy tells what is expected.
@@ -54,14 +72,17 @@ def check(place: str, upstream: str | None, sidecars: Sidecars, names: list[str]
             line = f"{name}, {place}, no policy: {case}: {expected[name][case]}"
             print(f"refused by the server itself: {line}", flush=True)
             problems.extend([] if upstream else [line])
-        broken = [case for case, value in expected[name].items() if isinstance(value, Broken)]
-        if broken and upstream:
-            print(f"broken by the server itself: {name}, {place}: {', '.join(broken)}", flush=True)
+        cases = broken(expected[name])
+        if cases and upstream:
+            print(f"broken by the server itself: {name}, {place}: {', '.join(cases)}", flush=True)
     for policy, (action, threshold) in UNCHANGED.items():
         url, metrics = sidecars.start(f"{place}-{policy}", upstream, action, threshold)
         for name in names:
             found = CLIENTS[name].unchanged(url)
             add(name, place, policy, len(found), compare(found, expected[name], bool(upstream)))
+        if "openai" in names:
+            ends = by_openai.asked(url)
+            add("openai, extra_body", place, policy, len(ends), unlike(ends, {}))
         unguarded = servers.metric(metrics, "personaguard_unguarded_responses_total")
         if unguarded:
             problems.append(f"{place}, {policy}: {unguarded} answers were not scored")
@@ -69,14 +90,7 @@ def check(place: str, upstream: str | None, sidecars: Sidecars, names: list[str]
         url, metrics = sidecars.start(f"{place}-{policy}", upstream, action, PASSED)
         for name in names:
             ends = CLIENTS[name].stopped(url, text)
-            # What the client cannot read of this server anyway is no matter of a policy.
-            beyond = {case.split(",")[0] for case in refused(expected[name])}
-            failed = [
-                f"{case}: {found!r}, and not {wanted!r}"
-                for case, (found, wanted) in ends.items()
-                if found != wanted and not (raised(found) and case.split(",")[0] in beyond)
-            ]
-            add(name, place, policy, len(ends), failed)
+            add(name, place, policy, len(ends), unlike(ends, expected[name]))
         if not servers.metric(metrics, "personaguard_trait_breaches_total"):
             problems.append(f"{place}, {policy}: no breach was counted")
 

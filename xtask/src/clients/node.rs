@@ -26,6 +26,12 @@ pub(super) fn ensure(cache: &Cache, progress: &Progress) -> Result<Option<PathBu
     for (name, text) in FILES {
         fs::write(folder.join(name), text)?;
     }
+    // Written last, so that what was cut short is installed again.
+    let stamp = folder.join("installed");
+    let wanted = include_str!("package-lock.json");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(Some(folder));
+    }
     progress.step("installing Node.js and the AI SDK from npm (200 MB, once)");
     run(Command::new(npm).current_dir(&folder).args([
         "ci",
@@ -34,6 +40,7 @@ pub(super) fn ensure(cache: &Cache, progress: &Progress) -> Result<Option<PathBu
         "--no-fund",
     ]))
     .context("Node.js and the AI SDK cannot be downloaded from npm")?;
+    fs::write(stamp, wanted)?;
     progress.done();
     Ok(Some(folder))
 }
