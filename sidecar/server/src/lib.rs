@@ -2,11 +2,11 @@
 //!
 //! A request's way: [`http`] (sockets, limits) → [`chat`] → the engine → the guard (scores,
 //! decision, hold-back) → [`chat`] again. [`proxy`] stands in front of another server instead,
-//! whose own engine may be the one that is read ([`engine_link`]).
+//! whose own engine may be the one that is read (`personaguard-engine-link`).
 //! [`config`] reads what is to be enforced, [`runtime`] keeps what is served in step with it,
 //! [`report`] tells the operator.
 //!
-//! Imports run one way: [`config`], [`audit`], [`connections`], [`engine_link`], [`telemetry`],
+//! Imports run one way: [`config`], [`audit`], [`connections`], [`telemetry`],
 //! [`http`] · [`report`] · [`runtime`], `openai` · `session` · [`chat`], [`proxy`], [`admin`] ·
 //! [`sidecar`].
 
@@ -15,7 +15,6 @@ pub mod audit;
 pub mod chat;
 pub mod config;
 pub mod connections;
-pub mod engine_link;
 pub mod http;
 mod openai;
 pub mod proxy;

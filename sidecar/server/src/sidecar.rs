@@ -2,12 +2,12 @@
 
 use crate::audit::Logs;
 use crate::config::Source;
-use crate::engine_link::{EngineLink, EngineSocket};
 use crate::http::{Limits, listen};
 use crate::proxy::{self, Timeouts, Upstream};
 use crate::report::{ReportPusher, ReportTarget};
 use crate::runtime::{AppState, Linker, ModelReloader, WeightsHub, watch_memory};
 use crate::{admin, chat, connections};
+use personaguard_engine_link::{EngineLink, EngineSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;

@@ -3,11 +3,11 @@
 use crate::args::HubArgs;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use personaguard_engine_link::EngineSocket;
 use personaguard_hub::Wanted;
 use personaguard_ops::listen;
 use personaguard_server::audit::{self, Log, Logs};
 use personaguard_server::config::Source;
-use personaguard_server::engine_link::EngineSocket;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;

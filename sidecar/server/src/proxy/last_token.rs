@@ -2,11 +2,11 @@
 //! measured by one more request: the answer as a prompt.
 
 use super::forward::Forwarder;
-use crate::engine_link::{Change, MeasuredRequest, RequestPlan};
 use crate::runtime::LinkedModel;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use personaguard_engine_link::{Change, MeasuredRequest, RequestPlan};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -13,7 +13,6 @@ use super::row_scorer::RowScorer;
 use super::scoring::Scorer;
 use super::token_count::{CountedRequest, TokenCount};
 use super::transcript::{PromptContext, Transcript};
-use crate::engine_link::{MeasuredRequest, RequestPlan};
 use crate::http::{ApiError, Received, receive};
 use crate::runtime::{Beyond, LinkedModel};
 use crate::session::{SectionReader, TAGS, decide, overrides_only, system_prompt_key};
@@ -21,6 +20,7 @@ use crate::telemetry::traces::chat_span;
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::Response;
+use personaguard_engine_link::{MeasuredRequest, RequestPlan};
 use personaguard_guard::{Decision, Overrides};
 use std::sync::Arc;
 

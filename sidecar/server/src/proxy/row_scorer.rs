@@ -3,7 +3,7 @@
 use super::last_token::LastToken;
 use super::token_count::TokenCount;
 use super::transcript::Transcript;
-use crate::engine_link::{MeasuredRequest, RowFault, Taken};
+use personaguard_engine_link::{MeasuredRequest, RowFault, Taken};
 use personaguard_guard::UnscoredReason;
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::in_force::InForce;
 use super::message::failure;
 use super::planned_change::{ChangeKind, PlannedChange, planned_changes};
-use crate::engine_link::{Change, Effect, EngineLink, MAX_SLOTS, VectorSet, When};
+use personaguard_engine_link::{Change, Effect, EngineLink, MAX_SLOTS, VectorSet, When};
 use personaguard_guard::{MeasuredVector, Plan, SteeringGate};
 use personaguard_persona::sha256_hex;
 use personaguard_terms::conditions::reason;

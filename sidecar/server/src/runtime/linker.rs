@@ -9,7 +9,7 @@ use super::message::failure;
 use super::model_state::ModelState;
 use super::served::Served;
 use crate::config::{Config, Source};
-use crate::engine_link::{EngineLink, Hello, LinkState, Loaded, VectorSet};
+use personaguard_engine_link::{EngineLink, Hello, LinkState, Loaded, VectorSet};
 use personaguard_guard::ModelFacts;
 use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;

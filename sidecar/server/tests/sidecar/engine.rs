@@ -4,7 +4,7 @@ use crate::rig::{
     Folder, HIDDEN, LAYER, Rig, Variant, cap, chat, policy, redact, steer, steering, text, with,
 };
 use crate::vllm::{End, Script, Vllm, message};
-use personaguard_server::engine_link::EngineSocket;
+use personaguard_engine_link::EngineSocket;
 use personaguard_server::proxy::Timeouts;
 use personaguard_server::runtime::ModelState;
 use personaguard_terms::{Action, Coefficient, FailurePolicy, Layer, Mode, Score};

@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
+use personaguard_engine_link::EngineSocket;
 use personaguard_model::{
     Capture, ChatOptions, Engine, EngineOptions, LoadOptions, Model, ScoreRequest,
 };
@@ -11,7 +12,6 @@ use personaguard_ops::traces::Exporter;
 use personaguard_persona::{layer_digest, write_vector_bundle};
 use personaguard_server::audit;
 use personaguard_server::config::Source;
-use personaguard_server::engine_link::EngineSocket;
 use personaguard_server::http::Limits;
 use personaguard_server::proxy::{Timeouts, Upstream};
 use personaguard_server::report::ReportTarget;

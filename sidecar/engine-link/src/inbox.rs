@@ -13,7 +13,7 @@ const MAX_ALL: usize = 8 << 20;
 
 /// Why no more rows of a request count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowFault {
+pub enum RowFault {
     /// A position is missing between those that came.
     Gap,
     /// They are those of other vectors, or of another prompt.
@@ -26,11 +26,11 @@ pub(crate) enum RowFault {
 
 /// Rows since the last look.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Taken {
+pub struct Taken {
     /// One row after another; the first ever is the prompt's last token.
-    pub(crate) rows: Vec<Vec<f32>>,
+    pub rows: Vec<Vec<f32>>,
     /// Why no more will come after these.
-    pub(crate) fault: Option<RowFault>,
+    pub fault: Option<RowFault>,
 }
 
 /// The requests whose rows are waited for.

@@ -5,29 +5,32 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// Vectors at most.
-pub(crate) const MAX_SLOTS: usize = 16;
+pub const MAX_SLOTS: usize = 16;
 
 /// A vector at a layer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Slot {
-    pub(crate) layer: Layer,
-    pub(crate) values: Arc<[f32]>,
+pub struct Slot {
+    /// The layer.
+    pub layer: Layer,
+    /// The vector as it is, not normalised.
+    pub values: Arc<[f32]>,
 }
 
 /// Vectors in their order, and a number that only these have.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct VectorSet {
-    pub(crate) number: u64,
-    pub(crate) hidden: usize,
-    pub(crate) slots: Vec<Slot>,
+pub struct VectorSet {
+    /// The number.
+    pub number: u64,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// The vectors.
+    pub slots: Vec<Slot>,
 }
 
 impl VectorSet {
     /// These vectors, each once.
-    pub(crate) fn new<'a>(
-        hidden: usize,
-        vectors: impl Iterator<Item = (Layer, &'a Arc<[f32]>)>,
-    ) -> Self {
+    #[must_use]
+    pub fn new<'a>(hidden: usize, vectors: impl Iterator<Item = (Layer, &'a Arc<[f32]>)>) -> Self {
         let mut set = Self { number: 0, hidden, slots: Vec::new() };
         for (layer, values) in vectors {
             if set.slot_of(layer, values).is_none() {
@@ -45,7 +48,8 @@ impl VectorSet {
     }
 
     /// Which of them a vector is.
-    pub(crate) fn slot_of(&self, layer: Layer, values: &[f32]) -> Option<usize> {
+    #[must_use]
+    pub fn slot_of(&self, layer: Layer, values: &[f32]) -> Option<usize> {
         self.slots.iter().position(|slot| {
             slot.layer == layer && (std::ptr::eq(&*slot.values, values) || *slot.values == *values)
         })

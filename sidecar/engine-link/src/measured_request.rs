@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// A request whose rows are waited for, until it is dropped. Unless it has ended by then, the
 /// engine is told to end it.
 #[derive(Debug)]
-pub(crate) struct MeasuredRequest {
+pub struct MeasuredRequest {
     id: String,
     link: Arc<EngineLink>,
     entry: Arc<Entry>,
@@ -16,12 +16,14 @@ pub(crate) struct MeasuredRequest {
 
 impl MeasuredRequest {
     /// All of its rows count, which are those of this set of vectors.
-    pub(crate) fn new(link: &Arc<EngineLink>, set: u64) -> Self {
+    #[must_use]
+    pub fn new(link: &Arc<EngineLink>, set: u64) -> Self {
         Self::wanting(Wanted::All, link, set)
     }
 
     /// Of its rows, the one at this position counts.
-    pub(crate) fn at(position: u32, link: &Arc<EngineLink>, set: u64) -> Self {
+    #[must_use]
+    pub fn at(position: u32, link: &Arc<EngineLink>, set: u64) -> Self {
         Self::wanting(Wanted::At(position), link, set)
     }
 
@@ -35,27 +37,30 @@ impl MeasuredRequest {
     }
 
     /// How the plugin calls it.
-    pub(crate) fn id(&self) -> &str {
+    #[must_use]
+    pub fn id(&self) -> &str {
         &self.id
     }
 
     /// Tokens of its prompt, once a row came.
-    pub(crate) fn prompt_tokens(&self) -> usize {
+    #[must_use]
+    pub fn prompt_tokens(&self) -> usize {
         self.entry.prompt_tokens()
     }
 
     /// What has come since the last call.
-    pub(crate) fn take(&self) -> Taken {
+    #[must_use]
+    pub fn take(&self) -> Taken {
         self.link.inbox().taken(&self.entry)
     }
 
     /// Waits until something has come that was not looked at.
-    pub(crate) async fn changed(&self) {
+    pub async fn changed(&self) {
         self.entry.changed().await;
     }
 
     /// The model server has said that it wrote everything.
-    pub(crate) fn has_ended(&mut self) {
+    pub fn has_ended(&mut self) {
         self.has_ended = true;
     }
 }

@@ -4,48 +4,66 @@ use serde::Serialize;
 
 /// What is measured of a request, and changed in it.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct RequestPlan<'a> {
+pub struct RequestPlan<'a> {
     /// How the plugin calls it.
-    pub(crate) id: &'a str,
+    pub id: &'a str,
     /// The number of the vectors, as text.
-    pub(crate) set: String,
-    pub(crate) changes: &'a [Change],
+    pub set: String,
+    /// What is changed, in this order.
+    pub changes: &'a [Change],
     /// Where the response begins, if that is before the end of the request's own prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) prompt: Option<usize>,
+    pub prompt: Option<usize>,
 }
 
 /// A change of the residual stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Change {
-    pub(crate) slot: usize,
+pub struct Change {
+    /// The vector.
+    pub slot: usize,
+    /// What becomes of the stream along it.
     #[serde(flatten)]
-    pub(crate) effect: Effect,
-    pub(crate) positions: &'static str,
+    pub effect: Effect,
+    /// `response`, `prompt` or `all`.
+    pub positions: &'static str,
+    /// When; always without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) when: Option<When>,
+    pub when: Option<When>,
 }
 
 /// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Adds the vector times this.
-    Add { add: f32 },
+    Add {
+        /// The coefficient.
+        add: f32,
+    },
     /// Keeps the projection between these.
-    Keep { low: Option<f32>, high: Option<f32> },
+    Keep {
+        /// The lowest that it may be.
+        low: Option<f32>,
+        /// The highest.
+        high: Option<f32>,
+    },
 }
 
 /// The condition of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct When {
-    pub(crate) slot: usize,
-    pub(crate) at: &'static str,
-    pub(crate) above: f32,
+pub struct When {
+    /// The vector whose projection decides.
+    pub slot: usize,
+    /// `token` or `prompt_last`.
+    pub at: &'static str,
+    /// It acts where the projection is above this.
+    pub above: f32,
 }
 
 impl RequestPlan<'_> {
-    pub(crate) fn text(&self) -> String {
+    /// As it travels.
+    #[must_use]
+    pub fn text(&self) -> String {
         // Numbers, names and lists are always JSON.
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -25,28 +25,30 @@ mod kind {
 
 /// Which engine it is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Hello {
+pub struct Hello {
     protocol: u32,
-    /// Versions of plugin and engine.
-    pub(crate) plugin: String,
-    pub(crate) vllm: String,
+    /// Version of the plugin.
+    pub plugin: String,
+    /// Version of the engine.
+    pub vllm: String,
     /// The model by the name that the engine has for it.
-    pub(crate) model: String,
+    pub model: String,
     /// Width of the residual stream.
-    pub(crate) hidden: usize,
+    pub hidden: usize,
     /// Blocks.
-    pub(crate) layers: u32,
+    pub layers: u32,
     /// Vectors at most.
-    pub(crate) slots: usize,
+    pub slots: usize,
 }
 
 /// Which vectors are in place.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Loaded {
+pub struct Loaded {
+    /// The number of the set.
     #[serde(deserialize_with = "set_number")]
-    pub(crate) set: u64,
+    pub set: u64,
     /// Why they are not.
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
 }
 
 /// What the plugin has counted since its start.

@@ -53,7 +53,7 @@ impl EngineSocket {
 
     /// Takes connections until `stop`. `on_counted` is told how many requests passed the sidecar
     /// by, and how many messages were lost.
-    pub(crate) async fn serve(
+    pub async fn serve(
         self,
         link: Arc<EngineLink>,
         on_counted: impl Fn(u64, u64) + Send + Sync + 'static,

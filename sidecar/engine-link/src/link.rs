@@ -1,26 +1,24 @@
 //! The link to the plugin, whoever holds the other end at the moment.
 
 use super::inbox::Inbox;
-use super::message::{self, Counts, Message};
+use super::message::{self, Counts, Hello, Loaded, Message};
 use super::vector_set::VectorSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-
-pub(crate) use super::message::{Hello, Loaded};
 
 /// Messages that wait for the plugin at most: one more is not sent.
 const MAX_OUTGOING: usize = 1024;
 
 /// What is known of the plugin.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LinkState {
+pub struct LinkState {
     /// Counts connections.
-    pub(crate) connection: u64,
+    pub connection: u64,
     /// Which engine it is in, while it is connected.
-    pub(crate) hello: Option<Arc<Hello>>,
+    pub hello: Option<Arc<Hello>>,
     /// Which vectors it last said that it has.
-    pub(crate) loaded: Option<Loaded>,
+    pub loaded: Option<Loaded>,
 }
 
 /// The link to the plugin.
@@ -59,18 +57,20 @@ impl EngineLink {
         &self.inbox
     }
 
-    pub(crate) fn state(&self) -> LinkState {
+    /// What is known of the plugin now.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
     }
 
     /// Follows [`Self::state`].
-    pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
+    pub fn watch(&self) -> watch::Receiver<LinkState> {
         self.state.subscribe()
     }
 
     /// Has the plugin take these vectors in place of those that it has. What comes of it is in
     /// [`Self::state`].
-    pub(crate) fn load(&self, set: &VectorSet) {
+    pub fn load(&self, set: &VectorSet) {
         self.send(message::vectors(set));
     }
 
