@@ -356,27 +356,28 @@ def unchanged(url: str) -> dict[str, Any]:
     return case.run(url)
 
 
-def asked(url: str) -> Ends:
+def asked(url: str, is_proxy: bool) -> Ends:
     """What the guard is asked by the client's `extra_body`, and refuses, under a policy."""
     through = client(url)
-    extra: dict[str, Any] = {"personaguard": {"scores": True}}
-    said = through.chat.completions.create(**FIXED, extra_body=extra)
-    *_, last = through.chat.completions.create(**FIXED, extra_body=extra, stream=True)
-    found: Ends = {}
-    for name, answer in [("scores", said), ("scores, streamed", last)]:
-        told = (answer.model_extra or {}).get("personaguard") or {}
-        measured = [type(score["response_avg"]) for score in told.get("scores", [])]
-        found[name] = (measured, [float])
+    scores: dict[str, Any] = {"extra_body": {"personaguard": {"scores": True}}}
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     looking: list[Any] = [{"role": "user", "content": [image]}]
     beyond = {"personaguard": {"traits": {"evil": {"max": 2e6}}}}
+    # Placement Proxy tells no scores.
+    told = "BadRequestError" if is_proxy else [float]
+    found: Ends = {}
     for name, fields, wanted in [
-        ("an image", {"messages": looking}, openai.BadRequestError),
-        ("a looser threshold", {"extra_body": beyond}, openai.PermissionDeniedError),
+        ("scores", scores, told),
+        ("scores, streamed", {**scores, "stream": True}, told),
+        ("an image", {"messages": looking}, "BadRequestError"),
+        ("a looser threshold", {"extra_body": beyond}, "PermissionDeniedError"),
     ]:
         try:
-            through.chat.completions.create(**{**FIXED, **fields})
-            found[name] = ("taken", wanted.__name__)
+            answer = through.chat.completions.create(**{**FIXED, **fields})
+            *_, last = answer if "stream" in fields else [answer]
+            report = (last.model_extra or {}).get("personaguard") or {}
+            measured = [type(score["response_avg"]) for score in report.get("scores", [])]
+            found[name] = (measured, wanted)
         except openai.APIStatusError as error:
-            found[name] = (type(error).__name__, wanted.__name__)
+            found[name] = (type(error).__name__, wanted)
     return found

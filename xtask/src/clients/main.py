@@ -81,7 +81,7 @@ def check(place: str, upstream: str | None, sidecars: Sidecars, names: list[str]
             found = CLIENTS[name].unchanged(url)
             add(name, place, policy, len(found), compare(found, expected[name], bool(upstream)))
         if "openai" in names:
-            ends = by_openai.asked(url)
+            ends = by_openai.asked(url, bool(upstream))
             add("openai, extra_body", place, policy, len(ends), unlike(ends, {}))
         unguarded = servers.metric(metrics, "personaguard_unguarded_responses_total")
         if unguarded:
