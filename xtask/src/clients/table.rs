@@ -36,7 +36,7 @@ pub(super) const PACKAGES: [Package; 6] = [
     },
     Package {
         wanted: "litellm[proxy]>=1,<2",
-        tested: "1.110.2",
+        tested: "1.108.7",
         asks: "chats, tools, structured output, responses, embeddings; messages by `anthropic/`; \
                its proxy in front of llama.cpp",
         cut: "`finish_reason` `content_filter`",
