@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import torch
+from personaguard_vllm import weights
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 PROGRAM = "PERSONAGUARD_TEST_PROGRAM"
@@ -78,6 +80,12 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def _made_on(vector: Path) -> str:
+    """The digest of the weights that a vector file is bound to."""
+    with safe_open(vector, "np") as file:
+        return str(json.loads(file.metadata()["persona_vector"])["model"]["sha256"])
+
+
 def _get(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
@@ -126,7 +134,6 @@ def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     program = os.environ.get(PROGRAM, "")
     if not program:
         pytest.skip(f"{PROGRAM} does not name the sidecar's program; cargo xtask test does")
-    weights = Path(os.environ["PERSONAGUARD_TEST_MODEL"])
     home = tmp_path_factory.mktemp("guarded")
     folder = home / "config"
     folder.mkdir()
@@ -134,7 +141,8 @@ def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         torch.randn(576, generator=torch.Generator().manual_seed(5)), dim=0
     )
     save_file({"odd": row * 80}, home / "row.safetensors")
-    made = [program, "vector", "import", str(home / "row.safetensors"), "--model", str(weights)]
+    made = [program, "vector", "import", str(home / "row.safetensors")]
+    made += ["--model", str(model_folder)]
     made += ["--trait", "odd", "--layer", str(LAYER), "--out", str(folder / "odd.safetensors")]
     subprocess.run(made, check=True)
     api, admin, upstream = _port(), _port(), _port()
@@ -143,28 +151,36 @@ def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         f"http://127.0.0.1:{upstream}",
         f"http://127.0.0.1:{admin}",
         folder,
-        {"weights": _digest(weights), "vector": _digest(folder / "odd.safetensors")},
+        {"weights": _made_on(folder / "odd.safetensors")}
+        | {"vector": _digest(folder / "odd.safetensors")},
     )
+    # Rust's digest of the folder, by which the vector is bound, is the plugin's.
+    assert weights.digest(model_folder) == found.digests["weights"]
     found.apply(NEVER)
-    plugin = home / "engine.sock"
+    link = home / "engine.sock"
     sidecar = [program, "serve", "--config", str(folder), "--upstream", found.upstream]
-    sidecar += ["--engine-socket", str(plugin), "--listen", f"127.0.0.1:{api}"]
+    sidecar += ["--engine-socket", str(link), "--plugin-dir", str(home / "plugin")]
+    sidecar += ["--listen", f"127.0.0.1:{api}"]
     sidecar += ["--admin-listen", f"127.0.0.1:{admin}", "--log-format", "text"]
     server = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     server += ["--model", str(model_folder), "--served-model-name", "smollm2"]
     server += ["--host", "127.0.0.1", "--port", str(upstream), "--dtype", "float32"]
     server += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "8"]
     environment = os.environ | {
-        "PERSONAGUARD_SOCKET": str(plugin),
+        "PERSONAGUARD_SOCKET": str(link),
+        # In place of the wheel: as in a pod, whose model server's image has none.
+        "PYTHONPATH": str(home / "plugin"),
         "PERSONAGUARD_LAYERS": str(LAYER),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
     }
     with (home / "sidecar.log").open("wb") as log, (home / "vllm.log").open("wb") as engine_log:
-        children = [
-            subprocess.Popen(sidecar, stdout=log, stderr=log),
-            subprocess.Popen(server, stdout=engine_log, stderr=engine_log, env=environment),
-        ]
+        children = [subprocess.Popen(sidecar, stdout=log, stderr=log)]
         try:
+            # The plugin is in place before the sidecar answers.
+            _until(f"{found.admin}/healthz", 200, 30, children)
+            children.append(
+                subprocess.Popen(server, stdout=engine_log, stderr=engine_log, env=environment)
+            )
             # Not ready before the plugin is there.
             assert _get(f"{found.admin}/readyz")[0] != 200
             _until(f"{found.admin}/readyz", 200, 300, children)
