@@ -30,7 +30,9 @@ def _link(tmp_path: Path, received: list[bytes]) -> Link:
         received.append(message)
         return b"answer"
 
-    made = Link(tmp_path / "engine.sock", lambda: b"hello", lambda dropped: b"%d" % dropped, receive)
+    made = Link(
+        tmp_path / "engine.sock", lambda: b"hello", lambda dropped: b"%d" % dropped, receive
+    )
     made.open()
     return made
 
