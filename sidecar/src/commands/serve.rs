@@ -66,12 +66,7 @@ pub(crate) struct Options {
     engine_socket: Option<PathBuf>,
     /// With --engine-socket: write the plugin to this folder before anything listens, for vLLM to
     /// find by PYTHONPATH, as `personaguard plugin` does.
-    #[arg(
-        long,
-        env = "PERSONAGUARD_PLUGIN_DIR",
-        value_name = "DIR",
-        requires = "engine_socket"
-    )]
+    #[arg(long, env = "PERSONAGUARD_PLUGIN_DIR", value_name = "DIR", requires = "engine_socket")]
     plugin_dir: Option<PathBuf>,
     /// With --upstream: longest time in seconds without a byte from that server, after which the
     /// answer counts as failed.
