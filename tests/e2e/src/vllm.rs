@@ -61,8 +61,9 @@ impl Vllm {
         // Python's own files are where the environment was made from.
         let interpreter = self.python.canonicalize()?;
         let interpreter = interpreter.ancestors().nth(2).context("an interpreter")?;
-        // The system's libraries and programs too; on most systems the first holds the others.
-        let system = ["/usr", "/lib", "/lib64"].map(Path::new);
+        // The system's libraries and programs too: vLLM runs some by a shell. On most systems the
+        // first holds the others.
+        let system = ["/usr", "/bin", "/lib", "/lib64"].map(Path::new);
         let mut folders = vec![environment, &self.model];
         folders.extend(system.iter().filter(|folder| folder.exists()));
         if !interpreter.starts_with("/usr") {
