@@ -7,6 +7,7 @@ mod chat;
 mod extract;
 mod fetch;
 mod merge_ranks;
+mod plugin;
 mod replay;
 mod screen;
 mod serve;
@@ -43,6 +44,7 @@ enum Command {
     Vector(vector::Options),
     Audit(audit::Options),
     Replay(replay::Options),
+    Plugin(plugin::Options),
 }
 
 impl Cli {
@@ -65,6 +67,7 @@ impl Cli {
             Command::Vector(options) => vector::run(options),
             Command::Audit(options) => audit::run(&options),
             Command::Replay(options) => replay::run(options),
+            Command::Plugin(options) => plugin::run(&options),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod vllm_plugin;
 
 use clap::Parser as _;
 use commands::Cli;

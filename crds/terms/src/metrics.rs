@@ -53,6 +53,12 @@ pub mod sidecar {
     pub const REQUESTS_WAITING: &str = "personaguard_requests_waiting";
     /// Counter {result: accepted, rejected, failed}: pushes to the operator.
     pub const REPORTS: &str = "personaguard_report_pushes_total";
+    /// Gauge {plugin, vllm, runner, dtype, quantization}: 1 while the plugin in the engine is
+    /// connected, 0 once it is gone, in placement Engine; no series before it first connected.
+    pub const ENGINE_CONNECTED: &str = "personaguard_engine_connected";
+    /// Counter {reason: gap, other, too_many, lost}: answers whose rows are not all there, in
+    /// placement Engine.
+    pub const ENGINE_ROW_FAULTS: &str = "personaguard_engine_row_faults_total";
     /// Counter: requests that reached the engine past the sidecar, in placement Engine.
     pub const ENGINE_FOREIGN: &str = "personaguard_engine_foreign_requests_total";
     /// Counter: messages of the plugin in the engine that were lost, in placement Engine.

@@ -30,7 +30,9 @@ def _link(tmp_path: Path, received: list[bytes]) -> Link:
         received.append(message)
         return b"answer"
 
-    made = Link(tmp_path / "engine.sock", b"hello", lambda dropped: b"%d" % dropped, receive)
+    made = Link(
+        tmp_path / "engine.sock", lambda: b"hello", lambda dropped: b"%d" % dropped, receive
+    )
     made.open()
     return made
 
@@ -118,7 +120,7 @@ def test_a_sidecar_that_does_not_read_costs_messages_not_time(
 
 
 def test_without_a_sidecar_nothing_is_kept(tmp_path: Path) -> None:
-    made = Link(tmp_path / "none.sock", b"", lambda _: b"", lambda _: None)
+    made = Link(tmp_path / "none.sock", lambda: b"", lambda _: b"", lambda _: None)
     made.open()
     made.tell(lambda: b"")
     assert made._queue.empty()

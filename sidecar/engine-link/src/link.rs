@@ -109,6 +109,10 @@ impl EngineLink {
             model = hello.model,
             layers = hello.layers,
             hidden = hello.hidden,
+            runner = hello.runner,
+            dtype = hello.dtype,
+            quantization = hello.quantization,
+            weights = hello.sha256.as_ref().map(tracing::field::display),
             "the plugin in the model server has connected"
         );
         let mut number = 0;

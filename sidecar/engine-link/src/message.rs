@@ -4,6 +4,7 @@ use super::frame::{Frame, written};
 use super::malformed::Malformed;
 use super::reader::Reader;
 use super::vector_set::{MAX_SLOTS, VectorSet};
+use personaguard_terms::Digest;
 use serde::{Deserialize, Deserializer};
 
 /// The version of the protocol.
@@ -39,6 +40,14 @@ pub struct Hello {
     pub layers: u32,
     /// Vectors at most.
     pub slots: usize,
+    /// Digest of the weights that it serves, where that is known.
+    pub sha256: Option<Digest>,
+    /// Which of vLLM's two ways of running a model it has.
+    pub runner: Option<String>,
+    /// What it computes in.
+    pub dtype: Option<String>,
+    /// How its weights are quantised, where they are.
+    pub quantization: Option<String>,
 }
 
 /// Which vectors are in place.
@@ -113,11 +122,21 @@ fn hello(payload: &[u8]) -> Result<Hello, Malformed> {
                               sidecar of one version",
         ));
     }
+    let is_named = {
+        let known = [&hello.runner, &hello.dtype, &hello.quantization].into_iter().flatten();
+        [&hello.plugin, &hello.vllm].into_iter().chain(known).all(|name| is_name(name))
+    };
     let is_sound = (1..=MAX_HIDDEN).contains(&hello.hidden)
         && (1..=MAX_LAYERS).contains(&hello.layers)
         && hello.slots <= MAX_SLOTS
-        && [&hello.plugin, &hello.vllm].iter().all(|version| version.len() <= 64);
+        && is_named;
     if is_sound { Ok(hello) } else { Err(Malformed("the engine's shape makes no sense")) }
+}
+
+/// Whether it may be a label of metrics: nothing in it has to be escaped, or is a text.
+fn is_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    name.len() <= 64 && name.chars().all(is_plain)
 }
 
 fn loaded(payload: &[u8]) -> Result<Loaded, Malformed> {

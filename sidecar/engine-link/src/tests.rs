@@ -219,6 +219,10 @@ fn messages_that_make_no_sense_are_refused() {
         ("layers", json!(-1)),
         ("slots", json!(17)),
         ("vllm", json!("x".repeat(65))),
+        ("vllm", json!("0.32\"} 1")),
+        ("dtype", json!("a text")),
+        ("quantization", json!("x".repeat(65))),
+        ("sha256", json!("abc")),
         ("model", json!(null)),
     ] {
         assert!(said(1, hello(field, value.clone())).is_err(), "{field} {value}");

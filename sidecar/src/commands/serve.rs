@@ -1,6 +1,7 @@
 //! `personaguard serve`.
 
 use crate::args::HubArgs;
+use crate::vllm_plugin;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use personaguard_engine_link::EngineSocket;
@@ -43,6 +44,8 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 ///   personaguard serve --config ./policy --upstream http://127.0.0.1:8000 \
 ///     --engine-socket /run/personaguard/engine.sock --listen 0.0.0.0:8790
+///
+/// `personaguard plugin --help` says how vLLM gets it.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
@@ -61,6 +64,10 @@ pub(crate) struct Options {
         conflicts_with = "model"
     )]
     engine_socket: Option<PathBuf>,
+    /// With --engine-socket: write the plugin to this folder before anything listens, for vLLM to
+    /// find by PYTHONPATH, as `personaguard plugin` does.
+    #[arg(long, env = "PERSONAGUARD_PLUGIN_DIR", value_name = "DIR", requires = "engine_socket")]
+    plugin_dir: Option<PathBuf>,
     /// With --upstream: longest time in seconds without a byte from that server, after which the
     /// answer counts as failed.
     #[arg(
@@ -220,6 +227,10 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     init_logs(options.log_format.into(), Some(&traces));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if let Some(folder) = &options.plugin_dir {
+        let placed = vllm_plugin::write(folder)?;
+        tracing::info!(folder = %folder.display(), ?placed, "the plugin for vLLM is in place");
+    }
     let admin = match options.admin_listen {
         Some(address) => Some(bind(address, "--admin-listen")?),
         None => None,

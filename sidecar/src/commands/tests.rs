@@ -24,6 +24,9 @@ fn what_the_documentation_shows_is_understood() {
          --hub-file m.gguf",
         "fetch acme/tiny --revision main --file m.gguf --to w --hub-max-size 20Gi",
         "fetch acme/tiny --to w --hub-endpoint https://hub.example --hub-proxy http://p:3128",
+        "serve --config policy --upstream http://127.0.0.1:8000 --engine-socket e.sock \
+         --plugin-dir plugin",
+        "plugin --out ./plugin",
         "audit verify audit.jsonl",
         "chat",
         "bench --model m.gguf --threads 2",

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 const PROMETHEUS: &str = "127.0.0.1:19090";
 const ALERTMANAGER: &str = "127.0.0.1:19093";
@@ -36,6 +37,29 @@ impl Drop for Server {
 
 fn flag(name: &str, value: &str) -> String {
     format!("--{name}={value}")
+}
+
+/// The chart's alerting rules, as a rule file for Prometheus.
+///
+/// # Errors
+/// When helm is missing, or refuses the chart.
+pub fn chart_rules() -> Result<NamedTempFile> {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/personaguard");
+    let rendered = Command::new("helm")
+        .args(["template", "personaguard", chart, "--kube-version", "1.36.3"])
+        .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
+        .args([
+            "--set",
+            "monitoring.rules.create=PrometheusRule",
+            "--show-only",
+            "templates/prometheusrule.yaml",
+        ])
+        .output()?;
+    anyhow::ensure!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    let rule: Value = serde_saphyr::from_slice(&rendered.stdout)?;
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+    write!(file, "{}", json!({ "groups": rule["spec"]["groups"] }))?;
+    Ok(file)
 }
 
 /// An Alertmanager with an empty storage. Killed on drop.

@@ -12,6 +12,7 @@ pub mod environment;
 pub mod fixture;
 pub mod objects;
 pub mod prompts;
+pub mod vllm;
 pub mod wait;
 
 pub use environment::variable;

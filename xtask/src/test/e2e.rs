@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::count::Count;
+use super::vllm;
 use crate::kube::{Kube, SYSTEM};
 use crate::progress::Progress;
 use crate::workspace::{binaries, cargo, root, show};
@@ -24,6 +25,7 @@ pub(crate) fn run(
     workspace::build_with_cluster(cache, progress)?;
     let weights = model::ensure(cache, progress)?;
     let python = python::ensure(cache, progress)?;
+    let vllm = vllm::ensure(cache, &weights, progress)?;
     let vectors = vectors::ensure(cache, &weights, options.vectors.as_deref(), progress)?;
     progress.announce("building the end-to-end tests");
     show(tests().arg("--no-run"))?;
@@ -76,6 +78,8 @@ pub(crate) fn run(
                     .env("PERSONAGUARD_TEST_MODEL", &weights)
                     .env("PERSONAGUARD_TEST_VECTORS", &vectors)
                     .env("PERSONAGUARD_TEST_PYTHON", &python)
+                    .env("PERSONAGUARD_TEST_VLLM_PYTHON", &vllm.python)
+                    .env("PERSONAGUARD_TEST_VLLM_MODEL", &vllm.model)
                     .env("PERSONAGUARD_TEST_BIN", binaries()),
             )
         });

@@ -7,7 +7,8 @@ use crate::workspace::root;
 use crate::{model, python, workspace};
 use anyhow::{Context, Result};
 use personaguard_cluster::{Cache, run as finish};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,11 +16,35 @@ use std::process::Command;
 const INSTALLER: &str = "uv==0.13.9";
 const REQUIREMENTS: &str = "engines/vllm/requirements.txt";
 
+/// vLLM for processors, and a model for it.
+pub(super) struct Installed {
+    /// The environment's Python.
+    pub(super) python: PathBuf,
+    /// The tests' model as a folder, the layout that vLLM loads.
+    pub(super) model: PathBuf,
+}
+
+/// Both, in the cache. Any user can read them.
+pub(super) fn ensure(cache: &Cache, weights: &Path, progress: &Progress) -> Result<Installed> {
+    let folder = cache.join("vllm");
+    let (python, model) = (environment(&folder, progress)?, folder.join("smollm2"));
+    progress.step("turning the tests' model into a folder");
+    let convert = root().join("engines/vllm/tests/smollm2.py");
+    let mut command = Command::new(&python);
+    finish(command.env("PYTHONDONTWRITEBYTECODE", "1").arg(convert).arg(weights).arg(&model))
+        .context("the tests' model cannot be turned into a folder")?;
+    for file in fs::read_dir(&model)?.flatten() {
+        fs::set_permissions(file.path(), Permissions::from_mode(0o644))?;
+    }
+    progress.done();
+    Ok(Installed { python, model })
+}
+
 /// Runs them in an environment of their own in the cache.
 pub(super) fn run(cache: &Cache, progress: &Progress, count: &mut Count) -> Result<()> {
     let weights = model::ensure(cache, progress)?;
     let folder = cache.join("vllm");
-    let python = environment(&folder, progress)?;
+    let Installed { python, model } = ensure(cache, &weights, progress)?;
     progress.step("building the plugin's wheel");
     plugin(&folder, &python)?;
     workspace::build(progress)?;
@@ -31,7 +56,7 @@ pub(super) fn run(cache: &Cache, progress: &Progress, count: &mut Count) -> Resu
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PERSONAGUARD_TEST_MODEL", weights)
             .env("PERSONAGUARD_TEST_PROGRAM", workspace::binaries().join("personaguard"))
-            .env("PERSONAGUARD_TEST_MODEL_FOLDER", folder.join("smollm2")),
+            .env("PERSONAGUARD_TEST_MODEL_FOLDER", model),
     )
 }
 

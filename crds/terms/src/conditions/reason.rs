@@ -247,8 +247,9 @@ reasons! {
         "The vector file cannot be read, or is for another trait.",
         "Extract it, or import it again.";
     DIGEST_MISMATCH = "DigestMismatch" on [READY(PersonaVector, PersonaModel)]:
-        "The SHA-256 of the file is not the expected one.",
-        "Correct the file or `spec.sha256`.";
+        "The SHA-256 of the file, or of the weights that the model server has loaded, is not the \
+         expected one, or is not known.",
+        "Correct the file or `spec.sha256`; the message has what is known.";
     NOT_DISCRIMINATIVE = "NotDiscriminative" on [READY(PersonaVector), ACCEPTED]:
         "The vector separates held-out answers no better than vectors made from permuted labels.",
         "Extract it with more rollouts or from a larger model, or set \

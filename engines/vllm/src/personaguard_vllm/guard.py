@@ -37,10 +37,11 @@ class Guard:
         self._told: list[tuple[Told, Tracked]] = []
         self._watch: Callable[[list[Part]], None] | None = None
 
-    def connect(self, path: Path, hello: dict[str, Any]) -> None:
-        """From here on the sidecar can know of this engine."""
-        content = frames.text_frame(Kind.HELLO, hello)
-        self._link = Link(path, content, self._counts, self._receive)
+    def connect(self, path: Path, hello: Callable[[], dict[str, Any]]) -> None:
+        """From here on the sidecar can know of this engine. `hello` may take its time."""
+        self._link = Link(
+            path, lambda: frames.text_frame(Kind.HELLO, hello()), self._counts, self._receive
+        )
         self._link.open()
 
     def watch(self, watcher: Callable[[list[Part]], None] | None) -> None:

@@ -35,7 +35,7 @@ class Link:
     def __init__(
         self,
         path: Path,
-        hello: bytes,
+        hello: Callable[[], bytes],
         counts: Callable[[int], bytes],
         receive: Callable[[bytes], bytes | None],
     ) -> None:
@@ -69,21 +69,23 @@ class Link:
             _shut(peer)
 
     def _run(self) -> None:
+        # It is waited for here, not by the engine.
+        hello = self._hello()
         while not self._closed.is_set():
             peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 peer.connect(str(self._path))
-                self._serve(peer)
+                self._serve(peer, hello)
             except OSError:
                 self._closed.wait(RETRY_S)
             finally:
                 _shut(peer)
 
-    def _serve(self, peer: socket.socket) -> None:
+    def _serve(self, peer: socket.socket, hello: bytes) -> None:
         """Writes in this thread what is queued; another reads what the sidecar sends."""
         timeout = struct.pack("ll", STALLED_S, 0)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
-        peer.sendall(self._hello)
+        peer.sendall(hello)
         self._drop_queued()
         self._peer = peer
         reader = threading.Thread(

@@ -1,5 +1,6 @@
 """The plugin's part in a worker: after the model is loaded, and before requests come."""
 
+import functools
 import logging
 from typing import Any
 
@@ -16,6 +17,7 @@ from personaguard_vllm import (
     store,
     supported,
     tap,
+    weights,
 )
 from personaguard_vllm.guard import Guard
 from personaguard_vllm.plan import MAX_SLOTS
@@ -55,7 +57,9 @@ def begin(wrapper: Any) -> None:
         measured = self_test.measure(wrapper.worker, wrapper.vllm_config, guard)
         self_test.check(measured, found)
         if wrapper.worker.rank == 0:
-            guard.connect(found.socket, _hello(wrapper))
+            digest = weights.Later(functools.partial(_digest, wrapper.vllm_config))
+            hello = _hello(wrapper)
+            guard.connect(found.socket, lambda: {**hello, "sha256": digest.wait()})
             _LOG.info("personaguard: guards layers %s", ", ".join(map(str, guard.layers)))
             _LOG.info("personaguard: the known prompt measures %s", measured)
     except UnsupportedError as error:
@@ -94,6 +98,17 @@ def _enter_compile_cache_key(config: Any, layers: tuple[int, ...]) -> None:
     known = config.additional_config
     if isinstance(known, dict):
         config.additional_config = {**known, "personaguard_layers": list(layers)}
+
+
+def _digest(config: Any) -> str | None:
+    """Which weights were loaded; the sidecar refuses an engine that cannot tell."""
+    try:
+        found = weights.served(config)
+    except Exception as error:
+        _LOG.error("personaguard: nobody can tell which weights are served: %s", error)
+        return None
+    _LOG.info("personaguard: serves weights with the digest %s", found)
+    return found
 
 
 def _hello(wrapper: Any) -> dict[str, Any]:

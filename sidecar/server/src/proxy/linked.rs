@@ -85,13 +85,14 @@ pub(super) async fn answer(
         RequestPlan { id: measured.id(), set, changes: &changes, prompt: None }.text()
     });
     let salt = linked.cache_salt(&changes, request.cache_salt());
-    transcript.expect_rows(TokenCount::new(CountedRequest {
+    let count = TokenCount::new(CountedRequest {
         api,
         asked: request.asked_counts(),
         is_stream: request.is_stream(),
         is_observed: !holds,
         keeps_stop: request.keeps_stop(),
-    }));
+    });
+    transcript.expect_rows(measured.id(), count);
     let last_token = LastToken::beside(&parts.uri).filter(|_| request.is_text());
     let last_token = last_token.map(|uri| LastToken {
         forwarder: context.forwarder.clone(),

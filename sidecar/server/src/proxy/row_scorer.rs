@@ -61,6 +61,9 @@ impl RowScorer {
             return false;
         }
         let Taken { rows, fault } = self.request.take();
+        if let (None, Some(fault)) = (self.fault, fault) {
+            transcript.count_row_fault(fault);
+        }
         self.fault = self.fault.or(fault);
         if !rows.is_empty() {
             self.rows.extend(rows);

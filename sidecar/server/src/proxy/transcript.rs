@@ -8,6 +8,8 @@ use super::token_count::TokenCount;
 use crate::runtime::AppState;
 use crate::session::{Record, SectionReader};
 use crate::telemetry::labels::Outcome;
+use crate::telemetry::traces::{record_engine_request, record_engine_response};
+use personaguard_engine_link::RowFault;
 use personaguard_guard::{Decision, Plan, Stop, UnscoredReason};
 use personaguard_model::Score;
 use serde_json::Value;
@@ -70,6 +72,8 @@ pub(super) struct Transcript {
     knows_tokens: Arc<AtomicBool>,
     /// The tokens behind the text, where the engine that writes it measures them.
     count: Option<TokenCount>,
+    /// Whether the trace has the name that the engine has for it.
+    is_named: bool,
     bytes: usize,
     /// Why no choice can be scored, those to come included.
     failed: Option<UnscoredReason>,
@@ -88,6 +92,7 @@ impl Transcript {
             sections: SectionReader::undivided(),
             knows_tokens: Arc::default(),
             count: None,
+            is_named: false,
             bytes: 0,
             failed: None,
         };
@@ -177,6 +182,9 @@ impl Transcript {
     ) -> Result<Vec<(usize, TextSpan)>, Unreadable> {
         if let Some(count) = &mut self.count {
             count.read(part, payload);
+            if !self.is_named {
+                self.is_named = record_engine_response(&self.span, payload);
+            }
         }
         let first = self.choices.get(&0);
         let is_known = |text: &str| first.is_some_and(|choice| choice.has_said(text));
@@ -218,10 +226,17 @@ impl Transcript {
         self.choices.values_mut().for_each(ScoredChoice::complete);
     }
 
-    /// Its only choice is measured, token by token, by the engine that writes it.
-    pub(super) fn expect_rows(&mut self, count: TokenCount) {
+    /// Its only choice is measured, token by token, by the engine that writes it, which knows the
+    /// request by this id.
+    pub(super) fn expect_rows(&mut self, request: &str, count: TokenCount) {
+        record_engine_request(&self.span, request);
         self.count = Some(count);
         self.choice(0).expect_rows();
+    }
+
+    /// Of its only choice, what is measured is not all there.
+    pub(super) fn count_row_fault(&self, fault: RowFault) {
+        self.app.metrics.engine.count_row_fault(fault);
     }
 
     /// The tokens behind the text, where the engine that writes it measures them.

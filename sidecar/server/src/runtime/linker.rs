@@ -49,7 +49,10 @@ impl Linker {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => self.look().await,
                 // It never ends: this holds the sender.
-                Ok(()) = link.changed() => self.apply(),
+                Ok(()) = link.changed() => {
+                    self.app.metrics.engine.set_plugin(self.link.state().hello.as_deref());
+                    self.apply();
+                }
             }
         }
     }
@@ -73,6 +76,9 @@ impl Linker {
                            (PERSONAGUARD_SOCKET)";
             return self.fail(&config, failure(reason::ENGINE_NOT_CONNECTED, message));
         };
+        if let Err(failure) = check_weights(&config, &hello) {
+            return self.fail(&config, failure);
+        }
         let in_force = InForce::new(&config, &facts(&config, &hello));
         let set = match vectors_of(&in_force.plan, hello.hidden, hello.slots) {
             Ok(set) => set,
@@ -129,8 +135,24 @@ impl Linker {
     }
 }
 
-/// Width and blocks are the engine's own. Its weights are not read here: they are believed to be
-/// those that the config names.
+/// Vectors say something about the weights alone that they were made on.
+fn check_weights(config: &Config, hello: &Hello) -> Result<(), Failure> {
+    let expected = &config.guard.model.sha256;
+    let message = match &hello.sha256 {
+        Some(served) if served == expected => return Ok(()),
+        Some(served) => format!(
+            "the model server has loaded weights with the digest {served}, and the PersonaModel \
+             names {expected}: serve those, or correct spec.sha256 and use vectors that were made \
+             on what is served"
+        ),
+        None => "the plugin cannot tell which weights the model server has loaded, and its log \
+                 says why: serve a folder as model hubs have it, or a GGUF file"
+            .to_owned(),
+    };
+    Err(failure(reason::DIGEST_MISMATCH, &message))
+}
+
+/// Width and blocks are the engine's own, which has the weights that the config names.
 fn facts(config: &Config, hello: &Hello) -> ModelFacts {
     ModelFacts {
         digest: config.guard.model.sha256.clone(),

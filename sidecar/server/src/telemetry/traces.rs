@@ -28,6 +28,9 @@ pub fn is_exported(metadata: &Metadata<'_>) -> bool {
     metadata.target() == TARGET
 }
 
+/// Longest id of a response that is recorded in bytes.
+const MAX_ID: usize = 128;
+
 /// Headers of a request, for `traceparent`.
 struct Headers<'a>(&'a HeaderMap);
 
@@ -58,6 +61,26 @@ pub fn chat_span(model: &str, headers: &HeaderMap) -> Span {
     // Without an exporter this fails, and nobody would see the parent.
     let _ = span.set_parent(parent);
     span
+}
+
+/// Records the id by which the plugin in the engine knows a request.
+pub fn record_engine_request(span: &Span, id: &str) {
+    span.set_attribute("personaguard.engine.request.id", id.to_owned());
+}
+
+/// Records the id that the engine's server gave the response, by which its own log and traces name
+/// it. False where the payload has none.
+pub fn record_engine_response(span: &Span, payload: &serde_json::Value) -> bool {
+    let places = ["/id", "/response/id", "/message/id"];
+    let Some(id) = places.iter().find_map(|place| payload.pointer(place)?.as_str()) else {
+        return false;
+    };
+    // No text of the model comes into a trace by this way.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if id.len() <= MAX_ID && id.chars().all(is_plain) {
+        span.set_attribute("personaguard.engine.response.id", id.to_owned());
+    }
+    true
 }
 
 /// What a chat span says about the end of its response.

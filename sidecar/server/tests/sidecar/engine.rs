@@ -1,7 +1,8 @@
 //! Placement Engine: in front of vLLM with the plugin, which measures what it writes.
 
 use crate::rig::{
-    Folder, HIDDEN, LAYER, Rig, Variant, cap, chat, policy, redact, steer, steering, text, with,
+    Folder, HIDDEN, LAYER, Rig, TRACES, Variant, cap, chat, policy, redact, steer, steering, text,
+    with,
 };
 use crate::vllm::{End, Script, Vllm, message};
 use personaguard_engine_link::EngineSocket;
@@ -31,7 +32,7 @@ impl Front {
         folder.write();
         let path = folder.path().join("engine.sock");
         let socket = EngineSocket::bind(&path).unwrap();
-        let vllm = Vllm::start(&path).await;
+        let vllm = Vllm::start(&path, folder.config.model.sha256.as_str()).await;
         let times = Timeouts { score, ..Timeouts::default() };
         let variant = Variant {
             upstream: Some((vllm.url.parse().unwrap(), times)),
@@ -185,6 +186,69 @@ async fn it_serves_once_the_plugin_has_its_vectors() {
     front.connect().await;
     front.vllm.play(Script::of(&GOOD));
     assert_eq!(text(&front.rig.complete(&question()).await), Script::of(&GOOD).text(12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_7_an_engine_with_other_weights_or_none_that_are_known_is_refused() {
+    let front = Front::alone(vec![closed(block())], PATIENCE).await;
+    let failure = || front.rig.sidecar().app().report().model.failure;
+    for (told, says) in [
+        (json!("0".repeat(64)), "has loaded weights with the digest 0000"),
+        (Value::Null, "cannot tell which weights"),
+    ] {
+        front.vllm.connect_as(&with(front.vllm.hello(HIDDEN), json!({ "sha256": told }))).await;
+        let is_said = |failure: personaguard_wire::Failure| {
+            failure.reason == "DigestMismatch" && failure.message.contains(says)
+        };
+        front.rig.until(says, async || failure().is_some_and(is_said)).await;
+        assert_eq!(front.rig.post(&question()).await.status(), 503);
+        assert!(front.vllm.sets().is_empty(), "no vector is sent to other weights");
+    }
+    front.connect().await;
+    front.vllm.play(Script::of(&GOOD));
+    assert_eq!(front.rig.post(&question()).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_names_request_and_response_as_the_engine_does() {
+    let front = Front::ready(vec![block()]).await;
+    front.vllm.play(Script::of(&GOOD));
+    front.rig.complete(&question()).await;
+    let id = front.take_plans()[0].0["id"].as_str().unwrap().to_owned();
+    // The spans that have it: others' may come before and after.
+    let traced = || String::from_utf8_lossy(&TRACES.lock().unwrap()).into_owned();
+    front.rig.until("it is traced", async || traced().contains(&id)).await;
+    let traces = traced();
+    let before = traces.split(&id).next().unwrap_or_default().chars().rev().take(100);
+    let after = traces.split(&id).nth(1).unwrap_or_default().chars().take(200);
+    let span = before.collect::<Vec<_>>().into_iter().rev().chain(after).collect::<String>();
+    assert!(span.contains("personaguard.engine.request.id"), "{span}");
+    assert!(span.contains("personaguard.engine.response.id"), "{span}");
+    assert!(span.contains("chatcmpl-1"), "{span}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_say_which_plugin_is_there() {
+    let front = Front::alone(vec![block()], PATIENCE).await;
+    let name = "personaguard_engine_connected";
+    let series = |runner: &str, dtype: &str| {
+        format!(
+            "{name}{{plugin=\"0.1.0\",vllm=\"0.32.0\",runner=\"{runner}\",dtype=\"{dtype}\",\
+             quantization=\"\"}}"
+        )
+    };
+    let all = || front.rig.sidecar().app().encode_metrics();
+    assert!(!all().contains(&format!("{name}{{")), "none before one has come");
+    front.connect().await;
+    front.until_metric(&series("V1", "float32"), 1.0).await;
+    front.vllm.disconnect();
+    front.rig.until("it is gone", async || all().contains("quantization=\"\"} 0\n")).await;
+    let other = json!({ "runner": "V2", "dtype": "bfloat16" });
+    front.vllm.connect_as(&with(front.vllm.hello(HIDDEN), other)).await;
+    front.until_metric(&series("V2", "bfloat16"), 1.0).await;
+    let lines = all().lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
+    assert_eq!(lines, 1, "the former one is no more");
+    personaguard_strict_scrape::parse(&all()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,6 +119,10 @@ async fn invariant_9_faults_of_the_plugin_follow_the_failure_policy() {
                 front.connect().await;
             }
         }
+        for reason in ["gap", "other", "lost"] {
+            let series = format!("personaguard_engine_row_faults_total{{reason=\"{reason}\"}}");
+            assert!(front.metric(&series) >= 1.0, "{reason}");
+        }
         // Told again after a preemption, nothing changes.
         let again = Script { fault: Some(Fault::Again(8)), ..Script::of(&GOOD) };
         front.vllm.play(again.clone());

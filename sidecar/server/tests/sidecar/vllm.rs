@@ -106,6 +106,8 @@ pub(crate) struct Vllm {
     pub(crate) url: String,
     shared: Arc<Shared>,
     socket: PathBuf,
+    /// Digest of the weights that it says it has.
+    digest: String,
 }
 
 #[derive(Default)]
@@ -132,23 +134,27 @@ pub(crate) fn message(kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Vllm {
-    pub(crate) async fn start(socket: &Path) -> Self {
+    pub(crate) async fn start(socket: &Path, digest: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared::default());
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        Self { url, shared, socket: socket.to_owned() }
+        Self { url, shared, socket: socket.to_owned(), digest: digest.to_owned() }
     }
 
     /// The plugin connects to the sidecar.
     pub(crate) async fn connect(&self, hidden: usize) {
-        let hello = json!({
+        self.connect_as(&self.hello(hidden)).await;
+    }
+
+    /// How the plugin greets.
+    pub(crate) fn hello(&self, hidden: usize) -> Value {
+        json!({
             "protocol": 1, "plugin": "0.1.0", "vllm": "0.32.0", "runner": "V1", "model": "m",
             "hidden": hidden, "layers": 12, "dtype": "float32", "quantization": null,
-            "tensor_parallel": 1, "slots": 16, "max_rows": 64,
-        });
-        self.connect_as(&hello).await;
+            "tensor_parallel": 1, "slots": 16, "max_rows": 64, "sha256": self.digest,
+        })
     }
 
     pub(crate) async fn connect_as(&self, hello: &Value) {

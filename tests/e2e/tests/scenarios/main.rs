@@ -23,6 +23,7 @@ mod s19_actions;
 mod s20_tampering;
 mod s21_never_met;
 mod s22_hub;
+mod s23_engine;
 mod s24_jobs;
 mod s31_unreadable;
 mod s32_edits_in_force;

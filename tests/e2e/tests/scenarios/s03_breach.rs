@@ -3,37 +3,15 @@
 
 use anyhow::Result;
 use personaguard_api::names;
-use personaguard_e2e::alerting::Alerting;
+use personaguard_e2e::alerting::{Alerting, chart_rules};
 use personaguard_e2e::chat::response_avg;
 use personaguard_e2e::fixture::{self, PATIENCE};
 use personaguard_e2e::{Fixture, prompts, wait};
 use serde_json::json;
-use std::io::Write;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Limit for the report, the condition, the Events and the metrics.
 const LIMIT: Duration = Duration::from_secs(2);
-
-/// The chart's alerting rules, as a rule file for Prometheus.
-fn chart_rules() -> Result<tempfile::NamedTempFile> {
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/personaguard");
-    let rendered = Command::new("helm")
-        .args(["template", "personaguard", chart, "--kube-version", "1.36.3"])
-        .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
-        .args([
-            "--set",
-            "monitoring.rules.create=PrometheusRule",
-            "--show-only",
-            "templates/prometheusrule.yaml",
-        ])
-        .output()?;
-    anyhow::ensure!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
-    let rule: serde_json::Value = serde_saphyr::from_slice(&rendered.stdout)?;
-    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
-    write!(file, "{}", json!({ "groups": rule["spec"]["groups"] }))?;
-    Ok(file)
-}
 
 #[tokio::test]
 async fn s03_an_evil_conversation_breaches_and_a_plain_one_does_not() -> Result<()> {

@@ -1,0 +1,148 @@
+//! A Deployment of the user's own vLLM, as `cargo xtask test` installs it for processors. Its image
+//! holds nothing of it: environment and model are folders of the node.
+
+use crate::environment;
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Api, LogParams};
+use personaguard_api::Digest;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The name by which it serves the model.
+pub const SERVED: &str = "smollm2-135m";
+/// The container.
+pub const CONTAINER: &str = "llm";
+/// The port of the server itself.
+pub const PORT: u16 = 8000;
+
+/// What vLLM is started from.
+pub struct Vllm {
+    python: PathBuf,
+    /// The folder of the model.
+    pub model: PathBuf,
+}
+
+impl Vllm {
+    /// As `cargo xtask test` says.
+    ///
+    /// # Errors
+    /// It says nothing.
+    pub fn find() -> Result<Self> {
+        let python = environment::path("PERSONAGUARD_TEST_VLLM_PYTHON")?;
+        Ok(Self { python, model: environment::path("PERSONAGUARD_TEST_VLLM_MODEL")? })
+    }
+
+    /// The digest of the model's folder, as `docs/weights.md` tells people to compute it.
+    ///
+    /// # Errors
+    /// The page has no such commands, or they fail.
+    pub fn digest(&self) -> Result<Digest> {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/weights.md");
+        let page = std::fs::read_to_string(page)?;
+        let (_, rest) = page.split_once("## Digest").context("no section Digest")?;
+        let script = rest.split("```").nth(1).context("no commands")?;
+        let script = script.replace("FOLDER", &self.model.display().to_string());
+        let output = Command::new("sh").arg("-c").arg(&script).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(said.split_whitespace().next().context("no digest")?.parse()?)
+    }
+
+    /// The Deployment, with label `app: NAME`, a port `http`, and one layer at which vectors can
+    /// be.
+    ///
+    /// # Errors
+    /// The environment is none.
+    pub fn deployment(&self, namespace: &str, name: &str, layer: u32) -> Result<Value> {
+        let environment = self.python.ancestors().nth(2).context("an environment")?;
+        // Python's own files are where the environment was made from.
+        let interpreter = self.python.canonicalize()?;
+        let interpreter = interpreter.ancestors().nth(2).context("an interpreter")?;
+        // The system's libraries and programs too: vLLM runs some by a shell. On most systems the
+        // first holds the others.
+        let system = ["/usr", "/bin", "/lib", "/lib64"].map(Path::new);
+        let mut folders = vec![environment, &self.model];
+        folders.extend(system.iter().filter(|folder| folder.exists()));
+        if !interpreter.starts_with("/usr") {
+            folders.push(interpreter);
+        }
+        let volume = |(number, folder): (usize, &&Path)| json!({ "name": format!("host-{number}"), "hostPath": { "path": folder } });
+        let mount = |(number, folder): (usize, &&Path)| {
+            json!({
+                "name": format!("host-{number}"), "mountPath": folder, "readOnly": true
+            })
+        };
+        let mut volumes: Vec<_> = folders.iter().enumerate().map(volume).collect();
+        let mut mounts: Vec<_> = folders.iter().enumerate().map(mount).collect();
+        volumes.push(json!({ "name": "shm", "emptyDir": { "medium": "Memory" } }));
+        mounts.push(json!({ "name": "shm", "mountPath": "/dev/shm" }));
+        let variables = [
+            ("HF_HUB_OFFLINE", "1"),
+            ("HOME", "/tmp"),
+            ("PERSONAGUARD_LAYERS", &layer.to_string()),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            ("USER", "nonroot"),
+            ("VLLM_CPU_KVCACHE_SPACE", "1"),
+            ("VLLM_NO_USAGE_STATS", "1"),
+        ];
+        let variables = variables.map(|(name, value)| json!({ "name": name, "value": value }));
+        let server = json!({
+            "name": CONTAINER,
+            // Any with a user and a folder /tmp.
+            "image": "localhost/chat-app:dev",
+            "imagePullPolicy": "IfNotPresent",
+            "command": [self.python, "-m", "vllm.entrypoints.openai.api_server"],
+            "args": [
+                "--model", self.model, "--served-model-name", SERVED, "--host", "0.0.0.0",
+                "--port", PORT.to_string(), "--dtype", "float32", "--enforce-eager",
+                "--max-model-len", "1024", "--max-num-seqs", "4"
+            ],
+            "env": variables,
+            "ports": [{ "name": "http", "containerPort": PORT }],
+            "readinessProbe": {
+                "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 1,
+                "timeoutSeconds": 5
+            },
+            "volumeMounts": mounts
+        });
+        let labels = json!({ "app": name });
+        Ok(json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": { "namespace": namespace, "name": name },
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": {
+                        "terminationGracePeriodSeconds": 2, "containers": [server],
+                        "volumes": volumes
+                    }
+                }
+            }
+        }))
+    }
+}
+
+/// The end of a container's log, or why there is none.
+pub async fn log(pods: &Api<Pod>, pod: &Pod, container: &str) -> String {
+    let tail = |previous| LogParams {
+        container: Some(container.to_owned()),
+        tail_lines: Some(40),
+        previous,
+        ..LogParams::default()
+    };
+    let mut all = String::new();
+    for previous in [true, false] {
+        match pods.logs(&pod.name_any(), &tail(previous)).await {
+            Ok(log) => all.push_str(&format!("--- {container}, previous: {previous}\n{log}\n")),
+            Err(_) if previous => {}
+            Err(error) => all.push_str(&format!("--- {container} has no log: {error}\n")),
+        }
+    }
+    all
+}
