@@ -6,8 +6,8 @@ use super::judge::Judge;
 use super::parts::Parts;
 use super::plan::Plan;
 use super::settings::ExtractSettings;
+use crate::engine::LabEngine;
 use crate::error::Result;
-use personaguard_model::Engine;
 use personaguard_persona::{BenignPrompts, TraitSpec, sha256_hex};
 use std::path::{Path, PathBuf};
 
@@ -40,12 +40,11 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// If the journal cannot be written, or a part cannot be used.
-pub(super) fn prepare(engine: &Engine, job: Job<'_>) -> Result<Prepared> {
+pub(super) fn prepare(engine: &LabEngine, job: Job<'_>) -> Result<Prepared> {
     let benign = BenignPrompts::builtin()?;
     let plan = Plan::new(job.spec, &benign, job.settings);
-    let model = engine.model();
     let design = serde_json::to_string(&(
-        model.digest(),
+        engine.digest(),
         job.settings,
         job.spec,
         &benign.system_prompts,
@@ -56,7 +55,8 @@ pub(super) fn prepare(engine: &Engine, job: Job<'_>) -> Result<Prepared> {
     if journal.len() > 0 {
         eprintln!("Resuming with {} answers of an earlier run.", journal.len());
     }
-    let mut parts = Parts::open(job.parts, &design, &plan, model)?;
+    let mut parts =
+        Parts::open(job.parts, &design, &plan, [engine.layers() + 1, engine.hidden_size()])?;
     for (rated, rating) in std::mem::take(&mut parts.ratings) {
         journal.add_rating(rated, rating)?;
     }
