@@ -231,3 +231,6 @@ impl Vllm {
         Ok(choice)
     }
 }
+
+#[cfg(test)]
+mod tests;
