@@ -212,10 +212,10 @@ def test_states_are_of_the_stream_before_it_is_changed(
     vectors = asking.vectors(3)
     assert engine.sidecar.set_vectors(9, vectors)["error"] is None
     tokens = prompt(40, 5)
-    change = {"slot": 0, "add": 2.0, "positions": "all"}
+    change = {"slot": 6, "add": 2.0, "positions": "all"}
     plan = asking.plan(9, change) | {"states": True, "prompt": 20}
     ask(engine, [_request(tokens, plan)])
-    layer, right = vectors[0].layer, reference.run(tokens)
+    layer, right = vectors[6].layer, reference.run(tokens)
     _, values = engine.sidecar.states(plan["id"], "response_mean")
     mean = right[:, 20:].mean(axis=1)
     for number in (0, 1, layer):

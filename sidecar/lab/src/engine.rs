@@ -2,6 +2,7 @@
 
 mod batch;
 mod generate;
+mod generation_settings;
 mod lab_engine;
 mod probe;
 mod project;
@@ -12,10 +13,9 @@ mod steering;
 mod vllm;
 
 pub(crate) use batch::{IN_FLIGHT, run_in_order};
-pub use generate::GenerationSettings;
-pub(crate) use generate::{
-    ProjectedAnswer, generate, generate_projected, generate_with_states, request_seed,
-};
+pub(crate) use generate::{ProjectedAnswer, generate, generate_projected, generate_with_states};
+pub use generation_settings::GenerationSettings;
+pub(crate) use generation_settings::request_seed;
 pub use lab_engine::LabEngine;
 pub(crate) use probe::{Probe, best_layer_probes};
 pub(crate) use project::{Projections, project, project_token_by_token};

@@ -12,6 +12,7 @@ use crate::engine::{LabEngine, start_own};
 use crate::error::{Context as _, Result};
 use crate::files::{LoadedVector, check_model, read_vectors, trait_specs, write_file};
 use held_out::{HeldOutAnswer, contrasted_answers, cross_auroc};
+use personaguard_model::Engine;
 use personaguard_persona::page::{TraitComparison, VectorPage};
 use personaguard_persona::{Polarity, TraitSpec, cosine};
 
@@ -34,9 +35,7 @@ pub async fn study(settings: &StudySettings) -> Result<Vec<TraitStudy>> {
     }
     let mut studies = Vec::new();
     for index in 0..vectors.len() {
-        let tokens = token_scores::extremes(&own, &vectors[index], &held_out[index], index).await?;
-        let study = study_one(&engine, &vectors, &specs, &held_out, index, settings).await?;
-        studies.push(TraitStudy { answers: tokens, ..study });
+        studies.push(study_one(&own, &vectors, &specs, &held_out, index, settings).await?);
     }
     std::fs::create_dir_all(&settings.out)
         .with_context(|| format!("cannot create {}", settings.out.display()))?;
@@ -55,13 +54,14 @@ pub async fn study(settings: &StudySettings) -> Result<Vec<TraitStudy>> {
 }
 
 async fn study_one(
-    engine: &LabEngine,
+    own: &Engine,
     vectors: &[LoadedVector],
     specs: &[TraitSpec],
     held_out: &[Vec<HeldOutAnswer>],
     index: usize,
     settings: &StudySettings,
 ) -> Result<TraitStudy> {
+    let engine = &LabEngine::Own(own.clone());
     let (vector, spec, own_answers) = (&vectors[index], &specs[index], &held_out[index]);
     let (name, layer) = (vector.file.trait_name(), vector.file.best_layer());
     let best = vector.best()?;
@@ -81,7 +81,7 @@ async fn study_one(
         positive: scores(Polarity::Positive),
         negative: scores(Polarity::Negative),
         steering: steering::examples(engine, vector, spec, settings).await?,
-        answers: Vec::new(),
+        answers: token_scores::extremes(own, vector, own_answers, index).await?,
         prediction: prediction::correlation(engine, vector, spec, settings).await?,
         traits: vectors.iter().zip(held_out).map(compare).collect(),
         page: settings.out.join(format!("{name}.html")),

@@ -1,52 +1,12 @@
 //! Generating answers.
 
+use super::generation_settings::GenerationSettings;
 use super::lab_engine::LabEngine;
 use super::probe::Probe;
 use super::steering::Steering;
 use crate::error::{Context as _, Result, bail};
-use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Sampling,
-};
-use sha2::{Digest as _, Sha256};
+use personaguard_model::{Capture, Engine, Event, GenerateRequest, Intervention, MeanStates};
 use std::sync::Arc;
-
-/// How an answer is generated.
-#[derive(Clone, Copy, Debug)]
-pub struct GenerationSettings {
-    /// Longest answer, in tokens.
-    pub max_tokens: usize,
-    /// Sampling temperature; 0 is greedy.
-    pub temperature: f32,
-    /// Seed of sampling.
-    pub seed: u64,
-}
-
-impl GenerationSettings {
-    /// Greedy generation.
-    pub(crate) fn greedy(max_tokens: usize) -> Self {
-        Self { max_tokens, temperature: 0.0, seed: 0 }
-    }
-
-    fn request(self, prompt: Vec<u32>) -> GenerateRequest {
-        GenerateRequest {
-            prompt,
-            max_tokens: self.max_tokens,
-            sampling: Sampling {
-                temperature: self.temperature,
-                seed: Some(self.seed),
-                ..Sampling::default()
-            },
-            ..GenerateRequest::default()
-        }
-    }
-}
-
-/// The seed of one request, derived from its name. Each request has a random stream of its own, so
-/// the order in which requests run does not matter.
-pub(crate) fn request_seed(seed: u64, name: &str) -> u64 {
-    let digest = Sha256::digest(format!("{seed}/{name}"));
-    digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
-}
 
 /// Generates an answer, steered if that is asked for. Returns its tokens without the one that ends
 /// it.

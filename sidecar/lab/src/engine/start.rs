@@ -1,5 +1,6 @@
 //! Loading weights and starting the engine, or finding one that runs.
 
+use super::batch::BATCH;
 use super::lab_engine::LabEngine;
 use super::vllm::{Vllm, VllmSettings};
 use crate::error::Result;
@@ -8,8 +9,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many requests the engine runs at the same time.
-pub(super) const BATCH: usize = 32;
 /// Tokens of KV cache for each of them. The cache fills with prompts that may recur, however short
 /// the requests are, so it must fit the memory of an extraction pod; a batch of longer requests is
 /// smaller.

@@ -6,7 +6,7 @@ mod logprobs;
 mod settings;
 mod vectors;
 
-use super::generate::GenerationSettings;
+use super::generation_settings::GenerationSettings;
 use super::steering::Steering;
 use crate::error::{Context as _, Result, bail};
 use api::Api;

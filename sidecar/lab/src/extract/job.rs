@@ -43,8 +43,11 @@ pub(super) struct Prepared {
 pub(super) fn prepare(engine: &LabEngine, job: Job<'_>) -> Result<Prepared> {
     let benign = BenignPrompts::builtin()?;
     let plan = Plan::new(job.spec, &benign, job.settings);
+    // An adapter is not among the weights that the digest is of.
+    let adapter = engine.made_on().and_then(|made_on| made_on.adapter);
+    let weights = [Some(engine.digest().to_owned()), adapter];
     let design = serde_json::to_string(&(
-        engine.digest(),
+        weights.into_iter().flatten().collect::<Vec<_>>().join(" with "),
         job.settings,
         job.spec,
         &benign.system_prompts,

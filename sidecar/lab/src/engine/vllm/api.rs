@@ -1,7 +1,7 @@
 //! What is asked of vLLM over HTTP.
 
 use super::settings::VllmSettings;
-use crate::engine::start::BATCH;
+use crate::engine::batch::BATCH;
 use crate::error::{Context as _, LabError, Result, bail};
 use personaguard_engine_link::RequestPlan;
 use reqwest::{Client, RequestBuilder};
@@ -123,10 +123,15 @@ impl Api {
     /// Its models. vLLM's plugin connects a little before its server listens.
     async fn listed(&self, longest: Duration) -> Result<Value> {
         let begin = tokio::time::Instant::now();
+        let mut is_said = false;
         loop {
             let request = self.http.get(format!("{}/v1/models", self.url));
             match self.send(request).await {
                 Err(LabError::About { .. }) if begin.elapsed() < longest => {
+                    if !is_said {
+                        eprintln!("Waiting for {} to answer …", self.url);
+                        is_said = true;
+                    }
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 result => return result,

@@ -2,6 +2,7 @@
 
 use crate::error::{Context as _, LabError, Result, bail};
 use personaguard_engine_link::{EngineLink, EngineSocket, Hello};
+use personaguard_terms::with_causes;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ impl Connection {
             );
         }
         let socket =
-            EngineSocket::bind(path).map_err(|error| LabError::Unusable(error.to_string()))?;
+            EngineSocket::bind(path).map_err(|error| LabError::Unusable(with_causes(&error)))?;
         let (link, stop) = (Arc::new(EngineLink::default()), CancellationToken::new());
         let serving = tokio::spawn(socket.serve(Arc::clone(&link), |_, _| {}, stop.clone()));
         Ok(Self { link, path: path.to_owned(), stop: Some(stop.drop_guard()), serving })
