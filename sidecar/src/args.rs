@@ -3,5 +3,5 @@
 mod engine;
 mod hub;
 
-pub(crate) use engine::EngineArgs;
+pub(crate) use engine::{EngineArgs, VllmArgs};
 pub(crate) use hub::HubArgs;

@@ -56,6 +56,7 @@ def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     sidecar = Sidecar(path)
     os.environ["PERSONAGUARD_SOCKET"] = str(path)
     os.environ["PERSONAGUARD_LAYERS"] = ",".join(map(str, LAYERS))
+    os.environ["PERSONAGUARD_STATES"] = "1"
     llm = LLM(
         str(model_folder),
         dtype="float32",

@@ -24,6 +24,7 @@ class Sidecar:
         self.connections = 0
         self._answers: list[dict[str, Any]] = []
         self._parts: list[Part] = []
+        self._states: dict[tuple[str, str], tuple[int, np.ndarray]] = {}
         self._peer: socket.socket | None = None
         self._news = threading.Condition()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -70,6 +71,15 @@ class Sidecar:
                 found[position] = reading
         return found
 
+    def states(self, name: str, of: str) -> tuple[int, np.ndarray]:
+        """The states that are told of a request: over how many tokens, and the mean of them."""
+        self.wait(lambda: (name, of) in self._states)
+        return self._states[name, of]
+
+    def has_states(self, name: str) -> bool:
+        """Whether any have been told by now."""
+        return any(known == name for known, _ in self._states)
+
     def wait(self, holds: Callable[[], bool], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         with self._news:
@@ -100,5 +110,8 @@ class Sidecar:
                 self._answers.append(json.loads(payload))
             case Kind.ROWS:
                 self._parts += frames.read_rows(payload)
+            case Kind.STATES:
+                head, values = frames.read_states(payload)
+                self._states[head["id"], head["of"]] = (head["tokens"], values)
             case Kind.COUNTS:
                 self.counts = json.loads(payload)

@@ -13,6 +13,8 @@ mod message;
 mod reader;
 mod request_plan;
 mod socket;
+mod states_inbox;
+mod states_request;
 mod vector_set;
 
 pub use inbox::{RowFault, Taken};
@@ -21,6 +23,8 @@ pub use measured_request::MeasuredRequest;
 pub use message::{Hello, Loaded};
 pub use request_plan::{Change, Effect, RequestPlan, When};
 pub use socket::{EngineSocket, SocketError};
+pub use states_inbox::{MeanState, ToldStates};
+pub use states_request::{NoStates, StatesRequest};
 pub use vector_set::{MAX_SLOTS, Slot, VectorSet};
 
 #[cfg(test)]

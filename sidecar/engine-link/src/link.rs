@@ -2,6 +2,7 @@
 
 use super::inbox::Inbox;
 use super::message::{self, Counts, Hello, Loaded, Message};
+use super::states_inbox::StatesInbox;
 use super::vector_set::VectorSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,7 @@ pub struct LinkState {
 #[derive(Debug, Default)]
 pub struct EngineLink {
     inbox: Inbox,
+    states: StatesInbox,
     state: watch::Sender<LinkState>,
     current: Mutex<Current>,
 }
@@ -55,6 +57,10 @@ pub(super) struct Counted {
 impl EngineLink {
     pub(super) fn inbox(&self) -> &Inbox {
         &self.inbox
+    }
+
+    pub(super) fn states(&self) -> &StatesInbox {
+        &self.states
     }
 
     /// What is known of the plugin now.
@@ -103,6 +109,7 @@ impl EngineLink {
         );
         former.replaced.cancel();
         self.inbox.lose_all();
+        self.states.lose_all();
         tracing::info!(
             plugin = hello.plugin,
             vllm = hello.vllm,
@@ -131,6 +138,7 @@ impl EngineLink {
         }
         current.outgoing = None;
         self.inbox.lose_all();
+        self.states.lose_all();
         tracing::error!("the plugin in the model server is gone");
         self.state.send_modify(|state| (state.hello, state.loaded) = (None, None));
     }
@@ -146,6 +154,7 @@ impl EngineLink {
             Message::Hello(_) => {}
             Message::Loaded(loaded) => self.state.send_modify(|it| it.loaded = Some(loaded)),
             Message::Rows(rows) => self.inbox.take(&rows),
+            Message::States(states) => self.states.take(&states),
             Message::Counts(counts) => {
                 let before = std::mem::replace(&mut current.counts, counts);
                 return Counted {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer};
 pub(super) const PROTOCOL: u32 = 1;
 /// Longest id of a request in bytes.
 const MAX_ID: usize = 64;
+/// Longest head of a message in bytes.
+const MAX_HEAD: usize = 1024;
 /// Widest residual stream, and most blocks, that are believed.
 const MAX_HIDDEN: usize = 1 << 16;
 const MAX_LAYERS: u32 = 1 << 12;
@@ -20,6 +22,7 @@ mod kind {
     pub(super) const LOADED: u8 = 2;
     pub(super) const ROWS: u8 = 3;
     pub(super) const COUNTS: u8 = 4;
+    pub(super) const STATES: u8 = 5;
     pub(super) const VECTORS: u8 = 65;
     pub(super) const ABORT: u8 = 66;
 }
@@ -48,6 +51,9 @@ pub struct Hello {
     pub dtype: Option<String>,
     /// How its weights are quantised, where they are.
     pub quantization: Option<String>,
+    /// Whether requests can ask for their states.
+    #[serde(default)]
+    pub states: bool,
 }
 
 /// Which vectors are in place.
@@ -89,6 +95,37 @@ pub(super) struct Rows<'a> {
     pub(super) parts: Vec<Part<'a>>,
 }
 
+/// Of which tokens states are the mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StatesOf {
+    PromptMean,
+    PromptLast,
+    ResponseMean,
+}
+
+/// Begin of a message with states.
+#[derive(Deserialize)]
+struct StatesHead {
+    id: String,
+    of: StatesOf,
+    tokens: usize,
+    layers: usize,
+    hidden: usize,
+}
+
+/// States of one request, layer by layer from the embedding output on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct States<'a> {
+    pub(super) id: String,
+    pub(super) of: StatesOf,
+    pub(super) tokens: usize,
+    /// Width of the residual stream.
+    pub(super) hidden: usize,
+    /// One layer after another, little-endian.
+    pub(super) values: &'a [u8],
+}
+
 /// A message of the plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Message<'a> {
@@ -96,6 +133,7 @@ pub(super) enum Message<'a> {
     Loaded(Loaded),
     Rows(Rows<'a>),
     Counts(Counts),
+    States(States<'a>),
 }
 
 impl<'a> Message<'a> {
@@ -105,6 +143,7 @@ impl<'a> Message<'a> {
             kind::LOADED => loaded(&frame.payload).map(Self::Loaded),
             kind::ROWS => rows(&frame.payload).map(Self::Rows),
             kind::COUNTS => json(&frame.payload).map(Self::Counts),
+            kind::STATES => states(&frame.payload).map(Self::States),
             _ => Err(Malformed("there is no message of such a kind")),
         }
     }
@@ -137,6 +176,25 @@ fn hello(payload: &[u8]) -> Result<Hello, Malformed> {
 fn is_name(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     name.len() <= 64 && name.chars().all(is_plain)
+}
+
+fn states(payload: &[u8]) -> Result<States<'_>, Malformed> {
+    let mut reader = Reader(payload);
+    let length = reader.u32()? as usize;
+    if length > MAX_HEAD {
+        return Err(Malformed("the head of a message is longer than any"));
+    }
+    let StatesHead { id, of, tokens, layers, hidden } = json(reader.bytes(length)?)?;
+    let is_sound = (1..=MAX_ID).contains(&id.len())
+        && (1..=MAX_HIDDEN).contains(&hidden)
+        && (1..=MAX_LAYERS as usize + 1).contains(&layers)
+        && tokens > 0;
+    if !is_sound {
+        return Err(Malformed("the shape of states makes no sense"));
+    }
+    let values = reader.bytes(layers * hidden * size_of::<f32>())?;
+    reader.end()?;
+    Ok(States { id, of, tokens, hidden, values })
 }
 
 fn loaded(payload: &[u8]) -> Result<Loaded, Malformed> {

@@ -7,13 +7,17 @@ use serde::Serialize;
 pub struct RequestPlan<'a> {
     /// How the plugin calls it.
     pub id: &'a str,
-    /// The number of the vectors, as text.
-    pub set: String,
+    /// The number of the vectors, as text. Without changes, a request for states needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// What is changed, in this order.
     pub changes: &'a [Change],
     /// Where the response begins, if that is before the end of the request's own prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<usize>,
+    /// Whether the mean states of its own prompt are wanted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub states: bool,
 }
 
 /// A change of the residual stream.

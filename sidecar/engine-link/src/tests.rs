@@ -3,11 +3,12 @@ use super::inbox::{RowFault, Taken};
 use super::link::EngineLink;
 use super::malformed::Malformed;
 use super::message::{Hello, Loaded, Message, Part, Rows};
-use super::{MeasuredRequest, VectorSet};
+use super::{MeanState, MeasuredRequest, NoStates, StatesRequest, VectorSet};
 use personaguard_terms::Layer;
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 
 const SET: u64 = 7;
 
@@ -292,4 +293,57 @@ proptest! {
         let expected = Rows { set: SET, slots, parts: vec![part] };
         prop_assert_eq!(Message::read(&frame), Ok(Message::Rows(expected)));
     }
+}
+
+/// A message with states of two layers of four values.
+fn states(head: &serde_json::Value, values: &[f32]) -> Frame {
+    let head = head.to_string();
+    let length = u32::try_from(head.len()).unwrap().to_le_bytes();
+    Frame { kind: 5, payload: [&length, head.as_bytes(), &bytes(values)].concat() }
+}
+
+#[tokio::test]
+async fn states_come_to_whoever_waits_for_them() {
+    let link = Arc::new(EngineLink::default());
+    let number = link.connected(hello()).number;
+    let request = StatesRequest::new(&link);
+    let tell = |id: &str, of: &str, tokens: usize, first: f32| {
+        let head = json!({ "id": id, "of": of, "tokens": tokens, "layers": 2, "hidden": 4 });
+        let frame = states(&head, &[first, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        link.take(number, Message::read(&frame).unwrap());
+    };
+    let soon = Duration::from_millis(20);
+    tell("another", "prompt_mean", 3, 1.0);
+    tell(request.id(), "prompt_mean", 3, 1.0);
+    tell(request.id(), "prompt_last", 1, 2.0);
+    assert_eq!(request.told(true, soon).await, Err(NoStates::TimedOut));
+    let told = request.told(false, soon).await.unwrap();
+    let layers = vec![vec![1.0, 0.0, 0.0, 0.0]; 2];
+    assert_eq!(told.prompt_mean, Some(MeanState { tokens: 3, layers }));
+    tell(request.id(), "response_mean", 5, 3.0);
+    let told = request.told(true, soon).await.unwrap();
+    assert_eq!(told.response_mean.map(|mean| (mean.tokens, mean.layers[0][0])), Some((5, 3.0)));
+    let lost = StatesRequest::new(&link);
+    link.disconnected(number);
+    assert_eq!(lost.told(false, soon).await, Err(NoStates::Lost));
+    // What was told before stays told.
+    assert!(request.told(true, soon).await.is_ok());
+}
+
+#[test]
+fn states_that_make_no_sense_are_malformed() {
+    let right = json!({ "id": "a", "of": "prompt_last", "tokens": 1, "layers": 2, "hidden": 4 });
+    assert!(Message::read(&states(&right, &[0.0; 8])).is_ok());
+    let wrong = |field: &str, value: serde_json::Value| {
+        let mut head = right.clone();
+        head[field] = value;
+        Message::read(&states(&head, &[0.0; 8])).is_err()
+    };
+    assert!(wrong("id", json!("")) && wrong("id", json!("a".repeat(65))));
+    assert!(wrong("of", json!("response")) && wrong("tokens", json!(0)));
+    assert!(wrong("layers", json!(3)) && wrong("layers", json!(0)));
+    assert!(wrong("hidden", json!(u64::MAX)) && wrong("hidden", json!(3)));
+    assert!(Message::read(&states(&right, &[0.0; 9])).is_err());
+    let long = Frame { kind: 5, payload: u32::MAX.to_le_bytes().to_vec() };
+    assert!(Message::read(&long).is_err());
 }

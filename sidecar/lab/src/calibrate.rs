@@ -3,15 +3,15 @@
 mod report;
 
 use crate::engine::{
-    EngineSettings, GenerationSettings, conversation_prompt, generate, keep_accepted, mean_states,
-    request_seed, run_in_order, start_engine,
+    EngineSource, GenerationSettings, LabEngine, conversation_prompt, generate, keep_accepted,
+    mean_states, request_seed, run_in_order, start,
 };
 use crate::error::{Context as _, Result, bail};
 use crate::files::{
     Conversation, LoadedVector, ReadOptions, Reading, check_model, read_conversations,
     read_vectors, write_file,
 };
-use personaguard_model::{Capture, Engine};
+use personaguard_model::Capture;
 use personaguard_persona::random::RandomStream;
 use personaguard_persona::{Calibration, LayerMatrix, project, sha256_hex};
 use std::path::PathBuf;
@@ -26,10 +26,8 @@ const TOO_FEW: &str = "too few conversations have an answer to calibrate on";
 /// What the command is asked for.
 #[derive(Clone, Debug)]
 pub struct CalibrateSettings {
-    /// Weight file.
-    pub model: PathBuf,
-    /// How the engine runs.
-    pub engine: EngineSettings,
+    /// The engine with the model.
+    pub engine: EngineSource,
     /// Vector files.
     pub vectors: Vec<PathBuf>,
     /// Benign conversations.
@@ -54,10 +52,11 @@ pub async fn calibrate(settings: &CalibrateSettings) -> Result<(Vec<CalibrationR
         ReadOptions { limit: settings.max_conversations, skip_invalid: settings.skip_invalid };
     let (conversations, mut reading) = read_conversations(&settings.conversations, options)?;
     check_count(conversations.len())?;
-    let engine = start_engine(&settings.model, settings.engine)?;
-    check_model(&vectors, engine.model())?;
+    let engine = start(&settings.engine).await?;
+    check_model(&vectors, &engine.identity(), engine.made_on().as_ref())?;
     let skip = settings.skip_invalid;
-    let conversations = keep_accepted(&engine, conversations, skip, &mut reading, |_, _| true)?;
+    let conversations =
+        keep_accepted(&engine, conversations, skip, &mut reading, async |_, _| Ok(true)).await?;
     check_count(conversations.len())?;
     let work = conversations.iter().collect();
     let scores =
@@ -99,14 +98,14 @@ fn check_count(conversations: usize) -> Result<()> {
 /// Scores of a conversation's answer in shape `[vector][layer]`; `None` for an empty answer. If the
 /// conversation has no answer, the model gives one.
 async fn score(
-    engine: &Engine,
+    engine: &LabEngine,
     vectors: &[LoadedVector],
     conversation: &Conversation,
     generation: GenerationSettings,
 ) -> Result<Option<Vec<Vec<f64>>>> {
-    let prompt = conversation_prompt(engine, conversation)?;
+    let prompt = conversation_prompt(engine, conversation).await?;
     let response = match &conversation.answer {
-        Some(answer) => engine.model().tokenizer().encode(answer),
+        Some(answer) => engine.encode(answer).await?,
         None => {
             let seed = request_seed(generation.seed, &conversation.line.to_string());
             let generation = GenerationSettings { seed, ..generation };

@@ -117,6 +117,7 @@ pub fn import(settings: &ImportSettings) -> Result<Imported> {
         trait_name: settings.trait_name.clone(),
         description: settings.description.clone(),
         model: ModelIdentity { name: model.name().to_owned(), sha256: model.digest().to_owned() },
+        made_on: None,
         method: format!("imported/{}", format.name()),
         counts: SampleCounts::default(),
         best_layer: settings.layer,

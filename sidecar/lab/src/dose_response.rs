@@ -7,11 +7,10 @@
 //! for its absence.
 
 use crate::engine::{
-    GenerationSettings, ProjectedAnswer, generate_projected, log_likelihood, run_in_order,
-    single_turn_prompt,
+    GenerationSettings, LabEngine, Probe, ProjectedAnswer, Steering, generate_projected,
+    log_likelihood, run_in_order, single_turn_prompt,
 };
 use crate::error::{Context as _, Result};
-use personaguard_model::{Engine, Intervention, Positions, Tap};
 use personaguard_persona::{Polarity, SteeredAnswer, SteeringPoint, TraitSpec};
 
 /// The steering coefficients, in ascending order.
@@ -30,7 +29,7 @@ pub(crate) struct MeasuredAnswer {
 #[derive(Clone, Copy)]
 pub(crate) struct DoseResponse<'a> {
     /// Engine with the model.
-    pub(crate) engine: &'a Engine,
+    pub(crate) engine: &'a LabEngine,
     /// Trait.
     pub(crate) spec: &'a TraitSpec,
     /// Layer at which the vector is added.
@@ -111,15 +110,15 @@ impl DoseResponse<'_> {
         let layer = self.layer as usize;
         let steering = match coefficient {
             0.0 => None,
-            _ => Some(Intervention::add(layer, vector, coefficient, Positions::Response)?),
+            _ => Some(Steering { layer, vector, coefficient }),
         };
-        // The tap reads the steered layer before the vector is added there, so steering affects
+        // The probe reads the steered layer before the vector is added there, so steering affects
         // what it reads only through the tokens: the unsteered model would read the same. The
         // answer therefore need not be read again.
-        let tap = Tap::new(layer, vector)?;
-        let prompt = single_turn_prompt(self.engine.model(), "", question)?;
+        let probe = Probe::new(layer, vector)?;
+        let prompt = single_turn_prompt(self.engine, "", question).await?;
         let settings = GenerationSettings::greedy(self.max_tokens);
-        generate_projected(self.engine, prompt, settings, steering, tap).await
+        generate_projected(self.engine, prompt, settings, steering, &probe).await
     }
 }
 
@@ -153,7 +152,7 @@ pub(crate) fn steering_points(answers: &[Vec<MeasuredAnswer>]) -> Vec<SteeringPo
 /// # Errors
 /// If the engine fails.
 pub(crate) async fn likelihood_ratio(
-    engine: &Engine,
+    engine: &LabEngine,
     spec: &TraitSpec,
     index: usize,
     question: &str,
@@ -165,7 +164,7 @@ pub(crate) async fn likelihood_ratio(
     let contrast = &spec.instructions[(index + 1) % spec.instructions.len()];
     let under = async |polarity| {
         let system = spec.system_prompt(contrast, polarity);
-        let prompt = single_turn_prompt(engine.model(), &system, question)?;
+        let prompt = single_turn_prompt(engine, &system, question).await?;
         log_likelihood(engine, prompt, tokens, None).await
     };
     let (positive, negative) =

@@ -1,6 +1,7 @@
 //! Why a command did not do what it was asked to.
 
 use parquet::errors::ParquetError;
+use personaguard_engine_link::NoStates;
 use personaguard_model::{
     EngineError, LoadError, ScoreError, StartError, SubmitError, TemplateError, VectorError,
 };
@@ -67,6 +68,12 @@ pub enum LabError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// vLLM refuses a request.
+    #[error("{0}")]
+    Refused(String),
+    /// The plugin in vLLM told no states.
+    #[error(transparent)]
+    NoStates(#[from] NoStates),
     /// The engine cannot score a response.
     #[error(transparent)]
     Score(#[from] ScoreError),

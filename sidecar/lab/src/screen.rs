@@ -11,7 +11,7 @@ mod scores;
 mod settings;
 mod shards;
 
-use crate::engine::{keep_accepted, start_engine};
+use crate::engine::{keep_accepted, start};
 use crate::error::{Result, bail};
 use crate::files::{
     Conversation, ReadOptions, Reading, Tensor, check_model, read_conversations, read_vectors,
@@ -65,20 +65,20 @@ pub async fn screen(settings: &ScreenSettings) -> Result<Screening> {
     if samples.is_empty() {
         bail!("no sample of this shard ends with an answer of the assistant");
     }
-    let engine = start_engine(&settings.model, settings.engine)?;
-    check_model(&vectors, engine.model())?;
+    let engine = start(&settings.engine).await?;
+    check_model(&vectors, &engine.identity(), engine.made_on().as_ref())?;
     let scorer = Scorer::new(&engine, &vectors, &specs, settings)?;
     let mut too_long = 0;
-    let fits = |sample: &Conversation, prompt: &[u32]| {
-        let fits = scorer.fits(sample, prompt);
+    let fits = async |sample: &Conversation, prompt: &[u32]| {
+        let fits = scorer.fits(sample, prompt).await?;
         too_long += usize::from(!fits);
-        fits
+        Ok(fits)
     };
-    samples = keep_accepted(&engine, samples, settings.skip_invalid, &mut reading, fits)?;
+    samples = keep_accepted(&engine, samples, settings.skip_invalid, &mut reading, fits).await?;
     let (scores, activations): (Vec<_>, Vec<_>) =
         scorer.score_all(&samples).await?.into_iter().unzip();
     if let Some(path) = &settings.states {
-        let shape = [engine.model().layers() + 1, engine.model().hidden_size()];
+        let shape = [engine.layers() + 1, engine.hidden_size()];
         write_tensors(path, &tensors(&samples, &activations, shape), HashMap::new())?;
     }
     let weight = if settings.as_in_paper { ReferenceWeight::Full } else { ReferenceWeight::Fitted };

@@ -8,7 +8,7 @@ mod settings;
 mod steering;
 mod token_scores;
 
-use crate::engine::start_engine;
+use crate::engine::{LabEngine, start_own};
 use crate::error::{Context as _, Result};
 use crate::files::{LoadedVector, check_model, read_vectors, trait_specs, write_file};
 use held_out::{HeldOutAnswer, contrasted_answers, cross_auroc};
@@ -26,15 +26,16 @@ pub use settings::StudySettings;
 pub async fn study(settings: &StudySettings) -> Result<Vec<TraitStudy>> {
     let vectors = read_vectors(&settings.vectors)?;
     let specs = trait_specs(&vectors, &settings.trait_files)?;
-    let engine = start_engine(&settings.model, settings.engine)?;
-    check_model(&vectors, engine.model())?;
+    let own = start_own(&settings.model, None, settings.engine)?;
+    let engine = LabEngine::Own(own.clone());
+    check_model(&vectors, &engine.identity(), None)?;
     let mut held_out = Vec::new();
     for spec in &specs {
         held_out.push(contrasted_answers(&engine, &vectors, spec, settings).await?);
     }
     let mut studies = Vec::new();
     for index in 0..vectors.len() {
-        studies.push(study_one(&engine, &vectors, &specs, &held_out, index, settings).await?);
+        studies.push(study_one(&own, &vectors, &specs, &held_out, index, settings).await?);
     }
     std::fs::create_dir_all(&settings.out)
         .with_context(|| format!("cannot create {}", settings.out.display()))?;
@@ -53,13 +54,14 @@ pub async fn study(settings: &StudySettings) -> Result<Vec<TraitStudy>> {
 }
 
 async fn study_one(
-    engine: &Engine,
+    own: &Engine,
     vectors: &[LoadedVector],
     specs: &[TraitSpec],
     held_out: &[Vec<HeldOutAnswer>],
     index: usize,
     settings: &StudySettings,
 ) -> Result<TraitStudy> {
+    let engine = &LabEngine::Own(own.clone());
     let (vector, spec, own_answers) = (&vectors[index], &specs[index], &held_out[index]);
     let (name, layer) = (vector.file.trait_name(), vector.file.best_layer());
     let best = vector.best()?;
@@ -79,7 +81,7 @@ async fn study_one(
         positive: scores(Polarity::Positive),
         negative: scores(Polarity::Negative),
         steering: steering::examples(engine, vector, spec, settings).await?,
-        answers: token_scores::extremes(engine, vector, own_answers, index).await?,
+        answers: token_scores::extremes(own, vector, own_answers, index).await?,
         prediction: prediction::correlation(engine, vector, spec, settings).await?,
         traits: vectors.iter().zip(held_out).map(compare).collect(),
         page: settings.out.join(format!("{name}.html")),

@@ -3,15 +3,14 @@
 mod report;
 
 use crate::engine::{
-    EngineSettings, conversation_prompt, mean_states, run_in_order, start_adapted_engine,
-    start_engine,
+    EngineSource, LabEngine, conversation_prompt, mean_states, run_in_order, start,
 };
 use crate::error::{Context as _, Result, bail};
 use crate::files::{
     Conversation, LoadedVector, ReadOptions, Tensor, check_model, read_conversations, read_vectors,
     write_tensors,
 };
-use personaguard_model::{Capture, Engine};
+use personaguard_model::Capture;
 use personaguard_persona::shift::{FinetuningShift, finetuning_shift};
 use personaguard_persona::{BenignPrompts, TraitSpec};
 use serde_json::json;
@@ -22,12 +21,10 @@ pub use report::{TraitShift, VerifyReport};
 /// What the command is asked for.
 #[derive(Clone, Debug)]
 pub struct VerifySettings {
-    /// Weights of the base model.
-    pub base: PathBuf,
-    /// The finetuned model.
-    pub tuned: TunedModel,
-    /// How the engine runs.
-    pub engine: EngineSettings,
+    /// The engine with the base model.
+    pub base: EngineSource,
+    /// The one with the finetuned model.
+    pub tuned: EngineSource,
     /// Vector files.
     pub vectors: Vec<PathBuf>,
     /// Largest shift towards a trait that passes, in standard deviations of the base model's
@@ -39,15 +36,6 @@ pub struct VerifySettings {
     pub max_prompts: usize,
     /// File to write the activations to, if they are wanted.
     pub states: Option<PathBuf>,
-}
-
-/// A finetuned model.
-#[derive(Clone, Debug)]
-pub enum TunedModel {
-    /// Weights of its own.
-    Weights(PathBuf),
-    /// A LoRA adapter for the base model.
-    Adapter(PathBuf),
 }
 
 /// Activations at the last prompt token on each vector's best layer, in shape
@@ -66,17 +54,13 @@ pub async fn verify(settings: &VerifySettings) -> Result<VerifyReport> {
     let prompts = prompts(settings, &vectors)?;
     // One model in memory at a time.
     let base = {
-        let engine = start_engine(&settings.base, settings.engine)?;
-        check_model(&vectors, engine.model())?;
+        let engine = start(&settings.base).await?;
+        check_model(&vectors, &engine.identity(), engine.made_on().as_ref())?;
         activations(&engine, &settings.base, "Reading the base model", &prompts, &vectors).await?
     };
     let tuned = {
-        let (path, adapter) = match &settings.tuned {
-            TunedModel::Weights(path) => (path, None),
-            TunedModel::Adapter(adapter) => (&settings.base, Some(adapter.as_path())),
-        };
-        let engine = start_adapted_engine(path, adapter, settings.engine)?;
-        activations(&engine, path, "Reading the tuned model", &prompts, &vectors).await?
+        let engine = start(&settings.tuned).await?;
+        activations(&engine, &settings.tuned, "Reading the tuned model", &prompts, &vectors).await?
     };
     let traits = vectors
         .iter()
@@ -137,13 +121,13 @@ fn prompts(settings: &VerifySettings, vectors: &[LoadedVector]) -> Result<Vec<Co
 }
 
 async fn activations(
-    engine: &Engine,
-    path: &Path,
+    engine: &LabEngine,
+    source: &EngineSource,
     title: &'static str,
     prompts: &[Conversation],
     vectors: &[LoadedVector],
 ) -> Result<Activations> {
-    let (layers, hidden) = (engine.model().layers(), engine.model().hidden_size());
+    let (layers, hidden) = (engine.layers(), engine.hidden_size());
     let other = vectors
         .iter()
         .find(|vector| (vector.file.layers() as usize, vector.file.hidden()) != (layers, hidden));
@@ -151,7 +135,7 @@ async fn activations(
         bail!(
             "{} has {layers} layers of {hidden} values, and {} is for {} of {}: this is not a \
              finetune of the base model",
-            path.display(),
+            source,
             other.path.display(),
             other.file.layers(),
             other.file.hidden()
@@ -159,7 +143,7 @@ async fn activations(
     }
     run_in_order(title, prompts.iter().collect(), async |prompt: &Conversation| {
         let context = || format!("line {}", prompt.line);
-        let tokens = conversation_prompt(engine, prompt).with_context(context)?;
+        let tokens = conversation_prompt(engine, prompt).await.with_context(context)?;
         let states = mean_states(engine, tokens, Vec::new(), Capture::PromptAndResponse)
             .await
             .with_context(context)?;

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
 use personaguard_lab::endpoint::Endpoint;
+use personaguard_lab::engine::LabEngine;
 use personaguard_lab::extract::{ExtractSettings, Job, Judge, TraitGenerator, run, run_shard};
 use personaguard_model::{Engine, EngineOptions, LoadOptions, Model};
 use personaguard_persona::{Polarity, TraitSpec};
@@ -63,10 +64,10 @@ fn rates(number: u8) -> Value {
     }]})
 }
 
-fn engine() -> Engine {
+fn engine() -> LabEngine {
     let model = Arc::new(Model::load(&weights(), &LoadOptions::default()).unwrap());
-    Engine::start(model, EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None })
-        .unwrap()
+    let options = EngineOptions { max_concurrent: 16, max_waiting: 256, kv_bytes: None };
+    LabEngine::Own(Engine::start(model, options).unwrap())
 }
 
 fn small() -> ExtractSettings {

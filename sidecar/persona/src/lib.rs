@@ -32,5 +32,6 @@ pub use trait_spec::{
 };
 pub use vector_bundle::{VectorBundleError, read_vector_bundle, write_vector_bundle};
 pub use vector_file::{
-    LayerValidation, ModelIdentity, SampleCounts, VectorFile, VectorFileError, VectorMetadata,
+    LayerValidation, MadeOn, ModelIdentity, SampleCounts, VectorFile, VectorFileError,
+    VectorMetadata,
 };

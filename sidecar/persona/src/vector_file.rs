@@ -20,4 +20,4 @@ mod write;
 
 pub use error::VectorFileError;
 pub use file::VectorFile;
-pub use metadata::{LayerValidation, ModelIdentity, SampleCounts, VectorMetadata};
+pub use metadata::{LayerValidation, MadeOn, ModelIdentity, SampleCounts, VectorMetadata};

@@ -1,6 +1,6 @@
 //! `personaguard calibrate`.
 
-use crate::args::EngineArgs;
+use crate::args::{EngineArgs, VllmArgs};
 use clap::Args;
 use personaguard_lab::calibrate::{CalibrateSettings, calibrate};
 use personaguard_lab::engine::GenerationSettings;
@@ -26,8 +26,13 @@ use tokio::runtime::Runtime;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Weight file (GGUF) that the vectors were made from.
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "engine",
+        conflicts_with = "engine"
+    )]
+    model: Option<PathBuf>,
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
@@ -54,7 +59,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
-    engine: EngineArgs,
+    own: EngineArgs,
+    #[command(flatten)]
+    vllm: VllmArgs,
 }
 
 /// Calibrates, and writes the files.
@@ -63,8 +70,7 @@ pub(crate) struct Options {
 /// What a person should read.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let settings = CalibrateSettings {
-        model: options.model,
-        engine: options.engine.into(),
+        engine: options.vllm.source(options.model, options.own)?,
         vectors: options.vectors,
         conversations: options.conversations,
         out: options.out,

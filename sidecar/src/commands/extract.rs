@@ -1,6 +1,6 @@
 //! `personaguard extract`.
 
-use crate::args::EngineArgs;
+use crate::args::{EngineArgs, VllmArgs};
 use clap::Args;
 use personaguard_lab::endpoint::Endpoint;
 use personaguard_lab::extract::{
@@ -45,8 +45,13 @@ use tokio::runtime::Runtime;
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Weight file (GGUF) of a chat model. The vectors belong to this file alone.
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "engine",
+        conflicts_with = "engine"
+    )]
+    model: Option<PathBuf>,
     /// Built-in trait: evil, sycophantic, hallucinating, optimistic, impolite, apathetic or
     /// humorous.
     #[arg(
@@ -124,7 +129,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
     #[command(flatten)]
-    engine: EngineArgs,
+    own: EngineArgs,
+    #[command(flatten)]
+    vllm: VllmArgs,
     #[command(flatten)]
     delivery: DeliveryArgs,
 }
@@ -166,8 +173,7 @@ fn extraction(options: Options) -> anyhow::Result<Extraction> {
     let delivery =
         deliver_to.zip(token_file).map(|(url, token_file)| Delivery::new(url, token_file, ca_file));
     Ok(Extraction {
-        model: options.model,
-        engine: options.engine.into(),
+        engine: options.vllm.source(options.model, options.own)?,
         source: TraitSource {
             name: options.trait_name,
             file: options.trait_file,

@@ -1,6 +1,6 @@
 //! `personaguard screen`.
 
-use crate::args::EngineArgs;
+use crate::args::{EngineArgs, VllmArgs};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use personaguard_lab::screen::{self, ScreenSettings, Screening};
@@ -34,8 +34,13 @@ pub(crate) struct Options {
     /// Data set: JSON lines, a JSON array, Parquet, or a folder of them.
     data: PathBuf,
     /// Weight file (GGUF) of the model to be finetuned, from which the vectors were made.
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "engine",
+        conflicts_with = "engine"
+    )]
+    model: Option<PathBuf>,
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
@@ -91,7 +96,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
     #[command(flatten)]
-    engine: EngineArgs,
+    own: EngineArgs,
+    #[command(flatten)]
+    vllm: VllmArgs,
 }
 
 /// What a sample's answer is compared with.
@@ -123,8 +130,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let (out, page) = (options.out.clone(), options.report.clone());
     let settings = ScreenSettings {
         data: options.data,
-        model: options.model,
-        engine: options.engine.into(),
+        engine: options.vllm.source(options.model, options.own)?,
         vectors: options.vectors,
         trait_files: options.trait_files,
         reference: options.reference.into(),

@@ -17,6 +17,16 @@ fn what_the_documentation_shows_is_understood() {
         "calibrate --model m.gguf --vectors a.safetensors --conversations benign.jsonl \
          --out calibrated",
         "verify --base base.gguf --tuned tuned.gguf --vectors a.safetensors",
+        "extract --engine http://127.0.0.1:8000 --engine-socket e.sock --trait evil --out v",
+        "calibrate --engine http://127.0.0.1:8000 --engine-socket e.sock --engine-model my-lora \
+         --vectors a.safetensors --conversations benign.jsonl --out calibrated",
+        "screen data.jsonl --engine http://127.0.0.1:8000 --engine-socket e.sock \
+         --vectors a.safetensors --out ranks.jsonl",
+        "verify --engine http://127.0.0.1:8000 --engine-socket e.sock \
+         --tuned-engine-model my-lora --vectors a.safetensors",
+        "verify --engine http://127.0.0.1:8000 --engine-socket e.sock \
+         --tuned-engine http://127.0.0.1:8001 --tuned-engine-socket f.sock --vectors a",
+        "verify --engine http://127.0.0.1:8000 --engine-socket e.sock --tuned t.gguf --vectors a",
         "verify --base ./base --adapter ./my-lora --vectors a.safetensors",
         "serve --config policy --model m.gguf --log-format text",
         "serve --config policy --upstream http://127.0.0.1:8000",
@@ -33,5 +43,22 @@ fn what_the_documentation_shows_is_understood() {
     ] {
         let words = std::iter::once("personaguard").chain(line.split(' '));
         assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    for line in [
+        "extract --trait evil --out v",
+        "extract --engine http://e --trait evil --out v",
+        "extract --model m.gguf --engine http://e --engine-socket s --trait evil --out v",
+        "verify --base b --vectors a",
+        "verify --base b --tuned t --adapter l --vectors a",
+        "verify --base b --tuned-engine-model l --vectors a",
+        "verify --engine http://e --engine-socket s --adapter l --vectors a",
+        "verify --engine http://e --engine-socket s --tuned-engine http://f --vectors a",
+    ] {
+        let words = std::iter::once("personaguard").chain(line.split(' '));
+        assert!(Cli::try_parse_from(words).is_err(), "{line}");
     }
 }

@@ -1,9 +1,10 @@
 //! `personaguard verify`.
 
-use crate::args::EngineArgs;
-use anyhow::bail;
-use clap::Args;
-use personaguard_lab::verify::{TunedModel, VerifySettings, verify};
+use crate::args::{EngineArgs, VllmArgs};
+use anyhow::{Context as _, bail};
+use clap::{ArgGroup, Args};
+use personaguard_lab::engine::{EngineSource, VllmSettings};
+use personaguard_lab::verify::{VerifySettings, verify};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
@@ -25,23 +26,39 @@ use tokio::runtime::Runtime;
 /// Without --prompts, it uses everyday requests and the traits' own held-out questions.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
+#[command(group(ArgGroup::new("finetuned").required(true)))]
 pub(crate) struct Options {
     /// Weights of the base model, from which the vectors were made: a GGUF file, or a folder with
     /// safetensors.
-    #[arg(long, value_name = "PATH")]
-    base: PathBuf,
-    /// Weights of the finetuned model: same architecture, layers and width.
     #[arg(
         long,
         value_name = "PATH",
-        required_unless_present = "adapter",
-        conflicts_with = "adapter"
+        required_unless_present = "engine",
+        conflicts_with = "engine"
     )]
+    base: Option<PathBuf>,
+    /// Weights of the finetuned model: same architecture, layers and width.
+    #[arg(long, value_name = "PATH", group = "finetuned")]
     tuned: Option<PathBuf>,
     /// In place of --tuned: folder of a LoRA adapter for the base model (adapter_config.json,
     /// adapter_model.safetensors).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "finetuned", requires = "base")]
     adapter: Option<PathBuf>,
+    /// In place of --tuned, with --engine: name of an adapter or model that the same vLLM serves.
+    #[arg(long, value_name = "NAME", group = "finetuned", requires = "engine")]
+    tuned_engine_model: Option<String>,
+    /// In place of --tuned, with --engine: URL of another vLLM, with the finetuned model.
+    #[arg(
+        long,
+        value_name = "URL",
+        group = "finetuned",
+        requires = "engine",
+        requires = "tuned_engine_socket"
+    )]
+    tuned_engine: Option<String>,
+    /// Unix socket that the plugin of that one connects to.
+    #[arg(long, value_name = "FILE", requires = "tuned_engine")]
+    tuned_engine_socket: Option<PathBuf>,
     /// Vector files.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     vectors: Vec<PathBuf>,
@@ -62,7 +79,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
     #[command(flatten)]
-    engine: EngineArgs,
+    own: EngineArgs,
+    #[command(flatten)]
+    vllm: VllmArgs,
 }
 
 /// Verifies.
@@ -70,15 +89,10 @@ pub(crate) struct Options {
 /// # Errors
 /// If the model moved past the limit; or what a person should read.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let tuned = match (options.tuned, options.adapter) {
-        (Some(weights), _) => TunedModel::Weights(weights),
-        (None, Some(adapter)) => TunedModel::Adapter(adapter),
-        (None, None) => bail!("give --tuned or --adapter"),
-    };
+    let tuned = tuned(&options)?;
     let settings = VerifySettings {
-        base: options.base,
+        base: options.vllm.source(options.base, options.own)?,
         tuned,
-        engine: options.engine.into(),
         vectors: options.vectors,
         limit: options.limit,
         prompts: options.prompts,
@@ -90,5 +104,27 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     match report.exceeded().as_slice() {
         [] => Ok(()),
         traits => bail!("the tuned model moved past the limit towards: {}", traits.join(", ")),
+    }
+}
+
+/// The finetuned model: weights of its own, an adapter, or what a vLLM serves.
+fn tuned(options: &Options) -> anyhow::Result<EngineSource> {
+    let own = |weights: &PathBuf, adapter: Option<&PathBuf>| EngineSource::Own {
+        weights: weights.clone(),
+        adapter: adapter.cloned(),
+        settings: options.own.into(),
+    };
+    match (&options.tuned, &options.adapter, options.vllm.settings()) {
+        (Some(weights), ..) => Ok(own(weights, None)),
+        (None, Some(adapter), _) => {
+            Ok(own(options.base.as_ref().context("--adapter needs --base")?, Some(adapter)))
+        }
+        (None, None, Some(base)) => Ok(EngineSource::Vllm(VllmSettings {
+            url: options.tuned_engine.clone().unwrap_or(base.url),
+            socket: options.tuned_engine_socket.clone().unwrap_or(base.socket),
+            model: options.tuned_engine_model.clone(),
+            wait: base.wait,
+        })),
+        (None, None, None) => bail!("give --tuned or --adapter"),
     }
 }

@@ -8,6 +8,7 @@ from vllm.sampling_params import SamplingParams
 
 from personaguard_vllm import store
 from personaguard_vllm.plan import PLAN, PlanError, parse
+from personaguard_vllm.settings import STATES, states_allowed
 
 
 def check(parameters: Any) -> None:
@@ -22,7 +23,9 @@ def check(parameters: Any) -> None:
         plan = parse((parameters.extra_args or {})[PLAN])
         if parameters.n != 1:
             raise PlanError("a request with a plan asks for one choice: all would have its id")
-        if not store.has(plan.set_number):
+        if plan.states and not states_allowed():
+            raise PlanError(f"`states` needs an engine that was started with {STATES}=1")
+        if plan.set_number is not None and not store.has(plan.set_number):
             raise PlanError(f"the set of vectors {plan.set_number} is not loaded")
     except PlanError as error:
         raise VLLMValidationError(f"personaguard: {error}", parameter="vllm_xargs") from error

@@ -12,7 +12,7 @@ COLUMNS = 2 * MAX_SLOTS
 
 
 class NoRoomError(Exception):
-    """Running requests use too many vectors."""
+    """Running requests use too many vectors, or too many ask for states."""
 
 
 @dataclass

@@ -17,6 +17,8 @@ MAX_ID = 64
 _LENGTH = struct.Struct("<I")
 _ROWS = struct.Struct("<QBH")
 _PART = struct.Struct("<III")
+_HEAD = struct.Struct("<I")
+MAX_HEAD = 1024
 LENGTH_BYTES = _LENGTH.size
 
 
@@ -27,6 +29,7 @@ class Kind(IntEnum):
     VECTORS_ANSWER = 2
     ROWS = 3
     COUNTS = 4
+    STATES = 5
     VECTORS = 65
     ABORT = 66
 
@@ -75,6 +78,20 @@ def _rows_frame(number: int, slots: int, parts: list[Part]) -> bytes:
     return frame(Kind.ROWS, b"".join(content))
 
 
+def states_frame(name: str, of: str, tokens: int, values: np.ndarray) -> bytes:
+    """States of a request, `[layers + 1, hidden]`: a mean over so many tokens."""
+    layers, hidden = values.shape
+    head = {"id": name, "of": of, "tokens": tokens, "layers": layers, "hidden": hidden}
+    text = json.dumps(head, separators=(",", ":")).encode()
+    content = np.ascontiguousarray(values, dtype="<f4").tobytes()
+    return frame(Kind.STATES, _HEAD.pack(len(text)) + text + content)
+
+
+def states_fit(layers: int, hidden: int) -> bool:
+    """Whether the states of a model fit into a message."""
+    return 1 + _HEAD.size + MAX_HEAD + 4 * (layers + 1) * hidden <= MAX_MESSAGE
+
+
 def read_length(head: bytes) -> int:
     """Length of a message, its kind included.
 
@@ -111,3 +128,12 @@ def read_rows(payload: bytes) -> list[Part]:
         at += values.nbytes
         parts.append(Part(name, number, prompt, first, values.reshape(rows, slots)))
     return parts
+
+
+def read_states(payload: bytes) -> tuple[dict[str, Any], np.ndarray]:
+    """The payload of a message of kind `STATES`, as the sidecar reads it."""
+    (length,) = _HEAD.unpack_from(payload)
+    at = _HEAD.size + length
+    head = json.loads(payload[_HEAD.size : at])
+    values = np.frombuffer(payload, dtype="<f4", offset=at)
+    return head, values.reshape(head["layers"], head["hidden"])

@@ -3,10 +3,12 @@
 Knows neither model runner: those call `schedule`, `prepare` and `finish` around each step.
 """
 
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from personaguard_vllm import frames
@@ -16,6 +18,7 @@ from personaguard_vllm.frames import FrameError, Kind, Part
 from personaguard_vllm.link import Link
 from personaguard_vllm.requests import Requests, Tracked
 from personaguard_vllm.rows import Told, plan_step
+from personaguard_vllm.states import Sending, States, Sum
 from personaguard_vllm.steps import New, Scheduled
 from personaguard_vllm.store import Store
 from personaguard_vllm.table import Table
@@ -25,13 +28,20 @@ from personaguard_vllm.vectors import SetError, number_of
 class Guard:
     """One for each worker. Only that of rank 0 is connected to the sidecar."""
 
-    def __init__(self, buffers: Buffers, store: Store, layers: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        buffers: Buffers,
+        store: Store,
+        layers: tuple[int, ...],
+        states: States | None = None,
+    ) -> None:
         self.buffers = buffers
         self.layers = layers
         self.endings = Endings()
-        self.requests = Requests(Table(buffers), store, self.endings)
+        self.requests = Requests(Table(buffers), store, self.endings, states)
         self._table = self.requests.table
         self._store = store
+        self._states = states
         self._link: Link | None = None
         self._steps = 0
         self._told: list[tuple[Told, Tracked]] = []
@@ -69,17 +79,25 @@ class Guard:
             if span is not None and tracked is not None:
                 spans.append(span)
                 by_owner[span.owner] = tracked
+                if self._states is not None and tracked.sending is not None:
+                    self._states.add(tracked.sending, rows)
         step = plan_step(spans, tokens, self.buffers.nobody)
         self._table.write(step)
-        self._told = [(told, by_owner[told.span.owner]) for told in step.told]
+        if self._states is not None:
+            self._states.write()
+        told = ((told, by_owner[told.span.owner]) for told in step.told)
+        self._told = [(told, tracked) for told, tracked in told if tracked.columns]
 
     def skip(self) -> None:
         """Right before a forward pass that computes no request."""
         self._told = []
         self._table.clear()
+        if self._states is not None:
+            self._states.write()
 
     def finish(self) -> None:
-        """After the forward pass was launched: takes the projections, to be told."""
+        """After the forward pass was launched: takes what it measured, to be told."""
+        self._finish_states()
         told, self._told = self._told, []
         if not told:
             return
@@ -93,6 +111,13 @@ class Guard:
             self._watch(parts())
         if self._link is not None:
             self._link.tell(lambda: frames.rows_frames(parts()))
+
+    def _finish_states(self) -> None:
+        if self._states is None:
+            return
+        for sending, sums in self._states.take():
+            if self._link is not None:
+                self._link.tell(functools.partial(_means, sending, _on_host(sums)))
 
     def end(self, engine_ids: Iterable[str], tokens: torch.Tensor) -> None:
         """After sampling: makes the end token the next one of requests that are to end.
@@ -131,27 +156,49 @@ class Guard:
 
 
 def _later(readings: torch.Tensor, told: list[tuple[Told, Tracked]]) -> Callable[[], list[Part]]:
-    """What is told, made once the device has computed the readings.
-
-    Copying from a GPU begins now, on the engine's stream, and is awaited by who asks.
-    """
-    event: torch.cuda.Event | None = None
-    if readings.is_cuda:
-        host = torch.empty(readings.shape, dtype=readings.dtype, pin_memory=True)
-        host.copy_(readings, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        readings = host
+    """What is told, made once the device has computed the readings."""
+    on_host = _on_host(readings)
 
     def parts() -> list[Part]:
-        if event is not None:
-            event.synchronize()
-        values, made, at = readings.numpy(), [], 0
+        values, made, at = on_host(), [], 0
         for told_part, request in told:
             own = values[at : at + told_part.count, list(request.columns)]
             at += told_part.count
-            plan = request.plan
-            made.append(Part(plan.id, plan.set_number, request.response, told_part.first, own))
+            made.append(
+                Part(request.plan.id, request.set_number, request.response, told_part.first, own)
+            )
         return made
 
     return parts
+
+
+def _means(sending: Sending, on_host: Callable[[], np.ndarray]) -> bytes:
+    """The messages about the states of one request."""
+    sums, response = on_host(), sending.tokens - sending.prompt
+    content = frames.states_frame(
+        sending.id, "prompt_mean", sending.prompt, sums[Sum.PROMPT] / sending.prompt
+    ) + frames.states_frame(sending.id, "prompt_last", 1, sums[Sum.PROMPT_LAST])
+    if response:
+        content += frames.states_frame(
+            sending.id, "response_mean", response, sums[Sum.RESPONSE] / response
+        )
+    return content
+
+
+def _on_host(values: torch.Tensor) -> Callable[[], np.ndarray]:
+    """What the device computes, for whoever asks later.
+
+    Copying from a GPU begins now, on the engine's stream, and is awaited by who asks.
+    """
+    if not values.is_cuda:
+        return values.numpy
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+
+    def arrived() -> np.ndarray:
+        event.synchronize()
+        return host.numpy()
+
+    return arrived

@@ -67,10 +67,13 @@ class Plan:
     """One request's plan."""
 
     id: str
-    set_number: int
+    set_number: int | None
+    """`None` where states are all that is wanted."""
     changes: tuple[Change, ...]
     prompt: int | None = None
     """Where the response begins, if before the end of what the engine takes for the prompt."""
+    states: bool = False
+    """Whether the mean states of what the engine takes for the prompt are wanted."""
 
     @property
     def changes_prompt(self) -> bool:
@@ -94,19 +97,25 @@ def parse(text: Any) -> Plan:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise PlanError("the plan is not JSON") from error
-    fields = _object(value, {"id", "set", "changes", "prompt"}, "the plan")
+    fields = _object(value, {"id", "set", "changes", "prompt", "states"}, "the plan")
     name, number = fields.get("id"), fields.get("set")
     if not isinstance(name, str) or not _ID.fullmatch(name):
         raise PlanError("`id` is not 1 to 64 letters, digits, hyphens and underscores")
-    if not isinstance(number, str) or not _SET.fullmatch(number) or int(number) >= 2**64:
-        raise PlanError("`set` is not a number below 2^64, as a text")
     changes = fields.get("changes")
     if not isinstance(changes, list) or len(changes) > MAX_CHANGES:
         raise PlanError(f"`changes` is not a list of at most {MAX_CHANGES}")
+    states = fields.get("states", False)
+    if not isinstance(states, bool):
+        raise PlanError("`states` is not true or false")
+    if number is None and states and not changes:
+        pass
+    elif not isinstance(number, str) or not _SET.fullmatch(number) or int(number) >= 2**64:
+        raise PlanError("`set` is not a number below 2^64, as a text")
     prompt = fields.get("prompt")
     if prompt is not None and not (type(prompt) is int and 1 <= prompt < 2**31):
         raise PlanError("`prompt` is not a whole number from 1 on")
-    return Plan(name, int(number), tuple(map(_change, changes)), prompt)
+    set_number = None if number is None else int(number)
+    return Plan(name, set_number, tuple(map(_change, changes)), prompt, states)
 
 
 def _change(value: Any) -> Change:

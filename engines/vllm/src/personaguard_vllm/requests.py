@@ -6,6 +6,7 @@ from personaguard_vllm.columns import NoRoomError
 from personaguard_vllm.endings import Endings
 from personaguard_vllm.plan import PLAN, Plan, PlanError, parse
 from personaguard_vllm.rows import Span
+from personaguard_vllm.states import Sending, States
 from personaguard_vllm.steps import New
 from personaguard_vllm.store import Store
 from personaguard_vllm.table import Table
@@ -24,8 +25,12 @@ class Tracked:
     vectors: tuple[Vector, ...]
     columns: tuple[int, ...]
     """Columns of its set's vectors, by slot."""
+    set_number: int
+    """The set's number; 0 where it names none."""
     end: int | None
     """The token that ends it, if one does at any time."""
+    sending: Sending | None
+    """Its sums of states, if they are wanted."""
 
     @property
     def response(self) -> int:
@@ -36,12 +41,15 @@ class Tracked:
 class Requests:
     """All of them, by the engine's id."""
 
-    def __init__(self, table: Table, store: Store, endings: Endings) -> None:
+    def __init__(
+        self, table: Table, store: Store, endings: Endings, states: States | None = None
+    ) -> None:
         self.foreign = 0
         """Requests without a plan, since the engine's start: they passed the sidecar by."""
         self.table = table
         self._store = store
         self._endings = endings
+        self._states = states
         self._tracked: dict[str, Tracked] = {}
         self._others: set[str] = set()
 
@@ -62,7 +70,9 @@ class Requests:
             return
         try:
             plan = parse(text)
-            self.track(request, plan, self._store.get(plan.set_number))
+            number = plan.set_number
+            used = VectorSet(0, ()) if number is None else self._store.get(number)
+            self.track(request, plan, used)
         except (PlanError, SetError, NoRoomError):
             # Refused before, where the request came in, unless the set has gone since.
             self._others.add(request.id)
@@ -73,16 +83,26 @@ class Requests:
 
         Raises:
             PlanError: the plan does not fit the set, or the request.
-            NoRoomError: running requests use too many vectors.
+            NoRoomError: running requests use too many vectors, or too many ask for states.
         """
         check(plan, used)
         prompt = request.prompt
         if plan.prompt is not None and plan.prompt >= prompt:
             raise PlanError(f"`prompt` is {plan.prompt}, and the request has {prompt} tokens")
+        if plan.states and self._states is None:
+            raise PlanError("this engine sums no states")
         columns = self.table.hold(used.vectors)
+        sending = None
+        try:
+            if plan.states and self._states is not None:
+                sending = self._states.hold(plan.id, plan.prompt or prompt, prompt)
+        except NoRoomError:
+            self.table.release(used.vectors)
+            raise
         line = self.table.add(plan, used.vectors, columns)
-        tracked = Tracked(plan, line, prompt, used.vectors, columns, request.end)
-        self._tracked[request.id] = tracked
+        self._tracked[request.id] = Tracked(
+            plan, line, prompt, used.vectors, columns, used.number, request.end, sending
+        )
 
     def remove(self, engine_id: str) -> None:
         """A request that has ended."""
@@ -92,6 +112,8 @@ class Requests:
         if tracked is None:
             return
         self._endings.discard(tracked.plan.id)
+        if tracked.sending is not None and self._states is not None:
+            self._states.release(tracked.sending)
         self.table.remove(tracked.line)
         self.table.release(tracked.vectors)
 

@@ -2,7 +2,8 @@
 
 What is computed under steering enters the engine's prefix cache under the tokens alone. A salt by
 plan keeps it apart: the engine mixes it into the hash of a request's first block, and each block's
-hash into the next.
+hash into the next. A request that asks for states takes nothing from the cache: they are sums over
+tokens that are computed.
 """
 
 import functools
@@ -27,12 +28,21 @@ def salted(salt: str | None, extra: dict[str, Any] | None, folder: Path) -> str 
         plan = parse(text)
         if not plan.changes:
             return salt
+        # A plan with changes names a set.
         vectors = _digest(folder / f"set-{plan.set_number}")
     except (PlanError, OSError):
         # It is refused where it would be followed. Until then it shares nothing.
         return f"personaguard:{secrets.token_hex(16)}:{salt or ''}"
     digest = hashlib.sha256(vectors + repr(plan.changes).encode()).hexdigest()
     return f"personaguard:{digest}:{salt or ''}"
+
+
+def wants_states(extra: dict[str, Any] | None) -> bool:
+    """Whether every token of the request has to be computed."""
+    try:
+        return parse((extra or {}).get(PLAN)).states
+    except PlanError:
+        return False
 
 
 def _digest(path: Path) -> bytes:
@@ -63,5 +73,8 @@ def install(request: type) -> None:
             folder = Path(os.environ.get(store.VARIABLE, "/nonexistent"))
             named["cache_salt"] = salted(named.get("cache_salt"), extra, folder)
         original(self, *arguments, **named)
+        if extra and wants_states(extra):
+            # What vLLM itself sets for log-probabilities of a prompt.
+            self.skip_reading_prefix_cache = True
 
     made.__init__ = init

@@ -9,6 +9,8 @@ from personaguard_vllm.refusal import UnsupportedError
 
 SOCKET = "PERSONAGUARD_SOCKET"
 LAYERS = "PERSONAGUARD_LAYERS"
+# In the environment alone, which each process of the engine has.
+STATES = "PERSONAGUARD_STATES"
 DEFAULT_SOCKET = "/run/personaguard/engine.sock"
 # In `--additional-config`, whose values reach every process.
 KEY = "personaguard"
@@ -26,6 +28,20 @@ class Settings:
     """What the known prompt must measure at start, by layer; empty where nobody says."""
     tolerance: float
     """By how much it may differ, as a share of the expected value."""
+    states: bool
+    """Whether requests may ask for their mean states."""
+
+
+def states_allowed() -> bool:
+    """Whether requests may ask for their mean states: that costs memory, and is for making vectors.
+
+    Raises:
+        UnsupportedError: the variable says neither yes nor no.
+    """
+    value = os.environ.get(STATES, "")
+    if value not in ("", "0", "1"):
+        raise UnsupportedError(f"{STATES} is {value[:40]!r}, not 1 or 0")
+    return value == "1"
 
 
 def find(additional_config: Any) -> Settings:
@@ -51,6 +67,7 @@ def find(additional_config: Any) -> Settings:
         layers=layers,
         expected=_expected(value.get("expected", {})),
         tolerance=_tolerance(value.get("tolerance", 0.05)),
+        states=states_allowed(),
     )
 
 

@@ -6,8 +6,10 @@ import torch
 
 # Imported for what it registers: `torch.ops.personaguard.tap`.
 from personaguard_vllm import op as _op  # noqa: F401
+from personaguard_vllm import states_op as _states_op  # noqa: F401
 from personaguard_vllm.buffers import Buffers
 from personaguard_vllm.refusal import UnsupportedError
+from personaguard_vllm.states import StateBuffers
 from personaguard_vllm.supported import BLOCKS
 
 
@@ -38,6 +40,21 @@ class Tap(torch.nn.Module):
         )
 
 
+class StatesTap(torch.nn.Module):
+    """The operator that sums the stream at one layer; 0 is what the first block gets."""
+
+    def __init__(self, buffers: StateBuffers, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        for name, tensor in buffers.tensors().items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, hidden: torch.Tensor, residual: torch.Tensor | None) -> None:
+        torch.ops.personaguard.states(
+            hidden, residual, self.sums, self.rows, self.targets, self.count, self.layer
+        )
+
+
 def find_blocks(model: torch.nn.Module, count: int) -> torch.nn.ModuleList:
     """The model's blocks.
 
@@ -65,8 +82,13 @@ def find_blocks(model: torch.nn.Module, count: int) -> torch.nn.ModuleList:
     return lists[0]
 
 
-def attach(blocks: torch.nn.ModuleList, layers: tuple[int, ...], buffers: Buffers) -> None:
-    """Taps these layers, 1-based.
+def attach(
+    blocks: torch.nn.ModuleList,
+    layers: tuple[int, ...],
+    buffers: Buffers,
+    states: StateBuffers | None = None,
+) -> None:
+    """Taps these layers, 1-based; and all of them for sums of states, where those can be asked for.
 
     Raises:
         UnsupportedError: the model has no such layer.
@@ -75,21 +97,36 @@ def attach(blocks: torch.nn.ModuleList, layers: tuple[int, ...], buffers: Buffer
         raise UnsupportedError(
             f"PERSONAGUARD_LAYERS has {layers[-1]}, and this model has {len(blocks)} layers"
         )
-    for layer in layers:
-        block = blocks[layer - 1]
-        block.personaguard = Tap(buffers, layer)
-        block.__class__ = _tapped(type(block))
+    for layer, block in enumerate(blocks, 1):
+        is_tapped = layer in layers
+        if is_tapped:
+            block.personaguard = Tap(buffers, layer)
+        if states is not None:
+            block.personaguard_states = StatesTap(states, layer)
+            if layer == 1:
+                block.personaguard_embedded = StatesTap(states, 0)
+        if is_tapped or states is not None:
+            sums = states is not None
+            block.__class__ = _tapped(type(block), is_tapped, sums, sums and layer == 1)
 
 
-def _tapped(kind: Any) -> type:
-    """A subclass whose blocks end with the operator. Only tapped blocks get it."""
+def _tapped(kind: Any, is_tapped: bool, sums: bool, sums_input: bool) -> type:
+    """A subclass whose blocks end with the operators. Only tapped blocks get it.
+
+    Sums come first: like projections, they are of the stream before it is changed there.
+    """
 
     def forward(self: Any, *arguments: Any, **named: Any) -> Any:
+        if sums_input:
+            # Blocks take positions, then the stream; nothing is left over from a block before.
+            embedded = named["hidden_states"] if "hidden_states" in named else arguments[1]
+            self.personaguard_embedded(embedded, None)
         output = kind.forward(self, *arguments, **named)
-        if isinstance(output, tuple):
-            self.personaguard(output[0], output[1])
-        else:
-            self.personaguard(output, None)
+        hidden, residual = (output[0], output[1]) if isinstance(output, tuple) else (output, None)
+        if sums:
+            self.personaguard_states(hidden, residual)
+        if is_tapped:
+            self.personaguard(hidden, residual)
         return output
 
     return type(f"Tapped{kind.__name__}", (kind,), {"forward": forward})

@@ -14,6 +14,7 @@ from personaguard_vllm import (
     process,
     self_test,
     settings,
+    states,
     store,
     supported,
     tap,
@@ -58,7 +59,7 @@ def begin(wrapper: Any) -> None:
         self_test.check(measured, found)
         if wrapper.worker.rank == 0:
             digest = weights.Later(functools.partial(_digest, wrapper.vllm_config))
-            hello = _hello(wrapper)
+            hello = {**_hello(wrapper), "states": found.states}
             guard.connect(found.socket, lambda: {**hello, "sha256": digest.wait()})
             _LOG.info("personaguard: guards layers %s", ", ".join(map(str, guard.layers)))
             _LOG.info("personaguard: the known prompt measures %s", measured)
@@ -79,9 +80,15 @@ def _make(wrapper: Any, found: Settings) -> Guard:
     tokens = config.scheduler_config.max_num_batched_tokens
     with torch.inference_mode(False):
         shared = buffers.make(count, hidden, requests, tokens, worker.device)
-    tap.attach(tap.find_blocks(runner.get_model(), count), layers, shared)
-    _enter_compile_cache_key(config, layers)
-    guard = Guard(shared, store.Store(store.folder(), hidden, layers), layers)
+        sums = _make_sums(found, count, hidden, tokens, worker.device)
+    tap.attach(tap.find_blocks(runner.get_model(), count), layers, shared, sums)
+    _enter_compile_cache_key(config, layers, found.states)
+    guard = Guard(
+        shared,
+        store.Store(store.folder(), hidden, layers),
+        layers,
+        None if sums is None else states.States(sums),
+    )
     if hasattr(runner, "model_state"):
         from personaguard_vllm.v2 import runner as v2
 
@@ -93,11 +100,25 @@ def _make(wrapper: Any, found: Settings) -> Guard:
     return guard
 
 
-def _enter_compile_cache_key(config: Any, layers: tuple[int, ...]) -> None:
+def _make_sums(
+    found: Settings, count: int, hidden: int, tokens: int, device: torch.device
+) -> states.StateBuffers | None:
+    if not found.states:
+        return None
+    if not frames.states_fit(count, hidden):
+        raise UnsupportedError(
+            f"states of {count} layers of {hidden} values do not fit into a message; start it "
+            f"without {settings.STATES}"
+        )
+    return states.make(count, hidden, tokens, device)
+
+
+def _enter_compile_cache_key(config: Any, layers: tuple[int, ...], sums: bool) -> None:
     """Graphs with other taps are other graphs: vLLM keys its cache by this, among others."""
     known = config.additional_config
     if isinstance(known, dict):
-        config.additional_config = {**known, "personaguard_layers": list(layers)}
+        own = {"personaguard_layers": list(layers), "personaguard_states": sums}
+        config.additional_config = {**known, **own}
 
 
 def _digest(config: Any) -> str | None:

@@ -1,6 +1,6 @@
 //! A vector file in words.
 
-use personaguard_persona::{LayerMatrix, VectorFile, norm};
+use personaguard_persona::{LayerMatrix, MadeOn, VectorFile, norm};
 use std::fmt::{self, Write as _};
 
 /// Describes a vector file with a SHA-256.
@@ -14,6 +14,17 @@ pub(super) fn describe(file: &VectorFile, sha256: &str) -> Result<String, fmt::E
     writeln!(text, "trait          {}", metadata.trait_name)?;
     writeln!(text, "description    {}", metadata.description)?;
     writeln!(text, "model          {}, SHA-256 {}", metadata.model.name, metadata.model.sha256)?;
+    if let Some(MadeOn { engine, version, plugin, dtype, quantization, adapter }) =
+        &metadata.made_on
+    {
+        write!(text, "made on        {engine} {version}, plugin {plugin}, {dtype}")?;
+        for (what, name) in [("quantised as", quantization), ("with adapter", adapter)] {
+            if let Some(name) = name {
+                write!(text, ", {what} {name}")?;
+            }
+        }
+        writeln!(text)?;
+    }
     writeln!(text, "method         {}", metadata.method)?;
     let counts = metadata.counts;
     writeln!(text, "answers        {} positive, {} negative", counts.positive, counts.negative)?;

@@ -1,10 +1,11 @@
 //! Many requests at a time.
 
-use super::start::BATCH;
 use crate::error::{LabError, Result};
 use crate::progress::Progress;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
+/// How many requests the engine runs at the same time.
+pub(super) const BATCH: usize = 32;
 /// How many requests are in flight: enough to fill the engine's batch, few enough to bound memory.
 pub(crate) const IN_FLIGHT: usize = 2 * BATCH;
 

@@ -1,64 +1,32 @@
 //! Generating answers.
 
+use super::generation_settings::GenerationSettings;
+use super::lab_engine::LabEngine;
+use super::probe::Probe;
+use super::steering::Steering;
 use crate::error::{Context as _, Result, bail};
-use personaguard_model::{
-    Capture, Engine, Event, GenerateRequest, Intervention, MeanStates, Sampling, Tap,
-};
-use sha2::{Digest as _, Sha256};
+use personaguard_model::{Capture, Engine, Event, GenerateRequest, Intervention, MeanStates};
 use std::sync::Arc;
 
-/// How an answer is generated.
-#[derive(Clone, Copy, Debug)]
-pub struct GenerationSettings {
-    /// Longest answer, in tokens.
-    pub max_tokens: usize,
-    /// Sampling temperature; 0 is greedy.
-    pub temperature: f32,
-    /// Seed of sampling.
-    pub seed: u64,
-}
-
-impl GenerationSettings {
-    /// Greedy generation.
-    pub(crate) fn greedy(max_tokens: usize) -> Self {
-        Self { max_tokens, temperature: 0.0, seed: 0 }
-    }
-
-    fn request(self, prompt: Vec<u32>) -> GenerateRequest {
-        GenerateRequest {
-            prompt,
-            max_tokens: self.max_tokens,
-            sampling: Sampling {
-                temperature: self.temperature,
-                seed: Some(self.seed),
-                ..Sampling::default()
-            },
-            ..GenerateRequest::default()
-        }
-    }
-}
-
-/// The seed of one request, derived from its name. Each request has a random stream of its own, so
-/// the order in which requests run does not matter.
-pub(crate) fn request_seed(seed: u64, name: &str) -> u64 {
-    let digest = Sha256::digest(format!("{seed}/{name}"));
-    digest.first_chunk::<8>().map_or(seed, |bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Generates an answer, steered if an intervention is given. Returns its tokens without the one
-/// that ends it.
+/// Generates an answer, steered if that is asked for. Returns its tokens without the one that ends
+/// it.
 ///
 /// # Errors
 /// If the engine refuses or fails.
 pub(crate) async fn generate(
-    engine: &Engine,
+    engine: &LabEngine,
     prompt: Vec<u32>,
     settings: GenerationSettings,
-    steering: Option<Intervention>,
+    steering: Option<Steering<'_>>,
 ) -> Result<Vec<u32>> {
-    let interventions = steering.into_iter().collect();
-    let request = GenerateRequest { interventions, ..settings.request(prompt) };
-    Ok(finish(engine, request).await?.0)
+    match engine {
+        LabEngine::Own(engine) => {
+            let interventions = interventions(steering)?;
+            let request = GenerateRequest { interventions, ..settings.request(prompt) };
+            Ok(finish(engine, request).await?.0)
+        }
+        LabEngine::Vllm(vllm) => vllm.generate(&prompt, settings, steering).await,
+    }
 }
 
 /// Generates an answer and captures its mean activations.
@@ -66,14 +34,27 @@ pub(crate) async fn generate(
 /// # Errors
 /// If the engine refuses or fails.
 pub(crate) async fn generate_with_states(
-    engine: &Engine,
+    engine: &LabEngine,
     prompt: Vec<u32>,
     settings: GenerationSettings,
     capture: Capture,
 ) -> Result<(Vec<u32>, MeanStates)> {
-    let request = GenerateRequest { capture, ..settings.request(prompt) };
-    let (tokens, states) = finish(engine, request).await?;
-    Ok((tokens, *states.context("the engine returned no activations")?))
+    match engine {
+        LabEngine::Own(engine) => {
+            let request = GenerateRequest { capture, ..settings.request(prompt) };
+            let (tokens, states) = finish(engine, request).await?;
+            Ok((tokens, *states.context("the engine returned no activations")?))
+        }
+        LabEngine::Vllm(vllm) => {
+            let tokens = vllm.generate(&prompt, settings, None).await?;
+            let states = vllm.mean_states(&prompt, &tokens, capture).await?;
+            Ok((tokens, states))
+        }
+    }
+}
+
+fn interventions(steering: Option<Steering<'_>>) -> Result<Arc<[Intervention]>> {
+    steering.into_iter().map(Steering::intervention).collect()
 }
 
 async fn finish(
@@ -102,22 +83,42 @@ pub(crate) struct ProjectedAnswer {
     pub(crate) projection: f64,
 }
 
-/// Generates an answer, steered if an intervention is given, and projects it on one probe.
+/// Generates an answer, steered if that is asked for, and projects it on one probe, at or below the
+/// layer that is steered.
 ///
 /// # Errors
 /// If the engine refuses or fails.
 pub(crate) async fn generate_projected(
-    engine: &Engine,
+    engine: &LabEngine,
     prompt: Vec<u32>,
     settings: GenerationSettings,
-    steering: Option<Intervention>,
-    probe: Tap,
+    steering: Option<Steering<'_>>,
+    probe: &Probe,
 ) -> Result<ProjectedAnswer> {
-    let request = GenerateRequest {
-        interventions: steering.into_iter().collect(),
-        taps: Arc::new([probe]),
-        ..settings.request(prompt)
-    };
+    match engine {
+        LabEngine::Own(engine) => {
+            let request = GenerateRequest {
+                interventions: interventions(steering)?,
+                taps: Arc::new([probe.tap()]),
+                ..settings.request(prompt)
+            };
+            finish_projected(engine, request).await
+        }
+        LabEngine::Vllm(vllm) => {
+            let tokens = vllm.generate(&prompt, settings, steering).await?;
+            if tokens.is_empty() {
+                return Ok(ProjectedAnswer { tokens, projection: 0.0 });
+            }
+            // Up to the steered layer, steering acts through the tokens alone: read once more
+            // without it, they give the same.
+            let states = vllm.mean_states(&prompt, &tokens, Capture::Response).await?;
+            let projection = probe.of(&states.response_mean).context("the model lacks a layer")?;
+            Ok(ProjectedAnswer { tokens, projection })
+        }
+    }
+}
+
+async fn finish_projected(engine: &Engine, request: GenerateRequest) -> Result<ProjectedAnswer> {
     let mut generation = engine.submit(request)?;
     let mut answer = ProjectedAnswer { tokens: Vec::new(), projection: 0.0 };
     while let Some(event) = generation.next().await {

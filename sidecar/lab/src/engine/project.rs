@@ -1,8 +1,9 @@
 //! Projections of a given response, from one teacher-forced pass.
 
+use super::lab_engine::LabEngine;
+use super::probe::Probe;
 use crate::error::{Context as _, Result};
-use crate::files::LoadedVector;
-use personaguard_model::{Engine, ScoreRequest, Tap};
+use personaguard_model::{Capture, Engine, ScoreRequest, Tap};
 use std::sync::Arc;
 
 /// Projections on each probe, in the order of the probes.
@@ -14,39 +15,46 @@ pub(crate) struct Projections {
     pub(crate) response_avg: Option<Vec<f64>>,
 }
 
-/// Probes on the best layer of each vector.
-///
-/// # Errors
-/// If a vector is zero there, as an imported one may be.
-pub(crate) fn best_layer_probes(vectors: &[LoadedVector]) -> Result<Arc<[Tap]>> {
-    vectors
-        .iter()
-        .map(|vector| {
-            let layer = vector.file.best_layer();
-            Tap::new(layer as usize, vector.best()?)
-                .with_context(|| format!("{} at layer {layer}", vector.path.display()))
-        })
-        .collect()
-}
-
 /// Projects a response.
 ///
 /// # Errors
 /// If the engine refuses or fails.
 pub(crate) async fn project(
-    engine: &Engine,
+    engine: &LabEngine,
     prompt: Vec<u32>,
     response: Vec<u32>,
-    taps: Arc<[Tap]>,
+    probes: &[Probe],
 ) -> Result<Projections> {
-    let request =
-        ScoreRequest { prompt, response, taps, skip_logprobs: true, ..ScoreRequest::default() };
-    let score = engine.score(request).await?;
-    let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
-    Ok(Projections {
-        response_avg: score.response_avg().map(widen),
-        prompt_last: widen(score.prompt),
-    })
+    match engine {
+        LabEngine::Own(engine) => {
+            let taps: Arc<[Tap]> = probes.iter().map(Probe::tap).collect();
+            let skip_logprobs = true;
+            let request =
+                ScoreRequest { prompt, response, taps, skip_logprobs, ..ScoreRequest::default() };
+            let score = engine.score(request).await?;
+            let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+            Ok(Projections {
+                response_avg: score.response_avg().map(widen),
+                prompt_last: widen(score.prompt),
+            })
+        }
+        LabEngine::Vllm(vllm) => {
+            let capture = Capture::PromptAndResponse;
+            let states = vllm.mean_states(&prompt, &response, capture).await?;
+            // The mean of projections is the projection of the mean.
+            let on = |states: &[Vec<f32>]| {
+                let on = probes.iter().map(|probe| probe.of(states));
+                on.collect::<Option<Vec<_>>>().context("the model lacks the layer of a vector")
+            };
+            Ok(Projections {
+                prompt_last: on(&states.prompt_last)?,
+                response_avg: match response.as_slice() {
+                    [] => None,
+                    _ => Some(on(&states.response_mean)?),
+                },
+            })
+        }
+    }
 }
 
 /// Projects each token of a response on one probe.
@@ -57,8 +65,9 @@ pub(crate) async fn project_token_by_token(
     engine: &Engine,
     prompt: Vec<u32>,
     response: Vec<u32>,
-    taps: Arc<[Tap]>,
+    probe: &Probe,
 ) -> Result<Vec<f64>> {
+    let taps = Arc::new([probe.tap()]);
     let request = ScoreRequest { prompt, response, taps, ..ScoreRequest::default() };
     let score = engine.score(request).await?;
     Ok(score

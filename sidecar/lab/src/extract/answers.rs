@@ -6,13 +6,13 @@ use super::request::Request;
 use super::scored_answer::ScoredAnswer;
 use super::settings::ExtractSettings;
 use crate::engine::{
-    GenerationSettings, IN_FLIGHT, generate_with_states, mean_states, request_seed, run_in_order,
-    single_turn_prompt,
+    GenerationSettings, IN_FLIGHT, LabEngine, generate_with_states, mean_states, request_seed,
+    run_in_order, single_turn_prompt,
 };
 use crate::error::{Context as _, LabError, Result};
 use crate::progress::Progress;
 use futures::{StreamExt as _, stream};
-use personaguard_model::{Capture, Engine};
+use personaguard_model::Capture;
 use personaguard_persona::extraction::incoherence;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) struct AnswerStore {
 /// # Errors
 /// If the engine fails, or the journal cannot be written.
 pub(super) async fn answer(
-    engine: &Engine,
+    engine: &LabEngine,
     requests: &[Request],
     settings: &ExtractSettings,
     capture: Capture,
@@ -81,7 +81,7 @@ pub(super) async fn answer(
 }
 
 async fn generate(
-    engine: &Engine,
+    engine: &LabEngine,
     request: &Request,
     settings: &ExtractSettings,
     capture: Capture,
@@ -91,20 +91,20 @@ async fn generate(
         temperature: settings.temperature,
         seed: request_seed(settings.seed, &request.purpose.name()),
     };
-    let prompt = single_turn_prompt(engine.model(), &request.system, &request.question)?;
+    let prompt = single_turn_prompt(engine, &request.system, &request.question).await?;
     let (tokens, states) = generate_with_states(engine, prompt, generation, capture).await?;
     Ok(ScoredAnswer { request: request.clone(), tokens, states })
 }
 
 /// Reads an answer under a system prompt.
 async fn score(
-    engine: &Engine,
+    engine: &LabEngine,
     request: Request,
     tokens: Vec<u32>,
     system: &str,
     capture: Capture,
 ) -> Result<ScoredAnswer> {
-    let prompt = single_turn_prompt(engine.model(), system, &request.question)?;
+    let prompt = single_turn_prompt(engine, system, &request.question).await?;
     let states = mean_states(engine, prompt, tokens.clone(), capture).await?;
     Ok(ScoredAnswer { request, tokens, states })
 }
@@ -115,7 +115,7 @@ async fn score(
 /// # Errors
 /// If the engine fails.
 pub(super) async fn rescore(
-    engine: &Engine,
+    engine: &LabEngine,
     answers: &[ScoredAnswer],
     parts: &mut Parts,
 ) -> Result<Vec<ScoredAnswer>> {

@@ -11,21 +11,18 @@ use super::summary::summary;
 use super::trait_generator::TraitGenerator;
 use super::trait_source::TraitSource;
 use crate::endpoint::Endpoint;
-use crate::engine::{EngineSettings, start_engine};
+use crate::engine::{EngineSource, LabEngine, start};
 use crate::error::{LabError, Result, bail};
 use crate::files::{remove_files, write_file};
 use crate::shard::Shard;
-use personaguard_model::Engine;
 use personaguard_persona::{TraitSpec, sha256_hex};
 use std::path::{Path, PathBuf};
 
 /// What the command is asked for.
 #[derive(Debug)]
 pub struct Extraction {
-    /// Weight file.
-    pub model: PathBuf,
-    /// How the engine runs.
-    pub engine: EngineSettings,
+    /// The engine with the model.
+    pub engine: EngineSource,
     /// The trait.
     pub source: TraitSource,
     /// Endpoint that generates the trait and judges answers, if there is one.
@@ -74,7 +71,7 @@ pub async fn extract(extraction: &Extraction) -> Result<Extracted> {
     if let Some(spec) = &existing {
         extraction.settings.check(spec)?;
     }
-    let engine = start_engine(&extraction.model, extraction.engine)?;
+    let engine = start(&extraction.engine).await?;
     let spec = async {
         match existing {
             Some(spec) => Ok(spec),
@@ -116,7 +113,7 @@ impl Extraction {
     }
 
     /// Runs the extraction, and reports its progress meanwhile.
-    async fn run(&self, engine: &Engine, spec: &TraitSpec, journal: &Path) -> Result<RunResult> {
+    async fn run(&self, engine: &LabEngine, spec: &TraitSpec, journal: &Path) -> Result<RunResult> {
         self.settings.check(spec)?;
         let judge = self.endpoint.as_ref().map(|endpoint| Judge::new(endpoint, spec));
         let job = Job {

@@ -4,10 +4,10 @@ use super::journal::{Journal, Rating};
 use super::judge::{CONCURRENCY, Judge};
 use super::request::Purpose;
 use super::scored_answer::ScoredAnswer;
+use crate::engine::LabEngine;
 use crate::error::{LabError, Result};
 use crate::progress::Progress;
 use futures::{StreamExt as _, stream};
-use personaguard_model::Engine;
 use personaguard_persona::extraction::{Judgement, Pair, SampleKey};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 /// # Errors
 /// If the judge's endpoint fails, or the journal cannot be written.
 pub(super) async fn rate(
-    engine: &Engine,
+    engine: &LabEngine,
     judge: &Judge<'_>,
     answers: &[ScoredAnswer],
     journal: &mut Journal,
@@ -33,7 +33,7 @@ pub(super) async fn rate(
     let bar = Progress::start("Judging answers", unrated.len());
     let mut ratings = stream::iter(unrated)
         .map(|answer| async move {
-            let text = engine.model().tokenizer().decode(&answer.tokens);
+            let text = engine.decode(&answer.tokens).await?;
             let judgement = judge.judge(&answer.request.question, &text).await?;
             Ok::<_, LabError>((answer.request.purpose.name(), judgement))
         })

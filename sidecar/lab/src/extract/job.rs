@@ -6,8 +6,8 @@ use super::judge::Judge;
 use super::parts::Parts;
 use super::plan::Plan;
 use super::settings::ExtractSettings;
+use crate::engine::LabEngine;
 use crate::error::Result;
-use personaguard_model::Engine;
 use personaguard_persona::{BenignPrompts, TraitSpec, sha256_hex};
 use std::path::{Path, PathBuf};
 
@@ -40,12 +40,14 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// If the journal cannot be written, or a part cannot be used.
-pub(super) fn prepare(engine: &Engine, job: Job<'_>) -> Result<Prepared> {
+pub(super) fn prepare(engine: &LabEngine, job: Job<'_>) -> Result<Prepared> {
     let benign = BenignPrompts::builtin()?;
     let plan = Plan::new(job.spec, &benign, job.settings);
-    let model = engine.model();
+    // An adapter is not among the weights that the digest is of.
+    let adapter = engine.made_on().and_then(|made_on| made_on.adapter);
+    let weights = [Some(engine.digest().to_owned()), adapter];
     let design = serde_json::to_string(&(
-        model.digest(),
+        weights.into_iter().flatten().collect::<Vec<_>>().join(" with "),
         job.settings,
         job.spec,
         &benign.system_prompts,
@@ -56,7 +58,8 @@ pub(super) fn prepare(engine: &Engine, job: Job<'_>) -> Result<Prepared> {
     if journal.len() > 0 {
         eprintln!("Resuming with {} answers of an earlier run.", journal.len());
     }
-    let mut parts = Parts::open(job.parts, &design, &plan, model)?;
+    let mut parts =
+        Parts::open(job.parts, &design, &plan, [engine.layers() + 1, engine.hidden_size()])?;
     for (rated, rating) in std::mem::take(&mut parts.ratings) {
         journal.add_rating(rated, rating)?;
     }

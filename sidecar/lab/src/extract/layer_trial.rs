@@ -2,8 +2,8 @@
 
 use super::settings::ExtractSettings;
 use crate::dose_response::{DoseResponse, indexed, steering_points};
+use crate::engine::LabEngine;
 use crate::error::{Context as _, Result};
-use personaguard_model::Engine;
 use personaguard_persona::extraction::CrossFit;
 use personaguard_persona::{SteeredAnswer, SteeringPoint, TraitSpec, min_z};
 
@@ -29,7 +29,7 @@ pub struct DoseResponses {
 /// # Errors
 /// If the engine fails, or no layer could be tried.
 pub(super) async fn choose_layer(
-    engine: &Engine,
+    engine: &LabEngine,
     spec: &TraitSpec,
     settings: &ExtractSettings,
     fit: &CrossFit,

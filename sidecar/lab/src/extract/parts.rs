@@ -14,7 +14,7 @@ use super::request::Request;
 use super::scored_answer::ScoredAnswer;
 use crate::error::{Context as _, Result, bail};
 use crate::files::{Tensor, write_tensors};
-use personaguard_model::{MeanStates, Model};
+use personaguard_model::MeanStates;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -50,7 +50,8 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Reads parts of a plan. They need not be complete: answers that they lack are generated.
+    /// Reads parts of a plan, with activations of a shape. They need not be complete: answers that
+    /// they lack are generated.
     ///
     /// # Errors
     /// If a file cannot be read, or is not a part of this design.
@@ -58,13 +59,13 @@ impl Parts {
         paths: &[PathBuf],
         design: &str,
         plan: &Plan,
-        model: &Model,
+        shape: [usize; 2],
     ) -> Result<Self> {
         let requests = plan.all().map(|request| (request.purpose.name(), request)).collect();
         let mut parts = Self::default();
         for path in paths {
             parts
-                .add(path, design, &requests, model)
+                .add(path, design, &requests, shape)
                 .with_context(|| format!("{} cannot be used", path.display()))?;
         }
         Ok(parts)
@@ -75,7 +76,7 @@ impl Parts {
         path: &Path,
         design: &str,
         requests: &HashMap<String, &Request>,
-        model: &Model,
+        shape: [usize; 2],
     ) -> Result<()> {
         let mut bytes = Vec::new();
         File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
@@ -87,7 +88,6 @@ impl Parts {
             );
         }
         let tensors = SafeTensors::deserialize(&bytes)?;
-        let shape = [model.layers() + 1, model.hidden_size()];
         for (name, tokens) in header.answers {
             let request = *requests
                 .get(&name)

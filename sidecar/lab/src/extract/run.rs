@@ -12,8 +12,9 @@ use super::settings::ExtractSettings;
 use super::states::write_states;
 use super::steering_effect::{Trial, steering_effects};
 use crate::dose_response::{DoseResponse, indexed, steering_points};
+use crate::engine::LabEngine;
 use crate::error::{Context as _, Result};
-use personaguard_model::{Capture, Engine};
+use personaguard_model::Capture;
 use personaguard_persona::extraction::{
     CrossFit, LayerCandidate, METHOD, Pair, Sample, ValidationInput, followed_contrasts,
     mean_difference, pair_up, rank_layers, separation, validate_layer,
@@ -21,8 +22,8 @@ use personaguard_persona::extraction::{
 use personaguard_persona::stats::mean;
 use personaguard_persona::vector_file::limits::MAX_TEXT_CHARS;
 use personaguard_persona::{
-    Calibration, LayerMatrix, LayerValidation, ModelIdentity, Polarity, SampleCounts,
-    SteeringPoint, VectorFile, VectorMetadata, project,
+    Calibration, LayerMatrix, LayerValidation, Polarity, SampleCounts, SteeringPoint, VectorFile,
+    VectorMetadata, project,
 };
 use std::collections::BTreeMap;
 
@@ -52,7 +53,7 @@ pub struct Outcome {
 /// # Errors
 /// If the engine or the judge fails, the journal cannot be written, or too few answers are
 /// coherent.
-pub async fn run(engine: &Engine, job: Job<'_>) -> Result<Outcome> {
+pub async fn run(engine: &LabEngine, job: Job<'_>) -> Result<Outcome> {
     let Job { spec, settings, judge, .. } = job;
     let Prepared { plan, mut store, .. } = prepare(engine, job)?;
 
@@ -118,12 +119,12 @@ pub async fn run(engine: &Engine, job: Job<'_>) -> Result<Outcome> {
         ];
         write_states(path, &sets)?;
     }
-    let model = engine.model();
     let metadata = VectorMetadata {
         format: VectorMetadata::FORMAT.to_owned(),
         trait_name: spec.name.clone(),
         description: spec.description.clone(),
-        model: ModelIdentity { name: model.name().to_owned(), sha256: model.digest().to_owned() },
+        model: engine.identity(),
+        made_on: engine.made_on(),
         method: METHOD.to_owned(),
         counts: SampleCounts { positive: pairs.len() as u32, negative: pairs.len() as u32 },
         best_layer,
@@ -189,7 +190,7 @@ fn validate(
 }
 
 async fn held_out_dose_response(
-    engine: &Engine,
+    engine: &LabEngine,
     Job { spec, settings, .. }: Job<'_>,
     vectors: &LayerMatrix,
     layer: u32,

@@ -5,9 +5,10 @@ use super::filter::rate;
 use super::job::{Job, Prepared, prepare};
 use super::parts::write_part;
 use super::request::Purpose;
+use crate::engine::LabEngine;
 use crate::error::Result;
 use crate::shard::Shard;
-use personaguard_model::{Capture, Engine};
+use personaguard_model::Capture;
 use std::path::Path;
 
 /// Generates the answers of one shard and writes them, with their activations, to a file for
@@ -15,7 +16,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the engine or the judge fails, or a file cannot be written.
-pub async fn run_shard(engine: &Engine, job: Job<'_>, shard: Shard, out: &Path) -> Result<usize> {
+pub async fn run_shard(
+    engine: &LabEngine,
+    job: Job<'_>,
+    shard: Shard,
+    out: &Path,
+) -> Result<usize> {
     let Prepared { plan, mut store, design } = prepare(engine, job)?;
     let plan = plan.shard(shard);
     let mut answers = Vec::new();

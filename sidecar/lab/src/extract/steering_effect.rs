@@ -9,11 +9,13 @@ use super::journal::{Journal, Rating};
 use super::judge::Judge;
 use super::scored_answer::ScoredAnswer;
 use super::settings::ExtractSettings;
-use crate::engine::{GenerationSettings, IN_FLIGHT, generate, log_likelihood, single_turn_prompt};
+use crate::engine::{
+    GenerationSettings, IN_FLIGHT, LabEngine, Steering, generate, log_likelihood,
+    single_turn_prompt,
+};
 use crate::error::{Context as _, LabError, Result};
 use crate::progress::Progress;
 use futures::{StreamExt as _, stream};
-use personaguard_model::{Engine, Intervention, Positions};
 use personaguard_persona::extraction::CrossFit;
 
 /// The coefficient that is tried: the raw vector itself, once added and once subtracted.
@@ -42,14 +44,14 @@ pub(super) struct Trial<'a> {
 /// # Errors
 /// If the engine or the judge fails, or the journal cannot be written.
 pub(super) async fn steering_effects(
-    engine: &Engine,
+    engine: &LabEngine,
     fit: &CrossFit,
     trials: &[Trial<'_>],
     settings: &ExtractSettings,
     judge: Option<&Judge<'_>>,
     journal: &mut Journal,
 ) -> Result<Vec<LayerEffects>> {
-    let all = engine.model().layers();
+    let all = engine.layers();
     let step = settings.layer_step.unwrap_or(all.div_ceil(8)).max(1);
     let layers: Vec<u32> = (step..all).step_by(step).map(|layer| layer as u32).collect();
     let bar = Progress::start("Trying layers by steering", layers.len() * trials.len());
@@ -118,22 +120,22 @@ enum Effect {
 /// A model to steer at one layer.
 #[derive(Clone, Copy)]
 struct SteeredModel<'a> {
-    engine: &'a Engine,
+    engine: &'a LabEngine,
     layer: usize,
     vector: &'a [f32],
 }
 
 impl SteeredModel<'_> {
-    fn steering(&self, coefficient: f32) -> Result<Intervention> {
-        Ok(Intervention::add(self.layer, self.vector, coefficient, Positions::Response)?)
+    fn steering(&self, coefficient: f32) -> Steering<'_> {
+        Steering { layer: self.layer, vector: self.vector, coefficient }
     }
 
     /// How steering changes the log-likelihood of the positive answer relative to the negative one,
     /// in nats per token and unit of coefficient.
     async fn likelihood_change(self, trial: Trial<'_>) -> Result<f64> {
         let per_token = async |answer: &ScoredAnswer, coefficient: f32| {
-            let steering = Some(self.steering(coefficient)?);
-            let prompt = single_turn_prompt(self.engine.model(), "", &answer.request.question)?;
+            let steering = Some(self.steering(coefficient));
+            let prompt = single_turn_prompt(self.engine, "", &answer.request.question).await?;
             let nats = log_likelihood(self.engine, prompt, &answer.tokens, steering).await?;
             Ok::<_, LabError>(nats / answer.tokens.len().max(1) as f64)
         };
@@ -157,12 +159,11 @@ impl SteeredModel<'_> {
     ) -> Result<[Option<f64>; 2]> {
         let question = &trial.positive.request.question;
         let score = async |coefficient: f32| {
-            let model = self.engine.model();
-            let prompt = single_turn_prompt(model, "", question)?;
+            let prompt = single_turn_prompt(self.engine, "", question).await?;
             let settings = GenerationSettings::greedy(max_tokens);
-            let steering = Some(self.steering(coefficient)?);
+            let steering = Some(self.steering(coefficient));
             let answer = generate(self.engine, prompt, settings, steering).await?;
-            judge.trait_score(question, &model.tokenizer().decode(&answer)).await
+            judge.trait_score(question, &self.engine.decode(&answer).await?).await
         };
         let (up, down) = futures::try_join!(score(COEFFICIENT), score(-COEFFICIENT))?;
         Ok([up, down])

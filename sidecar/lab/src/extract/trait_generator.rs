@@ -2,9 +2,8 @@
 //! rubric, and what it writes is checked.
 
 use crate::endpoint::{Endpoint, Question};
-use crate::engine::{GenerationSettings, generate, single_turn_prompt};
+use crate::engine::{GenerationSettings, LabEngine, generate, single_turn_prompt};
 use crate::error::{Context as _, Result};
-use personaguard_model::Engine;
 use personaguard_persona::{DraftPart, TraitDraft, TraitSpec};
 
 /// How many replies are asked for at most. A complete trait takes at least three: pairs, questions
@@ -26,7 +25,7 @@ pub enum TraitGenerator<'a> {
     /// A model behind an endpoint.
     Endpoint(&'a Endpoint),
     /// The model that the vector is to be extracted from.
-    Model(&'a Engine),
+    Model(&'a LabEngine),
 }
 
 impl TraitGenerator<'_> {
@@ -53,7 +52,7 @@ impl TraitGenerator<'_> {
                 "{} could not write the trait in {MAX_REPLIES} replies, it is too small for that: \
                  have another model write it (--endpoint URL --endpoint-model NAME), or write it \
                  yourself (--trait-file)",
-                engine.model().name()
+                engine.name()
             ),
         })
     }
@@ -70,12 +69,12 @@ impl TraitGenerator<'_> {
                 Ok(endpoint.ask(question).await?.text)
             }
             Self::Model(engine) => {
-                let prompt = single_turn_prompt(engine.model(), "", text)?;
-                let room = engine.model().context_length().saturating_sub(prompt.len());
+                let prompt = single_turn_prompt(engine, "", text).await?;
+                let room = engine.context_length().saturating_sub(prompt.len());
                 let settings =
                     GenerationSettings { max_tokens: max_tokens.min(room), temperature: 0.7, seed };
                 let tokens = generate(engine, prompt, settings, None).await?;
-                Ok(engine.model().tokenizer().decode(&tokens))
+                engine.decode(&tokens).await
             }
         }
     }

@@ -2,8 +2,7 @@
 
 use super::bytes::{read_file, read_text};
 use crate::error::{Context as _, Result, bail};
-use personaguard_model::Model;
-use personaguard_persona::{TraitSpec, VectorFile};
+use personaguard_persona::{MadeOn, ModelIdentity, TraitSpec, VectorFile};
 use std::path::{Path, PathBuf};
 
 /// A vector file and the path that it was read from.
@@ -75,20 +74,38 @@ pub fn trait_specs(vectors: &[LoadedVector], files: &[PathBuf]) -> Result<Vec<Tr
         .collect()
 }
 
-/// Checks that vectors belong to a model.
+/// Checks that vectors belong to a model, and to the adapter that it is served with, if any.
 ///
 /// # Errors
 /// If a vector was made from other weights.
-pub fn check_model(vectors: &[LoadedVector], model: &Model) -> Result<()> {
+pub fn check_model(
+    vectors: &[LoadedVector],
+    model: &ModelIdentity,
+    served: Option<&MadeOn>,
+) -> Result<()> {
+    let adapter = |made_on: Option<&MadeOn>| made_on.and_then(|it| it.adapter.clone());
+    let digest = |text: &str| text.chars().take(12).collect::<String>();
     for vector in vectors {
-        if vector.file.model_digest() != model.digest() {
+        let metadata = vector.file.metadata();
+        if metadata.model.sha256 != model.sha256 {
             bail!(
                 "{} was made from {} (SHA-256 {}…), not from these weights ({}…): extract the \
                  vector from these",
                 vector.path.display(),
-                vector.file.metadata().model.name,
-                &vector.file.model_digest()[..12],
-                &model.digest()[..12],
+                metadata.model.name,
+                digest(&metadata.model.sha256),
+                digest(&model.sha256),
+            );
+        }
+        let (made_with, is_with) = (adapter(metadata.made_on.as_ref()), adapter(served));
+        if made_with != is_with {
+            let name = |adapter: Option<String>| adapter.map_or("none".to_owned(), |name| name);
+            bail!(
+                "{} was made with another adapter ({}) than is served ({}): extract the vector \
+                 from what is served",
+                vector.path.display(),
+                name(made_with),
+                name(is_with),
             );
         }
     }

@@ -1,10 +1,9 @@
 //! How much likelier an answer is if the trait is asked for.
 
-use crate::engine::{log_likelihood, messages_prompt};
+use crate::engine::{LabEngine, log_likelihood, messages_prompt};
 use crate::error::Result;
 use crate::files::Conversation;
-use personaguard_model::Engine;
-use personaguard_persona::{Contrast, Polarity, TraitSpec};
+use personaguard_persona::{Polarity, TraitSpec};
 use serde_json::json;
 
 /// How many contrasts of a trait the likelihood ratio averages over.
@@ -14,26 +13,27 @@ const CONTRASTS: usize = 3;
 /// first contrasts, the one that asks for the trait and the one that asks for its absence.
 ///
 /// # Errors
-/// If the chat template refuses the messages.
-pub(super) fn contrasted_prompts(
-    engine: &Engine,
+/// If the chat template refuses the messages, or vLLM fails.
+pub(super) async fn contrasted_prompts(
+    engine: &LabEngine,
     conversation: &Conversation,
     spec: &TraitSpec,
 ) -> Result<Vec<[Vec<u32>; 2]>> {
     let rest = conversation.prompt.iter().skip_while(|message| message["role"] == "system");
-    let prompt = |system: String| {
+    let prompt = async |system: String| {
         let messages: Vec<_> = [json!({ "role": "system", "content": system })]
             .into_iter()
             .chain(rest.clone().cloned())
             .collect();
-        messages_prompt(engine.model(), &messages, &conversation.tools)
+        messages_prompt(engine, &messages, &conversation.tools).await
     };
-    let sides = |contrast: &Contrast| {
+    let mut prompts = Vec::new();
+    for contrast in spec.instructions.iter().take(CONTRASTS) {
         let [positive, negative] =
             Polarity::BOTH.map(|polarity| prompt(spec.system_prompt(contrast, polarity)));
-        Ok([positive?, negative?])
-    };
-    spec.instructions.iter().take(CONTRASTS).map(sides).collect()
+        prompts.push([positive.await?, negative.await?]);
+    }
+    Ok(prompts)
 }
 
 /// Log-likelihood ratio of a response in nats: how much likelier it is if the trait is asked for
@@ -42,12 +42,12 @@ pub(super) fn contrasted_prompts(
 /// # Errors
 /// If the engine refuses or fails.
 pub(super) async fn likelihood_ratio(
-    engine: &Engine,
+    engine: &LabEngine,
     conversation: &Conversation,
     response: &[u32],
     spec: &TraitSpec,
 ) -> Result<f64> {
-    let prompts = contrasted_prompts(engine, conversation, spec)?;
+    let prompts = contrasted_prompts(engine, conversation, spec).await?;
     let signed =
         prompts.iter().flat_map(|[positive, negative]| [(positive, 1.0), (negative, -1.0)]);
     let mut ratio = 0.0;

@@ -3,24 +3,24 @@
 use super::likelihood::{contrasted_prompts, likelihood_ratio};
 use super::settings::{Reference, ScreenSettings};
 use crate::engine::{
-    GenerationSettings, Projections, conversation_prompt, generate, mean_states, project,
-    request_seed, run_in_order,
+    GenerationSettings, LabEngine, Probe, Projections, conversation_prompt, generate, mean_states,
+    project, request_seed, run_in_order,
 };
-use crate::error::{Context as _, Result, bail};
+use crate::error::{Context as _, LabError, Result, bail};
 use crate::files::{Conversation, LoadedVector};
-use personaguard_model::{Capture, Engine, Tap};
+use personaguard_model::Capture;
 use personaguard_persona::TraitSpec;
 use personaguard_persona::screening::{ProjectionScale, SampleScores};
 use std::sync::Arc;
 
 /// How many probes a request has at most.
-const MAX_TAPS: usize = 256;
+const MAX_PROBES: usize = 256;
 /// Seed of the model's own answers. They are greedy, so it has no effect.
 const SEED: u64 = 1;
 
 /// Scores samples by several vectors.
 pub(super) struct Scorer<'a> {
-    engine: &'a Engine,
+    engine: &'a LabEngine,
     /// Traits whose likelihood ratio is measured, in the order of the vectors.
     specs: &'a [TraitSpec],
     reference: Reference,
@@ -29,7 +29,7 @@ pub(super) struct Scorer<'a> {
     keep_activations: bool,
     scales: Vec<ProjectionScale>,
     /// Probes at the layers of each scale, one scale after another.
-    taps: Arc<[Tap]>,
+    probes: Arc<[Probe]>,
 }
 
 /// Mean activations of a sample's answer and of the model's own, `[layer][hidden]`, flat. Empty
@@ -46,7 +46,7 @@ impl<'a> Scorer<'a> {
     /// # Errors
     /// If there are too many vectors, or a vector is zero at one of its layers.
     pub(super) fn new(
-        engine: &'a Engine,
+        engine: &'a LabEngine,
         vectors: &[LoadedVector],
         specs: &'a [TraitSpec],
         settings: &ScreenSettings,
@@ -61,22 +61,29 @@ impl<'a> Scorer<'a> {
             reference: settings.reference,
             max_tokens: settings.max_tokens,
             keep_activations: settings.states.is_some(),
-            taps: taps(vectors, &scales)?,
+            probes: probes(vectors, &scales)?,
             scales,
         })
     }
 
     /// Whether a sample with this prompt fits the context, under the system prompts of the traits
     /// too.
-    pub(super) fn fits(&self, sample: &Conversation, prompt: &[u32]) -> bool {
-        let model = self.engine.model();
-        let answer = model.tokenizer().encode(sample.answer_text()).len();
-        let fits = |prompt: &[u32]| prompt.len() + answer < model.context_length();
-        let fits_contrasted = |spec| {
-            contrasted_prompts(self.engine, sample, spec)
-                .is_ok_and(|prompts| prompts.as_flattened().iter().all(|prompt| fits(prompt)))
-        };
-        fits(prompt) && self.specs.iter().all(fits_contrasted)
+    ///
+    /// # Errors
+    /// If vLLM fails.
+    pub(super) async fn fits(&self, sample: &Conversation, prompt: &[u32]) -> Result<bool> {
+        let answer = self.engine.encode(sample.answer_text()).await?.len();
+        let fits = |prompt: &[u32]| prompt.len() + answer < self.engine.context_length();
+        let mut all_fit = fits(prompt);
+        for spec in self.specs {
+            all_fit = all_fit
+                && match contrasted_prompts(self.engine, sample, spec).await {
+                    Ok(prompts) => prompts.as_flattened().iter().all(|prompt| fits(prompt)),
+                    Err(LabError::Template(_) | LabError::Refused(_)) => false,
+                    Err(error) => return Err(error),
+                };
+        }
+        Ok(all_fit)
     }
 
     /// Scores samples by each vector.
@@ -95,8 +102,8 @@ impl<'a> Scorer<'a> {
     }
 
     async fn score(&self, sample: &Conversation) -> Result<(Vec<SampleScores>, MeanActivations)> {
-        let prompt = conversation_prompt(self.engine, sample)?;
-        let answer = self.engine.model().tokenizer().encode(sample.answer_text());
+        let prompt = conversation_prompt(self.engine, sample).await?;
+        let answer = self.engine.encode(sample.answer_text()).await?;
         let mut activations = MeanActivations::default();
         if self.keep_activations {
             activations.answer = self.activations(prompt.clone(), answer.clone()).await?;
@@ -106,7 +113,7 @@ impl<'a> Scorer<'a> {
             *ratio = Some(likelihood_ratio(self.engine, sample, &answer, spec).await?);
         }
         let Projections { prompt_last, response_avg } =
-            project(self.engine, prompt.clone(), answer, self.taps.clone()).await?;
+            project(self.engine, prompt.clone(), answer, &self.probes).await?;
         let answers = self.scores(&response_avg.context("the answer is empty")?);
         let references = match self.reference {
             Reference::Nothing => vec![0.0; answers.len()],
@@ -116,7 +123,7 @@ impl<'a> Scorer<'a> {
                 if self.keep_activations {
                     activations.own = self.activations(prompt.clone(), own.clone()).await?;
                 }
-                let own = project(self.engine, prompt, own, self.taps.clone()).await?;
+                let own = project(self.engine, prompt, own, &self.probes).await?;
                 // An empty answer is where its prompt ends.
                 self.scores(&own.response_avg.unwrap_or(own.prompt_last))
             }
@@ -161,20 +168,20 @@ impl<'a> Scorer<'a> {
 }
 
 /// Probes at the layers of each vector's scale, one after another.
-fn taps(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> Result<Arc<[Tap]>> {
+fn probes(vectors: &[LoadedVector], scales: &[ProjectionScale]) -> Result<Arc<[Probe]>> {
     let layers = vectors
         .iter()
         .zip(scales)
         .flat_map(|(vector, scale)| scale.layers().map(move |layer| (vector, layer)));
-    let taps = layers
+    let probes = layers
         .map(|(vector, layer)| {
             let context = || format!("{} at layer {layer}", vector.path.display());
             let row = vector.file.layer(layer).with_context(context)?;
-            Tap::new(layer as usize, row).with_context(context)
+            Probe::new(layer as usize, row).with_context(context)
         })
-        .collect::<Result<Arc<[Tap]>>>()?;
-    if taps.len() > MAX_TAPS {
+        .collect::<Result<Arc<[Probe]>>>()?;
+    if probes.len() > MAX_PROBES {
         bail!("these are too many vectors at once: screen for fewer, or give --as-in-paper");
     }
-    Ok(taps)
+    Ok(probes)
 }

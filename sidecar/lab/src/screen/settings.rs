@@ -1,6 +1,6 @@
 //! What the command `screen` is asked for.
 
-use crate::engine::EngineSettings;
+use crate::engine::EngineSource;
 use crate::shard::Shard;
 use std::path::PathBuf;
 
@@ -9,10 +9,8 @@ use std::path::PathBuf;
 pub struct ScreenSettings {
     /// Data set: conversations, one per line.
     pub data: PathBuf,
-    /// Weight file.
-    pub model: PathBuf,
-    /// How the engine runs.
-    pub engine: EngineSettings,
+    /// The engine with the model.
+    pub engine: EngineSource,
     /// Vector files.
     pub vectors: Vec<PathBuf>,
     /// Trait files of traits that are not built in. Only needed with `contrast`.

@@ -2,12 +2,11 @@
 
 use super::settings::StudySettings;
 use crate::engine::{
-    GenerationSettings, best_layer_probes, generate, project, request_seed, run_in_order,
-    single_turn_prompt,
+    GenerationSettings, LabEngine, best_layer_probes, generate, project, request_seed,
+    run_in_order, single_turn_prompt,
 };
 use crate::error::Result;
 use crate::files::LoadedVector;
-use personaguard_model::Engine;
 use personaguard_persona::stats::{LabelledScore, auroc};
 use personaguard_persona::{Polarity, TraitSpec};
 
@@ -33,12 +32,12 @@ pub(super) struct HeldOutAnswer {
 /// # Errors
 /// If the engine fails, or a vector is zero at its best layer.
 pub(super) async fn contrasted_answers(
-    engine: &Engine,
+    engine: &LabEngine,
     vectors: &[LoadedVector],
     spec: &TraitSpec,
     settings: &StudySettings,
 ) -> Result<Vec<HeldOutAnswer>> {
-    let taps = best_layer_probes(vectors)?;
+    let probes = best_layer_probes(vectors)?;
     let work = spec
         .held_out
         .iter()
@@ -56,10 +55,11 @@ pub(super) async fn contrasted_answers(
                 temperature: 1.0,
                 seed: request_seed(settings.seed, &name),
             };
-            let prompt = |system: &str| single_turn_prompt(engine.model(), system, question);
-            let tokens = generate(engine, prompt(&system)?, generation, None).await?;
-            let generated = project(engine, prompt(&system)?, tokens.clone(), taps.clone()).await?;
-            let rescored = project(engine, prompt("")?, tokens.clone(), taps.clone()).await?;
+            let prompt = async |system: &str| single_turn_prompt(engine, system, question).await;
+            let tokens = generate(engine, prompt(&system).await?, generation, None).await?;
+            let generated =
+                project(engine, prompt(&system).await?, tokens.clone(), &probes).await?;
+            let rescored = project(engine, prompt("").await?, tokens.clone(), &probes).await?;
             let scores = generated.response_avg.zip(rescored.response_avg);
             let question: &String = question;
             Ok(scores.map(|(scores, rescored)| HeldOutAnswer {

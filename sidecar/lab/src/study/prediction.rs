@@ -3,12 +3,11 @@
 use super::settings::StudySettings;
 use crate::dose_response::likelihood_ratio;
 use crate::engine::{
-    GenerationSettings, best_layer_probes, generate, project, request_seed, run_in_order,
-    single_turn_prompt,
+    GenerationSettings, LabEngine, best_layer_probes, generate, project, request_seed,
+    run_in_order, single_turn_prompt,
 };
 use crate::error::{Context as _, Result};
 use crate::files::LoadedVector;
-use personaguard_model::Engine;
 use personaguard_persona::page::PromptCorrelation;
 use personaguard_persona::stats::{pearson, pearson_within};
 use personaguard_persona::{Polarity, TraitSpec};
@@ -19,7 +18,7 @@ use personaguard_persona::{Polarity, TraitSpec};
 /// # Errors
 /// If the engine fails, or the vector is zero at its best layer.
 pub(super) async fn correlation(
-    engine: &Engine,
+    engine: &LabEngine,
     vector: &LoadedVector,
     spec: &TraitSpec,
     settings: &StudySettings,
@@ -30,7 +29,7 @@ pub(super) async fn correlation(
     let systems: Vec<String> =
         sides(Polarity::Negative).chain([String::new()]).chain(sides(Polarity::Positive)).collect();
     let questions: Vec<&String> = spec.held_out.iter().take(settings.questions).collect();
-    let taps = best_layer_probes(std::slice::from_ref(vector))?;
+    let probes = best_layer_probes(std::slice::from_ref(vector))?;
     let work = systems
         .iter()
         .enumerate()
@@ -48,11 +47,11 @@ pub(super) async fn correlation(
             temperature: 1.0,
             seed: request_seed(settings.seed, &name),
         };
-        let prompt = || single_turn_prompt(engine.model(), system, question);
-        let tokens = generate(engine, prompt()?, generation, None).await?;
+        let prompt = single_turn_prompt(engine, system, question).await?;
+        let tokens = generate(engine, prompt.clone(), generation, None).await?;
         // Under another contrast than the one that the answer was generated under.
         let ratio = likelihood_ratio(engine, spec, place, question, &tokens).await?;
-        let projections = project(engine, prompt()?, Vec::new(), taps.clone()).await?;
+        let projections = project(engine, prompt, Vec::new(), &probes).await?;
         let prompt_last = *projections.prompt_last.first().context("a probe read nothing")?;
         Ok((prompt_last, ratio))
     };

@@ -1,10 +1,10 @@
 //! Dose response with examples.
 
 use super::settings::StudySettings;
-use crate::dose_response::{DoseResponse, MeasuredAnswer, indexed, steering_points};
+use crate::dose_response::{DoseResponse, indexed, steering_points};
+use crate::engine::LabEngine;
 use crate::error::Result;
 use crate::files::LoadedVector;
-use personaguard_model::Engine;
 use personaguard_persona::TraitSpec;
 use personaguard_persona::page::SteeringExample;
 
@@ -13,7 +13,7 @@ use personaguard_persona::page::SteeringExample;
 /// # Errors
 /// If the engine fails, or the vector is zero at its best layer.
 pub(super) async fn examples(
-    engine: &Engine,
+    engine: &LabEngine,
     vector: &LoadedVector,
     spec: &TraitSpec,
     settings: &StudySettings,
@@ -24,19 +24,13 @@ pub(super) async fn examples(
     let questions = indexed(&spec.held_out, settings.questions);
     let answers = response.measure(&questions, |_| Some(best)).await?;
     let question = questions.first().map(|(_, question)| *question).unwrap_or_default();
-    let text = |answers: &Vec<MeasuredAnswer>| {
-        answers
-            .first()
-            .map(|answer| engine.model().tokenizer().decode(&answer.tokens))
-            .unwrap_or_default()
-    };
-    Ok(steering_points(&answers)
-        .into_iter()
-        .zip(&answers)
-        .map(|(point, answers)| SteeringExample {
-            point,
-            question: question.to_owned(),
-            answer: text(answers),
-        })
-        .collect())
+    let mut examples = Vec::new();
+    for (point, answers) in steering_points(&answers).into_iter().zip(&answers) {
+        let answer = match answers.first() {
+            Some(answer) => engine.decode(&answer.tokens).await?,
+            None => String::new(),
+        };
+        examples.push(SteeringExample { point, question: question.to_owned(), answer });
+    }
+    Ok(examples)
 }

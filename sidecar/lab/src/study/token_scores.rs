@@ -1,8 +1,8 @@
 //! Two answers token by token.
 
 use super::held_out::HeldOutAnswer;
-use crate::engine::{best_layer_probes, project_token_by_token, single_turn_prompt};
-use crate::error::Result;
+use crate::engine::{LabEngine, best_layer_probes, project_token_by_token, single_turn_prompt};
+use crate::error::{Context as _, Result};
 use crate::files::LoadedVector;
 use personaguard_model::Engine;
 use personaguard_persona::Polarity;
@@ -14,7 +14,7 @@ use personaguard_persona::page::TokenScores;
 /// # Errors
 /// If the engine fails, or the vector is zero at its best layer.
 pub(super) async fn extremes(
-    engine: &Engine,
+    own: &Engine,
     vector: &LoadedVector,
     answers: &[HeldOutAnswer],
     index: usize,
@@ -25,12 +25,14 @@ pub(super) async fn extremes(
     let highest = with(Polarity::Positive).max_by(by_score);
     let lowest = with(Polarity::Negative).min_by(by_score);
     let mut shown = Vec::new();
+    let engine = LabEngine::Own(own.clone());
+    let probe = best_layer_probes(std::slice::from_ref(vector))?;
+    let probe = probe.first().context("there is no probe")?;
     for (answer, asked) in [(highest, "asked to show the trait"), (lowest, "asked not to")] {
         let Some(answer) = answer else { continue };
-        let prompt = single_turn_prompt(engine.model(), &answer.system, &answer.question)?;
-        let taps = best_layer_probes(std::slice::from_ref(vector))?;
-        let scores = project_token_by_token(engine, prompt, answer.tokens.clone(), taps).await?;
-        let mut text = engine.model().tokenizer().decode_stream();
+        let prompt = single_turn_prompt(&engine, &answer.system, &answer.question).await?;
+        let scores = project_token_by_token(own, prompt, answer.tokens.clone(), probe).await?;
+        let mut text = own.model().tokenizer().decode_stream();
         let tokens =
             answer.tokens.iter().zip(scores).map(|(token, score)| (text.push(*token), score));
         let tokens = tokens.collect();

@@ -20,6 +20,27 @@ pub struct ModelIdentity {
     pub sha256: String,
 }
 
+/// How the weights were served that a vector was made on, where that was not our own engine: what
+/// the digest of their files does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MadeOn {
+    /// Name of the engine, such as `vllm`.
+    pub engine: String,
+    /// Its version.
+    pub version: String,
+    /// Version of our plugin in it.
+    pub plugin: String,
+    /// The numbers that it computes with, such as `bfloat16`.
+    pub dtype: String,
+    /// How it quantises the weights, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<String>,
+    /// The adapter that the requests named, as the engine calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+}
+
 /// How many responses a vector was made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -68,6 +89,9 @@ pub struct VectorMetadata {
     pub description: String,
     /// The model.
     pub model: ModelIdentity,
+    /// How the model was served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_on: Option<MadeOn>,
     /// How the vectors were made, such as `mean-difference/response-avg`.
     pub method: String,
     /// How many responses they were made from.

@@ -103,7 +103,12 @@ fn check_texts(metadata: &VectorMetadata) -> Result<(), String> {
     let settings = metadata.settings.iter().flat_map(|(key, value)| {
         [("settings", key, MAX_TEXT_CHARS), ("settings", value, MAX_TEXT_CHARS)]
     });
-    for (field, text, limit) in texts.into_iter().chain(settings) {
+    let made_on = metadata.made_on.iter().flat_map(|made_on| {
+        let texts = [&made_on.engine, &made_on.version, &made_on.plugin, &made_on.dtype];
+        let chosen = [&made_on.quantization, &made_on.adapter].into_iter().flatten();
+        texts.into_iter().chain(chosen).map(|text| ("madeOn", text, MAX_TEXT_CHARS))
+    });
+    for (field, text, limit) in texts.into_iter().chain(settings).chain(made_on) {
         if text.chars().count() > limit {
             return Err(format!("{field} is longer than {limit} characters"));
         }

@@ -43,9 +43,10 @@ impl LastToken {
         let mut measured = MeasuredRequest::at(position, &self.linked.link, set);
         let plan = RequestPlan {
             id: measured.id(),
-            set: set.to_string(),
+            set: Some(set.to_string()),
             changes: &self.changes,
             prompt: Some(prompt.len()),
+            states: false,
         };
         let mut body = json!({
             "prompt": tokens, "max_tokens": 1, "temperature": 0,

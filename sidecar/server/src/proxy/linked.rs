@@ -82,7 +82,10 @@ pub(super) async fn answer(
     // Without vectors nothing is measured, and the plugin knows of no set.
     let plan = (!linked.vectors.slots.is_empty()).then(|| {
         let set = linked.vectors.number.to_string();
-        RequestPlan { id: measured.id(), set, changes: &changes, prompt: None }.text()
+        let set = Some(set);
+        let plan =
+            RequestPlan { id: measured.id(), set, changes: &changes, prompt: None, states: false };
+        plan.text()
     });
     let salt = linked.cache_salt(&changes, request.cache_salt());
     let count = TokenCount::new(CountedRequest {

@@ -110,6 +110,7 @@ async fn vector_file(trait_name: &str) -> Vec<u8> {
         trait_name: trait_name.to_owned(),
         description: String::new(),
         model: ModelIdentity { name: MODEL.to_owned(), sha256: digest.to_string() },
+        made_on: None,
         method: "mean-difference/response-avg".to_owned(),
         counts: SampleCounts { positive: 1, negative: 1 },
         best_layer: LAYER,

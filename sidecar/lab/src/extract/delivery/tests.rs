@@ -42,6 +42,7 @@ fn file(hidden: usize, prompts: bool) -> VectorFile {
         trait_name: "evil".to_owned(),
         description: String::new(),
         model: ModelIdentity { name: "m".to_owned(), sha256: "0".repeat(64) },
+        made_on: None,
         method: "mean-difference/response-avg".to_owned(),
         counts: SampleCounts { positive: 1, negative: 1 },
         best_layer: 1,

@@ -12,6 +12,7 @@ fn file() -> VectorFile {
         trait_name: "evil".to_owned(),
         description: "wishes harm <script>alert(1)</script>".to_owned(),
         model: ModelIdentity { name: "a & b".to_owned(), sha256: "ab".repeat(32) },
+        made_on: None,
         method: "mean-difference/response-avg".to_owned(),
         counts: SampleCounts { positive: 2, negative: 2 },
         best_layer: 2,

@@ -12,6 +12,7 @@ fn file(calibrated: bool) -> VectorFile {
         trait_name: "evil".to_owned(),
         description: String::new(),
         model: ModelIdentity { name: "m".to_owned(), sha256: "ab".repeat(32) },
+        made_on: None,
         method: String::new(),
         counts: SampleCounts { positive: 2, negative: 2 },
         best_layer: 2,

@@ -2,7 +2,7 @@ use super::*;
 use crate::dose_response::SteeredAnswer;
 use crate::stats::{Interval, PermutedControl};
 use crate::vector_bundle::write_vector_bundle;
-use crate::vector_file::metadata::ModelIdentity;
+use crate::vector_file::metadata::{MadeOn, ModelIdentity};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ fn metadata() -> VectorMetadata {
         trait_name: "evil".to_owned(),
         description: "wishes harm".to_owned(),
         model: ModelIdentity { name: "tiny".to_owned(), sha256: "ab".repeat(32) },
+        made_on: None,
         method: "mean-difference/response-avg".to_owned(),
         counts: SampleCounts { positive: 20, negative: 19 },
         best_layer: 2,
@@ -46,6 +47,27 @@ fn problem(change: impl FnOnce(&mut VectorMetadata)) -> String {
     let mut changed = metadata();
     change(&mut changed);
     VectorFile::new(changed, rows(1.0), None, None).unwrap_err().to_string()
+}
+
+#[test]
+fn how_the_weights_were_served_is_kept_and_bounded() {
+    let made_on = MadeOn {
+        engine: "vllm".to_owned(),
+        version: "0.32.0".to_owned(),
+        plugin: "0.1.0".to_owned(),
+        dtype: "bfloat16".to_owned(),
+        quantization: Some("fp8".to_owned()),
+        adapter: None,
+    };
+    let metadata = VectorMetadata { made_on: Some(made_on.clone()), ..metadata() };
+    let file = VectorFile::new(metadata, rows(1.0), None, None).unwrap();
+    let read = VectorFile::parse(&file.to_bytes().unwrap()).unwrap();
+    assert_eq!(read.metadata().made_on.as_ref(), Some(&made_on));
+    let long = MadeOn { adapter: Some("a".repeat(254)), ..made_on };
+    assert_eq!(
+        problem(|metadata| metadata.made_on = Some(long)),
+        "madeOn is longer than 253 characters"
+    );
 }
 
 #[test]
