@@ -12,8 +12,9 @@ MODEL = "PERSONAGUARD_TEST_MODEL"
 LAYERS = (15, 21)
 SLOTS = 8
 
-# Before vLLM is imported: it reads these once.
+# Before vLLM and Triton are imported: they read these once.
 os.environ.update(
+    TRITON_INTERPRET="1",
     HF_HUB_OFFLINE="1",
     VLLM_CPU_KVCACHE_SPACE="1",
     VLLM_ENABLE_V1_MULTIPROCESSING="0",
@@ -48,26 +49,34 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One engine in this process, with chunks of 64 tokens and room for few of them."""
+    path = tmp_path_factory.mktemp("socket") / "engine.sock"
+    yield start(
+        model_folder,
+        path,
+        dtype="float32",
+        enforce_eager=True,
+        num_gpu_blocks_override=32,
+        disable_log_stats=False,
+    )
+
+
+def start(model: Path, socket: Path, **options: Any) -> Engine:
+    """An engine beside those that were started before; its core is in this process."""
     from vllm import LLM
 
     from sidecar import Sidecar
 
-    path = tmp_path_factory.mktemp("socket") / "engine.sock"
-    sidecar = Sidecar(path)
-    os.environ["PERSONAGUARD_SOCKET"] = str(path)
+    sidecar = Sidecar(socket)
+    os.environ["PERSONAGUARD_SOCKET"] = str(socket)
     os.environ["PERSONAGUARD_LAYERS"] = ",".join(map(str, LAYERS))
-    llm = LLM(
-        str(model_folder),
-        dtype="float32",
-        enforce_eager=True,
-        enable_prefix_caching=True,
-        enable_chunked_prefill=True,
-        max_model_len=512,
-        max_num_batched_tokens=64,
-        max_num_seqs=24,
-        block_size=32,
-        num_gpu_blocks_override=32,
-        disable_log_stats=False,
-    )
+    settings: dict[str, Any] = {
+        "enable_prefix_caching": True,
+        "enable_chunked_prefill": True,
+        "max_model_len": 512,
+        "max_num_batched_tokens": 64,
+        "max_num_seqs": 24,
+        "block_size": 32,
+    }
+    llm = LLM(str(model), **(settings | options))
     sidecar.wait(lambda: sidecar.hello != {})
-    yield Engine(llm, model_folder, sidecar)
+    return Engine(llm, model, sidecar)
