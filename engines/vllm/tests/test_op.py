@@ -1,5 +1,10 @@
 """The operator against its definition, eagerly and compiled, without vLLM."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -214,3 +219,13 @@ def test_half_precision_rows_are_changed_in_single_precision(
     vector = torch.from_numpy(_vectors()[0][0])
     expected = (hidden[2:5].float() + 2.0 * vector).to(kind)
     torch.testing.assert_close(model(hidden.clone(), None)[2:5], expected)
+
+
+def test_the_kernels_compile_for_gpus(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("compiled_kernels.py")
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 6

@@ -6,8 +6,6 @@ only read over, end at once. So the same graph serves any plan. All readings are
 change: a row of the response can depend on the one at its prompt's end, in the same step.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -92,7 +90,13 @@ def tap(
 
 
 @triton.jit
-def _acting(plan: Any, layers: Any, layer: Any, flag: Any, CHANGES: tl.constexpr) -> Any:  # noqa: N803
+def _acting(
+    plan: tl.tensor,
+    layers: tl.tensor,
+    layer: tl.tensor,
+    flag: tl.tensor,
+    CHANGES: tl.constexpr,  # noqa: N803
+) -> tl.tensor:
     """Which changes of a plan act at this layer on such a row, but for their conditions."""
     numbers = tl.arange(0, CHANGES)
     is_on = tl.load(
@@ -104,20 +108,20 @@ def _acting(plan: Any, layers: Any, layer: Any, flag: Any, CHANGES: tl.constexpr
 
 @triton.jit
 def _read(
-    hidden: Any,
-    rest: Any,
-    units: Any,
-    layers: Any,
-    plans: Any,
-    prompt_last: Any,
-    readings: Any,
-    owners: Any,
-    flags: Any,
-    layer: Any,
-    nobody: Any,
-    width: Any,
-    hidden_stride: Any,
-    rest_stride: Any,
+    hidden: tl.tensor,
+    rest: tl.tensor,
+    units: tl.tensor,
+    layers: tl.tensor,
+    plans: tl.tensor,
+    prompt_last: tl.tensor,
+    readings: tl.tensor,
+    owners: tl.tensor,
+    flags: tl.tensor,
+    layer: tl.tensor,
+    nobody: tl.tensor,
+    width: tl.tensor,
+    hidden_stride: tl.tensor,
+    rest_stride: tl.tensor,
     HAS_REST: tl.constexpr,  # noqa: N803
     COLUMNS: tl.constexpr,  # noqa: N803
     CHANGES: tl.constexpr,  # noqa: N803
@@ -155,19 +159,19 @@ def _read(
 
 @triton.jit
 def _change(
-    hidden: Any,
-    units: Any,
-    gram: Any,
-    layers: Any,
-    plans: Any,
-    prompt_last: Any,
-    readings: Any,
-    owners: Any,
-    flags: Any,
-    layer: Any,
-    nobody: Any,
-    width: Any,
-    hidden_stride: Any,
+    hidden: tl.tensor,
+    units: tl.tensor,
+    gram: tl.tensor,
+    layers: tl.tensor,
+    plans: tl.tensor,
+    prompt_last: tl.tensor,
+    readings: tl.tensor,
+    owners: tl.tensor,
+    flags: tl.tensor,
+    layer: tl.tensor,
+    nobody: tl.tensor,
+    width: tl.tensor,
+    hidden_stride: tl.tensor,
     COLUMNS: tl.constexpr,  # noqa: N803
     CHANGES: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
