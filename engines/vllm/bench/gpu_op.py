@@ -55,7 +55,7 @@ def run(is_rehearsal: bool) -> dict[str, list[dict[str, float]]]:
     shape = shapes.TINY if is_rehearsal else shapes.QWEN2_5_7B
     if is_rehearsal:
         # The path that a GPU takes.
-        op._is_on_gpu = lambda _tensor: True
+        vars(op)["_is_on_gpu"] = lambda _tensor: True
     widths = (64, 96) if is_rehearsal else (3584, 4096)
     batches = (1, 3) if is_rehearsal else BATCHES
     alone = [_alone(width, batch, device) for width in widths for batch in batches]
@@ -76,7 +76,8 @@ def _table(width: int, batch: int, device: torch.device) -> Table:
 
 def _fill(table: Table, width: int, batch: int, steered: int) -> tuple[int, ...]:
     """Each row is a response's; the first `steered` ones are changed. Gives the columns."""
-    spans, columns = [], ()
+    spans: list[Span] = []
+    columns: tuple[int, ...] = ()
     for row in range(batch):
         plan = Plan(str(row), 1, _CHANGES if row < steered else ())
         columns = table.hold(_vectors(width))
