@@ -1,6 +1,8 @@
 //! `cargo xtask check-gpu`: what can only be known on a GPU, prepared so that it needs one for
 //! minutes only.
 
+use crate::model;
+use crate::progress::Progress;
 use crate::workspace::{binaries, root, show};
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -56,10 +58,11 @@ pub(crate) fn check(options: Options) -> Result<()> {
         // Built without CUDA, it is of use in a rehearsal only.
         found(binaries().join("personaguard")).filter(|_| is_rehearsal)
     });
+    let gguf = model::ensure(&cache, &Progress::new()).ok();
     let smollm2 = options.smollm2.or_else(|| found(cache.join("vllm").join("smollm2")));
     let mut command = Command::new(python);
     command.arg(root().join(SCRIPT)).arg("--json").arg(options.json);
-    for (name, value) in [("--program", program), ("--smollm2", smollm2)] {
+    for (name, value) in [("--program", program), ("--gguf", gguf), ("--smollm2", smollm2)] {
         command.args(value.iter().flat_map(|value| [name.as_ref(), value.as_os_str()]));
     }
     show(&mut command)

@@ -10,6 +10,11 @@ from torch.nn import functional
 CONTEXT = 512
 
 
+def backend(device: torch.device) -> str:
+    """What compiles; a rehearsal only traces."""
+    return "inductor" if device.type == "cuda" else "eager"
+
+
 class _Block(nn.Module):
     """A block of Qwen2: its output is the sum of what it returns."""
 
@@ -66,7 +71,7 @@ class DecodeStep(nn.Module):
         # One graph for all blocks of a batch's size.
         torch._dynamo.config.recompile_limit = 64
         for block in self.blocks:
-            block.compile(fullgraph=True, dynamic=False)
+            block.compile(fullgraph=True, dynamic=False, backend=backend(device))
         self.norm = nn.RMSNorm(shape["hidden_size"], **options)
         self.head = nn.Linear(shape["hidden_size"], shape["vocab_size"], bias=False, **options)
         self.begin = torch.randn(batch, shape["hidden_size"], **options)

@@ -25,7 +25,7 @@ if not torch.cuda.is_available():
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "src")]
 
-from decode_step import DecodeStep  # noqa: E402
+from decode_step import DecodeStep, backend  # noqa: E402
 from personaguard_vllm import buffers, op  # noqa: E402
 from personaguard_vllm.plan import Change, Gate, Plan, Positions  # noqa: E402
 from personaguard_vllm.rows import Span, plan_step  # noqa: E402
@@ -115,7 +115,8 @@ def _alone(width: int, batch: int, device: torch.device) -> dict[str, float]:
         for tap in taps:
             tap(hidden, rest)
 
-    replay = captured(torch.compile(both, fullgraph=True, dynamic=False), device)
+    compiled = torch.compile(both, fullgraph=True, dynamic=False, backend=backend(device))
+    replay = captured(compiled, device)
     # Written after the capture, as by an engine that runs.
     columns = _fill(table, width, batch, steered=(batch + 1) // 2)
     hidden.copy_(begin)
