@@ -2,6 +2,7 @@
 
 mod bench_peer;
 mod check_cuda;
+mod check_gpu;
 mod clients;
 mod cluster;
 #[cfg(test)]
@@ -50,6 +51,7 @@ enum Command {
     Image(images::Options),
     BenchPeer(bench_peer::Options),
     CheckCuda(check_cuda::Options),
+    CheckGpu(check_gpu::Options),
     Clients(clients::Options),
     Docs(docs::Options),
     Structure(structure::Options),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Image(options) => images::run(&options),
         Command::BenchPeer(options) => bench_peer::measure(&options),
         Command::CheckCuda(options) => check_cuda::check(&options),
+        Command::CheckGpu(options) => check_gpu::check(options),
         Command::Clients(options) => clients::check(&options),
         Command::Docs(options) => docs::run(&options),
         Command::Structure(options) => structure::check(&options),

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import adapter
 import numpy as np
 import torch
 from conftest import LAYERS, SLOTS, Engine
@@ -57,10 +58,14 @@ def prompt(length: int, seed: int = 0) -> list[int]:
     return np.random.default_rng(seed).integers(1000, 40000, length).tolist()
 
 
-def ask(engine: Engine, requests: list[tuple[list[int], Any]]) -> list[Any]:
-    """One batch; the completions in order."""
+def ask(
+    engine: Engine, requests: list[tuple[list[int], Any]], adapters: list[Any] | None = None
+) -> list[Any]:
+    """One batch; the completions in order. `adapters`: for each request, its LoRA or `None`."""
     prompts = [{"prompt_token_ids": tokens} for tokens, _ in requests]
-    outputs = engine.llm.generate(prompts, [given for _, given in requests], use_tqdm=False)
+    outputs = engine.llm.generate(
+        prompts, [given for _, given in requests], use_tqdm=False, lora_request=adapters
+    )
     return [output.outputs[0] for output in outputs]
 
 
@@ -73,12 +78,14 @@ def logprobs(completion: Any) -> list[float]:
 
 
 class Reference:
-    """The model in transformers, in F32."""
+    """The model in transformers, in F32, with an adapter if one is given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lora: Path | None = None) -> None:
         from transformers import AutoModelForCausalLM
 
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        if lora is not None:
+            adapter.merge(self._model, lora)
 
     def run(
         self, tokens: list[int], change: Any = None
@@ -119,10 +126,50 @@ def expected(seen: dict[int, np.ndarray], given: list[Vector]) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def assert_told(told: dict[int, np.ndarray], right: np.ndarray, length: int, fed: int) -> None:
-    """Each position from the prompt's last on was told, within 1e-4 of its projections' size."""
+def assert_told(
+    told: dict[int, np.ndarray], right: np.ndarray, length: int, fed: int, within: float = 1e-4
+) -> None:
+    """Each position from the prompt's last on was told, up to a share of its projections' size."""
     assert sorted(told) == list(range(length - 1, fed)), "a position is missing or surplus"
     for position, reading in told.items():
         scale = np.maximum(np.abs(right[position]), np.sqrt((right**2).mean(axis=0)))
         error = np.abs(reading - right[position]) / scale
-        assert error.max() < 1e-4, f"position {position}: {error.max()}"
+        assert error.max() < within, f"position {position}: {error.max()}"
+
+
+def changing(case: list[dict[str, Any]], given: list[Vector], length: int) -> Any:
+    """The changes of a plan as the definitions of steering and capping have them."""
+
+    def change(layer: int, stream: np.ndarray) -> np.ndarray:
+        new = stream.copy()
+        for entry in case:
+            vector = given[entry["slot"]]
+            if vector.layer != layer:
+                continue
+            values = array(vector)
+            unit = values / np.linalg.norm(values)
+            acts = np.arange(len(stream)) >= (0 if entry["positions"] == "all" else length)
+            if "when" in entry:
+                read = array(given[entry["when"]["slot"]])
+                acts &= stream @ read / np.linalg.norm(read) > entry["when"]["above"]
+            if "add" in entry:
+                new[acts] += entry["add"] * values
+            else:
+                bounds = [entry["low"], entry["high"]]
+                value = new @ unit
+                bounded = np.clip(
+                    value,
+                    *(
+                        np.inf * sign if bound is None else bound
+                        for sign, bound in zip((-1, 1), bounds, strict=True)
+                    ),
+                )
+                new[acts] -= ((value - bounded)[:, None] * unit)[acts]
+        return new
+
+    return change
+
+
+def name_of(sampling: Any) -> str:
+    """The id in the plan of these parameters."""
+    return str(json.loads(sampling.extra_args[PLAN])["id"])

@@ -1,12 +1,11 @@
 """The stock engine with the plugin, against transformers and against itself."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import asking
 import numpy as np
 import pytest
-from asking import ask, assert_told, expected, logprobs, parameters, plan, prompt
+from asking import ask, assert_told, changing, expected, logprobs, parameters, plan, prompt
 from conftest import Engine
 
 pytestmark = pytest.mark.engine
@@ -90,7 +89,7 @@ def test_steering_and_capping_have_the_effect_of_a_reference_forward(
     for case, own, answer in zip(cases, plans, ask(engine, requests), strict=True):
         tokens = prompt(40, seed=7)
         fed = tokens + list(answer.token_ids)[:-1]
-        seen, right = reference.run(fed, _changing(case, vectors, len(tokens)))
+        seen, right = reference.run(fed, changing(case, vectors, len(tokens)))
         assert_told(engine.sidecar.told(own["id"]), expected(seen, vectors), 40, len(fed))
         of_tokens = right[np.arange(39, len(fed)), list(answer.token_ids)]
         np.testing.assert_allclose(logprobs(answer), of_tokens, atol=2e-4)
@@ -105,7 +104,7 @@ def test_the_last_token_of_an_answer_is_measured_by_asking_again(
     fed = tokens + list(answer.token_ids)
     own = plan(1, change) | {"prompt": len(tokens)}
     ask(engine, [(fed, parameters(own, max_tokens=1))])
-    seen, _ = reference.run(fed, _changing([change], vectors, len(tokens)))
+    seen, _ = reference.run(fed, changing([change], vectors, len(tokens)))
     right, told = expected(seen, vectors), engine.sidecar.told(own["id"])
     scale = np.sqrt((right**2).mean(axis=0))
     assert np.abs(told[len(fed) - 1] - right[-1]).max() < 1e-3 * scale.max()
@@ -218,39 +217,6 @@ def test_the_plugin_connects_again(engine: Engine, vectors: list) -> None:
     own = plan(1)
     ask(engine, [(prompt(10), parameters(own))])
     assert len(engine.sidecar.told(own["id"])) == 12
-
-
-def _changing(case: list[dict], given: list, length: int) -> Any:
-    """The changes of a plan as the definitions of steering and capping have them."""
-
-    def change(layer: int, stream: np.ndarray) -> np.ndarray:
-        new = stream.copy()
-        for entry in case:
-            vector = given[entry["slot"]]
-            if vector.layer != layer:
-                continue
-            values = asking.array(vector)
-            unit = values / np.linalg.norm(values)
-            acts = np.arange(len(stream)) >= (0 if entry["positions"] == "all" else length)
-            if "when" in entry:
-                read = asking.array(given[entry["when"]["slot"]])
-                acts &= stream @ read / np.linalg.norm(read) > entry["when"]["above"]
-            if "add" in entry:
-                new[acts] += entry["add"] * values
-            else:
-                bounds = [entry["low"], entry["high"]]
-                value = new @ unit
-                bounded = np.clip(
-                    value,
-                    *(
-                        np.inf * sign if bound is None else bound
-                        for sign, bound in zip((-1, 1), bounds, strict=True)
-                    ),
-                )
-                new[acts] -= ((value - bounded)[:, None] * unit)[acts]
-        return new
-
-    return change
 
 
 def _preemptions(engine: Engine) -> int:

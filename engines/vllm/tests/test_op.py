@@ -1,11 +1,16 @@
 """The operator against its definition, eagerly and compiled, without vLLM."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from personaguard_vllm import buffers
+from personaguard_vllm import buffers, op
 from personaguard_vllm.plan import Change, Gate, Plan, Positions
 from personaguard_vllm.rows import Span, plan_step
 from personaguard_vllm.table import Table
@@ -158,6 +163,17 @@ def test_rows_are_read_and_changed_as_defined(batch: tuple, apart: bool) -> None
     _check(_Model(table.buffers), table, plans, shapes, apart)
 
 
+@settings(max_examples=40, deadline=None)
+@given(_batches(), st.booleans())
+def test_the_kernels_for_gpus_read_and_change_as_defined(batch: tuple, apart: bool) -> None:
+    # Triton interprets them here. That a GPU does the same, `cargo xtask check-gpu` shows.
+    table = _table()
+    plans, shapes = batch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(op, "_is_on_gpu", lambda _tensor: True)
+        _check(_Model(table.buffers), table, plans, shapes, apart)
+
+
 def test_a_compiled_graph_follows_what_is_written_later() -> None:
     torch.manual_seed(0)
     table = _table()
@@ -190,8 +206,12 @@ def test_unwanted_rows_keep_their_bits_and_readings_are_not_left_over() -> None:
     assert table.buffers.readings[:7].isnan().all(), "an old projection looks like a new one"
 
 
+@pytest.mark.parametrize("is_on_gpu", [False, True])
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-def test_half_precision_rows_are_changed_in_single_precision(kind: torch.dtype) -> None:
+def test_half_precision_rows_are_changed_in_single_precision(
+    kind: torch.dtype, is_on_gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op, "_is_on_gpu", lambda _tensor: is_on_gpu)
     table = _table()
     model = _Model(table.buffers)
     _fill(table, [[Change(0, Positions.ALL, 2.0)]], [(0, 3, 2)])
@@ -199,3 +219,13 @@ def test_half_precision_rows_are_changed_in_single_precision(kind: torch.dtype) 
     vector = torch.from_numpy(_vectors()[0][0])
     expected = (hidden[2:5].float() + 2.0 * vector).to(kind)
     torch.testing.assert_close(model(hidden.clone(), None)[2:5], expected)
+
+
+def test_the_kernels_compile_for_gpus(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("compiled_kernels.py")
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 6

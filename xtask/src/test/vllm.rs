@@ -42,22 +42,34 @@ pub(super) fn ensure(cache: &Cache, weights: &Path, progress: &Progress) -> Resu
 
 /// Runs them in an environment of their own in the cache.
 pub(super) fn run(cache: &Cache, progress: &Progress, count: &mut Count) -> Result<()> {
+    let mut tests = prepare(cache, progress)?;
+    progress.announce("testing the plugin (three engines are started, a minute each)");
+    count.pytest(&mut tests)
+}
+
+/// Those of the stock engine, which is compiled at its start.
+pub(super) fn run_compiled(cache: &Cache, progress: &Progress, count: &mut Count) -> Result<()> {
+    let mut tests = prepare(cache, progress)?;
+    progress.announce("testing the plugin in a compiled engine (it takes minutes to start)");
+    count.pytest(tests.arg("tests/test_engine.py").env("PERSONAGUARD_TEST_COMPILED", "1"))
+}
+
+fn prepare(cache: &Cache, progress: &Progress) -> Result<Command> {
     let weights = model::ensure(cache, progress)?;
     let folder = cache.join("vllm");
     let Installed { python, model } = ensure(cache, &weights, progress)?;
     progress.step("building the plugin's wheel");
     plugin(&folder, &python)?;
     workspace::build(progress)?;
-    progress.announce("testing the plugin (the engine takes a minute to start)");
-    count.pytest(
-        Command::new(python)
-            .current_dir(root().join("engines/vllm"))
-            .args(["-m", "pytest", "-p", "no:cacheprovider"])
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PERSONAGUARD_TEST_MODEL", weights)
-            .env("PERSONAGUARD_TEST_PROGRAM", workspace::binaries().join("personaguard"))
-            .env("PERSONAGUARD_TEST_MODEL_FOLDER", model),
-    )
+    let mut command = Command::new(python);
+    command
+        .current_dir(root().join("engines/vllm"))
+        .args(["-m", "pytest", "-p", "no:cacheprovider"])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PERSONAGUARD_TEST_MODEL", weights)
+        .env("PERSONAGUARD_TEST_PROGRAM", workspace::binaries().join("personaguard"))
+        .env("PERSONAGUARD_TEST_MODEL_FOLDER", model);
+    Ok(command)
 }
 
 /// The environment's Python, with vLLM for processors and PyTorch in fixed versions: 6 GB.

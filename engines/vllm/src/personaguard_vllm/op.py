@@ -1,10 +1,9 @@
 """The operator after each tapped block: reads projections, then makes the plan's changes.
 
 One opaque operator on persistent buffers, so that it means the same eagerly, under `torch.compile`
-and inside a CUDA graph. It exists in two forms. Outside a graph it gathers the rows that are
-wanted: in a long prompt that is one of thousands. While a CUDA graph is captured it takes all
-rows, since a graph cannot depend on how many are wanted; `owners` says of rows that nobody owns
-that nothing is to be done.
+and inside a CUDA graph. On a processor it gathers the rows that are wanted: in a long prompt that
+is one of thousands. A graph cannot depend on how many are wanted, and a GPU wants few and large
+kernels: there, `fused.py` has one that looks at every row.
 
 As in Personaguard's own engine, projections are read before anything is changed at a layer, and
 changes follow one another in the plan's order. They are computed on projections: a change moves the
@@ -15,7 +14,6 @@ once.
 import torch
 
 from personaguard_vllm.buffers import Field, Flag
-from personaguard_vllm.plan import MAX_CHANGES
 
 _LIBRARY = torch.library.Library("personaguard", "FRAGMENT")
 _LIBRARY.define(
@@ -44,23 +42,35 @@ def tap(
 
     `residual` is the rest of the stream, where the block returns it apart.
     """
-    if hidden.is_cuda and torch.cuda.is_current_stream_capturing():
-        gathered, changes = None, MAX_CHANGES
-    else:
-        count, changes = int(counts[0]), int(counts[1])
-        if count == 0 or not counts[2 + layer]:
-            return
-        gathered = rows[:count]
-    tokens = hidden.shape[0]
-    part = _take(hidden, gathered, tokens).float()
-    stream = part if residual is None else part + _take(residual, gathered, tokens).float()
-    owner = _take(owners, gathered, tokens)
-    flag = _take(flags, gathered, tokens)
+    if _is_on_gpu(hidden):
+        from personaguard_vllm import fused
+
+        fused.tap(
+            hidden,
+            residual,
+            units,
+            gram,
+            layers,
+            plans,
+            prompt_last,
+            readings,
+            owners,
+            flags,
+            layer,
+        )
+        return
+    count, changes = int(counts[0]), int(counts[1])
+    if count == 0 or not counts[2 + layer]:
+        return
+    wanted = rows[:count]
+    part = hidden.index_select(0, wanted).float()
+    stream = part if residual is None else part + residual.index_select(0, wanted).float()
+    owner, flag = owners.index_select(0, wanted), flags.index_select(0, wanted)
 
     here = layers == layer
     projections = stream @ units.T
-    seen = torch.where(here, projections, _take(readings, gathered, tokens))
-    _put(readings, gathered, tokens, seen)
+    seen = torch.where(here, projections, readings.index_select(0, wanted))
+    readings.index_copy_(0, wanted, seen)
     last = torch.where((flag == Flag.PROMPT_LAST).unsqueeze(1) & here, seen, prompt_last[owner])
     # Rows that are no prompt's last write to the line of nobody: two of a request would race.
     line = torch.where(flag == Flag.PROMPT_LAST, owner, plans.shape[0] - 1)
@@ -75,7 +85,7 @@ def tap(
     acting &= here[column] & _is_open(plan, seen, prompt_last[owner])
     amounts = _amounts(plan, column, acting, projections, gram)
     result = (part + amounts @ units).to(hidden.dtype)
-    _put(hidden, gathered, tokens, result)
+    hidden.index_copy_(0, wanted, result)
 
 
 def _is_open(plan: torch.Tensor, seen: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
@@ -106,17 +116,8 @@ def _amounts(
     return amounts
 
 
-def _take(tensor: torch.Tensor, gathered: torch.Tensor | None, tokens: int) -> torch.Tensor:
-    return tensor[:tokens] if gathered is None else tensor.index_select(0, gathered)
-
-
-def _put(
-    tensor: torch.Tensor, gathered: torch.Tensor | None, tokens: int, values: torch.Tensor
-) -> None:
-    if gathered is None:
-        tensor[:tokens].copy_(values)
-    else:
-        tensor.index_copy_(0, gathered, values)
+def _is_on_gpu(tensor: torch.Tensor) -> bool:
+    return tensor.is_cuda
 
 
 def _shapes(*_arguments: object) -> None:

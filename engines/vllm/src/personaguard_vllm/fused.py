@@ -1,0 +1,225 @@
+"""The operator of `op.py` as two kernels, for GPUs.
+
+There a step takes a few milliseconds, and a hundred small operations would be a good part of it.
+A kernel has a program for each row of the batch; rows of nobody, and those of prompts that are
+only read over, end at once. So the same graph serves any plan. All readings are made before any
+change: a row of the response can depend on the one at its prompt's end, in the same step.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+from personaguard_vllm.buffers import Field, Flag
+from personaguard_vllm.columns import COLUMNS
+from personaguard_vllm.plan import MAX_CHANGES
+
+# Values of the stream that a program has in hand at once, for all columns.
+_BLOCK = 512
+_WARPS = 8
+# A kernel sees constants of its module only where they say that they are some.
+_FIELDS = tl.constexpr(len(Field))
+_COLUMN = tl.constexpr(int(Field.COLUMN))
+_ON_PROMPT = tl.constexpr(int(Field.ON_PROMPT))
+_ON_RESPONSE = tl.constexpr(int(Field.ON_RESPONSE))
+_IS_CAP = tl.constexpr(int(Field.IS_CAP))
+_ADD = tl.constexpr(int(Field.ADD))
+_LOW = tl.constexpr(int(Field.LOW))
+_HIGH = tl.constexpr(int(Field.HIGH))
+_GATE = tl.constexpr(int(Field.GATE))
+_GATE_COLUMN = tl.constexpr(int(Field.GATE_COLUMN))
+_GATE_ABOVE = tl.constexpr(int(Field.GATE_ABOVE))
+_PROMPT = tl.constexpr(int(Flag.PROMPT))
+_RESPONSE = tl.constexpr(int(Flag.RESPONSE))
+_PROMPT_LAST = tl.constexpr(int(Flag.PROMPT_LAST))
+
+
+def tap(
+    hidden: torch.Tensor,
+    residual: torch.Tensor | None,
+    units: torch.Tensor,
+    gram: torch.Tensor,
+    layers: torch.Tensor,
+    plans: torch.Tensor,
+    prompt_last: torch.Tensor,
+    readings: torch.Tensor,
+    owners: torch.Tensor,
+    flags: torch.Tensor,
+    layer: int,
+) -> None:
+    """Reads, then changes, each row by the plan of its owner."""
+    tokens, width = hidden.shape
+    nobody = plans.shape[0] - 1
+    shape = {"COLUMNS": COLUMNS, "CHANGES": MAX_CHANGES, "BLOCK": _BLOCK, "num_warps": _WARPS}
+    has_rest = residual is not None
+    rest = hidden if residual is None else residual
+    _read[(tokens,)](
+        hidden,
+        rest,
+        units,
+        layers,
+        plans,
+        prompt_last,
+        readings,
+        owners,
+        flags,
+        layer,
+        nobody,
+        width,
+        hidden.stride(0),
+        rest.stride(0),
+        HAS_REST=has_rest,
+        **shape,
+    )
+    _change[(tokens,)](
+        hidden,
+        units,
+        gram,
+        layers,
+        plans,
+        prompt_last,
+        readings,
+        owners,
+        flags,
+        layer,
+        nobody,
+        width,
+        hidden.stride(0),
+        **shape,
+    )
+
+
+@triton.jit
+def _acting(
+    plan: tl.tensor,
+    layers: tl.tensor,
+    layer: tl.tensor,
+    flag: tl.tensor,
+    CHANGES: tl.constexpr,  # noqa: N803
+) -> tl.tensor:
+    """Which changes of a plan act at this layer on such a row, but for their conditions."""
+    numbers = tl.arange(0, CHANGES)
+    is_on = tl.load(
+        plan + numbers * _FIELDS + tl.where(flag == _RESPONSE, _ON_RESPONSE, _ON_PROMPT)
+    )
+    column = tl.load(plan + numbers * _FIELDS + _COLUMN).to(tl.int32)
+    return (is_on > 0) & (tl.load(layers + column) == layer)
+
+
+@triton.jit
+def _read(
+    hidden: tl.tensor,
+    rest: tl.tensor,
+    units: tl.tensor,
+    layers: tl.tensor,
+    plans: tl.tensor,
+    prompt_last: tl.tensor,
+    readings: tl.tensor,
+    owners: tl.tensor,
+    flags: tl.tensor,
+    layer: tl.tensor,
+    nobody: tl.tensor,
+    width: tl.tensor,
+    hidden_stride: tl.tensor,
+    rest_stride: tl.tensor,
+    HAS_REST: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+    CHANGES: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+) -> None:
+    row = tl.program_id(0).to(tl.int64)
+    owner = tl.load(owners + row)
+    flag = tl.load(flags + row)
+    if owner == nobody:
+        return
+    if flag == _PROMPT:
+        plan = plans + owner * CHANGES * _FIELDS
+        if tl.sum(_acting(plan, layers, layer, flag, CHANGES).to(tl.int32)) == 0:
+            return
+    columns = tl.arange(0, COLUMNS)
+    here = tl.load(layers + columns) == layer
+    projections = tl.zeros([COLUMNS], tl.float32)
+    for start in range(0, width, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        inside = at < width
+        stream = tl.load(hidden + row * hidden_stride + at, mask=inside, other=0.0).to(tl.float32)
+        if HAS_REST:
+            other = tl.load(rest + row * rest_stride + at, mask=inside, other=0.0)
+            stream += other.to(tl.float32)
+        unit = tl.load(
+            units + columns[:, None] * width + at[None, :],
+            mask=here[:, None] & inside[None, :],
+            other=0.0,
+        )
+        projections += tl.sum(unit * stream[None, :], axis=1)
+    tl.store(readings + row * COLUMNS + columns, projections, mask=here)
+    if flag == _PROMPT_LAST:
+        tl.store(prompt_last + owner * COLUMNS + columns, projections, mask=here)
+
+
+@triton.jit
+def _change(
+    hidden: tl.tensor,
+    units: tl.tensor,
+    gram: tl.tensor,
+    layers: tl.tensor,
+    plans: tl.tensor,
+    prompt_last: tl.tensor,
+    readings: tl.tensor,
+    owners: tl.tensor,
+    flags: tl.tensor,
+    layer: tl.tensor,
+    nobody: tl.tensor,
+    width: tl.tensor,
+    hidden_stride: tl.tensor,
+    COLUMNS: tl.constexpr,  # noqa: N803
+    CHANGES: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+) -> None:
+    row = tl.program_id(0).to(tl.int64)
+    owner = tl.load(owners + row)
+    if owner == nobody:
+        return
+    plan = plans + owner * CHANGES * _FIELDS
+    numbers = tl.arange(0, CHANGES)
+    acting = _acting(plan, layers, layer, tl.load(flags + row), CHANGES)
+    if tl.sum(acting.to(tl.int32)) == 0:
+        return
+    gate = tl.load(plan + numbers * _FIELDS + _GATE)
+    gated_by = tl.load(plan + numbers * _FIELDS + _GATE_COLUMN).to(tl.int32)
+    seen = tl.load(readings + row * COLUMNS + gated_by)
+    last = tl.load(prompt_last + owner * COLUMNS + gated_by)
+    above = tl.load(plan + numbers * _FIELDS + _GATE_ABOVE)
+    # A projection that is not a number is above nothing.
+    acting = acting & ((gate == 0) | (tl.where(gate == 1, seen, last) > above))
+    if tl.sum(acting.to(tl.int32)) == 0:
+        return
+    columns = tl.arange(0, COLUMNS)
+    projections = tl.load(readings + row * COLUMNS + columns)
+    amounts = tl.zeros([COLUMNS], tl.float32)
+    end = tl.max(tl.where(acting, numbers + 1, 0))
+    for number in range(0, end):
+        if tl.sum(tl.where(numbers == number, acting.to(tl.int32), 0)) > 0:
+            change = plan + number * _FIELDS
+            column = tl.load(change + _COLUMN).to(tl.int32)
+            value = tl.sum(tl.where(columns == column, projections, 0.0))
+            low, high = tl.load(change + _LOW), tl.load(change + _HIGH)
+            bounded = tl.minimum(tl.maximum(value, low), high)
+            amount = tl.load(change + _ADD)
+            amount = tl.where(tl.load(change + _IS_CAP) > 0, bounded - value, amount)
+            amounts += tl.where(columns == column, amount, 0.0)
+            products = tl.load(gram + column * COLUMNS + columns)
+            projections += amount * products
+    changed = amounts != 0
+    for start in range(0, width, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        inside = at < width
+        place = hidden + row * hidden_stride + at
+        part = tl.load(place, mask=inside, other=0.0)
+        unit = tl.load(
+            units + columns[:, None] * width + at[None, :],
+            mask=changed[:, None] & inside[None, :],
+            other=0.0,
+        )
+        new = part.to(tl.float32) + tl.sum(unit * amounts[:, None], axis=0)
+        tl.store(place, new.to(part.dtype), mask=inside)
