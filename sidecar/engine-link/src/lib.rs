@@ -1,6 +1,6 @@
-//! The plugin in the user's own vLLM, over a Unix socket: which vectors it has, and what it measures
-//! of each request. `engines/vllm/PROTOCOL.md` says what the messages mean. Everything that comes is
-//! another process's, and is checked before it counts.
+//! The plugin in the user's own vLLM, over a Unix socket: which vectors it has, and what it
+//! measures of each request. `engines/vllm/PROTOCOL.md` says what the messages mean. Everything
+//! that comes is another process's, and is checked before it counts.
 
 mod connection;
 mod foreign;
