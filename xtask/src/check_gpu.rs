@@ -7,27 +7,28 @@ use crate::workspace::{binaries, root, show};
 use anyhow::{Result, ensure};
 use clap::Args;
 use personaguard_cluster::{Cache, run};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
 const SCRIPT: &str = "engines/vllm/bench/gpu.py";
 
-/// Check on an NVIDIA GPU what no processor can: the plugin's operator in a CUDA graph, Personaguard's
-/// own engine on the device, and vLLM with CUDA graphs and the plugin.
+/// Check on an NVIDIA GPU what no processor can: the plugin's operator in a CUDA graph,
+/// Personaguard's own engine on the device, and vLLM with CUDA graphs and the plugin.
 ///
 /// Takes less than 8 minutes and downloads nothing. Each part is of use without the next, and says
 /// what it misses. Without a GPU all of it is rehearsed on processors, at a small size, with what
-/// `cargo xtask test --only vllm` has installed. The script (engines/vllm/bench/gpu.py) runs without
-/// Rust, too.
+/// `cargo xtask test --only vllm` has installed. The script (engines/vllm/bench/gpu.py) runs
+/// without Rust, too.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Python with PyTorch, and vLLM and pytest for its part. Default: python3, or without a GPU the
-    /// one of the tests.
+    /// Python with PyTorch, and vLLM and pytest for its part. Default: python3, or without a GPU
+    /// the one of the tests.
     #[arg(long, value_name = "PROGRAM")]
     python: Option<PathBuf>,
-    /// `personaguard`, built with the feature cuda (in the image with DEVICE=cuda, or by `cargo build
-    /// --release --package personaguard --features cuda`). Default without a GPU: the one of the
-    /// tests.
+    /// `personaguard`, built with the feature cuda: that of the image with DEVICE=cuda, or of
+    /// `cargo build --release --package personaguard --features cuda`. Default without a GPU: the
+    /// one of the tests.
     #[arg(long, value_name = "PROGRAM")]
     program: Option<PathBuf>,
     /// SmolLM2 as a hub folder. Default: the one that the tests have made.
@@ -63,7 +64,7 @@ pub(crate) fn check(options: Options) -> Result<()> {
     let mut command = Command::new(python);
     command.arg(root().join(SCRIPT)).arg("--json").arg(options.json);
     for (name, value) in [("--program", program), ("--gguf", gguf), ("--smollm2", smollm2)] {
-        command.args(value.iter().flat_map(|value| [name.as_ref(), value.as_os_str()]));
+        command.args(value.iter().flat_map(|value| [OsStr::new(name), value.as_os_str()]));
     }
     show(&mut command)
 }

@@ -62,7 +62,7 @@ enum Step {
     Docs,
     /// The plugin for vLLM: its operator, and the stock engine with it
     Vllm,
-    /// The same in an engine whose graph is compiled. Only where it is asked for: that takes minutes
+    /// The same in an engine whose graph is compiled: minutes, so only where it is asked for
     VllmCompiled,
     /// The charts: helm lint
     Charts,
@@ -76,9 +76,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let progress = Progress::new();
     let mut summary = Summary::default();
     for step in Step::value_variants() {
-        let is_wanted = match options.only.is_empty() {
-            true => !matches!(step, Step::VllmCompiled),
-            false => options.only.contains(step),
+        let is_wanted = if options.only.is_empty() {
+            !matches!(step, Step::VllmCompiled)
+        } else {
+            options.only.contains(step)
         };
         if !is_wanted {
             continue;

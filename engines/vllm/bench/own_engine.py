@@ -93,7 +93,7 @@ def _projections(program: Path, weights: Path, device: str, coefficient: float) 
                 "max_tokens": 2,
                 "personaguard": {"scores": True},
             }
-            [score] = _ask(url, body)["choices"][0]["personaguard"]["scores"]
+            [score] = _ask(url, body)["personaguard"]["scores"]
             found += [float(score["prompt_last"]), float(score["response_avg"])]
     return found
 

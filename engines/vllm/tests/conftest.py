@@ -38,14 +38,14 @@ class Engine:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2 as a hub folder."""
-    from smollm2 import convert
-
     folder = os.environ.get(f"{MODEL}_FOLDER")
     if folder and (Path(folder) / "config.json").is_file():
         return Path(folder)
     source = os.environ.get(MODEL, "")
     if not source:
         pytest.skip(f"{MODEL} does not name SmolLM2's GGUF file; cargo xtask test vllm does")
+    from smollm2 import convert
+
     target = Path(folder) if folder else tmp_path_factory.mktemp("model") / "smollm2"
     convert(Path(source), target)
     return target
