@@ -104,6 +104,15 @@ true
     t.?matchExpressions.orValue([]).exists(e, e.key == label && e.operator == 'In' && e.?values.orValue([]) == ['windows'])))))
 {{- end }}
 
+{{/* CEL: whether a container whose port is to be taken over cannot be given the plugin for its engine: it has a mount of its own
+     where the plugin is to be, or takes a variable to which something is to be added from elsewhere. */}}
+{{- define "personaguard.unjoinable" -}}
+(has(params.spec.server) && object.spec.containers.exists(c,
+  c.?ports.orValue([]).exists(p, p.?name == params.spec.?takeover) && (
+  c.?volumeMounts.orValue([]).exists(m, params.spec.server.volumeMounts.exists(s, (m.mountPath + '/').startsWith(s.mountPath + '/'))) ||
+  c.?env.orValue([]).exists(e, has(e.valueFrom) && params.spec.server.joins.exists(j, j.name == e.name)))))
+{{- end }}
+
 {{/* CEL: the containers of a pod's spec that have the sidecar's name: (dict "object" "object"). */}}
 {{- define "personaguard.namesakes" -}}
 {{ .object }}.spec.?initContainers.orValue([]).filter(c, params.spec.?container.?name == optional.of(c.name))

@@ -1,9 +1,10 @@
 //! `PersonaInjection`: what the API server adds to the pods of one (namespace, model).
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Internal: written by the operator, read by the MutatingAdmissionPolicy `personaguard`. Do not
@@ -43,14 +44,46 @@ pub struct PersonaInjectionSpec {
     #[serde(default)]
     #[schemars(schema_with = "preserved_objects")]
     pub volumes: Vec<Volume>,
-    /// In placement Proxy: name of the container port that the sidecar takes over from the app. A
-    /// pod without such a port gets no sidecar.
+    /// In placements Proxy and Engine: name of the container port that the sidecar takes over from
+    /// the app. A pod without such a port gets no sidecar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<String>,
+    /// In placement Engine: what the containers get whose port the sidecar takes over. A pod with
+    /// one of them that cannot be given it gets no sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerParts>,
     /// Environment variables for every regular container. Those that a container already has stay
     /// as they are.
     #[serde(default)]
     pub env: Vec<EnvVar>,
+}
+
+/// What a model server gets, so that it loads the plugin.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerParts {
+    /// Mounts to add. A container that has one of its own in such a folder cannot be given them.
+    #[schemars(schema_with = "preserved_objects")]
+    pub volume_mounts: Vec<VolumeMount>,
+    /// Environment variables, in place of those that the container has of these names.
+    pub env: Vec<EnvVar>,
+    /// Variables that are lists, of which a container may have its own.
+    pub joins: Vec<JoinedVariable>,
+}
+
+/// An entry of a variable that is a list. It comes before what the container has there. One whose
+/// value the container takes from elsewhere (`valueFrom`) cannot be joined.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinedVariable {
+    /// Name of the variable.
+    pub name: String,
+    /// The entry.
+    pub value: String,
+    /// What stands between two entries.
+    pub separator: String,
+    /// Whether it is also set where the container has no such variable.
+    pub always: bool,
 }
 
 fn preserved_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -23,12 +23,12 @@ mod vector;
 
 pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
 pub use audit_log::{AuditLogCut, AuditLogHead, AuditLogStatus};
-pub use injection::{PersonaInjection, PersonaInjectionSpec};
+pub use injection::{JoinedVariable, PersonaInjection, PersonaInjectionSpec, ServerParts};
 pub use manifests::manifests;
 pub use model::{
-    HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, LoadedWeights, ModelSource,
-    PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec, PersonaModelStatus, Resources,
-    Runtime,
+    HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, LoadedWeights, ModelEngine,
+    ModelSource, PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec, PersonaModelStatus,
+    Resources, Runtime,
 };
 pub use personaguard_terms::*;
 pub use policy::{

@@ -1,7 +1,10 @@
-//! `PersonaModel`: where a model's weights come from, and how a sidecar runs it.
+//! `PersonaModel`: which engine runs a model, where its weights come from, and how a sidecar runs
+//! it.
 
+mod engine;
 mod source;
 
+pub use engine::ModelEngine;
 pub use source::{
     HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, ModelSource,
     PersistentVolumeClaimSource,
@@ -16,8 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A language model that sidecars serve: where its weights come from, their digest, and how to run
-/// it.
+/// A language model that sidecars serve, or guard in vLLM: where its weights come from, their
+/// digest, and how to run it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "personaguard.dev",
@@ -27,14 +30,15 @@ use std::collections::BTreeMap;
     shortname = "pm",
     category = "personaguard",
     derive = "PartialEq",
-    doc = "A language model that sidecars serve: where its weights come from, their SHA-256, and \
-           how to run it.",
+    doc = "A language model that sidecars serve, or guard in vLLM: where its weights come from, \
+           their SHA-256, and how to run it.",
     cel,
     validation = (
         "self.metadata.name.size() <= 63",
         "the name of a PersonaModel has at most 63 characters: it becomes a label"
     ),
     status = "PersonaModelStatus",
+    printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
     printcolumn(name = "Device", type_ = "string", json_path = ".spec.runtime.device"),
     printcolumn(name = "Context", type_ = "integer", json_path = ".spec.runtime.contextLength"),
     printcolumn(name = "Sidecars", type_ = "integer", json_path = ".status.sidecars"),
@@ -51,12 +55,33 @@ use std::collections::BTreeMap;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(
+    validation = (
+        "self.engine != 'Own' || has(self.source)",
+        "sidecars read the weights where engine is Own: give their source"
+    ),
+    validation = (
+        "self.engine != 'Vllm' || !has(self.source)",
+        "vLLM reads the weights where engine is Vllm, and no sidecar does: leave source out"
+    ),
+    validation = (
+        "self.engine == oldSelf.engine",
+        "engine cannot be changed, as pods are injected for it: create another PersonaModel"
+    )
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonaModelSpec {
-    /// Where the weights come from. Exactly one of `image`, `persistentVolumeClaim` and
-    /// `hub`.
-    pub source: ModelSource,
-    /// SHA-256 of the weight file. A sidecar serves no other file.
+    /// Which engine runs the model. `Own`: Personaguard's, in the sidecar, which loads the weights
+    /// (placements `Serve` and `Proxy`). `Vllm`: the user's own vLLM, with Personaguard's plugin in
+    /// it (placement `Engine`). Cannot be changed.
+    #[serde(default)]
+    pub engine: ModelEngine,
+    /// Where the weights come from, with engine `Own`. Exactly one of `image`,
+    /// `persistentVolumeClaim` and `hub`. With engine `Vllm` vLLM has them, and this is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<ModelSource>,
+    /// SHA-256 of the weights: of the GGUF file, or of a folder of safetensors as `personaguard
+    /// fetch` prints it. Others are not served; with engine `Vllm`, not guarded.
     pub sha256: Digest,
     /// Other names by which apps may ask for it in placement Serve, such as `gpt-4o-mini`, at most
     /// 16. Answers have the PersonaModel's own name.
@@ -67,7 +92,8 @@ pub struct PersonaModelSpec {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub aliases: Vec<String>,
-    /// How sidecars run the model.
+    /// How sidecars run the model. With engine `Vllm` they do not: only `maxRequestBytes`,
+    /// `scoringDeadlineSeconds` and `resources` mean anything there.
     #[serde(default)]
     pub runtime: Runtime,
 }
@@ -99,7 +125,7 @@ pub struct Runtime {
     /// refused.
     #[schemars(range(min = 65_536, max = 67_108_864))]
     pub max_request_bytes: u32,
-    /// With placement `Proxy`: longest time in seconds for scoring one piece of an answer, 1 to
+    /// In front of another server: longest time in seconds for scoring one piece of an answer, 1 to
     /// 600. Past it the piece counts as not scored, by a fault. Reading the prompt does not count.
     #[schemars(range(min = 1, max = 600))]
     pub scoring_deadline_seconds: u32,

@@ -54,9 +54,9 @@ use serde::{Deserialize, Serialize};
 )]
 #[x_kube(
     validation = (
-        "(self.placement == 'Proxy') == has(self.port)",
-        "port goes with placement Proxy: give the name of the container port that the sidecar \
-         takes over, and nowhere else"
+        "(self.placement in ['Proxy', 'Engine']) == has(self.port)",
+        "port goes with placement Proxy or Engine: give the name of the container port that the \
+         sidecar takes over there, and nowhere else"
     ),
     validation = actions_fit_placement(),
     validation = (
@@ -101,11 +101,13 @@ pub struct PersonaPolicySpec {
     pub traits: Vec<TraitRule>,
     /// Where the sidecar stands. `Serve`: the sidecar is the model server, which the app finds by
     /// the environment variable `OPENAI_BASE_URL`. `Proxy`: the app is the model server, and the
-    /// sidecar in front of it scores its answers with the same model. Cannot be changed.
+    /// sidecar in front of it scores its answers with the same model. `Engine`: the app is vLLM,
+    /// and the sidecar in front of it has a plugin in it measure and steer its answers; the model
+    /// has `engine: Vllm`. Cannot be changed.
     #[serde(default)]
     pub placement: Placement,
-    /// With placement `Proxy`: name of the container port that the sidecar takes over, by which
-    /// Services target the app. Cannot be changed.
+    /// With placement `Proxy` or `Engine`: name of the container port that the sidecar takes over,
+    /// by which Services target the app. Cannot be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub port: Option<String>,
@@ -189,4 +191,6 @@ pub enum Placement {
     Serve,
     /// The sidecar stands in front of the app, which is the model server.
     Proxy,
+    /// The sidecar stands in front of the app, which is vLLM with our plugin in it.
+    Engine,
 }

@@ -131,7 +131,8 @@ pub struct Connections {
     /// From outside to the app's own containers.
     #[serde(default)]
     pub app: u64,
-    /// In placement Proxy: to the port behind the sidecar, by others than the sidecar.
+    /// In placement Proxy: to the port behind the sidecar, by others than the sidecar. In placement
+    /// Engine also requests that reached the model server past it.
     #[serde(default)]
     pub past_sidecar: u64,
 }

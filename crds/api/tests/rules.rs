@@ -41,6 +41,7 @@ fn model() -> Value {
         "apiVersion": "personaguard.dev/v1alpha1", "kind": "PersonaModel",
         "metadata": { "name": "smollm2" },
         "spec": {
+            "engine": "Own",
             "source": { "image": { "reference": "localhost/smollm2:1", "path": "model.gguf" } },
             "sha256": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             "runtime": { "device": "Cpu", "contextLength": 2048, "maxConcurrent": 4 }
@@ -396,4 +397,37 @@ fn placement_proxy_names_a_port_and_leaves_activations_alone() {
     taken(proxied(redact.clone()));
     redact["requests"]["coefficient"] = json!({ "min": -1.0, "max": 0.0 });
     refused(proxied(redact), "callers cannot steer");
+}
+
+#[test]
+fn placement_engine_names_a_port_and_takes_every_action() {
+    let engine = |rule: Value| {
+        let mut policy = policy(rule);
+        (policy["spec"]["placement"], policy["spec"]["port"]) = (json!("Engine"), json!("http"));
+        policy
+    };
+    taken(engine(rule()));
+    taken(engine(json!({
+        "vector": "evil", "score": "ResponseAvg", "action": "Steer",
+        "steer": {"coefficient": -1.0, "positions": "Response"},
+        "requests": {
+            "block": false, "threshold": false, "coefficient": { "min": -1.0, "max": 0.0 }
+        }
+    })));
+    taken(engine(json!({
+        "vector": "evil", "score": "ResponseAvg", "action": "Cap",
+        "cap": {"ceiling": 4.0, "positions": "Response"}
+    })));
+    let mut portless = engine(rule());
+    portless["spec"].as_object_mut().unwrap().remove("port");
+    refused(portless, "port goes with placement Proxy or Engine");
+}
+
+#[test]
+fn a_model_of_vllms_has_no_source_and_any_other_has_one() {
+    let mut vllm = with(&model(), "/spec/engine", json!("Vllm"));
+    refused(vllm.clone(), "leave source out");
+    vllm["spec"].as_object_mut().unwrap().remove("source");
+    taken(vllm.clone());
+    refused(with(&vllm, "/spec/engine", json!("Own")), "give their source");
 }

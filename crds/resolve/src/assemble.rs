@@ -2,7 +2,7 @@
 
 use crate::vector::{VectorInput, digest_of};
 use kube::ResourceExt;
-use personaguard_api::{API_VERSION, PersonaModel, names};
+use personaguard_api::{API_VERSION, ModelEngine, ModelSource, PersonaModel, Runtime, names};
 use personaguard_wire::{
     Baseline, GuardConfig, Part, ResolvedPolicy, ResolvedVector, ServedModel, parts,
 };
@@ -46,14 +46,23 @@ pub fn assemble(
     (config, values)
 }
 
-/// The model as sidecars are told it.
+/// The model as sidecars are told it. Of one that vLLM runs, nothing is said that our own engine
+/// alone would read.
 #[must_use]
 pub fn served_model(model: &PersonaModel) -> ServedModel {
-    let runtime = &model.spec.runtime;
+    let runtime = match model.spec.engine {
+        ModelEngine::Own => model.spec.runtime.clone(),
+        ModelEngine::Vllm => Runtime {
+            max_request_bytes: model.spec.runtime.max_request_bytes,
+            scoring_deadline_seconds: model.spec.runtime.scoring_deadline_seconds,
+            ..Runtime::default()
+        },
+    };
+    let file = |source: &ModelSource| format!("{}/{}", names::MODEL_DIR, source.path());
     ServedModel {
         name: model.name_any(),
         aliases: model.spec.aliases.clone(),
-        file: format!("{}/{}", names::MODEL_DIR, model.spec.source.path()),
+        file: model.spec.source.as_ref().map(file).unwrap_or_default(),
         sha256: model.spec.sha256.clone(),
         context_length: runtime.context_length,
         max_concurrent: runtime.max_concurrent,

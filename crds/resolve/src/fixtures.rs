@@ -4,8 +4,8 @@ use crate::vector::VectorInput;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use personaguard_api::{
     ActionKind, Calibration, Device, Digest, Evidence, FailurePolicy, ImageSource, Layer, Mode,
-    ModelSource, PersonaModel, PersonaModelSpec, PersonaPolicy, PersonaPolicySpec, Placement,
-    Runtime, Threshold, TraitRule,
+    ModelEngine, ModelSource, PersonaModel, PersonaModelSpec, PersonaPolicy, PersonaPolicySpec,
+    Placement, Runtime, Threshold, TraitRule,
 };
 use std::collections::BTreeMap;
 
@@ -23,12 +23,20 @@ pub(crate) fn model() -> PersonaModel {
     PersonaModel::new(
         "smollm2",
         PersonaModelSpec {
-            source,
+            engine: ModelEngine::Own,
+            source: Some(source),
             sha256: Digest::of(b"weights"),
             aliases: vec!["gpt-4o-mini".into()],
             runtime,
         },
     )
+}
+
+/// The same model, run by vLLM.
+pub(crate) fn vllm_model() -> PersonaModel {
+    let mut model = model();
+    (model.spec.engine, model.spec.source) = (ModelEngine::Vllm, None);
+    model
 }
 
 fn vector(count: u32) -> VectorInput {

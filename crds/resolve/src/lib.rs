@@ -8,6 +8,7 @@ mod conflict;
 #[cfg(test)]
 mod fixtures;
 mod limits;
+mod placed;
 mod placement;
 mod rejection;
 mod scale;
@@ -16,6 +17,8 @@ mod vector;
 pub use assemble::{assemble, served_model};
 use assemble::{resolved_part, resolved_vector};
 pub use conflict::no_conflict;
+pub use placed::fits_engine;
+use placed::placed;
 pub use placement::{age, misplaced};
 pub use rejection::Rejection;
 pub use vector::VectorInput;
@@ -25,8 +28,7 @@ use kube::core::Selector;
 use personaguard_api::conditions::reason;
 use personaguard_api::{
     Action, ActionKind, Evidence, FailurePolicy, Mode, PersonaModel, PersonaPolicy,
-    PersonaPolicySpec, Placement, Release, Score, Threshold, TraitRule, is_computable,
-    wire_selector,
+    PersonaPolicySpec, Release, Score, Threshold, TraitRule, is_computable, wire_selector,
 };
 use personaguard_wire::{
     Failure, GuardConfig, Part, ResolvedPolicy, ResolvedTrait, UnresolvedPolicy, parts,
@@ -60,7 +62,7 @@ pub fn resolve(
     let mut oldest_first: Vec<_> = policies.iter().collect();
     oldest_first.sort_by_key(|policy| age(policy));
     let mut accepted: Vec<ResolvedPolicy> = Vec::new();
-    let mut rejected = misplaced(policies);
+    let mut rejected = misplaced(model, policies);
     for policy in oldest_first {
         if rejected.contains_key(&policy.name_any()) {
             continue;
@@ -74,44 +76,6 @@ pub fn resolve(
     }
     let (config, values) = assemble(model, inputs, accepted);
     Resolution { config, values, rejected }
-}
-
-/// Checks that a policy with placement Proxy names a port and changes no activations, and that one
-/// with placement Serve names no port.
-fn placed(policy: &PersonaPolicy) -> Result<(), Rejection> {
-    let spec = &policy.spec;
-    let invalid = |message| Err(Rejection::new(reason::PLACEMENT_INVALID, message));
-    match (spec.placement, &spec.port) {
-        (Placement::Serve, Some(_)) => {
-            invalid("spec.port goes with placement Proxy: leave it out".to_owned())
-        }
-        (Placement::Proxy, None) => invalid(
-            "placement Proxy takes over a container port: give its name in spec.port".to_owned(),
-        ),
-        (Placement::Proxy, Some(_)) => {
-            if let Some(rule) = spec.traits.iter().find(|rule| rule.action.changes_activations()) {
-                return invalid(format!(
-                    "trait `{}` has action {}, and another server writes the answers in placement \
-                     Proxy: use {}",
-                    rule.vector,
-                    rule.action.name(),
-                    ActionKind::list(|kind| !kind.changes_activations(), "or")
-                ));
-            }
-            let steers = |rule: &&TraitRule| {
-                rule.requests.is_some_and(|requests| requests.coefficient.is_some())
-            };
-            match spec.traits.iter().find(steers) {
-                Some(rule) => invalid(format!(
-                    "trait `{}` lets callers steer, and another server writes the answers in \
-                     placement Proxy: leave requests.coefficient out",
-                    rule.vector
-                )),
-                None => Ok(()),
-            }
-        }
-        (Placement::Serve, None) => Ok(()),
-    }
 }
 
 /// Resolves one policy: thresholds become raw projections.
@@ -135,6 +99,7 @@ pub fn resolve_policy(
     }
     limits::of_selector(&wire_selector(&spec.selector))?;
     placed(policy)?;
+    fits_engine(policy, model)?;
     if spec.traits.is_empty() {
         return Err(Rejection::new(
             reason::VECTOR_NOT_FOUND,

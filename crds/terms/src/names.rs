@@ -54,7 +54,7 @@ pub const CONFIG_VOLUME: &str = "personaguard-config";
 pub const EXCLUDED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 /// Port of the OpenAI-compatible API: on the pod's loopback in placement Serve, on its address in
-/// placement Proxy.
+/// placements Proxy and Engine.
 pub const API_PORT: u16 = 8790;
 /// Port of `/healthz`, `/readyz` and `/metrics`, on the pod's address.
 pub const ADMIN_PORT: u16 = 8791;
@@ -78,9 +78,30 @@ pub const BASE_URL_ENV: &str = "OPENAI_BASE_URL";
 /// The same, as older clients know it.
 pub const FORMER_BASE_URL_ENV: &str = "OPENAI_API_BASE";
 
-/// Environment variable by which a sidecar in placement Proxy finds the app; the API server sets
-/// it, by the app's port.
+/// Environment variable by which a sidecar in placement Proxy or Engine finds the app; the API
+/// server sets it, by the app's port.
 pub const UPSTREAM_ENV: &str = "PERSONAGUARD_UPSTREAM";
+
+/// Name of the volume that a sidecar in placement Engine shares with the model server.
+pub const ENGINE_VOLUME: &str = "personaguard-engine";
+/// Where that volume is mounted, in both.
+pub const ENGINE_DIR: &str = "/run/personaguard";
+/// In it, the socket on which the sidecar listens for the plugin.
+pub const ENGINE_SOCKET: &str = "/run/personaguard/engine.sock";
+/// In it, the folder into which the sidecar writes the plugin.
+pub const PLUGIN_DIR: &str = "/run/personaguard/plugin";
+/// Environment variable by which a sidecar knows that socket.
+pub const ENGINE_SOCKET_ENV: &str = "PERSONAGUARD_ENGINE_SOCKET";
+/// Environment variable by which a sidecar knows that folder.
+pub const PLUGIN_DIR_ENV: &str = "PERSONAGUARD_PLUGIN_DIR";
+/// Environment variable by which the plugin knows that socket.
+pub const SOCKET_ENV: &str = "PERSONAGUARD_SOCKET";
+/// Environment variable by which Python finds the plugin.
+pub const PYTHON_PATH_ENV: &str = "PYTHONPATH";
+/// Environment variable by which vLLM knows the plugins to load; without it, all that are there.
+pub const VLLM_PLUGINS_ENV: &str = "VLLM_PLUGINS";
+/// Name of the plugin among vLLM's.
+pub const PLUGIN: &str = "personaguard";
 
 /// Where the (namespace, model) ConfigMap is mounted in the sidecar.
 pub const CONFIG_DIR: &str = "/etc/personaguard/config";

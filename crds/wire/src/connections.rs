@@ -11,7 +11,7 @@ pub struct Connections {
     #[serde(default)]
     pub app: u64,
     /// In placement Proxy: to the port that the sidecar stands in front of, by others than the
-    /// sidecar.
+    /// sidecar. In placement Engine also requests that reached the model server past it.
     #[serde(default)]
     pub past_sidecar: u64,
 }

@@ -100,7 +100,8 @@ pub struct ServedModel {
     /// Other names by which they may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// Weight file: absolute, or relative to the config folder.
+    /// Weight file: absolute, or relative to the config folder. Empty where vLLM runs the model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
     /// SHA-256 of the weight file; another file is not served.
     pub sha256: Digest,

@@ -108,10 +108,10 @@ impl Triggers {
         self.queue_scopes_within(namespace);
     }
 
-    /// In placement Proxy a Service may bypass sidecars.
+    /// In front of another server, a Service may bypass sidecars.
     pub(super) fn service_changed(&self, change: Change<ServiceView>) {
         for policy in self.context.stores.policies.within(&change.name.namespace) {
-            if policy.spec.placement == Placement::Proxy {
+            if policy.spec.placement != Placement::Serve {
                 self.queue(Key::Scope(Scope::of_policy(&policy)));
             }
         }

@@ -1,7 +1,7 @@
 //! What the containers of an app say about servers and ports. Pure.
 
 use super::own_server::OwnServer;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod, PodSpec};
 use kube::ResourceExt;
 use personaguard_api::names;
 
@@ -19,6 +19,12 @@ pub(crate) struct AppContainers {
     pub(crate) conflict: Option<(String, u16)>,
     /// A container that ends again and again.
     pub(crate) crashing: Option<String>,
+    /// What keeps containers from being given the plugin.
+    pub(crate) obstacles: Vec<Obstacle>,
+    /// Containers that are not ready.
+    pub(crate) not_ready: Vec<String>,
+    /// Containers that ended as the plugin ends a model server that it cannot guard.
+    pub(crate) ended_by_plugin: Vec<String>,
     /// Ports of all containers.
     pub(crate) ports: Vec<Port>,
 }
@@ -30,6 +36,16 @@ pub(crate) struct Port {
     pub(crate) number: u16,
     pub(crate) name: Option<String>,
 }
+
+/// A container that cannot be given the plugin, and what to do about it, as a clause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    pub(crate) container: String,
+    pub(crate) remedy: String,
+}
+
+/// With which the plugin ends a model server that it cannot guard.
+const REFUSED_BY_PLUGIN: i32 = 78;
 
 impl AppContainers {
     pub(super) fn of(pod: &Pod) -> Self {
@@ -54,6 +70,12 @@ impl AppContainers {
                 .map(name),
             conflict,
             crashing: crashing(pod),
+            obstacles: spec.containers.iter().filter_map(obstacle).collect(),
+            not_ready: statuses(pod).filter(|it| !it.ready).map(|it| it.name.clone()).collect(),
+            ended_by_plugin: statuses(pod)
+                .filter(|it| was_refused(it))
+                .map(|it| it.name.clone())
+                .collect(),
             ports,
         }
     }
@@ -81,9 +103,48 @@ fn ports(container: &Container) -> impl Iterator<Item = Port> {
     })
 }
 
+/// The chart's admission policy leaves pods with such a container alone.
+fn obstacle(container: &Container) -> Option<Obstacle> {
+    let name = &container.name;
+    let folder = format!("{}/", names::ENGINE_DIR);
+    let mut mounts = container.volume_mounts.iter().flatten();
+    let own = mounts.find(|mount| format!("{}/", mount.mount_path).starts_with(&folder));
+    let joined = [names::PYTHON_PATH_ENV, names::VLLM_PLUGINS_ENV];
+    let mut variables = container.env.iter().flatten();
+    let elsewhere = variables
+        .find(|it| joined.contains(&it.name.as_str()) && it.value_from.is_some())
+        .map(|it| &it.name);
+    let remedy = match (own, elsewhere) {
+        (Some(mount), _) => format!(
+            "its container {name} mounts a volume at {}, where the plugin is to be: mount it \
+             elsewhere",
+            mount.mount_path
+        ),
+        (None, Some(variable)) => format!(
+            "its container {name} takes {variable} by valueFrom, to which nothing can be added: \
+             give it as a value"
+        ),
+        (None, None) => return None,
+    };
+    Some(Obstacle { container: name.clone(), remedy })
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| status.container_statuses.iter().flatten())
+}
+
+/// It ended so now, or the last time.
+fn was_refused(status: &ContainerStatus) -> bool {
+    let refused = |state: &ContainerState| {
+        state.terminated.as_ref().is_some_and(|end| end.exit_code == REFUSED_BY_PLUGIN)
+    };
+    let states = [&status.state, &status.last_state];
+    !status.ready && states.into_iter().flatten().any(refused)
+}
+
 fn crashing(pod: &Pod) -> Option<String> {
-    let mut all = pod.status.as_ref()?.container_statuses.iter().flatten();
-    let found = all.find(|status| {
+    let found = statuses(pod).find(|status| {
         let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
         waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff")
     })?;

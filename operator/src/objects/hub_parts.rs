@@ -3,7 +3,7 @@
 
 use crate::objects::pod_parts::{resources, restricted_security_context};
 use crate::settings::Settings;
-use personaguard_api::{HubSource, PersonaModel, Resources, names};
+use personaguard_api::{HubSource, ModelSource, PersonaModel, Resources, names};
 use serde_json::{Value, json};
 
 /// Name of the volume with authorities.
@@ -65,11 +65,12 @@ pub(crate) fn mounts(hub: &HubSource) -> Vec<Value> {
 pub(crate) fn init_containers(
     settings: &Settings,
     model: &PersonaModel,
+    source: &ModelSource,
     weights: &str,
     own: Option<&Resources>,
 ) -> Option<Vec<Value>> {
     let spec = &model.spec;
-    let hub = spec.source.hub.as_ref()?;
+    let hub = source.hub.as_ref()?;
     let mut arguments = vec!["fetch".to_owned(), hub.repo.clone()];
     let mut option = |name: &str, value: &str| arguments.push(format!("--{name}={value}"));
     option("revision", &hub.revision);

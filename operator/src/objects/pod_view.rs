@@ -28,7 +28,7 @@ pub(crate) struct PodView {
     pub(crate) terminating: bool,
     /// Digest of the config for which its mount was last refreshed.
     pub(crate) refreshed_for: Option<String>,
-    /// In placement Proxy: the port of the app behind the sidecar.
+    /// In front of another server: the port of the app behind the sidecar.
     pub(crate) app_port: Option<AppPort>,
     /// Why the API server never injects into it, if it never does.
     pub(crate) exempt: Option<&'static str>,

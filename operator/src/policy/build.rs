@@ -1,5 +1,6 @@
 //! Step 3: the objects of a scope as they should be. Pure.
 
+mod server;
 mod sidecar;
 
 use super::stored::Edition;
@@ -12,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt as _;
 use kube::core::{ObjectMeta, Selector};
 use personaguard_api::{
-    FailurePolicy, Mode, PersonaInjection, PersonaInjectionSpec, PersonaPolicy, label_selector,
-    names,
+    FailurePolicy, Mode, ModelEngine, PersonaInjection, PersonaInjectionSpec, PersonaPolicy,
+    label_selector, names,
 };
 use personaguard_persona::write_vector_bundle;
 use std::collections::BTreeMap;
@@ -195,6 +196,7 @@ fn injection(
         volumes: sidecar::volumes(model).map_err(|error| error.to_string())?,
         env: if port.is_none() { sidecar::app_environment() } else { Vec::new() },
         takeover: port,
+        server: (model.spec.engine == ModelEngine::Vllm).then(server::parts),
     };
     let name = &guard.config.model.name;
     let mut injection = PersonaInjection::new(&names::for_model(name), spec);
@@ -240,5 +242,7 @@ fn metadata(namespace: &str, model: &str) -> ObjectMeta {
     }
 }
 
+#[cfg(test)]
+mod engine_tests;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod bypass;
 mod calibration;
+mod engine;
 mod guarded;
 mod not_started;
 mod observation;

@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use hold::hold;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
-use personaguard_api::{PersonaInjection, PersonaModel, PersonaPolicy, PodState};
+use personaguard_api::{ModelEngine, PersonaInjection, PersonaModel, PersonaPolicy, PodState};
 use personaguard_resolve::{self as resolve, Rejection};
 use personaguard_wire::{GuardConfig, ResolvedPolicy};
 use refused::refused;
@@ -152,6 +152,8 @@ pub(super) fn validate(inputs: &Inputs) -> Validated {
         hold(inputs, &stored, &Rejection::new(reason::UNREADABLE, unreadable))
     } else if inputs.policies.is_empty() && strays.is_empty() {
         (Plan::Withdraw(leftover(inputs, &stored)), BTreeMap::new())
+    } else if let Some(rejection) = another_engine(inputs, &stored) {
+        hold(inputs, &stored, &rejection)
     } else if let Some(model) = &inputs.model {
         let former = former(inputs, model, stored.config());
         let served = resolve::served_model(model);
@@ -198,6 +200,24 @@ pub(super) fn validate(inputs: &Inputs) -> Validated {
         hold(inputs, &stored, &Rejection::new(reason::MODEL_NOT_FOUND, message))
     };
     validated(inputs, &stored, (plan, rejected))
+}
+
+/// The model was deleted and created anew with another engine, while policies are in force by
+/// sidecars that were made for the former one.
+fn another_engine(inputs: &Inputs, stored: &Stored) -> Option<Rejection> {
+    let (model, injection) = (inputs.model.as_ref()?, inputs.injection.as_ref()?);
+    injection.spec.container.as_ref()?;
+    let deleted = inputs.deleted_uids();
+    let policies = &stored.config()?.present.config.policies;
+    let in_force = policies.iter().any(|policy| !deleted.contains(&policy.uid));
+    let of_vllm = model.spec.engine == ModelEngine::Vllm;
+    let message = format!(
+        "PersonaModel `{}` was created anew with another engine, and pods are injected for the \
+         former one: delete the policies that use it in this namespace, and create them again.",
+        inputs.scope.model
+    );
+    (in_force && injection.spec.server.is_some() != of_vllm)
+        .then(|| Rejection::new(reason::PLACEMENT_INVALID, message))
 }
 
 const UNREADABLE_CONFIG: &str = "The config of this model in this namespace was written by another \

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::keys::ObjectName;
 use crate::objects::{JobProgress, same_content};
 use crate::outcome::{Done, ReconcileError};
-use crate::vector::{ArtifactCache, model_not_found};
+use crate::vector::{ArtifactCache, model_not_found, own_weights};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -104,6 +104,10 @@ impl Controller {
         screen: &DatasetScreen,
         model: &PersonaModel,
     ) -> Result<Phase, ReconcileError> {
+        let source = match own_weights(model) {
+            Ok(source) => source,
+            Err(rejection) => return Ok(Phase::Waiting(rejection)),
+        };
         let files = match vectors::files(&self.context, &self.artifacts, screen, model).await? {
             Ok(files) => files,
             Err(rejection) => return Ok(Phase::Waiting(rejection)),
@@ -114,7 +118,8 @@ impl Controller {
         let map = vectors::config_map(screen, files);
         let right = |it: &ConfigMap| same_content(it, &map);
         cluster.apply_or_make_anew(&maps, &map, right).await?;
-        let job = job::screen(&self.context.settings, screen, model).map_err(build_error)?;
+        let job =
+            job::screen(&self.context.settings, screen, model, source).map_err(build_error)?;
         cluster.apply(jobs, &name, &job).await?;
         tracing::info!(
             namespace,

@@ -8,7 +8,7 @@ use crate::objects::pod_parts::{
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_api::{DatasetScreen, PersonaModel, names};
+use personaguard_api::{DatasetScreen, ModelSource, PersonaModel, names};
 use serde_json::{Value, json};
 
 /// How often a failed pod is retried.
@@ -32,10 +32,10 @@ pub(super) fn screen(
     settings: &Settings,
     screen: &DatasetScreen,
     model: &PersonaModel,
+    source: &ModelSource,
 ) -> serde_json::Result<Job> {
     let spec = &screen.spec;
     let vectors = json!({ "name": names::for_screen(&screen.name_any()) });
-    let source = &model.spec.source;
     let mut volumes = vec![
         weights_volume(MODEL, source),
         json!({ "name": VECTORS, "configMap": vectors }),
@@ -48,10 +48,10 @@ pub(super) fn screen(
         { "name": DATA, "mountPath": DATA_DIR }
     ]);
     let resources = resources(&model.spec.runtime, spec.resources.as_ref());
-    let container = container(settings, &screen_arguments(screen, model), &resources, &mounts);
+    let container = container(settings, &screen_arguments(screen, source), &resources, &mounts);
     let mut job =
         job(settings, screen, &names::for_screen(&screen.name_any()), &container, &json!(volumes));
-    let fetch = hub_parts::init_containers(settings, model, MODEL, spec.resources.as_ref());
+    let fetch = hub_parts::init_containers(settings, model, source, MODEL, spec.resources.as_ref());
     job["spec"]["template"]["spec"]["initContainers"] = json!(fetch);
     job["spec"]["completionMode"] = json!("Indexed");
     job["spec"]["completions"] = json!(spec.shards);
@@ -59,11 +59,11 @@ pub(super) fn screen(
     serde_json::from_value(job)
 }
 
-fn screen_arguments(screen: &DatasetScreen, model: &PersonaModel) -> Vec<String> {
+fn screen_arguments(screen: &DatasetScreen, source: &ModelSource) -> Vec<String> {
     let spec = &screen.spec;
     let mut arguments = vec!["screen".to_owned(), format!("{DATA_DIR}/{}", spec.dataset.path)];
     let mut option = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
-    option("model", format!("{}/{}", names::MODEL_DIR, model.spec.source.path()));
+    option("model", format!("{}/{}", names::MODEL_DIR, source.path()));
     for vector in &spec.vectors {
         option("vectors", format!("{VECTORS_DIR}/{vector}.safetensors"));
     }

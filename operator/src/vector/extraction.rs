@@ -3,7 +3,7 @@
 
 use super::job::ExtractionJobs;
 use super::progress::Progress;
-use super::source::extraction_digest;
+use super::source::{extraction_digest, own_weights};
 use crate::context::Context;
 use crate::objects::JobProgress;
 use crate::outcome::ReconcileError;
@@ -66,10 +66,20 @@ pub(super) async fn advance(
     let (name, namespace) = (vector.name_any(), &context.settings.installation.namespace);
     let api: Api<Job> = context.cluster.namespaced(namespace);
     let (generate, merge) = (names::for_extraction(&name), names::for_extraction_merge(&name));
+    let source = match own_weights(model) {
+        Ok(source) => source,
+        Err(rejection) => return Ok(rejection),
+    };
     let digest = extraction_digest(vector, model);
     let shards = vector.spec.extraction.as_ref().map_or(1, |extraction| extraction.shards);
-    let jobs =
-        ExtractionJobs { settings: &context.settings, authorities, vector, model, digest: &digest };
+    let jobs = ExtractionJobs {
+        settings: &context.settings,
+        authorities,
+        vector,
+        model,
+        source,
+        digest: &digest,
+    };
     let build_error = |error: serde_json::Error| ReconcileError::Build(error.to_string());
     let running = (api.get_opt(&generate).await?, api.get_opt(&merge).await?);
     let message = match next_step(running.0.as_ref(), running.1.as_ref(), shards, &digest) {

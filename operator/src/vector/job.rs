@@ -9,7 +9,7 @@ use crate::objects::pod_parts::{
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_api::{Digest, Extraction, PersonaModel, PersonaVector, names};
+use personaguard_api::{Digest, Extraction, ModelSource, PersonaModel, PersonaVector, names};
 use personaguard_persona::TraitSpec;
 use serde_json::{Value, json};
 
@@ -38,6 +38,8 @@ pub(super) struct ExtractionJobs<'a> {
     pub(super) authorities: &'a str,
     pub(super) vector: &'a PersonaVector,
     pub(super) model: &'a PersonaModel,
+    /// Where its weights come from.
+    pub(super) source: &'a ModelSource,
     pub(super) digest: &'a Digest,
 }
 
@@ -86,7 +88,7 @@ impl ExtractionJobs<'_> {
         let (spec, extraction) = (&self.vector.spec, self.extraction());
         let mut arguments = vec!["extract".to_owned()];
         let mut option = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
-        option("model", format!("{}/{}", names::MODEL_DIR, self.model.spec.source.path()));
+        option("model", format!("{}/{}", names::MODEL_DIR, self.source.path()));
         option("trait", spec.trait_name.clone());
         let custom = TraitSpec::builtin(&spec.trait_name).is_err();
         if let Some(description) = spec.description.as_ref().filter(|_| custom) {
@@ -161,7 +163,7 @@ impl ExtractionJobs<'_> {
     fn init_containers(&self) -> Option<Vec<Value>> {
         let extraction = self.extraction();
         let own = extraction.resources.as_ref();
-        hub_parts::init_containers(self.settings, self.model, MODEL, own)
+        hub_parts::init_containers(self.settings, self.model, self.source, MODEL, own)
     }
 
     fn container(&self, arguments: &[String]) -> Value {
@@ -199,9 +201,8 @@ impl ExtractionJobs<'_> {
         let ca = json!({ "name": CA, "downwardAPI": { "items": [{
             "path": names::CA_FILE, "fieldRef": { "fieldPath": authorities }
         }] } });
-        let source = &self.model.spec.source;
-        let mut volumes = vec![weights_volume(MODEL, source), token_volume(TOKEN), ca, work];
-        volumes.extend(source.hub.iter().flat_map(hub_parts::volumes));
+        let mut volumes = vec![weights_volume(MODEL, self.source), token_volume(TOKEN), ca, work];
+        volumes.extend(self.source.hub.iter().flat_map(hub_parts::volumes));
         Value::Array(volumes)
     }
 }

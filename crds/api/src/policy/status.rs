@@ -36,8 +36,8 @@ pub struct PersonaPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vector"]))]
     pub calibrations: Vec<TrafficCalibration>,
-    /// `Accepted`, `Guarded`, `TraitBreached`, `Ready`; in placement `Proxy` also `BypassDetected`,
-    /// with `calibration.from: Traffic` also `Calibrated`.
+    /// `Accepted`, `Guarded`, `TraitBreached`, `BypassDetected`, `Ready`; with `calibration.from:
+    /// Traffic` also `Calibrated`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -48,8 +48,8 @@ conditions! {
     CALIBRATED = "Calibrated" of [PersonaPolicy], healthy "True":
         "With `calibration.from: Traffic`: enough responses were collected to set thresholds by.";
     BYPASS_DETECTED = "BypassDetected" of [PersonaPolicy], healthy "False":
-        "Traffic goes past the sidecar of a selected pod, or can: to the app behind it (placement \
-         Proxy), or to another model server (Serve).";
+        "Traffic goes past the sidecar of a selected pod, or can: to the app behind it (placements \
+         Proxy and Engine), or to another model server (Serve).";
     STEERS = "Steers" of [PersonaVector], healthy "True":
         "On held-out questions, answers move along the trait with every step of the coefficient.";
     DRIFT_DETECTED = "DriftDetected" of [PersonaReport], healthy "False":

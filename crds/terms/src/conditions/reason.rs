@@ -106,8 +106,9 @@ reasons! {
         "An older policy for the same model in this namespace has another placement or port.",
         "Use the same, or another namespace.";
     PLACEMENT_INVALID = "PlacementInvalid" on [ACCEPTED]:
-        "Placement Proxy lacks a port, or has an action that changes activations.",
-        "Give `spec.port`; use the actions that the message names.";
+        "The policy's placement lacks a port or has one too many, does not go with the model's \
+         `engine`, or, in placement Proxy, with an action that changes activations.",
+        "Do what the message says: `spec.port`, another action, or another placement.";
 
     // Whether it is enforced.
     ACKNOWLEDGED = "Acknowledged" on [GUARDED]:
@@ -138,6 +139,10 @@ reasons! {
     PORT_CONFLICT = "PortConflict" on [GUARDED]:
         "The app declares a port that the sidecar listens on.",
         "Give the app another port than 8790 and 8791.";
+    CONTAINER_NOT_JOINED = "ContainerNotJoined" on [GUARDED]:
+        "Placement Engine: a container has a mount of its own where the plugin is to be, or takes \
+         `PYTHONPATH` from elsewhere, so nothing was injected into its pod.",
+        "Do what the message says, then create the pod anew.";
     PODS_WITHOUT_SIDECAR = "PodsWithoutSidecar" on [GUARDED]:
         "Some selected pods have no sidecar: they are older than the policy, exempt, or have \
          another container of its name.",
@@ -254,6 +259,11 @@ reasons! {
         "The vector separates held-out answers no better than vectors made from permuted labels.",
         "Extract it with more rollouts or from a larger model, or set \
          `spec.allowNotDiscriminative: true`.";
+    MODEL_RUN_BY_VLLM = "ModelRunByVllm" on [READY(PersonaVector), COMPLETE]:
+        "The model has engine Vllm, so its weights are where vLLM runs, and no Job of ours has \
+         them.",
+        "Make the vector with `personaguard extract --engine`, and import it (`spec.artifact`); \
+         screen with `personaguard screen --engine`.";
     STEERING_MONOTONIC = "SteeringMonotonic" on [STEERS]:
         "Held-out answers move along the trait with every step of the coefficient.",
         "";
@@ -289,12 +299,18 @@ reasons! {
     MODEL_UNSUPPORTED = "ModelUnsupported" on [READY(PersonaModel)]:
         "The architecture of the model, or one of its settings, is not supported.",
         "See [weights](operations.md#weights).";
-    ENGINE_NOT_CONNECTED = "EngineNotConnected" on [READY(PersonaModel)]:
+    ENGINE_NOT_CONNECTED = "EngineNotConnected" on [GUARDED, READY(PersonaModel)]:
         "Placement Engine: the plugin in the model server has not connected to the sidecar, or has \
          not acknowledged the vectors.",
-        "Start the model server with the plugin and the sidecar's socket; its log says whether the \
-         plugin was loaded.";
-    ENGINE_REFUSES = "EngineRefuses" on [READY(PersonaModel)]:
+        "Wait while the model server loads; then see its log. A script that starts it must pass \
+         `PYTHONPATH`, `PERSONAGUARD_SOCKET` and `VLLM_PLUGINS` on: see \
+         [the plugin](vllm.md#when-the-plugin-does-not-connect).";
+    PLUGIN_REFUSES = "PluginRefuses" on [GUARDED, READY(PersonaPolicy)]:
+        "Placement Engine: the model server ended with exit code 78, by which the plugin refuses \
+         what it cannot guard.",
+        "Its log says in a sentence why: its version, an option such as speculative decoding, or a \
+         model that the plugin does not know.";
+    ENGINE_REFUSES = "EngineRefuses" on [GUARDED, READY(PersonaModel)]:
         "Placement Engine: the plugin in the model server cannot measure what the policies ask \
          for.",
         "Do what the message says: fewer layers or traits, or the plugin's own settings.";

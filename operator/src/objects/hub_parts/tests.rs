@@ -14,7 +14,7 @@ fn hub(fields: &Value) -> HubSource {
 fn model(fields: &Value) -> PersonaModel {
     let mut model = fixtures::model();
     model.spec.source =
-        ModelSource { image: None, persistent_volume_claim: None, hub: Some(hub(fields)) };
+        Some(ModelSource { image: None, persistent_volume_claim: None, hub: Some(hub(fields)) });
     model
 }
 
@@ -56,22 +56,25 @@ fn a_sidecar_is_told_what_to_fetch_and_how_the_hub_is_reached() {
 #[test]
 fn weights_lie_in_the_pods_own_volume_or_in_a_claim() {
     let own = model(&json!({}));
-    let volume = weights_volume("weights", &own.spec.source);
+    let volume = weights_volume("weights", own.spec.source.as_ref().unwrap());
     assert_eq!(volume["emptyDir"]["sizeLimit"], "20Gi");
     let claim = model(&json!({ "claimName": "models" }));
-    let volume = weights_volume("weights", &claim.spec.source);
+    let volume = weights_volume("weights", claim.spec.source.as_ref().unwrap());
     assert_eq!(volume["persistentVolumeClaim"], json!({ "claimName": "models" }));
-    let hub = claim.spec.source.hub.as_ref().unwrap();
+    let hub = claim.spec.source.as_ref().unwrap().hub.as_ref().unwrap();
     assert!(named(&source_environment(hub), "PERSONAGUARD_HUB_MAX_SIZE").is_none());
-    assert_eq!(own.spec.source.path(), "acme--tiny@main/q4/tiny.gguf");
+    assert_eq!(own.spec.source.as_ref().unwrap().path(), "acme--tiny@main/q4/tiny.gguf");
 }
 
 #[test]
 fn a_jobs_pod_fetches_before_it_begins() {
-    let settings = fixtures::settings(&[]);
-    assert_eq!(init_containers(&settings, &fixtures::model(), "model", None), None);
+    let init = |model: &PersonaModel| {
+        let source = model.spec.source.as_ref().unwrap();
+        init_containers(&fixtures::settings(&[]), model, source, "model", None)
+    };
+    assert_eq!(init(&fixtures::model()), None);
     let model = model(&json!({ "tokenSecret": { "name": "personaguard-hub", "key": "token" } }));
-    let containers = init_containers(&settings, &model, "model", None).unwrap();
+    let containers = init(&model).unwrap();
     let container = &containers[0];
     let sha256 = format!("--sha256={}", model.spec.sha256);
     assert_eq!(

@@ -7,7 +7,7 @@ use crate::objects::pod_parts::{
 use crate::settings::Settings;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use kube::ResourceExt;
-use personaguard_api::{HubSource, PersonaModel, names};
+use personaguard_api::{Device, HubSource, ModelEngine, PersonaModel, Runtime, names};
 use personaguard_ops::listen;
 use serde_json::{Value, json};
 
@@ -21,9 +21,11 @@ const POD: &str = "personaguard-pod";
 const TOKEN: &str = "personaguard-token";
 const MODEL: &str = "personaguard-model";
 const SCRATCH: &str = "personaguard-tmp";
+/// Of the volume with the plugin, which is smaller by far.
+const ENGINE_SIZE: &str = "16Mi";
 
-/// The sidecar, for the model of this identity. In placement Proxy it takes over the port of this
-/// name.
+/// The sidecar, for the model of this identity. In front of another server it takes over the port
+/// of this name.
 pub(super) fn container(
     settings: &Settings,
     model: &PersonaModel,
@@ -31,10 +33,12 @@ pub(super) fn container(
     takeover: Option<&str>,
 ) -> serde_json::Result<Container> {
     let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT_NAME });
-    let runtime = &model.spec.runtime;
-    let hub = model.spec.source.hub.as_ref();
-    let startup = if hub.is_some() { FETCH_SECONDS } else { STARTUP_SECONDS };
+    let runtime = runtime(model);
+    let startup = if hub(model).is_some() { FETCH_SECONDS } else { STARTUP_SECONDS };
     let own = runtime.resources.as_ref().or(settings.sidecar_resources.as_ref());
+    // vLLM is started once this one is up, and its plugin is what a sidecar that has no weights
+    // becomes ready by: it must not be waited for.
+    let up = if runs_in_vllm(model) { "/healthz" } else { "/readyz" };
     serde_json::from_value(json!({
         "name": names::CONTAINER,
         "image": settings.sidecar_image,
@@ -42,10 +46,10 @@ pub(super) fn container(
         // A native sidecar: it starts before the app, and ends after it.
         "restartPolicy": "Always",
         "args": ["serve"],
-        "env": environment(settings, hub, identity, takeover.is_some()),
+        "env": environment(settings, model, identity, takeover.is_some()),
         "ports": ports(takeover),
         "startupProbe": {
-            "httpGet": probe("/readyz"),
+            "httpGet": probe(up),
             "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": startup
         },
         "livenessProbe": {
@@ -56,35 +60,52 @@ pub(super) fn container(
             "httpGet": probe("/readyz"),
             "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3
         },
-        "resources": resources(runtime, own),
+        "resources": resources(&runtime, own),
         "securityContext": restricted_security_context(settings.run_as_user.0),
-        "volumeMounts": mounts(hub)
+        "volumeMounts": mounts(model)
     }))
 }
 
-fn mounts(hub: Option<&HubSource>) -> Vec<Value> {
+fn runs_in_vllm(model: &PersonaModel) -> bool {
+    model.spec.engine == ModelEngine::Vllm
+}
+
+fn hub(model: &PersonaModel) -> Option<&HubSource> {
+    model.spec.source.as_ref()?.hub.as_ref()
+}
+
+/// The GPUs of a model that vLLM runs are vLLM's.
+fn runtime(model: &PersonaModel) -> Runtime {
+    let own = model.spec.runtime.clone();
+    if runs_in_vllm(model) { Runtime { device: Device::Cpu, gpus: None, ..own } } else { own }
+}
+
+fn mounts(model: &PersonaModel) -> Vec<Value> {
     let read_only =
         |name: &str, path: &str| json!({ "name": name, "mountPath": path, "readOnly": true });
     let mut mounts = vec![
         read_only(names::CONFIG_VOLUME, names::CONFIG_DIR),
         read_only(POD, names::POD_INFO_DIR),
         read_only(TOKEN, names::TOKEN_DIR),
-        match hub {
+        match hub(model) {
+            _ if runs_in_vllm(model) => {
+                json!({ "name": names::ENGINE_VOLUME, "mountPath": names::ENGINE_DIR })
+            }
             // It writes there what it fetches.
             Some(_) => json!({ "name": MODEL, "mountPath": names::MODEL_DIR }),
             None => read_only(MODEL, names::MODEL_DIR),
         },
         json!({ "name": SCRATCH, "mountPath": "/tmp" }),
     ];
-    mounts.extend(hub.into_iter().flat_map(hub_parts::mounts));
+    mounts.extend(hub(model).into_iter().flat_map(hub_parts::mounts));
     mounts
 }
 
 fn environment(
     settings: &Settings,
-    hub: Option<&HubSource>,
+    model: &PersonaModel,
     identity: &str,
-    proxy: bool,
+    in_front: bool,
 ) -> Vec<Value> {
     let variable = |name: &str, value: &str| json!({ "name": name, "value": value });
     let report_url =
@@ -103,14 +124,18 @@ fn environment(
         variable("PERSONAGUARD_LOG_FILES", "4"),
         variable("PERSONAGUARD_POD_LABELS", &format!("{}/labels", names::POD_INFO_DIR)),
     ];
-    environment.extend(hub.into_iter().flat_map(hub_parts::source_environment));
+    environment.extend(hub(model).into_iter().flat_map(hub_parts::source_environment));
+    if runs_in_vllm(model) {
+        environment.push(variable(names::ENGINE_SOCKET_ENV, names::ENGINE_SOCKET));
+        environment.push(variable(names::PLUGIN_DIR_ENV, names::PLUGIN_DIR));
+    }
     if let Some(endpoint) = &settings.sidecar_otlp_endpoint {
         environment.push(variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint));
     }
     for (name, value) in settings.sidecar_otel() {
         environment.push(variable(name, value));
     }
-    if proxy {
+    if in_front {
         // The API server adds the address of the app, by the pod's own ports.
         environment.push(variable(
             "PERSONAGUARD_LISTEN",
@@ -137,10 +162,15 @@ pub(super) fn volumes(model: &PersonaModel) -> serde_json::Result<Vec<Volume>> {
         json!({ "name": names::CONFIG_VOLUME, "configMap": { "name": config } }),
         json!({ "name": POD, "downwardAPI": { "items": [labels] } }),
         token_volume(TOKEN),
-        weights_volume(MODEL, &model.spec.source),
+        match &model.spec.source {
+            Some(source) => weights_volume(MODEL, source),
+            None => {
+                json!({ "name": names::ENGINE_VOLUME, "emptyDir": { "sizeLimit": ENGINE_SIZE } })
+            }
+        },
         json!({ "name": SCRATCH, "emptyDir": { "sizeLimit": "64Mi" } }),
     ];
-    volumes.extend(model.spec.source.hub.iter().flat_map(hub_parts::volumes));
+    volumes.extend(hub(model).into_iter().flat_map(hub_parts::volumes));
     serde_json::from_value(Value::Array(volumes))
 }
 

@@ -1,6 +1,6 @@
-//! Ways around the sidecar. In placement Proxy it takes over the app's port by name, so traffic to
-//! the port number does not pass it, nor does what another container of the pod passes on. In
-//! placement Serve an app may be told of another server. Pure.
+//! Ways around the sidecar. In front of another server it takes over the app's port by name, so
+//! traffic to the port number does not pass it, nor does what another container of the pod passes
+//! on. In placement Serve an app may be told of another server. Pure.
 
 use super::guarded::SelectedPod;
 use crate::objects::conditions::NewCondition;
@@ -19,7 +19,7 @@ pub(super) fn detect(
 ) -> NewCondition {
     let mut guarded = pods.iter().filter(|selected| selected.pod.sidecar.is_some());
     let found = guarded.find_map(|selected| match placement {
-        Placement::Proxy => past_proxy(selected, services),
+        Placement::Proxy | Placement::Engine => past_proxy(placement, selected, services),
         Placement::Serve => past_server(selected),
     });
     match found {
@@ -31,13 +31,20 @@ pub(super) fn detect(
                 Placement::Proxy => {
                     "No Service, no node port and no connection bypasses the sidecar."
                 }
+                Placement::Engine => {
+                    "No Service, no node port, no connection and no request bypasses the sidecar."
+                }
                 Placement::Serve => "No container uses another model server, as far as it is told.",
             },
         ),
     }
 }
 
-fn past_proxy(selected: &SelectedPod<'_>, services: &[Arc<ServiceView>]) -> Option<Finding> {
+fn past_proxy(
+    placement: Placement,
+    selected: &SelectedPod<'_>,
+    services: &[Arc<ServiceView>],
+) -> Option<Finding> {
     let pod = selected.pod;
     let app = pod.app_port.as_ref()?;
     let leading = || services.iter().filter(|service| service.selects(&pod.labels));
@@ -48,7 +55,7 @@ fn past_proxy(selected: &SelectedPod<'_>, services: &[Arc<ServiceView>]) -> Opti
         .or_else(|| headless().map(|service| by_headless(service, pod, app)))
         .or_else(|| by_host_port(pod, app))
         .or_else(|| leading().find_map(|service| by_front(service, pod, app)))
-        .or_else(|| by_connections(selected, app))
+        .or_else(|| by_connections(placement, selected, app))
 }
 
 fn bypasses(service: &ServiceView, app: &AppPort) -> bool {
@@ -135,12 +142,20 @@ fn undeclared(service: &ServiceView, pod: &PodView, app: &AppPort) -> Option<u16
     })
 }
 
-/// What the sidecar itself saw of its pod's connections.
-fn by_connections(selected: &SelectedPod<'_>, app: &AppPort) -> Option<Finding> {
+/// What the sidecar itself saw of its pod's connections, and what the plugin behind it counted.
+fn by_connections(
+    placement: Placement,
+    selected: &SelectedPod<'_>,
+    app: &AppPort,
+) -> Option<Finding> {
     let connections = selected.report?.connections;
     let count = connections.past_sidecar;
+    let what = match placement {
+        Placement::Engine => "connections, or requests that vLLM answered,",
+        Placement::Proxy | Placement::Serve => "connections",
+    };
     let message = format!(
-        "{count} connections of the last ten minutes reached port {} of pod {} past its sidecar: \
+        "{count} {what} of the last ten minutes reached port {} of pod {} past its sidecar: \
          from another container of the pod, or from a client that uses the pod's address. Let them \
          go to the sidecar's port, and admit no other by a NetworkPolicy.",
         app.number, selected.pod.name

@@ -5,7 +5,7 @@ use crate::objects::PodView;
 use crate::objects::conditions::NewCondition;
 use crate::policy::acknowledgement::acknowledges;
 use personaguard_api::conditions::{condition, reason};
-use personaguard_api::{PodCounts, PodState, names};
+use personaguard_api::{PersonaPolicy, PodCounts, PodState, names};
 use personaguard_resolve::Rejection;
 use personaguard_wire::ResolvedPolicy;
 
@@ -70,11 +70,12 @@ fn enforces(report: &PodCounts, policy: &ResolvedPolicy) -> bool {
     acknowledges(report, policy) && report.state == PodState::Ready && !refuses
 }
 
-/// The condition. `uid` is that of the policy.
+/// The condition. `in_engine` is a problem of the plugin in model servers.
 pub(super) fn guarded(
+    policy: &PersonaPolicy,
     pods: &[SelectedPod<'_>],
-    uid: Option<&str>,
     rejection: Option<&Rejection>,
+    in_engine: Option<(String, String)>,
     not_created: Option<String>,
 ) -> NewCondition {
     if let Some(rejection) = rejection {
@@ -88,7 +89,11 @@ pub(super) fn guarded(
         let message = "No pod of this namespace is selected: create one, or correct spec.selector.";
         return NewCondition::unknown(condition::GUARDED, reason::NO_PODS, message);
     }
-    if let Some((reason, message)) = sidecar_problem(pods, uid).or_else(|| pod_problem(pods)) {
+    let uid = policy.metadata.uid.as_deref();
+    let problem = in_engine
+        .or_else(|| sidecar_problem(pods, uid))
+        .or_else(|| pod_problem(pods, policy.spec.port.as_deref()));
+    if let Some((reason, message)) = problem {
         return NewCondition::unmet(condition::GUARDED, reason, message);
     }
     let overridden = pods.iter().find_map(|selected| overridden(selected.pod)).unwrap_or_default();
@@ -154,9 +159,9 @@ fn sidecar_problem(pods: &[SelectedPod<'_>], uid: Option<&str>) -> Option<(Strin
 }
 
 /// The most serious state of a pod that is not guarded.
-fn pod_problem(pods: &[SelectedPod<'_>]) -> Option<(String, String)> {
+fn pod_problem(pods: &[SelectedPod<'_>], port: Option<&str>) -> Option<(String, String)> {
     let (reason, message) = other_model(pods)
-        .or_else(|| no_sidecar(pods))
+        .or_else(|| no_sidecar(pods, port))
         .or_else(|| port_conflict(pods))
         .or_else(|| unacknowledged(pods))
         .or_else(|| former_weights(pods))?;
@@ -177,12 +182,14 @@ fn other_model(pods: &[SelectedPod<'_>]) -> Option<Problem> {
     Some((reason::MODEL_CONFLICT, message))
 }
 
-fn no_sidecar(pods: &[SelectedPod<'_>]) -> Option<Problem> {
+fn no_sidecar(pods: &[SelectedPod<'_>], port: Option<&str>) -> Option<Problem> {
     let (count, first) = in_state(pods, GuardState::NoSidecar)?;
     let without = || pods.iter().filter(|it| it.state == GuardState::NoSidecar).map(|it| it.pod);
     // Each needs another remedy, so that one does not stand for both.
-    let never: Vec<_> =
-        [without().find_map(exempt), without().find_map(namesake)].into_iter().flatten().collect();
+    let portless = |pod: &PodView| portless(pod, port?);
+    let never =
+        [without().find_map(exempt), without().find_map(namesake), without().find_map(portless)];
+    let never: Vec<_> = never.into_iter().flatten().collect();
     let next = if never.is_empty() {
         "they are older than the policy, so restart their workloads (kubectl rollout restart)"
             .to_owned()
@@ -211,6 +218,18 @@ fn namesake(pod: &PodView) -> Option<String> {
         pod.name,
         names::CONTAINER
     ))
+}
+
+/// A pod in which there is nothing to stand in front of.
+fn portless(pod: &PodView, port: &str) -> Option<String> {
+    let known = pod.app.ports.iter().any(|it| it.name.as_deref() == Some(port));
+    (!known).then(|| {
+        format!(
+            "pod {} has no container port named {port}, by which the sidecar would take over: give \
+             the model server's port that name (ports of its container)",
+            pod.name
+        )
+    })
 }
 
 fn port_conflict(pods: &[SelectedPod<'_>]) -> Option<Problem> {

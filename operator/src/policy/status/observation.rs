@@ -2,6 +2,7 @@
 
 use super::bypass;
 use super::calibration;
+use super::engine;
 use super::guarded::{GuardState, SelectedPod, classify, guarded};
 use crate::fleet::{ActiveBreach, active_breaches, loaded};
 use crate::keys::Kind;
@@ -128,10 +129,10 @@ impl Observation<'_> {
         breaches: &BTreeMap<&str, Vec<ActiveBreach>>,
     ) -> Vec<NewCondition> {
         let accepted = self.accepted();
-        let uid = self.policy.metadata.uid.as_deref();
         let in_force = self.validated.in_force(&self.policy.name_any());
         let not_created = not_created(self.policy, &self.inputs.failed_creations);
-        let guarded = guarded(pods, uid, self.rejection(), not_created);
+        let in_engine = engine::problem(self.policy, pods);
+        let guarded = guarded(self.policy, pods, self.rejection(), in_engine, not_created);
         let guarded = self.unreadable_pod().unwrap_or(guarded);
         let bypass = self.bypass(pods);
         let refused = self.refusal.map(|refusal| {
@@ -161,7 +162,7 @@ impl Observation<'_> {
         let found = bypass::detect(placement, pods, &self.inputs.services);
         match self.inputs.unreadable_services.first() {
             Some(service)
-                if placement == Placement::Proxy && found.status != ConditionStatus::True =>
+                if placement != Placement::Serve && found.status != ConditionStatus::True =>
             {
                 let name = service.metadata.name.as_deref().unwrap_or_default();
                 let message = unreadable::message(Kind::Service, name, service);

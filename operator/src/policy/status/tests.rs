@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixtures::{pod, policy, report};
-use crate::objects::{AppPort, FailedCreation, PodView, ServiceView, SidecarStart};
+use crate::objects::{AppPort, FailedCreation, PodView, Port, ServiceView, SidecarStart};
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -323,4 +323,22 @@ fn issue_15_20_a_policy_without_pods_says_why_there_are_none() {
     assert_condition(&status, "Ready", ("False", "PodsNotCreated"));
     let message = &status.conditions[0].message;
     assert!(message.contains("ReplicaSet chat-5d4f") && message.contains("quota"), "{message}");
+}
+
+#[test]
+fn a_pod_without_the_port_is_told_of_it() {
+    let mut case = Case::new(&[("a", None)]);
+    let policy = Arc::make_mut(&mut case.inputs.policies[0]);
+    (policy.spec.placement, policy.spec.port) = (Placement::Proxy, Some("http".to_owned()));
+    let message = |case: &Case| {
+        let status = case.status();
+        assert_condition(&status, "Guarded", ("False", "PodsWithoutSidecar"));
+        let guarded = status.conditions.iter().find(|it| it.type_ == "Guarded").unwrap();
+        guarded.message.clone()
+    };
+    assert!(message(&case).contains("no container port named http"), "{}", message(&case));
+    let container = "vllm".to_owned();
+    let port = Port { container, number: 8000, name: Some("http".into()) };
+    Arc::make_mut(&mut case.inputs.pods[0]).app.ports.push(port);
+    assert!(message(&case).contains("older than the policy"), "{}", message(&case));
 }

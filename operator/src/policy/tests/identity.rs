@@ -41,7 +41,10 @@ fn item_13_an_edit_of_the_model_is_for_pods_created_after_and_those_that_run_kee
         ("context", |it| it.spec.runtime.context_length = 64),
         ("device", |it| it.spec.runtime.device = Device::Cuda),
         ("threads", |it| it.spec.runtime.threads = Some(3)),
-        ("path", |it| it.spec.source.image.as_mut().unwrap().path = "other.gguf".into()),
+        ("path", |it| {
+            let image = it.spec.source.as_mut().unwrap().image.as_mut();
+            image.unwrap().path = "other.gguf".into();
+        }),
     ];
     for (case, edit) in edits {
         let (mut inputs, identity) = running();

@@ -41,7 +41,7 @@ pub(super) fn resolve_scope(
     reserved: usize,
 ) -> Resolution {
     let vectors = inputs.vector_inputs();
-    let misplaced = misplaced(inputs, previous);
+    let misplaced = misplaced(inputs, model, previous);
     let in_force = |policy: &PersonaPolicy| {
         previous?.in_force(policy.metadata.uid.as_deref().unwrap_or_default())
     };
@@ -118,9 +118,13 @@ fn choose<'a>(
     (choice, rejected)
 }
 
-/// Policies whose placement is another than that of the sidecars that are injected for a policy in
-/// force, or else than that of the oldest policy.
-fn misplaced(inputs: &Inputs, previous: Option<&Edition>) -> BTreeMap<String, Rejection> {
+/// Policies whose placement does not go with the model's engine, or is another than that of the
+/// sidecars that are injected for a policy in force, or else than that of the oldest policy.
+fn misplaced(
+    inputs: &Inputs,
+    model: &PersonaModel,
+    previous: Option<&Edition>,
+) -> BTreeMap<String, Rejection> {
     let in_force = |policy: &PersonaPolicy| {
         let uid = policy.metadata.uid.as_deref().unwrap_or_default();
         previous.is_some_and(|previous| previous.policy(uid).is_some())
@@ -128,21 +132,27 @@ fn misplaced(inputs: &Inputs, previous: Option<&Edition>) -> BTreeMap<String, Re
     let injection =
         inputs.injection.as_ref().filter(|_| inputs.policies.iter().any(|it| in_force(it)));
     let Some(injection) = injection else {
-        return resolve::misplaced(inputs.policies.iter().map(AsRef::as_ref));
+        return resolve::misplaced(model, inputs.policies.iter().map(AsRef::as_ref));
     };
     let port = injection.spec.takeover.as_ref();
-    let placement = if port.is_some() { Placement::Proxy } else { Placement::Serve };
-    let other = inputs
-        .policies
-        .iter()
-        .filter(|policy| (policy.spec.placement, policy.spec.port.as_ref()) != (placement, port));
+    let placement = match (port, &injection.spec.server) {
+        (None, _) => Placement::Serve,
+        (Some(_), None) => Placement::Proxy,
+        (Some(_), Some(_)) => Placement::Engine,
+    };
     let on_port = port.map(|port| format!(" on port `{port}`")).unwrap_or_default();
     let message = format!(
         "policies in force for this model have placement {placement:?}{on_port}, and pods are \
          injected once: use the same, or another namespace"
     );
-    let rejection = || Rejection::new(reason::PLACEMENT_CONFLICT, message.clone());
-    other.map(|policy| (policy.name_any(), rejection())).collect()
+    let rejection = |policy: &PersonaPolicy| {
+        let fits = resolve::fits_engine(policy, model);
+        let same = (policy.spec.placement, policy.spec.port.as_ref()) == (placement, port);
+        let conflict = || Rejection::new(reason::PLACEMENT_CONFLICT, message.clone());
+        fits.err().or_else(|| (!same).then(conflict))
+    };
+    let policies = inputs.policies.iter();
+    policies.filter_map(|policy| Some((policy.name_any(), rejection(policy)?))).collect()
 }
 
 fn vectors_ready(

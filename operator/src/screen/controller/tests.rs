@@ -59,8 +59,11 @@ async fn outcome(owner_of_first: &'static str, owner_of_merge: &'static str) -> 
         };
         Some((200, answer))
     });
-    let context = context(&server);
-    let mut model = crate::fixtures::model();
+    advanced(&server, crate::fixtures::model()).await
+}
+
+async fn advanced(server: &FakeApi, mut model: PersonaModel) -> Phase {
+    let context = context(server);
     model.metadata.resource_version = Some("7".to_owned());
     context.stores.models.upsert_written(model, Some);
     let client = context.cluster.client.clone();
@@ -79,6 +82,24 @@ async fn issue_15_19_a_job_that_only_has_the_name_is_not_the_screening() {
             "{foreign:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_model_of_vllms_has_no_weights_to_screen_with_and_no_job_is_made() {
+    let server = FakeApi::start(|asked: &Asked| {
+        assert_eq!(asked.method, "GET", "{asked:?}");
+        let status = json!({
+            "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "NotFound",
+            "code": 404, "message": "not found"
+        });
+        Some((404, status))
+    });
+    let mut model = crate::fixtures::model();
+    (model.spec.engine, model.spec.source) = (personaguard_api::ModelEngine::Vllm, None);
+    let phase = advanced(&server, model).await;
+    let Phase::Waiting(rejection) = &phase else { panic!("{phase:?}") };
+    assert_eq!(rejection.reason, reason::MODEL_RUN_BY_VLLM);
+    assert!(rejection.message.contains("screen --engine"), "{}", rejection.message);
 }
 
 #[test]

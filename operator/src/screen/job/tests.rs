@@ -13,10 +13,15 @@ fn three_shards() -> DatasetScreen {
     .unwrap()
 }
 
+fn job_of(asked: &DatasetScreen) -> serde_json::Result<Job> {
+    let (settings, model) = (fixtures::settings(&[]), fixtures::model());
+    screen(&settings, asked, &model, model.spec.source.as_ref().unwrap())
+}
+
 #[test]
 fn each_pod_screens_its_part_and_a_second_job_ranks_all_parts() {
     let settings = fixtures::settings(&[]);
-    let first = screen(&settings, &three_shards(), &fixtures::model()).unwrap();
+    let first = job_of(&three_shards()).unwrap();
     assert_eq!(first.metadata.owner_references.as_ref().unwrap()[0].uid, "u1");
     let spec = first.spec.unwrap();
     assert_eq!((spec.completions, spec.completion_mode.as_deref()), (Some(3), Some("Indexed")));
@@ -36,14 +41,12 @@ fn each_pod_screens_its_part_and_a_second_job_ranks_all_parts() {
     }
     let mut plain = three_shards();
     plain.spec.contrast = false;
-    let plain =
-        screen(&settings, &plain, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
+    let plain = job_of(&plain).unwrap().spec.unwrap().template.spec.unwrap();
     assert!(!plain.containers[0].args.clone().unwrap().contains(&"--contrast".to_owned()));
     assert!(!arguments.iter().any(|argument| argument.contains("skip")));
     let mut lax = three_shards();
     lax.spec.skip_invalid = true;
-    let lax =
-        screen(&settings, &lax, &fixtures::model()).unwrap().spec.unwrap().template.spec.unwrap();
+    let lax = job_of(&lax).unwrap().spec.unwrap().template.spec.unwrap();
     for argument in ["--skip-invalid", "--skipped-to=/dev/termination-log"] {
         assert!(lax.containers[0].args.clone().unwrap().contains(&argument.to_owned()));
     }

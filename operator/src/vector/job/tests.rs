@@ -17,6 +17,7 @@ fn with<T>(vector: &PersonaVector, make: impl FnOnce(ExtractionJobs<'_>) -> T) -
         authorities: "PEM",
         vector,
         model: &model,
+        source: model.spec.source.as_ref().unwrap(),
         digest: &digest,
     })
 }

@@ -53,7 +53,13 @@ pub(super) fn load(folder: &Path) -> Result<Config, ConfigError> {
 
 /// The weight file in the folder with the file name of the model's source; else what to do.
 fn weight_file(folder: &Path, model: &PersonaModel) -> Result<PathBuf, String> {
-    let source = &model.spec.source;
+    let Some(source) = &model.spec.source else {
+        let name = model.metadata.name.as_deref().unwrap_or_default();
+        return Err(format!(
+            "PersonaModel {name} has engine Vllm, and vLLM has its weights: start in front of vLLM \
+             (--upstream URL --engine-socket FILE)"
+        ));
+    };
     let path = source.path();
     let beside = Path::new(&path).file_name().map(|name| folder.join(name));
     beside.filter(|file| file.exists()).ok_or_else(|| {

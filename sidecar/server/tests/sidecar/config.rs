@@ -225,6 +225,29 @@ async fn manifests_say_what_is_wrong_with_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_manifests_of_placement_engine_are_those_for_kubectl() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let source =
+        Source { folder: folder.path().to_owned(), model_file: None, labels: None, identity: None };
+    manifests(folder.path(), "-1").await;
+    let file = folder.path().join("policy.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let own = "source: {image: {reference: localhost/model:1, path: model.gguf}}";
+    assert!(text.contains(own));
+    let vllm = text.replace(own, "engine: Vllm");
+    std::fs::write(&file, &vllm).unwrap();
+    let error = load(&source).unwrap_err().to_string();
+    assert!(error.contains("use placement Engine"), "{error}");
+    let placed = vllm.replace("  traits:", "  placement: Engine\n  port: http\n  traits:");
+    std::fs::write(&file, placed).unwrap();
+    let config = load(&source).unwrap();
+    assert_eq!((config.guard.policies.len(), config.vectors.len()), (1, 1));
+    // There are no weights to serve alone.
+    let todo = config.model_file.unwrap_err();
+    assert!(todo.contains("--engine-socket"), "{todo}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn item_13_another_identity_of_the_model_does_not_take_a_running_sidecar_down() {
     let rig = Rig::ready(vec![policy(Action::Block, Some(-1e6))]).await;
     let serves = async || {

@@ -8,5 +8,6 @@
 mod closed;
 mod cluster;
 mod endpoint_key;
+mod engine;
 mod injection;
 mod owned;

@@ -110,6 +110,22 @@ fn issue_15_20_connections_past_the_sidecar_are_a_way_past() {
     assert_eq!(of(&report), reason::CONNECTIONS_BYPASS_SIDECAR);
 }
 
+/// The sidecar counts what the plugin tells it of among its connections.
+#[test]
+fn requests_that_vllm_answered_past_the_sidecar_are_a_way_past() {
+    let pod = pod(plain());
+    let mut report = report("chat-1", &[]);
+    let of = |report: &PodCounts| found(Placement::Engine, &pod, Some(report), &[]);
+    assert_eq!(of(&report).reason, reason::NO_BYPASS);
+    report.connections.past_sidecar = 3;
+    let bypass = of(&report);
+    assert_eq!(bypass.reason, reason::CONNECTIONS_BYPASS_SIDECAR);
+    assert!(bypass.message.contains("requests that vLLM answered"), "{}", bypass.message);
+    let service = service("chat", &[8000], &[]);
+    let found = found(Placement::Engine, &pod, None, &[service]);
+    assert_eq!(found.reason, reason::SERVICE_BYPASSES_SIDECAR);
+}
+
 #[test]
 fn issue_15_20_an_app_that_never_meets_its_sidecar_is_a_condition() {
     let serve =
