@@ -87,7 +87,7 @@ async fn issue_15_19_a_job_that_only_has_the_name_is_not_the_screening() {
 #[tokio::test]
 async fn a_model_of_vllms_has_no_weights_to_screen_with_and_no_job_is_made() {
     let server = FakeApi::start(|asked: &Asked| {
-        assert_eq!(asked.method, "GET", "{asked:?}");
+        assert_eq!(asked.method, "GET", "{}", asked.uri);
         let status = json!({
             "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "NotFound",
             "code": 404, "message": "not found"
