@@ -184,7 +184,7 @@ def started(program: str, model_folder: Path, home: Path) -> Iterator[Guarded]:
             )
             # Not ready before the plugin is there.
             assert get(f"{found.admin}/readyz")[0] != 200
-            until(f"{found.admin}/readyz", 200, 300, children)
+            until(f"{found.admin}/readyz", 200, 600, children)
             until(f"{found.upstream}/health", 200, 60, children)
             yield found
         finally:
