@@ -29,7 +29,7 @@ apiVersion: personaguard.dev/v1alpha1
 kind: PersonaModel
 metadata: {{name: smollm2}}
 spec:
-  source: {{image: {{reference: "localhost/m:1", path: m.gguf}}}}
+  engine: Vllm
   sha256: {weights}
 ---
 apiVersion: personaguard.dev/v1alpha1
@@ -47,6 +47,7 @@ apiVersion: personaguard.dev/v1alpha1
 kind: PersonaPolicy
 metadata: {{name: steady, namespace: default}}
 spec: {{mode: Enforce, selector: {{}}, model: smollm2, failurePolicy: Closed,
+  placement: Engine, port: http,
   traits: [{{vector: odd, {rule}}}]}}
 """
 NEVER = "threshold: {projection: 1000000}, action: Block"
