@@ -248,7 +248,9 @@ async fn metrics_say_which_plugin_is_there() {
     front.until_metric(&series("V2", "bfloat16"), 1.0).await;
     let lines = all().lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
     assert_eq!(lines, 1, "the former one is no more");
-    personaguard_strict_scrape::parse(&all()).unwrap();
+    let scraped = front.rig.http.get(format!("{}/metrics", front.rig.url)).send().await.unwrap();
+    let samples = personaguard_strict_scrape::parse(&scraped.text().await.unwrap()).unwrap();
+    assert!(samples.iter().any(|sample| sample.name == name));
 }
 
 #[tokio::test(flavor = "multi_thread")]
