@@ -14,7 +14,7 @@ import pytest
 from guarded import PROGRAM, get, port
 from safetensors import safe_open
 
-SMALL = ["--trait", "evil", "--tokens", "12", "--questions", "3", "--pairs", "1", "--draws", "100"]
+SMALL = ["--trait", "evil", "--tokens", "12", "--questions", "4", "--pairs", "2", "--draws", "100"]
 SMALL += ["--held-out-pairs", "1", "--layer-step", "15", "--steering-questions", "2"]
 SMALL += ["--benign", "3", "--temperature", "1"]
 

@@ -18,6 +18,12 @@ from personaguard_vllm.steps import Scheduled
 HIDDEN = 3
 
 
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests come in through this process, in which other tests' engines sum no states."""
+    monkeypatch.setenv("PERSONAGUARD_STATES", "1")
+
+
 @pytest.fixture
 def buffers() -> StateBuffers:
     return states.make(2, HIDDEN, 16, torch.device("cpu"))
