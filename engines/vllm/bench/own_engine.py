@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-LAYER, HIDDEN = 21, 576
+HIDDEN = 576
+# What is steered at the first shows in the second: a layer is read before it is changed.
+LAYERS = {"odd": 21, "seen": 25}
 # On a device weights are BF16.
 TOLERANCE = 2e-2
 _PROMPTS = (
@@ -43,7 +45,18 @@ spec:
   trait: odd
   model: smollm2
   artifact: {{configMap: {{name: v, key: odd.safetensors}}}}
-  sha256: {vector}
+  sha256: {odd}
+  allowNotDiscriminative: true
+  allowNotSteering: true
+---
+apiVersion: personaguard.dev/v1alpha1
+kind: PersonaVector
+metadata: {{name: seen}}
+spec:
+  trait: seen
+  model: smollm2
+  artifact: {{configMap: {{name: v, key: seen.safetensors}}}}
+  sha256: {seen}
   allowNotDiscriminative: true
   allowNotSteering: true
 ---
@@ -52,7 +65,8 @@ kind: PersonaPolicy
 metadata: {{name: steady, namespace: default}}
 spec: {{mode: Enforce, selector: {{}}, model: smollm2, failurePolicy: Closed,
   traits: [{{vector: odd, threshold: {{projection: 1000000}}, action: Steer,
-             steer: {{coefficient: {coefficient}}}}}]}}
+             steer: {{coefficient: {coefficient}}}}},
+           {{vector: seen, threshold: {{projection: 1000000}}, action: Alert}}]}}
 """
 
 
@@ -79,7 +93,7 @@ def difference(program: Path, weights: Path, device: str) -> dict[str, float]:
 
 
 def _projections(program: Path, weights: Path, device: str, coefficient: float) -> list[float]:
-    """At each prompt's end, and at the answer's first token but one, which steering has changed."""
+    """At both layers, at each prompt's end and over the first tokens of the answer."""
     with (
         tempfile.TemporaryDirectory() as folder,
         _serve(program, weights, Path(folder), device, coefficient) as url,
@@ -93,8 +107,8 @@ def _projections(program: Path, weights: Path, device: str, coefficient: float) 
                 "max_tokens": 2,
                 "personaguard": {"scores": True},
             }
-            [score] = _ask(url, body)["personaguard"]["scores"]
-            found += [float(score["prompt_last"]), float(score["response_avg"])]
+            for score in _ask(url, body)["personaguard"]["scores"]:
+                found += [float(score["prompt_last"]), float(score["response_avg"])]
     return found
 
 
@@ -104,12 +118,14 @@ def _serve(
 ) -> Iterator[str]:
     config = folder / "config"
     config.mkdir()
-    _write_vector(folder / "row.safetensors")
-    vector = config / "odd.safetensors"
-    made = [str(program), "vector", "import", str(folder / "row.safetensors")]
-    made += ["--model", str(weights), "--trait", "odd", "--layer", str(LAYER), "--out", str(vector)]
-    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
-    values = {"weights": _digest(weights), "vector": _digest(vector)}
+    values = {"weights": _digest(weights)}
+    for name, layer in LAYERS.items():
+        _write_vector(folder / f"{name}.safetensors", name)
+        vector = config / f"{name}.safetensors"
+        made = [str(program), "vector", "import", str(folder / f"{name}.safetensors")]
+        made += ["--model", str(weights), "--trait", name, "--layer", str(layer)]
+        subprocess.run([*made, "--out", str(vector)], check=True, stdout=subprocess.DEVNULL)
+        values[name] = _digest(vector)
     text = _MANIFESTS.format(device=device, coefficient=coefficient, **values)
     (config / "policy.yaml").write_text(text)
     api, admin = _port(), _port()
@@ -125,12 +141,12 @@ def _serve(
             server.wait(timeout=30)
 
 
-def _write_vector(path: Path) -> None:
+def _write_vector(path: Path, name: str) -> None:
     """One row, as safetensors has it."""
     row = [80 * math.cos(0.7 * index) / math.sqrt(HIDDEN / 2) for index in range(HIDDEN)]
     content = struct.pack(f"<{HIDDEN}f", *row)
     entry = {"dtype": "F32", "shape": [HIDDEN], "data_offsets": [0, len(content)]}
-    head = json.dumps({"odd": entry}).encode()
+    head = json.dumps({name: entry}).encode()
     path.write_bytes(struct.pack("<Q", len(head)) + head + content)
 
 
