@@ -108,7 +108,9 @@ impl Kube {
     ) -> Result<()> {
         progress.step("installing the charts personaguard-crds and personaguard by Helm");
         let upgrade = ["upgrade", "--install", "--namespace", SYSTEM, "--create-namespace"];
-        run(self.helm().args(upgrade).args(["personaguard-crds", "charts/personaguard-crds"]))?;
+        // The other chart is refused until the API server serves the kinds.
+        let kinds = ["personaguard-crds", "charts/personaguard-crds", "--wait"];
+        run(self.helm().args(upgrade).args(kinds))?;
         let mut values = vec![
             format!("image.repository={registry}/personaguard-operator"),
             "image.tag=dev".into(),
