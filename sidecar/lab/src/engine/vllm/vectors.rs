@@ -5,7 +5,7 @@ use personaguard_engine_link::{EngineLink, Hello, MAX_SLOTS, VectorSet};
 use personaguard_terms::Layer;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
 
 /// Longest wait until the plugin has taken vectors.
 const LOADING: Duration = Duration::from_secs(60);
@@ -20,6 +20,10 @@ pub(super) struct Vectors {
     slots: usize,
     /// Held for reading by each request that steers: a set goes when nobody needs it any more.
     loaded: RwLock<VectorSet>,
+    /// Held by the one that takes a set in place of another.
+    loading: tokio::sync::Mutex<()>,
+    /// Says so to the others, of whom many wait for vectors of the same set.
+    changed: watch::Sender<()>,
     waiting: Mutex<Vec<Wanted>>,
 }
 
@@ -46,6 +50,8 @@ impl Vectors {
             hidden: hello.hidden,
             slots: hello.slots.clamp(1, MAX_SLOTS),
             loaded: RwLock::new(VectorSet::new(hello.hidden, std::iter::empty())),
+            loading: tokio::sync::Mutex::default(),
+            changed: watch::Sender::default(),
             waiting: Mutex::default(),
         }
     }
@@ -62,15 +68,31 @@ impl Vectors {
         }
         let wanted: Wanted = (layer, values.into());
         self.waiting().push(wanted.clone());
-        let mut loaded = self.loaded.write().await;
-        if loaded.slot_of(layer, values).is_none() {
+        loop {
+            let mut changed = self.changed.subscribe();
+            if let Some(held) = Self::held(self.loaded.read().await, layer, values) {
+                return Ok(held);
+            }
+            let Ok(loading) = self.loading.try_lock() else {
+                // The sender lives as long as this.
+                let _ = changed.changed().await;
+                continue;
+            };
+            let mut loaded = self.loaded.write().await;
             let set = self.next(&wanted);
-            self.load(&set).await?;
-            *loaded = set;
-        }
-        match Self::held(RwLockWriteGuard::downgrade(loaded), layer, values) {
-            Some(held) => Ok(held),
-            None => bail!("a vector is not in the set that was made of it"),
+            let result = self.load(&set).await;
+            if result.is_ok() {
+                *loaded = set;
+            }
+            let loaded = RwLockWriteGuard::downgrade(loaded);
+            // First: whoever wakes up and needs yet another set takes its turn.
+            drop(loading);
+            self.changed.send_replace(());
+            result?;
+            match Self::held(loaded, layer, values) {
+                Some(held) => return Ok(held),
+                None => bail!("a vector is not in the set that was made of it"),
+            }
         }
     }
 
