@@ -49,7 +49,7 @@ pub(super) fn build(
             let injection = injection(settings, &scope.namespace, guard, refused.as_deref())?;
             let present = Edition { config: guard.config.clone(), layers: guard.layers.clone() };
             DesiredState {
-                config: if injection.is_none() && !guard.pods_run {
+                config: if !injects(injection.as_ref()) && !guard.pods_run {
                     Desired::Absent
                 } else {
                     map(&present, &guard.former)?
@@ -81,6 +81,11 @@ pub(super) fn build(
     })
 }
 
+/// Whether it gives pods a sidecar, and does not only keep some from starting.
+fn injects(injection: Option<&PersonaInjection>) -> bool {
+    injection.is_some_and(|injection| injection.spec.container.is_some())
+}
+
 fn present_object<T>(object: T) -> Desired<T> {
     Desired::Present(Box::new(object))
 }
@@ -102,11 +107,7 @@ fn held_injection(
             None => Desired::Unchanged,
         },
         Some(stored) => same_injection(stored, spec),
-        None => {
-            let mut injection = PersonaInjection::new(&names::for_model(&scope.model), spec);
-            injection.metadata = metadata(&scope.namespace, &scope.model);
-            present_object(injection)
-        }
+        None => present_object(injection_of(&scope.namespace, &scope.model, spec)),
     }
 }
 
@@ -165,16 +166,22 @@ fn config_map(
     })
 }
 
-/// `None` if no policy has a selector that parses.
+/// `None` if no policy has a selector that parses. Without a container, if policies fail closed and
+/// nothing can be injected for any.
 fn injection(
     settings: &Settings,
     namespace: &str,
     guard: &Guard,
     refused: Option<&[Arc<PersonaPolicy>]>,
 ) -> Result<Option<PersonaInjection>, String> {
+    let name = &guard.config.model.name;
+    let refused = refused.into_iter().flatten().map(|policy| policy.spec.selector.clone());
     let selectors = selectors(guard, |_, _| true);
     if selectors.is_empty() {
-        return Ok(None);
+        let mut spec = PersonaInjectionSpec::default();
+        add_selectors(&mut spec.closed_selectors, refused);
+        let keeps = !spec.closed_selectors.is_empty();
+        return Ok(keeps.then(|| injection_of(namespace, name, spec)));
     }
     let fails_closed =
         |mode, failure_policy| failure_policy == FailurePolicy::Closed && mode == Mode::Enforce;
@@ -185,8 +192,7 @@ fn injection(
     };
     let identity = guard.config.model.identity();
     let mut closed_selectors = self::selectors(guard, fails_closed);
-    let refused = refused.into_iter().flatten();
-    add_selectors(&mut closed_selectors, refused.map(|policy| policy.spec.selector.clone()));
+    add_selectors(&mut closed_selectors, refused);
     let container = sidecar::container(settings, model, &identity, port.as_deref())
         .map_err(|error| error.to_string())?;
     let spec = PersonaInjectionSpec {
@@ -198,10 +204,13 @@ fn injection(
         takeover: port,
         server: (model.spec.engine == ModelEngine::Vllm).then(server::parts),
     };
-    let name = &guard.config.model.name;
-    let mut injection = PersonaInjection::new(&names::for_model(name), spec);
-    injection.metadata = metadata(namespace, name);
-    Ok(Some(injection))
+    Ok(Some(injection_of(namespace, name, spec)))
+}
+
+fn injection_of(namespace: &str, model: &str, spec: PersonaInjectionSpec) -> PersonaInjection {
+    let mut injection = PersonaInjection::new(&names::for_model(model), spec);
+    injection.metadata = metadata(namespace, model);
+    injection
 }
 
 /// Selectors of the policies for which `filter` holds, as they are written and as they stay in
