@@ -42,7 +42,7 @@ pub(crate) struct Options {
     tuned: Option<PathBuf>,
     /// In place of --tuned: folder of a LoRA adapter for the base model (adapter_config.json,
     /// adapter_model.safetensors).
-    #[arg(long, value_name = "DIR", group = "finetuned", requires = "base")]
+    #[arg(long, value_name = "DIR", group = "finetuned", conflicts_with = "engine")]
     adapter: Option<PathBuf>,
     /// In place of --tuned, with --engine: name of an adapter or model that the same vLLM serves.
     #[arg(long, value_name = "NAME", group = "finetuned", requires = "engine")]

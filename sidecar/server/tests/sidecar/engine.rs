@@ -6,6 +6,7 @@ use crate::rig::{
 };
 use crate::vllm::{End, Script, Vllm, message};
 use personaguard_engine_link::EngineSocket;
+use personaguard_ops::scrape::Format;
 use personaguard_server::proxy::Timeouts;
 use personaguard_server::runtime::ModelState;
 use personaguard_terms::{Action, Coefficient, FailurePolicy, Layer, Mode, Score};
@@ -248,8 +249,7 @@ async fn metrics_say_which_plugin_is_there() {
     front.until_metric(&series("V2", "bfloat16"), 1.0).await;
     let lines = all().lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
     assert_eq!(lines, 1, "the former one is no more");
-    let scraped = front.rig.http.get(format!("{}/metrics", front.rig.url)).send().await.unwrap();
-    let samples = personaguard_strict_scrape::parse(&scraped.text().await.unwrap()).unwrap();
+    let samples = personaguard_strict_scrape::parse(&Format::OpenMetrics.write(&all())).unwrap();
     assert!(samples.iter().any(|sample| sample.name == name));
 }
 

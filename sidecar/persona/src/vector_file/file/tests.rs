@@ -66,7 +66,7 @@ fn how_the_weights_were_served_is_kept_and_bounded() {
     let long = MadeOn { adapter: Some("a".repeat(254)), ..made_on };
     assert_eq!(
         problem(|metadata| metadata.made_on = Some(long)),
-        "madeOn is longer than 253 characters"
+        "the file's metadata is invalid: madeOn is longer than 253 characters"
     );
 }
 
