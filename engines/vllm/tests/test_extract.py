@@ -91,7 +91,7 @@ def made(serving: Serving) -> Iterator[tuple[Path, Path]]:
     """The vector of our own engine, and that of the plugin's states, from the same answers."""
     home = serving.home
     part, own, other = home / "own.part", home / "own.safetensors", home / "evil.safetensors"
-    weights = ["--model", str(serving.model), *SMALL]
+    weights = ["--model", str(serving.model), "--threads", "1", *SMALL]
     serving.run("extract", *weights, "--shard", "0/1", "--out", str(part))
     serving.run("extract", *weights, "--parts", str(part), "--out", str(own))
     # The journal of a run that was interrupted after its last answer: no answer is generated anew.
@@ -137,7 +137,7 @@ def test_calibrate_screen_and_verify_ask_vllm(serving: Serving, made: tuple[Path
         for a, text in enumerate(asked)
     ]
     data.write_text("".join(json.dumps({"messages": each}) + "\n" for each in turns))
-    own = ["--model", str(serving.model)]
+    own = ["--model", str(serving.model), "--threads", "1"]
     found = []
     for name, engine in (("own", own), ("vllm", serving.engine())):
         out = home / name
