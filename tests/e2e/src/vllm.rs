@@ -69,9 +69,7 @@ impl Vllm {
         if !interpreter.starts_with("/usr") {
             folders.push(interpreter);
         }
-        let volume = |(number, folder): (usize, &&Path)| {
-            json!({ "name": format!("host-{number}"), "hostPath": { "path": folder } })
-        };
+        let volume = |(number, folder): (usize, &&Path)| json!({ "name": format!("host-{number}"), "hostPath": { "path": folder } });
         let mount = |(number, folder): (usize, &&Path)| {
             json!({
                 "name": format!("host-{number}"), "mountPath": folder, "readOnly": true
