@@ -69,14 +69,8 @@ impl Vllm {
         if !interpreter.starts_with("/usr") {
             folders.push(interpreter);
         }
-        let volume = |(number, folder): (usize, &&Path)| json!({ "name": format!("host-{number}"), "hostPath": { "path": folder } });
-        let mount = |(number, folder): (usize, &&Path)| {
-            json!({
-                "name": format!("host-{number}"), "mountPath": folder, "readOnly": true
-            })
-        };
-        let mut volumes: Vec<_> = folders.iter().enumerate().map(volume).collect();
-        let mut mounts: Vec<_> = folders.iter().enumerate().map(mount).collect();
+        let mut volumes: Vec<_> = folders.iter().enumerate().map(host_volume).collect();
+        let mut mounts: Vec<_> = folders.iter().enumerate().map(host_mount).collect();
         volumes.push(json!({ "name": "shm", "emptyDir": { "medium": "Memory" } }));
         mounts.push(json!({ "name": "shm", "mountPath": "/dev/shm" }));
         let variables = [
@@ -145,4 +139,12 @@ pub async fn log(pods: &Api<Pod>, pod: &Pod, container: &str) -> String {
         }
     }
     all
+}
+
+fn host_volume((number, folder): (usize, &&Path)) -> Value {
+    json!({ "name": format!("host-{number}"), "hostPath": { "path": folder } })
+}
+
+fn host_mount((number, folder): (usize, &&Path)) -> Value {
+    json!({ "name": format!("host-{number}"), "mountPath": folder, "readOnly": true })
 }
