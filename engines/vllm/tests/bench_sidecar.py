@@ -20,6 +20,9 @@ from guarded import ASKED, PROGRAM, started
 from smollm2 import convert
 
 TOKENS = 64
+# Nothing is held back: under Block, the first tokens wait for as many as the policy's evidence
+# wants, whatever scores them.
+WATCHED = "threshold: {projection: 1000000}, action: Alert"
 
 
 def stream(url: str) -> list[float]:
@@ -70,6 +73,7 @@ def main() -> None:
         model = Path(given) if given else home / "smollm2"
         convert(Path(os.environ["PERSONAGUARD_TEST_MODEL"]), model)
         with started(os.environ[PROGRAM], model, home) as found:
+            found.apply(WATCHED)
             first: list[tuple[float, float]] = []
             next_: list[tuple[float, float]] = []
             for number in range(count + 2):
