@@ -78,6 +78,15 @@ class Guarded:
         return int(line.split()[1]) * 1024
 
 
+def server_command(model: Path, at: int, *, length: int, requests: int) -> list[str]:
+    """The command of the stock server, for conversations of that length and so many at a time."""
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", str(model), "--served-model-name", "smollm2"]
+    command += ["--host", "127.0.0.1", "--port", str(at), "--dtype", "float32"]
+    command += ["--enforce-eager", "--max-model-len", str(length), "--max-num-seqs", str(requests)]
+    return command
+
+
 def port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -162,10 +171,7 @@ def started(program: str, model_folder: Path, home: Path) -> Iterator[Guarded]:
     sidecar += ["--engine-socket", str(link), "--plugin-dir", str(home / "plugin")]
     sidecar += ["--listen", f"127.0.0.1:{api}"]
     sidecar += ["--admin-listen", f"127.0.0.1:{admin}", "--log-format", "text"]
-    server = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    server += ["--model", str(model_folder), "--served-model-name", "smollm2"]
-    server += ["--host", "127.0.0.1", "--port", str(upstream), "--dtype", "float32"]
-    server += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "8"]
+    server = server_command(model_folder, upstream, length=512, requests=8)
     environment = os.environ | {
         "PERSONAGUARD_SOCKET": str(link),
         # In place of the wheel: as in a pod, whose model server's image has none.

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from guarded import PROGRAM, get, port
+from guarded import PROGRAM, get, port, server_command
 from safetensors import safe_open
 
 SMALL = ["--trait", "evil", "--tokens", "12", "--questions", "4", "--pairs", "2", "--draws", "100"]
@@ -49,10 +48,7 @@ def serving(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         pytest.skip(f"{PROGRAM} does not name the sidecar's program; cargo xtask test does")
     home, at = tmp_path_factory.mktemp("extract"), port()
     path = home / "engine.sock"
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", str(model_folder), "--served-model-name", "smollm2"]
-    command += ["--host", "127.0.0.1", "--port", str(at), "--dtype", "float32"]
-    command += ["--enforce-eager", "--max-model-len", "1024", "--max-num-seqs", "16"]
+    command = server_command(model_folder, at, length=1024, requests=16)
     environment = os.environ | {
         "PERSONAGUARD_SOCKET": str(path),
         "PERSONAGUARD_STATES": "1",
