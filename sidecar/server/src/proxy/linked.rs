@@ -81,8 +81,7 @@ pub(super) async fn answer(
     let measured = MeasuredRequest::new(&linked.link, linked.vectors.number);
     // Without vectors nothing is measured, and the plugin knows of no set.
     let plan = (!linked.vectors.slots.is_empty()).then(|| {
-        let set = linked.vectors.number.to_string();
-        let set = Some(set);
+        let set = Some(linked.vectors.number.to_string());
         let plan =
             RequestPlan { id: measured.id(), set, changes: &changes, prompt: None, states: false };
         plan.text()
