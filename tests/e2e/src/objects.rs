@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// A Deployment of one pod with these labels.
-fn deployment(
+pub(crate) fn deployment(
     namespace: &str,
     name: &str,
     labels: &Value,

@@ -2,6 +2,7 @@
 //! holds nothing of it: environment and model are folders of the node.
 
 use crate::environment;
+use crate::objects::deployment;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -103,22 +104,7 @@ impl Vllm {
             "volumeMounts": mounts
         });
         let labels = json!({ "app": name });
-        Ok(json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": { "namespace": namespace, "name": name },
-            "spec": {
-                "replicas": 1,
-                "selector": { "matchLabels": labels },
-                "template": {
-                    "metadata": { "labels": labels },
-                    "spec": {
-                        "terminationGracePeriodSeconds": 2, "containers": [server],
-                        "volumes": volumes
-                    }
-                }
-            }
-        }))
+        Ok(deployment(namespace, name, &labels, &json!([server]), &json!(volumes)))
     }
 }
 
