@@ -1,5 +1,6 @@
 //! Placement Engine.
 
+use super::tests::{built, object};
 use super::*;
 use crate::fixtures::{json, model, policy, settings};
 use crate::policy::dereference::Inputs;
@@ -25,17 +26,6 @@ fn engine_inputs(policies: Vec<PersonaPolicy>) -> Inputs {
     let mut inputs = inputs(policies);
     inputs.model = Some(Arc::new(vllm_model()));
     inputs
-}
-
-fn built(inputs: &Inputs) -> DesiredState {
-    build(&validate(inputs), inputs.config_map.as_deref()).unwrap()
-}
-
-fn object<T>(desired: Desired<T>) -> T {
-    match desired {
-        Desired::Present(object) => *object,
-        Desired::Unchanged | Desired::Absent => panic!("no object is desired"),
-    }
 }
 
 fn named<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {

@@ -8,11 +8,11 @@ use personaguard_wire::GuardConfig;
 use serde_json::json;
 use std::sync::Arc;
 
-fn built(inputs: &Inputs) -> DesiredState {
+pub(super) fn built(inputs: &Inputs) -> DesiredState {
     build(&validate(inputs), inputs.config_map.as_deref()).unwrap()
 }
 
-fn object<T>(desired: Desired<T>) -> T {
+pub(super) fn object<T>(desired: Desired<T>) -> T {
     match desired {
         Desired::Present(object) => *object,
         Desired::Unchanged | Desired::Absent => panic!("no object is desired"),
