@@ -170,7 +170,7 @@ def test_the_kernels_for_gpus_read_and_change_as_defined(batch: tuple, apart: bo
     table = _table()
     plans, shapes = batch
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(op, "_is_on_gpu", lambda _tensor: True)
+        patch.setattr(op, "is_on_gpu", lambda _tensor: True)
         _check(_Model(table.buffers), table, plans, shapes, apart)
 
 
@@ -211,7 +211,7 @@ def test_unwanted_rows_keep_their_bits_and_readings_are_not_left_over() -> None:
 def test_half_precision_rows_are_changed_in_single_precision(
     kind: torch.dtype, is_on_gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(op, "_is_on_gpu", lambda _tensor: is_on_gpu)
+    monkeypatch.setattr(op, "is_on_gpu", lambda _tensor: is_on_gpu)
     table = _table()
     model = _Model(table.buffers)
     _fill(table, [[Change(0, Positions.ALL, 2.0)]], [(0, 3, 2)])

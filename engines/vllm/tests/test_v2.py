@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from personaguard_vllm import buffers
+from personaguard_vllm.buffers import Count
 from personaguard_vllm.frames import Part
 from personaguard_vllm.guard import Guard
 from personaguard_vllm.store import Store
@@ -46,7 +47,7 @@ class _Runner:
         assert self.model_state.prepare_inputs(self.batch, None) == {"given": 1}
         # What the operator would do.
         shared = self._guard.buffers
-        rows = shared.rows[: int(shared.counts[0])]
+        rows = shared.rows[: int(shared.counts[Count.ROWS])]
         shared.readings[rows] = rows.float().unsqueeze(1)
 
 
@@ -107,7 +108,7 @@ def test_steps_are_followed_and_told(tmp_path: Path) -> None:
     runner.batch = _batch(("dummy", 0, 3))
     runner.execute_model(_output(set()), dummy_run=True)
     assert told == []
-    assert int(guard.buffers.counts[0]) == 0
+    assert int(guard.buffers.counts[Count.ROWS]) == 0
 
     logits = torch.zeros(2, 9)
     logits[:, 7] = 1

@@ -38,6 +38,21 @@ class Flag(IntEnum):
     PROMPT_LAST = 2
 
 
+class Count(IntEnum):
+    """What `Buffers.counts` has, in order."""
+
+    ROWS = 0
+    """How many of `rows` hold."""
+    CHANGES = 1
+    """How many changes the longest plan has; 0 where none acts in this step."""
+    PROMPT_ENDS = 2
+    """How many rows are the last of a prompt."""
+    VERSION = 3
+    """Another one, once a column has another vector."""
+    LAYERS = 4
+    """From here on, for each layer from 0, whether it has a vector."""
+
+
 @dataclass(frozen=True)
 class Buffers:
     """All of them, for `requests` requests and `tokens` rows of a batch."""
@@ -61,9 +76,7 @@ class Buffers:
     flags: torch.Tensor
     """[tokens], int64: what each row of the batch is (`Flag`)."""
     counts: torch.Tensor
-    """[2 + layers of the model + 1], int64, on the CPU: how many of `rows` hold; how many changes
-    the longest plan has, 0 where none acts in this step; and for each layer, from 0 on, whether it
-    has a vector."""
+    """[`Count.LAYERS` + layers of the model + 1], int64, on the CPU: what `Count` says."""
 
     @property
     def nobody(self) -> int:
@@ -90,5 +103,5 @@ def make(layers: int, hidden: int, requests: int, tokens: int, device: torch.dev
         rows=zeros(tokens, kind=torch.int64),
         owners=torch.full((tokens,), requests, dtype=torch.int64, device=device),
         flags=zeros(tokens, kind=torch.int64),
-        counts=torch.zeros(3 + layers, dtype=torch.int64),
+        counts=torch.zeros(Count.LAYERS + layers + 1, dtype=torch.int64),
     )

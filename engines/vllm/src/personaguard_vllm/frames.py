@@ -5,9 +5,8 @@ Everything that comes in is hostile until it has been read here.
 
 import json
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +37,7 @@ class FrameError(Exception):
     """A message that cannot be read. The text says why; the connection is ended."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What one request was measured at in one step."""
 
     id: str

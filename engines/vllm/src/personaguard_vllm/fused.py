@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from personaguard_vllm.buffers import Field, Flag
+from personaguard_vllm.buffers import Buffers, Field, Flag
 from personaguard_vllm.columns import COLUMNS
 from personaguard_vllm.plan import MAX_CHANGES
 
@@ -34,59 +34,24 @@ _RESPONSE = tl.constexpr(int(Flag.RESPONSE))
 _PROMPT_LAST = tl.constexpr(int(Flag.PROMPT_LAST))
 
 
-def tap(
-    hidden: torch.Tensor,
-    residual: torch.Tensor | None,
-    units: torch.Tensor,
-    gram: torch.Tensor,
-    layers: torch.Tensor,
-    plans: torch.Tensor,
-    prompt_last: torch.Tensor,
-    readings: torch.Tensor,
-    owners: torch.Tensor,
-    flags: torch.Tensor,
-    layer: int,
-) -> None:
+def tap(hidden: torch.Tensor, residual: torch.Tensor | None, buffers: Buffers, layer: int) -> None:
     """Reads, then changes, each row by the plan of its owner."""
     tokens, width = hidden.shape
-    nobody = plans.shape[0] - 1
     shape = {"COLUMNS": COLUMNS, "CHANGES": MAX_CHANGES, "BLOCK": _BLOCK, "num_warps": _WARPS}
-    has_rest = residual is not None
     rest = hidden if residual is None else residual
+    plans = (buffers.layers, buffers.plans, buffers.prompt_last, buffers.readings)
+    rows = (buffers.owners, buffers.flags, layer, buffers.nobody, width, hidden.stride(0))
     _read[(tokens,)](
         hidden,
         rest,
-        units,
-        layers,
-        plans,
-        prompt_last,
-        readings,
-        owners,
-        flags,
-        layer,
-        nobody,
-        width,
-        hidden.stride(0),
+        buffers.units,
+        *plans,
+        *rows,
         rest.stride(0),
-        HAS_REST=has_rest,
+        HAS_REST=residual is not None,
         **shape,
     )
-    _change[(tokens,)](
-        hidden,
-        units,
-        gram,
-        layers,
-        plans,
-        prompt_last,
-        readings,
-        owners,
-        flags,
-        layer,
-        nobody,
-        width,
-        hidden.stride(0),
-        **shape,
-    )
+    _change[(tokens,)](hidden, buffers.units, buffers.gram, *plans, *rows, **shape)
 
 
 @triton.jit

@@ -104,13 +104,36 @@ class Guard:
         self._steps += 1
         if self._link is None and self._watch is None:
             return
-        rows = torch.cat([torch.arange(part.row, part.row + part.count) for part, _ in told])
-        readings = self.buffers.readings
-        parts = _later(readings.index_select(0, rows.to(readings.device)), told)
+        parts = self._parts(told)
         if self._watch is not None:
             self._watch(parts())
-        if self._link is not None:
+        if self._link is None:
+            return
+        if self._table.host is None:
             self._link.tell(lambda: frames.rows_frames(parts()))
+        else:
+            # Nothing is awaited: made here, it does not contend for the interpreter's lock.
+            content = frames.rows_frames(parts())
+            self._link.tell(lambda: content)
+
+    def _parts(self, told: list[tuple[Told, Tracked]]) -> Callable[[], list[Part]]:
+        """What is told, made once the device has computed the readings."""
+        if self._table.host is not None:
+            readings = self._table.host.readings
+            return lambda: [_part(part, request, readings, part.row) for part, request in told]
+        rows = np.concatenate([np.arange(part.row, part.row + part.count) for part, _ in told])
+        device = self.buffers.readings.device
+        taken = self.buffers.readings.index_select(0, torch.from_numpy(rows).to(device))
+        on_host = _on_host(taken)
+
+        def parts() -> list[Part]:
+            values, made, at = on_host(), [], 0
+            for part, request in told:
+                made.append(_part(part, request, values, at))
+                at += part.count
+            return made
+
+        return parts
 
     def _finish_states(self) -> None:
         if self._states is None:
@@ -155,21 +178,10 @@ class Guard:
         return frames.text_frame(Kind.VECTORS_ANSWER, answer)
 
 
-def _later(readings: torch.Tensor, told: list[tuple[Told, Tracked]]) -> Callable[[], list[Part]]:
-    """What is told, made once the device has computed the readings."""
-    on_host = _on_host(readings)
-
-    def parts() -> list[Part]:
-        values, made, at = on_host(), [], 0
-        for told_part, request in told:
-            own = values[at : at + told_part.count, list(request.columns)]
-            at += told_part.count
-            made.append(
-                Part(request.plan.id, request.set_number, request.response, told_part.first, own)
-            )
-        return made
-
-    return parts
+def _part(told: Told, request: Tracked, readings: np.ndarray, at: int) -> Part:
+    """One request's rows, from row `at` of the readings on."""
+    own = readings[at : at + told.count].take(request.columns, axis=1)
+    return Part(request.plan.id, request.set_number, request.response, told.first, own)
 
 
 def _means(sending: Sending, on_host: Callable[[], np.ndarray]) -> bytes:

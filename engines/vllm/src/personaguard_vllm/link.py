@@ -43,7 +43,8 @@ class Link:
         self._hello = hello
         self._counts = counts
         self._receive = receive
-        self._queue: queue.Queue[Message] = queue.Queue(QUEUE)
+        # One that takes no lock of Python's. Who puts into it looks at its length.
+        self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._dropped = 0
         self._peer: socket.socket | None = None
         self._closed = threading.Event()
@@ -56,9 +57,9 @@ class Link:
         """Puts a message into the queue. Never waits. Without a sidecar, nobody is told."""
         if self._peer is None:
             return
-        try:
-            self._queue.put_nowait(message)
-        except queue.Full:
+        if self._queue.qsize() < QUEUE:
+            self._queue.put(message)
+        else:
             self._dropped += 1
 
     def close(self) -> None:
@@ -117,7 +118,7 @@ class Link:
                 length = frames.read_length(_exactly(peer, frames.LENGTH_BYTES))
                 answer = self._receive(_exactly(peer, length))
                 if answer is not None:
-                    self._queue.put(functools.partial(bytes, answer))
+                    self._answer(peer, answer)
         except (OSError, EOFError):
             pass
         except FrameError as error:
@@ -125,6 +126,12 @@ class Link:
         finally:
             # The writer sees it, and ends.
             self._peer = None
+
+    def _answer(self, peer: socket.socket, answer: bytes) -> None:
+        """Unlike the engine, who asked can wait for room."""
+        while self._queue.qsize() >= QUEUE and self._peer is peer:
+            time.sleep(RETRY_S)
+        self._queue.put(functools.partial(bytes, answer))
 
     def _drop_queued(self) -> None:
         """What was measured for another connection is nothing to this one."""

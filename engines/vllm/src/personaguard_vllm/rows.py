@@ -1,14 +1,13 @@
 """Which rows of a batch are read, changed and told, by whose plan. Pure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from personaguard_vllm.buffers import Flag
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """The rows of one request in one step of the engine: its tokens `first..first + count`."""
 
     owner: int
@@ -24,8 +23,7 @@ class Span:
     changes: bool
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """Rows of one request whose projections are told: the prompt's last token and the response."""
 
     span: Span
@@ -36,8 +34,7 @@ class Told:
     count: int
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What one step does."""
 
     rows: np.ndarray
@@ -49,28 +46,33 @@ class Step:
     changed: list[int]
     """Numbers of the plans that change something in it."""
     told: list[Told]
+    prompt_ends: int
+    """Rows that are the last of a prompt."""
 
 
 def plan_step(spans: list[Span], tokens: int, nobody: int) -> Step:
     """Lays out a step of `tokens` rows. Rows in no span belong to `nobody`."""
-    owners = np.full(tokens, nobody, dtype=np.int64)
-    flags = np.full(tokens, Flag.PROMPT, dtype=np.int64)
-    pieces: list[np.ndarray] = []
+    # Lists: most spans are of one row, for which NumPy takes longer.
+    owners, flags = [nobody] * tokens, [int(Flag.PROMPT)] * tokens
+    read: list[int] = []
     told: list[Told] = []
     changed: list[int] = []
+    prompt_ends = 0
     for span in spans:
         end = span.start + span.count
         last = span.start + span.prompt - 1 - span.first
-        owners[span.start : end] = span.owner
-        flags[min(max(last + 1, span.start), end) : end] = Flag.RESPONSE
+        owners[span.start : end] = [span.owner] * span.count
+        response = min(max(last + 1, span.start), end)
+        flags[response:end] = [int(Flag.RESPONSE)] * (end - response)
         if span.start <= last < end:
-            flags[last] = Flag.PROMPT_LAST
+            flags[last] = int(Flag.PROMPT_LAST)
+            prompt_ends += 1
         read_from = min(max(last, span.start), end)
         if read_from < end:
             told.append(Told(span, span.first + read_from - span.start, read_from, end - read_from))
         from_row = span.start if span.changes_prompt else read_from
-        pieces.append(np.arange(from_row, end, dtype=np.int64))
+        read += range(from_row, end)
         if span.changes and from_row < end:
             changed.append(span.owner)
-    rows = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
-    return Step(rows, owners, flags, changed, told)
+    rows, numbers, kinds = (np.array(values, dtype=np.int64) for values in (read, owners, flags))
+    return Step(rows, numbers, kinds, changed, told, prompt_ends)

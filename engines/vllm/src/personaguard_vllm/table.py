@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from personaguard_vllm.buffers import Buffers, Field
+from personaguard_vllm.buffers import Buffers, Count, Field
 from personaguard_vllm.columns import Columns
+from personaguard_vllm.host import Host
 from personaguard_vllm.plan import Change, Plan, Positions
 from personaguard_vllm.rows import Step
 from personaguard_vllm.vectors import Vector
@@ -15,6 +16,8 @@ class Table:
 
     def __init__(self, buffers: Buffers) -> None:
         self.buffers = buffers
+        self.host = Host(buffers) if buffers.units.is_cpu else None
+        self._counts: np.ndarray = buffers.counts.numpy()
         self._columns = Columns()
         self._norms: dict[str, float] = {}
         self._free = list(range(buffers.nobody - 1, -1, -1))
@@ -65,24 +68,37 @@ class Table:
 
     def write(self, step: Step) -> None:
         """Says what the next forward pass is to do."""
-        buffers, count = self.buffers, len(step.rows)
         tokens = len(step.owners)
-        upto = max(tokens, self._rows_before)
-        owners = np.full(upto, buffers.nobody, dtype=np.int64)
-        owners[:tokens] = step.owners
-        buffers.owners[:upto].copy_(torch.from_numpy(owners))
-        buffers.flags[:tokens].copy_(torch.from_numpy(step.flags))
-        buffers.rows[:count].copy_(torch.from_numpy(step.rows))
+        upto, owners = max(tokens, self._rows_before), step.owners
+        if upto > tokens:
+            owners = np.full(upto, self.buffers.nobody, dtype=np.int64)
+            owners[:tokens] = step.owners
+        self._put("owners", owners)
+        self._put("flags", step.flags)
+        self._put("rows", step.rows)
         # What a pass does not compute must not look like a projection.
-        buffers.readings[:upto].fill_(torch.nan)
-        buffers.counts[0] = count
-        buffers.counts[1] = max((self._changes[line] for line in step.changed), default=0)
+        if self.host is None:
+            self.buffers.readings[:upto].fill_(torch.nan)
+        else:
+            self.host.readings[:upto] = np.nan
+        self._counts[Count.ROWS] = len(step.rows)
+        self._counts[Count.PROMPT_ENDS] = step.prompt_ends
+        changes = (self._changes[line] for line in step.changed)
+        self._counts[Count.CHANGES] = max(changes, default=0)
         self._rows_before = tokens
+
+    def _put(self, name: str, values: np.ndarray) -> None:
+        """Writes the first values of a buffer."""
+        if self.host is None:
+            buffer: torch.Tensor = getattr(self.buffers, name)
+            buffer[: len(values)].copy_(torch.from_numpy(values))
+        else:
+            getattr(self.host, name)[: len(values)] = values
 
     def clear(self) -> None:
         """The next forward pass is none of a request's: nothing is read or changed."""
         self.buffers.owners[: self._rows_before].fill_(self.buffers.nobody)
-        self.buffers.counts[:2] = 0
+        self._counts[[Count.ROWS, Count.CHANGES, Count.PROMPT_ENDS]] = 0
         self._rows_before = 0
 
     def _write_vector(self, vector: Vector, column: int) -> None:
@@ -95,8 +111,9 @@ class Table:
         buffers.gram[column].copy_(products)
         buffers.gram[:, column].copy_(products)
         buffers.layers[column] = vector.layer
-        buffers.counts[2:] = 0
-        buffers.counts[2 + buffers.layers.cpu()] = 1
+        self._counts[Count.LAYERS :] = 0
+        self._counts[Count.LAYERS + buffers.layers.cpu().numpy()] = 1
+        self._counts[Count.VERSION] += 1
 
     def _write_change(
         self,

@@ -4,10 +4,11 @@ from typing import Any
 
 import torch
 
-# Imported for what it registers: `torch.ops.personaguard.tap`.
-from personaguard_vllm import op as _op  # noqa: F401
+# Two are imported for what they register: `torch.ops.personaguard.tap` and `.states`.
+from personaguard_vllm import op, processor
 from personaguard_vllm import states_op as _states_op  # noqa: F401
 from personaguard_vllm.buffers import Buffers
+from personaguard_vllm.host import Host
 from personaguard_vllm.refusal import UnsupportedError
 from personaguard_vllm.states import StateBuffers
 from personaguard_vllm.supported import BLOCKS
@@ -21,8 +22,13 @@ class Tap(torch.nn.Module):
         self.layer = layer
         for name, tensor in buffers.tensors().items():
             self.register_buffer(name, tensor, persistent=False)
+        self._host = None if op.is_on_gpu(buffers.units) else Host(buffers)
 
     def forward(self, hidden: torch.Tensor, residual: torch.Tensor | None) -> None:
+        if not torch.compiler.is_compiling() and self._host is not None:
+            # What the operator does there, without torch's way to it.
+            processor.tap(hidden, residual, self._host, self.layer)
+            return
         torch.ops.personaguard.tap(
             hidden,
             residual,

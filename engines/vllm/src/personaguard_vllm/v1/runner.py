@@ -48,8 +48,9 @@ def attach(runner: Any, guard: Guard) -> None:
 
 
 def _scheduled(runner: Any) -> Iterator[Scheduled]:
-    batch, starts = runner.input_batch, runner.query_start_loc.np
-    for number in range(batch.num_reqs):
-        start, end = int(starts[number]), int(starts[number + 1])
-        first = int(batch.num_computed_tokens_cpu[number])
+    batch, count = runner.input_batch, runner.input_batch.num_reqs
+    starts = runner.query_start_loc.np[: count + 1].tolist()
+    firsts = batch.num_computed_tokens_cpu[:count].tolist()
+    for number, first in enumerate(firsts):
+        start, end = starts[number], starts[number + 1]
         yield Scheduled(batch.req_ids[number], start, end - start, first)

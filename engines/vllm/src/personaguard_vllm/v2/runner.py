@@ -42,10 +42,11 @@ def _following(kind: Any) -> type:
 
 
 def _scheduled(batch: Any) -> Iterator[Scheduled]:
+    starts = batch.query_start_loc_np.tolist()
+    firsts = batch.num_computed_tokens_np.tolist()
     for number, engine_id in enumerate(batch.req_ids):
-        start, end = (int(at) for at in batch.query_start_loc_np[number : number + 2])
-        first = int(batch.num_computed_tokens_np[number])
-        yield Scheduled(engine_id, start, end - start, first)
+        start, end = starts[number], starts[number + 1]
+        yield Scheduled(engine_id, start, end - start, firsts[number])
 
 
 def _ending(kind: Any) -> type:
