@@ -1,5 +1,6 @@
 """Which rows of a batch are read, changed and told, by whose plan. Pure."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from personaguard_vllm.buffers import Flag
 
 
-class Span(NamedTuple):
+@dataclass(slots=True)
+class Span:
     """The rows of one request in one step of the engine: its tokens `first..first + count`."""
 
     owner: int
@@ -23,7 +25,8 @@ class Span(NamedTuple):
     changes: bool
 
 
-class Told(NamedTuple):
+@dataclass(slots=True)
+class Told:
     """Rows of one request whose projections are told: the prompt's last token and the response."""
 
     span: Span

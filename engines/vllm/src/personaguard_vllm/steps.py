@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class New:
     """The token that ends it at any time; `None` if none does."""
 
 
-class Scheduled(NamedTuple):
+@dataclass(slots=True)
+class Scheduled:
     """Rows of a request in a step."""
 
     id: str
