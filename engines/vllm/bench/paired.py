@@ -1,7 +1,9 @@
-"""Two engines on one machine, with the plugin and without it, asked in turns for the same.
+"""How fast an engine is with the plugin, as a share of what it is without.
 
-Each measurement is a ratio of neighbours in time, and their order changes from round to round: what
-slows the machine down for a while slows both.
+Each measurement is a ratio of neighbours in time, and their order changes: what slows the machine
+down for a while slows both. `Pair` has two engines, which take turns. That is all that can be done
+where graphs are captured, but two processes differ by some percent for the pages alone that they
+happened to get; `One` has one engine, and takes the plugin out and puts it back between steps.
 """
 
 import importlib
@@ -29,6 +31,7 @@ from personaguard_vllm.vectors import Vector  # noqa: E402
 Sidecar: Any = importlib.import_module("sidecar").Sidecar
 
 SLOTS = 8
+ONLY_PREFILL = {"plan_set": None, "tokens": 1}
 _SET = 1
 
 
@@ -75,6 +78,35 @@ class Pair:
         ]
 
 
+class One:
+    """One engine, eager, that is with the plugin in every other step."""
+
+    def __init__(self, engine: Connection, vocabulary: int) -> None:
+        self._engine = engine
+        self._vocabulary = vocabulary
+        self._runs = 0
+
+    def measure(self, streams: int, prompt: int, tokens: int, rounds: int) -> list[Ratio]:
+        """Prefill of prompts of that length, and decoding of that many tokens, by so many streams
+        at once. The first round warms up, and does not count."""
+        reading: list[tuple[float, float]] = []
+        writing: list[tuple[float, float]] = []
+        for number in range(rounds + 1):
+            took: dict[bool, float] = {}
+            for has_plugin in (True, False) if number % 2 else (False, True):
+                self._runs += 1
+                random = np.random.default_rng(self._runs)
+                prompts = random.integers(10, self._vocabulary, (streams, prompt)).tolist()
+                task = {"prompts": prompts, "name": f"run{self._runs}", "in_turns": True}
+                task |= {"plan_set": _SET, "tokens": tokens} if has_plugin else ONLY_PREFILL
+                self._engine.send(task)
+                took[has_plugin], pairs = self._engine.recv()
+                writing += pairs if number else []
+            if number:
+                reading.append((took[True], took[False]))
+        return [_ratio("prefill", streams, reading), _ratio("decode", streams, writing)]
+
+
 def _ratio(what: str, streams: int, pairs: list[tuple[float, float]]) -> Ratio:
     ratios = [plain / guarded for guarded, plain in pairs]
     low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
@@ -83,24 +115,39 @@ def _ratio(what: str, streams: int, pairs: list[tuple[float, float]]) -> Ratio:
 
 
 @contextmanager
+def one(options: dict[str, Any], hidden: int, layers: tuple[int, int]) -> Iterator[One]:
+    """Starts it, with eight vectors at two layers."""
+    with ExitStack() as stack:
+        yield One(*_guarded(stack, options, hidden, layers))
+
+
+@contextmanager
 def pair(options: dict[str, Any], hidden: int, layers: tuple[int, int]) -> Iterator[Pair]:
     """Starts both, one after the other; the one with the plugin has eight vectors at two layers."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        sidecar = Sidecar(folder / "engine.sock")
-        guarding = {
-            "VLLM_PLUGINS": "personaguard",
-            "PERSONAGUARD_SOCKET": str(folder / "engine.sock"),
-            "PERSONAGUARD_LAYERS": ",".join(map(str, layers)),
-        }
-        guarded, vocabulary = _start(stack, folder / "guarded", options, guarding)
-        sidecar.wait(lambda: sidecar.hello != {})
-        answer = sidecar.set_vectors(_SET, _vectors(hidden, layers))
-        if answer["error"] is not None:
-            raise RuntimeError(answer["error"])
+        guarded, vocabulary = _guarded(stack, options, hidden, layers)
         # No plugin at all, not one that does nothing.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plain, _ = _start(stack, folder / "plain", options, {"VLLM_PLUGINS": ""})
         yield Pair(guarded, plain, vocabulary)
+
+
+def _guarded(
+    stack: ExitStack, options: dict[str, Any], hidden: int, layers: tuple[int, int]
+) -> tuple[Connection, int]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    sidecar = Sidecar(folder / "engine.sock")
+    guarding = {
+        "VLLM_PLUGINS": "personaguard",
+        "PERSONAGUARD_SOCKET": str(folder / "engine.sock"),
+        "PERSONAGUARD_LAYERS": ",".join(map(str, layers)),
+    }
+    guarded, vocabulary = _start(stack, folder / "guarded", options, guarding)
+    sidecar.wait(lambda: sidecar.hello != {})
+    answer = sidecar.set_vectors(_SET, _vectors(hidden, layers))
+    if answer["error"] is not None:
+        raise RuntimeError(answer["error"])
+    return guarded, vocabulary
 
 
 def _start(

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-# Wide enough that a step is mostly the model's own work; few enough layers for a processor.
-HIDDEN_2048: dict[str, Any] = {
+LLAMA_3_2_1B: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
     "hidden_size": 2048,
-    "intermediate_size": 5632,
-    "num_hidden_layers": 6,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
     "num_attention_heads": 32,
     "num_key_value_heads": 8,
-    "vocab_size": 32000,
+    "vocab_size": 128256,
+    "tie_word_embeddings": True,
 }
 QWEN2_5_7B: dict[str, Any] = {
     "architectures": ["Qwen2ForCausalLM"],
@@ -25,7 +25,7 @@ QWEN2_5_7B: dict[str, Any] = {
     "num_key_value_heads": 4,
     "vocab_size": 152064,
 }
-SMOLLM2: dict[str, Any] = HIDDEN_2048 | {
+SMOLLM2: dict[str, Any] = LLAMA_3_2_1B | {
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_hidden_layers": 30,

@@ -46,7 +46,7 @@ spec:
 apiVersion: personaguard.dev/v1alpha1
 kind: PersonaPolicy
 metadata: {{name: steady, namespace: default}}
-spec: {{mode: Enforce, selector: {{}}, model: smollm2, failurePolicy: Closed,
+spec: {{mode: Enforce, selector: {{}}, model: smollm2, failurePolicy: {failure},
   placement: Engine, port: http,
   traits: [{{vector: odd, {rule}}}]}}
 """
@@ -66,9 +66,9 @@ class Guarded:
     digests: dict[str, str]
     sidecar: subprocess.Popen
 
-    def apply(self, rule: str) -> None:
+    def apply(self, rule: str, failure: str = "Closed") -> None:
         """Writes the policy with this rule, which the sidecar will find."""
-        manifests = MANIFESTS.format(rule=rule, **self.digests)
+        manifests = MANIFESTS.format(rule=rule, failure=failure, **self.digests)
         (self.folder / "policy.yaml").write_text(manifests)
 
     def memory(self) -> int:
@@ -165,7 +165,7 @@ def started(program: str, model_folder: Path, home: Path) -> Iterator[Guarded]:
     # Rust's digest of the folder, to which the vector is bound, is the plugin's.
     assert weights.digest(model_folder) == digests["weights"]
     address, behind = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{upstream}"
-    (folder / "policy.yaml").write_text(MANIFESTS.format(rule=NEVER, **digests))
+    (folder / "policy.yaml").write_text(MANIFESTS.format(rule=NEVER, failure="Closed", **digests))
     link = home / "engine.sock"
     sidecar = [program, "serve", "--config", str(folder), "--upstream", behind]
     sidecar += ["--engine-socket", str(link), "--plugin-dir", str(home / "plugin")]

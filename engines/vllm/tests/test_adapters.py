@@ -6,6 +6,7 @@ from typing import Any
 
 import adapter
 import asking
+import mean_states
 import numpy as np
 import pytest
 from asking import ask, changing, expected, logprobs, parameters, plan, prompt
@@ -36,6 +37,13 @@ def folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERSONAGUARD_STATES", "1")
+        started = _started(model_folder, tmp_path_factory)
+        yield started
+
+
+def _started(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     started = start(
         model_folder,
         tmp_path_factory.mktemp("socket") / "engine.sock",
@@ -49,7 +57,7 @@ def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         max_loras=2,
     )
     assert started.sidecar.set_vectors(SET, asking.vectors(seed=SET))["error"] is None
-    yield started
+    return started
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,21 @@ def test_projections_in_bf16_are_those_of_the_model_and_of_the_adapted_one(
         error = _error(told, expected(right.run(fed)[0], vectors))
         assert error < WITHIN
         assert error < _error(told, expected(other.run(fed)[0], vectors)) / 2
+
+
+def test_mean_states_are_those_of_the_adapted_model(
+    engine: Engine, lora: Any, folder: Path
+) -> None:
+    tokens = engine.llm.get_tokenizer().encode(TEXT)[:150]
+    plans = [mean_states.plan(60), mean_states.plan(60)]
+    requests = [mean_states.request(tokens, own) for own in plans]
+    ask(engine, requests, [None, lora])
+    references = [mean_states.Reference(engine.model, given) for given in (None, folder)]
+    plain, adapted = (reference.run(tokens) for reference in references)
+    mean_states.assert_told(engine, plans[0], plain, 60, WITHIN)
+    mean_states.assert_told(engine, plans[1], adapted, 60, WITHIN)
+    with pytest.raises(AssertionError):
+        mean_states.assert_told(engine, plans[1], plain, 60, WITHIN)
 
 
 def test_an_adapted_request_is_steered_and_its_neighbours_keep_their_bits(

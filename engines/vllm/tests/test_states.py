@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 
 import asking
+import mean_states
 import numpy as np
 import pytest
 import torch
-from asking import ask, parameters, prompt, unique
+from asking import ask, parameters, prompt
 from conftest import Engine
 from personaguard_vllm import admission, states, states_op
 from personaguard_vllm.columns import NoRoomError
@@ -126,101 +127,51 @@ def test_an_engine_that_sums_none_refuses(monkeypatch: pytest.MonkeyPatch) -> No
         admission.check(parameters(extra_args={PLAN: given}))
 
 
-class Reference:
-    """The stream at every layer in transformers, from the embedding output on."""
-
-    def __init__(self, engine: Engine) -> None:
-        from transformers import AutoModelForCausalLM
-
-        self._model = AutoModelForCausalLM.from_pretrained(engine.model, dtype=torch.float32).eval()
-
-    def run(self, tokens: list[int]) -> np.ndarray:
-        """`[layers + 1, tokens, hidden]`."""
-        seen: list[np.ndarray] = []
-
-        def after(_module: object, _inputs: object, output: object) -> None:
-            stream = output[0] if isinstance(output, tuple) else output
-            assert isinstance(stream, torch.Tensor)
-            seen.append(stream.reshape(-1, stream.shape[-1]).numpy().astype(np.float64))
-
-        inner = self._model.model
-        hooks = [m.register_forward_hook(after) for m in (inner.embed_tokens, *inner.layers)]
-        try:
-            with torch.no_grad():
-                self._model(torch.tensor([tokens]))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return np.stack(seen)
-
-
 @pytest.fixture(scope="module")
-def reference(engine: Engine) -> Iterator[Reference]:
-    yield Reference(engine)
-
-
-def _plan(length: int | None = None) -> dict:
-    plan = {"id": unique("states"), "changes": [], "states": True}
-    return plan if length is None else plan | {"prompt": length}
-
-
-def _request(tokens: list[int], plan: dict) -> tuple[list[int], object]:
-    return tokens, parameters(plan, max_tokens=1)
-
-
-def _assert_states(engine: Engine, plan: dict, right: np.ndarray, length: int) -> None:
-    sent = right.shape[1]
-    for of, first, end in (
-        ("prompt_mean", 0, length),
-        ("prompt_last", length - 1, length),
-        ("response_mean", length, sent),
-    ):
-        if first == end:
-            continue
-        tokens, values = engine.sidecar.states(plan["id"], of)
-        mean = right[:, first:end].mean(axis=1)
-        assert (tokens, values.shape) == (end - first, mean.shape)
-        for layer, (told, own) in enumerate(zip(values, mean, strict=True)):
-            error = np.linalg.norm(told - own) / np.linalg.norm(own)
-            assert error < 1e-4, f"{of} at layer {layer}: {error}"
+def reference(engine: Engine) -> Iterator[mean_states.Reference]:
+    yield mean_states.Reference(engine.model)
 
 
 @pytest.mark.engine
-def test_states_are_those_of_transformers(engine: Engine, reference: Reference) -> None:
+def test_states_are_those_of_transformers(engine: Engine, reference: mean_states.Reference) -> None:
     # In chunks of 64, among others; one without a response.
     given = [(prompt(150 + 9 * seed, seed), 40 + 30 * seed) for seed in range(4)]
-    plans = [_plan(length) for _, length in given]
-    alone, plan = prompt(70, 9), _plan()
+    plans = [mean_states.plan(length) for _, length in given]
+    alone, plan = prompt(70, 9), mean_states.plan()
     others = [(prompt(30, 50 + seed), parameters()) for seed in range(12)]
-    asked = [_request(tokens, plan) for (tokens, _), plan in zip(given, plans, strict=True)]
-    ask(engine, [*others, *asked, _request(alone, plan)])
+    asked = [
+        mean_states.request(tokens, plan) for (tokens, _), plan in zip(given, plans, strict=True)
+    ]
+    ask(engine, [*others, *asked, mean_states.request(alone, plan)])
     for (tokens, length), own in zip(given, plans, strict=True):
-        _assert_states(engine, own, reference.run(tokens), length)
-    _assert_states(engine, plan, reference.run(alone), len(alone))
+        mean_states.assert_told(engine, own, reference.run(tokens), length)
+    mean_states.assert_told(engine, plan, reference.run(alone), len(alone))
     assert engine.sidecar.parts(plan["id"]) == [], "projections on no vector are told"
 
 
 @pytest.mark.engine
-def test_cached_tokens_are_computed_for_states(engine: Engine, reference: Reference) -> None:
+def test_cached_tokens_are_computed_for_states(
+    engine: Engine, reference: mean_states.Reference
+) -> None:
     tokens = prompt(160, 77)
     right = reference.run(tokens)
     ask(engine, [(tokens, parameters())])
     for _ in range(2):
-        plan = _plan(96)
-        ask(engine, [_request(tokens, plan)])
-        _assert_states(engine, plan, right, 96)
+        plan = mean_states.plan(96)
+        ask(engine, [mean_states.request(tokens, plan)])
+        mean_states.assert_told(engine, plan, right, 96)
 
 
 @pytest.mark.engine
 def test_states_are_of_the_stream_before_it_is_changed(
-    engine: Engine, reference: Reference
+    engine: Engine, reference: mean_states.Reference
 ) -> None:
     vectors = asking.vectors(3)
     assert engine.sidecar.set_vectors(9, vectors)["error"] is None
     tokens = prompt(40, 5)
     change = {"slot": 6, "add": 2.0, "positions": "all"}
     plan = asking.plan(9, change) | {"states": True, "prompt": 20}
-    ask(engine, [_request(tokens, plan)])
+    ask(engine, [mean_states.request(tokens, plan)])
     layer, right = vectors[6].layer, reference.run(tokens)
     _, values = engine.sidecar.states(plan["id"], "response_mean")
     mean = right[:, 20:].mean(axis=1)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asking
+import mean_states
 import numpy as np
 import pytest
 from asking import ask, assert_told, changing, expected, logprobs, parameters, plan, prompt
@@ -26,6 +27,7 @@ def engine(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         # Left to itself, each wants a node of memory of its own.
         patch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PERSONAGUARD_STATES", "1")
         yield start(
             model_folder,
             tmp_path_factory.mktemp("socket") / "engine.sock",
@@ -81,6 +83,13 @@ def test_all_of_the_processes_steer_with_vectors_that_came_while_they_ran(
             assert_told(engine.sidecar.told(own["id"]), expected(seen, vectors), 40, len(fed))
             of_tokens = right[np.arange(39, len(fed)), list(answer.token_ids)]
             np.testing.assert_allclose(logprobs(answer), of_tokens, atol=2e-4)
+
+
+def test_sums_of_states_are_those_of_the_whole_model(engine: Engine) -> None:
+    tokens, own = prompt(150, seed=15), mean_states.plan(90)
+    ask(engine, [mean_states.request(tokens, own)])
+    right = mean_states.Reference(engine.model).run(tokens)
+    mean_states.assert_told(engine, own, right, 90)
 
 
 def test_abort_reaches_the_sampler_whose_tokens_count(engine: Engine) -> None:
