@@ -32,10 +32,12 @@ impl Triggers {
     }
 
     pub(super) fn vector_changed(&self, change: Change<PersonaVector>) {
-        for vector in [&change.before, &change.after].into_iter().flatten() {
-            self.context.queue_scopes_of_model(&vector.spec.model);
-            // A policy of another model may list it, too.
-            self.queue_policies_that_list(&vector.name_any());
+        if concerns_policies(change.before.as_deref(), change.after.as_deref()) {
+            for vector in [&change.before, &change.after].into_iter().flatten() {
+                self.context.queue_scopes_of_model(&vector.spec.model);
+                // A policy of another model may list it, too.
+                self.queue_policies_that_list(&vector.name_any());
+            }
         }
         self.queue(Key::Vector(change.name.name));
     }
@@ -220,3 +222,19 @@ impl Triggers {
         self.context.queue.push(key);
     }
 }
+
+/// Whether a change of a vector can change what policies make of it. How far its extraction is, which
+/// it says every few seconds, cannot.
+fn concerns_policies(before: Option<&PersonaVector>, after: Option<&PersonaVector>) -> bool {
+    let seen = |vector: &PersonaVector| {
+        let mut status = vector.status.clone();
+        if let Some(status) = &mut status {
+            status.progress = None;
+        }
+        (vector.spec.clone(), status)
+    };
+    before.map(seen) != after.map(seen)
+}
+
+#[cfg(test)]
+mod tests;
