@@ -57,6 +57,7 @@ pub(crate) fn artifact(weights: &[u8], hidden: usize) -> Arc<Artifact> {
             trait_name: "evil".into(),
             layer: Layer(15),
             model_digest: Digest::of(weights),
+            made_on: None,
             values: vec![0.5; hidden],
             layers: vec![vec![0.5; hidden]; 17].into(),
             calibration: None,
@@ -92,6 +93,7 @@ pub(crate) fn report(pod: &str, policies: &[&ResolvedPolicy]) -> PodCounts {
         generation: policy.generation,
         digest: policy.digest.clone(),
         refused: Vec::new(),
+        stale: Vec::new(),
     };
     PodCounts {
         name: pod.into(),

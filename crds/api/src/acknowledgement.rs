@@ -32,6 +32,19 @@ pub struct PolicyAcknowledgement {
     /// Traits of it that this sidecar refuses to serve, by vector name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedTrait>,
+    /// Vectors of it that were made on the same weights, served in another way than now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleVector>,
+}
+
+/// A vector whose calibration may not fit how the model is served.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StaleVector {
+    /// Name of the vector.
+    pub vector: String,
+    /// What it was made on, and what is served.
+    pub difference: String,
 }
 
 /// A trait that a sidecar refuses to serve.

@@ -1,7 +1,7 @@
 //! From what sidecars send to what a status stores, and back. Both have types of their own, so that
 //! each can change alone.
 
-use crate::acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+use crate::acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait, StaleVector};
 use crate::report::{Connections, DriftCharts, PodState, Totals};
 use crate::sample::{Centroid, Sample, Sketch};
 use personaguard_wire as wire;
@@ -50,11 +50,19 @@ impl From<wire::RefusedTrait> for RefusedTrait {
     }
 }
 
+impl From<wire::StaleVector> for StaleVector {
+    fn from(stale: wire::StaleVector) -> Self {
+        let wire::StaleVector { vector, difference } = stale;
+        Self { vector, difference }
+    }
+}
+
 impl From<wire::PolicyAcknowledgement> for PolicyAcknowledgement {
     fn from(policy: wire::PolicyAcknowledgement) -> Self {
-        let wire::PolicyAcknowledgement { name, uid, generation, digest, refused } = policy;
+        let wire::PolicyAcknowledgement { name, uid, generation, digest, refused, stale } = policy;
         let refused = refused.into_iter().map(Into::into).collect();
-        Self { name, uid, generation, digest, refused }
+        let stale = stale.into_iter().map(Into::into).collect();
+        Self { name, uid, generation, digest, refused, stale }
     }
 }
 

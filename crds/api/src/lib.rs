@@ -21,7 +21,7 @@ mod screen;
 mod selector;
 mod vector;
 
-pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait, StaleVector};
 pub use audit_log::{AuditLogCut, AuditLogHead, AuditLogStatus};
 pub use injection::{JoinedVariable, PersonaInjection, PersonaInjectionSpec, ServerParts};
 pub use manifests::manifests;

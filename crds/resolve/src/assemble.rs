@@ -88,6 +88,7 @@ pub(crate) fn resolved_vector(vector: &VectorInput) -> ResolvedVector {
         trait_name: vector.trait_name.clone(),
         layer: vector.layer,
         model_digest: vector.model_digest.clone(),
+        made_on: vector.made_on.clone(),
         sha256: digest_of(&vector.values),
         baseline: vector
             .calibration

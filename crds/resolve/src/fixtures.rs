@@ -46,6 +46,7 @@ fn vector(count: u32) -> VectorInput {
         trait_name: "evil".into(),
         layer: Layer(15),
         model_digest: Digest::of(b"weights"),
+        made_on: None,
         values: vec![1.0, 2.0],
         layers: (0..=20_u8).map(|layer| vec![f32::from(layer), 2.0]).collect(),
         calibration: Some(Calibration {

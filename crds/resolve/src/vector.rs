@@ -4,6 +4,7 @@ use crate::rejection::Rejection;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
 use personaguard_api::{Calibration, Digest, Layer, PersonaModel, PersonaVector};
+use personaguard_wire::MadeOn;
 use std::sync::Arc;
 
 /// A `PersonaVector` whose file was read and checked.
@@ -15,6 +16,8 @@ pub struct VectorInput {
     pub layer: Layer,
     /// Weight file that the vector was extracted from.
     pub model_digest: Digest,
+    /// How those weights were served, where that was not our own engine.
+    pub made_on: Option<MadeOn>,
     /// Raw vector at the layer, shape `[hidden]`.
     pub values: Vec<f32>,
     /// The vector at layers 0, 1, …, for steering and caps at several of them.

@@ -63,6 +63,9 @@ pub mod sidecar {
     pub const ENGINE_FOREIGN: &str = "personaguard_engine_foreign_requests_total";
     /// Counter: messages of the plugin in the engine that were lost, in placement Engine.
     pub const ENGINE_DROPPED: &str = "personaguard_engine_dropped_messages_total";
+    /// Gauge {policy, vector}: 1 where the model is served in another way than the vector was made
+    /// on; no series where it is not.
+    pub const CALIBRATION_STALE: &str = "personaguard_calibration_stale";
     /// Counter {result: applied, rejected}: changes of the config folder.
     pub const CONFIG_RELOADS: &str = "personaguard_config_reloads_total";
 }

@@ -21,6 +21,19 @@ pub struct PolicyAcknowledgement {
     /// Traits of the policy that this sidecar refuses to enforce.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedTrait>,
+    /// Vectors of the policy that were made on the same weights, served in another way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleVector>,
+}
+
+/// A vector whose calibration may not fit how the model is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StaleVector {
+    /// Name of the `PersonaVector`.
+    pub vector: String,
+    /// A clause that says what it was made on, and what is served.
+    pub difference: String,
 }
 
 /// A trait that a sidecar refuses to enforce.
@@ -53,8 +66,16 @@ impl PolicyAcknowledgement {
             && is_uid(&self.uid)
             && u64::try_from(self.generation).is_ok_and(is_count)
             && self.refused.len() <= MAX_REFUSED
-            && self.refused.iter().all(RefusedTrait::is_valid);
+            && self.refused.iter().all(RefusedTrait::is_valid)
+            && self.stale.len() <= MAX_REFUSED
+            && self.stale.iter().all(StaleVector::is_valid);
         if valid { Ok(()) } else { Err(Invalid::Policy) }
+    }
+}
+
+impl StaleVector {
+    fn is_valid(&self) -> bool {
+        is_name(&self.vector, MAX_NAME) && self.difference.len() <= MAX_MESSAGE
     }
 }
 

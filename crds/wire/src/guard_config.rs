@@ -4,6 +4,7 @@
 mod numbers;
 
 use crate::acknowledgement::Failure;
+use crate::made_on::MadeOn;
 use crate::selector::Selector;
 use personaguard_terms::{
     API_VERSION, Action, Device, Digest, Evidence, FailurePolicy, Layer, Mode, RequestBounds,
@@ -146,6 +147,9 @@ pub struct ResolvedVector {
     /// SHA-256 of the weight file that the vector was extracted from. It is not used with any
     /// other.
     pub model_digest: Digest,
+    /// How those weights were served, where the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_on: Option<MadeOn>,
     /// SHA-256 of the layer's values (F32, little-endian) in `vectors.safetensors`.
     pub sha256: Digest,
     /// What benign answers score at that layer, if that is known. Drift is measured against it.

@@ -17,6 +17,7 @@ mod guard_config;
 mod invalid;
 mod layers;
 mod limits;
+mod made_on;
 mod report;
 mod sample;
 mod scores;
@@ -24,7 +25,7 @@ mod selector;
 mod signature;
 mod sketch;
 
-pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait};
+pub use acknowledgement::{Failure, PolicyAcknowledgement, RefusedTrait, StaleVector};
 pub use audit_log::{AuditLog, LogHead};
 pub use connections::Connections;
 pub use extraction::ExtractionProgress;
@@ -37,6 +38,7 @@ pub use layers::{Part, parts};
 pub use limits::{
     MAX_CENTROIDS, MAX_REPORT_BYTES, MAX_SAMPLES, MAX_SYSTEM_PROMPTS, MAX_VECTOR_BYTES,
 };
+pub use made_on::MadeOn;
 pub use report::{ModelObservation, PodState, SidecarReport, Totals};
 pub use sample::Sample;
 pub use scores::{Breach, DriftCharts, TraitSummary};

@@ -6,6 +6,7 @@ mod engine;
 mod guarded;
 mod not_started;
 mod observation;
+mod staleness;
 
 use super::dereference::Inputs;
 use super::validate::Validated;

@@ -3,8 +3,9 @@
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
 use personaguard_api::{Calibration, Digest, Layer, PersonaVector, SampleCounts, SteeringStep};
-use personaguard_persona::{SteeringPoint, VectorFile, norm};
+use personaguard_persona::{self as persona, SteeringPoint, VectorFile, norm};
 use personaguard_resolve::{Rejection, VectorInput};
+use personaguard_wire::MadeOn;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Artifact {
@@ -73,6 +74,7 @@ fn input(
         trait_name: vector.spec.trait_name.clone(),
         layer,
         model_digest,
+        made_on: made_on(file),
         values: values.to_vec(),
         layers: file.response_avg().rows().map(<[f32]>::to_vec).collect(),
         calibration,
@@ -80,6 +82,13 @@ fn input(
             && file.discriminates(layer.0) == Some(false),
         does_not_steer: !vector.spec.allow_not_steering && file.steers_at(layer.0) == Some(false),
     })
+}
+
+/// How the weights were served that it was made on, as sidecars are told it.
+fn made_on(file: &VectorFile) -> Option<MadeOn> {
+    let persona::MadeOn { engine, version, plugin, dtype, quantization, adapter } =
+        file.metadata().made_on.clone()?;
+    Some(MadeOn { engine, version, plugin, dtype, quantization, adapter })
 }
 
 fn step(point: &SteeringPoint) -> SteeringStep {

@@ -51,6 +51,8 @@ pub struct Hello {
     pub dtype: Option<String>,
     /// How its weights are quantised, where they are.
     pub quantization: Option<String>,
+    /// Whether requests can name adapters.
+    pub lora: Option<bool>,
     /// Whether requests can ask for their states.
     #[serde(default)]
     pub states: bool,

@@ -9,6 +9,7 @@
 //! - [`Decision`]: the state machine of one response. Fed projections, it says how many tokens may
 //!   leave. Each token belongs to a [`Section`], by which a policy may tell which of them count.
 //! - [`Holdback`], [`Sentences`]: the tokens between decoder and client, and where text is cut.
+//! - [`Serving`]: how the model is served, and which vectors were made on it served otherwise.
 //! - [`BackOff`], [`repetition`]: how far steering is reduced because it costs coherence.
 
 mod back_off;
@@ -23,6 +24,7 @@ mod running_score;
 mod sampler;
 mod section;
 mod sentences;
+mod staleness;
 mod unscored;
 mod vector;
 
@@ -40,5 +42,6 @@ pub use running_score::RunningScore;
 pub use sampler::PolicySampler;
 pub use section::Section;
 pub use sentences::Sentences;
+pub use staleness::Serving;
 pub use unscored::UnscoredReason;
 pub use vector::{ModelFacts, Vectors};

@@ -92,7 +92,7 @@ impl Plan {
     }
 
     /// What this pod acknowledges to enforce. That leaves out policies of which nothing can be
-    /// enforced.
+    /// enforced. Of vectors that may be stale a plan knows nothing.
     #[must_use]
     pub fn acknowledgements(&self) -> Vec<PolicyAcknowledgement> {
         let resolved = self.policies.iter().filter(|policy| policy.unresolved.is_none());
@@ -102,6 +102,7 @@ impl Plan {
             generation: policy.generation,
             digest: policy.digest.clone(),
             refused: policy.refused.clone(),
+            stale: Vec::new(),
         });
         acknowledgements.collect()
     }

@@ -29,6 +29,10 @@ fn a_status_says_what_was_sent() {
                 message: "Extract it again.".into(),
             },
         }],
+        stale: vec![wire::StaleVector {
+            vector: "rude".into(),
+            difference: "made with dtype float16".into(),
+        }],
     };
     let totals =
         wire::Totals { responses: 5, breaches: 4, blocked: 3, unguarded: 2, incoherent: 1 };

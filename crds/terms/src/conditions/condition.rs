@@ -47,6 +47,10 @@ conditions! {
         "A trait passed its threshold within the last `spec.recoverAfterSeconds`.";
     CALIBRATED = "Calibrated" of [PersonaPolicy], healthy "True":
         "With `calibration.from: Traffic`: enough responses were collected to set thresholds by.";
+    CALIBRATION_STALE = "CalibrationStale" of [PersonaPolicy], healthy "False":
+        "Placement Engine: the model server serves the weights in another way than a vector of \
+         the policy was made on, so that its calibration may not fit. A warning: the policy stays \
+         enforced, and `Ready`.";
     BYPASS_DETECTED = "BypassDetected" of [PersonaPolicy], healthy "False":
         "Traffic goes past the sidecar of a selected pod, or can: to the app behind it (placements \
          Proxy and Engine), or to another model server (Serve).";

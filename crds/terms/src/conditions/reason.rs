@@ -1,8 +1,8 @@
 //! Reasons of conditions, events and metrics.
 
 use super::condition::{
-    ACCEPTED, AUDIT_LOG_INTACT, BYPASS_DETECTED, CALIBRATED as IS_CALIBRATED, COMPLETE,
-    DRIFT_DETECTED, GUARDED, READY, REPORTING, STEERS, TRAIT_BREACHED,
+    ACCEPTED, AUDIT_LOG_INTACT, BYPASS_DETECTED, CALIBRATED as IS_CALIBRATED, CALIBRATION_STALE,
+    COMPLETE, DRIFT_DETECTED, GUARDED, READY, REPORTING, STEERS, TRAIT_BREACHED,
 };
 
 /// A reason, and what to do about it.
@@ -310,6 +310,15 @@ reasons! {
          what it cannot guard.",
         "Its log says in a sentence why: its version, an option such as speculative decoding, or a \
          model that the plugin does not know.";
+    MADE_OTHERWISE = "MadeOtherwise" on [CALIBRATION_STALE]:
+        "A vector of the policy was made on the same weights, served in another way than now: with \
+         other numbers, another quantisation, without the adapter, or by another version. What it \
+         scores may be off from its calibration. It is enforced all the same.",
+        "Make the vector again on what is served, or serve what it was made on: the message has \
+         both. See [when vLLM changes](vllm.md#when-vllm-changes).";
+    AS_MADE = "AsMade" on [CALIBRATION_STALE]:
+        "No sidecar serves otherwise than the vectors were made on.",
+        "";
     ENGINE_REFUSES = "EngineRefuses" on [GUARDED, READY(PersonaModel)]:
         "Placement Engine: the plugin in the model server cannot measure what the policies ask \
          for.",

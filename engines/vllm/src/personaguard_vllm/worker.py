@@ -146,6 +146,7 @@ def _hello(wrapper: Any) -> dict[str, Any]:
         "layers": model.hf_text_config.num_hidden_layers,
         "dtype": str(model.dtype).removeprefix("torch."),
         "quantization": model.quantization,
+        "lora": config.lora_config is not None,
         "tensor_parallel": config.parallel_config.tensor_parallel_size,
         "slots": MAX_SLOTS,
         "max_rows": config.scheduler_config.max_num_batched_tokens,

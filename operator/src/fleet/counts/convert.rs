@@ -25,6 +25,9 @@ pub(super) fn pod_counts(
     for refused in policies.iter_mut().flat_map(|policy| &mut policy.refused) {
         refused.failure = plain_failure(&refused.failure);
     }
+    for stale in policies.iter_mut().flat_map(|policy| &mut policy.stale) {
+        stale.difference = plain(&stale.difference);
+    }
     PodCounts {
         name: name.to_owned(),
         uid: uid.to_owned(),

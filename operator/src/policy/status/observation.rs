@@ -4,6 +4,7 @@ use super::bypass;
 use super::calibration;
 use super::engine;
 use super::guarded::{GuardState, SelectedPod, classify, guarded};
+use super::staleness;
 use crate::fleet::{ActiveBreach, active_breaches, loaded};
 use crate::keys::Kind;
 use crate::objects::FailedCreation;
@@ -143,7 +144,8 @@ impl Observation<'_> {
         let calibrated =
             calibration::calibrated(self.policy, in_force, self.rejection(), &self.calibrations);
         let always = [ready, accepted, guarded, trait_breached(breaches), bypass];
-        always.into_iter().chain(calibrated).collect()
+        let stale = staleness::detect(self.policy, pods);
+        always.into_iter().chain(calibrated).chain(stale).collect()
     }
 
     /// A selected pod that cannot be read cannot be said to enforce anything.

@@ -62,6 +62,7 @@ pub(crate) fn vector(model_digest: Digest, layer: u32) -> ResolvedVector {
         trait_name: "evil".to_owned(),
         layer: Layer(layer),
         model_digest,
+        made_on: None,
         sha256: Digest::of(b"unused here"),
         baseline: None,
     }

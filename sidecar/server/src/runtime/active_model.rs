@@ -4,7 +4,7 @@ use super::in_force::InForce;
 use super::interventions;
 use super::message::failure_of;
 use crate::config::Config;
-use personaguard_guard::ModelFacts;
+use personaguard_guard::{ModelFacts, Serving};
 use personaguard_model::{Engine, Intervention, Tap};
 use personaguard_terms::Digest;
 use personaguard_terms::conditions::reason;
@@ -45,7 +45,7 @@ impl ActiveModel {
             layers: u32::try_from(model.layers()).unwrap_or(u32::MAX),
             hidden: model.hidden_size(),
         };
-        let in_force = InForce::new(config, &facts);
+        let in_force = InForce::new(config, &facts, &Serving::Own);
         // The plan has checked what these refuse.
         let taps = interventions::taps(&in_force.plan)
             .map_err(|error| failure_of(reason::ARTIFACT_INVALID, &error))?;

@@ -147,6 +147,7 @@ impl AppState {
         let in_force = served.in_force();
         in_force.log();
         self.metrics.policies.apply(&in_force.plan);
+        self.metrics.engine.set_stale(&in_force.stale);
         self.ledger.apply(&in_force.plan);
         let name = in_force.name.clone();
         self.set_model(&name, ModelState::Ready(served));

@@ -2,8 +2,10 @@
 //! scores come from.
 
 use crate::config::Config;
-use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler};
+use personaguard_guard::{BackOff, ModelFacts, Plan, PolicySampler, Serving};
 use personaguard_terms::Digest;
+use personaguard_wire::{PolicyAcknowledgement, StaleVector};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +30,17 @@ pub struct InForce {
     pub sampler: PolicySampler,
     /// How far steering is reduced.
     pub back_off: BackOff,
+    /// Of each policy, the vectors that were made on the model served in another way.
+    pub(crate) stale: BTreeMap<String, Vec<StaleVector>>,
 }
 
 impl InForce {
-    /// What a config says of a model with these facts.
-    pub(super) fn new(config: &Config, facts: &ModelFacts) -> Self {
+    /// What a config says of a model with these facts, served so.
+    pub(super) fn new(config: &Config, facts: &ModelFacts, serving: &Serving) -> Self {
         let plan = Plan::new(&config.guard, &config.vectors, facts);
+        let policies = config.guard.policies.iter();
+        let stale =
+            policies.map(|policy| (policy.name.clone(), serving.stale(&config.guard, policy)));
         let deadline = config.guard.model.scoring_deadline_seconds;
         Self {
             name: config.guard.model.name.clone(),
@@ -44,6 +51,7 @@ impl InForce {
             unsampled_plan: Arc::new(plan.unsampled_plan()),
             sampler: PolicySampler::default(),
             back_off: BackOff::default(),
+            stale: stale.filter(|(_, vectors)| !vectors.is_empty()).collect(),
             plan: Arc::new(plan),
         }
     }
@@ -56,6 +64,15 @@ impl InForce {
     /// The names by which clients may ask for it, its own first.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
+    }
+
+    /// What this pod acknowledges to enforce.
+    pub(super) fn acknowledgements(&self) -> Vec<PolicyAcknowledgement> {
+        let mut all = self.plan.acknowledgements();
+        for policy in &mut all {
+            policy.stale = self.stale.get(&policy.name).cloned().unwrap_or_default();
+        }
+        all
     }
 
     /// Logs what is in force, and every policy and trait that is not.
@@ -73,6 +90,14 @@ impl InForce {
                 tracing::error!(
                     policy = %policy.name, vector = %refused.vector, reason = %failure.reason,
                     message_to_user = %failure.message, "a trait is not enforced"
+                );
+            }
+        }
+        for (policy, stale) in &self.stale {
+            for StaleVector { vector, difference } in stale {
+                tracing::warn!(
+                    %policy, %vector, difference,
+                    "the calibration of a vector may not fit how the model is served"
                 );
             }
         }

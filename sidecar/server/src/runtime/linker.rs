@@ -10,7 +10,7 @@ use super::model_state::ModelState;
 use super::served::Served;
 use crate::config::{Config, Source};
 use personaguard_engine_link::{EngineLink, Hello, LinkState, Loaded, VectorSet};
-use personaguard_guard::ModelFacts;
+use personaguard_guard::{ModelFacts, Serving};
 use personaguard_terms::conditions::reason;
 use personaguard_wire::Failure;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Linker {
         if let Err(failure) = check_weights(&config, &hello) {
             return self.fail(&config, failure);
         }
-        let in_force = InForce::new(&config, &facts(&config, &hello));
+        let in_force = InForce::new(&config, &facts(&config, &hello), &serving(&hello));
         let set = match vectors_of(&in_force.plan, hello.hidden, hello.slots) {
             Ok(set) => set,
             Err(failure) => return self.fail(&config, failure),
@@ -158,5 +158,15 @@ fn facts(config: &Config, hello: &Hello) -> ModelFacts {
         digest: config.guard.model.sha256.clone(),
         layers: hello.layers,
         hidden: hello.hidden,
+    }
+}
+
+fn serving(hello: &Hello) -> Serving {
+    Serving::Vllm {
+        version: hello.vllm.clone(),
+        plugin: hello.plugin.clone(),
+        dtype: hello.dtype.clone(),
+        quantization: hello.quantization.clone(),
+        lora: hello.lora,
     }
 }

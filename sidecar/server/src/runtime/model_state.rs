@@ -49,7 +49,7 @@ impl Snapshot {
     pub(super) fn acknowledgements(&self) -> Vec<PolicyAcknowledgement> {
         match &self.model {
             ModelState::Loading | ModelState::Failed(_) => Vec::new(),
-            ModelState::Ready(served) => served.in_force().plan.acknowledgements(),
+            ModelState::Ready(served) => served.in_force().acknowledgements(),
         }
     }
 }

@@ -467,3 +467,30 @@ async fn requests_that_pass_it_by_are_counted() {
     assert!((front.metric("personaguard_engine_dropped_messages_total") - 1.0).abs() < 0.01);
     assert_eq!(front.rig.sidecar().app().report().connections.past_sidecar, 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_made_otherwise_than_is_served_is_reported_as_stale_and_enforced() {
+    let front = Front::ready(vec![block()]).await;
+    let series = "personaguard_calibration_stale{policy=\"no-villains\",vector=\"evil\"}";
+    let stale = || {
+        let mut policies = front.rig.sidecar().app().report().policies.into_iter();
+        policies.next().map(|policy| policy.stale).unwrap_or_default()
+    };
+    assert!(stale().is_empty());
+    assert!(!front.rig.sidecar().app().encode_metrics().contains(series));
+    front.vllm.disconnect();
+    // The digest is of the files, which are the same.
+    let otherwise = json!({ "quantization": "fp8" });
+    front.vllm.connect_as(&with(front.vllm.hello(HIDDEN), otherwise)).await;
+    front.until_metric(series, 1.0).await;
+    let told = stale();
+    assert_eq!(told[0].vector, "evil");
+    assert_eq!(told[0].difference, "made with quantization none; served with quantization fp8");
+    front.vllm.play(Script::of(&EVIL));
+    let (_, all) = front.stream(json!({})).await;
+    assert!(all.contains("content_filter"), "{all}");
+    front.vllm.disconnect();
+    front.connect().await;
+    front.rig.until("it is as before", async || stale().is_empty()).await;
+    assert!(!front.rig.sidecar().app().encode_metrics().contains(series));
+}

@@ -211,6 +211,7 @@ impl Folder {
             trait_name: "evil".to_owned(),
             layer: Layer(LAYER),
             model_digest: digest.clone(),
+            made_on: None,
             sha256: layer_digest(values).parse().unwrap(),
             baseline: None,
         };

@@ -3,9 +3,10 @@
 use crate::config::error::ConfigError;
 use crate::config::file::{self, MAX_FILE_BYTES};
 use personaguard_api::{Calibration, PersonaVector};
-use personaguard_persona::VectorFile;
+use personaguard_persona::{self as persona, VectorFile};
 use personaguard_resolve::VectorInput;
 use personaguard_terms::{Digest, Layer};
+use personaguard_wire::MadeOn;
 use std::path::Path;
 
 /// Reads the file of a vector. It is found by the key that the manifest names in
@@ -54,6 +55,7 @@ fn input(vector: &PersonaVector, name: &str, bytes: &[u8]) -> Result<VectorInput
         trait_name: spec.trait_name.clone(),
         layer,
         model_digest: file.model_digest().parse().map_err(|error| format!("{error}"))?,
+        made_on: made_on(&file),
         values: values.to_vec(),
         layers: file.response_avg().rows().map(<[f32]>::to_vec).collect(),
         calibration,
@@ -61,4 +63,11 @@ fn input(vector: &PersonaVector, name: &str, bytes: &[u8]) -> Result<VectorInput
             && file.discriminates(layer_number) == Some(false),
         does_not_steer: !spec.allow_not_steering && file.steers_at(layer_number) == Some(false),
     })
+}
+
+/// How the weights were served that it was made on, as sidecars are told it.
+fn made_on(file: &VectorFile) -> Option<MadeOn> {
+    let persona::MadeOn { engine, version, plugin, dtype, quantization, adapter } =
+        file.metadata().made_on.clone()?;
+    Some(MadeOn { engine, version, plugin, dtype, quantization, adapter })
 }

@@ -3,11 +3,13 @@
 use super::register::register;
 use personaguard_engine_link::{Hello, RowFault};
 use personaguard_terms::metrics::sidecar as names;
+use personaguard_wire::StaleVector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Which plugin in which engine. Of what is not known, the label is empty.
@@ -50,7 +52,14 @@ impl FaultLabels {
     }
 }
 
-/// What the plugin has counted, and whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StaleLabels {
+    policy: String,
+    vector: String,
+}
+
+/// What the plugin has counted, whether it is there, and whether vectors were made on what it says
+/// is served.
 #[derive(Debug)]
 pub struct EngineMetrics {
     connected: Family<PluginLabels, Gauge>,
@@ -59,6 +68,7 @@ pub struct EngineMetrics {
     row_faults: Family<FaultLabels, Counter>,
     foreign: Counter,
     dropped: Counter,
+    stale: Family<StaleLabels, Gauge>,
 }
 
 impl EngineMetrics {
@@ -89,6 +99,12 @@ impl EngineMetrics {
                 "Messages of the plugin that were lost because the sidecar did not read in time",
                 Counter::default(),
             ),
+            stale: register(
+                registry,
+                names::CALIBRATION_STALE,
+                "1 where the model is served in another way than the vector was made on",
+                Family::default(),
+            ),
         }
     }
 
@@ -104,6 +120,17 @@ impl EngineMetrics {
         }
         if let Some(last) = &*last {
             self.connected.get_or_create(last).set(i64::from(now.is_some()));
+        }
+    }
+
+    /// Of each policy, the vectors that were made on the model served in another way.
+    pub(crate) fn set_stale(&self, stale: &BTreeMap<String, Vec<StaleVector>>) {
+        self.stale.clear();
+        for (policy, vectors) in stale {
+            for StaleVector { vector, .. } in vectors {
+                let labels = StaleLabels { policy: policy.clone(), vector: vector.clone() };
+                self.stale.get_or_create(&labels).set(1);
+            }
         }
     }
 
