@@ -15,4 +15,4 @@ pub(crate) use artifact::Artifact;
 pub(crate) use artifact_cache::{ArtifactCache, CheckedArtifact};
 pub(crate) use controller::{Controller, DeliveryError};
 pub(crate) use progress::PodRole;
-pub(crate) use source::{extraction_digest, model_not_found, own_weights};
+pub(crate) use source::{extraction_digest, model_not_found};

@@ -28,7 +28,7 @@ pub use manifests::manifests;
 pub use model::{
     HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, LoadedWeights, ModelEngine,
     ModelSource, PersistentVolumeClaimSource, PersonaModel, PersonaModelSpec, PersonaModelStatus,
-    Resources, Runtime,
+    Resources, Runtime, VllmServer, VllmVariable, VllmVariableSource, VllmVolume,
 };
 pub use personaguard_terms::*;
 pub use policy::{

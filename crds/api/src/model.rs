@@ -3,12 +3,14 @@
 
 mod engine;
 mod source;
+mod vllm;
 
 pub use engine::ModelEngine;
 pub use source::{
     HubConfigMap, HubSecret, HubSource, ImagePullPolicy, ImageSource, ModelSource,
     PersistentVolumeClaimSource,
 };
+pub use vllm::{VllmServer, VllmVariable, VllmVariableSource, VllmVolume};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -65,6 +67,10 @@ use std::collections::BTreeMap;
         "vLLM reads the weights where engine is Vllm, and no sidecar does: leave source out"
     ),
     validation = (
+        "self.engine == 'Vllm' || !has(self.vllm)",
+        "vllm says how Jobs start vLLM, where engine is Vllm: leave it out"
+    ),
+    validation = (
         "self.engine == oldSelf.engine",
         "engine cannot be changed, as pods are injected for it: create another PersonaModel"
     )
@@ -80,6 +86,10 @@ pub struct PersonaModelSpec {
     /// `persistentVolumeClaim` and `hub`. With engine `Vllm` vLLM has them, and this is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ModelSource>,
+    /// With engine `Vllm`, how Jobs start a vLLM of their own, for a PersonaVector without a file
+    /// and for a DatasetScreen. Without it, vectors are made by hand and imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vllm: Option<VllmServer>,
     /// SHA-256 of the weights: of the GGUF file, or of a folder of safetensors as `personaguard
     /// fetch` prints it. Others are not served; with engine `Vllm`, not guarded.
     pub sha256: Digest,

@@ -80,7 +80,8 @@ pub struct DatasetScreenSpec {
     #[serde(default = "default_shards")]
     #[schemars(range(min = 1, max = 256))]
     pub shards: u32,
-    /// Requests and limits of the Job's container. Default: those of the model's sidecars.
+    /// Requests and limits of the Job's container. Default: those of the model's sidecars; where
+    /// vLLM runs the model, which has resources of its own (`vllm.resources` of the model), none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }

@@ -138,7 +138,8 @@ pub struct Extraction {
     pub endpoint: Option<JudgeEndpoint>,
     /// Seed: the same seed, model and settings give the same vector.
     pub seed: u32,
-    /// Requests and limits of the Job's container. Default: those of the model's sidecars.
+    /// Requests and limits of the Job's container. Default: those of the model's sidecars; where
+    /// vLLM runs the model, which has resources of its own (`vllm.resources` of the model), none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }

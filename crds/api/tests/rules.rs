@@ -431,3 +431,40 @@ fn a_model_of_vllms_has_no_source_and_any_other_has_one() {
     taken(vllm.clone());
     refused(with(&vllm, "/spec/engine", json!("Own")), "give their source");
 }
+
+#[test]
+fn jobs_start_vllm_as_the_model_says_where_vllm_runs_it() {
+    let mut vllm = with(&model(), "/spec/engine", json!("Vllm"));
+    vllm["spec"].as_object_mut().unwrap().remove("source");
+    let server = |field: &str, value: Value| {
+        let mut model = vllm.clone();
+        model["spec"]["vllm"] = json!({ "image": "vllm/vllm-openai:v0.32.0" });
+        model["spec"]["vllm"][field] = value;
+        model
+    };
+    taken(server("args", json!(["/models/qwen", "--dtype=bfloat16"])));
+    taken(server("tolerations", json!([{ "key": "nvidia.com/gpu", "operator": "Exists" }])));
+    let mut own = model();
+    own["spec"]["vllm"] = json!({ "image": "vllm/vllm-openai:v0.32.0" });
+    refused(own, "where engine is Vllm: leave it out");
+
+    let secret = json!({ "secretKeyRef": { "name": "personaguard-hub", "key": "token" } });
+    let variable = |name: &str, field: &str, value: &Value| {
+        let mut variable = json!({ "name": name });
+        variable[field] = value.clone();
+        server("env", json!([variable]))
+    };
+    taken(variable("HF_TOKEN", "valueFrom", &secret));
+    taken(variable("PYTHONPATH", "value", &json!("/own")));
+    refused(variable("PYTHONPATH", "valueFrom", &secret), "give them as value");
+    refused(variable("PERSONAGUARD_LAYERS", "value", &json!("15")), "leave them out");
+    refused(server("env", json!([{ "name": "HF_TOKEN" }])), "either value or valueFrom");
+
+    let volume = |path: &str| server("volumes", json!([{ "mountPath": path, "claimName": "c" }]));
+    taken(volume("/models"));
+    taken(volume("/tmp/cache"));
+    for own in ["/tmp", "/dev/shm", "/run/personaguard", "/run/personaguard/plugin"] {
+        refused(volume(own), "mount it elsewhere");
+    }
+    refused(server("volumes", json!([{ "mountPath": "/models" }])), "either claimName or image");
+}

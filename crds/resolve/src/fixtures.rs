@@ -25,6 +25,7 @@ pub(crate) fn model() -> PersonaModel {
         PersonaModelSpec {
             engine: ModelEngine::Own,
             source: Some(source),
+            vllm: None,
             sha256: Digest::of(b"weights"),
             aliases: vec!["gpt-4o-mini".into()],
             runtime,

@@ -1,8 +1,9 @@
 //! What the operator keeps of a pod.
 
 use super::app_containers::AppContainers;
+use super::container_start::ContainerStart;
 use super::exempt::exempt;
-use super::sidecar_container::{SidecarStart, is_sidecar, namesake};
+use super::sidecar_container::{is_sidecar, namesake};
 use crate::keys::Owner;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
@@ -37,7 +38,7 @@ pub(crate) struct PodView {
     /// What the containers of the app say about servers and ports.
     pub(crate) app: AppContainers,
     /// How far the start of the sidecar is.
-    pub(crate) start: SidecarStart,
+    pub(crate) start: ContainerStart,
     /// How often the sidecar's container was started anew.
     pub(crate) restarts: i32,
     /// Its addresses.
@@ -63,7 +64,7 @@ impl From<Pod> for PodView {
             exempt: exempt(&pod),
             namesake: pod.spec.as_ref().and_then(namesake),
             app: AppContainers::of(&pod),
-            start: SidecarStart::of(&pod),
+            start: ContainerStart::of(&pod, names::CONTAINER),
             restarts: super::sidecar_container::restarts(&pod),
             addresses: addresses(&pod),
             app_port: pod.spec.as_ref().and_then(app_port),

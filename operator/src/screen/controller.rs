@@ -5,13 +5,13 @@ use super::status::{Phase, final_reason, status};
 use super::vectors;
 use crate::context::Context;
 use crate::keys::ObjectName;
-use crate::objects::{JobProgress, same_content};
+use crate::objects::job_engine::JobEngine;
+use crate::objects::{JobProgress, job_pods, same_content};
 use crate::outcome::{Done, ReconcileError};
-use crate::vector::{ArtifactCache, model_not_found, own_weights};
+use crate::vector::{ArtifactCache, model_not_found};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use personaguard_api::conditions::reason;
 use personaguard_api::{DatasetScreen, PersonaModel, names, with_causes};
@@ -89,7 +89,9 @@ impl Controller {
         }
         match JobProgress::of(&first) {
             JobProgress::Running { succeeded_pods } => {
-                Ok(Phase::Running { done_shards: u32::try_from(succeeded_pods).unwrap_or(0) })
+                let done_shards = u32::try_from(succeeded_pods).unwrap_or(0);
+                let trouble = job_pods::trouble(&self.pods(namespace, &first).await?);
+                Ok(Phase::Running { done_shards, trouble })
             }
             JobProgress::Failed(why) => Ok(failed(namespace, &name, &why)),
             JobProgress::Complete => self.merge(&jobs, namespace, screen, &first).await,
@@ -104,8 +106,8 @@ impl Controller {
         screen: &DatasetScreen,
         model: &PersonaModel,
     ) -> Result<Phase, ReconcileError> {
-        let source = match own_weights(model) {
-            Ok(source) => source,
+        let engine = match JobEngine::of(model) {
+            Ok(engine) => engine,
             Err(rejection) => return Ok(Phase::Waiting(rejection)),
         };
         let files = match vectors::files(&self.context, &self.artifacts, screen, model).await? {
@@ -118,15 +120,14 @@ impl Controller {
         let map = vectors::config_map(screen, files);
         let right = |it: &ConfigMap| same_content(it, &map);
         cluster.apply_or_make_anew(&maps, &map, right).await?;
-        let job =
-            job::screen(&self.context.settings, screen, model, source).map_err(build_error)?;
+        let job = job::screen(&self.context.settings, screen, &engine).map_err(build_error)?;
         cluster.apply(jobs, &name, &job).await?;
         tracing::info!(
             namespace,
             screen = screen.name_any(),
             "the screening of a data set started"
         );
-        Ok(Phase::Running { done_shards: 0 })
+        Ok(Phase::Running { done_shards: 0, trouble: None })
     }
 
     /// Starts or follows the Job that ranks the parts together.
@@ -141,13 +142,16 @@ impl Controller {
         let Some(merge) = jobs.get_opt(&name).await? else {
             let job = job::merge(&self.context.settings, screen).map_err(build_error)?;
             self.context.cluster.apply(jobs, &name, &job).await?;
-            return Ok(Phase::Running { done_shards: screen.spec.shards });
+            return Ok(Phase::Running { done_shards: screen.spec.shards, trouble: None });
         };
         if !is_owned(&merge, screen) {
             return Ok(foreign(namespace, &name));
         }
         Ok(match JobProgress::of(&merge) {
-            JobProgress::Running { .. } => Phase::Running { done_shards: screen.spec.shards },
+            JobProgress::Running { .. } => {
+                let trouble = job_pods::trouble(&self.pods(namespace, &merge).await?);
+                Phase::Running { done_shards: screen.spec.shards, trouble }
+            }
             JobProgress::Failed(why) => failed(namespace, &name, &why),
             JobProgress::Complete => {
                 let samples = self.numbers(namespace, &merge).await?.first().copied();
@@ -160,19 +164,21 @@ impl Controller {
         })
     }
 
-    /// The numbers in the termination messages of the Job's pods that succeeded. Nothing but a
-    /// number is accepted, and nothing of a pod that only has the label.
-    async fn numbers(&self, namespace: &str, job: &Job) -> kube::Result<Vec<u64>> {
+    /// The pods of a Job: those that it made, and none that only has the label.
+    async fn pods(&self, namespace: &str, job: &Job) -> kube::Result<Vec<Pod>> {
         let pods: Api<Pod> = self.context.cluster.namespaced(namespace);
-        let label = format!("batch.kubernetes.io/job-name={}", job.name_any());
-        let of_job = ListParams::default().labels(&label);
-        let statuses = pods
-            .list(&of_job)
-            .await?
-            .items
-            .into_iter()
-            .filter(|pod| job.metadata.uid.as_deref().is_some_and(|uid| belongs_to(pod, uid)))
-            .flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
+        let mut found = pods.list(&job_pods::of(&[&job.name_any()])).await?.items;
+        let uid = job.metadata.uid.as_deref();
+        found.retain(|pod| uid.is_some_and(|uid| belongs_to(pod, uid)));
+        Ok(found)
+    }
+
+    /// The numbers in the termination messages of the Job's pods that succeeded. Nothing but a
+    /// number is accepted.
+    async fn numbers(&self, namespace: &str, job: &Job) -> kube::Result<Vec<u64>> {
+        let pods = self.pods(namespace, job).await?.into_iter();
+        let statuses =
+            pods.flat_map(|pod| pod.status.and_then(|s| s.container_statuses).unwrap_or_default());
         let ended = statuses.filter_map(|status| status.state?.terminated);
         let succeeded = ended.filter(|ended| ended.exit_code == 0);
         Ok(succeeded.filter_map(|ended| ended.message?.trim().parse().ok()).collect())

@@ -1,14 +1,12 @@
 //! The Jobs of a screening: one that screens, each pod a part of the data, and one that ranks the
 //! parts together. Pure.
 
-use crate::objects::hub_parts;
-use crate::objects::pod_parts::{
-    job_security_context, pull_secrets, resources, restricted_security_context, weights_volume,
-};
+use crate::objects::job_engine::JobEngine;
+use crate::objects::pod_parts::{job_security_context, pull_secrets, restricted_security_context};
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_api::{DatasetScreen, ModelSource, PersonaModel, names};
+use personaguard_api::{DatasetScreen, names};
 use serde_json::{Value, json};
 
 /// How often a failed pod is retried.
@@ -19,7 +17,6 @@ const MAX_PARALLEL: u32 = 16;
 const INDEX: &str = "$(JOB_COMPLETION_INDEX)";
 
 /// Names of volumes, and where they are mounted.
-const MODEL: &str = "model";
 const VECTORS: &str = "vectors";
 const DATA: &str = "data";
 const VECTORS_DIR: &str = "/vectors";
@@ -31,39 +28,29 @@ const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 pub(super) fn screen(
     settings: &Settings,
     screen: &DatasetScreen,
-    model: &PersonaModel,
-    source: &ModelSource,
+    engine: &JobEngine<'_>,
 ) -> serde_json::Result<Job> {
     let spec = &screen.spec;
     let vectors = json!({ "name": names::for_screen(&screen.name_any()) });
-    let mut volumes = vec![
-        weights_volume(MODEL, source),
-        json!({ "name": VECTORS, "configMap": vectors }),
-        data_volume(screen),
-    ];
-    volumes.extend(source.hub.iter().flat_map(hub_parts::volumes));
+    let volumes = json!([{ "name": VECTORS, "configMap": vectors }, data_volume(screen)]);
     let mounts = json!([
-        { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
         { "name": VECTORS, "mountPath": VECTORS_DIR, "readOnly": true },
         { "name": DATA, "mountPath": DATA_DIR }
     ]);
-    let resources = resources(&model.spec.runtime, spec.resources.as_ref());
-    let container = container(settings, &screen_arguments(screen, source), &resources, &mounts);
+    let container = container(settings, &screen_arguments(screen), &mounts);
     let mut job =
-        job(settings, screen, &names::for_screen(&screen.name_any()), &container, &json!(volumes));
-    let fetch = hub_parts::init_containers(settings, model, source, MODEL, spec.resources.as_ref());
-    job["spec"]["template"]["spec"]["initContainers"] = json!(fetch);
+        job(settings, screen, &names::for_screen(&screen.name_any()), &container, &volumes);
+    engine.join(settings, spec.resources.as_ref(), &mut job["spec"]["template"]["spec"]);
     job["spec"]["completionMode"] = json!("Indexed");
     job["spec"]["completions"] = json!(spec.shards);
     job["spec"]["parallelism"] = json!(spec.shards.min(MAX_PARALLEL));
     serde_json::from_value(job)
 }
 
-fn screen_arguments(screen: &DatasetScreen, source: &ModelSource) -> Vec<String> {
+fn screen_arguments(screen: &DatasetScreen) -> Vec<String> {
     let spec = &screen.spec;
     let mut arguments = vec!["screen".to_owned(), format!("{DATA_DIR}/{}", spec.dataset.path)];
     let mut option = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
-    option("model", format!("{}/{}", names::MODEL_DIR, source.path()));
     for vector in &spec.vectors {
         option("vectors", format!("{VECTORS_DIR}/{vector}.safetensors"));
     }
@@ -91,7 +78,7 @@ pub(super) fn merge(settings: &Settings, screen: &DatasetScreen) -> serde_json::
     arguments.push(format!("--count-to={TERMINATION_MESSAGE}"));
     arguments.push("--consume".to_owned());
     let mounts = json!([{ "name": DATA, "mountPath": DATA_DIR }]);
-    let container = container(settings, &arguments, &json!({}), &mounts);
+    let container = container(settings, &arguments, &mounts);
     let volumes = json!([data_volume(screen)]);
     serde_json::from_value(job(settings, screen, &merge_name(screen), &container, &volumes))
 }
@@ -110,18 +97,12 @@ fn data_volume(screen: &DatasetScreen) -> Value {
     json!({ "name": DATA, "persistentVolumeClaim": { "claimName": claim } })
 }
 
-fn container(
-    settings: &Settings,
-    arguments: &[String],
-    resources: &Value,
-    mounts: &Value,
-) -> Value {
+fn container(settings: &Settings, arguments: &[String], mounts: &Value) -> Value {
     json!({
         "name": "screen",
         "image": settings.sidecar_image,
         "imagePullPolicy": settings.sidecar_image_pull_policy.as_str(),
         "args": arguments,
-        "resources": resources,
         "securityContext": restricted_security_context(settings.run_as_user.0),
         "terminationMessagePath": TERMINATION_MESSAGE,
         "volumeMounts": mounts

@@ -1,5 +1,6 @@
 //! The status of a `DatasetScreen`. Pure.
 
+use crate::objects::Trouble;
 use crate::objects::conditions::{NewCondition, conditions};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -11,9 +12,16 @@ use personaguard_resolve::Rejection;
 #[derive(Debug, PartialEq)]
 pub(super) enum Phase {
     Waiting(Rejection),
-    Running { done_shards: u32 },
+    /// With what keeps its pods from getting on, if that is seen.
+    Running {
+        done_shards: u32,
+        trouble: Option<Trouble>,
+    },
     Failed(String),
-    Complete { samples: Option<u64>, skipped: Option<u64> },
+    Complete {
+        samples: Option<u64>,
+        skipped: Option<u64>,
+    },
 }
 
 impl Phase {
@@ -33,7 +41,7 @@ pub(super) fn status(screen: &DatasetScreen, phase: &Phase, now: Timestamp) -> D
     let generation = screen.metadata.generation;
     let shards = match phase {
         Phase::Waiting(_) | Phase::Failed(_) => before.shards,
-        Phase::Running { done_shards } => Some(format!("{done_shards}/{}", screen.spec.shards)),
+        Phase::Running { done_shards, .. } => Some(format!("{done_shards}/{}", screen.spec.shards)),
         Phase::Complete { .. } => Some(format!("{0}/{0}", screen.spec.shards)),
     };
     let (samples, skipped) = match phase {
@@ -53,14 +61,20 @@ fn complete(screen: &DatasetScreen, phase: &Phase) -> NewCondition {
     let unmet = |reason, message| NewCondition::unmet(condition::COMPLETE, reason, message);
     match phase {
         Phase::Waiting(rejection) => unmet(rejection.reason, rejection.message.clone()),
-        Phase::Running { done_shards } => {
+        Phase::Running { done_shards, trouble } => {
             let message = format!(
                 "Job {}/{} has screened {done_shards} of {} parts.",
                 screen.namespace().unwrap_or_default(),
                 names::for_screen(&screen.name_any()),
                 screen.spec.shards
             );
-            unmet(reason::SCREENING, message)
+            match trouble {
+                None => unmet(reason::SCREENING, message),
+                Some(trouble) => {
+                    let reason = trouble.reason.unwrap_or(reason::SCREENING);
+                    unmet(reason, format!("{message} {}", trouble.message))
+                }
+            }
         }
         Phase::Failed(why) => unmet(reason::SCREENING_FAILED, why.clone()),
         Phase::Complete { skipped, .. } => {

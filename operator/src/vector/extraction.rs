@@ -3,11 +3,13 @@
 
 use super::job::ExtractionJobs;
 use super::progress::Progress;
-use super::source::{extraction_digest, own_weights};
+use super::source::extraction_digest;
 use crate::context::Context;
-use crate::objects::JobProgress;
+use crate::objects::job_engine::JobEngine;
+use crate::objects::{JobProgress, Trouble, job_pods};
 use crate::outcome::ReconcileError;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use personaguard_api::conditions::reason;
 use personaguard_api::{Digest, PersonaModel, PersonaVector, names};
@@ -66,8 +68,8 @@ pub(super) async fn advance(
     let (name, namespace) = (vector.name_any(), &context.settings.installation.namespace);
     let api: Api<Job> = context.cluster.namespaced(namespace);
     let (generate, merge) = (names::for_extraction(&name), names::for_extraction_merge(&name));
-    let source = match own_weights(model) {
-        Ok(source) => source,
+    let engine = match JobEngine::of(model) {
+        Ok(engine) => engine,
         Err(rejection) => return Ok(rejection),
     };
     let digest = extraction_digest(vector, model);
@@ -76,8 +78,7 @@ pub(super) async fn advance(
         settings: &context.settings,
         authorities,
         vector,
-        model,
-        source,
+        engine,
         digest: &digest,
     };
     let build_error = |error: serde_json::Error| ReconcileError::Build(error.to_string());
@@ -104,18 +105,43 @@ pub(super) async fn advance(
             }
             format!("Job {namespace}/{generate} is for an older spec or model and is restarted.")
         }
-        Step::Wait => format!("Job {namespace}/{generate} is extracting the vector."),
+        Step::Wait => {
+            let pods: Api<Pod> = context.cluster.namespaced(namespace);
+            let pods = pods.list(&job_pods::of(&[&generate, &merge])).await?.items;
+            let trouble = job_pods::trouble(&pods);
+            let seen = waiting(namespace, &generate, trouble.as_ref());
+            if let Some(trouble) = trouble {
+                // The pods of a Job that fails go, and what they said goes with them.
+                progress.record_trouble(&name, trouble.message);
+            }
+            return Ok(seen);
+        }
         Step::GiveUp(stage, why) => {
             let job = if stage == Stage::Generate { &generate } else { &merge };
-            return Ok(failed(namespace, job, &why));
+            return Ok(failed(namespace, job, &why, progress.trouble(&name).as_deref()));
         }
     };
     Ok(Rejection::new(reason::EXTRACTING, message))
 }
 
-fn failed(namespace: &str, job: &str, why: &str) -> Rejection {
+/// A Job runs, and its pods may not get on.
+fn waiting(namespace: &str, job: &str, trouble: Option<&Trouble>) -> Rejection {
+    let Some(Trouble { reason, message }) = trouble else {
+        let message = format!("Job {namespace}/{job} is extracting the vector.");
+        return Rejection::new(reason::EXTRACTING, message);
+    };
     let message = format!(
-        "Job {namespace}/{job} failed: {why}. See `kubectl -n {namespace} logs job/{job} \
+        "Job {namespace}/{job} does not get on: {message} Once you have corrected it, delete the \
+         Job."
+    );
+    Rejection::new(reason.unwrap_or(reason::EXTRACTING), message)
+}
+
+/// `trouble` is what was last seen of its pods.
+fn failed(namespace: &str, job: &str, why: &str, trouble: Option<&str>) -> Rejection {
+    let seen = trouble.map(|trouble| format!(" {trouble}")).unwrap_or_default();
+    let message = format!(
+        "Job {namespace}/{job} failed: {why}.{seen} See `kubectl -n {namespace} logs job/{job} \
          --all-containers`; delete the Job to try again."
     );
     Rejection::new(reason::EXTRACTION_FAILED, message)

@@ -1,19 +1,18 @@
 //! The Jobs that extract a vector: one that generates the answers, each pod a part of them, and if
 //! there are several pods, one that makes the vector from the parts. Pure.
 
-use crate::objects::hub_parts;
+use crate::objects::job_engine::JobEngine;
 use crate::objects::pod_parts::{
-    job_security_context, pull_secrets, resources, restricted_security_context, token_volume,
-    weights_volume,
+    job_security_context, pull_secrets, restricted_security_context, token_volume,
 };
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource as _, ResourceExt as _};
-use personaguard_api::{Digest, Extraction, ModelSource, PersonaModel, PersonaVector, names};
+use personaguard_api::{Digest, Extraction, PersonaVector, names};
 use personaguard_persona::TraitSpec;
 use serde_json::{Value, json};
 
-/// How often a failed pod is retried.
+/// How often a failed container is started again.
 const RETRIES: u32 = 3;
 /// Pods of an Indexed Job that run in parallel.
 const MAX_PARALLEL: u32 = 16;
@@ -23,7 +22,6 @@ const TTL_SECONDS: u32 = 24 * 3600;
 const INDEX: &str = "$(JOB_COMPLETION_INDEX)";
 
 /// Names of volumes, and where they are mounted.
-const MODEL: &str = "model";
 const WORK: &str = "work";
 const TOKEN: &str = "token";
 const CA: &str = "ca";
@@ -37,9 +35,8 @@ pub(super) struct ExtractionJobs<'a> {
     pub(super) settings: &'a Settings,
     pub(super) authorities: &'a str,
     pub(super) vector: &'a PersonaVector,
-    pub(super) model: &'a PersonaModel,
-    /// Where its weights come from.
-    pub(super) source: &'a ModelSource,
+    /// What runs the model.
+    pub(super) engine: JobEngine<'a>,
     pub(super) digest: &'a Digest,
 }
 
@@ -88,7 +85,6 @@ impl ExtractionJobs<'_> {
         let (spec, extraction) = (&self.vector.spec, self.extraction());
         let mut arguments = vec!["extract".to_owned()];
         let mut option = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
-        option("model", format!("{}/{}", names::MODEL_DIR, self.source.path()));
         option("trait", spec.trait_name.clone());
         let custom = TraitSpec::builtin(&spec.trait_name).is_err();
         if let Some(description) = spec.description.as_ref().filter(|_| custom) {
@@ -121,6 +117,8 @@ impl ExtractionJobs<'_> {
             names::EXTRACTION_ANNOTATION: self.digest,
             names::SHARDS_ANNOTATION: self.extraction().shards.to_string()
         });
+        // Where vLLM ends, what asks it does too, and both are started again.
+        let retries = if self.engine.is_beside() { 2 * RETRIES } else { RETRIES };
         json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -132,7 +130,7 @@ impl ExtractionJobs<'_> {
                 "ownerReferences": [self.vector.owner_ref(&())]
             },
             "spec": {
-                "backoffLimit": RETRIES,
+                "backoffLimit": retries,
                 "ttlSecondsAfterFinished": TTL_SECONDS,
                 "template": self.pod_template(&labels, arguments)
             }
@@ -144,26 +142,18 @@ impl ExtractionJobs<'_> {
             names::EXTRACTION_ANNOTATION: self.digest,
             names::CA_ANNOTATION: self.authorities
         });
-        json!({
-            "metadata": { "labels": labels, "annotations": annotations },
-            "spec": {
-                // A container that failed is restarted in place and resumes from its journal.
-                "restartPolicy": "OnFailure",
-                "automountServiceAccountToken": false,
-                "enableServiceLinks": false,
-                "securityContext": job_security_context(self.settings.run_as_user.0),
-                "imagePullSecrets": pull_secrets(&self.settings.sidecar_image_pull_secrets),
-                "initContainers": self.init_containers(),
-                "containers": [self.container(arguments)],
-                "volumes": self.volumes()
-            }
-        })
-    }
-
-    fn init_containers(&self) -> Option<Vec<Value>> {
-        let extraction = self.extraction();
-        let own = extraction.resources.as_ref();
-        hub_parts::init_containers(self.settings, self.model, self.source, MODEL, own)
+        let mut pod = json!({
+            // A container that failed is restarted in place and resumes from its journal.
+            "restartPolicy": "OnFailure",
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "securityContext": job_security_context(self.settings.run_as_user.0),
+            "imagePullSecrets": pull_secrets(&self.settings.sidecar_image_pull_secrets),
+            "containers": [self.container(arguments)],
+            "volumes": self.volumes()
+        });
+        self.engine.join(self.settings, self.extraction().resources.as_ref(), &mut pod);
+        json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": pod })
     }
 
     fn container(&self, arguments: &[String]) -> Value {
@@ -179,10 +169,8 @@ impl ExtractionJobs<'_> {
             "imagePullPolicy": self.settings.sidecar_image_pull_policy.as_str(),
             "args": arguments,
             "env": key.into_iter().collect::<Vec<_>>(),
-            "resources": resources(&self.model.spec.runtime, extraction.resources.as_ref()),
             "securityContext": restricted_security_context(self.settings.run_as_user.0),
             "volumeMounts": [
-                { "name": MODEL, "mountPath": names::MODEL_DIR, "readOnly": true },
                 { "name": TOKEN, "mountPath": names::TOKEN_DIR, "readOnly": true },
                 { "name": CA, "mountPath": CA_DIR, "readOnly": true },
                 { "name": WORK, "mountPath": WORK_DIR }
@@ -201,9 +189,7 @@ impl ExtractionJobs<'_> {
         let ca = json!({ "name": CA, "downwardAPI": { "items": [{
             "path": names::CA_FILE, "fieldRef": { "fieldPath": authorities }
         }] } });
-        let mut volumes = vec![weights_volume(MODEL, self.source), token_volume(TOKEN), ca, work];
-        volumes.extend(self.source.hub.iter().flat_map(hub_parts::volumes));
-        Value::Array(volumes)
+        json!([token_volume(TOKEN), ca, work])
     }
 }
 

@@ -16,9 +16,16 @@ pub(crate) enum PodRole {
     Merge,
 }
 
-/// Progress by vector and shard. Only in memory: the Jobs report to a new leader within seconds.
+/// Progress by vector. Only in memory: the Jobs report to a new leader within seconds.
 #[derive(Debug, Default)]
-pub(super) struct Progress(Mutex<HashMap<String, BTreeMap<u32, ExtractionProgress>>>);
+pub(super) struct Progress(Mutex<HashMap<String, Extraction>>);
+
+#[derive(Debug, Default)]
+struct Extraction {
+    shards: BTreeMap<u32, ExtractionProgress>,
+    /// What last kept a pod from getting on.
+    trouble: Option<String>,
+}
 
 impl Progress {
     /// The progress of all shards together.
@@ -28,13 +35,13 @@ impl Progress {
             total: sum.total.saturating_add(shard.total),
         };
         let inner = self.lock();
-        let shards = inner.get(vector)?;
+        let shards = &inner.get(vector).filter(|it| !it.shards.is_empty())?.shards;
         Some(shards.values().fold(ExtractionProgress { done: 0, total: 0 }, add))
     }
 
     pub(super) fn record(&self, vector: &str, role: PodRole, progress: ExtractionProgress) {
         let mut inner = self.lock();
-        let shards = inner.entry(vector.to_owned()).or_default();
+        let shards = &mut inner.entry(vector.to_owned()).or_default().shards;
         match role {
             PodRole::Shard(index) if index < MAX_SHARDS => drop(shards.insert(index, progress)),
             PodRole::Shard(_) => {}
@@ -43,11 +50,20 @@ impl Progress {
         }
     }
 
+    /// What last kept a pod of an extraction from getting on.
+    pub(super) fn trouble(&self, vector: &str) -> Option<String> {
+        self.lock().get(vector)?.trouble.clone()
+    }
+
+    pub(super) fn record_trouble(&self, vector: &str, trouble: String) {
+        self.lock().entry(vector.to_owned()).or_default().trouble = Some(trouble);
+    }
+
     pub(super) fn forget(&self, vector: &str) {
         self.lock().remove(vector);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<u32, ExtractionProgress>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Extraction>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

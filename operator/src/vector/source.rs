@@ -1,8 +1,9 @@
 //! Where the file of a vector comes from. Pure.
 
+use crate::objects::job_engine::JobEngine;
 use kube::ResourceExt;
 use personaguard_api::conditions::reason;
-use personaguard_api::{Digest, ModelSource, PersonaModel, PersonaVector, names};
+use personaguard_api::{Digest, PersonaModel, PersonaVector, names};
 use personaguard_resolve::Rejection;
 use serde_json::json;
 
@@ -40,26 +41,13 @@ pub(super) fn source(
         return Ok((location, Expected::Imported(sha256.clone())));
     }
     let model = model.ok_or_else(|| model_not_found(&spec.model))?;
-    own_weights(model)?;
+    JobEngine::of(model)?;
     let location = Location {
         namespace: own.to_owned(),
         config_map: names::for_extraction(&vector.name_any()),
         key: names::VECTOR_KEY.to_owned(),
     };
     Ok((location, Expected::Extracted(extraction_digest(vector, model))))
-}
-
-/// The weights that our own engine can run, for a Job that needs them.
-pub(crate) fn own_weights(model: &PersonaModel) -> Result<&ModelSource, Rejection> {
-    model.spec.source.as_ref().ok_or_else(|| {
-        let message = format!(
-            "PersonaModel `{}` has engine Vllm, so its weights are vLLM's, and no Job of ours has \
-             them: make the vector with `personaguard extract --engine`, and import it (artifact \
-             and sha256 of the PersonaVector); screen with `personaguard screen --engine`",
-            model.name_any()
-        );
-        Rejection::new(reason::MODEL_RUN_BY_VLLM, message)
-    })
 }
 
 pub(crate) fn model_not_found(name: &str) -> Rejection {
@@ -84,6 +72,11 @@ pub(crate) fn extraction_digest(vector: &PersonaVector, model: &PersonaModel) ->
     ]);
     let inputs = match &settings.endpoint {
         Some(endpoint) => json!([inputs, endpoint.url, endpoint.model]),
+        None => inputs,
+    };
+    // What the digest of its files does not say of how a model is served.
+    let inputs = match &model.spec.vllm {
+        Some(vllm) => json!([inputs, vllm.image, vllm.command, vllm.args, vllm.model]),
         None => inputs,
     };
     Digest::of(inputs.to_string().as_bytes())

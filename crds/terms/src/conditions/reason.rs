@@ -260,10 +260,11 @@ reasons! {
         "Extract it with more rollouts or from a larger model, or set \
          `spec.allowNotDiscriminative: true`.";
     MODEL_RUN_BY_VLLM = "ModelRunByVllm" on [READY(PersonaVector), COMPLETE]:
-        "The model has engine Vllm, so its weights are where vLLM runs, and no Job of ours has \
-         them.",
-        "Make the vector with `personaguard extract --engine`, and import it (`spec.artifact`); \
-         screen with `personaguard screen --engine`.";
+        "The model has engine Vllm and does not say how Jobs start vLLM, so none has its weights.",
+        "Add `spec.vllm` to the PersonaModel: see \
+         [vectors made by your vLLM](vllm.md#vectors-made-by-your-vllm). Or make the vector with \
+         `personaguard extract --engine`, and import it (`spec.artifact`); screen with \
+         `personaguard screen --engine`.";
     STEERING_MONOTONIC = "SteeringMonotonic" on [STEERS]:
         "Held-out answers move along the trait with every step of the coefficient.",
         "";
@@ -305,9 +306,10 @@ reasons! {
         "Wait while the model server loads; then see its log. A script that starts it must pass \
          `PYTHONPATH`, `PERSONAGUARD_SOCKET` and `VLLM_PLUGINS` on: see \
          [the plugin](vllm.md#when-the-plugin-does-not-connect).";
-    PLUGIN_REFUSES = "PluginRefuses" on [GUARDED, READY(PersonaPolicy)]:
-        "Placement Engine: the model server ended with exit code 78, by which the plugin refuses \
-         what it cannot guard.",
+    PLUGIN_REFUSES = "PluginRefuses" on
+        [GUARDED, READY(PersonaPolicy, PersonaVector), COMPLETE]:
+        "The model server of placement Engine, or the vLLM of a Job, ended with exit code 78, by \
+         which the plugin refuses what it cannot measure.",
         "Its log says in a sentence why: its version, an option such as speculative decoding, or a \
          model that the plugin does not know.";
     MADE_OTHERWISE = "MadeOtherwise" on [CALIBRATION_STALE]:

@@ -1,6 +1,6 @@
 //! Why a pod that has a sidecar does not report. Pure.
 
-use crate::objects::{PodView, SidecarStart};
+use crate::objects::{ContainerStart, PodView};
 use personaguard_api::conditions::reason;
 use personaguard_api::names;
 
@@ -14,12 +14,12 @@ pub(super) const NO_REPORT: &str = "its sidecar runs and has not reported: it ma
 pub(super) fn problem(pod: &PodView, reports: bool) -> Option<(&'static str, String)> {
     let container = names::CONTAINER;
     Some(match &pod.start {
-        SidecarStart::Running => return None,
-        SidecarStart::Pending if reports => return None,
-        SidecarStart::Unscheduled(why) => {
+        ContainerStart::Running => return None,
+        ContainerStart::Pending if reports => return None,
+        ContainerStart::Unscheduled(why) => {
             (reason::POD_NOT_SCHEDULED, format!("it has no node yet ({why})"))
         }
-        SidecarStart::Pending => (
+        ContainerStart::Pending => (
             reason::SIDECAR_NOT_STARTED,
             format!(
                 "its container {container} is being made; if this persists, see kubectl describe \
@@ -27,18 +27,18 @@ pub(super) fn problem(pod: &PodView, reports: bool) -> Option<(&'static str, Str
                 pod.name
             ),
         ),
-        SidecarStart::ImageUnavailable { image, why } => (
+        ContainerStart::ImageUnavailable { image, why } => (
             reason::SIDECAR_IMAGE_UNAVAILABLE,
             format!(
                 "the image {image} of its container {container} cannot be pulled ({why}): correct \
                  sidecar.image of the chart, or give the pod's ServiceAccount imagePullSecrets"
             ),
         ),
-        SidecarStart::Blocked(why) => (
+        ContainerStart::Blocked(why) => (
             reason::SIDECAR_NOT_STARTED,
             format!("its container {container} cannot be started ({why})"),
         ),
-        SidecarStart::Crashed(end) => (
+        ContainerStart::Crashed(end) => (
             reason::SIDECAR_NOT_STARTED,
             format!(
                 "its container {container} ended ({end}) and is started anew: check its log, and \

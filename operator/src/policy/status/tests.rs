@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixtures::{pod, policy, report};
-use crate::objects::{AppPort, FailedCreation, PodView, Port, ServiceView, SidecarStart};
+use crate::objects::{AppPort, ContainerStart, FailedCreation, PodView, Port, ServiceView};
 use crate::policy::fixtures::inputs;
 use crate::policy::validate::validate;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -243,31 +243,36 @@ fn issue_15_20_a_message_says_what_was_found_and_names_a_log_only_where_there_is
     let image = |pod: &mut PodView| {
         let image = "mirror.example/personaguard:1".to_owned();
         let why = "ErrImagePull: no such host".to_owned();
-        pod.start = SidecarStart::ImageUnavailable { image, why };
+        pod.start = ContainerStart::ImageUnavailable { image, why };
     };
     type Found<'a> = (fn(&mut PodView), &'a str, &'a str, bool);
     let cases: [Found<'_>; 9] = [
         (image, "SidecarImageUnavailable", "ErrImagePull", false),
         (
-            |pod| pod.start = SidecarStart::Unscheduled("0/3 nodes are available".into()),
+            |pod| pod.start = ContainerStart::Unscheduled("0/3 nodes are available".into()),
             "PodNotScheduled",
             "0/3 nodes",
             false,
         ),
-        (|pod| pod.start = SidecarStart::Pending, "SidecarNotStarted", "being made", false),
+        (|pod| pod.start = ContainerStart::Pending, "SidecarNotStarted", "being made", false),
         (
-            |pod| pod.start = SidecarStart::Blocked("CreateContainerConfigError: no x".into()),
+            |pod| pod.start = ContainerStart::Blocked("CreateContainerConfigError: no x".into()),
             "SidecarNotStarted",
             "CreateContainerConfigError",
             false,
         ),
         (
-            |pod| pod.start = SidecarStart::Crashed("OOMKilled, exit code 137".into()),
+            |pod| pod.start = ContainerStart::Crashed("OOMKilled, exit code 137".into()),
             "SidecarNotStarted",
             "OOMKilled",
             true,
         ),
-        (|pod| pod.start = SidecarStart::Running, "AwaitingAcknowledgement", "not reported", true),
+        (
+            |pod| pod.start = ContainerStart::Running,
+            "AwaitingAcknowledgement",
+            "not reported",
+            true,
+        ),
         (
             |pod| pod.app.conflict = Some(("app".into(), 8791)),
             "PortConflict",

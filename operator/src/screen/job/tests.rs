@@ -15,7 +15,7 @@ fn three_shards() -> DatasetScreen {
 
 fn job_of(asked: &DatasetScreen) -> serde_json::Result<Job> {
     let (settings, model) = (fixtures::settings(&[]), fixtures::model());
-    screen(&settings, asked, &model, model.spec.source.as_ref().unwrap())
+    screen(&settings, asked, &JobEngine::of(&model).unwrap_or_else(|why| panic!("{why:?}")))
 }
 
 #[test]

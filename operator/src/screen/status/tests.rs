@@ -17,7 +17,7 @@ fn screen() -> DatasetScreen {
 #[test]
 fn the_status_shows_the_progress_and_finally_where_the_ranks_are() {
     let now = Timestamp::from_second(1_700_000_000).unwrap();
-    let running = status(&screen(), &Phase::Running { done_shards: 1 }, now);
+    let running = status(&screen(), &Phase::Running { done_shards: 1, trouble: None }, now);
     assert_eq!(
         (running.shards.as_deref(), running.conditions[0].reason.as_str()),
         (Some("1/4"), "Screening")
@@ -29,4 +29,18 @@ fn the_status_shows_the_progress_and_finally_where_the_ranks_are() {
     let message = &complete.conditions[0].message;
     assert!(message.contains("ranks.jsonl"), "{message}");
     assert!(message.contains(" 3 samples cannot be read and were left out"), "{message}");
+}
+
+#[test]
+fn what_keeps_the_pods_from_getting_on_is_told_with_the_progress() {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let told = |reason| {
+        let message = "Its vLLM ended with exit code 78.".to_owned();
+        let phase = Phase::Running { done_shards: 1, trouble: Some(Trouble { reason, message }) };
+        status(&screen(), &phase, now).conditions.remove(0)
+    };
+    assert_eq!(told(None).reason, "Screening");
+    let refused = told(Some(reason::PLUGIN_REFUSES));
+    assert_eq!(refused.reason, "PluginRefuses");
+    assert!(refused.message.contains("1 of 4 parts. Its vLLM ended"), "{}", refused.message);
 }

@@ -41,3 +41,19 @@ fn parts_are_merged_once_all_of_them_are_complete() {
     let outdated = job(&Digest::of(b"before"), 4, "Complete");
     assert_eq!(next_step(None, Some(&outdated), 4, &now), Step::Restart);
 }
+
+#[test]
+fn what_keeps_the_pods_of_a_job_from_getting_on_is_told_and_kept() {
+    let calm = waiting("system", "vector-evil", None);
+    assert_eq!((calm.reason, calm.message.contains("is extracting")), ("Extracting", true));
+    let trouble =
+        |reason| Trouble { reason, message: "Image vllm:1 cannot be had: no such host.".into() };
+    let told = waiting("system", "vector-evil", Some(&trouble(None)));
+    assert_eq!(told.reason, "Extracting");
+    assert!(told.message.contains("does not get on: Image vllm:1"), "{}", told.message);
+    let refused = waiting("system", "vector-evil", Some(&trouble(Some("PluginRefuses"))));
+    assert_eq!(refused.reason, "PluginRefuses");
+    let seen = Some("Image vllm:1 cannot be had: no such host.");
+    let failed = failed("system", "vector-evil", "BackoffLimitExceeded", seen);
+    assert!(failed.message.contains("BackoffLimitExceeded. Image vllm:1"), "{}", failed.message);
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::fixtures;
 use k8s_openapi::api::core::v1::PodSpec;
+use personaguard_api::{ModelEngine, PersonaModel};
 
 fn vector(spec: &Value) -> PersonaVector {
     serde_json::from_value(json!({
@@ -12,14 +13,17 @@ fn vector(spec: &Value) -> PersonaVector {
 
 fn with<T>(vector: &PersonaVector, make: impl FnOnce(ExtractionJobs<'_>) -> T) -> T {
     let (settings, model, digest) = (fixtures::settings(&[]), fixtures::model(), Digest::of(b"d"));
-    make(ExtractionJobs {
-        settings: &settings,
-        authorities: "PEM",
-        vector,
-        model: &model,
-        source: model.spec.source.as_ref().unwrap(),
-        digest: &digest,
-    })
+    make(jobs(&settings, &model, vector, &digest))
+}
+
+fn jobs<'a>(
+    settings: &'a Settings,
+    model: &'a PersonaModel,
+    vector: &'a PersonaVector,
+    digest: &'a Digest,
+) -> ExtractionJobs<'a> {
+    let engine = JobEngine::of(model).unwrap_or_else(|why| panic!("{why:?}"));
+    ExtractionJobs { settings, authorities: "PEM", vector, engine, digest }
 }
 
 fn pod(job: &Job) -> PodSpec {
@@ -101,4 +105,33 @@ fn the_key_of_an_endpoint_is_never_seen_by_the_operator() {
         (variable.name.as_str(), source.name.as_str(), source.key.as_str()),
         (ENDPOINT_KEY, "llm", "token")
     );
+}
+
+#[test]
+fn a_vector_on_vllms_weights_is_extracted_beside_a_vllm() {
+    let mut model = fixtures::model();
+    (model.spec.engine, model.spec.source) = (ModelEngine::Vllm, None);
+    model.spec.vllm = Some(serde_json::from_value(json!({ "image": "vllm:1" })).unwrap());
+    let extraction = json!({ "shards": 2, "workspace": { "claimName": "work" } });
+    let vector = vector(&json!({ "trait": "evil", "model": "smollm2", "extraction": extraction }));
+    let (settings, digest) = (fixtures::settings(&[]), Digest::of(b"d"));
+    let jobs = jobs(&settings, &model, &vector, &digest);
+    // The vector is validated and calibrated by the second, which asks the model too.
+    for job in [jobs.generate().unwrap(), jobs.merge().unwrap()] {
+        let pod = pod(&job);
+        let beside = pod.init_containers.as_deref().unwrap_or_default();
+        let images: Vec<_> = beside.iter().filter_map(|it| it.image.as_deref()).collect();
+        assert_eq!(images, [settings.sidecar_image.as_str(), "vllm:1"]);
+        let given = arguments(&job);
+        assert!(given.contains(&"--engine=http://127.0.0.1:8000".to_owned()), "{given:?}");
+        // vLLM has no part in the token by which the operator knows the pod.
+        let mounts = |container: &k8s_openapi::api::core::v1::Container| {
+            let all = container.volume_mounts.iter().flatten().map(|it| it.name.clone());
+            all.collect::<Vec<_>>()
+        };
+        assert!(mounts(&pod.containers[0]).contains(&TOKEN.to_owned()));
+        assert!(beside.iter().all(|it| !mounts(it).contains(&TOKEN.to_owned())));
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        assert_eq!(job.spec.unwrap().backoff_limit, Some(6));
+    }
 }

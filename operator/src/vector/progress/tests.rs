@@ -12,3 +12,13 @@ fn progress_is_that_of_all_shards_together() {
     progress.record("evil", PodRole::Merge, part(50));
     assert_eq!(progress.of("evil"), Some(part(50)));
 }
+
+#[test]
+fn what_was_last_seen_of_a_pod_outlives_it_and_is_no_progress() {
+    let progress = Progress::default();
+    progress.record_trouble("evil", "No node takes it.".to_owned());
+    assert_eq!(progress.of("evil"), None);
+    assert_eq!(progress.trouble("evil").as_deref(), Some("No node takes it."));
+    progress.forget("evil");
+    assert_eq!(progress.trouble("evil"), None);
+}
