@@ -138,6 +138,20 @@ impl Fixture {
     ) -> Result<()> {
         // As a storage class would, so that the container's user may write there.
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
+        self.claim_of(namespace, claim, volume, folder).await
+    }
+
+    /// A claim whose volume is a folder of the node, which stays as it is.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn claim_of(
+        &self,
+        namespace: &str,
+        claim: &str,
+        volume: &str,
+        folder: &Path,
+    ) -> Result<()> {
         self.apply(&json!({
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": volume },
             "spec": {

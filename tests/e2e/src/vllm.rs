@@ -52,57 +52,85 @@ impl Vllm {
         Ok(said.split_whitespace().next().context("no digest")?.parse()?)
     }
 
-    /// The Deployment, with label `app: NAME`, a port `http`, and one layer at which vectors can
-    /// be.
+    /// Folders of the node that it needs: environment, interpreter, model, and the system's
+    /// libraries and programs, as vLLM runs some by a shell.
     ///
     /// # Errors
     /// The environment is none.
-    pub fn deployment(&self, namespace: &str, name: &str, layer: u32) -> Result<Value> {
+    pub fn folders(&self) -> Result<Vec<PathBuf>> {
         let environment = self.python.ancestors().nth(2).context("an environment")?;
         // Python's own files are where the environment was made from.
         let interpreter = self.python.canonicalize()?;
         let interpreter = interpreter.ancestors().nth(2).context("an interpreter")?;
-        // The system's libraries and programs too: vLLM runs some by a shell. On most systems the
-        // first holds the others.
+        // On most systems the first holds the others.
         let system = ["/usr", "/bin", "/lib", "/lib64"].map(Path::new);
         let mut folders = vec![environment, &self.model];
         folders.extend(system.iter().filter(|folder| folder.exists()));
         if !interpreter.starts_with("/usr") {
             folders.push(interpreter);
         }
-        let mut volumes: Vec<_> = folders.iter().enumerate().map(host_volume).collect();
-        let mut mounts: Vec<_> = folders.iter().enumerate().map(host_mount).collect();
-        volumes.push(json!({ "name": "shm", "emptyDir": { "medium": "Memory" } }));
-        mounts.push(json!({ "name": "shm", "mountPath": "/dev/shm" }));
+        Ok(folders.into_iter().map(Path::to_path_buf).collect())
+    }
+
+    /// What a container of it says: image, command, arguments and variables. `more` arguments come
+    /// last.
+    #[must_use]
+    pub fn container(&self, more: &[&str]) -> Value {
         let variables = [
             ("HF_HUB_OFFLINE", "1"),
             ("HOME", "/tmp"),
-            ("PERSONAGUARD_LAYERS", &layer.to_string()),
             ("PYTHONDONTWRITEBYTECODE", "1"),
             ("USER", "nonroot"),
             ("VLLM_CPU_KVCACHE_SPACE", "1"),
             ("VLLM_NO_USAGE_STATS", "1"),
         ];
         let variables = variables.map(|(name, value)| json!({ "name": name, "value": value }));
-        let server = json!({
-            "name": CONTAINER,
+        let mut arguments = vec![json!("--model"), json!(self.model)];
+        let fixed = [
+            "--served-model-name",
+            SERVED,
+            "--host",
+            "0.0.0.0",
+            "--port",
+            &PORT.to_string(),
+            "--dtype",
+            "float32",
+            "--enforce-eager",
+            "--max-model-len",
+            "1024",
+        ];
+        arguments.extend(fixed.iter().chain(more).map(|argument| json!(argument)));
+        json!({
             // Any with a user and a folder /tmp.
             "image": "localhost/chat-app:dev",
             "imagePullPolicy": "IfNotPresent",
             "command": [self.python, "-m", "vllm.entrypoints.openai.api_server"],
-            "args": [
-                "--model", self.model, "--served-model-name", SERVED, "--host", "0.0.0.0",
-                "--port", PORT.to_string(), "--dtype", "float32", "--enforce-eager",
-                "--max-model-len", "1024", "--max-num-seqs", "4"
-            ],
-            "env": variables,
-            "ports": [{ "name": "http", "containerPort": PORT }],
-            "readinessProbe": {
-                "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 1,
-                "timeoutSeconds": 5
-            },
-            "volumeMounts": mounts
+            "args": arguments,
+            "env": variables
+        })
+    }
+
+    /// The Deployment, with label `app: NAME`, a port `http`, and one layer at which vectors can
+    /// be.
+    ///
+    /// # Errors
+    /// The environment is none.
+    pub fn deployment(&self, namespace: &str, name: &str, layer: u32) -> Result<Value> {
+        let folders = self.folders()?;
+        let mut volumes: Vec<_> = folders.iter().enumerate().map(host_volume).collect();
+        let mut mounts: Vec<_> = folders.iter().enumerate().map(host_mount).collect();
+        volumes.push(json!({ "name": "shm", "emptyDir": { "medium": "Memory" } }));
+        mounts.push(json!({ "name": "shm", "mountPath": "/dev/shm" }));
+        let mut server = self.container(&["--max-num-seqs", "4"]);
+        let layer = json!({ "name": "PERSONAGUARD_LAYERS", "value": layer.to_string() });
+        server["env"].as_array_mut().context("variables")?.push(layer);
+        server["name"] = json!(CONTAINER);
+        server["ports"] = json!([{ "name": "http", "containerPort": PORT }]);
+        server["readinessProbe"] = json!({
+            "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 1,
+            "timeoutSeconds": 5
         });
+        server["volumeMounts"] = json!(mounts);
         let labels = json!({ "app": name });
         Ok(deployment(namespace, name, &labels, &json!([server]), &json!(volumes)))
     }
@@ -127,10 +155,10 @@ pub async fn log(pods: &Api<Pod>, pod: &Pod, container: &str) -> String {
     all
 }
 
-fn host_volume((number, folder): (usize, &&Path)) -> Value {
+fn host_volume((number, folder): (usize, &PathBuf)) -> Value {
     json!({ "name": format!("host-{number}"), "hostPath": { "path": folder } })
 }
 
-fn host_mount((number, folder): (usize, &&Path)) -> Value {
+fn host_mount((number, folder): (usize, &PathBuf)) -> Value {
     json!({ "name": format!("host-{number}"), "mountPath": folder, "readOnly": true })
 }

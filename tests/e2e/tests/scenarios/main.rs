@@ -25,6 +25,7 @@ mod s21_never_met;
 mod s22_hub;
 mod s23_engine;
 mod s24_jobs;
+mod s25_engine_vector;
 mod s31_unreadable;
 mod s32_edits_in_force;
 mod s33_refused_write;
