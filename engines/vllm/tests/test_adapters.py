@@ -77,6 +77,10 @@ def adapted(engine: Engine, folder: Path) -> asking.Reference:
     return asking.Reference(engine.model, folder)
 
 
+def test_hello_says_that_requests_can_name_adapters(engine: Engine) -> None:
+    assert (engine.sidecar.hello["dtype"], engine.sidecar.hello["lora"]) == ("bfloat16", True)
+
+
 def _error(told: dict[int, np.ndarray], right: np.ndarray) -> float:
     """By how much projections differ, relative to their size."""
     found = np.stack([told[position] for position in sorted(told)])

@@ -28,6 +28,7 @@ def test_hello_says_what_is_served(engine: Engine) -> None:
     assert (hello["protocol"], hello["runner"]) == (1, "V1")
     assert (hello["hidden"], hello["layers"], hello["slots"]) == (576, 30, 16)
     assert (hello["dtype"], hello["tensor_parallel"]) == ("float32", 1)
+    assert (hello["quantization"], hello["lora"]) == (None, False)
 
 
 def test_projections_are_those_of_transformers_whole_chunked_cached_and_batched(
