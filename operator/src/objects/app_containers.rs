@@ -45,7 +45,7 @@ pub(crate) struct Obstacle {
 }
 
 /// With which the plugin ends a model server that it cannot guard.
-const REFUSED_BY_PLUGIN: i32 = 78;
+pub(super) const REFUSED_BY_PLUGIN: i32 = 78;
 
 impl AppContainers {
     pub(super) fn of(pod: &Pod) -> Self {

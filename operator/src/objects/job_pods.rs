@@ -1,14 +1,12 @@
 //! Why the pods of a Job do not get on, as far as the API server tells. Pure.
 
+use super::app_containers::REFUSED_BY_PLUGIN;
 use super::container_start::{ContainerStart, container_status, end};
 use super::vllm_parts;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, Pod};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use personaguard_api::conditions::reason;
-
-/// With which the plugin ends a vLLM that it cannot measure.
-const REFUSED_BY_PLUGIN: i32 = 78;
 
 /// What keeps a pod from getting on.
 #[derive(Clone, Debug, PartialEq, Eq)]
