@@ -23,7 +23,7 @@ pub(super) struct Attempt {
     /// How it ended, once it did.
     pub(super) outcome: Option<Outcome>,
     /// The stop string that ended it, if one did.
-    pub(super) stop: Option<String>,
+    pub(super) stop_string: Option<String>,
     held: Holdback<Piece>,
     sentences: Sentences,
     /// Text that the engine held back, as it could become a stop string, until the end.
@@ -52,7 +52,7 @@ impl Attempt {
             tokens: Vec::new(),
             text: String::new(),
             outcome: None,
-            stop: None,
+            stop_string: None,
             held: Holdback::default(),
             sentences: Sentences::default(),
             tail: None,
@@ -92,7 +92,7 @@ impl Attempt {
         if retain.text {
             self.text.push_str(&end.text);
         }
-        self.stop = end.stop;
+        self.stop_string = end.stop;
         self.tail = Some(Piece { text: end.text, logprob: None });
     }
 

@@ -227,7 +227,7 @@ impl GuardedGeneration {
         let scores =
             score_report(&attempt.decision, &attempt.projections, *report, record.attempts());
         let usage = attempt.usage.with_reasoning(attempt.decision.reasoning_tokens());
-        let stop = attempt.stop.clone().filter(|_| finish_reason == FinishReason::Stop);
+        let stop = attempt.stop_string.clone().filter(|_| finish_reason == FinishReason::Stop);
         Ok(Output::End(End { finish_reason, stop, usage, scores }))
     }
 
