@@ -7,11 +7,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// The packages with their exact versions, by which what is installed is known.
+const LOCK: &str = include_str!("package-lock.json");
 /// What is installed, with exact versions: npm would take older ones where the machine's own
 /// Node.js is old.
 const FILES: [(&str, &str); 3] = [
     ("package.json", include_str!("package.json")),
-    ("package-lock.json", include_str!("package-lock.json")),
+    ("package-lock.json", LOCK),
     ("ai_sdk.mjs", include_str!("ai_sdk.mjs")),
 ];
 
@@ -28,8 +30,7 @@ pub(super) fn ensure(cache: &Cache, progress: &Progress) -> Result<Option<PathBu
     }
     // Written last, so that what was cut short is installed again.
     let stamp = folder.join("installed");
-    let wanted = include_str!("package-lock.json");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == LOCK) {
         return Ok(Some(folder));
     }
     progress.step("installing Node.js and the AI SDK from npm (200 MB, once)");
@@ -40,7 +41,7 @@ pub(super) fn ensure(cache: &Cache, progress: &Progress) -> Result<Option<PathBu
         "--no-fund",
     ]))
     .context("Node.js and the AI SDK cannot be downloaded from npm")?;
-    fs::write(stamp, wanted)?;
+    fs::write(stamp, LOCK)?;
     progress.done();
     Ok(Some(folder))
 }
