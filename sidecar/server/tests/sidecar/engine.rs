@@ -482,8 +482,9 @@ async fn a_vector_made_otherwise_than_is_served_is_reported_as_stale_and_enforce
     // The digest is of the files, which are the same.
     let otherwise = json!({ "quantization": "fp8" });
     front.vllm.connect_as(&with(front.vllm.hello(HIDDEN), otherwise)).await;
-    front.until_metric(series, 1.0).await;
+    front.rig.until("it is stale", async || !stale().is_empty()).await;
     let told = stale();
+    front.until_metric(series, 1.0).await;
     assert_eq!(told[0].vector, "evil");
     assert_eq!(told[0].difference, "made with quantization none; served with quantization fp8");
     front.vllm.play(Script::of(&EVIL));
