@@ -3,7 +3,8 @@
 //! Every request is forwarded. What it is for, its path says ([`path`]):
 //! - A model writes the answer, in an API that is read here. The response is scored by
 //!   teacher-forced passes of the same model, or by the plugin in the engine that writes it
-//!   ([`scoring`]), and judged by the same plan as in placement Serve. No policy: bytes pass both
+//!   ([`scoring`]), and judged by the same plan as in placement Serve. Of several answers each is
+//!   asked for apart where the plugin measures them ([`several`]). No policy: bytes pass both
 //!   ways, nothing is read ([`forward`]). Nothing has to wait: bytes pass at once, a copy of the
 //!   text is scored afterwards ([`observed`]). A policy enforces: text waits until it was scored,
 //!   and nothing but text and what says nothing leaves ([`held`], [`stream`], [`whole`]).
@@ -39,6 +40,7 @@ mod row_scorer;
 mod scored_text;
 mod scorer;
 mod scoring;
+mod several;
 mod shape;
 mod stream;
 mod timeouts;

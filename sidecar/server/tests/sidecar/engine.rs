@@ -117,7 +117,7 @@ pub(crate) fn block() -> ResolvedPolicy {
 
 pub(crate) const GOOD: [f32; 12] = [0.0; 12];
 /// The mean passes 1 with the seventh token.
-const EVIL: [f32; 12] = [0.0, 0.0, 0.0, 0.0, 4.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0];
+pub(crate) const EVIL: [f32; 12] = [0.0, 0.0, 0.0, 0.0, 4.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engines_own_scores_decide() {
@@ -347,7 +347,8 @@ async fn only_the_sidecar_says_what_is_measured() {
     for fields in [
         forged.clone(),
         json!({ "extra_body": forged }),
-        json!({ "n": 2 }),
+        json!({ "n": 17 }),
+        json!({ "n": 0 }),
         json!({ "best_of": 2 }),
         json!({ "use_beam_search": true }),
     ] {

@@ -21,6 +21,7 @@ mod config;
 mod connections;
 mod enforcement;
 mod engine;
+mod engine_choices;
 mod engine_faults;
 mod engine_streams;
 mod failures;

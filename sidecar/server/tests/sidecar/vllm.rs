@@ -12,7 +12,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -70,6 +70,8 @@ pub(crate) struct Script {
     pub(crate) fault: Option<Fault>,
     /// Whether an answer can be read as a prompt.
     pub(crate) reads_on: bool,
+    /// The request is refused.
+    pub(crate) is_refused: bool,
 }
 
 impl Script {
@@ -85,6 +87,7 @@ impl Script {
             pace: None,
             fault: None,
             reads_on: true,
+            is_refused: false,
         }
     }
 
@@ -113,6 +116,8 @@ pub(crate) struct Vllm {
 #[derive(Default)]
 struct Shared {
     script: Mutex<Option<Script>>,
+    /// Scripts of requests with these seeds.
+    seeded: Mutex<BTreeMap<i64, Script>>,
     bodies: Mutex<Vec<Value>>,
     aborted: Mutex<Vec<String>>,
     plugin: Mutex<Option<Plugin>>,
@@ -194,6 +199,11 @@ impl Vllm {
 
     pub(crate) fn play(&self, script: Script) {
         *self.shared.script.lock().unwrap() = Some(script);
+    }
+
+    /// Requests with these seeds get other answers, one each.
+    pub(crate) fn play_seeded(&self, first: i64, scripts: impl IntoIterator<Item = Script>) {
+        *self.shared.seeded.lock().unwrap() = (first..).zip(scripts).collect();
     }
 
     pub(crate) fn refuse(&self, why: Option<&str>) {
@@ -359,7 +369,13 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Res
         let error = json!({ "error": { "message": "another set", "type": "BadRequestError" } });
         return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
     }
-    let script = shared.script.lock().unwrap().clone().unwrap();
+    let seed = body["seed"].as_i64();
+    let seeded = seed.and_then(|seed| shared.seeded.lock().unwrap().get(&seed).cloned());
+    let script = seeded.or_else(|| shared.script.lock().unwrap().clone()).unwrap();
+    if script.is_refused {
+        let error = json!({ "error": { "message": "no", "type": "BadRequestError" } });
+        return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
+    }
     let teller = Teller::new(Arc::clone(&shared), script.clone(), &plan);
     if plan["prompt"].is_u64() {
         return read_on(&teller, &script, &body);

@@ -1,6 +1,9 @@
 //! Requests to a model server whose own engine is measured. What is asked of the model may be
 //! anything that it takes: it is measured as it is read. What matters is how many answers there
 //! are, what is told of their tokens, and that nobody but the sidecar says what is measured.
+//!
+//! The engine makes one request of its own of each of several answers, and one plan names one of
+//! them. So each is asked for by a request of its own ([`LinkedRequest::part`]).
 
 use crate::http::ApiError;
 use crate::openai::{lenient, unsupported};
@@ -15,6 +18,8 @@ use serde_json::{Map, Value, json};
 const EXTRA: &str = "vllm_xargs";
 /// Its value that is the sidecar's alone.
 const PLAN: &str = "personaguard";
+/// Answers to one request at most.
+const MAX_ANSWERS: usize = 16;
 
 /// A request, as far as the sidecar has to know it.
 #[derive(Debug)]
@@ -37,16 +42,7 @@ impl LinkedRequest {
         self.check_extra(self.fields.get(EXTRA))?;
         let nested = self.fields.get("extra_body").and_then(|extra| extra.get(EXTRA));
         self.check_extra(nested)?;
-        for field in ["n", "best_of"] {
-            let number = self.fields.get(field).filter(|value| !value.is_null());
-            if number.is_some_and(|number| integer(number) != Some(1)) {
-                let message = format!(
-                    "A policy guards this service inside its engine, which measures one answer to \
-                     a request: ask with '{field}' 1, and several times for several answers."
-                );
-                return Err(unsupported(field, &message));
-            }
-        }
+        self.check_answers()?;
         for (field, what) in [
             ("use_beam_search", "answers that are searched for in beams cannot be measured"),
             ("echo", "a prompt that is repeated before the answer cannot be told from it"),
@@ -57,17 +53,36 @@ impl LinkedRequest {
                 return Err(unsupported(field, &message));
             }
         }
-        let several = |prompts: &Vec<Value>| {
-            prompts.len() > 1 && prompts.iter().any(|prompt| integer(prompt).is_none())
-        };
-        if self.api == Api::Completions
-            && self.fields.get("prompt").and_then(Value::as_array).is_some_and(several)
-        {
-            let message = "A policy guards this service inside its engine, which measures one \
-                           answer to a request: send each prompt in a request of its own.";
-            return Err(unsupported("prompt", message));
-        }
         Ok(())
+    }
+
+    fn check_answers(&self) -> Result<(), ApiError> {
+        let is_one = |value: &Value| value.is_null() || integer(value) == Some(1);
+        let only_one = |field: &str| {
+            let message = format!(
+                "A policy guards this service inside its engine, which measures each answer as it \
+                 is written: ask with '{field}' 1."
+            );
+            Err(unsupported(field, &message))
+        };
+        if self.fields.get("best_of").is_some_and(|value| !is_one(value)) {
+            return only_one("best_of");
+        }
+        let several = matches!(self.api, Api::Chat | Api::Completions);
+        if self.fields.get("n").is_some_and(|value| !is_one(value)) && !several {
+            return only_one("n");
+        }
+        let per_prompt = self.fields.get("n").filter(|n| !n.is_null()).map_or(Some(1), integer);
+        let field = match per_prompt.and_then(|n| usize::try_from(n).ok()) {
+            Some(1..=MAX_ANSWERS) if self.answers() <= MAX_ANSWERS => return Ok(()),
+            Some(1..=MAX_ANSWERS) => "prompt",
+            _ => "n",
+        };
+        let message = format!(
+            "A policy guards this service inside its engine, which is asked for each answer apart: \
+             '{field}' makes 1 to {MAX_ANSWERS} answers to a request."
+        );
+        Err(unsupported(field, &message))
     }
 
     fn check_extra(&self, extra: Option<&Value>) -> Result<(), ApiError> {
@@ -82,6 +97,45 @@ impl LinkedRequest {
                 ),
             )),
         }
+    }
+
+    /// Answers to each prompt.
+    pub(in crate::proxy) fn per_prompt(&self) -> usize {
+        let n = self.fields.get("n").and_then(integer).and_then(|n| usize::try_from(n).ok());
+        n.unwrap_or(1).max(1)
+    }
+
+    /// Answers that it asks for.
+    pub(in crate::proxy) fn answers(&self) -> usize {
+        self.per_prompt().saturating_mul(self.prompts().map_or(1, Vec::len))
+    }
+
+    /// Its prompts, where there are several.
+    fn prompts(&self) -> Option<&Vec<Value>> {
+        let prompts = self.fields.get("prompt").filter(|_| self.api == Api::Completions)?;
+        let is_list = |prompts: &&Vec<Value>| {
+            // One of tokens is a list as well.
+            prompts.len() > 1 && prompts.iter().any(|prompt| integer(prompt).is_none())
+        };
+        prompts.as_array().filter(is_list)
+    }
+
+    /// The request for one of several answers, in the order in which the engine numbers them: those
+    /// to the first prompt, then those to the next. Each to a prompt has the seed that the engine
+    /// would give it.
+    pub(in crate::proxy) fn part(&self, number: usize) -> Self {
+        let (prompt, choice) = (number / self.per_prompt(), number % self.per_prompt());
+        let prompt = self.prompts().and_then(|prompts| prompts.get(prompt)).cloned();
+        let whole = self.fields.iter().filter(|(name, _)| prompt.is_none() || *name != "prompt");
+        let mut fields: Map<_, _> = whole.map(|(name, it)| (name.clone(), it.clone())).collect();
+        fields.extend(prompt.map(|prompt| ("prompt".to_owned(), prompt)));
+        fields.insert("n".to_owned(), json!(1));
+        if let (Some(seed), Ok(choice @ 1..)) =
+            (fields.get("seed").and_then(integer), i64::try_from(choice))
+        {
+            fields.insert("seed".to_owned(), seed.saturating_add(choice).into());
+        }
+        Self { fields, api: self.api }
     }
 
     fn is_set(&self, field: &str) -> bool {

@@ -20,9 +20,11 @@ fn only_the_sidecar_tells_what_is_measured() {
         json!({ "vllm_xargs": "personaguard" }),
         json!({ "vllm_xargs": [{ "personaguard": "{}" }] }),
         json!({ "extra_body": { "vllm_xargs": { "personaguard": "{}" } } }),
-        json!({ "n": 2 }),
-        json!({ "n": "2" }),
+        json!({ "n": 17 }),
+        json!({ "n": "0" }),
+        json!({ "n": -1 }),
         json!({ "n": 1.5 }),
+        json!({ "n": [2] }),
         json!({ "best_of": 2 }),
         json!({ "use_beam_search": true }),
         json!({ "echo": 1 }),
@@ -35,15 +37,39 @@ fn only_the_sidecar_tells_what_is_measured() {
         json!({ "vllm_xargs": { "mine": 1 } }),
         json!({ "vllm_xargs": null, "extra_body": {}, "n": null, "best_of": 1 }),
         json!({ "n": "1", "use_beam_search": false, "echo": false }),
+        json!({ "n": "16" }),
     ] {
         assert!(chat(&good).check().is_ok(), "{good}");
     }
-    let prompts = |prompt: Value| request(Api::Completions, &json!({ "prompt": prompt })).check();
-    for several in [json!(["a", "b"]), json!([[1], [2]])] {
-        assert!(prompts(several.clone()).is_err(), "{several}");
+    for api in [Api::Messages, Api::Responses] {
+        assert!(request(api, &json!({ "n": 2 })).check().is_err(), "they have one answer");
     }
+    let prompts = |n: usize| json!({ "prompt": vec!["a"; n], "n": 2 });
+    assert!(request(Api::Completions, &prompts(8)).check().is_ok());
+    let refused = request(Api::Completions, &prompts(9)).check().unwrap_err();
+    assert!(json!(refused.body).to_string().contains("'prompt' makes 1 to 16"), "{refused:?}");
+}
+
+#[test]
+fn each_of_several_answers_is_asked_for_apart() {
+    let parts = |request: &LinkedRequest| -> Vec<Value> {
+        let parts = (0..request.answers()).map(|number| request.part(number));
+        parts.map(|part| Value::Object(part.fields)).collect()
+    };
+    let asked = chat(&json!({ "n": "3", "seed": 7, "temperature": 1.0 }));
+    let asked = parts(&asked);
+    let seeds: Vec<_> = asked.iter().map(|part| &part["seed"]).collect();
+    assert_eq!(seeds, [&json!(7), &json!(8), &json!(9)], "as the engine gives them");
+    assert!(asked.iter().all(|part| part["n"] == 1 && part["temperature"] == 1.0));
+    assert_eq!(parts(&chat(&json!({ "n": 2 })))[1].get("seed"), None);
+    let completions = |body: &Value| parts(&request(Api::Completions, body));
+    let prompts = completions(&json!({ "prompt": ["a", "b"], "n": 2, "seed": 1 }));
+    let told: Vec<_> = prompts.iter().map(|part| (&part["prompt"], &part["seed"])).collect();
+    let (a, b, one, two) = (json!("a"), json!("b"), json!(1), json!(2));
+    assert_eq!(told, [(&a, &one), (&a, &two), (&b, &one), (&b, &two)]);
+    assert_eq!(completions(&json!({ "prompt": [[1, 2], [3]] }))[1]["prompt"], json!([3]));
     for one in [json!("a"), json!(["a"]), json!([1, 2]), json!([[1, 2]])] {
-        assert!(prompts(one.clone()).is_ok(), "{one}");
+        assert_eq!(completions(&json!({ "prompt": one }))[0]["prompt"], one, "one prompt");
     }
 }
 
