@@ -99,6 +99,24 @@ def test_it_answers_and_connects_again_after_nonsense(
     made.close()
 
 
+def test_an_answer_goes_behind_what_was_told_before(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    made = _link(tmp_path, [])
+    peer = _accept(listener)
+    assert peer.recv(5) == b"hello"
+    while made._peer is None:
+        time.sleep(0.01)
+    for _ in range(500):
+        made.tell(lambda: b"row ")
+    peer.sendall(struct.pack("<I", 2) + b"\x41x")
+    content = b""
+    while b"answer" not in content:
+        content += peer.recv(100)
+    assert content[: content.index(b"answer")].count(b"row ") == 500
+    made.close()
+
+
 def test_a_sidecar_that_does_not_read_costs_messages_not_time(
     tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

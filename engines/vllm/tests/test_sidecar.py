@@ -1,9 +1,12 @@
 """The real sidecar in front of the stock server with the plugin."""
 
+import json
 import os
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guarded import (
@@ -49,6 +52,60 @@ def test_an_answer_under_the_threshold_is_that_of_the_server(guarded: Guarded) -
         if line.startswith("personaguard_unguarded_responses_total")
     ]
     assert all(line.endswith(" 0") for line in unguarded), unguarded
+
+
+@pytest.mark.engine
+def test_several_answers_are_those_of_the_server(guarded: Guarded) -> None:
+    asked: dict[str, Any] = {"n": 3, "seed": 5, "temperature": 1.0, "max_tokens": 12}
+    status, answer = ask(guarded.url, **asked)
+    assert status == 200, answer
+    found, own = json.loads(answer), json.loads(ask(guarded.upstream, **asked)[1])
+    said = [(one["index"], one["message"]["content"]) for one in found["choices"]]
+    assert said == [(one["index"], one["message"]["content"]) for one in own["choices"]]
+    assert len({text for _, text in said}) == 3, "each has a seed of its own"
+    counts = ("prompt_tokens", "completion_tokens", "total_tokens")
+    assert [found["usage"][name] for name in counts] == [own["usage"][name] for name in counts]
+    stream = ask(guarded.url, stream=True, **asked)[1]
+    streamed = ["", "", ""]
+    for line in stream.splitlines():
+        if line.startswith("data: {"):
+            for one in json.loads(line[6:])["choices"]:
+                streamed[one["index"]] += one["delta"].get("content") or ""
+    assert list(enumerate(streamed)) == said
+    assert stream.count("[DONE]") == 1
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("path", ["messages", "responses"])
+def test_text_that_nobody_counts_leaves_while_it_is_written(guarded: Guarded, path: str) -> None:
+    question = "Tell me a long story about a fox and a hen."
+    turns = [{"role": "user", "content": question}]
+    body: dict[str, Any] = {"model": "smollm2", "stream": True, "temperature": 0}
+    if path == "messages":
+        body |= {"max_tokens": 60, "messages": turns}
+    else:
+        body |= {"max_output_tokens": 60, "input": turns}
+
+    def told(url: str) -> tuple[str, list[float], float]:
+        request = urllib.request.Request(
+            f"{url}/v1/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        text, times, began = "", [], time.monotonic()
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            for line in answer:
+                if not line.startswith(b"data: {"):
+                    continue
+                delta = json.loads(line[6:]).get("delta") or {}
+                piece = delta if isinstance(delta, str) else delta.get("text") or ""
+                text += piece
+                times += [time.monotonic() - began] if piece else []
+        return text, times, time.monotonic() - began
+
+    own, _, _ = told(guarded.upstream)
+    text, times, whole = told(guarded.url)
+    # The last token of an answer that is cut is not measured in these APIs.
+    assert len(text) > len(own) // 2 and own.startswith(text), (own, text)
+    assert times[0] < whole / 2 and len(times) > 20, (times, whole)
 
 
 @pytest.mark.engine

@@ -31,6 +31,8 @@ pub struct Taken {
     pub rows: Vec<Vec<f32>>,
     /// Why no more will come after these.
     pub fault: Option<RowFault>,
+    /// Tokens of the response that had been told when the plugin last said that it had told all.
+    pub synced: Option<usize>,
 }
 
 /// The requests whose rows are waited for.
@@ -79,6 +81,16 @@ impl Inbox {
         }
     }
 
+    /// All that was measured of a request before it was asked has come.
+    pub(super) fn synced(&self, id: &str) {
+        if let Some(entry) = lock(&self.requests).get(id).cloned() {
+            let mut state = lock(&entry.state);
+            let told = state.prompt.map_or(0, |(prompt, next)| next.saturating_sub(prompt));
+            state.taken.synced = Some(told as usize);
+            entry.changed.notify_one();
+        }
+    }
+
     /// None of the requests gets more rows.
     pub(super) fn lose_all(&self) {
         for entry in lock(&self.requests).values() {
@@ -102,7 +114,9 @@ impl Inbox {
         let mut state = lock(&entry.state);
         self.waiting.fetch_sub(std::mem::take(&mut state.waiting), Ordering::Relaxed);
         let fault = state.taken.fault;
-        Taken { rows: std::mem::take(&mut state.taken.rows), fault }
+        let Taken { rows, synced, .. } = std::mem::take(&mut state.taken);
+        state.taken.fault = fault;
+        Taken { rows, fault, synced }
     }
 
     /// Nobody waits for rows of this request any more.

@@ -85,6 +85,11 @@ impl EngineLink {
         self.send(message::abort(id));
     }
 
+    /// The plugin is to say when it has told what it has measured of a request by now.
+    pub(super) fn sync(&self, id: &str) {
+        self.send(message::sync(id));
+    }
+
     fn send(&self, message: Vec<u8>) {
         let current = self.lock();
         if let Some(outgoing) = &current.outgoing
@@ -155,6 +160,7 @@ impl EngineLink {
             Message::Loaded(loaded) => self.state.send_modify(|it| it.loaded = Some(loaded)),
             Message::Rows(rows) => self.inbox.take(&rows),
             Message::States(states) => self.states.take(&states),
+            Message::Synced(id) => self.inbox.synced(id),
             Message::Counts(counts) => {
                 let before = std::mem::replace(&mut current.counts, counts);
                 return Counted {

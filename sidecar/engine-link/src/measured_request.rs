@@ -59,6 +59,17 @@ impl MeasuredRequest {
         self.entry.changed().await;
     }
 
+    /// Has the plugin say, in [`Taken::synced`], when it has told all that it has measured by now.
+    /// False where it does not know how.
+    #[must_use]
+    pub fn sync(&self) -> bool {
+        let knows = self.link.state().hello.is_some_and(|hello| hello.sync);
+        if knows {
+            self.link.sync(&self.id);
+        }
+        knows
+    }
+
     /// The model server has said that it wrote everything.
     pub fn has_ended(&mut self) {
         self.has_ended = true;

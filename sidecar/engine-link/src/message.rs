@@ -23,8 +23,10 @@ mod kind {
     pub(super) const ROWS: u8 = 3;
     pub(super) const COUNTS: u8 = 4;
     pub(super) const STATES: u8 = 5;
+    pub(super) const SYNCED: u8 = 6;
     pub(super) const VECTORS: u8 = 65;
     pub(super) const ABORT: u8 = 66;
+    pub(super) const SYNC: u8 = 67;
 }
 
 /// Which engine it is.
@@ -56,6 +58,9 @@ pub struct Hello {
     /// Whether requests can ask for their states.
     #[serde(default)]
     pub states: bool,
+    /// Whether it says when it has told what it had measured.
+    #[serde(default)]
+    pub sync: bool,
 }
 
 /// Which vectors are in place.
@@ -136,6 +141,8 @@ pub(super) enum Message<'a> {
     Rows(Rows<'a>),
     Counts(Counts),
     States(States<'a>),
+    /// What was measured of this request before it was asked for has been told.
+    Synced(&'a str),
 }
 
 impl<'a> Message<'a> {
@@ -146,6 +153,7 @@ impl<'a> Message<'a> {
             kind::ROWS => rows(&frame.payload).map(Self::Rows),
             kind::COUNTS => json(&frame.payload).map(Self::Counts),
             kind::STATES => states(&frame.payload).map(Self::States),
+            kind::SYNCED => id(&frame.payload).map(Self::Synced),
             _ => Err(Malformed("there is no message of such a kind")),
         }
     }
@@ -224,9 +232,7 @@ fn rows(payload: &[u8]) -> Result<Rows<'_>, Malformed> {
 
 fn part<'a>(reader: &mut Reader<'a>, slots: usize) -> Result<Part<'a>, Malformed> {
     let length = usize::from(reader.u8()?);
-    let id = reader.bytes(length)?;
-    let id = std::str::from_utf8(id).ok().filter(|id| (1..=MAX_ID).contains(&id.len()));
-    let id = id.ok_or(Malformed("the id of a request is none"))?;
+    let id = id(reader.bytes(length)?)?;
     let (prompt, first, rows) = (reader.u32()?, reader.u32()?, reader.u32()?);
     if first.checked_add(rows).is_none() {
         return Err(Malformed("a position is past any"));
@@ -234,6 +240,11 @@ fn part<'a>(reader: &mut Reader<'a>, slots: usize) -> Result<Part<'a>, Malformed
     let bytes = (rows as usize).checked_mul(slots * size_of::<f32>());
     let values = reader.bytes(bytes.ok_or(Malformed("more rows than fit"))?)?;
     Ok(Part { id, prompt, first, values })
+}
+
+fn id(bytes: &[u8]) -> Result<&str, Malformed> {
+    let id = std::str::from_utf8(bytes).ok().filter(|id| (1..=MAX_ID).contains(&id.len()));
+    id.ok_or(Malformed("the id of a request is none"))
 }
 
 /// A number, or a text of its digits: not every reader of JSON keeps 64 bits.
@@ -266,4 +277,9 @@ pub(super) fn vectors(set: &VectorSet) -> Vec<u8> {
 /// The request is to end.
 pub(super) fn abort(id: &str) -> Vec<u8> {
     written(kind::ABORT, id.as_bytes())
+}
+
+/// It is to be said when all that was measured of the request by now has been told.
+pub(super) fn sync(id: &str) -> Vec<u8> {
+    written(kind::SYNC, id.as_bytes())
 }

@@ -41,7 +41,7 @@ fn tell(link: &EngineLink, number: u64, id: &str, first: u32, values: &[f32]) {
 }
 
 fn taken(request: &MeasuredRequest) -> (Vec<f32>, Option<RowFault>) {
-    let Taken { rows, fault } = request.take();
+    let Taken { rows, fault, .. } = request.take();
     (rows.concat(), fault)
 }
 
@@ -129,7 +129,7 @@ fn what_nobody_reads_does_not_fill_the_memory() {
     tell(&link, number, request.id(), 2, &many);
     tell(&link, number, request.id(), 2 + (1 << 19), &many);
     tell(&link, number, request.id(), 2 + (1 << 20), &[0.0]);
-    let Taken { rows, fault } = request.take();
+    let Taken { rows, fault, .. } = request.take();
     assert_eq!((rows.len(), fault), (1 << 20, Some(RowFault::TooMany)));
     // Of all requests together no more wait than of eight such.
     let others: Vec<_> = (0..9).map(|_| MeasuredRequest::new(&link, SET)).collect();

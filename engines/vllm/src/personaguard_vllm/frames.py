@@ -29,8 +29,10 @@ class Kind(IntEnum):
     ROWS = 3
     COUNTS = 4
     STATES = 5
+    SYNCED = 6
     VECTORS = 65
     ABORT = 66
+    SYNC = 67
 
 
 class FrameError(Exception):
@@ -103,7 +105,7 @@ def read_length(head: bytes) -> int:
 
 
 def read_id(payload: bytes) -> str:
-    """The id in a message of kind `ABORT`.
+    """The id in a message of kind `ABORT` or `SYNC`.
 
     Raises:
         FrameError: it is none.

@@ -166,6 +166,10 @@ class Guard:
         if kind == Kind.ABORT:
             self.endings.add(frames.read_id(payload))
             return None
+        if kind == Kind.SYNC:
+            # The answer goes behind the rows that are queued. That of a token is queued before the
+            # engine samples the next one: what was sampled by now is told, but for the last.
+            return frames.frame(Kind.SYNCED, frames.read_id(payload).encode())
         if kind != Kind.VECTORS:
             raise FrameError(f"there is no message of kind {kind}")
         answer: dict[str, Any] = {"set": number_of(payload), "error": None}

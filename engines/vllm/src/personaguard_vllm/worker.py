@@ -150,4 +150,5 @@ def _hello(wrapper: Any) -> dict[str, Any]:
         "tensor_parallel": config.parallel_config.tensor_parallel_size,
         "slots": MAX_SLOTS,
         "max_rows": config.scheduler_config.max_num_batched_tokens,
+        "sync": True,
     }

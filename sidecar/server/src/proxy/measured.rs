@@ -1,7 +1,7 @@
 //! A choice, and the tokens behind its text, where each is measured by the engine that writes it.
 
 use super::choice::ScoredChoice;
-use super::token_count::TokenCount;
+use super::token_count::{Mark, TokenCount};
 use personaguard_guard::UnscoredReason;
 
 /// The two together: rows are judged, and text is cleared by what was.
@@ -15,6 +15,16 @@ impl Measured<'_> {
     /// Of `received` measured tokens, how many are to be judged by now.
     pub(super) fn due(&self, received: usize) -> usize {
         if self.choice.stop().is_some() { 0 } else { self.count.due(received) }
+    }
+
+    /// Bytes of the text that has come, where nobody says of how many tokens it is.
+    pub(super) fn uncounted(&self) -> Option<usize> {
+        self.count.is_uncounted().then(|| self.choice.text_len())
+    }
+
+    /// The text up to a byte is of so many tokens at most.
+    pub(super) fn bound(&mut self, to: usize, tokens: usize) {
+        self.count.bound(Mark { to, tokens });
     }
 
     /// Takes the projections at the prompt's last token.

@@ -1,4 +1,12 @@
 //! Scores that the plugin in the model server gives of each token that it reads.
+//!
+//! Some streams do not say of how many tokens their text is. Then the plugin bounds it. It puts the
+//! row of a token into its queue before the engine samples the next token, and answers what it is
+//! asked (`sync`) behind all that is in the queue. So where text has come, and the plugin is asked
+//! after that, every token of that text but the last was fed, and its row queued, before the
+//! question came: it is among those told before the answer. Text that had come is of one more token
+//! than were told by then, at most, however slow either way is. A row that was dropped is a gap,
+//! past which nothing is judged.
 
 use super::last_token::LastToken;
 use super::token_count::TokenCount;
@@ -29,6 +37,10 @@ pub(super) struct RowScorer {
     fault: Option<RowFault>,
     is_prompt_judged: bool,
     judged: usize,
+    /// Bytes of text whose tokens the plugin was asked to bound last, and whether it has not
+    /// answered.
+    asked: usize,
+    is_asked: bool,
     waiting_since: Option<Instant>,
 }
 
@@ -48,6 +60,8 @@ impl RowScorer {
             fault: None,
             is_prompt_judged: false,
             judged: 0,
+            asked: 0,
+            is_asked: false,
             waiting_since: None,
         }
     }
@@ -60,7 +74,7 @@ impl RowScorer {
         if !transcript.awaits_rows() {
             return false;
         }
-        let Taken { rows, fault } = self.request.take();
+        let Taken { rows, fault, synced } = self.request.take();
         if let (None, Some(fault)) = (self.fault, fault) {
             transcript.count_row_fault(fault);
         }
@@ -69,6 +83,7 @@ impl RowScorer {
             self.rows.extend(rows);
             self.waiting_since = None;
         }
+        self.bound(transcript, synced);
         if self.judge(transcript) {
             return true;
         }
@@ -82,6 +97,20 @@ impl RowScorer {
                 true
             }
             None => !transcript.awaits_rows(),
+        }
+    }
+
+    /// Takes how many tokens text may be of, and asks for that of what has come since.
+    fn bound(&mut self, transcript: &mut Transcript, synced: Option<usize>) {
+        let Some(mut measured) = transcript.measured() else { return };
+        if let Some(told) = synced.filter(|_| std::mem::take(&mut self.is_asked)) {
+            measured.bound(self.asked, told + 1);
+        }
+        if !self.is_asked
+            && let Some(to) = measured.uncounted().filter(|to| *to > self.asked)
+            && self.request.sync()
+        {
+            (self.asked, self.is_asked) = (to, true);
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) struct CountedRequest {
     pub(super) keeps_stop: bool,
 }
 
-/// The text up to a byte is of so many tokens.
+/// The text up to a byte is of so many tokens, at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) to: usize,
@@ -173,6 +173,24 @@ impl TokenCount {
                 Some(last) if last.tokens == tokens => last.to = to,
                 _ => self.marks.push_back(Mark { to, tokens }),
             }
+        }
+    }
+
+    /// Whether it is a stream of text that waits, and does not say of how many tokens it is.
+    pub(super) fn is_uncounted(&self) -> bool {
+        let CountedRequest { is_stream, is_observed, .. } = self.request;
+        is_stream && !is_observed && !self.counts_in_chunks() && !self.is_complete
+    }
+
+    /// What the text is of at most, where the server does not say it. What it says at the end
+    /// stands.
+    pub(super) fn bound(&mut self, mark: Mark) {
+        if mark.to <= self.marked || self.is_complete {
+            return;
+        }
+        match self.marks.back_mut() {
+            Some(last) if last.tokens >= mark.tokens => last.to = last.to.max(mark.to),
+            _ => self.marks.push_back(mark),
         }
     }
 

@@ -14,17 +14,17 @@ use std::time::Duration;
 
 /// Streams of one run; `PERSONAGUARD_ENGINE_RUNS` for more.
 const RUNS: u64 = 2000;
-const THRESHOLD: f64 = 1.0;
+pub(crate) const THRESHOLD: f64 = 1.0;
 const MIN_TOKENS: usize = 4;
 /// How long text waits for its scores: a busy machine needs a while.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-fn runs() -> u64 {
+pub(crate) fn runs() -> u64 {
     std::env::var("PERSONAGUARD_ENGINE_RUNS").map_or(RUNS, |runs| runs.parse().unwrap())
 }
 
 /// The first token that is past the threshold: it does not leave, nor does any after it.
-fn breach(script: &Script) -> Option<usize> {
+pub(crate) fn breach(script: &Script) -> Option<usize> {
     let scores: Vec<f64> = script.tokens.iter().map(|(_, score)| f64::from(*score)).collect();
     let mean = |count: usize| scores[..count].iter().sum::<f64>() / count as f64;
     if scores.len() < MIN_TOKENS {

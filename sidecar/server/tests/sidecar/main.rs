@@ -24,6 +24,7 @@ mod engine;
 mod engine_choices;
 mod engine_faults;
 mod engine_streams;
+mod engine_uncounted;
 mod failures;
 mod faults;
 mod formats;

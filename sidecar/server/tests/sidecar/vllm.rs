@@ -12,9 +12,9 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -72,6 +72,8 @@ pub(crate) struct Script {
     pub(crate) reads_on: bool,
     /// The request is refused.
     pub(crate) is_refused: bool,
+    /// By how much events are late at most, each by as much as it happens.
+    pub(crate) dawdles: u64,
 }
 
 impl Script {
@@ -88,6 +90,7 @@ impl Script {
             fault: None,
             reads_on: true,
             is_refused: false,
+            dawdles: 0,
         }
     }
 
@@ -118,6 +121,10 @@ struct Shared {
     script: Mutex<Option<Script>>,
     /// Scripts of requests with these seeds.
     seeded: Mutex<BTreeMap<i64, Script>>,
+    /// Scripts of the next answers, one each.
+    next: Mutex<VecDeque<Script>>,
+    /// By how many milliseconds messages on the socket are late at most.
+    slow: AtomicU64,
     bodies: Mutex<Vec<Value>>,
     aborted: Mutex<Vec<String>>,
     plugin: Mutex<Option<Plugin>>,
@@ -172,6 +179,7 @@ impl Vllm {
         tokio::spawn(async move {
             let write = async {
                 while let Some(bytes) = said.recv().await {
+                    late(shared.slow.load(Ordering::Relaxed)).await;
                     if to.write_all(&bytes).await.is_err() {
                         return;
                     }
@@ -204,6 +212,16 @@ impl Vllm {
     /// Requests with these seeds get other answers, one each.
     pub(crate) fn play_seeded(&self, first: i64, scripts: impl IntoIterator<Item = Script>) {
         *self.shared.seeded.lock().unwrap() = (first..).zip(scripts).collect();
+    }
+
+    /// The next requests get these answers, one each.
+    pub(crate) fn play_in_turn(&self, scripts: impl IntoIterator<Item = Script>) {
+        *self.shared.next.lock().unwrap() = scripts.into_iter().collect();
+    }
+
+    /// Messages on the socket are late, each by as much as it happens, and keep their order.
+    pub(crate) fn slow_down(&self, most: u64) {
+        self.shared.slow.store(most, Ordering::Relaxed);
     }
 
     pub(crate) fn refuse(&self, why: Option<&str>) {
@@ -257,8 +275,16 @@ fn heard(shared: &Shared, kind: u8, payload: &[u8], say: &mpsc::UnboundedSender<
             let _ =
                 say.send(message(2, json!({ "set": set, "error": error }).to_string().as_bytes()));
         }
+        67 => drop(say.send(message(6, payload))),
         66 => shared.aborted.lock().unwrap().push(String::from_utf8(payload.to_vec()).unwrap()),
         other => panic!("there is no message of kind {other}"),
+    }
+}
+
+/// Up to so many milliseconds, by chance.
+async fn late(most: u64) {
+    if most > 0 {
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=most))).await;
     }
 }
 
@@ -371,7 +397,11 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Res
     }
     let seed = body["seed"].as_i64();
     let seeded = seed.and_then(|seed| shared.seeded.lock().unwrap().get(&seed).cloned());
-    let script = seeded.or_else(|| shared.script.lock().unwrap().clone()).unwrap();
+    let next = (!plan["prompt"].is_u64()).then(|| shared.next.lock().unwrap().pop_front());
+    let script = seeded
+        .or_else(|| next.flatten())
+        .or_else(|| shared.script.lock().unwrap().clone())
+        .unwrap();
     if script.is_refused {
         let error = json!({ "error": { "message": "no", "type": "BadRequestError" } });
         return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
@@ -392,10 +422,11 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Res
         return axum::Json(whole(&script, uri.path(), &body)).into_response();
     }
     let (events, received) = mpsc::channel::<String>(1024);
-    let api = uri.path().to_owned();
+    let (api, dawdles) = (uri.path().to_owned(), script.dawdles);
     tokio::spawn(async move { write(teller, script, &api, &body, &events).await });
-    let received = stream::unfold(received, |mut received| async {
+    let received = stream::unfold(received, move |mut received| async move {
         let event = received.recv().await?;
+        late(dawdles).await;
         Some((Ok::<_, std::io::Error>(event), received))
     });
     ([("content-type", "text/event-stream")], Body::from_stream(received)).into_response()

@@ -69,7 +69,7 @@ pub(super) async fn write(
     asked: &Value,
     events: &mpsc::Sender<String>,
 ) {
-    let is_messages = path.ends_with("messages");
+    let (is_messages, is_responses) = (path.ends_with("messages"), path.ends_with("responses"));
     let options = &asked["stream_options"];
     let (last, each) = (
         options["include_usage"] == true,
@@ -84,8 +84,8 @@ pub(super) async fn write(
         begin["usage"] = usage(0);
     }
     teller.prompt();
-    let begin = match is_messages {
-        true => {
+    let begin = match (is_messages, is_responses) {
+        (true, _) => {
             let message = json!({
                 "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m",
                 "stop_reason": null, "stop_sequence": null,
@@ -97,7 +97,16 @@ pub(super) async fn write(
                     "type": "content_block_start", "index": 0, "content_block": block
                 }))
         }
-        false => event(&begin),
+        (_, true) => {
+            let mut response = whole(&script, path, asked);
+            (response["status"], response["output"]) = (json!("in_progress"), json!([]));
+            response["usage"] = Value::Null;
+            named(json!({ "type": "response.created", "response": response }))
+                + &named(json!({ "type": "response.output_item.added", "output_index": 0, "item": {
+                    "type": "message", "id": "msg_1", "role": "assistant", "content": [],
+                    "status": "in_progress" } }))
+        }
+        (false, false) => event(&begin),
     };
     if events.send(begin).await.is_err() {
         return;
@@ -120,6 +129,11 @@ pub(super) async fn write(
             let sent = if is_messages {
                 let delta = json!({ "type": "text_delta", "text": std::mem::take(&mut text) });
                 named(json!({ "type": "content_block_delta", "index": 0, "delta": delta }))
+            } else if is_responses {
+                named(json!({
+                    "type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0,
+                    "content_index": 0, "delta": std::mem::take(&mut text), "logprobs": [],
+                }))
             } else if text.is_empty() && !is_end && !gives_ids {
                 String::new()
             } else {
@@ -154,6 +168,17 @@ pub(super) async fn write(
                 "usage": { "input_tokens": PROMPT, "output_tokens": script.written() },
             }))
             + &named(json!({ "type": "message_stop" }))
+    } else if is_responses {
+        let response = whole(&script, path, asked);
+        let said = response["output"][0]["content"][0]["text"].clone();
+        let kind = match script.end {
+            End::Length => "response.incomplete",
+            End::Eos | End::StopString => "response.completed",
+        };
+        named(json!({
+            "type": "response.output_text.done", "item_id": "msg_1", "output_index": 0,
+            "content_index": 0, "text": said,
+        })) + &named(json!({ "type": kind, "response": response }))
     } else {
         let mut end = chunk(json!({}), None);
         end["choices"] = json!([]);
