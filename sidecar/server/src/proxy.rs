@@ -16,6 +16,7 @@
 //! [`answer`], [`held`], [`transcript`] and [`ending`] are pure: bytes and scores in, bytes out.
 
 mod answer;
+mod attempts;
 mod choice;
 mod context;
 mod early;

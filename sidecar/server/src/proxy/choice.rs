@@ -316,6 +316,36 @@ impl ScoredChoice {
         self.decision.stop().is_none() && (self.is_ended || self.is_open)
     }
 
+    /// Its decision, as it stands.
+    pub(super) fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// How far it is from what the policies want: 0 within the thresholds, infinite where it is not
+    /// complete.
+    pub(super) fn distance(&self) -> f64 {
+        match self.is_ended && self.decision.stop().is_none() {
+            true => self.decision.excess().map_or(0.0, |excess| excess.max(f64::MIN_POSITIVE)),
+            false => f64::INFINITY,
+        }
+    }
+
+    /// Tokens that were scored.
+    pub(super) fn scored_tokens(&self) -> usize {
+        self.text.tokens().len()
+    }
+
+    /// `other` goes on with what is recorded of it; nothing is counted of this one by itself.
+    pub(super) fn hand_over(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.record, &mut other.record);
+        self.record.forget();
+    }
+
+    /// What is recorded of it.
+    pub(super) fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
     /// Why it was stopped, if it was.
     pub(super) fn stop(&self) -> Option<Stop> {
         self.decision.stop()

@@ -301,6 +301,12 @@ impl HeldStream {
         out.freeze()
     }
 
+    /// Whether all of it has come and was scored, or a policy has stopped it.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_scored = self.state == State::Ended && !self.transcript.awaits_rows();
+        is_scored || self.transcript.stop().is_some()
+    }
+
     /// Whether the client was sent everything.
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done

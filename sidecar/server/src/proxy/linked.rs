@@ -1,6 +1,7 @@
 //! Placement Engine: a request whose answer is measured, and changed, in the engine that writes it.
 
 use super::answer::Naming;
+use super::attempts;
 use super::context::Context;
 use super::exchange::GuardedExchange;
 use super::guarded::{is_json, readable, unscored};
@@ -8,7 +9,7 @@ use super::headers::Asked;
 use super::last_token::LastToken;
 use super::path::Api;
 use super::request::LinkedRequest;
-use super::respond::respond;
+use super::respond::{respond, soon};
 use super::row_scorer::RowScorer;
 use super::scoring::Scorer;
 use super::several::{self, Merging};
@@ -25,6 +26,7 @@ use axum::response::Response;
 use personaguard_engine_link::{MeasuredRequest, RequestPlan};
 use personaguard_guard::{Decision, Overrides};
 use std::sync::Arc;
+use tracing::Span;
 
 pub(super) async fn answer(
     context: &Context,
@@ -61,7 +63,7 @@ pub(super) async fn answer(
     // Bodies that are held count until they are sent.
     drop(received);
     let decision = decision.with_system_prompt(system_prompt_key(request.messages()));
-    let asker = Asker { context, api, linked, parts };
+    let asker = Arc::new(Asker { context: context.clone(), api, linked, parts });
     if request.answers() == 1 {
         return asker.ask(request, decision).await;
     }
@@ -84,31 +86,43 @@ pub(super) async fn answer(
 }
 
 /// Asks the engine for an answer: each is an exchange of its own.
-struct Asker<'a> {
-    context: &'a Context,
+struct Asker {
+    context: Context,
     api: Api,
     linked: Arc<LinkedModel>,
     /// The request that came, but for its body.
     parts: Parts,
 }
 
-impl Asker<'_> {
-    async fn ask(&self, request: LinkedRequest, decision: Decision) -> Result<Response, ApiError> {
-        let (exchange, request) = self.exchange(request, decision)?;
-        respond(&self.context.forwarder, exchange, request).await
+impl Asker {
+    async fn ask(
+        self: &Arc<Self>,
+        request: LinkedRequest,
+        decision: Decision,
+    ) -> Result<Response, ApiError> {
+        let forwarder = &self.context.forwarder;
+        let span = chat_span(&self.linked.in_force.name, &self.parts.headers);
+        if decision.plan().max_retries() == 0 {
+            let (exchange, request) = self.exchange(request, decision, span)?;
+            return respond(forwarder, exchange, request).await;
+        }
+        let (asker, is_stream) = (Arc::clone(self), request.is_stream());
+        let exchange = move |decision| asker.exchange(request.clone(), decision, span.clone());
+        let answer = attempts::answer(forwarder.clone(), exchange, decision);
+        if is_stream { soon(answer).await } else { answer.await }
     }
 
     fn exchange(
         &self,
         request: LinkedRequest,
         decision: Decision,
+        span: Span,
     ) -> Result<(GuardedExchange, Request), ApiError> {
         let Self { context, api, linked, parts } = self;
         let (api, in_force, mut parts) = (*api, &linked.in_force, parts.clone());
         let unfit = |error: Beyond| ApiError::beyond_policy(error.to_string());
         let changes = linked.changes(decision.plan()).map_err(unfit)?;
         let columns = linked.columns(decision.plan()).map_err(unfit)?;
-        let span = chat_span(&in_force.name, &parts.headers);
         let mut transcript = Transcript::new(Arc::clone(&context.app), decision, span);
         if transcript.wants_conversation() {
             let messages = request.messages().to_vec();

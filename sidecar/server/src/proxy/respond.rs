@@ -22,11 +22,19 @@ pub(super) async fn respond(
         return whole(forwarder, exchange, request).await;
     }
     let forwarder = forwarder.clone();
-    let mut answer = Box::pin(async move { forwarder.send(request).await });
+    let answer = async move { finish(exchange, forwarder.send(request).await).await };
+    soon(answer).await
+}
+
+/// A stream, which begins before the upstream server has answered where that takes a while: it
+/// reads the prompt.
+pub(super) async fn soon(
+    answer: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let mut answer = Box::pin(answer);
     match tokio::time::timeout(KEEP_ALIVE, &mut answer).await {
-        Ok(answer) => finish(exchange, answer).await,
-        // It reads the prompt: the client's stream begins without it.
-        Err(_) => Ok(early::response(async move { finish(exchange, answer.await).await })),
+        Ok(answer) => answer,
+        Err(_) => Ok(early::response(answer)),
     }
 }
 
@@ -37,22 +45,34 @@ async fn whole(
     mut exchange: GuardedExchange,
     request: Request,
 ) -> Result<Response, ApiError> {
+    match answered(forwarder, &mut exchange, request).await {
+        Some(answer) => finish(exchange, answer).await,
+        None => whole::stopped(exchange).await,
+    }
+}
+
+/// The answer of the upstream server; none where a policy has stopped it before.
+pub(super) async fn answered(
+    forwarder: &Forwarder,
+    exchange: &mut GuardedExchange,
+    request: Request,
+) -> Option<Result<Response, ApiError>> {
     let mut answer = pin!(forwarder.send(request));
     loop {
         tokio::select! {
-            answer = &mut answer => return finish(exchange, answer).await,
+            answer = &mut answer => return Some(answer),
             () = exchange.scorer.woken() => {}
         }
         while exchange.scorer.step(&mut exchange.transcript, false).await {}
         // What was redacted keeps its beginning, which is still to come.
         if matches!(exchange.transcript.stop(), Some(Stop::Blocked | Stop::Unscorable)) {
-            return whole::stopped(exchange).await;
+            return None;
         }
     }
 }
 
 /// The response to a request that the upstream server has answered so.
-async fn finish(
+pub(super) async fn finish(
     mut exchange: GuardedExchange,
     answer: Result<Response, ApiError>,
 ) -> Result<Response, ApiError> {
@@ -68,19 +88,34 @@ async fn finish(
             });
         }
     };
+    Ok(match (form(&response), holds) {
+        (None, _) => return unreadable(exchange, response),
+        (Some(Form::Events), true) => stream::response(exchange, response),
+        (Some(Form::Body), true) => whole::response(exchange, response).await,
+        (Some(form), false) => observed::response(exchange, response, form == Form::Events),
+    })
+}
+
+/// How a response is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Events,
+    Body,
+}
+
+/// How a response is written; none where it cannot be read.
+pub(super) fn form(response: &Response) -> Option<Form> {
     let kind = response.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.trim_start().to_ascii_lowercase();
-    let (is_stream, is_json) = (kind.starts_with("text/event-stream"), kind.contains("json"));
     let is_lines = ["ndjson", "jsonl", "json-seq"].iter().any(|lines| kind.contains(lines));
-    if is_encoded(response.headers()) || is_lines || !(is_stream || is_json) {
-        return unreadable(exchange, response);
+    if is_encoded(response.headers()) || is_lines {
+        None
+    } else if kind.starts_with("text/event-stream") {
+        Some(Form::Events)
+    } else {
+        kind.contains("json").then_some(Form::Body)
     }
-    Ok(match (holds, is_stream) {
-        (true, true) => stream::response(exchange, response),
-        (true, false) => whole::response(exchange, response).await,
-        (false, _) => observed::response(exchange, response, is_stream),
-    })
 }
 
 fn unreadable(mut exchange: GuardedExchange, response: Response) -> Result<Response, ApiError> {

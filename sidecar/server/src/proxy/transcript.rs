@@ -260,6 +260,11 @@ impl Transcript {
         self.count.is_some() && self.choices.get(&0).is_some_and(ScoredChoice::awaits)
     }
 
+    /// Its first choice.
+    pub(super) fn first(&mut self) -> &mut ScoredChoice {
+        self.choice(0)
+    }
+
     /// The next passes to make, one for each choice; by `force` also those for a few words only.
     /// The pass over the prompt comes alone: those of further choices then cost next to nothing.
     pub(super) fn due(&self, force: bool) -> Vec<Due> {

@@ -1,6 +1,6 @@
 //! A response in one piece under an enforcing policy.
 
-use super::answer::{Naming, Part};
+use super::answer::{Naming, Part, Unreadable};
 use super::choice::TextSpan;
 use super::ending::{cut_whole, whole};
 use super::exchange::GuardedExchange;
@@ -13,8 +13,9 @@ use super::transcript::Transcript;
 use crate::http::{ApiError, Broken, Patience, Received, collect};
 use crate::openai::answered;
 use crate::telemetry::labels::Outcome;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
+use axum::http::response::Parts;
 use axum::response::{IntoResponse, Response};
 use personaguard_guard::{Stop, UnscoredReason};
 use serde_json::Value;
@@ -24,35 +25,61 @@ use std::time::Duration;
 const MAX_BODY: usize = 16 << 20;
 
 pub(super) async fn response(mut exchange: GuardedExchange, response: Response) -> Response {
+    let read = read(&mut exchange, response).await;
+    respond(exchange, read).await
+}
+
+/// A response, as far as it was read and scored.
+#[derive(Debug)]
+pub(super) enum Read {
+    All {
+        parts: Parts,
+        bytes: Bytes,
+        payload: Value,
+        /// The texts in it, where they could be told.
+        spans: Result<Vec<(usize, TextSpan)>, Unreadable>,
+    },
+    TooLong(Parts, Received),
+    Broken(Broken),
+}
+
+/// Reads a response and scores all of it.
+pub(super) async fn read(exchange: &mut GuardedExchange, response: Response) -> Read {
     let (parts, body) = response.into_parts();
     let patience = Patience::Piece(exchange.silence);
     let bytes = match collect(body, MAX_BODY, patience, exchange.bodies).await {
         Ok(Received::Whole(bytes)) => bytes,
         Ok(received @ Received::TooLong(..)) => {
             exchange.transcript.fail(UnscoredReason::TooLong);
-            if exchange.transcript.stop().is_some() {
-                return refused(exchange);
-            }
-            exchange.transcript.close(None);
-            return Response::from_parts(parts, received.into_body());
+            return Read::TooLong(parts, received);
         }
-        Err(broken) => {
-            exchange.transcript.close(Some(Outcome::Error));
-            return upstream_error(broken, exchange.silence).into_response();
-        }
+        Err(broken) => return Read::Broken(broken),
     };
     let mut payload = answered(&bytes).unwrap_or_default();
-    let taken = exchange.transcript.take(&exchange.naming, Part::Whole, &mut payload);
-    if taken.is_err() {
+    let spans = exchange.transcript.take(&exchange.naming, Part::Whole, &mut payload);
+    if spans.is_err() {
         exchange.transcript.fail(UnscoredReason::NotUnderstood);
     }
     exchange.transcript.complete();
     exchange.scorer.finish(&mut exchange.transcript).await;
-    if exchange.transcript.stop() == Some(Stop::Unscorable) {
-        return refused(exchange);
-    }
-    let response = match taken {
-        Ok(spans) => {
+    Read::All { parts, bytes, payload, spans }
+}
+
+/// What the client gets of it.
+pub(super) async fn respond(mut exchange: GuardedExchange, read: Read) -> Response {
+    let is_refused = exchange.transcript.stop() == Some(Stop::Unscorable);
+    let response = match read {
+        Read::Broken(broken) => {
+            exchange.transcript.close(Some(Outcome::Error));
+            return upstream_error(broken, exchange.silence).into_response();
+        }
+        Read::TooLong(..) if exchange.transcript.stop().is_some() => return refused(exchange),
+        Read::TooLong(parts, received) => {
+            exchange.transcript.close(None);
+            return Response::from_parts(parts, received.into_body());
+        }
+        Read::All { .. } if is_refused => return refused(exchange),
+        Read::All { parts, mut payload, spans: Ok(spans), .. } => {
             cut(&exchange.transcript, &exchange.naming, &mut payload, &spans);
             let mut response = Response::new(Body::from(payload.to_string()));
             *response.status_mut() = parts.status;
@@ -61,7 +88,7 @@ pub(super) async fn response(mut exchange: GuardedExchange, response: Response) 
             response
         }
         // The policies let pass what cannot be read, as it is.
-        Err(_) => Response::from_parts(parts, Body::from(bytes)),
+        Read::All { parts, bytes, .. } => Response::from_parts(parts, Body::from(bytes)),
     };
     exchange.transcript.left(0);
     exchange.transcript.close(None);

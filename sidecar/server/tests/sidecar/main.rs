@@ -23,6 +23,7 @@ mod enforcement;
 mod engine;
 mod engine_choices;
 mod engine_faults;
+mod engine_regenerate;
 mod engine_streams;
 mod engine_uncounted;
 mod failures;

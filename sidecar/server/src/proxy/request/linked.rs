@@ -22,7 +22,7 @@ const PLAN: &str = "personaguard";
 const MAX_ANSWERS: usize = 16;
 
 /// A request, as far as the sidecar has to know it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::proxy) struct LinkedRequest {
     fields: Map<String, Value>,
     api: Api,
