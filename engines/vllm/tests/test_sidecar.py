@@ -90,7 +90,8 @@ def test_text_that_nobody_counts_leaves_while_it_is_written(guarded: Guarded, pa
         request = urllib.request.Request(
             f"{url}/v1/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
         )
-        text, times, began = "", [], time.monotonic()
+        text, began = "", time.monotonic()
+        times: list[float] = []
         with urllib.request.urlopen(request, timeout=120) as answer:
             for line in answer:
                 if not line.startswith(b"data: {"):
