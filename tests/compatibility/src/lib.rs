@@ -15,7 +15,8 @@ pub use outcome::{Answer, Outcome};
 pub use section::{ListError, Section};
 
 /// Sections about requests, in the order of the page.
-pub const REQUESTS: [&str; 5] = ["body", "messages", "parameters", "tools", "other_apis"];
+pub const REQUESTS: [&str; 6] =
+    ["body", "messages", "parameters", "tools", "other_apis", "in_front_of_vllm"];
 /// Sections about files, in the order of the page.
 pub const FILES: [&str; 7] =
     ["gguf", "hub_folders", "hub", "chat_templates", "adapters", "vectors", "training_data"];

@@ -1,6 +1,8 @@
 //! The list of requests, by which clients and fields are taken or refused: `tests/compatibility/`.
 
+use crate::engine::{Front, GOOD, block};
 use crate::rig::{MODEL, Rig, chat, with};
+use crate::vllm::Script;
 use personaguard_compatibility::{Answer, Entry as _, Outcome, RequestEntry, requests};
 use serde_json::{Value, json};
 
@@ -69,12 +71,15 @@ async fn outcome(rig: &Rig, entry: &RequestEntry, path: &str) -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn issue_19_each_request_of_the_list_is_taken_or_refused_in_these_words() {
     let rig = Rig::ready(vec![]).await;
+    let front = Front::ready(vec![block()]).await;
+    front.vllm.play(Script::of(&GOOD));
     let mut problems = Vec::new();
     for section in requests().unwrap() {
+        let rig = if section.in_front_of_vllm { &front.rig } else { &rig };
         let mut found = Vec::new();
         for entry in &section.entries {
             let path = entry.path.as_deref().unwrap_or(&section.path);
-            found.push(outcome(&rig, entry, path).await);
+            found.push(outcome(rig, entry, path).await);
         }
         problems.extend(section.settle(&found).err().map(|error| error.to_string()));
     }
