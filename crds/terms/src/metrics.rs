@@ -94,8 +94,11 @@ pub mod operator {
     /// Gauge {namespace, policy}: pods selected that do not enforce it.
     pub const POLICY_UNGUARDED_PODS: &str = "personaguard_policy_unguarded_pods";
     /// Counter {namespace, workload, policy, trait}: breaches over a workload's whole life; at most
-    /// 2,000 series, further ones are left out.
+    /// 20,000 series, of further ones see [`SERIES_LEFT_OUT`].
     pub const WORKLOAD_BREACHES: &str = "personaguard_workload_breaches_total";
+    /// Counter: observations of workloads and traits that have no series, since there are too many.
+    /// Their reports say what these would.
+    pub const SERIES_LEFT_OUT: &str = "personaguard_operator_series_left_out_total";
     /// Gauge {namespace, workload}: guarded pods that have not reported of late.
     pub const WORKLOAD_SILENT_PODS: &str = "personaguard_workload_silent_pods";
     /// Gauge {namespace, workload, policy, trait}: 1 while drift is in force, else 0; the series of

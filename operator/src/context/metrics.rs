@@ -17,8 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Series per metric with [`TraitLabels`]; further ones are left out.
-const MAX_TRAIT_SERIES: usize = 2000;
+/// Series per metric with [`TraitLabels`]; further ones are left out, and counted.
+const MAX_TRAIT_SERIES: usize = 20_000;
 
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     breaches: Family<TraitLabels, Counter>,
     drift: Family<TraitLabels, Gauge>,
     trait_series: Mutex<HashSet<TraitLabels>>,
+    series_left_out: Counter,
     silent_pods: Family<WorkloadLabels, Gauge>,
     audit_log_gaps: Family<WorkloadLabels, Gauge>,
     pub(crate) certificate_expiry: Gauge,
@@ -61,6 +62,7 @@ impl Metrics {
             breaches: Family::default(),
             drift: Family::default(),
             trait_series: Mutex::default(),
+            series_left_out: Counter::default(),
             silent_pods: Family::default(),
             audit_log_gaps: Family::default(),
             certificate_expiry: Gauge::default(),
@@ -103,6 +105,11 @@ impl Metrics {
             name::WORKLOAD_BREACHES,
             "Breaches over a workload's whole life",
             self.breaches.clone(),
+        );
+        self.add(
+            name::SERIES_LEFT_OUT,
+            "Observations of workloads and traits that have no series",
+            self.series_left_out.clone(),
         );
         self.add(
             name::WORKLOAD_DRIFT,
@@ -190,6 +197,7 @@ impl Metrics {
     pub(crate) fn set_trait(&self, labels: TraitLabels, breaches: u64, drift: bool) {
         let mut series = self.trait_series.lock().unwrap_or_else(PoisonError::into_inner);
         if !series.contains(&labels) && series.len() >= MAX_TRAIT_SERIES {
+            self.series_left_out.inc();
             return;
         }
         let counter = self.breaches.get_or_create_owned(&labels);

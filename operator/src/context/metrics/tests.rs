@@ -37,6 +37,23 @@ fn names_and_labels_are_those_of_the_rules_and_the_dashboard() {
 }
 
 #[test]
+fn series_that_are_left_out_are_counted() {
+    let metrics = Metrics::new();
+    for number in 0..MAX_TRAIT_SERIES + 2 {
+        let labels = TraitLabels {
+            namespace: "support".into(),
+            workload: format!("Deployment/chat-{number}"),
+            policy: "no-villains".into(),
+            r#trait: "evil".into(),
+        };
+        metrics.set_trait(labels, 1, true);
+    }
+    let text = metrics.encode();
+    assert_eq!(text.matches("personaguard_workload_drift_detected{").count(), MAX_TRAIT_SERIES);
+    assert!(text.contains("personaguard_operator_series_left_out_total 2\n"));
+}
+
+#[test]
 fn item_15_every_metric_of_the_list_exists_and_no_other() {
     let source = include_str!("../../../../crds/terms/src/metrics.rs");
     let (_, operator) = source.split_once("pub mod operator").unwrap();
