@@ -41,7 +41,7 @@ LAYERS = (2, 3)
 _CHANGES = (
     Change(0, Positions.RESPONSE, 0.5),
     Change(2, Positions.RESPONSE, None, -0.5, 0.5),
-    Change(4, Positions.RESPONSE, -0.25, gate=Gate(6, at_prompt_last=False, above=0.0)),
+    Change(4, Positions.RESPONSE, -0.25, gate=Gate(6, at_prompt_last=False, above=0.0, until=0.0)),
 )
 
 

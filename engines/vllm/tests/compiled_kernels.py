@@ -19,6 +19,7 @@ _TYPES = {
     "flags": "*i64",
     "layer": "i32",
     "nobody": "i32",
+    "tokens": "i32",
     "width": "i32",
     "hidden_stride": "i32",
     "rest_stride": "i32",
@@ -28,7 +29,7 @@ _CONSTANTS = {"COLUMNS": 32, "CHANGES": 16, "BLOCK": 512, "HAS_REST": True}
 
 def main() -> None:
     for capability in (80, 90, 100):
-        for kernel in (fused._read, fused._change):
+        for kernel in (fused._read, fused._change, fused._remember):
             made: Any = kernel
             constants = {name: _CONSTANTS[name] for name in made.arg_names if name in _CONSTANTS}
             signature = {

@@ -31,7 +31,9 @@ def _changes(draw: st.DrawFn) -> Change:
         return Change(slot, draw(st.sampled_from(Positions)), None, low, high)
     if draw(st.booleans()):
         # Its layer is not above the changed one: vectors are in order of their layers.
-        gate = Gate(draw(st.integers(0, slot // 2 * 2 + 1)), draw(st.booleans()), draw(_NUMBER))
+        above = draw(_NUMBER)
+        lower = draw(st.integers(0, slot // 2 * 2 + 1))
+        gate = Gate(lower, draw(st.booleans()), above, above)
         return Change(slot, Positions.RESPONSE, draw(_NUMBER), gate=gate)
     return Change(slot, draw(st.sampled_from(Positions)), draw(_NUMBER))
 
@@ -180,7 +182,7 @@ def test_a_compiled_graph_follows_what_is_written_later() -> None:
     model = torch.compile(_Model(table.buffers), dynamic=True, fullgraph=True)
     steer = Change(1, Positions.RESPONSE, 1.5)
     cap = Change(3, Positions.ALL, None, -0.5, 0.5)
-    gated = Change(4, Positions.RESPONSE, -2.0, gate=Gate(2, False, 0.0))
+    gated = Change(4, Positions.RESPONSE, -2.0, gate=Gate(2, False, 0.0, 0.0))
     cases: list[tuple[list, list]] = [
         ([[]], [(0, 4, 4)]),
         ([[steer], [], [cap]], [(3, 3, 4), (0, 5, 5), (0, 6, 3)]),
@@ -228,4 +230,4 @@ def test_the_kernels_compile_for_gpus(tmp_path: Path) -> None:
         [sys.executable, script], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 6
+    assert len(done.stdout.splitlines()) == 9

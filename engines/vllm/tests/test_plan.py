@@ -30,15 +30,21 @@ def test_a_plan_is_read_in_its_order() -> None:
         "r1",
         7,
         (
-            Change(0, Positions.RESPONSE, -1.5, gate=Gate(1, False, 3.0)),
+            Change(0, Positions.RESPONSE, -1.5, gate=Gate(1, False, 3.0, 3.0)),
             Change(2, Positions.ALL, None, -math.inf, 4.25),
         ),
     )
 
 
 def test_a_condition_may_say_until_what_is_above() -> None:
-    when = {"slot": 1, "at": "prompt_last", "above": 3, "until": 3}
-    assert parse(_with(_STEER | {"when": when})).changes[0].gate == Gate(1, True, 3.0)
+    def gate(at: str, until: float) -> Plan:
+        return parse(_with(_STEER | {"when": {"slot": 1, "at": at, "above": 3, "until": until}}))
+
+    assert gate("prompt_last", 3).changes[0].gate == Gate(1, True, 3.0, 3.0)
+    assert gate("token", 1.5).changes[0].gate == Gate(1, False, 3.0, 1.5)
+    # What is read once does not depend on tokens before.
+    assert [gate("token", 1).remembers, gate("token", 3).remembers] == [True, False]
+    assert not gate("prompt_last", 1).remembers
 
 
 @pytest.mark.parametrize(
@@ -77,8 +83,8 @@ def test_a_condition_may_say_until_what_is_above() -> None:
             "acts on the response only",
         ),
         (
-            _with(_STEER | {"when": {"slot": 0, "at": "token", "above": 2, "until": 1}}),
-            "`until` below `above`",
+            _with(_STEER | {"when": {"slot": 0, "at": "token", "above": 2, "until": 3}}),
+            "`when.until` is above",
         ),
     ],
 )
@@ -108,7 +114,7 @@ def test_no_text_does_more_than_be_refused(changes: Any, whole: Any) -> None:
     ("change", "why"),
     [
         (Change(2, Positions.ALL, 1.0), "not in the set, which has 2"),
-        (Change(0, Positions.RESPONSE, 1.0, gate=Gate(1, True, 0.0)), "above the one"),
+        (Change(0, Positions.RESPONSE, 1.0, gate=Gate(1, True, 0.0, 0.0)), "above the one"),
     ],
 )
 def test_a_plan_must_fit_its_set(change: Change, why: str) -> None:

@@ -28,6 +28,7 @@ class Field(IntEnum):
     """0 without a condition, 1 read at each token, 2 at the prompt's last token."""
     GATE_COLUMN = 8
     GATE_ABOVE = 9
+    GATE_UNTIL = 10
 
 
 class Flag(IntEnum):
@@ -67,6 +68,9 @@ class Buffers:
     """[requests + 1, changes, fields], F32. The last one changes nothing."""
     prompt_last: torch.Tensor
     """[requests + 1, columns], F32: each request's projections at its prompt's end."""
+    gates: torch.Tensor
+    """[requests + 1, changes], F32: 1 where a condition that is read at each token held at the
+    request's last one, else 0."""
     readings: torch.Tensor
     """[tokens, columns], F32: the projections, for each row of the batch."""
     rows: torch.Tensor
@@ -99,6 +103,7 @@ def make(layers: int, hidden: int, requests: int, tokens: int, device: torch.dev
         layers=zeros(COLUMNS, kind=torch.int64),
         plans=zeros(requests + 1, MAX_CHANGES, len(Field)),
         prompt_last=zeros(requests + 1, COLUMNS),
+        gates=zeros(requests + 1, MAX_CHANGES),
         readings=zeros(tokens, COLUMNS),
         rows=zeros(tokens, kind=torch.int64),
         owners=torch.full((tokens,), requests, dtype=torch.int64, device=device),

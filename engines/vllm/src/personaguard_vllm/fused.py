@@ -3,7 +3,9 @@
 There a step takes a few milliseconds, and a hundred small operations would be a good part of it.
 A kernel has a program for each row of the batch; rows of nobody, and those of prompts that are
 only read over, end at once. So the same graph serves any plan. All readings are made before any
-change: a row of the response can depend on the one at its prompt's end, in the same step.
+change: a row of the response can depend on the one at its prompt's end, in the same step, and on
+those before it. What a request's last row leaves to the next step is written when no row reads it
+any more.
 """
 
 import torch
@@ -29,6 +31,7 @@ _HIGH = tl.constexpr(int(Field.HIGH))
 _GATE = tl.constexpr(int(Field.GATE))
 _GATE_COLUMN = tl.constexpr(int(Field.GATE_COLUMN))
 _GATE_ABOVE = tl.constexpr(int(Field.GATE_ABOVE))
+_GATE_UNTIL = tl.constexpr(int(Field.GATE_UNTIL))
 _PROMPT = tl.constexpr(int(Flag.PROMPT))
 _RESPONSE = tl.constexpr(int(Flag.RESPONSE))
 _PROMPT_LAST = tl.constexpr(int(Flag.PROMPT_LAST))
@@ -40,6 +43,7 @@ def tap(hidden: torch.Tensor, residual: torch.Tensor | None, buffers: Buffers, l
     shape = {"COLUMNS": COLUMNS, "CHANGES": MAX_CHANGES, "BLOCK": _BLOCK, "num_warps": _WARPS}
     rest = hidden if residual is None else residual
     plans = (buffers.layers, buffers.plans, buffers.prompt_last, buffers.readings)
+    gates = {"gates": buffers.gates} | shape
     rows = (buffers.owners, buffers.flags, layer, buffers.nobody, width, hidden.stride(0))
     _read[(tokens,)](
         hidden,
@@ -51,7 +55,9 @@ def tap(hidden: torch.Tensor, residual: torch.Tensor | None, buffers: Buffers, l
         HAS_REST=residual is not None,
         **shape,
     )
-    _change[(tokens,)](hidden, buffers.units, buffers.gram, *plans, *rows, **shape)
+    _change[(tokens,)](hidden, buffers.units, buffers.gram, *plans, *rows, **gates)
+    gates.pop("BLOCK")
+    _remember[(tokens,)](*plans, *rows[:4], tokens, **gates)
 
 
 @triton.jit
@@ -123,6 +129,48 @@ def _read(
 
 
 @triton.jit
+def _is_open(
+    row: tl.tensor,
+    owner: tl.tensor,
+    plan: tl.tensor,
+    prompt_last: tl.tensor,
+    readings: tl.tensor,
+    owners: tl.tensor,
+    flags: tl.tensor,
+    gates: tl.tensor,
+    COLUMNS: tl.constexpr,  # noqa: N803
+    CHANGES: tl.constexpr,  # noqa: N803
+) -> tl.tensor:
+    """Whether the condition of each change holds at a row.
+
+    What is above `above` opens it, and what is not above `until` closes it, whatever came before.
+    Between the two it is as it was: so the row is looked for, among those before, that decides.
+    """
+    numbers = tl.arange(0, CHANGES)
+    gate = tl.load(plan + numbers * _FIELDS + _GATE)
+    gated_by = tl.load(plan + numbers * _FIELDS + _GATE_COLUMN).to(tl.int32)
+    above = tl.load(plan + numbers * _FIELDS + _GATE_ABOVE)
+    until = tl.load(plan + numbers * _FIELDS + _GATE_UNTIL)
+    last = tl.load(prompt_last + owner * COLUMNS + gated_by)
+    # A projection that is not a number is above nothing.
+    is_open = (gate == 0) | ((gate == 2) & (last > above))
+    is_known = gate != 1
+    at = row
+    left = tl.sum((~is_known).to(tl.int32))
+    while left > 0:
+        seen = tl.load(readings + at * COLUMNS + gated_by)
+        is_open |= ~is_known & (seen > above)
+        is_known |= (seen > above) | ~(seen > until)
+        at -= 1
+        owner_there = tl.load(owners + at, mask=at >= 0, other=-1)
+        flag_there = tl.load(flags + at, mask=at >= 0, other=_PROMPT)
+        is_response = (owner_there == owner) & (flag_there == _RESPONSE)
+        left = tl.where(is_response, tl.sum((~is_known).to(tl.int32)), 0)
+    before = tl.load(gates + owner * CHANGES + numbers)
+    return is_open | (~is_known & (before > 0))
+
+
+@triton.jit
 def _change(
     hidden: tl.tensor,
     units: tl.tensor,
@@ -137,6 +185,7 @@ def _change(
     nobody: tl.tensor,
     width: tl.tensor,
     hidden_stride: tl.tensor,
+    gates: tl.tensor,
     COLUMNS: tl.constexpr,  # noqa: N803
     CHANGES: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
@@ -150,13 +199,9 @@ def _change(
     acting = _acting(plan, layers, layer, tl.load(flags + row), CHANGES)
     if tl.sum(acting.to(tl.int32)) == 0:
         return
-    gate = tl.load(plan + numbers * _FIELDS + _GATE)
-    gated_by = tl.load(plan + numbers * _FIELDS + _GATE_COLUMN).to(tl.int32)
-    seen = tl.load(readings + row * COLUMNS + gated_by)
-    last = tl.load(prompt_last + owner * COLUMNS + gated_by)
-    above = tl.load(plan + numbers * _FIELDS + _GATE_ABOVE)
-    # A projection that is not a number is above nothing.
-    acting = acting & ((gate == 0) | (tl.where(gate == 1, seen, last) > above))
+    acting &= _is_open(
+        row, owner, plan, prompt_last, readings, owners, flags, gates, COLUMNS, CHANGES
+    )
     if tl.sum(acting.to(tl.int32)) == 0:
         return
     columns = tl.arange(0, COLUMNS)
@@ -188,3 +233,36 @@ def _change(
         )
         new = part.to(tl.float32) + tl.sum(unit * amounts[:, None], axis=0)
         tl.store(place, new.to(part.dtype), mask=inside)
+
+
+@triton.jit
+def _remember(
+    layers: tl.tensor,
+    plans: tl.tensor,
+    prompt_last: tl.tensor,
+    readings: tl.tensor,
+    owners: tl.tensor,
+    flags: tl.tensor,
+    layer: tl.tensor,
+    nobody: tl.tensor,
+    tokens: tl.tensor,
+    gates: tl.tensor,
+    COLUMNS: tl.constexpr,  # noqa: N803
+    CHANGES: tl.constexpr,  # noqa: N803
+) -> None:
+    """Leaves to the next step which conditions hold at the last row of each request."""
+    row = tl.program_id(0).to(tl.int64)
+    owner = tl.load(owners + row)
+    after = tl.load(owners + row + 1, mask=row + 1 < tokens, other=-1)
+    flag = tl.load(flags + row)
+    if (owner == nobody) | (owner == after) | (flag != _RESPONSE):
+        return
+    plan = plans + owner * CHANGES * _FIELDS
+    numbers = tl.arange(0, CHANGES)
+    acting = _acting(plan, layers, layer, flag, CHANGES)
+    if tl.sum(acting.to(tl.int32)) == 0:
+        return
+    is_open = _is_open(
+        row, owner, plan, prompt_last, readings, owners, flags, gates, COLUMNS, CHANGES
+    )
+    tl.store(gates + owner * CHANGES + numbers, is_open.to(tl.float32), mask=acting)

@@ -20,6 +20,7 @@ class Host:
         self.layers: np.ndarray = buffers.layers.numpy()
         self.plans: np.ndarray = buffers.plans.numpy()
         self.prompt_last: np.ndarray = buffers.prompt_last.numpy()
+        self.gates: np.ndarray = buffers.gates.numpy()
         self.readings: np.ndarray = buffers.readings.numpy()
         self.rows: np.ndarray = buffers.rows.numpy()
         self.owners: np.ndarray = buffers.owners.numpy()

@@ -20,8 +20,8 @@ from personaguard_vllm.host import Host
 _LIBRARY = torch.library.Library("personaguard", "FRAGMENT")
 _LIBRARY.define(
     "tap(Tensor(a!) hidden, Tensor? residual, Tensor units, Tensor gram, Tensor layers,"
-    " Tensor plans, Tensor(b!) prompt_last, Tensor(c!) readings, Tensor rows, Tensor owners,"
-    " Tensor flags, Tensor counts, int layer) -> ()"
+    " Tensor plans, Tensor(b!) prompt_last, Tensor(c!) gates, Tensor(d!) readings, Tensor rows,"
+    " Tensor owners, Tensor flags, Tensor counts, int layer) -> ()"
 )
 
 
@@ -33,6 +33,7 @@ def tap(
     layers: torch.Tensor,
     plans: torch.Tensor,
     prompt_last: torch.Tensor,
+    gates: torch.Tensor,
     readings: torch.Tensor,
     rows: torch.Tensor,
     owners: torch.Tensor,
@@ -44,7 +45,9 @@ def tap(
 
     `residual` is the rest of the stream, where the block returns it apart.
     """
-    shared = Buffers(units, gram, layers, plans, prompt_last, readings, rows, owners, flags, counts)
+    shared = Buffers(
+        units, gram, layers, plans, prompt_last, gates, readings, rows, owners, flags, counts
+    )
     if is_on_gpu(hidden):
         from personaguard_vllm import fused
 

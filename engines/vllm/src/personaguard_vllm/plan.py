@@ -46,6 +46,14 @@ class Gate:
     at_prompt_last: bool
     """Read at the prompt's last token, for the whole response; else at each response token."""
     above: float
+    until: float
+    """Read at each token, it acts on from there until the projection is no longer above this,
+    which is at most `above`."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a token's own projection does not tell if it acts there."""
+        return not self.at_prompt_last and self.until < self.above
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,11 @@ class Plan:
     @property
     def changes_prompt(self) -> bool:
         return any(change.positions & Positions.PROMPT for change in self.changes)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what is changed at a token depends on tokens of the response before it, too."""
+        return any(change.gate is not None and change.gate.remembers for change in self.changes)
 
     def slots(self) -> set[int]:
         """The slots that are named."""
@@ -138,17 +151,15 @@ def _change(value: Any) -> Change:
 
 
 def _gate(value: Any) -> Gate:
-    if isinstance(value, dict) and value.get("until", value.get("above")) == value.get("above"):
-        value = {name: entry for name, entry in value.items() if name != "until"}
-    elif isinstance(value, dict) and "until" in value:
-        raise PlanError("`until` below `above` cannot be had in vLLM; leave it out")
-    fields = _object(value, {"slot", "at", "above"}, "`when`")
+    fields = _object(value, {"slot", "at", "above", "until"}, "`when`")
     at = fields.get("at")
     if at not in ("token", "prompt_last"):
         raise PlanError("`when.at` is not token or prompt_last")
-    return Gate(
-        _slot(fields.get("slot")), at == "prompt_last", _number(fields.get("above"), "when.above")
-    )
+    above = _number(fields.get("above"), "when.above")
+    until = _number(fields.get("until", above), "when.until")
+    if until > above:
+        raise PlanError("`when.until` is above `when.above`")
+    return Gate(_slot(fields.get("slot")), at == "prompt_last", above, until)
 
 
 def _object(value: Any, known: set[str], what: str) -> dict[str, Any]:

@@ -13,11 +13,8 @@ from personaguard_vllm.host import Host
 # Members of an enumeration are slow indices.
 _COLUMN, _IS_CAP, _ADD = int(Field.COLUMN), int(Field.IS_CAP), int(Field.ADD)
 _LOW, _HIGH = int(Field.LOW), int(Field.HIGH)
-_GATE, _GATE_COLUMN, _GATE_ABOVE = (
-    int(Field.GATE),
-    int(Field.GATE_COLUMN),
-    int(Field.GATE_ABOVE),
-)
+_GATE, _GATE_COLUMN = int(Field.GATE), int(Field.GATE_COLUMN)
+_GATE_ABOVE, _GATE_UNTIL = int(Field.GATE_ABOVE), int(Field.GATE_UNTIL)
 _ON = {
     int(Flag.PROMPT): int(Field.ON_PROMPT),
     int(Flag.PROMPT_LAST): int(Field.ON_PROMPT),
@@ -67,10 +64,10 @@ def _change(
         plan = host.plans[owner, : host.counts[Count.CHANGES]].tolist()
         acting = [
             change
-            for change in plan
+            for place, change in enumerate(plan)
             if change[_ON[flag]] > 0
             and change[_COLUMN] in places
-            and _is_open(change, row, owner, host)
+            and _is_open(change, row, (owner, place), host)
         ]
         if acting:
             changed.append(number)
@@ -83,14 +80,19 @@ def _change(
     hidden.index_copy_(0, torch.from_numpy(at[changed]), result)
 
 
-def _is_open(change: list[float], row: int, owner: int, host: Host) -> bool:
-    """Whether a change's condition holds at a row."""
+def _is_open(change: list[float], row: int, place: tuple[int, int], host: Host) -> bool:
+    """Whether the condition of a change holds at a row, which comes after those before it. `place`
+    is the change's own in `gates`."""
     gate, column = change[_GATE], int(change[_GATE_COLUMN])
     if gate == 0:
         return True
-    value = host.readings[row, column] if gate == 1 else host.prompt_last[owner, column]
     # A projection that is not a number is above nothing.
-    return bool(value > change[_GATE_ABOVE])
+    if gate == 2:
+        return bool(host.prompt_last[place[0], column] > change[_GATE_ABOVE])
+    bound = change[_GATE_UNTIL if host.gates[place] else _GATE_ABOVE]
+    is_open = bool(host.readings[row, column] > bound)
+    host.gates[place] = is_open
+    return is_open
 
 
 def _amounts(

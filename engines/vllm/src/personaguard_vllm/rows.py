@@ -49,8 +49,8 @@ class Step(NamedTuple):
     changed: list[int]
     """Numbers of the plans that change something in it."""
     told: list[Told]
-    prompt_ends: int
-    """Rows that are the last of a prompt."""
+    begun: list[int]
+    """Numbers of the plans whose prompts end in it."""
 
 
 def plan_step(spans: list[Span], tokens: int, nobody: int) -> Step:
@@ -60,7 +60,7 @@ def plan_step(spans: list[Span], tokens: int, nobody: int) -> Step:
     read: list[int] = []
     told: list[Told] = []
     changed: list[int] = []
-    prompt_ends = 0
+    begun: list[int] = []
     for span in spans:
         end = span.start + span.count
         last = span.start + span.prompt - 1 - span.first
@@ -69,7 +69,7 @@ def plan_step(spans: list[Span], tokens: int, nobody: int) -> Step:
         flags[response:end] = [int(Flag.RESPONSE)] * (end - response)
         if span.start <= last < end:
             flags[last] = int(Flag.PROMPT_LAST)
-            prompt_ends += 1
+            begun.append(span.owner)
         read_from = min(max(last, span.start), end)
         if read_from < end:
             told.append(Told(span, span.first + read_from - span.start, read_from, end - read_from))
@@ -78,4 +78,4 @@ def plan_step(spans: list[Span], tokens: int, nobody: int) -> Step:
         if span.changes and from_row < end:
             changed.append(span.owner)
     rows, numbers, kinds = (np.array(values, dtype=np.int64) for values in (read, owners, flags))
-    return Step(rows, numbers, kinds, changed, told, prompt_ends)
+    return Step(rows, numbers, kinds, changed, told, begun)

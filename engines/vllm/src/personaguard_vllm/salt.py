@@ -2,8 +2,9 @@
 
 What is computed under steering enters the engine's prefix cache under the tokens alone. A salt by
 plan keeps it apart: the engine mixes it into the hash of a request's first block, and each block's
-hash into the next. A request that asks for states takes nothing from the cache: they are sums over
-tokens that are computed.
+hash into the next. Some requests take nothing from the cache, since all their tokens have to be
+computed: those that ask for states, which are sums over tokens, and those with a condition that
+depends on the tokens before.
 """
 
 import functools
@@ -37,12 +38,13 @@ def salted(salt: str | None, extra: dict[str, Any] | None, folder: Path) -> str 
     return f"personaguard:{digest}:{salt or ''}"
 
 
-def wants_states(extra: dict[str, Any] | None) -> bool:
+def wants_all(extra: dict[str, Any] | None) -> bool:
     """Whether every token of the request has to be computed."""
     try:
-        return parse((extra or {}).get(PLAN)).states
+        plan = parse((extra or {}).get(PLAN))
     except PlanError:
         return False
+    return plan.states or plan.remembers
 
 
 def _digest(path: Path) -> bytes:
@@ -73,7 +75,7 @@ def install(request: type) -> None:
             folder = Path(os.environ.get(store.VARIABLE, "/nonexistent"))
             named["cache_salt"] = salted(named.get("cache_salt"), extra, folder)
         original(self, *arguments, **named)
-        if extra and wants_states(extra):
+        if extra and wants_all(extra):
             # What vLLM itself sets for log-probabilities of a prompt.
             self.skip_reading_prefix_cache = True
 

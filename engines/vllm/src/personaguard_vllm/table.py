@@ -82,7 +82,10 @@ class Table:
         else:
             self.host.readings[:upto] = np.nan
         self._counts[Count.ROWS] = len(step.rows)
-        self._counts[Count.PROMPT_ENDS] = step.prompt_ends
+        self._counts[Count.PROMPT_ENDS] = len(step.begun)
+        if step.changed:
+            for line in step.begun:
+                self.buffers.gates[line].zero_()
         changes = (self._changes[line] for line in step.changed)
         self._counts[Count.CHANGES] = max(changes, default=0)
         self._rows_before = tokens
@@ -134,3 +137,4 @@ class Table:
             entry[Field.GATE] = 2 if change.gate.at_prompt_last else 1
             entry[Field.GATE_COLUMN] = columns[change.gate.slot]
             entry[Field.GATE_ABOVE] = change.gate.above
+            entry[Field.GATE_UNTIL] = change.gate.until

@@ -37,6 +37,7 @@ class Tap(torch.nn.Module):
             self.layers,
             self.plans,
             self.prompt_last,
+            self.gates,
             self.readings,
             self.rows,
             self.owners,
