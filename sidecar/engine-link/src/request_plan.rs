@@ -62,6 +62,9 @@ pub struct When {
     pub at: &'static str,
     /// It acts where the projection is above this.
     pub above: f32,
+    /// Read at each token, it acts on until the projection is no longer above this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<f32>,
 }
 
 impl RequestPlan<'_> {

@@ -37,12 +37,6 @@ pub(crate) enum Beyond {
     /// A vector is not among those that were sent.
     #[error("a policy uses a vector that the plugin in the model server does not have")]
     Vector,
-    /// A condition ends elsewhere than it begins.
-    #[error(
-        "the plugin in the model server cannot go on steering below where it began: leave out \
-         steer.when.until"
-    )]
-    Until,
 }
 
 /// The vectors that a plan measures, and changes along.
@@ -135,9 +129,6 @@ fn change(set: &VectorSet, plan: &Plan, planned: PlannedChange<'_>) -> Result<Ch
 
 #[allow(clippy::cast_possible_truncation, reason = "the engine computes in f32")]
 fn when(set: &VectorSet, plan: &Plan, gate: SteeringGate) -> Result<When, Beyond> {
-    if gate.until < gate.above {
-        return Err(Beyond::Until);
-    }
     let vector = plan.vectors.get(gate.vector).ok_or(Beyond::Vector)?;
     Ok(When {
         slot: slot(set, vector.layer, &vector.values)?,
@@ -146,5 +137,6 @@ fn when(set: &VectorSet, plan: &Plan, gate: SteeringGate) -> Result<When, Beyond
             ConditionAt::Token => "token",
         },
         above: gate.above as f32,
+        until: (gate.until < gate.above).then_some(gate.until as f32),
     })
 }

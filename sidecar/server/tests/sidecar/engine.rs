@@ -325,6 +325,15 @@ async fn the_engine_is_told_what_the_policy_changes() {
         conditional,
         json!([{ "slot": 0, "add": -2.0, "positions": "response", "when": when }])
     );
+    let mut lasting = of(steer());
+    steering(&mut lasting).when = Some(
+        serde_json::from_value(
+            json!({ "vector": "evil", "at": "Token", "above": 3.0, "until": 1.0 }),
+        )
+        .unwrap(),
+    );
+    let (lasting, _) = changes(vec![lasting], json!({})).await;
+    assert_eq!(lasting[0]["when"], json!({ "slot": 0, "at": "token", "above": 3.0, "until": 1.0 }));
     let mut asked = of(steer());
     asked.traits[0].requests = Some(
         serde_json::from_value(json!({

@@ -51,20 +51,18 @@ async fn a_plan_that_the_engine_refuses_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_plugin_cannot_do_is_said_of_the_policy() {
-    let mut policy = policy(steer(), None);
-    steering(&mut policy).when = Some(
-        serde_json::from_value(
-            json!({ "vector": "evil", "at": "Token", "above": 3.0, "until": 1.0 }),
-        )
-        .unwrap(),
-    );
-    let front = Front::alone(vec![policy], PATIENCE).await;
+    let steered = |number: usize| {
+        let mut policy = policy(steer(), None);
+        policy.name = format!("steady-{number}");
+        policy
+    };
+    let front = Front::alone((0..17).map(steered).collect(), PATIENCE).await;
     front.vllm.connect(HIDDEN).await;
     front
         .rig
         .until("it is told", async || {
             let failure = front.rig.sidecar().app().report().model.failure;
-            failure.is_some_and(|failure| failure.message.contains("steer.when.until"))
+            failure.is_some_and(|failure| failure.message.contains("more than 16 places"))
         })
         .await;
     front.vllm.play(Script::of(&GOOD));
