@@ -223,8 +223,8 @@ impl Triggers {
     }
 }
 
-/// Whether a change of a vector can change what policies make of it. How far its extraction is, which
-/// it says every few seconds, cannot.
+/// Whether a change of a vector can change what policies make of it. How far its extraction is,
+/// which it says every few seconds, cannot.
 fn concerns_policies(before: Option<&PersonaVector>, after: Option<&PersonaVector>) -> bool {
     let seen = |vector: &PersonaVector| {
         let mut status = vector.status.clone();

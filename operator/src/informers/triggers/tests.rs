@@ -20,7 +20,8 @@ fn how_far_an_extraction_is_concerns_no_policy() {
 
 #[test]
 fn what_it_has_become_does() {
-    let (extracting, done) = (vector(&json!({"progress": "548/548"})), vector(&json!({"layer": 15})));
+    let (extracting, done) =
+        (vector(&json!({"progress": "548/548"})), vector(&json!({"layer": 15})));
     assert!(concerns_policies(Some(&extracting), Some(&done)));
     assert!(concerns_policies(None, Some(&done)));
     assert!(concerns_policies(Some(&done), None));
