@@ -51,18 +51,13 @@ async fn a_plan_that_the_engine_refuses_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_plugin_cannot_do_is_said_of_the_policy() {
-    let steered = |number: usize| {
-        let mut policy = policy(steer(), None);
-        policy.name = format!("steady-{number}");
-        policy
-    };
-    let front = Front::alone((0..17).map(steered).collect(), PATIENCE).await;
-    front.vllm.connect(HIDDEN).await;
+    let front = Front::alone(vec![policy(steer(), None)], PATIENCE).await;
+    front.vllm.connect_as(&with(front.vllm.hello(HIDDEN), json!({ "slots": 0 }))).await;
     front
         .rig
         .until("it is told", async || {
             let failure = front.rig.sidecar().app().report().model.failure;
-            failure.is_some_and(|failure| failure.message.contains("more than 16 places"))
+            failure.is_some_and(|failure| failure.message.contains("has room for 0"))
         })
         .await;
     front.vllm.play(Script::of(&GOOD));
