@@ -4,7 +4,7 @@ use crate::rig::{
     Folder, HIDDEN, LAYER, Rig, TRACES, Variant, cap, chat, policy, redact, steer, steering, text,
     with,
 };
-use crate::vllm::{End, Script, Vllm, message};
+use crate::vllm::{End, Fault, Script, Vllm, message};
 use personaguard_engine_link::EngineSocket;
 use personaguard_ops::scrape::Format;
 use personaguard_server::proxy::Timeouts;
@@ -56,6 +56,15 @@ impl Front {
     pub(crate) async fn connect(&self) {
         self.vllm.connect(HIDDEN).await;
         self.until_serving().await;
+    }
+
+    /// The engine starts anew, if it was lost.
+    pub(crate) async fn recover(&self, fault: Option<Fault>) {
+        if matches!(fault, Some(Fault::Gone(_) | Fault::Noise(_))) {
+            self.vllm.disconnect();
+            self.rig.until("gone", async || self.rig.sidecar().app().served().is_none()).await;
+            self.connect().await;
+        }
     }
 
     async fn until_serving(&self) {

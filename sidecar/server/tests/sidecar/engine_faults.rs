@@ -103,14 +103,7 @@ async fn invariant_9_faults_of_the_plugin_follow_the_failure_policy() {
                     })
                     .await;
             }
-            if matches!(fault, Fault::Gone(_) | Fault::Noise(_)) {
-                front.vllm.disconnect();
-                front
-                    .rig
-                    .until("gone", async || front.rig.sidecar().app().served().is_none())
-                    .await;
-                front.connect().await;
-            }
+            front.recover(Some(fault)).await;
         }
         for reason in ["gap", "other", "lost"] {
             let series = format!("personaguard_engine_row_faults_total{{reason=\"{reason}\"}}");

@@ -47,6 +47,8 @@ fn script(dice: &mut StdRng) -> Script {
         3 => Some(Fault::NotANumber(at)),
         6 => Some(Fault::Silence(at)),
         4 | 5 => Some(Fault::Again(at)),
+        7 => Some(Fault::Gone(at)),
+        8 => Some(Fault::Noise(at)),
         _ => None,
     };
     Script {
@@ -78,15 +80,14 @@ async fn invariant_1_no_token_past_a_block_leaves_whatever_the_engine_does() {
             front.vllm.play(script.clone());
             let gives_up = dice.random_range(0..10) == 0;
             let asked = front.stream(json!({}));
-            let (said, all) = if gives_up {
+            let ended = if gives_up {
                 let patience = Duration::from_millis(dice.random_range(0..8));
-                match tokio::time::timeout(patience, asked).await {
-                    Ok(ended) => ended,
-                    Err(_) => continue,
-                }
+                tokio::time::timeout(patience, asked).await.ok()
             } else {
-                asked.await
+                Some(asked.await)
             };
+            front.recover(script.fault).await;
+            let Some((said, all)) = ended else { continue };
             let whole = script.text(script.tokens.len());
             let most = script.text(breach(&script).unwrap_or(script.tokens.len()));
             assert!(most.starts_with(&said), "seed {seed}: {script:?}\n{all}");
@@ -118,6 +119,7 @@ async fn where_it_fails_open_every_stream_comes_to_its_end() {
         let script = script(&mut StdRng::seed_from_u64(seed));
         front.vllm.play(script.clone());
         let (said, all) = front.stream(json!({})).await;
+        front.recover(script.fault).await;
         assert!(all.ends_with("data: [DONE]\n\n"), "seed {seed}: {script:?}\n{all}");
         if !all.contains("content_filter") {
             assert_eq!(said, script.text(script.tokens.len()), "seed {seed}: {script:?}\n{all}");
