@@ -1,6 +1,6 @@
 //! The list of requests, by which clients and fields are taken or refused: `tests/compatibility/`.
 
-use crate::engine::{Front, GOOD, block};
+use crate::front::{Front, GOOD, block};
 use crate::rig::{MODEL, Rig, chat, with};
 use crate::vllm::Script;
 use personaguard_compatibility::{Answer, Entry as _, Outcome, RequestEntry, requests};

@@ -1,7 +1,7 @@
 //! Placement Engine: several answers to one request. Each is an exchange of its own with the
 //! engine.
 
-use crate::engine::{EVIL, Front, GOOD, PATIENCE, block, closed, question};
+use crate::front::{EVIL, Front, GOOD, PATIENCE, block, closed, question};
 use crate::rig::{policy, steer, with};
 use crate::vllm::{End, Fault, Script};
 use futures::StreamExt as _;

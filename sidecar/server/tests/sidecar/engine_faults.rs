@@ -1,6 +1,6 @@
 //! Placement Engine: what is missing, and what goes wrong.
 
-use crate::engine::{Front, GOOD, PATIENCE, block, question};
+use crate::front::{Front, GOOD, PATIENCE, block, question};
 use crate::rig::{HIDDEN, policy, steer, with};
 use crate::vllm::{End, Fault, Script};
 use personaguard_terms::FailurePolicy;

@@ -1,6 +1,6 @@
 //! Placement Engine: answers that the engine writes again, steered.
 
-use crate::engine::{EVIL, Front, GOOD, block, question};
+use crate::front::{EVIL, Front, GOOD, block, question};
 use crate::rig::{policy, regenerate, text, with};
 use crate::vllm::{End, Fault, Script};
 use personaguard_wire::ResolvedPolicy;

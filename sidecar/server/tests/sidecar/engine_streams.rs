@@ -1,7 +1,7 @@
 //! Placement Engine: thousands of streams that come as they like. What leaves is the beginning of
 //! the answer, and no token from the one on that is past the threshold.
 
-use crate::engine::{Front, closed};
+use crate::front::{Front, closed};
 use crate::rig::policy;
 use crate::vllm::{End, Fault, Script};
 use futures::{StreamExt as _, stream};

@@ -1,8 +1,8 @@
 //! Placement Engine: streams that do not say of how many tokens their text is. The plugin bounds
 //! it.
 
-use crate::engine::{EVIL, Front, GOOD, PATIENCE, block, closed};
 use crate::engine_streams::{self, THRESHOLD, breach, runs};
+use crate::front::{EVIL, Front, GOOD, PATIENCE, block, closed};
 use crate::rig::{HIDDEN, policy, redact, with};
 use crate::vllm::{End, Script};
 use futures::StreamExt as _;

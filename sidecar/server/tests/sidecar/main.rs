@@ -29,6 +29,7 @@ mod engine_uncounted;
 mod failures;
 mod faults;
 mod formats;
+mod front;
 mod hub;
 mod invariants;
 mod limits;
