@@ -1,7 +1,7 @@
 //! Placement Engine: in front of vLLM with the plugin, which measures what it writes.
 
 use crate::front::{EVIL, Front, GOOD, PATIENCE, block, closed, question};
-use crate::rig::{HIDDEN, LAYER, TRACES, cap, chat, policy, redact, steer, steering, text, with};
+use crate::rig::{HIDDEN, LAYER, TRACES, cap, policy, redact, steer, steering, text, with};
 use crate::vllm::{End, Script, message};
 use personaguard_ops::scrape::Format;
 use personaguard_server::runtime::ModelState;
