@@ -49,8 +49,8 @@ pub struct Section<E> {
     /// Where requests are sent to, unless an entry says otherwise.
     #[serde(default)]
     pub path: String,
-    /// Whether its requests are sent to a sidecar in front of vLLM (placement Engine), and not to one
-    /// that is the model server.
+    /// Whether its requests are sent to a sidecar in front of vLLM (placement Engine), and not to
+    /// one that is the model server.
     #[serde(default)]
     pub in_front_of_vllm: bool,
     /// Since when its entries hold, unless they say otherwise.
