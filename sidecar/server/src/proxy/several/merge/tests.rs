@@ -74,14 +74,15 @@ fn events_keep_their_order_and_go_by_one_name() {
         let usage = json!({ "prompt_tokens": 5, "completion_tokens": tokens });
         format!("data: {}", json!({ "id": id, "choices": [], "usage": usage }))
     };
+    let (first, second) = (usage("a", 1), usage("b", 2));
     let (said, _) = events(
         &[
             (1, r#"data: {"id":"b","created":2,"choices":[{"index":0,"text":"y"}]}"#),
             (0, r#"data: {"id":"a","created":1,"choices":[{"index":0,"text":"x"}]}"#),
             (0, ": keep-alive"),
-            (0, &usage("a", 1)),
+            (0, first.as_str()),
             (0, "data: [DONE]"),
-            (1, &usage("b", 2)),
+            (1, second.as_str()),
             (1, "data: [DONE]"),
         ],
         2,
