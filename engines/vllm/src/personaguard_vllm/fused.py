@@ -40,10 +40,10 @@ _PROMPT_LAST = tl.constexpr(int(Flag.PROMPT_LAST))
 def tap(hidden: torch.Tensor, residual: torch.Tensor | None, buffers: Buffers, layer: int) -> None:
     """Reads, then changes, each row by the plan of its owner."""
     tokens, width = hidden.shape
-    shape = {"COLUMNS": COLUMNS, "CHANGES": MAX_CHANGES, "BLOCK": _BLOCK, "num_warps": _WARPS}
+    few = {"COLUMNS": COLUMNS, "CHANGES": MAX_CHANGES, "num_warps": _WARPS}
+    wide = few | {"BLOCK": _BLOCK}
     rest = hidden if residual is None else residual
     plans = (buffers.layers, buffers.plans, buffers.prompt_last, buffers.readings)
-    gates = {"gates": buffers.gates} | shape
     rows = (buffers.owners, buffers.flags, layer, buffers.nobody, width, hidden.stride(0))
     _read[(tokens,)](
         hidden,
@@ -53,11 +53,12 @@ def tap(hidden: torch.Tensor, residual: torch.Tensor | None, buffers: Buffers, l
         *rows,
         rest.stride(0),
         HAS_REST=residual is not None,
-        **shape,
+        **wide,
     )
-    _change[(tokens,)](hidden, buffers.units, buffers.gram, *plans, *rows, **gates)
-    gates.pop("BLOCK")
-    _remember[(tokens,)](*plans, *rows[:4], tokens, **gates)
+    _change[(tokens,)](
+        hidden, buffers.units, buffers.gram, *plans, *rows, gates=buffers.gates, **wide
+    )
+    _remember[(tokens,)](*plans, *rows[:4], tokens, gates=buffers.gates, **few)
 
 
 @triton.jit
